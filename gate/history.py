@@ -1,0 +1,127 @@
+"""What was seen of one pending scan, and when: the record that the wait writes and the verdict is read from.
+
+Times are seconds since the wait began. `None` means "not known".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gate.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One pending scan of one application, by ThreadFix's ids."""
+
+    application_id: int
+    pending_scan_id: int
+
+    def __str__(self) -> str:
+        return f"pending scan {self.pending_scan_id} of application {self.application_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """ThreadFix's answer about the pending scan that was asked for. Its texts are already safe (`gate.text`).
+
+    Attributes:
+        status: as the server wrote it, e.g. `FINDINGS_GENERATING`.
+        error: the server's own flag; true means failure beside any status.
+        error_message: what the server says went wrong.
+        scan_id: the finished scan; ThreadFix 2.7.7 and later give it with DONE.
+        name: the scan's name, usually that of the uploaded file.
+        message: the server's words for the status.
+    """
+
+    status: str
+    error: bool = False
+    error_message: str | None = None
+    scan_id: int | None = None
+    name: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Anything that is not a good answer.
+
+    Attributes:
+        reason: what it amounts to if nothing better comes.
+        what: one sentence for a person; safe text.
+        hint: what to do about it, where the sentence of the reason is not enough.
+        final: asking again cannot help.
+        retry_after: seconds that the server asks to be left alone.
+    """
+
+    reason: Reason
+    what: str
+    hint: str | None = None
+    final: bool = False
+    retry_after: float | None = None
+
+
+Observation = Answer | Trouble
+
+UNASKED: Final = Trouble(Reason.INTERNAL, "ThreadFix has not been asked yet.")
+"""What stands for the newest observation before the first one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch in which the status did not change."""
+
+    status: str
+    first_seen: float
+    last_seen: float
+    polls: int = 1
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """A stretch of trouble: from its first bad answer to the good one that ended it, if any did."""
+
+    began: float
+    newest: Trouble
+    polls: int = 1
+    ended: float | None = None
+
+
+class End(StrEnum):
+    """Why the wait stopped asking."""
+
+    DECIDED = "decided"
+    LIMIT = "limit"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+    FAIL_FAST = "fail-fast"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Everything one wait saw.
+
+    Attributes:
+        elapsed: how long the wait took.
+        polls: requests made; `errors` of them brought trouble.
+        newest: the last observation, good or bad.
+        answer: the last good one.
+    """
+
+    target: Target
+    ended: End
+    elapsed: float = 0.0
+    polls: int = 0
+    errors: int = 0
+    phases: tuple[Phase, ...] = ()
+    outages: tuple[Outage, ...] = ()
+    newest: Observation = UNASKED
+    answer: Answer | None = None
+
+    def lasted(self, index: int) -> float:
+        """Seconds that phase `index` lasted: to the first sight of the next one, or to the end."""
+        until = self.phases[index + 1].first_seen if index + 1 < len(self.phases) else self.elapsed
+        return until - self.phases[index].first_seen

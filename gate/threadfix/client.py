@@ -1,0 +1,434 @@
+"""Asks ThreadFix, and turns every answer or failure into an Observation.
+
+One clock runs over a whole request: it is made in a thread of its own, and at the end of its time the connection is
+closed under it. A socket's own time limit would bound neither the name look-up nor headers or a body that trickle in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from requests.cookies import RequestsCookieJar
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from gate import __version__
+from gate.errors import UsageError
+from gate.history import Answer, Observation, Target, Trouble
+from gate.reasons import Reason
+from gate.text import Scrubber, seconds
+from gate.threadfix import replies
+from gate.threadfix.links import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gate.settings import Server
+    from gate.text import Secret
+
+REPLY_LIMIT: Final = 1024 * 1024
+"""Bytes of a reply, after unpacking. A status reply has about 400."""
+HTTP_OK: Final = range(200, 300)
+REDIRECTS: Final = range(300, 400)
+DENIED: Final = frozenset({401, 403})
+NOT_FOUND: Final = frozenset({404, 410})
+PROXY_LOGIN: Final = 407
+TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
+
+# `success: false` beside HTTP 200 is how ThreadFix refuses a key (Community Edition: "Authentication failed, check your
+# API Key.", "API Key not found in database.", "The requested URL is restricted for your API Key.").
+_SPEAKS_OF_KEY: Final = re.compile(
+    r"api[ _-]?key|authenticat|authoriz|authoris|permission|credential|access (is )?denied|forbidden|not allowed"
+    r"|restricted|privilege",
+    re.IGNORECASE,
+)
+_PAGE_TITLE: Final = re.compile(rb"<title[^>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
+
+CONTEXT_HINT: Final = "Does --url lack its context path, such as /threadfix?"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMade:
+    """One request, for the log: never a header or a body. `http_status` is None where no answer came."""
+
+    method: str
+    path: str
+    http_status: int | None
+    milliseconds: float
+
+
+class _KeyAuth(AuthBase):
+    """`Authorization: APIKEY …`, as ThreadFix 2.x and 3.0 want it.
+
+    As an auth object and not as a header, because a `.netrc` entry for the host would replace the header.
+    """
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"APIKEY {self._key.reveal()}"
+        return request
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request in its thread: what came of it, and the connection to close if it takes too long."""
+
+    observation: Observation | None = None
+    error: BaseException | None = None
+    connection: HTTPConnection | None = None
+    http_status: int | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def abandon(self) -> None:
+        """Close the connection under the request, so that its thread ends. A name look-up ends by itself."""
+        connection = self.connection
+        raw = connection.sock if connection else None
+        if raw is None:
+            return
+        # Not `close`: that would wait for the thread that reads. It may have closed it in the same moment.
+        with contextlib.suppress(OSError):
+            raw.shutdown(socket.SHUT_RDWR)
+
+
+_current: Final = threading.local()
+
+
+class _Tracked:
+    """A connection that tells the exchange of its thread that it serves it now."""
+
+    def connect(self) -> None:
+        _current.exchange.connection = self
+        super().connect()  # type: ignore[misc]
+
+    def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
+        _current.exchange.connection = self
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+class _TrackedHTTP(_Tracked, HTTPConnection):
+    pass
+
+
+class _TrackedHTTPS(_Tracked, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _TrackedHTTP
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TrackedHTTPS
+
+
+_POOLS: Final = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """The adapter of `requests`, with connections that can be closed from outside."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through as it is
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class Client:
+    """A session with one ThreadFix server; safe to use from several threads.
+
+    Args:
+        server: which server, and how to talk to it.
+        scrub: makes the server's words safe; every one of them goes through it here.
+        connections: how many requests may be under way at once.
+        trace: hears of every request; called in the thread that observes.
+
+    Raises:
+        UsageError: a certificate file cannot be used.
+    """
+
+    def __init__(
+        self, server: Server, scrub: Scrubber, *, connections: int, trace: Callable[[RequestMade], None]
+    ) -> None:
+        """Build the session; nothing is sent yet."""
+        self._server = server
+        self._scrub = scrub
+        self._trace = trace
+        self._session = _session(server, connections)
+
+    def observe(self, target: Target, timeout: float) -> Observation:
+        """Ask once for the status of `target`; the answer is here within `timeout` seconds.
+
+        Raises:
+            BaseException: a bug; trouble with the server is a value.
+        """
+        exchange = _Exchange()
+        began = time.monotonic()
+        url = self._server.status_url(target)
+        threading.Thread(target=self._exchange, args=(exchange, url, target, timeout), daemon=True).start()
+        in_time = exchange.over.wait(timeout)
+        if not in_time:
+            exchange.abandon()
+        took = (time.monotonic() - began) * 1000
+        self._trace(RequestMade("GET", urlsplit(url).path, exchange.http_status, took))
+        if not in_time:
+            return Trouble(Reason.UNREACHABLE, f"{self._host} did not answer within {seconds(timeout)}.")
+        if exchange.error is not None:
+            raise exchange.error
+        # Both are set before `over` is; an exchange without either would be a bug.
+        return exchange.observation or Trouble(Reason.INTERNAL, "The request ended without an answer.", final=True)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._server.url).netloc
+
+    def _exchange(self, exchange: _Exchange, url: str, target: Target, timeout: float) -> None:
+        _current.exchange = exchange
+        try:
+            exchange.observation = self._ask(exchange, url, target, timeout)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that observes, which raises it
+            exchange.error = error
+        finally:
+            exchange.over.set()
+
+    def _ask(self, exchange: _Exchange, url: str, target: Target, timeout: float) -> Observation:
+        try:
+            with self._session.get(url, timeout=timeout, allow_redirects=False, stream=True) as response:
+                exchange.http_status = response.status_code
+                # In pieces, so that a small packed reply cannot become a large one in memory.
+                body: bytes = response.raw.read(REPLY_LIMIT + 1, decode_content=True)
+                if len(body) > REPLY_LIMIT:
+                    return Trouble(
+                        Reason.PROTOCOL,
+                        f"{self._host} answered with more than {REPLY_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
+                    )
+                return self._read(response, body, target)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return self._failed(error)
+
+    def _read(self, response: requests.Response, body: bytes, target: Target) -> Observation:
+        code = response.status_code
+        reply, flaw = None, ""
+        try:
+            reply = replies.envelope(body)
+        except replies.NotThreadFixError as error:
+            flaw = str(error)
+        said = self._said(replies.words(reply.message)) if reply and not reply.success else ""
+        answered = f"{self._host} answered HTTP {code}{said}"
+        wait = retry_after(response.headers.get("Retry-After"), time.time())
+        if code in REDIRECTS:
+            where = self._scrub.clean(response.headers.get("Location", "nowhere"), 200)
+            return Trouble(
+                Reason.PROTOCOL,
+                f"{self._host} answered HTTP {code}, a redirect to {where}, which the gate does not follow.",
+                CONTEXT_HINT,
+                retry_after=wait,
+            )
+        refusal = _refusal(code, said)
+        if refusal:
+            reason, final = refusal
+            hint = "The proxy in between wants a login; put it into HTTPS_PROXY." if code == PROXY_LOGIN else None
+            return Trouble(reason, f"{answered}.", hint, final, wait)
+        return self._answer(reply, target, wait) if reply else self._not_threadfix(body, flaw, wait)
+
+    def _answer(self, reply: replies.Envelope, target: Target, wait: float | None) -> Observation:
+        try:
+            scan = replies.pending_scan(reply)
+        except replies.NotThreadFixError as error:
+            what = f"{self._host} answered without a pending scan: {self._scrub.clean(str(error))}."
+            return Trouble(Reason.PROTOCOL, what, retry_after=wait)
+        if scan.app_id != target.application_id:
+            return Trouble(
+                Reason.PROTOCOL,
+                f"{self._host} answered for application {scan.app_id}, but application {target.application_id} was "
+                "asked for.",
+                "Check --application-id and --status-path.",
+                final=True,
+            )
+
+        def clean(value: object) -> str | None:
+            return self._scrub.clean(found) or None if (found := replies.words(value)) else None
+
+        return Answer(
+            status=self._scrub.clean(scan.status, 80),
+            error=scan.error,
+            error_message=clean(scan.error_message),
+            scan_id=replies.identity(scan.scan_id),
+            name=clean(scan.name),
+            message=clean(scan.scan_message) or clean(reply.message),
+        )
+
+    def _not_threadfix(self, body: bytes, flaw: str, wait: float | None) -> Trouble:
+        if body.lstrip()[:1] == b"<":
+            found = _PAGE_TITLE.search(body[:20_000])
+            title = f" (“{self._scrub.clean(found[1].decode('utf-8', 'replace'), 80)}”)" if found else ""
+            what = f"{self._host} answered with a web page{title} instead of JSON."
+            return Trouble(Reason.PROTOCOL, what, CONTEXT_HINT, retry_after=wait)
+        what = f"{self._host} answered, but not as ThreadFix does: {self._scrub.clean(flaw)}."
+        return Trouble(Reason.PROTOCOL, what, retry_after=wait)
+
+    def _said(self, message: str | None) -> str:
+        return f" and says: {self._scrub.clean(message).rstrip('.')}" if message else " and refuses without a word"
+
+    def _failed(self, error: BaseException) -> Trouble:
+        """Trouble on the way. The error's own text may hold a proxy's password, so only its kind is told."""
+        chain = list(_causes(error))
+        for cause in chain:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                why = self._scrub.clean(cause.verify_message)
+                return Trouble(
+                    Reason.UNREACHABLE,
+                    f"the certificate of {self._host} does not verify: {why}.",
+                    "If your company signs its own certificates, name them with --ca-file.",
+                    final=True,
+                )
+        for kind, what, hint in _FAILURES:
+            if any(isinstance(cause, kind) for cause in chain):
+                return Trouble(Reason.UNREACHABLE, what.format(host=self._host), hint)
+        return Trouble(Reason.UNREACHABLE, f"the connection to {self._host} broke ({type(error).__name__}).")
+
+
+def _refusal(code: int, said: str) -> tuple[Reason, bool] | None:
+    """The reason in an HTTP status and in what a `success: false` says, and whether it is final; None for a good one.
+
+    A refusal that speaks of the key is one whatever its HTTP status; only with 5xx and their like it may be a passing
+    fit of the server.
+    """
+    if code in TEMPORARY:
+        return Reason.UNREACHABLE, False
+    if code in DENIED or _SPEAKS_OF_KEY.search(said):
+        return Reason.DENIED, True
+    if code in NOT_FOUND:
+        return Reason.NOT_FOUND, False
+    if code not in HTTP_OK:
+        return Reason.PROTOCOL, True
+    return (Reason.NOT_FOUND, False) if said else None
+
+
+# The first that is in the chain of causes tells most.
+_FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
+    (
+        urllib3.exceptions.ProxyError,
+        "the proxy on the way to {host} does not let the gate through.",
+        "Check HTTPS_PROXY and NO_PROXY.",
+    ),
+    (socket.gaierror, "the name {host} cannot be looked up.", None),
+    (ConnectionRefusedError, "{host} refuses the connection.", "Is the port right, and is ThreadFix running?"),
+    (ssl.SSLError, "TLS with {host} fails.", "Does it speak https on this port?"),
+    (ConnectionResetError, "{host} broke the connection.", None),
+    (urllib3.exceptions.DecodeError, "{host} answered with a body that cannot be unpacked.", None),
+    (urllib3.exceptions.TimeoutError, "{host} did not answer in time.", None),
+    (urllib3.exceptions.ProtocolError, "{host} broke the connection.", None),
+)
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds that a `Retry-After` header asks for: a number of them, or a date. None where it cannot be read.
+
+    Args:
+        value: the header's value.
+        now: the time, in seconds since the epoch.
+    """
+    if value is None:
+        return None
+    if re.fullmatch("[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and everything that it was raised from or holds as its reason."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+            yield one
+
+
+def _session(server: Server, connections: int) -> requests.Session:
+    session = requests.Session()
+    # Off: `.netrc`, and trust stores and proxies from the environment; the last two are read below, on our terms.
+    session.trust_env = False
+    session.auth = _KeyAuth(server.api_key)
+    # `Accept` is not a courtesy: without it ThreadFix does not find the call. Replies are too small to be packed.
+    session.headers.update(
+        {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": f"threadfix-gate/{__version__}"}
+    )
+    session.cookies = _NoCookies()
+    if not is_loopback(server.url):
+        session.proxies.update(get_environ_proxies(server.url))
+    adapter = _Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    _trust(session, server)
+    return session
+
+
+class _NoCookies(RequestsCookieJar):
+    """Keeps no cookie: the key is all the identity there is, and threads share the session."""
+
+    def extract_cookies(self, *_: object) -> None:
+        """Leave them."""
+
+
+def _trust(session: requests.Session, server: Server) -> None:
+    """Set the trust store and the client certificate, and try them now: a bad file is a usage error."""
+    mistakes = []
+    if server.insecure:
+        session.verify = False
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    else:
+        session.verify = server.ca_file or DEFAULT_CA_BUNDLE_PATH
+        if server.ca_file:
+            try:
+                # A folder is one of certificates under their hashes, as OpenSSL has them.
+                folder = Path(server.ca_file).is_dir()
+                ssl.create_default_context(
+                    cafile=None if folder else server.ca_file, capath=server.ca_file if folder else None
+                )
+            except (ssl.SSLError, OSError):
+                mistakes.append(
+                    "--ca-file (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "
+                    "it must be PEM, with -----BEGIN CERTIFICATE----- lines."
+                )
+    if server.client_cert:
+        try:
+            # Without a password function OpenSSL would ask at the terminal, and a build would hang.
+            ssl.create_default_context().load_cert_chain(server.client_cert, server.client_key, password=lambda: b"")
+        except (ssl.SSLError, OSError, ValueError):
+            mistakes.append(
+                "--client-cert, --client-key: they are no certificate and key that fit and can be read; both must be "
+                "PEM, and the key not encrypted."
+            )
+        session.cert = (server.client_cert, server.client_key) if server.client_key else server.client_cert
+    if mistakes:
+        raise UsageError(mistakes)

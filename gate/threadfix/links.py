@@ -1,0 +1,108 @@
+"""Links as ThreadFix hands them out, and the base URL that they start from. Pure.
+
+The host of such a link is the server's own view of itself (the vendor's sample has a private address and plain http
+behind a proxy), so only the two ids are taken from it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from gate.history import Target
+
+MAX_ID: Final = 2**63 - 1
+_STATUS_PATH: Final = re.compile(r"/applications/([0-9]{1,19})/pendingScan/([0-9]{1,19})/status/?\Z", re.IGNORECASE)
+_LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
+_PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
+
+URL_EXAMPLE: Final = "https://tf.example.com/threadfix"
+
+
+def number(text: str) -> int:
+    """An id: a whole number from 1 to 2^63-1, in ASCII digits.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if re.fullmatch("[0-9]{1,19}", text) and 1 <= int(text) <= MAX_ID:
+        return int(text)
+    raise ValueError("is not an id; ids are whole numbers from 1, such as 41")
+
+
+def status_link(link: str) -> Target:
+    """The two ids of a link such as `https://host/threadfix/rest/latest/applications/6/pendingScan/41/status`.
+
+    Raises:
+        ValueError: it is not such a link.
+    """
+    try:
+        found = _STATUS_PATH.search(urlsplit(link).path)
+        if found:
+            return Target(number(found[1]), number(found[2]))
+    except ValueError:
+        pass
+    raise ValueError("is not a status link; such a link ends in /applications/6/pendingScan/41/status")
+
+
+def base_url(text: str) -> str:
+    """The base URL in its normal form: with its context path, without a trailing `/`, `/rest` or `/rest/…`.
+
+    Raises:
+        ValueError: it is not a usable one. The sentence does not repeat it: it may hold a password.
+    """
+    wanted = f"write it as {URL_EXAMPLE}"
+    if not text.isascii():
+        raise ValueError(f"has characters outside ASCII; write the host in its xn-- form, and {wanted}")
+    if re.search(r"[\x00-\x20\x7f\\]", text):
+        raise ValueError(f"has a blank, a control character or a backslash in it; {wanted}")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL; {wanted}") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"is not an http or https URL; {wanted}")
+    if "@" in parts.netloc or "?" in text or "#" in text:
+        raise ValueError(f"has a user, a query or a fragment in it (not shown here); {wanted}")
+    if not _is_host(host) or port == 0:
+        raise ValueError(f"has no usable host or port; {wanted}")
+    segments = [segment for segment in parts.path.split("/") if segment]
+    if "rest" in segments:
+        segments = segments[: segments.index("rest")]
+    path = "/".join(segments)
+    if not _PATH.match(path) or {".", ".."} & set(segments):
+        raise ValueError(f"has a path that no ThreadFix has; {wanted}")
+    shown = f"[{host}]" if ":" in host else host
+    standard = {"http": 80, "https": 443}[parts.scheme]
+    origin = f"{parts.scheme}://{shown}" if port in (None, standard) else f"{parts.scheme}://{shown}:{port}"
+    return f"{origin}/{path}".rstrip("/")
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a base URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            return False
+        return "%" not in host
+    return len(host) <= 253 and all(_LABEL.match(label) for label in host.removesuffix(".").split("."))  # noqa: PLR2004

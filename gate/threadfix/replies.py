@@ -1,0 +1,106 @@
+"""The JSON that ThreadFix answers, as typed shapes. Parsed here; nobody else sees it as dictionaries.
+
+Every call of ThreadFix 2.x and 3.0 answers an envelope. Its `responseCode` is -1 on success too, so it is not read;
+its `message` is plain English. Only what the verdict rests on is strict (`success`, `status`, `error`, `appId`);
+everything else is decoration, and of the wrong type it counts as not known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+Shape = TypeVar("Shape")
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What every answer is wrapped in."""
+
+    success: bool
+    message: Any = None
+    object: msgspec.Raw = msgspec.Raw(b"null")
+    links: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
+    """The `object` of a pending scan's status (vendor page "Check Pending Scan Status").
+
+    `scanId` comes with DONE, from ThreadFix 2.7.7 on. `id` is not read: in the vendor's own sample it is another one
+    than was asked for.
+    """
+
+    status: str
+    error: bool
+    app_id: int
+    error_message: Any = None
+    scan_id: Any = None
+    name: Any = None
+    scan_message: Any = None
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One of an upload answer's `links`."""
+
+    href: str
+
+
+class NotThreadFixError(ValueError):
+    """The body is not what ThreadFix answers; the sentence says in which way. It may hold the server's words."""
+
+
+def envelope(body: bytes) -> Envelope:
+    """The envelope in `body`.
+
+    Raises:
+        NotThreadFixError: it is none.
+    """
+    return _decoded(body, Envelope)
+
+
+def pending_scan(reply: Envelope) -> PendingScan:
+    """The pending scan in an envelope.
+
+    Raises:
+        NotThreadFixError: there is none.
+    """
+    scan = _decoded(reply.object, PendingScan)
+    if not scan.status.strip():
+        raise NotThreadFixError("its status is empty")
+    return scan
+
+
+def upload_links(body: bytes) -> tuple[str, ...]:
+    """The links in the answer to an upload (vendor page "Upload Scan"); the pending scan's id is only in there.
+
+    Raises:
+        NotThreadFixError: the upload was refused, or the answer has no link. The message may hold the server's words.
+    """
+    reply = envelope(body)
+    if not reply.success:
+        raise NotThreadFixError(f"ThreadFix refused the upload: {words(reply.message) or 'it does not say why'}")
+    links = _decoded(reply.links, list[Link] | None)  # type: ignore[arg-type]
+    if not links:
+        raise NotThreadFixError(
+            "it has no link to a pending scan; ThreadFix gives one from 2.5 on, and not for the version `legacy`"
+        )
+    return tuple(link.href for link in links)
+
+
+def words(value: object) -> str | None:
+    """`value` where it is text with something in it."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def identity(value: object) -> int | None:
+    """`value` where it is an id."""
+    return value if type(value) is int and value > 0 else None
+
+
+def _decoded(body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise NotThreadFixError(f"it is JSON, but not of ThreadFix's shape: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotThreadFixError("it is not JSON") from error

@@ -1,0 +1,362 @@
+"""When to ask, and when to stop: the deadline, the cadence and the wait loop.
+
+This module knows no ThreadFix and does no I/O: it asks through a function, and clock, sleep and jitter are arguments.
+`wait_all` runs one `Wait` a pending scan side by side, each in its own thread; the calling thread hears what happens.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gate.errors import Cancelled
+from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from gate.history import Observation
+
+LATENESS = 0.1
+"""The wait before the next poll, as a part of the time waited so far."""
+JITTER = 0.1
+"""How far the wait strays from that, so that many gates do not ask in step."""
+TICK = 0.25
+"""Seconds between two looks at the clock by the thread that shows progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to wait, and how often to ask. All in seconds."""
+
+    timeout: float = 1800.0
+    interval: float = 2.0
+    max_interval: float = 15.0
+    request_timeout: float = 30.0
+    first_contact_limit: float = 60.0
+    outage_limit: float = 300.0
+    stall_after: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on a monotonic clock."""
+
+    at: float
+    clock: Callable[[], float]
+
+    @classmethod
+    def after(cls, seconds: float, clock: Callable[[], float]) -> Deadline:
+        """The deadline that is `seconds` from now."""
+        return cls(clock() + seconds, clock)
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - self.clock())
+
+
+def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
+    """Seconds to the next poll after `waited` seconds: a tenth of them, within the plan's bounds.
+
+    `jitter` in [-1, 1] is how far, and to which side, to stray from it; the result stays within the bounds.
+    """
+
+    def bounded(value: float) -> float:
+        return min(max(value, plan.interval), plan.max_interval)
+
+    return bounded(bounded(waited * LATENESS) * (1 + JITTER * jitter))
+
+
+# What the calling thread hears. `at` is in seconds since the wait began.
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSeen:
+    """A status that differs from the one before, or the first one. `previous` lasted `lasted` seconds."""
+
+    target: Target
+    at: float
+    answer: Answer
+    previous: str | None = None
+    lasted: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleBegan:
+    """The first bad answer of a stretch; it is put up with for `limit` seconds."""
+
+    target: Target
+    at: float
+    trouble: Trouble
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleEnded:
+    """The good answer that ended a stretch of trouble."""
+
+    target: Target
+    at: float
+    outage: Outage
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """The status has not changed for `unchanged` seconds."""
+
+    target: Target
+    at: float
+    status: str
+    unchanged: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A wait is over."""
+
+    history: History
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A wait was ended by a bug."""
+
+    error: BaseException
+
+
+Event = StatusSeen | TroubleBegan | TroubleEnded | Stalled | Ended
+
+
+class Wait:
+    """The wait for one pending scan.
+
+    Args:
+        target: what is asked for.
+        observe: asks once; takes the seconds it may take, and returns within them.
+        settled: whether a good answer ends the wait.
+        plan: how long, how often.
+        deadline: when to stop; shared by all waits of one gate.
+        sleep: sleeps so many seconds, and says whether it was told to stop.
+        jitter: draws a number in [-1, 1].
+        listen: hears the events, in the thread of `run`.
+    """
+
+    def __init__(  # noqa: PLR0913 - time is an argument, and so is everything else that a test replaces
+        self,
+        target: Target,
+        *,
+        observe: Callable[[float], Observation],
+        settled: Callable[[Answer], bool],
+        plan: Plan,
+        deadline: Deadline,
+        sleep: Callable[[float], bool],
+        jitter: Callable[[], float],
+        listen: Callable[[Event], None],
+    ) -> None:
+        """Keep the parts; `run` starts the wait."""
+        self.target = target
+        self._observe = observe
+        self._settled = settled
+        self._plan = plan
+        self._deadline = deadline
+        self._clock = deadline.clock
+        self._sleep = sleep
+        self._jitter = jitter
+        self._listen = listen
+        self._began = self._clock()
+        # Where the next poll starts: at the deadline, or where trouble reaches its limit. Kept as facts and not asked
+        # of the clock, because a sleep that wakes a microsecond early must not buy another round.
+        self._at_deadline = plan.timeout == 0
+        self._at_limit = False
+        self._stall_told = False
+        self._over = False
+        self._lock = threading.Lock()
+        self._history = History(target, End.CANCELLED)
+
+    def run(self) -> History:
+        """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop."""
+        import backoff
+
+        # `backoff` drives the loop; how long to wait, and whether at all, is ours to say (see `_pauses`).
+        poll = backoff.on_predicate(
+            self._pauses,  # type: ignore[arg-type]  # its stub forgets that a wait generator is sent the last value
+            lambda observation: not self._decided(observation),
+            jitter=None,
+            logger=None,
+        )(self._poll)
+        poll()
+        with self._lock:
+            self._over = True
+        self._listen(Ended(self._history))
+        return self._history
+
+    def snapshot(self, ended: End) -> History:
+        """The history, from another thread; if the wait is not over, as if it ended now for the reason `ended`."""
+        with self._lock:
+            return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
+
+    def _now(self) -> float:
+        return self._clock() - self._began
+
+    def _update(self, **changes: object) -> History:
+        with self._lock:
+            self._history = replace(self._history, elapsed=self._now(), **changes)  # type: ignore[arg-type]
+            return self._history
+
+    def _decided(self, observation: Observation) -> bool:
+        decided = observation.final if isinstance(observation, Trouble) else self._settled(observation)
+        if decided:
+            self._update(ended=End.DECIDED)
+        return decided
+
+    def _pauses(self) -> Generator[float, Observation, None]:
+        """The wait generator that `backoff` asks after each poll that decided nothing.
+
+        It sleeps by itself and tells `backoff` to add nothing: `backoff` knows only `time.sleep`, which neither a
+        signal nor a test's clock can shorten. It ends when there is nothing left to wait for.
+        """
+        observation = yield 0.0
+        while (seconds := self._pause(observation)) is not None:
+            if self._sleep(seconds):
+                return
+            observation = yield 0.0
+
+    def _pause(self, observation: Observation) -> float | None:
+        """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
+        if self._at_deadline:
+            self._update(ended=End.DEADLINE)
+            return None
+        if self._at_limit and isinstance(observation, Trouble):
+            self._update(ended=End.LIMIT)
+            return None
+        now = self._clock()
+        wait = cadence(now - self._began, self._plan, self._jitter())
+        limit = self._deadline.at
+        self._at_limit = False
+        if isinstance(observation, Trouble):
+            # Its lower bound is what the server asked for; jitter must not undercut it.
+            wait = max(wait, observation.retry_after or 0.0)
+            trouble_limit = self._began + self._history.outages[-1].began + self._patience()
+            self._at_limit = now + wait >= trouble_limit
+            limit = min(limit, trouble_limit)
+        self._at_deadline = now + wait >= self._deadline.at and limit == self._deadline.at
+        return min(wait, max(0.0, limit - now))
+
+    def _patience(self) -> float:
+        """How long trouble is put up with now."""
+        return self._plan.outage_limit if self._history.answer else self._plan.first_contact_limit
+
+    def _poll(self) -> Observation:
+        budget = self._plan.request_timeout
+        if not self._at_deadline:
+            budget = min(budget, self._deadline.remaining())
+        observation = self._observe(budget)
+        if isinstance(observation, Trouble):
+            self._record_trouble(observation)
+        else:
+            self._record_answer(observation)
+        return observation
+
+    def _record_trouble(self, trouble: Trouble) -> None:
+        history = self._history
+        phases, outages = history.phases, history.outages
+        if phases:
+            phases = (*phases[:-1], replace(phases[-1], errors=phases[-1].errors + 1))
+        went_on = bool(outages) and outages[-1].ended is None
+        if went_on:
+            outages = (*outages[:-1], replace(outages[-1], newest=trouble, polls=outages[-1].polls + 1))
+        else:
+            outages = (*outages, Outage(self._now(), trouble))
+        self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=trouble)
+        if not went_on and not trouble.final:
+            self._listen(TroubleBegan(self.target, outages[-1].began, trouble, self._patience()))
+
+    def _record_answer(self, answer: Answer) -> None:
+        history, now = self._history, self._now()
+        phases, outages = history.phases, history.outages
+        ended = bool(outages) and outages[-1].ended is None
+        if ended:
+            outages = (*outages[:-1], replace(outages[-1], ended=now))
+        changed = not phases or phases[-1].status != answer.status
+        if changed:
+            phases = (*phases, Phase(answer.status, now, now))
+        else:
+            phases = (*phases[:-1], replace(phases[-1], last_seen=now, polls=phases[-1].polls + 1))
+        self._update(polls=history.polls + 1, phases=phases, outages=outages, newest=answer, answer=answer)
+        if ended:
+            self._listen(TroubleEnded(self.target, now, outages[-1]))
+        if changed:
+            self._stall_told = False
+            before = history.phases[-1] if history.phases else None
+            self._listen(
+                StatusSeen(
+                    self.target,
+                    now,
+                    answer,
+                    before.status if before else None,
+                    now - before.first_seen if before else 0.0,
+                )
+            )
+        elif not self._stall_told and now - phases[-1].first_seen >= self._plan.stall_after:
+            self._stall_told = True
+            self._listen(Stalled(self.target, now, answer.status, now - phases[-1].first_seen))
+
+
+def wait_all(
+    builders: Sequence[Callable[[Callable[[Event], None]], Wait]],
+    *,
+    stop: threading.Event,
+    listen: Callable[[Event], None],
+    tick: Callable[[], None],
+    fatal: Callable[[History], bool],
+) -> tuple[tuple[History, ...], Cancelled | None]:
+    """Run waits side by side until all are over; their histories in the order of `builders`.
+
+    Args:
+        builders: each builds one wait around the listener that it is given.
+        stop: ends every sleep of the waits; set when nothing more is to be waited for.
+        listen: hears every event in the calling thread, one at a time.
+        tick: called several times a second while nothing happens, for what moves on a screen.
+        fatal: whether a history that is over makes the others not worth waiting for.
+
+    Returns:
+        The histories, and the cancellation that cut them short, if one did. `Cancelled` is raised into the calling
+        thread by its signal handler.
+
+    Raises:
+        BaseException: whatever broke a wait; a bug, to be reported as one.
+    """
+    events: queue.SimpleQueue[Event | Broken] = queue.SimpleQueue()
+    waits = [build(events.put) for build in builders]
+
+    def run(wait: Wait) -> None:
+        try:
+            wait.run()
+        except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
+            events.put(Broken(error))
+
+    running, cut, cancelled = len(waits), End.FAIL_FAST, None
+    try:
+        for wait in waits:
+            # Daemons: a request that hangs must not keep the process from ending.
+            threading.Thread(target=run, args=(wait,), name=str(wait.target), daemon=True).start()
+        while running and not stop.is_set():
+            try:
+                event = events.get(timeout=TICK)
+            except queue.Empty:
+                tick()
+                continue
+            if isinstance(event, Broken):
+                raise event.error
+            listen(event)
+            if isinstance(event, Ended):
+                running -= 1
+                if fatal(event.history):
+                    stop.set()
+    except Cancelled as error:
+        cut, cancelled = End.CANCELLED, error
+    finally:
+        stop.set()
+    return tuple(wait.snapshot(cut) for wait in waits), cancelled
