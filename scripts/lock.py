@@ -1,0 +1,44 @@
+"""Writes the lock files: what the gate and its tests need, with hashes, for every platform and Python.
+
+`actions-toolkit` asks for PyGithub, which brings 28 MB of its own, though the part that the gate uses needs none of it.
+So PyGithub and what only it wants stay out of requirements.lock, and that is to be installed with `pip install --no-deps
+--require-hashes`. Run it with `make lock`; it needs `uv`.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LEFT_OUT = ("pygithub", "cryptography", "cffi", "pycparser", "pynacl", "pyjwt", "typing-extensions")
+HEAD = """\
+# What the gate needs at run time; made by `make lock` from pyproject.toml. PyGithub is left out on purpose
+# (scripts/lock.py says why), so install it with: pip install --no-deps --require-hashes --only-binary :all: -r
+"""
+DEV_HEAD = """\
+# What the tests and linters need, and the gate with them; made by `make lock` from pyproject.toml.
+"""
+
+
+def compiled(*options: str) -> str:
+    """What uv resolves pyproject.toml to, one requirement with its hashes after the other."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes"]
+    command += ["--python-version", "3.11", "--no-header", "--no-annotate", "--quiet", *options]
+    made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return "".join(line for line in made.stdout.splitlines(keepends=True) if not line.startswith("#"))
+
+
+def write(name: str, text: str) -> None:
+    """Write a lock file, with the same bytes on every platform: its hash is a cache key."""
+    (ROOT / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def main() -> None:
+    """Write both lock files."""
+    left_out = [option for name in LEFT_OUT for option in ("--no-emit-package", name)]
+    write("requirements.lock", HEAD + compiled(*left_out))
+    write("requirements-dev.lock", DEV_HEAD + compiled("--group", "dev", "--constraint", "requirements.lock"))
+
+
+if __name__ == "__main__":
+    main()
