@@ -1,0 +1,1 @@
+"""Reporters read a finished verdict and write it somewhere. None can change it."""

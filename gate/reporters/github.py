@@ -1,0 +1,112 @@
+"""Everything that GitHub Actions reads: masks, groups, annotations, step outputs and the job summary.
+
+The only importer of `actions_toolkit`. It prints to standard output, which belongs to `--json`, so its prints are led
+to the log; and it is only called on a runner, because elsewhere it prints secrets in clear.
+"""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+from gate.reasons import Kind
+from gate.reporters import summary
+from gate.reporters.outputs import output_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gate.text import Secret
+    from gate.verdict import Verdict
+
+TITLE: Final = "ThreadFix gate"
+
+
+def on_runner(env: Mapping[str, str]) -> bool:
+    """Whether this process is a step on a GitHub Actions runner."""
+    return env.get("GITHUB_ACTIONS") == "true"
+
+
+class GitHub:
+    """What a step can tell its runner.
+
+    Args:
+        env: the environment; `actions_toolkit` itself reads the process's.
+        log: where the runner reads workflow commands; standard error.
+    """
+
+    def __init__(self, env: Mapping[str, str], log: TextIO) -> None:
+        """Keep where to write."""
+        self._env = env
+        self._log = log
+
+    def mask(self, secret: Secret) -> None:
+        """Have the runner hide the secret from here on. Must come before anything else is printed."""
+        from actions_toolkit import core
+
+        with redirect_stdout(self._log):
+            core.set_secret(secret.reveal())
+        self._log.flush()
+
+    def begin_group(self, title: str) -> None:
+        """Fold what follows."""
+        from actions_toolkit import core
+
+        with redirect_stdout(self._log):
+            core.start_group(title)
+
+    def end_group(self) -> None:
+        """End the fold."""
+        from actions_toolkit import core
+
+        with redirect_stdout(self._log):
+            core.end_group()
+
+    def warning(self, message: str) -> None:
+        """Annotate with a warning."""
+        from actions_toolkit import core
+
+        with redirect_stdout(self._log):
+            core.warning(message, title=TITLE)
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Annotate with the verdict: an error, a warning where the user asked for no more; nothing for a pass."""
+        from actions_toolkit import core
+
+        finding = verdict.finding
+        if finding.kind is Kind.PASS:
+            return
+        title = f"{TITLE}: {finding.kind.value} ({finding.reason.value})"
+        annotate = core.warning if finding.softened else core.error
+        with redirect_stdout(self._log):
+            annotate(f"{finding.message} {finding.hint}", title=title)
+
+    def outputs(self, verdict: Verdict) -> None:
+        """Set the step's outputs.
+
+        Raises:
+            OSError: the runner's file is not there.
+        """
+        from actions_toolkit import core
+
+        # Without the file the library would fall back to a command that runners ignore since 2023.
+        self._file("GITHUB_OUTPUT")
+        for name, value in output_values(verdict).items():
+            core.set_output(name, value)
+
+    def summary(self, verdict: Verdict) -> None:
+        """Add to the job's summary.
+
+        Raises:
+            OSError: the runner's file is not there.
+        """
+        from actions_toolkit.file_command import issue_file_command
+
+        self._file("GITHUB_STEP_SUMMARY")
+        issue_file_command("STEP_SUMMARY", summary.render(verdict))
+
+    def _file(self, variable: str) -> None:
+        name = self._env.get(variable, "")
+        if not name or not Path(name).is_file():
+            raise FileNotFoundError(2, f"the runner's file {variable} is missing", name)

@@ -1,0 +1,51 @@
+"""The JUnit report: one suite, one case a pending scan; fail is a failure, unknown is an error."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
+
+from gate.reasons import Kind
+from gate.text import seconds, xml
+
+if TYPE_CHECKING:
+    from gate.verdict import Finding, ScanVerdict, Verdict
+
+SUITE = "threadfix-gate"
+
+
+def render(verdict: Verdict) -> str:
+    """The report as XML text."""
+    suite = TestSuite(SUITE)
+    suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
+    for scan in verdict.scans:
+        case = _case(str(scan.target), scan.history.elapsed, scan.finding)
+        case.system_out = xml(_walk(scan))
+        suite.add_testcase(case)
+    if not verdict.scans:
+        suite.add_testcase(_case("options", verdict.elapsed, verdict.finding))
+    report = JUnitXml(SUITE)
+    report.add_testsuite(suite)
+    report.update_statistics()
+    # The library keeps a time only where every case has one, and rounds none: seconds with a thousandth are enough.
+    suite.time = round(verdict.elapsed, 3)
+    written = io.BytesIO()
+    report.write(written)
+    return written.getvalue().decode("utf-8") + "\n"
+
+
+def _case(name: str, elapsed: float, finding: Finding) -> TestCase:
+    case = TestCase(xml(name), classname=SUITE, time=round(elapsed, 3))
+    kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
+    if finding.kind in kinds:
+        broken = kinds[finding.kind](xml(finding.message), finding.reason.value)
+        broken.text = xml(finding.hint)
+        case.result = [broken]
+    return case
+
+
+def _walk(scan: ScanVerdict) -> str:
+    history = scan.history
+    return "\n".join(f"{phase.status} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases))

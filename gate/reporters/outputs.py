@@ -1,0 +1,91 @@
+"""The table of outputs: one set of names for GitHub's step outputs, the dotenv file and the result document."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gate.verdict import ScanVerdict, Verdict
+
+OUTPUTS: Final[dict[str, str]] = {
+    "verdict": "`pass`, `fail` or `unknown`.",
+    "reason": "Why, in one word of the table below, such as `processed` or `timeout`.",
+    "message": "What happened, in a sentence.",
+    "exit-code": "The exit code of the gate.",
+    "status": "The last status that ThreadFix answered; of the deciding scan, where there are several.",
+    "application-id": "Id of the application.",
+    "pending-scan-id": "Id of the pending scan; several are separated by commas.",
+    "scan-id": "Id of the finished scan, where ThreadFix gave one; several are separated by commas.",
+    "scan-url": "Link to the scan in ThreadFix, where all its parts are known.",
+    "elapsed-seconds": "How long the gate took.",
+    "polls": "How many times ThreadFix was asked.",
+    "result-file": "Path of the result document, where one was asked for.",
+    "scans": "All scans as a JSON array: ids, verdict, reason, message, status, link, seconds, polls.",
+}
+"""Every output's name, as GitHub has it, and what it holds."""
+
+
+def document_fields(verdict: Verdict) -> dict[str, Any]:
+    """Every output by its name in `snake_case`, in the types of the result document.
+
+    With several scans `pending_scan_id` and `scan_id` are lists of equal length.
+    """
+    decider, scans = verdict.decider, verdict.scans
+    return {
+        "verdict": verdict.finding.kind.value,
+        "reason": verdict.finding.reason.value,
+        "message": verdict.finding.message,
+        "exit_code": verdict.finding.exit_code,
+        "status": decider.history.answer.status if decider and decider.history.answer else None,
+        "application_id": decider.target.application_id if decider else None,
+        "pending_scan_id": _one_or_many([scan.target.pending_scan_id for scan in scans]),
+        "scan_id": _one_or_many([scan.scan_id for scan in scans]),
+        "scan_url": decider.url if decider else None,
+        "elapsed_seconds": round(verdict.elapsed, 1),
+        "polls": verdict.polls,
+        "result_file": verdict.result_file or None,
+        "scans": [scan_fields(scan) for scan in scans],
+    }
+
+
+def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
+    """What the `scans` output says of one scan."""
+    return {
+        "application_id": scan.target.application_id,
+        "pending_scan_id": scan.target.pending_scan_id,
+        "scan_id": scan.scan_id,
+        "scan_url": scan.url,
+        "name": scan.name,
+        "verdict": scan.finding.kind.value,
+        "reason": scan.finding.reason.value,
+        "message": scan.finding.message,
+        "status": scan.history.answer.status if scan.history.answer else None,
+        "elapsed_seconds": round(scan.history.elapsed, 1),
+        "polls": scan.history.polls,
+        "errors": scan.history.errors,
+    }
+
+
+def output_values(verdict: Verdict) -> dict[str, str]:
+    """Every output by its name, as text; empty where it is not known."""
+    fields = document_fields(verdict)
+    # In ASCII, so that neither an encoding nor a line separator in a name can break it.
+    fields["scans"] = json.dumps(fields["scans"], ensure_ascii=True, separators=(",", ":"))
+    return {name: _as_text(fields[name.replace("-", "_")]) for name in OUTPUTS}
+
+
+def _one_or_many(ids: Sequence[int | None]) -> int | None | list[int | None]:
+    if len(ids) > 1:
+        return list(ids)
+    return ids[0] if ids else None
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return ",".join(_as_text(one) for one in value)
+    return str(value)

@@ -1,0 +1,70 @@
+"""The result document: everything that the gate knows, as JSON. Its schema is `docs/result.schema.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from gate.reporters.outputs import document_fields
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from gate.verdict import ScanVerdict, Verdict
+
+SCHEMA_VERSION: Final = 1
+
+
+def document(verdict: Verdict) -> dict[str, Any]:
+    """The document as Python data."""
+    fields = document_fields(verdict)
+    for entry, scan in zip(fields["scans"], verdict.scans, strict=True):
+        entry |= _history(scan)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "gate_version": verdict.version,
+        **fields,
+        "hint": verdict.finding.hint or None,
+        "resume": verdict.resume or None,
+        "mistakes": list(verdict.mistakes),
+        "server": verdict.server or None,
+        "started_at": _time(verdict.started_at),
+        "finished_at": _time(verdict.finished_at),
+    }
+
+
+def render(verdict: Verdict) -> str:
+    """The document as JSON text, in ASCII."""
+    return json.dumps(document(verdict), indent=2, ensure_ascii=True) + "\n"
+
+
+def _history(scan: ScanVerdict) -> dict[str, Any]:
+    history = scan.history
+    return {
+        "exit_code": scan.finding.exit_code,
+        "history": [
+            {
+                "status": phase.status,
+                "first_seen_seconds": round(phase.first_seen, 3),
+                "lasted_seconds": round(history.lasted(index), 3),
+                "polls": phase.polls,
+                "errors": phase.errors,
+            }
+            for index, phase in enumerate(history.phases)
+        ],
+        "outages": [
+            {
+                "began_seconds": round(outage.began, 3),
+                "lasted_seconds": round((history.elapsed if outage.ended is None else outage.ended) - outage.began, 3),
+                "polls": outage.polls,
+                "over": outage.ended is not None,
+                "reason": outage.newest.reason.value,
+                "message": outage.newest.what,
+            }
+            for outage in history.outages
+        ],
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

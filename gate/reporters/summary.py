@@ -1,0 +1,83 @@
+"""GitHub's job summary, as Markdown: verdict first, then the timeline, the facts, the trouble and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gate.reasons import Kind
+from gate.reporters.timeline import draw
+from gate.text import count, html, markdown, seconds, shorten
+
+if TYPE_CHECKING:
+    from gate.verdict import Finding, ScanVerdict, Verdict
+
+SIZE_LIMIT: Final = 64 * 1024
+"""Bytes of our own; the runner drops what is over 1 MiB."""
+TIMELINES: Final = 20
+"""Scans whose timeline is drawn; the others have a row in the table."""
+MESSAGE: Final = 300
+"""Characters of a message in the table; the whole one is in the log."""
+
+ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
+
+
+def render(verdict: Verdict) -> str:
+    """The summary's Markdown, of at most `SIZE_LIMIT` bytes."""
+    finding = verdict.finding
+    parts = [
+        f"## {ICONS[finding.kind]} ThreadFix gate: {finding.kind.value} ({finding.reason.value})",
+        markdown(finding.message),
+    ]
+    if verdict.decider and verdict.decider.url:
+        parts.append(f"[Open the scan in ThreadFix](<{html(verdict.decider.url)}>)")
+    if finding.kind is not Kind.PASS:
+        parts += _what_now(finding, verdict.resume)
+    parts += [markdown(mistake).join(("- ", "")) for mistake in verdict.mistakes]
+    if len(verdict.scans) > 1:
+        parts.append(_table(verdict.scans))
+    for scan in verdict.scans[:TIMELINES]:
+        parts += _timeline(scan, alone=len(verdict.scans) == 1)
+    parts.append(_facts(verdict))
+    text = "\n\n".join(parts) + "\n"
+    if len(text.encode()) <= SIZE_LIMIT:
+        return text
+    # Cut between parts: half a tag would spoil what other steps write behind it.
+    kept = text.encode()[: SIZE_LIMIT - 100].decode("utf-8", "ignore").rpartition("\n\n")[0]
+    return f"{kept}\n\n…\n"
+
+
+def _what_now(finding: Finding, resume: str) -> list[str]:
+    soft = ["The job goes on all the same: that is what was asked for."] if finding.softened else []
+    command = [f"<pre>{html(resume)}</pre>"] if resume else []
+    return [f"**What it means:** {finding.reason.row.means}", *soft, *command, f"**What to do:** {finding.hint}"]
+
+
+def _table(scans: tuple[ScanVerdict, ...]) -> str:
+    rows = ["| pending scan | verdict | status | took | |", "|---:|---|---|---:|---|"]
+    for scan in scans:
+        history, finding = scan.history, scan.finding
+        status = markdown(history.answer.status) if history.answer else "–"
+        said = "" if finding.kind is Kind.PASS else markdown(shorten(finding.message, MESSAGE))
+        kind = f"{ICONS[finding.kind]} {finding.reason.value}"
+        rows.append(f"| {scan.target.pending_scan_id} | {kind} | {status} | {seconds(history.elapsed)} | {said} |")
+    return "\n".join(rows)
+
+
+def _timeline(scan: ScanVerdict, *, alone: bool) -> list[str]:
+    if not scan.history.phases and not scan.history.outages:
+        return []
+    drawn = f"<pre>{html(draw(scan.history)).replace(chr(32) * 2, '&nbsp; ')}</pre>"
+    name = f" ({markdown(shorten(scan.name, 80))})" if scan.name else ""
+    if alone:
+        return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn]
+    return [f"<details><summary>Pending scan {scan.target.pending_scan_id}{name}</summary>", drawn, "</details>"]
+
+
+def _facts(verdict: Verdict) -> str:
+    facts = [f"threadfix-gate {verdict.version}"]
+    if verdict.server:
+        facts.append(markdown(verdict.server))
+    facts += [f"took {seconds(verdict.elapsed)}", count(verdict.polls, "poll")]
+    if verdict.errors:
+        facts.append(f"{verdict.errors} of them in trouble")
+    return " · ".join(facts)

@@ -1,0 +1,47 @@
+"""The timeline of a scan's statuses, drawn to scale with text: it needs no picture, no script and no colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gate.text import seconds, shorten
+
+if TYPE_CHECKING:
+    from gate.history import History
+
+WIDTH: Final = 20
+LABEL: Final = 20
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A stretch of the timeline; `start` and `length` in seconds since the wait began."""
+
+    label: str
+    start: float
+    length: float
+
+
+def bars(history: History) -> list[Bar]:
+    """The statuses in the order seen, and under them the stretches of trouble."""
+    walked = [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
+    trouble = [
+        Bar("(trouble)", outage.began, (history.elapsed if outage.ended is None else outage.ended) - outage.began)
+        for outage in history.outages
+    ]
+    return walked + trouble
+
+
+def draw(history: History) -> str:
+    """The timeline as lines of `LABEL` + `WIDTH` characters and the length of each stretch. Never a trailing blank."""
+    whole = history.elapsed or 1.0
+    lines = []
+    for bar in bars(history):
+        before = round(bar.start / whole * WIDTH * 8)
+        filled = max(1, round((bar.start + bar.length) / whole * WIDTH * 8) - before)
+        # The first character cell is shared with the stretch before, so its start is rounded down to a whole cell.
+        drawn = " " * (before // 8) + "█" * (filled // 8) + _EIGHTHS[filled % 8].strip()
+        lines.append(f"{shorten(bar.label, LABEL):<{LABEL}} {drawn[:WIDTH]:<{WIDTH}} {seconds(bar.length):>6}")
+    return "\n".join(lines)
