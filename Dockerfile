@@ -1,0 +1,45 @@
+# The gate as a container image: docker run --rm -e THREADFIX_URL -e THREADFIX_API_KEY … IMAGE
+# Any base with Python 3.11 or later (with venv) and root certificates will do; both stages must have the same one.
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+# Two environments: what is needed to build stays behind with this stage.
+RUN ["python3", "-m", "venv", "tools"]
+RUN ["python3", "-m", "venv", "--without-pip", "/opt/threadfix-gate"]
+# Dependencies before the sources: they change less often, so their layer is found again.
+COPY requirements.lock requirements-build.lock ./
+RUN ["tools/bin/pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", \
+     "--requirement", "requirements-build.lock"]
+RUN ["tools/bin/pip", "--python", "/opt/threadfix-gate/bin/python", "install", "--no-compile", "--no-deps", \
+     "--require-hashes", "--only-binary", ":all:", "--requirement", "requirements.lock"]
+COPY . .
+RUN ["tools/bin/pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", "."]
+RUN ["tools/bin/pip", "--python", "/opt/threadfix-gate/bin/python", "install", "--no-compile", "--no-deps", \
+     "--no-index", "--find-links", "dist", "threadfix-gate"]
+# The image is read-only to the gate, so Python could never write its byte code itself. Unchecked, because copying between
+# stages may change the files' times. Pygments has hundreds of lexers that the gate never loads.
+RUN ["/opt/threadfix-gate/bin/python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", \
+     "-x", "/pygments/", "/opt/threadfix-gate/lib"]
+
+FROM ${BASE}
+ARG BASE
+ARG VERSION=""
+ARG REVISION=""
+ARG SOURCE=""
+LABEL org.opencontainers.image.title="threadfix-gate" \
+      org.opencontainers.image.description="Waits until ThreadFix has processed a pending scan, then says pass, fail or unknown." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.base.name="${BASE}"
+COPY --from=build /opt/threadfix-gate /opt/threadfix-gate
+# A CI system shows the log while it grows only if nothing is held back.
+ENV PATH=/opt/threadfix-gate/bin:${PATH} PYTHONUNBUFFERED=1
+# A number, so that Kubernetes can see that it is not root; it needs no entry in /etc/passwd and no home.
+USER 65532:65532
+WORKDIR /workspace
+ENTRYPOINT ["threadfix-gate"]
+CMD ["run"]

@@ -1,0 +1,166 @@
+"""Builds the image and runs it, with what this machine has: docker, podman or buildah.
+
+`image.py build` makes the image `threadfix-gate` from the Dockerfile. Where its base cannot be pulled, Debian's own
+Python stands in for it, put together once by mmdebstrap. `image.py run …` takes what `docker run …` takes, so that a
+script named `docker` which calls it can play docker where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).parent.parent
+IMAGE = "localhost/threadfix-gate"
+STAND_IN = "localhost/threadfix-gate-base"
+# Debian 12 has Python 3.11, the oldest that the gate takes.
+SUITE = "bookworm"
+PACKAGES = ("ca-certificates", "python3", "python3-venv")
+ENGINES = ("docker", "podman", "buildah")
+# The image's own base may be a distribution without a shell, so only what every engine can tell is asked.
+RUN_OPTIONS = {
+    "docker": ("--network=host",),
+    # Podman asks for more files and processes than a machine may allow, and then refuses to start.
+    "podman": ("--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
+}
+"""What is added to each run; the host's network, so that a sandbox on loopback can be reached."""
+
+
+def succeeds(*command: str) -> bool:
+    """Whether the command ends with 0; what it says is not shown."""
+    return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def output(*command: str) -> str:
+    """What the command prints, stripped."""
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def engine() -> str:
+    """The engine to use: the first that is there and works, or the one that THREADFIX_GATE_ENGINE names."""
+    chosen = os.environ.get("THREADFIX_GATE_ENGINE")
+    if chosen:
+        return chosen
+    for name in ENGINES:
+        # Docker's client is often there without a server that it could talk to.
+        if shutil.which(name) and (name != "docker" or succeeds("docker", "version", "--format", "{{.Server.Version}}")):
+            return name
+    sys.exit("None of docker (with an engine), podman and buildah is here. On Debian: apt-get install podman runc")
+
+
+def make(name: str, folder: Path, tag: str, *options: str) -> None:
+    """Build the Dockerfile in `folder`."""
+    # Without a daemon, a build in a plain chroot needs the fewest rights.
+    isolation = () if name == "docker" else ("--isolation", "chroot")
+    subprocess.run([name, "build", *isolation, "--tag", tag, *options, str(folder)], check=True)
+
+
+def base(name: str) -> str:
+    """The Dockerfile's base where it can be had, else the stand-in."""
+    found = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    if not found:
+        sys.exit("The Dockerfile names no base (ARG BASE=…).")
+    if succeeds(name, "pull", "--quiet", found[1]):
+        return found[1]
+    return stand_in(name, found[1])
+
+
+def stand_in(name: str, instead_of: str) -> str:
+    """Put Debian's Python into an image, unless that was done before."""
+    # Where packages come through a private certificate authority, pip has to know it inside the image too.
+    trusted = Path(os.environ.get("PIP_CERT") or os.devnull).read_bytes()
+    recipe = hashlib.sha256(repr((SUITE, PACKAGES)).encode() + trusted).hexdigest()[:12]
+    tag = f"{STAND_IN}:{SUITE}-{recipe}"
+    if succeeds(name, "inspect", "--type", "image", tag):
+        return tag
+    print(f"{instead_of} cannot be pulled; putting a base together from Debian's packages instead.", file=sys.stderr)
+    if not shutil.which("mmdebstrap"):
+        sys.exit("mmdebstrap is not here. On Debian: apt-get install mmdebstrap")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        archive = folder / "base.tar"
+        subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}", SUITE, str(archive)],
+            check=True,
+        )
+        recipe_file = "FROM scratch\nADD base.tar /\n"
+        if trusted:
+            (folder / "pip.crt").write_bytes(trusted)
+            (folder / "pip.conf").write_text("[global]\ncert = /etc/pip.crt\n", encoding="utf-8")
+            recipe_file += "COPY pip.crt pip.conf /etc/\n"
+        (folder / "Dockerfile").write_text(recipe_file, encoding="utf-8")
+        make(name, folder, tag)
+    return tag
+
+
+def build(asked: str | None) -> None:
+    """Build the image on the base that is asked for, or on the one that can be had."""
+    name = engine()
+    make(name, ROOT, IMAGE, "--build-arg", f"BASE={asked or base(name)}")
+
+
+def run(arguments: Sequence[str]) -> NoReturn:
+    """`docker run`, by what is here. Signals reach the container as they do with docker."""
+    name = engine()
+    if name == "buildah":
+        sys.exit(run_with_buildah(arguments))
+    os.execvp(name, [name, "run", *RUN_OPTIONS[name], *arguments])  # noqa: S606 - no shell is wanted
+
+
+def run_with_buildah(arguments: Sequence[str]) -> int:
+    """As much of `docker run` as buildah can do: no process id 1 of its own, and no --read-only."""
+    parser = argparse.ArgumentParser(prog="image.py run", allow_abbrev=False)
+    parser.add_argument("--rm", action="store_true")
+    parser.add_argument("--env", "-e", action="append", default=[])
+    parser.add_argument("--volume", "-v", action="append", default=[])
+    parser.add_argument("--workdir", "-w")
+    parser.add_argument("--user", "-u")
+    parser.add_argument("--entrypoint")
+    parser.add_argument("image")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    asked = parser.parse_args(arguments)
+    config = json.loads(output("buildah", "inspect", "--type", "image", asked.image))["OCIv1"]["config"]
+    if asked.entrypoint is None:
+        command = [*config.get("Entrypoint", []), *(asked.command or config.get("Cmd", []))]
+    else:
+        command = [*asked.entrypoint.split(), *asked.command]
+    options = [f"--volume={volume}" for volume in asked.volume]
+    for variable in asked.env:
+        given = variable if "=" in variable else f"{variable}={os.environ[variable]}"
+        options += [f"--env={given}"] if "=" in variable or variable in os.environ else []
+    options += [f"--user={asked.user}"] if asked.user else []
+    options += [f"--workingdir={asked.workdir}"] if asked.workdir else []
+    container = output("buildah", "from", "--pull-never", asked.image)
+    try:
+        started = ["buildah", "run", "--isolation", "chroot", *options, container, "--", *command]
+        return subprocess.run(started, check=False).returncode
+    finally:
+        subprocess.run(["buildah", "rm", container], stdout=subprocess.DEVNULL, check=True)
+
+
+def main() -> None:
+    """Build or run."""
+    if sys.argv[1:2] == ["run"]:
+        run(sys.argv[2:])
+    parser = argparse.ArgumentParser(description="Build the image, or run it as `docker run` would.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    builder = commands.add_parser("build", help="build the Dockerfile")
+    builder.add_argument("--base", help="image to build on; without it the Dockerfile's own, or a stand-in")
+    commands.add_parser("run", help="like docker run: OPTIONS IMAGE ARGUMENTS")
+    build(parser.parse_args().base)
+
+
+if __name__ == "__main__":
+    main()
