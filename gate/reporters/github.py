@@ -6,7 +6,7 @@ to the log; and it is only called on a runner, because elsewhere it prints secre
 
 from __future__ import annotations
 
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -15,17 +15,12 @@ from gate.reporters import summary
 from gate.reporters.outputs import output_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gate.text import Secret
     from gate.verdict import Verdict
 
 TITLE: Final = "ThreadFix gate"
-
-
-def on_runner(env: Mapping[str, str]) -> bool:
-    """Whether this process is a step on a GitHub Actions runner."""
-    return env.get("GITHUB_ACTIONS") == "true"
 
 
 class GitHub:
@@ -49,19 +44,18 @@ class GitHub:
             core.set_secret(secret.reveal())
         self._log.flush()
 
-    def begin_group(self, title: str) -> None:
-        """Fold what follows."""
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Fold what is said while the block runs."""
         from actions_toolkit import core
 
         with redirect_stdout(self._log):
             core.start_group(title)
-
-    def end_group(self) -> None:
-        """End the fold."""
-        from actions_toolkit import core
-
-        with redirect_stdout(self._log):
-            core.end_group()
+        try:
+            yield
+        finally:
+            with redirect_stdout(self._log):
+                core.end_group()
 
     def warning(self, message: str) -> None:
         """Annotate with a warning."""

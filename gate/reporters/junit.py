@@ -28,7 +28,7 @@ def render(verdict: Verdict) -> str:
         suite.add_testcase(_case("options", verdict.elapsed, verdict.finding))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)
-    report.update_statistics()
+    report.update_statistics()  # type: ignore[no-untyped-call]
     # The library keeps a time only where every case has one, and rounds none: seconds with a thousandth are enough.
     suite.time = round(verdict.elapsed, 3)
     written = io.BytesIO()

@@ -77,7 +77,7 @@ def output_values(verdict: Verdict) -> dict[str, str]:
     return {name: _as_text(fields[name.replace("-", "_")]) for name in OUTPUTS}
 
 
-def _one_or_many(ids: Sequence[int | None]) -> int | None | list[int | None]:
+def _one_or_many(ids: Sequence[int | None]) -> int | list[int | None] | None:
     if len(ids) > 1:
         return list(ids)
     return ids[0] if ids else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.reporters.outputs import document_fields
+from gate.reporters.outputs import document_fields, scan_fields
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,8 +18,7 @@ SCHEMA_VERSION: Final = 1
 def document(verdict: Verdict) -> dict[str, Any]:
     """The document as Python data."""
     fields = document_fields(verdict)
-    for entry, scan in zip(fields["scans"], verdict.scans, strict=True):
-        entry |= _history(scan)
+    fields["scans"] = [scan_fields(scan) | _history(scan) for scan in verdict.scans]
     return {
         "schema_version": SCHEMA_VERSION,
         "gate_version": verdict.version,

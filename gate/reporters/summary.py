@@ -11,39 +11,33 @@ from gate.text import count, html, markdown, seconds, shorten
 if TYPE_CHECKING:
     from gate.verdict import Finding, ScanVerdict, Verdict
 
-SIZE_LIMIT: Final = 64 * 1024
-"""Bytes of our own; the runner drops what is over 1 MiB."""
 TIMELINES: Final = 20
 """Scans whose timeline is drawn; the others have a row in the table."""
-MESSAGE: Final = 300
-"""Characters of a message in the table; the whole one is in the log."""
+ROWS: Final = 100
+MESSAGE: Final = 60
+"""Characters of a message in the table; the whole one is in the log. A mark of punctuation takes six bytes."""
 
 ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 
 def render(verdict: Verdict) -> str:
-    """The summary's Markdown, of at most `SIZE_LIMIT` bytes."""
+    """The summary's Markdown; under 64 KiB, whatever the server says (the runner drops what is over 1 MiB)."""
     finding = verdict.finding
-    parts = [
-        f"## {ICONS[finding.kind]} ThreadFix gate: {finding.kind.value} ({finding.reason.value})",
-        markdown(finding.message),
-    ]
+    parts = [f"## {ICONS[finding.kind]} ThreadFix gate: {finding.kind.value} ({finding.reason.value})"]
+    if verdict.mistakes:
+        parts.append("\n".join(f"- {markdown(mistake)}" for mistake in verdict.mistakes))
+    else:
+        parts.append(markdown(finding.message))
     if verdict.decider and verdict.decider.url:
         parts.append(f"[Open the scan in ThreadFix](<{html(verdict.decider.url)}>)")
     if finding.kind is not Kind.PASS:
         parts += _what_now(finding, verdict.resume)
-    parts += [markdown(mistake).join(("- ", "")) for mistake in verdict.mistakes]
     if len(verdict.scans) > 1:
         parts.append(_table(verdict.scans))
     for scan in verdict.scans[:TIMELINES]:
         parts += _timeline(scan, alone=len(verdict.scans) == 1)
     parts.append(_facts(verdict))
-    text = "\n\n".join(parts) + "\n"
-    if len(text.encode()) <= SIZE_LIMIT:
-        return text
-    # Cut between parts: half a tag would spoil what other steps write behind it.
-    kept = text.encode()[: SIZE_LIMIT - 100].decode("utf-8", "ignore").rpartition("\n\n")[0]
-    return f"{kept}\n\n…\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def _what_now(finding: Finding, resume: str) -> list[str]:
@@ -54,19 +48,20 @@ def _what_now(finding: Finding, resume: str) -> list[str]:
 
 def _table(scans: tuple[ScanVerdict, ...]) -> str:
     rows = ["| pending scan | verdict | status | took | |", "|---:|---|---|---:|---|"]
-    for scan in scans:
+    for scan in scans[:ROWS]:
         history, finding = scan.history, scan.finding
-        status = markdown(history.answer.status) if history.answer else "–"
+        status = markdown(shorten(history.answer.status, 30)) if history.answer else "–"
         said = "" if finding.kind is Kind.PASS else markdown(shorten(finding.message, MESSAGE))
         kind = f"{ICONS[finding.kind]} {finding.reason.value}"
         rows.append(f"| {scan.target.pending_scan_id} | {kind} | {status} | {seconds(history.elapsed)} | {said} |")
-    return "\n".join(rows)
+    more = len(scans) - ROWS
+    return "\n".join(rows) + (f"\n\n… and {count(more, 'scan')} more." if more > 0 else "")
 
 
 def _timeline(scan: ScanVerdict, *, alone: bool) -> list[str]:
     if not scan.history.phases and not scan.history.outages:
         return []
-    drawn = f"<pre>{html(draw(scan.history)).replace(chr(32) * 2, '&nbsp; ')}</pre>"
+    drawn = f"<pre>{html(draw(scan.history))}</pre>"
     name = f" ({markdown(shorten(scan.name, 80))})" if scan.name else ""
     if alone:
         return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn]

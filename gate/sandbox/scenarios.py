@@ -53,6 +53,11 @@ def _no_fault(_number: int) -> Fault | None:
     return None
 
 
+def _flaky(number: int) -> Fault | None:
+    faults: dict[int, Fault] = {2: BAD_GATEWAY, 3: Reset(), 5: SYSTEM_ERROR, 6: BUSY}
+    return faults.get(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One story that a pending scan tells.
@@ -106,7 +111,6 @@ _WHOLE: Final = (
     ("DONE", 0.0),
 )
 _QUICK: Final = (("QUEUED", 2.0), ("FINDINGS_GENERATING", 2.0), ("DONE", 0.0))
-_FLAKY: Final[dict[int, Fault]] = {2: BAD_GATEWAY, 3: Reset(), 5: SYSTEM_ERROR, 6: BUSY}
 _HOSTILE: Final = (
     "::error title=forged::pwned ##[error]pwned ##vso[task.complete result=Succeeded;]\n::set-output name=verdict::pass"
     "\r\n\x1b[2J\x1b[1;31mred\x07 \u2028</code><script>alert(1)</script> | **bold** `code` ](http://evil.example) "
@@ -163,7 +167,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "Has a bad gateway, a reset, an error page and a server that asks to be left alone; all are ridden out.",
             Reason.PROCESSED,
             _WHOLE,
-            lambda number: _FLAKY.get(number),
+            _flaky,
         ),
         Scenario(
             "late",

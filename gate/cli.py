@@ -1,0 +1,215 @@
+"""The command line: commands, their options from the one table, and the mistakes in what was typed."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gate import __version__
+from gate.run import run_gate
+from gate.settings import KEY_VARIABLE, OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gate.settings import Option
+
+PROG: Final = "threadfix-gate"
+
+
+class _Command(click.Command):
+    """A command that finds every mistake in its arguments before it reports any, and groups its options in `--help`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        good, ctx.meta["mistakes"] = _sift(args, self.get_params(ctx))
+        return super().parse_args(ctx, good)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        by_flag = {f"--{option.name}": option.group for option in OPTIONS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record:
+                groups.setdefault(by_flag.get(parameter.opts[0], "Other"), []).append(record)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+
+
+def _sift(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[list[str], tuple[str, ...]]:
+    """The arguments that click can parse, and a sentence for each of the others.
+
+    No value is repeated in them: one may be a key.
+    """
+    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+    switches = {flag for option in options if option.is_flag for flag in (*option.opts, *option.secondary_opts)}
+    valued = {flag for option in options if not option.is_flag for flag in option.opts}
+    positional = any(isinstance(parameter, click.Argument) for parameter in parameters)
+    good: list[str] = []
+    mistakes: list[str] = []
+    rest = list(args)
+    while rest:
+        arg = rest.pop(0)
+        name, equals, _ = arg.partition("=")
+        if name in valued and (equals or rest):
+            good += [arg] if equals else [arg, rest.pop(0)]
+        elif name in valued:
+            mistakes.append(f"{name} needs a value behind it.")
+        elif name in switches and equals:
+            mistakes.append(f"{name} takes no value; write {name} or --no-{name.removeprefix('--')}.")
+        elif name in switches or (positional and not arg.startswith("-") and not good):
+            good.append(arg)
+        else:
+            mistakes.append(_unknown(name, switches | valued))
+            # What follows an unknown option is its value.
+            if arg.startswith("-") and not equals and rest and not rest[0].startswith("-"):
+                rest.pop(0)
+    return good, tuple(mistakes)
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    if name == "--api-key":
+        return (
+            f"--api-key does not exist: on a command line everybody on the machine could read the key. Set "
+            f"{KEY_VARIABLE}, or name a file with --api-key-file."
+        )
+    if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9-]{0,40}", name):
+        return "there is an argument without an option in front of it (not shown here); leave it out."
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"{name} does not exist" + (f"; did you mean {near[0]}?" if near else "; --help lists the options.")
+
+
+def _option(option: Option[Any], *, hidden: bool = False) -> click.Option:
+    short = {"verbose": ["-v"], "quiet": ["-q"]}.get(option.name, [])
+    told = "" if option.is_switch and option.default == "false" else option.default
+    notes = [option.variable] + ([f"default: {told}"] if told else [])
+    text = f"{option.help.replace('`', '')} [{', '.join(notes)}]"
+    if option.is_switch:
+        names = [f"--{option.name}/--no-{option.name}", *short]
+        return click.Option(names, default=None, help=text, hidden=hidden)
+    return click.Option(
+        [f"--{option.name}"], metavar=option.metavar, multiple=option.many, default=None, help=text, hidden=hidden
+    )
+
+
+def _flags(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What click parsed, by option name, as text again: what it means is for the settings to say."""
+    flags: dict[str, list[str]] = {}
+    for name, value in values.items():
+        if value is None or value == ():
+            continue
+        texts = value if isinstance(value, tuple) else (str(value).lower() if isinstance(value, bool) else value,)
+        flags[name.replace("_", "-")] = list(texts)
+    return flags
+
+
+def _run_options(*, hidden: bool = False) -> list[click.Parameter]:
+    return [_option(option, hidden=hidden) for option in OPTIONS if option.flag]
+
+
+def _mistakes() -> tuple[str, ...]:
+    found: tuple[str, ...] = click.get_current_context().meta["mistakes"]
+    return found
+
+
+def _run(**values: object) -> int:
+    return run_gate(_flags(values), os.environ, _mistakes())
+
+
+def _sandbox(host: str, port: str, speed: str, quiet: bool | None) -> int:  # noqa: FBT001 - click's way
+    from gate.sandbox.command import serve
+
+    return serve(host, port, speed, bool(quiet), _mistakes())
+
+
+def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - click's way
+    from gate.sandbox.command import demo, list_scenarios
+
+    if values.pop("list"):
+        return list_scenarios()
+    return demo(scenario, speed, _flags(values), _mistakes())
+
+
+def _build() -> click.Group:
+    group = click.Group(
+        PROG,
+        help="Wait until ThreadFix has processed a pending scan, then say pass, fail or unknown.",
+        epilog="Start with: threadfix-gate demo",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    group.params.append(_version_option())
+    group.add_command(
+        _Command(
+            "run",
+            callback=_run,
+            params=_run_options(),
+            short_help="The gate: wait, judge, report.",
+            help="Wait until ThreadFix has processed the pending scans, then end with exit code 0 (pass), 1 (fail) or "
+            "another one (unknown). Every option may come from the environment; a flag beats it. The API key comes "
+            f"from {KEY_VARIABLE} or --api-key-file only.",
+        )
+    )
+    group.add_command(
+        _Command(
+            "demo",
+            callback=_demo,
+            short_help="Watch the gate against a ThreadFix of its own.",
+            help="Start the embedded ThreadFix sandbox and run the gate against one of its scenarios (default: done). "
+            "Any option of `run` may be added. Ends as the gate does.",
+            params=[
+                click.Argument(["scenario"], default="done", required=False),
+                click.Option(["--list"], is_flag=True, help="Explain each scenario."),
+                click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+                *_run_options(hidden=True),
+            ],
+        )
+    )
+    group.add_command(
+        _Command(
+            "sandbox",
+            callback=_sandbox,
+            short_help="Serve only the embedded ThreadFix.",
+            help="Serve the embedded ThreadFix until it is stopped, so that any client can be pointed at it. Prints "
+            "the environment to export.",
+            params=[
+                click.Option(
+                    ["--host"], default="127.0.0.1", metavar="ADDRESS", help="Bind to it. [default: 127.0.0.1]"
+                ),
+                click.Option(["--port"], default="0", metavar="PORT", help="0 takes any free one. [default: 0]"),
+                click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+                click.Option(["--quiet/--no-quiet", "-q"], default=None, help="Do not log the requests."),
+            ],
+        )
+    )
+    return group
+
+
+def _version_option() -> click.Option:
+    def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's way
+        if value:
+            click.echo(f"{PROG} {__version__}")
+            ctx.exit()
+
+    return click.Option(
+        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Show the version."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A log in an old encoding must not end the gate.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    args = sys.argv[1:] if argv is None else list(argv)
+    try:
+        code = _build().main(args, prog_name=PROG, standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    return int(code or 0)

@@ -1,0 +1,206 @@
+"""What a person reads while the gate runs: few lines, each worth it, the verdict last.
+
+In a log: a line that says what is asked of whom and until when, a line a change, a heartbeat a minute. At a terminal
+`gate.reporters.terminal` adds a live line under them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from gate import __version__
+from gate.reasons import Kind
+from gate.text import count, log_line, seconds
+from gate.waiting import Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from gate.history import Target
+    from gate.settings import Settings
+    from gate.threadfix.client import RequestMade
+    from gate.verdict import Verdict
+    from gate.waiting import Event
+
+HEARTBEAT: Final = 60.0
+"""Seconds of silence after which the log says that the gate still waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the live line shows: the phases of the first scan that is not decided, and how far the others are."""
+
+    phases: tuple[tuple[str, float], ...]
+    decided: int
+    scans: int
+    left: float
+    trouble: bool
+
+
+class Console:
+    """Turns what happens into lines.
+
+    Args:
+        write: writes one line.
+        warn: says a warning where people look for warnings; by default in the log.
+        quiet: whether only the verdict is wanted.
+        verbose: whether every request is.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        warn: Callable[[str], None] | None = None,
+        quiet: bool = False,
+        verbose: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep where to write."""
+        self._write = write
+        self._warn = warn
+        self._quiet = quiet
+        self._verbose = verbose
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._settings: Settings | None = None
+        self._began = self._said = clock()
+        self._walked: dict[Target, list[tuple[str, float]]] = {}
+        self._in_trouble: set[Target] = set()
+        self._decided: set[Target] = set()
+        self._warned: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """Say a line, unless only the verdict is wanted. Safe to call from several threads."""
+        if not self._quiet:
+            self._put(text)
+
+    def warning(self, text: str, *, loud: bool = False) -> None:
+        """Say a warning; a loud one also when only the verdict is wanted."""
+        if self._quiet and not loud:
+            return
+        if self._warn:
+            self._warn(text)
+        else:
+            self._put(f"warning: {text}")
+
+    def requested(self, request: RequestMade) -> None:
+        """Say that a request was made, if every one is wanted."""
+        if self._verbose:
+            code = request.http_status or "no answer"
+            self.line(f"{self._at()} {request.method} {request.path} → {code}, {request.milliseconds:.0f} ms")
+
+    def opening(self, settings: Settings, now: datetime) -> None:
+        """Say what is asked of whom, and until when."""
+        self._settings = settings
+        self._began = self._said = self._clock()
+        self._walked = {target: [] for target in settings.targets}
+        first = settings.targets[0]
+        what = str(first)
+        if len(settings.targets) > 1:
+            what = f"{len(settings.targets)} pending scans of application {first.application_id}"
+        until = f", until {now:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
+        self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {what}{until}.")
+        if settings.server.insecure:
+            self.warning("--insecure: the server's certificate is not verified, so somebody else may get the API key.")
+        if settings.server.allow_http and settings.server.url.startswith("http://"):
+            self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.")
+
+    def hear(self, event: Event) -> None:
+        """Say what happened."""
+        match event:
+            case StatusSeen():
+                self._walked[event.target].append((event.answer.status, event.at))
+                was = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
+                self.line(f"{self._at(event.at)}{self._number(event.target)} {event.answer.status}{was}")
+                self._warn_once(event)
+            case TroubleBegan():
+                self._in_trouble.add(event.target)
+                what = f"{event.trouble.what} This is put up with for {seconds(event.limit)}."
+                self.line(f"{self._at(event.at)}{self._number(event.target)} trouble: {what}")
+            case TroubleEnded():
+                self._in_trouble.discard(event.target)
+                lasted = seconds(event.at - event.outage.began)
+                what = f"answering again after {lasted} of trouble ({count(event.outage.polls, 'poll')})"
+                self.line(f"{self._at(event.at)}{self._number(event.target)} {what}")
+            case Stalled():
+                number = event.target.pending_scan_id
+                self.warning(
+                    f"pending scan {number} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
+                    "busy or stuck; the gate waits on."
+                )
+            case Ended():
+                self._decided.add(event.history.target)
+
+    def tick(self) -> None:
+        """Say that the gate still waits, when nothing else was said for a while."""
+        now = self._clock()
+        if now - self._said < HEARTBEAT:
+            return
+        progress = self.progress()
+        what = f"{progress.decided} of {progress.scans} decided" if progress.scans > 1 else "waiting for a first answer"
+        if progress.scans == 1 and progress.phases:
+            status, lasted = progress.phases[-1]
+            what = f"{'in trouble, was' if progress.trouble else 'still'} {status} for {seconds(lasted)}"
+        self.line(f"{self._at()} {what}; {seconds(progress.left)} left")
+        # Also where nothing is to be said: a quiet gate must not come here four times a second.
+        self._said = now
+
+    def progress(self) -> Progress:
+        """How far the wait is."""
+        now = self._clock() - self._began
+        undecided = [target for target in self._walked if target not in self._decided]
+        walked = self._walked[undecided[0]] if undecided else []
+        ends = [at for _, at in walked[1:]] + [now]
+        return Progress(
+            phases=tuple((status, end - at) for (status, at), end in zip(walked, ends, strict=False)),
+            decided=len(self._decided),
+            scans=len(self._walked),
+            left=max(0.0, (self._settings.plan.timeout if self._settings else 0.0) - now),
+            trouble=bool(undecided) and undecided[0] in self._in_trouble,
+        )
+
+    def closing(self, verdict: Verdict) -> None:
+        """Say the verdict, in one line, last; before it what it means and what to do."""
+        finding = verdict.finding
+        if len(verdict.scans) > 1:
+            for scan in verdict.scans:
+                if scan.finding.kind is not Kind.PASS:
+                    self.line(f"  {scan.finding.kind.value}: {scan.finding.message}")
+        for mistake in verdict.mistakes:
+            self.line(f"  {mistake}")
+        if finding.kind is not Kind.PASS:
+            self.line(f"What it means: {finding.reason.row.means}")
+            if verdict.resume:
+                self.line(f"Wait on with:  {verdict.resume}")
+            self.line(f"What to do:    {finding.hint}")
+        if finding.softened:
+            self.line("The job goes on all the same: that is what was asked for.")
+        message = finding.message
+        if verdict.mistakes and not self._quiet:
+            message = f"{count(len(verdict.mistakes), 'mistake')} in the options, named above; nothing was sent."
+        link = f" {verdict.decider.url}" if verdict.decider and verdict.decider.url else ""
+        code = f", exit code {finding.exit_code}" if finding.exit_code else ""
+        self._put(f"{finding.kind.value.upper()} ({finding.reason.value}{code}): {message}{link}")
+
+    def _warn_once(self, event: StatusSeen) -> None:
+        text = self._settings.rules.warning(event.answer) if self._settings else None
+        if text and text not in self._warned:
+            self._warned.add(text)
+            self.warning(f"pending scan {event.target.pending_scan_id}: {text}")
+
+    def _put(self, text: str) -> None:
+        with self._lock:
+            self._said = self._clock()
+            self._write(log_line(text))
+
+    def _at(self, at: float | None = None) -> str:
+        return f"[{seconds(round(self._clock() - self._began if at is None else at)):>6}]"
+
+    def _number(self, target: Target) -> str:
+        return f" #{target.pending_scan_id}" if len(self._walked) > 1 else ""
