@@ -1,0 +1,76 @@
+"""Writes action.yml: its inputs are the code's options, its outputs the code's outputs. `make docs` runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gate.reporters.outputs import OUTPUTS
+from gate.settings import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILE: Final = Path(__file__).parent.parent / "action.yml"
+HEAD: Final = """\
+# Made by scripts/action.py from the tables in gate/settings.py and gate/reporters/outputs.py: edit those, then
+# `make docs`.
+name: ThreadFix gate
+description: Waits until ThreadFix has processed a pending scan, then says pass, fail or unknown, and ends the job so.
+branding:
+  icon: shield
+  color: blue
+"""
+PYTHON: Final = (
+    "Python 3.11 or later to run the gate with; found by itself where it is python3, python or in the tool cache."
+)
+
+
+def inputs() -> Iterator[tuple[str, str, str]]:
+    """Name, description and default of every input."""
+    for option in OPTIONS:
+        # In a workflow an option has no dashes.
+        yield option.name, re.sub(r"`--([a-z-]+)`", r"`\1`", option.help), option.default or ""
+    yield "python", PYTHON, ""
+
+
+def lines() -> Iterator[str]:
+    """The lines of action.yml after its head."""
+    yield "inputs:"
+    for name, description, default in inputs():
+        # JSON's strings are YAML's too, whatever is in them.
+        yield f"  {name}:"
+        yield f"    description: {quoted(description)}"
+        yield f"    default: {quoted(default)}"
+    yield "outputs:"
+    for name, description in OUTPUTS.items():
+        yield f"  {name}:"
+        yield f"    description: {quoted(description)}"
+        yield f"    value: ${{{{ steps.gate.outputs.{name} }}}}"
+    yield "runs:"
+    yield "  using: composite"
+    yield "  steps:"
+    yield "    - id: gate"
+    yield "      shell: bash"
+    yield "      env:"
+    for name, _, _ in inputs():
+        yield f"        THREADFIX_{name.replace('-', '_').upper()}: ${{{{ inputs.{name} }}}}"
+    # exec, so that a cancelled job's signal reaches the gate. The variable is right in a job's container, where the
+    # expression for it is not.
+    yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh" run'
+
+
+def quoted(text: str) -> str:
+    """The text as a YAML string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def rendered() -> str:
+    """What action.yml is to hold."""
+    return HEAD + "".join(f"{line}\n" for line in lines())
+
+
+if __name__ == "__main__":
+    FILE.write_text(rendered(), encoding="utf-8", newline="\n")
