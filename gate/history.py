@@ -51,7 +51,7 @@ class Trouble:
     Attributes:
         reason: what it amounts to if nothing better comes.
         what: one sentence for a person; safe text.
-        hint: what to do about it, where the sentence of the reason is not enough.
+        hint: what to do about it, where that can be said better than for the reason as a whole.
         final: asking again cannot help.
         retry_after: seconds that the server asks to be left alone.
     """

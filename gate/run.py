@@ -122,7 +122,7 @@ class _Run:
         client.close()
         scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
         finding = verdicts.conclude(scans)
-        return self.conclude(finding, scans, resume=asked.resume if finding.kind is Kind.UNKNOWN else "")
+        return self.conclude(finding, scans, resume=asked.resume if finding.reason in verdicts.RESUMABLE else "")
 
     def conclude(
         self,

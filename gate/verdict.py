@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gate.settings import Settings
     from gate.threadfix.statuses import Rules
 
+RESUMABLE = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
+"""Reasons after which waiting on may bring the answer."""
 _RANK = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 
 
@@ -163,7 +165,7 @@ def from_bug(error: BaseException) -> Finding:
 
 def _found(reason: Reason, message: str, hint: str | None = None) -> Finding:
     do = "" if reason.row.kind is Kind.PASS else reason.row.do
-    return Finding(reason, message, f"{hint} {do}" if hint else do, reason.row.exit_code)
+    return Finding(reason, message, hint or do, reason.row.exit_code)
 
 
 def _finding(history: History, settings: Settings, cancelled: Cancelled | None) -> Finding:

@@ -175,10 +175,10 @@ class Console:
         for mistake in verdict.mistakes:
             self.line(f"  {mistake}")
         if finding.kind is not Kind.PASS:
-            self.line(f"What it means: {finding.reason.row.means}")
+            self.line(f"What it means: {_plain(finding.reason.row.means)}")
             if verdict.resume:
                 self.line(f"Wait on with:  {verdict.resume}")
-            self.line(f"What to do:    {finding.hint}")
+            self.line(f"What to do:    {_plain(finding.hint)}")
         if finding.softened:
             self.line("The job goes on all the same: that is what was asked for.")
         message = finding.message
@@ -204,3 +204,8 @@ class Console:
 
     def _number(self, target: Target) -> str:
         return f" #{target.pending_scan_id}" if len(self._walked) > 1 else ""
+
+
+def _plain(markdown: str) -> str:
+    """A sentence of the table of reasons without its marks: a log shows no Markdown."""
+    return markdown.replace("`", "").replace("*", "")

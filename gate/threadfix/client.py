@@ -58,7 +58,10 @@ _SPEAKS_OF_KEY: Final = re.compile(
 )
 _PAGE_TITLE: Final = re.compile(rb"<title[^>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
-CONTEXT_HINT: Final = "Does --url lack its context path, such as /threadfix?"
+CONTEXT_HINT: Final = (
+    "Does --url lack its context path, such as /threadfix? If it has one, see what answers there instead of ThreadFix: "
+    "a login page, a proxy, a load balancer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +253,11 @@ class Client:
         refusal = _refusal(code, said)
         if refusal:
             reason, final = refusal
-            hint = "The proxy in between wants a login; put it into HTTPS_PROXY." if code == PROXY_LOGIN else None
+            hint = (
+                "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
+                if code == PROXY_LOGIN
+                else None
+            )
             return Trouble(reason, f"{answered}.", hint, final, wait)
         return self._answer(reply, target, wait) if reply else self._not_threadfix(body, flaw, wait)
 
@@ -302,7 +309,8 @@ class Client:
                 return Trouble(
                     Reason.UNREACHABLE,
                     f"the certificate of {self._host} does not verify: {why}.",
-                    "If your company signs its own certificates, name them with --ca-file.",
+                    "If your company signs its own certificates, name them with --ca-file or SSL_CERT_FILE; else ask "
+                    "whoever runs ThreadFix to renew the certificate.",
                     final=True,
                 )
         for kind, what, hint in _FAILURES:
@@ -333,11 +341,23 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
     (
         urllib3.exceptions.ProxyError,
         "the proxy on the way to {host} does not let the gate through.",
-        "Check HTTPS_PROXY and NO_PROXY.",
+        "Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY.",
     ),
-    (socket.gaierror, "the name {host} cannot be looked up.", None),
-    (ConnectionRefusedError, "{host} refuses the connection.", "Is the port right, and is ThreadFix running?"),
-    (ssl.SSLError, "TLS with {host} fails.", "Does it speak https on this port?"),
+    (
+        socket.gaierror,
+        "the name {host} cannot be looked up.",
+        "Check the host in --url, and that this machine may look up names of your network; then run the gate again.",
+    ),
+    (
+        ConnectionRefusedError,
+        "{host} refuses the connection.",
+        "Check the port in --url, and that ThreadFix is running; then run the gate again.",
+    ),
+    (
+        ssl.SSLError,
+        "TLS with {host} fails.",
+        "Check that it speaks https on this port, and a TLS version of this decade.",
+    ),
     (ConnectionResetError, "{host} broke the connection.", None),
     (urllib3.exceptions.DecodeError, "{host} answered with a body that cannot be unpacked.", None),
     (urllib3.exceptions.TimeoutError, "{host} did not answer in time.", None),
