@@ -1,0 +1,50 @@
+"""Every scenario of the sandbox, over a real socket, ends as it says it does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import SCENARIOS, Scenario
+from gate.sandbox.server import environment
+
+if TYPE_CHECKING:
+    from tests.conftest import Gate
+
+# The limits of the demo, at the speed of the tests.
+QUICKER = (
+    "--first-contact-limit",
+    "200ms",
+    "--outage-limit",
+    "1500ms",
+    "--timeout",
+    "3s",
+    "--request-timeout",
+    "100ms",
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_scenario_ends_as_it_says(scenario: Scenario, gate: Gate) -> None:
+    """Verdict, reason and exit code are the scenario's, in the log, in the document and for the shell."""
+    options = {"stuck": ("--timeout", "300ms"), "vanishes": ("--outage-limit", "100ms")}.get(scenario.name, ())
+    ran = gate(*QUICKER, *options, env=environment(gate.url, scenario.name, gate.threadfix.scans))
+    row = scenario.expect.row
+    assert ran.code == row.exit_code
+    assert (ran.document["verdict"], ran.document["reason"]) == (row.kind, scenario.expect)
+    assert ran.last.startswith(f"{row.kind.upper()} ({scenario.expect}")
+    assert ran.out == ""
+
+
+def test_every_reason_that_a_server_can_cause_has_a_scenario() -> None:
+    """Whoever wants to see a reason can play it; the rest are options, signals and bugs."""
+    played = {scenario.expect for scenario in SCENARIOS.values()}
+    assert set(Reason) - played == {
+        Reason.UNKNOWN_STATUS,
+        Reason.USAGE,
+        Reason.NOT_FOUND,
+        Reason.CANCELLED,
+        Reason.INTERNAL,
+    }
