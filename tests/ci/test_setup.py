@@ -1,0 +1,475 @@
+"""The action's set-up on the runners that there are: real interpreters, real installs, real signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+pytestmark = [
+    pytest.mark.ci,
+    pytest.mark.skipif(os.name == "nt", reason="permissions and signals are POSIX's here; selftest.yml covers Windows"),
+]
+
+ROOT: Final = Path(__file__).parents[2]
+PYTHON: Final = Path(sys.executable).resolve()
+BASH: Final = shutil.which("bash") or "bash"
+UNREACHABLE: Final = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+"""No network: nothing listens there."""
+SHADOWED: Final = (
+    "gate",
+    "requests",
+    "click",
+    "pip",
+    "venv",
+    "environment",
+    "sitecustomize",
+    "usercustomize",
+    "hashlib",
+)
+"""Modules that a hostile repository would like to slip in."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A runner's folders and what it tells a step."""
+
+    home: Path
+    action: Path = ROOT
+
+    @property
+    def cache(self) -> Path:
+        """The tool cache; its path has a blank."""
+        return self.home / "tool cache"
+
+    @property
+    def temp(self) -> Path:
+        """The temporary folder."""
+        return self.home / "temp"
+
+    @property
+    def work(self) -> Path:
+        """The working directory: the checked-out repository."""
+        return self.home / "work"
+
+    @property
+    def bin(self) -> Path:
+        """The first folder in PATH."""
+        return self.home / "bin"
+
+    def make(self) -> Runner:
+        """Make the folders, and files where a runner has some."""
+        for folder in (self.cache, self.temp, self.work, self.bin, self.home / "home"):
+            folder.mkdir(parents=True)
+        for name in ("output", "env", "path"):
+            (self.home / name).touch()
+        return self
+
+    def env(self, more: Mapping[str, str]) -> dict[str, str]:
+        """The step's environment; of the tests' own it has only how to reach the network."""
+        taken = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("PIP_", "SSL_", "REQUESTS_")) or name.lower().endswith("_proxy")
+        }
+        taken |= {
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "HOME": str(self.home / "home"),
+            "TMPDIR": str(self.home / "home"),
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_OUTPUT": str(self.home / "output"),
+            "GITHUB_ENV": str(self.home / "env"),
+            "GITHUB_PATH": str(self.home / "path"),
+            "RUNNER_TOOL_CACHE": str(self.cache),
+            "RUNNER_TEMP": str(self.temp),
+        }
+        return {name: value for name, value in (taken | dict(more)).items() if value}
+
+    def command(self, *args: str) -> list[str]:
+        """What action.yml runs."""
+        return [BASH, str(self.action / "action/setup.sh"), *args]
+
+    def start(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
+        """Start the step, in a process group of its own."""
+        return subprocess.Popen(
+            [*before, *self.command(*args)],
+            cwd=self.work,
+            env=self.env(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the step to its end."""
+        process = self.start(*args, before=before, **env)
+        out, log = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, log)
+
+    def outputs(self) -> dict[str, str]:
+        """What a later step reads, where the values have one line."""
+        lines = (self.home / "output").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def has_python(self, name: str = "python3") -> Path:
+        """Put the tests' Python into PATH."""
+        (self.bin / name).symlink_to(PYTHON)
+        return self.bin / name
+
+
+def environments(folder: Path) -> list[str]:
+    """The names of the environments in a tool cache or a temporary folder, finished or not."""
+    return sorted(path.name for path in folder.glob("threadfix-gate/*"))
+
+
+def script(path: Path, text: str) -> Path:
+    """An executable shell script."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def older(path: Path, version: tuple[int, int, int]) -> Path:
+    """A Python that takes itself for another version."""
+    said = ".".join(map(str, version))
+    code = f"import sys; sys.version_info = {(*version, 'final', 0)}; exec(sys.argv.pop())"
+    return script(path, f'[ "$1" = --version ] && echo "Python {said}" && exit\nexec "{PYTHON}" -c "{code}" "$@"')
+
+
+def works(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether the gate itself has answered."""
+    return done.returncode == 0 and done.stdout.startswith("threadfix-gate ")
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    """A fresh runner without any Python."""
+    return Runner(tmp_path / "runner").make()
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runner, subprocess.CompletedProcess[str]]:
+    """A first run, from a path with blanks, in a repository that shadows modules, in an environment full of traps."""
+    home = tmp_path_factory.mktemp("first") / "my runner"
+    action = home / "my action"
+    for name in ("gate", "action"):
+        shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.lock", action)
+    runner = Runner(home, action).make()
+    runner.has_python()
+    for name in SHADOWED:
+        trap = f"open({str(home / 'trapped')!r}, 'a').write({name!r})\n"
+        (runner.work / f"{name}.py").write_text(trap, encoding="utf-8")
+    (runner.work / "pip.conf").write_text("[install]\ntarget = elsewhere\n", encoding="utf-8")
+    done = runner.run(
+        "--version",
+        PYTHONPATH=str(runner.work),
+        PYTHONHOME=str(runner.work),
+        PYTHONSTARTUP=str(runner.work / "gate.py"),
+        PIP_TARGET=str(home / "elsewhere"),
+        PIP_PREFIX=str(home / "elsewhere"),
+        PIP_USER="1",
+        PIP_NO_BINARY=":all:",
+        PIP_LOG=str(home / "elsewhere.log"),
+        PIP_CACHE_DIR=str(home / "elsewhere"),
+    )
+    return runner, done
+
+
+@pytest.fixture
+def warm(runner: Runner, hostile: tuple[Runner, subprocess.CompletedProcess[str]]) -> Runner:
+    """A runner whose tool cache has the environment from a run before."""
+    shutil.copytree(hostile[0].cache, runner.cache, symlinks=True, dirs_exist_ok=True)
+    runner.has_python()
+    return runner
+
+
+@pytest.fixture
+def honest(need_tool: Callable[[str], Path]) -> list[str]:
+    """What makes a command heed permissions even where the tests run as root."""
+    if os.geteuid():
+        return []
+    return [str(need_tool("setpriv")), "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def test_first_run_makes_one_environment(hostile: tuple[Runner, subprocess.CompletedProcess[str]]) -> None:
+    """The first run makes the environment in the tool cache, leaves nothing half made, and starts the gate."""
+    runner, done = hostile
+    assert works(done), done.stderr
+    assert len(environments(runner.cache)) == 1
+    assert re.fullmatch("[0-9a-f]{16}", environments(runner.cache)[0])
+
+
+def test_nothing_is_said_before_the_gate_masks_the_key(
+    hostile: tuple[Runner, subprocess.CompletedProcess[str]],
+) -> None:
+    """The set-up is silent when it works, also when it installs."""
+    assert hostile[1].stderr == ""
+
+
+def test_working_directory_is_not_imported_from(hostile: tuple[Runner, subprocess.CompletedProcess[str]]) -> None:
+    """Neither set-up nor gate runs a module of the checked-out repository, PYTHONPATH or PYTHONHOME."""
+    runner, done = hostile
+    assert works(done), done.stderr
+    assert not (runner.home / "trapped").exists()
+
+
+def test_traps_would_have_sprung(hostile: tuple[Runner, subprocess.CompletedProcess[str]]) -> None:
+    """The same Python without isolation does import those modules: the test above can fail."""
+    runner, _ = hostile
+    copy = runner.work / "requests.py"
+    code = f"import sys; sys.path.insert(0, ''); import requests; print(requests.__file__ == {str(copy)!r})"
+    done = subprocess.run([PYTHON, "-c", code], cwd=runner.work, capture_output=True, text=True, check=True)
+    (runner.home / "trapped").unlink()
+    assert done.stdout.split() == ["True"]
+
+
+def test_nothing_is_written_elsewhere(hostile: tuple[Runner, subprocess.CompletedProcess[str]]) -> None:
+    """PATH, the job's environment, the home, the action's own folder and where PIP_TARGET points stay as they were."""
+    runner, done = hostile
+    assert works(done), done.stderr
+    assert {name: (runner.home / name).read_text(encoding="utf-8") for name in ("env", "path", "output")} == {
+        "env": "",
+        "path": "",
+        "output": "",
+    }
+    assert list((runner.home / "home").iterdir()) == []
+    assert list(runner.temp.iterdir()) == []
+    assert list(runner.home.glob("elsewhere*")) == []
+    assert list(runner.action.rglob("__pycache__")) == []
+    assert {path.name for path in runner.work.iterdir()} == {*(f"{name}.py" for name in SHADOWED), "pip.conf"}
+
+
+def test_warm_run_needs_no_network(warm: Runner) -> None:
+    """With the environment there, nothing is downloaded or made."""
+    before = environments(warm.cache)
+    done = warm.run("--version", PIP_NO_INDEX="1", PIP_FIND_LINKS="", **UNREACHABLE)
+    assert works(done), done.stderr
+    assert environments(warm.cache) == before
+
+
+def test_cold_run_without_network_says_so(runner: Runner) -> None:
+    """An install that fails ends with pip's words in a folded group, a sentence, exit code 70, and no half of it.
+
+    Whatever pip or an index says is printed while the runner takes no commands.
+    """
+    runner.has_python()
+    done = runner.run("run", PIP_FIND_LINKS="", **UNREACHABLE)
+    assert done.returncode == 70
+    group, stop, *said, resume, end, error = done.stderr.splitlines()
+    assert group.startswith("::group::")
+    assert re.fullmatch("::stop-commands::[0-9a-f]{32}", stop)
+    assert any("127.0.0.1" in line for line in said)
+    assert resume == f"::{stop.removeprefix('::stop-commands::')}::"
+    assert end == "::endgroup::"
+    assert error.startswith("::error title=threadfix-gate: cannot start::")
+    assert "PIP_INDEX_URL" in error
+    assert environments(runner.cache) == environments(runner.temp) == []
+
+
+def test_set_up_that_fails_leaves_a_verdict(runner: Runner) -> None:
+    """Later steps read unknown, never nothing: a step that asks whether it failed must not go on."""
+    done = runner.run("run", PATH=str(runner.bin))
+    assert done.returncode == 70
+    outputs = runner.outputs()
+    assert outputs.pop("message")
+    assert outputs == {"verdict": "unknown", "reason": "internal", "exit-code": "70"}
+
+
+def test_no_python(runner: Runner) -> None:
+    """Without any Python the error says what was looked for and what to do."""
+    done = runner.run("run", PATH=str(runner.bin))
+    assert done.returncode == 70
+    assert "Python 3.11 or later" in done.stderr
+    assert "python3 is not there; python is not there" in done.stderr
+    assert str(runner.cache) in done.stderr
+    assert "actions/setup-python" in done.stderr
+
+
+def test_old_python_first_in_path(warm: Runner) -> None:
+    """A python3 that is too old is passed over for python."""
+    (warm.bin / "python3").unlink()
+    older(warm.bin / "python3", (3, 10, 12))
+    warm.has_python("python")
+    done = warm.run("--version", PATH=f"{warm.bin}")
+    assert works(done), done.stderr
+
+
+def test_only_old_pythons(runner: Runner) -> None:
+    """Where all are too old, the error names their versions."""
+    older(runner.bin / "python3", (3, 10, 12))
+    older(runner.bin / "python", (2, 7, 18))
+    done = runner.run("run", PATH=str(runner.bin))
+    assert done.returncode == 70
+    assert "python3 does not fit (Python 3.10.12); python does not fit (Python 2.7.18)" in done.stderr
+
+
+def test_newest_in_the_tool_cache(warm: Runner) -> None:
+    """Of the tool cache the newest that works is taken, by number, and no pre-release or free-threaded one."""
+    (warm.bin / "python3").unlink()
+    for name in ("3.9.20/x64", "3.12.4/x64", "3.12.10/x64", "3.15.0-beta.1/x64", "3.14.0/x64-freethreaded"):
+        chosen = f'echo {name} >>"{warm.home}/chosen"\nexec "{PYTHON}" "$@"'
+        script(warm.cache / "Python" / name / "bin/python", chosen)
+    script(warm.cache / "Python/3.13.0/x64/bin/python", "exit 1")
+    older(warm.cache / "Python/3.10.14/x64/bin/python", (3, 10, 14))
+    done = warm.run("--version", PATH=str(warm.bin))
+    assert works(done), done.stderr
+    assert (warm.home / "chosen").read_text(encoding="utf-8").splitlines()[-1] == "3.12.10/x64"
+
+
+def test_python_input(warm: Runner) -> None:
+    """The Python that was named is the one that is used, though another is in PATH."""
+    named = script(warm.home / "my python", f'echo used >"{warm.home}/used"\nexec "{PYTHON}" "$@"')
+    assert works(warm.run("--version", THREADFIX_PYTHON=str(named)))
+    assert (warm.home / "used").exists()
+
+
+@pytest.mark.parametrize("named", ["/nowhere/python", "old"])
+def test_python_input_that_does_not_fit(warm: Runner, named: str) -> None:
+    """A wrong Python in the input is an error; no other one is taken instead."""
+    path = str(older(warm.home / "old", (3, 10, 12))) if named == "old" else named
+    done = warm.run("--version", THREADFIX_PYTHON=path)
+    assert done.returncode == 70
+    assert path in done.stderr
+    assert "Correct the input `python`" in done.stderr
+
+
+def test_read_only_cache_with_the_environment(warm: Runner, honest: list[str]) -> None:
+    """A tool cache that cannot be written, but has the environment, is used."""
+    folder = warm.cache / "threadfix-gate"
+    folder.chmod(0o555)
+    done = warm.run("--version", before=honest, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    folder.chmod(0o755)
+    assert works(done), done.stderr
+    assert environments(warm.temp) == []
+
+
+def test_read_only_cache(runner: Runner, honest: list[str]) -> None:
+    """Where the tool cache cannot be written, the environment goes into the runner's temporary folder."""
+    runner.has_python()
+    runner.cache.chmod(0o555)
+    done = runner.run("--version", before=honest)
+    again = runner.run("--version", before=honest, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    runner.cache.chmod(0o755)
+    assert works(done), done.stderr
+    assert works(again), again.stderr
+    assert environments(runner.cache) == []
+    assert len(environments(runner.temp)) == 1
+
+
+def test_nowhere_to_write(runner: Runner, honest: list[str]) -> None:
+    """Where neither folder can be written, the error names both."""
+    runner.has_python()
+    for folder in (runner.cache, runner.temp):
+        folder.chmod(0o555)
+    done = runner.run("--version", before=honest)
+    for folder in (runner.cache, runner.temp):
+        folder.chmod(0o755)
+    assert done.returncode == 70
+    assert f"{runner.cache}/threadfix-gate (Permission denied)" in done.stderr
+    assert f"{runner.temp}/threadfix-gate (Permission denied)" in done.stderr
+
+
+def test_two_jobs_at_once(runner: Runner) -> None:
+    """Two first runs at the same time both work, and one environment is left."""
+    runner.has_python()
+    both = [runner.start("--version") for _ in range(2)]
+    logs = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], logs
+    assert len(environments(runner.cache)) == 1
+    assert works(runner.run("--version", PIP_NO_INDEX="1", PIP_FIND_LINKS=""))
+
+
+def test_interrupted_install_is_healed(runner: Runner) -> None:
+    """A run that was killed in mid-install leaves nothing that is used, and a day later its rest is thrown away."""
+    runner.has_python()
+    process = runner.start("--version")
+    while process.poll() is None and not list(runner.cache.glob("threadfix-gate/*/lib/*/site-packages/pip/*.py")):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    (left,) = environments(runner.cache)
+    done = runner.run("--version")
+    assert works(done), done.stderr
+    # Another job might still be filling it: only an old one is nobody's.
+    assert left in environments(runner.cache)
+    (made,) = set(environments(runner.cache)) - {left}
+    shutil.rmtree(runner.cache / "threadfix-gate" / made)
+    os.utime(runner.cache / "threadfix-gate" / left, (0, 0))
+    assert works(runner.run("--version"))
+    assert environments(runner.cache) == [made]
+
+
+@pytest.mark.parametrize("lost", ["bin/python", "lib/*/site-packages/requests-*.dist-info"])
+def test_broken_environment_is_healed(warm: Runner, lost: str) -> None:
+    """An environment that has lost its Python or a package is made again under the same name."""
+    (name,) = environments(warm.cache)
+    (gone,) = (warm.cache / "threadfix-gate" / name).glob(lost)
+    gone.rename(warm.home / "gone")
+    done = warm.run("--version")
+    assert works(done), done.stderr
+    assert environments(warm.cache) == [name]
+    assert list((warm.cache / "threadfix-gate" / name).glob(lost))
+
+
+def test_another_lock_is_another_environment(warm: Runner) -> None:
+    """A release that locks other packages does not use what an older one has left."""
+    action = warm.home / "newer"
+    for name in ("gate", "action"):
+        shutil.copytree(ROOT / name, action / name)
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    (action / "requirements.lock").write_text(f"{lock}# newer\n", encoding="utf-8")
+    done = Runner(warm.home, action).run("run", PIP_FIND_LINKS="", **UNREACHABLE)
+    assert done.returncode == 70
+
+
+def test_pip_conf_that_redirects_is_found_out(runner: Runner) -> None:
+    """A pip.conf that puts packages elsewhere is named, rather than a gate started without its packages."""
+    runner.has_python()
+    (runner.home / "pip.conf").write_text(f"[install]\ntarget = {runner.home}/elsewhere\n", encoding="utf-8")
+    done = runner.run("run", PIP_CONFIG_FILE=str(runner.home / "pip.conf"))
+    assert done.returncode == 70
+    assert "PIP_CONFIG_FILE" in done.stderr
+    assert environments(runner.cache) == []
+
+
+def test_exit_code_is_the_gates(warm: Runner) -> None:
+    """The step ends with the gate's exit code, and the outputs are the gate's."""
+    done = warm.run("run")
+    assert done.returncode == 2
+    assert "reason" in (warm.home / "output").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_reach_the_gate(warm: Runner, number: signal.Signals, code: int) -> None:
+    """The process that the runner has started becomes the gate, so that a cancelled job still gets its outputs."""
+    sandbox = warm.start("sandbox")
+    assert sandbox.stdout
+    env = dict(line.removeprefix("export ").strip().split("=", 1) for line in (next(sandbox.stdout) for _ in range(4)))
+    process = warm.start("run", **env | {"THREADFIX_PENDING_SCAN_ID": "51", "THREADFIX_VERBOSE": "true"})
+    assert process.stderr
+    for line in process.stderr:
+        if "200" in line:
+            break
+    process.send_signal(number)
+    process.communicate()
+    sandbox.terminate()
+    sandbox.communicate()
+    assert process.returncode == code
+    assert "cancelled" in (warm.home / "output").read_text(encoding="utf-8")
