@@ -29,7 +29,8 @@ STAND_IN = "localhost/threadfix-gate-base"
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
 ENGINES = ("docker", "podman", "buildah")
-# The image's own base may be a distribution without a shell, so only what every engine can tell is asked.
+# EX_UNAVAILABLE, a program that is needed is not here.
+UNAVAILABLE = 69
 RUN_OPTIONS = {
     "docker": ("--network=host",),
     # Podman asks for more files and processes than a machine may allow, and then refuses to start.
@@ -48,6 +49,12 @@ def output(*command: str) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
+def unavailable(what: str) -> NoReturn:
+    """Say what is missing, and end so that a caller can tell it from a build that failed."""
+    print(what, file=sys.stderr)
+    sys.exit(UNAVAILABLE)
+
+
 def engine() -> str:
     """The engine to use: the first that is there and works, or the one that THREADFIX_GATE_ENGINE names."""
     chosen = os.environ.get("THREADFIX_GATE_ENGINE")
@@ -55,9 +62,13 @@ def engine() -> str:
         return chosen
     for name in ENGINES:
         # Docker's client is often there without a server that it could talk to.
-        if shutil.which(name) and (name != "docker" or succeeds("docker", "version", "--format", "{{.Server.Version}}")):
+        if shutil.which(name) and (
+            name != "docker" or succeeds("docker", "version", "--format", "{{.Server.Version}}")
+        ):
             return name
-    sys.exit("None of docker (with an engine), podman and buildah is here. On Debian: apt-get install podman runc")
+    unavailable(
+        "Neither docker (with an engine) nor podman nor buildah is here. On Debian: apt-get install podman runc"
+    )
 
 
 def make(name: str, folder: Path, tag: str, *options: str) -> None:
@@ -87,7 +98,7 @@ def stand_in(name: str, instead_of: str) -> str:
         return tag
     print(f"{instead_of} cannot be pulled; putting a base together from Debian's packages instead.", file=sys.stderr)
     if not shutil.which("mmdebstrap"):
-        sys.exit("mmdebstrap is not here. On Debian: apt-get install mmdebstrap")
+        unavailable("mmdebstrap is not here. On Debian: apt-get install mmdebstrap")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         archive = folder / "base.tar"
@@ -159,7 +170,12 @@ def main() -> None:
     builder = commands.add_parser("build", help="build the Dockerfile")
     builder.add_argument("--base", help="image to build on; without it the Dockerfile's own, or a stand-in")
     commands.add_parser("run", help="like docker run: OPTIONS IMAGE ARGUMENTS")
-    build(parser.parse_args().base)
+    commands.add_parser("engine", help="name the engine that is used")
+    asked = parser.parse_args()
+    if "base" in asked:
+        build(asked.base)
+    else:
+        print(engine())
 
 
 if __name__ == "__main__":

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from gate.sandbox.server import ThreadFix, environment, serving
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
+# EX_UNAVAILABLE, as scripts/image.py ends where there is no engine.
+UNAVAILABLE = 69
+# Read here, because a test's own environment is cleaned of it.
+ALL_ARE_HERE = os.environ.get("THREADFIX_GATE_CI") == "1"
 PLACES = (Path(sys.executable).parent, ROOT / ".cache/tools/bin", ROOT / ".cache/npm/node_modules/.bin")
 """Where programs are looked for beside PATH: next to the tests' own Python, and in the project's cache of tools."""
 
@@ -26,8 +34,35 @@ def need_tool() -> Callable[[str], Path]:
         found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, PLACES)]))
         if found:
             return Path(found)
-        if os.environ.get("THREADFIX_GATE_CI") == "1":
-            pytest.fail(f"{name} is missing, and THREADFIX_GATE_CI=1 says that it is here")
-        pytest.skip(f"{name} is missing")
+        _missing(f"{name} is missing")
 
     return find
+
+
+def _missing(what: str) -> NoReturn:
+    if ALL_ARE_HERE:
+        pytest.fail(f"{what}, and THREADFIX_GATE_CI=1 says that it is here")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A command `docker` whose `run` starts containers with whatever engine is here; the image is built."""
+    script = [sys.executable, str(ROOT / "scripts/image.py")]
+    built = subprocess.run([*script, "build"], capture_output=True, text=True, check=False)
+    if built.returncode == UNAVAILABLE:
+        _missing(built.stderr.strip())
+    assert built.returncode == 0, built.stdout + built.stderr
+    engine = subprocess.run([*script, "engine"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    command = tmp_path_factory.mktemp("engine") / "docker"
+    command.write_text(f'#!/bin/sh\nTHREADFIX_GATE_ENGINE={engine} exec {shlex.join(script)} "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return command
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Callable[[str], dict[str, str]]]:
+    """Gives the variables that play a scenario, against a ThreadFix twenty times as fast as told."""
+    server = ThreadFix(speed=20)
+    with serving(server) as url:
+        yield lambda scenario: environment(url, scenario, server.scans) | {"THREADFIX_INTERVAL": "100ms"}

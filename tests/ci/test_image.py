@@ -1,0 +1,160 @@
+"""The image that the Dockerfile makes, run as a CI system runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.reasons import REASONS, SIGNAL_EXIT_CODES
+from gate.sandbox.scenarios import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Sandbox = Callable[[str], dict[str, str]]
+
+pytestmark = pytest.mark.ci
+
+IMAGE = "localhost/threadfix-gate"
+MEGABYTES_ADDED = 15
+# Seen from inside, by the gate's own Python.
+LOOK = """
+import importlib.util, json, os, pathlib, sysconfig
+home = pathlib.Path("/opt/threadfix-gate")
+print(json.dumps({
+    "uid": os.getuid(),
+    "pid": os.getpid(),
+    "added": sum(file.lstat().st_size for file in home.rglob("*") if not file.is_dir()),
+    "there": [name for name in ("github", "nacl", "cryptography", "jwt", "pip", "hatchling", "requests")
+              if importlib.util.find_spec(name)],
+    "compiled": [name for name in ("gate.run", "requests.sessions", "click.core")
+                 if os.path.exists(importlib.util.find_spec(name).cached)],
+    "writable": [str(path) for path in home.rglob("*") if not path.is_symlink() and os.access(path, os.W_OK)],
+}))
+"""
+
+
+def start(docker: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a container; the variables are handed over by their names, as in a CI job."""
+    env = env or {}
+    names = [part for name in env for part in ("--env", name)]
+    return subprocess.Popen(
+        [docker, "run", "--rm", *names, *arguments],
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(docker: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Its exit code, standard output and standard error."""
+    process = start(docker, *arguments, env=env)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def inside(docker: Path) -> dict[str, Any]:
+    """What the image looks like from inside."""
+    code, out, err = run(docker, "--entrypoint", "/opt/threadfix-gate/bin/python", IMAGE, "-c", LOOK)
+    assert code == 0, err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def test_the_image_runs_the_gate_by_default(docker: Path) -> None:
+    """Without arguments the container is `threadfix-gate run`, which says everything that it misses."""
+    code, out, err = run(docker, IMAGE)
+    assert (code, out) == (2, "")
+    assert "--url is missing" in err
+    assert "THREADFIX_API_KEY" in err
+
+
+@pytest.mark.parametrize("scenario", ["done", "interrupted", "stuck", "bad-key", "login-page"])
+def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sandbox, scenario: str) -> None:
+    """Names of variables are all it takes, and the verdict is the container's exit code."""
+    env = sandbox(scenario) | {"THREADFIX_TIMEOUT": "2s", "THREADFIX_FIRST_CONTACT_LIMIT": "1s"}
+    code, _, err = run(docker, IMAGE, env=env)
+    expected = REASONS[SCENARIOS[scenario].expect]
+    assert code == expected.exit_code, err
+    assert env["THREADFIX_API_KEY"] not in err
+
+
+def test_nothing_but_the_verdict_is_needed_of_the_machine(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    """It works with a read-only root, as a user that nobody knows, without a home and without a shell."""
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    reports.chmod(0o777)
+    limits = ["--user", "4242:4242", "--volume", f"{reports}:/reports", "--volume", "/dev/null:/bin/sh:ro"]
+    limits += ["--env", "HOME=/nowhere"]
+    if not only_buildah(docker):
+        limits += ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    code, _, err = run(docker, *limits, IMAGE, "run", "--result-file", "/reports/deep/result.json", env=sandbox("done"))
+    assert code == 0, err
+    assert json.loads((reports / "deep/result.json").read_text())["verdict"] == "pass"
+    assert (reports / "deep/result.json").stat().st_uid == 4242
+
+
+def test_a_stopped_container_reports_and_ends(
+    docker: Path, sandbox: Sandbox, inside: dict[str, Any], tmp_path: Path
+) -> None:
+    """SIGTERM reaches the gate, also as process 1, which the kernel shields from signals that nobody handles."""
+    if only_buildah(docker):
+        pytest.skip("buildah gives a container no process 1 of its own; podman or docker does")
+    assert inside["pid"] == 1
+    tmp_path.chmod(0o777)
+    process = start(
+        docker, "--volume", f"{tmp_path}:/reports", "--env", "THREADFIX_RESULT_FILE=/reports/result.json", IMAGE,
+        env=sandbox("stuck"),
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "FINDINGS_GENERATING" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == SIGNAL_EXIT_CODES[1], "".join(lines) + err
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["verdict"], result["reason"]) == ("unknown", "cancelled")
+
+
+def test_the_image_has_its_demo(docker: Path) -> None:
+    """`IMAGE demo` shows the gate at work, with no server anywhere."""
+    code, _, err = run(docker, IMAGE, "demo", "--speed", "20")
+    assert code == 0
+    assert "PASS (processed)" in err
+
+
+def test_the_gate_is_not_root(inside: dict[str, Any]) -> None:
+    """Its user is no administrator, and can change nothing of the gate."""
+    assert inside["uid"] == 65532
+    assert inside["writable"] == []
+
+
+def test_the_image_has_only_what_the_gate_needs(inside: dict[str, Any]) -> None:
+    """PyGithub and what it drags in, pip and the build's tools stay out."""
+    assert inside["there"] == ["requests"]
+
+
+def test_the_image_is_compiled(inside: dict[str, Any]) -> None:
+    """Byte code is in the image, since the gate could never write it there."""
+    assert inside["compiled"] == ["gate.run", "requests.sessions", "click.core"]
+
+
+def test_the_image_is_small(inside: dict[str, Any]) -> None:
+    """What is added to the base has a limit."""
+    assert inside["added"] <= MEGABYTES_ADDED * 1_000_000
+
+
+def only_buildah(docker: Path) -> bool:
+    """Whether the engine here is buildah, which cannot make a root read-only."""
+    return subprocess.run([docker, "engine"], capture_output=True, text=True, check=True).stdout.strip() == "buildah"
