@@ -17,9 +17,11 @@ from gate.cli import main
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gate.sandbox.scenarios import Scenario
+
+    Serve = Callable[..., str]
 
 ROOT = Path(__file__).parent.parent
 
@@ -106,13 +108,13 @@ def threadfix() -> ThreadFix:
 
 
 @pytest.fixture
-def serve() -> Iterator[Any]:
+def serve() -> Iterator[Serve]:
     """Serves a `ThreadFix` until the test is over; its base URL. Takes what `serving` takes."""
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(serving(*args, **options))
 
 
 @pytest.fixture
-def gate(threadfix: ThreadFix, serve: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Gate:
+def gate(threadfix: ThreadFix, serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Gate:
     """The gate, and a sandbox for it to ask."""
     return Gate(threadfix, serve(threadfix), tmp_path, capfd)

@@ -1,0 +1,448 @@
+"""The table of options, and how flags and environment become settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gate import settings
+from gate.cli import main
+from gate.history import Target
+from gate.reasons import Reason
+from gate.settings import OPTIONS, Parsed, Server, Settings, parse
+from gate.threadfix.statuses import Rules
+from gate.waiting import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY = "r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY"
+GOOD = {
+    "THREADFIX_URL": "https://tf.example.com/threadfix",
+    "THREADFIX_API_KEY": KEY,
+    "THREADFIX_APPLICATION_ID": "6",
+    "THREADFIX_PENDING_SCAN_ID": "41",
+}
+
+
+def no_file(name: str) -> bytes:
+    """A machine without files."""
+    raise FileNotFoundError(2, "No such file or directory", name)
+
+
+def parsed(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> Parsed:
+    """Settings from flags such as `--timeout`, `5m` and an environment that is good but for `env`."""
+    held = dict(files or {})
+
+    def read(name: str) -> bytes:
+        return held[name] if name in held else no_file(name)
+
+    flags: dict[str, list[str]] = {}
+    for flag, value in zip(args[::2], args[1::2], strict=True):
+        flags.setdefault(flag.removeprefix("--"), []).append(value)
+    return parse(flags, GOOD | env, read)
+
+
+def ok(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> Settings:
+    """The settings, where there is no mistake."""
+    found = parsed(*args, files=files, **env)
+    assert found.mistakes == ()
+    assert found.settings
+    return found.settings
+
+
+def test_the_defaults_serve_the_first_time_user() -> None:
+    """What is not given is what the table says, and the dataclasses' own defaults say the same."""
+    found = ok()
+    assert found.server == Server("https://tf.example.com/threadfix", found.server.api_key)
+    assert found.server.api_key.reveal() == KEY
+    assert found.targets == (Target(6, 41),)
+    assert found.plan == Plan()
+    assert found.rules == Rules()
+    assert found.softened == frozenset()
+    assert found.arguments == ("--url", "https://tf.example.com/threadfix")
+    assert parsed().reports == settings.Reports()
+
+
+def test_every_option_has_one_name_everywhere() -> None:
+    """The flag, the variable and the input are the same words, and no two options share them."""
+    assert len({option.name for option in OPTIONS}) == len(OPTIONS)
+    for option in OPTIONS:
+        assert option.variable == "THREADFIX_" + option.name.upper().replace("-", "_")
+        assert option.help.endswith(".")
+        if option.default is not None:
+            option.parse(option.default)
+
+
+def test_a_flag_beats_the_environment() -> None:
+    """Of two values the one that was typed counts."""
+    assert ok("--timeout", "5m", THREADFIX_TIMEOUT="7m").plan.timeout == 300
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n"])
+def test_an_empty_variable_counts_as_not_given(empty: str) -> None:
+    """CI systems pass empty strings for what nobody set."""
+    assert ok(THREADFIX_TIMEOUT=empty, THREADFIX_JSON=empty).plan == Plan()
+
+
+def test_an_empty_flag_is_a_mistake() -> None:
+    """A shell variable that is not set must not silently mean the default."""
+    assert parsed("--timeout", "").mistakes == ("--timeout: is empty.",)
+
+
+@pytest.mark.parametrize("value", ["true", "1", "yes", "on", "TRUE", "Yes", "oN"])
+def test_true_has_many_words(value: str) -> None:
+    """CI systems write booleans in many ways."""
+    assert ok(THREADFIX_FAIL_FAST=value).fail_fast is True
+
+
+@pytest.mark.parametrize("value", ["false", "0", "no", "off", "FALSE", "No", "oFF"])
+def test_false_has_many_words(value: str) -> None:
+    """And their opposites."""
+    assert parsed(THREADFIX_SUMMARY=value).reports.summary is False
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("0.5s", 0.5), ("100ms", 0.1), ("15m", 900), ("1h30m", 5400), ("1.5h", 5400), ("1H1M1S1MS", 3661.001)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """The forms that the table promises."""
+    assert settings.duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-5", "5 m", "m", "1m1h", "1e3", "٣", "5d", "0", "0s", "9000h", "1..5"])
+def test_what_is_no_duration_says_how_one_is_written(text: str) -> None:
+    """Every refusal shows an example."""
+    with pytest.raises(ValueError, match="15m or 1h30m"):
+        settings.duration(text)
+
+
+def test_only_the_timeout_may_be_zero() -> None:
+    """`--timeout 0` asks once; everywhere else nothing would be meant by it."""
+    assert ok("--timeout", "0").plan.timeout == 0
+    for name in ("interval", "max-interval", "request-timeout", "first-contact-limit", "outage-limit", "stall-after"):
+        (mistake,) = parsed(f"--{name}", "0").mistakes
+        assert mistake.startswith(f"--{name}: “0” must be more than 0")
+
+
+@pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
+def test_lists_take_commas_blanks_and_lines(text: str) -> None:
+    """And each value once."""
+    assert ok("--pending-scan-id", text).targets == (Target(6, 41), Target(6, 42))
+
+
+def test_a_flag_may_be_repeated() -> None:
+    """Its values add up, in order, without duplicates."""
+    found = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
+    assert found.targets == (Target(6, 43), Target(6, 41))
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "9223372036854775808", "41;42"])
+def test_what_is_no_id(text: str) -> None:
+    """An id is a positive number that fits a database's."""
+    (mistake,) = parsed("--pending-scan-id", text).mistakes
+    assert mistake.startswith("--pending-scan-id: holds “") or "is not an id" in mistake
+    assert "such as 41" in mistake
+
+
+LINK = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingScan/716/status"
+
+
+def test_a_status_link_brings_both_ids_and_nothing_else() -> None:
+    """The server's own view of its host is not where the key goes."""
+    found = ok("--status-url", LINK, THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="")
+    assert found.targets == (Target(6, 716),)
+    assert found.server.status_url(found.targets[0]) == (
+        "https://tf.example.com/threadfix/rest/latest/applications/6/pendingScan/716/status"
+    )
+
+
+def test_scans_from_everywhere_add_up() -> None:
+    """Ids first, then links, then what the upload answered; each once."""
+    answer = b'{"success":true,"links":[{"href":"x/rest/applications/6/pendingScan/41/status"},{"href":"%s"}]}'
+    found = ok(
+        "--status-url",
+        LINK.replace("716", "42"),
+        "--upload-response",
+        "up.json",
+        files={"up.json": answer % LINK.encode()},
+    )
+    assert [target.pending_scan_id for target in found.targets] == [41, 42, 716]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"<html>", "it is not JSON"),
+        (b'{"success":false,"message":"Scan file has already\\nbeen uploaded."}', "already been uploaded"),
+        (b'{"success":false}', "it does not say why"),
+        (b'{"success":true,"object":"Scan upload process started."}', "no link to a pending scan"),
+        (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "is not a status link"),
+    ],
+)
+def test_an_upload_answer_that_names_no_pending_scan_is_a_mistake(body: bytes, says: str) -> None:
+    """There is nothing to wait for, and the server's words say why."""
+    (mistake,) = parsed("--upload-response", "up.json", files={"up.json": body}).mistakes
+    assert mistake.startswith("--upload-response: ")
+    assert says in mistake
+
+
+def test_one_gate_judges_one_application() -> None:
+    """Links of two applications, or of another than asked for, are refused."""
+    (mistake,) = parsed("--status-url", LINK.replace("/6/", "/7/")).mistakes
+    assert "several applications (6, 7)" in mistake
+
+
+@pytest.mark.parametrize(
+    ("given", "normal"),
+    [
+        ("https://TF.example.com/threadfix/", "https://tf.example.com/threadfix"),
+        ("https://tf.example.com/threadfix/rest", "https://tf.example.com/threadfix"),
+        ("https://tf.example.com/threadfix/rest/latest/applications", "https://tf.example.com/threadfix"),
+        ("https://tf.example.com", "https://tf.example.com"),
+        ("https://tf.example.com:443//threadfix", "https://tf.example.com/threadfix"),
+        ("https://tf.example.com:8443/restaurant", "https://tf.example.com:8443/restaurant"),
+        ("http://localhost:8080/threadfix", "http://localhost:8080/threadfix"),
+        ("http://[::1]:8080/threadfix", "http://[::1]:8080/threadfix"),
+        ("http://127.8.9.1/threadfix", "http://127.8.9.1/threadfix"),
+    ],
+)
+def test_the_url_is_taken_in_every_form_that_people_have(given: str, normal: str) -> None:
+    """With and without `/rest`, versions, slashes and standard ports."""
+    assert ok("--url", given).server.url == normal
+
+
+SECRET_URLS = ["https://user:hunter2@tf.example.com/", "https://tf/?apiKey=hunter2", "https://tf/#hunter2"]
+
+
+@pytest.mark.parametrize("given", [*SECRET_URLS, "https://hunter2@", "https:///hunter2", "hunter2"])
+def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
+    """It may hold a password."""
+    (mistake,) = parsed("--url", given).mistakes
+    assert mistake.startswith("--url: ")
+    assert "https://tf.example.com/threadfix" in mistake
+    assert "hunter2" not in mistake
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "ftp://tf/", "https://tf/a b", "https://tf\\evil/", "https://tf:0/", "https://tf:99999/", "https://-tf-/",
+        "https://tf..x/", "https://[::1/", "https://[fe80::1%25eth0]/", "https://tf/../x", "https://ТФ.example/",
+        "https://tf/<x>", "https://[zz]/",
+    ],
+)  # fmt: skip
+def test_what_is_no_url(given: str) -> None:
+    """Nothing is sent to what may be another host than was meant."""
+    (mistake,) = parsed("--url", given).mistakes
+    assert mistake.startswith("--url: ")
+
+
+def test_plain_http_shows_the_key_to_everybody() -> None:
+    """It is refused but to this machine, or where the user says so."""
+    (mistake,) = parsed("--url", "http://tf.example.com/threadfix").mistakes
+    assert "--allow-http" in mistake
+    assert ok("--url", "http://tf.example.com", "--allow-http", "true").server.allow_http
+
+
+def test_the_key_comes_from_a_file_too() -> None:
+    """Without the line break that every editor leaves behind."""
+    found = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
+    assert found.server.api_key.reveal() == KEY
+
+
+@pytest.mark.parametrize(
+    ("env", "file", "says"),
+    [
+        ("", None, "the API key is missing (THREADFIX_API_KEY)"),
+        (KEY, b"other", "both given"),
+        ("", b"\n", "--api-key-file is empty"),
+        ("", b"two\nlines", "line break"),
+        ("two\nlines", None, "line break"),
+        ("bell\x07", None, "control character"),
+        ("ключ", None, "outside ASCII"),
+        ("", b"\xff\xfe", "outside ASCII"),
+    ],
+)
+def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
+    """The sentence says what is wrong with it, and never what it is."""
+    flags = () if file is None else ("--api-key-file", "key")
+    (mistake,) = parsed(*flags, files={"key": file or b""}, THREADFIX_API_KEY=env).mistakes
+    assert says in mistake
+    for secret in ("two", "bell", "ключ", KEY):
+        assert secret not in mistake
+
+
+def test_a_key_file_that_is_not_there() -> None:
+    """One mistake, and not a second one about a missing key."""
+    (mistake,) = parsed("--api-key-file", "nowhere", THREADFIX_API_KEY="").mistakes
+    assert mistake == "--api-key-file: “nowhere” cannot be read (No such file or directory)."
+    (mistake,) = parsed("--api-key-file", "nowhere").mistakes
+    assert "cannot be read" in mistake
+
+
+def test_a_pull_request_from_a_fork_is_told_why_its_key_is_empty() -> None:
+    """GitHub gives those no secrets, and its log does not say so."""
+    (mistake,) = parsed(THREADFIX_API_KEY="", GITHUB_EVENT_NAME="pull_request").mistakes
+    assert "forks are given no secrets" in mistake
+
+
+def test_the_key_is_not_in_what_prints_settings() -> None:
+    """Not in `repr`, `str` or formatting."""
+    found = parsed()
+    assert KEY not in f"{found!r} {found}"
+    assert f"{found.secrets[0]} {found.secrets[0]!r}" == "*** Secret(***)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("api-version", "2.8"), ("api-version", "newest"), ("on-timeout", "ignore"), ("on-unknown-status", "pass"),
+        ("fail-fast", "maybe"), ("status-path", "rest/status"), ("status-path", "https://evil/{pending_scan_id}"),
+        ("status-path", "//evil/{pending_scan_id}"), ("status-path", "a/../{pending_scan_id}"),
+        ("status-path", "{pending_scan_id}/{key}"), ("status-path", "a b/{pending_scan_id}"), ("status-path", "{"),
+        ("ui-url", "javascript:alert({scan_id})"), ("ui-url", "{url}/{nothing}"), ("ui-url", "{url}/a b"),
+        ("result-file", "a\0b"), ("success-statuses", ","), ("application-id", "six"),
+        ("status-url", "https://tf.example.com/threadfix"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_its_option(name: str, value: str) -> None:
+    """Whoever reads it knows where to look, also when the value came from the environment."""
+    (mistake,) = parsed(f"--{name}", value).mistakes
+    assert mistake.startswith(f"--{name}: ")
+    variable = f"THREADFIX_{name.upper().replace('-', '_')}"
+    mistake = parse({}, GOOD | {variable: value}, no_file).mistakes[0]
+    assert mistake.startswith(f"--{name} (from {variable}): ")
+
+
+def test_all_mistakes_come_at_once() -> None:
+    """A person who waits for CI wants to correct them in one go."""
+    found = parse(
+        {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]}, {}, no_file, ["--tiemout does not exist."]
+    )
+    starts = ("--tiemout", "the API key", "--url", "no pending scan", "--timeout", "--interval", "--on-timeout")
+    assert len(found.mistakes) == len(starts)
+    for mistake, start in zip(found.mistakes, starts, strict=True):
+        assert mistake.startswith(start)
+    assert found.settings is None
+
+
+def test_the_application_is_needed() -> None:
+    """A pending scan's number alone says nothing."""
+    (mistake,) = parsed(THREADFIX_APPLICATION_ID="").mistakes
+    assert mistake.startswith("--application-id is missing")
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--interval", "20s"), "--interval (20s) is longer than --max-interval (15s)"),
+        (("--success-statuses", "done, scan_deleted"), "both have SCAN_DELETED"),
+        (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other"),
+        (("--result-file", "x", "--junit-file", "x"), "two name one file"),
+        (("--client-key", "k"), "--client-key needs --client-cert"),
+    ],
+)
+def test_options_that_contradict_each_other(args: tuple[str, ...], says: str) -> None:
+    """Each is good alone."""
+    mistakes = parsed(*args, files={"k": b""}).mistakes
+    assert any(says in mistake for mistake in mistakes)
+
+
+def test_statuses_are_compared_whole_and_in_any_case() -> None:
+    """Trimmed, in capitals; a list of our own replaces the default."""
+    found = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
+    assert found.rules.success == {"DONE"}
+    assert found.rules.failure == {"SCAN_DELETED", "BROKEN"}
+
+
+def test_warn_softens_exactly_that_reason() -> None:
+    """And no other."""
+    assert ok("--on-timeout", "warn").softened == {Reason.TIMEOUT}
+    assert ok("--on-unreachable", "WARN").softened == {Reason.UNREACHABLE}
+
+
+def test_the_trust_store_comes_from_the_option_before_the_variables() -> None:
+    """The variables are those that other tools read too."""
+    files = dict.fromkeys(("a", "b", "c"), b"x")
+    both = {"REQUESTS_CA_BUNDLE": "b", "SSL_CERT_FILE": "c"}
+    assert ok("--ca-file", "a", files=files, **both).server.ca_file == "a"
+    assert ok(files=files, **both).server.ca_file == "b"
+    assert ok(files=files, SSL_CERT_FILE="c").server.ca_file == "c"
+    assert ok().server.ca_file is None
+    (mistake,) = parsed(REQUESTS_CA_BUNDLE="nowhere").mistakes
+    assert mistake.startswith("REQUESTS_CA_BUNDLE (as --ca-file): “nowhere” cannot be read")
+
+
+def test_a_trust_store_may_be_a_folder() -> None:
+    """OpenSSL keeps certificates under their hashes."""
+
+    def read(name: str) -> bytes:
+        raise IsADirectoryError(21, "Is a directory", name)
+
+    found = parse({}, GOOD | {"REQUESTS_CA_BUNDLE": "/etc/ssl/certs"}, read).settings
+    assert found
+    assert found.server.ca_file == "/etc/ssl/certs"
+
+
+@pytest.mark.parametrize(
+    ("version", "path"),
+    [
+        ("latest", "rest/latest/applications/6/pendingScan/41/status"),
+        ("none", "rest/applications/6/pendingScan/41/status"),
+        ("V2.8", "rest/v2.8/applications/6/pendingScan/41/status"),
+    ],
+)
+def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
+    """Or none at all, as ThreadFix 2.5 to 2.7 have it."""
+    server = ok("--api-version", version).server
+    assert server.status_url(Target(6, 41)) == f"https://tf.example.com/threadfix/{path}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "scan_id", "link"),
+    [
+        ("{url}/applications/{application_id}/scans/{scan_id}", 12, "https://tf.example.com/threadfix/applications/6/scans/12"),
+        ("{url}/applications/{application_id}/scans/{scan_id}", None, None),
+        ("https://tf/p/{pending_scan_id}", None, "https://tf/p/41"),
+        (settings.UI_URL_DEFAULT, 12, None),
+    ],
+)  # fmt: skip
+def test_the_link_is_left_out_where_a_part_is_not_known(pattern: str, scan_id: int | None, link: str | None) -> None:
+    """A broken link is worse than none."""
+    assert ok("--ui-url", pattern).scan_url(Target(6, 41), scan_id) == link
+
+
+def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
+    """It can be pasted into a shell, and asks for the same."""
+    found = ok("--timeout", "5m", THREADFIX_FAIL_FAST="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
+        THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
+    assert shlex.split(found.resume) == [
+        "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "5m", "--fail-fast",
+        "--result-file", "my result.json", "--no-summary", "--application-id", "6", "--pending-scan-id", "41,42",
+    ]  # fmt: skip
+
+
+def test_every_option_reaches_its_place() -> None:
+    """Each field of the settings' dataclasses is read by some option: no field is dead, no option does nothing."""
+    fields = {field.name for kind in (Plan, settings.Reports, Server) for field in dataclasses.fields(kind)}
+    names = {option.name.replace("-", "_") for option in OPTIONS}
+    assert fields <= names
+    elsewhere = {
+        "api_key_file", "application_id", "pending_scan_id", "status_url", "upload_response", "success_statuses",
+        "failure_statuses", "on_unknown_status", "on_timeout", "on_unreachable", "fail_fast", "ui_url",
+    }  # fmt: skip
+    assert names - fields == elsewhere
+
+
+def test_help_names_every_option_and_its_variable(capfd: pytest.CaptureFixture[str]) -> None:
+    """`--help` comes from the table."""
+    assert main(["run", "--help"]) == 0
+    out = capfd.readouterr().out
+    for option in OPTIONS:
+        assert (f"--{option.name}" in out) is option.flag or option.name == "api-key"
+        assert option.variable in out

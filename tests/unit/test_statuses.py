@@ -1,0 +1,67 @@
+"""The decision table: what an answer amounts to."""
+
+from __future__ import annotations
+
+import pytest
+
+from gate.history import Answer
+from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, Decision, Rules, words
+
+IN_FLIGHT = set(STATUSES) - set(SUCCESS) - set(FAILURE)
+
+
+def test_the_documented_list_is_complete() -> None:
+    """Twelve statuses, of which two are good ends and two are bad ones."""
+    assert (len(STATUSES), len(SUCCESS), len(FAILURE), len(IN_FLIGHT)) == (12, 2, 2, 8)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_each_status_decides_as_the_table_says(status: str) -> None:
+    """Exactly the success statuses pass, exactly the failure statuses fail."""
+    expected = Decision.SUCCESS if status in SUCCESS else Decision.FAILURE if status in FAILURE else Decision.IN_FLIGHT
+    assert Rules().decide(Answer(status)) is expected
+    assert Rules().decide(Answer(f" {status.lower()} ")) is expected
+    assert Rules().settled(Answer(status)) is (expected is not Decision.IN_FLIGHT)
+
+
+@pytest.mark.parametrize("status", [*STATUSES, "WHATEVER", "DONE"])
+def test_the_error_flag_beats_every_status(status: str) -> None:
+    """ThreadFix has no status for failure; the flag is it, beside any status."""
+    assert Rules().decide(Answer(status, error=True)) is Decision.ERROR
+    assert Rules().settled(Answer(status, error=True))
+
+
+@pytest.mark.parametrize("status", ["DON", "DONE2", "NOT DONE", "UNDONE", "DONE,", "FINISHED", "ERROR"])
+def test_statuses_are_compared_whole(status: str) -> None:
+    """A part of a success status is not one."""
+    assert Rules().decide(Answer(status)) is Decision.UNKNOWN
+    assert not Rules().settled(Answer(status))
+    assert Rules(unknown_fails=True).settled(Answer(status))
+
+
+def test_the_user_may_move_statuses() -> None:
+    """A status that is taken out of a list is in flight again; failure beats success."""
+    rules = Rules(success=frozenset({"CUSTOM"}), failure=frozenset({"QUEUED", "CUSTOM"}))
+    assert rules.decide(Answer("DONE")) is Decision.IN_FLIGHT
+    assert rules.decide(Answer("QUEUED")) is Decision.FAILURE
+    assert rules.decide(Answer("CUSTOM")) is Decision.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [("NEW_ONE", "NEW_ONE, which is not documented"), ("SCAN_QUEUED_FOR_DELETE", "to be deleted")]
+)
+def test_what_a_person_is_warned_of(status: str, says: str) -> None:
+    """An unknown status, and a scan that is about to go."""
+    assert says in (Rules().warning(Answer(status)) or "")
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED"])
+def test_nothing_is_said_of_the_usual(status: str) -> None:
+    """A warning that always comes is none."""
+    assert Rules().warning(Answer(status)) is None
+
+
+def test_the_words_of_a_status() -> None:
+    """As ThreadFix shows them; empty for what it does not document."""
+    assert words("done") == "Scan Processing Completed. Statistics Update Queued"
+    assert words("NEW_ONE") == ""

@@ -1,0 +1,81 @@
+"""How untrusted text becomes safe text."""
+
+from __future__ import annotations
+
+import pytest
+
+from gate.text import REDACTED, Scrubber, Secret, count, dotenv, html, log_line, markdown, seconds, shorten, xml
+
+KEY = Secret("hunter2hunter2")
+SCRUB = Scrubber((KEY,))
+
+
+@pytest.mark.parametrize(
+    ("given", "clean"),
+    [
+        ("two\r\nlines\tand\x0bmore", "two lines and more"),
+        ("\x1b[31mred\x1b[0m", "[31mred [0m"),
+        ("a\u2028b\u2029c\x85d", "a b c d"),
+        ("\u202egnisrever\u202c \u2066x\u2069", "gnisrever x"),
+        ("\ud800\ufffe\uffff\U0001ffff x", "x"),
+        ("##[error]x ##vso[task] ##teamcity[x] ###[x ## [x", "# #[error]x # #vso[task] # #teamcity[x] ## #[x ## [x"),
+        ("# a heading ## two", "# a heading ## two"),
+        ("key hunter2hunter2!", f"key {REDACTED}!"),
+        ("hunter2\nhunter2 hunter2\u200bhunter2", "hunter2 hunter2 hunter2 hunter2"),
+        ("Grüße 漢字 👍", "Grüße 漢字 👍"),
+        ("", ""),
+    ],
+)
+def test_clean_leaves_one_harmless_line(given: str, clean: str) -> None:
+    """No line breaks, no control, no turning of direction, no command, no secret; the rest stays readable."""
+    assert SCRUB.clean(given) == clean
+
+
+def test_a_cut_cannot_leave_half_a_secret() -> None:
+    """The secret goes before the cut."""
+    assert SCRUB.clean("x" * 15 + KEY.reveal(), limit=20) == "x" * 15 + REDACTED
+    assert "hunter" not in SCRUB.clean("x" * 395 + KEY.reveal() + "y" * 400, limit=20)
+
+
+def test_a_secret_that_only_folding_puts_together_goes_too() -> None:
+    """A key with blanks in it can be echoed with line breaks."""
+    assert Scrubber((Secret("a b"),)).clean("a\nb") == REDACTED
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "cut"), [("abcdef", 6, "abcdef"), ("abcdefg", 6, "abcde…"), ("abcd fg", 6, "abcd…")]
+)
+def test_a_cut_shows(text: str, limit: int, cut: str) -> None:
+    """An ellipsis stands for what is missing."""
+    assert shorten(text, limit) == cut
+
+
+def test_a_log_line_cannot_begin_a_command() -> None:
+    """Not even behind blanks, which runners trim."""
+    assert log_line("  ::error::x") == "· ::error::x"
+    assert log_line("x ::error::y") == "x ::error::y"
+    assert log_line("a\nb##[x") == "a b# #[x"
+
+
+def test_each_place_has_its_quoting() -> None:
+    """Markup stays text."""
+    assert markdown("*a*|<b>") == "&#42;a&#42;&#124;&#60;b&#62;"
+    assert html("<a href='x'>\x00&") == "&lt;a href=&#x27;x&#x27;&gt; &amp;"
+    assert xml("a\x0b\ufffeb<") == "a  b<"
+    assert dotenv(' say "it" $(now) `x` \\n\n ') == "say  it   (now)  x   n"
+    assert len(dotenv("x" * 1000)) == 300
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0s"), (0.04, "0s"), (2, "2s"), (9.94, "9.9s"), (10.4, "10s"), (59.4, "59s"), (59.6, "1m"), (61, "1m01s"),
+     (1800, "30m"), (3599.7, "1h"), (3780, "1h03m")],
+)  # fmt: skip
+def test_lengths_of_time(value: float, text: str) -> None:
+    """As short as people say them."""
+    assert seconds(value) == text
+
+
+def test_counts() -> None:
+    """One poll, two polls."""
+    assert (count(1, "poll"), count(2, "poll"), count(0, "poll")) == ("1 poll", "2 polls", "0 polls")

@@ -1,0 +1,384 @@
+"""When the gate asks, and when it stops. The clock is the test's own: nothing here sleeps."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gate.errors import Cancelled
+from gate.history import UNASKED, Answer, End, History, Observation, Target, Trouble
+from gate.reasons import Reason
+from gate.waiting import (
+    Deadline,
+    Ended,
+    Event,
+    Plan,
+    Stalled,
+    StatusSeen,
+    TroubleBegan,
+    TroubleEnded,
+    Wait,
+    cadence,
+    wait_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TARGET = Target(6, 41)
+QUEUED, MERGING, DONE = Answer("QUEUED"), Answer("CHANNEL_MERGING"), Answer("DONE", scan_id=12)
+DOWN = Trouble(Reason.UNREACHABLE, "HTTP 502.")
+MISSING = Trouble(Reason.NOT_FOUND, "HTTP 404.")
+DENIED = Trouble(Reason.DENIED, "HTTP 401.", final=True)
+
+
+@dataclass
+class World:
+    """A server that answers by a script, and a clock that only it and sleeping move.
+
+    Attributes:
+        answer: what the server answers to the n-th poll (from 0) that starts at a time.
+        takes: how long that poll takes; it is cut off at its budget.
+        polls: when each poll started, and its budget.
+    """
+
+    answer: Callable[[int, float], Observation]
+    plan: Plan = field(default_factory=Plan)
+    takes: Callable[[int], float] = lambda _: 0.0
+    jitter: float = 0.0
+    stop_at: float | None = None
+    now: float = 1000.0
+    polls: list[tuple[float, float]] = field(default_factory=list)
+    sleeps: list[float] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def observe(self, budget: float) -> Observation:
+        number, started = len(self.polls), self.now - 1000.0
+        self.polls.append((started, budget))
+        takes = self.takes(number)
+        self.now += min(takes, budget)
+        return self.answer(number, started) if takes <= budget else Trouble(Reason.UNREACHABLE, "no answer in time.")
+
+    def sleep(self, seconds: float) -> bool:
+        assert seconds >= 0
+        self.sleeps.append(seconds)
+        self.now += seconds
+        return self.stop_at is not None and self.now - 1000.0 >= self.stop_at
+
+    def wait(self) -> History:
+        return Wait(
+            TARGET,
+            observe=self.observe,
+            settled=lambda answer: answer.status == "DONE",
+            plan=self.plan,
+            deadline=Deadline.after(self.plan.timeout, lambda: self.now),
+            sleep=self.sleep,
+            jitter=lambda: self.jitter,
+            listen=self.events.append,
+        ).run()
+
+    @property
+    def starts(self) -> list[float]:
+        return [started for started, _ in self.polls]
+
+
+def test_a_finished_scan_costs_one_request() -> None:
+    """The first poll is at once, and its answer ends the wait."""
+    world = World(lambda _n, _at: DONE)
+    history = world.wait()
+    assert (history.ended, history.polls, history.elapsed) == (End.DECIDED, 1, 0)
+    assert (world.starts, world.sleeps) == ([0.0], [])
+
+
+@pytest.mark.parametrize(("waited", "seconds"), [(0, 2), (10, 2), (20, 2), (50, 5), (149, 14.9), (150, 15), (3600, 15)])
+def test_the_cadence_is_a_tenth_of_the_time_waited(waited: float, seconds: float) -> None:
+    """Within the bounds of the interval."""
+    assert cadence(waited, Plan()) == pytest.approx(seconds)
+
+
+def test_the_jitter_stays_within_the_bounds() -> None:
+    """It is ten per cent to either side, but an interval is a promise."""
+    assert cadence(50, Plan(), 1) == pytest.approx(5.5)
+    assert cadence(50, Plan(), -1) == pytest.approx(4.5)
+    assert cadence(0, Plan(), -1) == 2
+    assert cadence(3600, Plan(), 1) == 15
+
+
+def test_the_polls_follow_the_cadence() -> None:
+    """Each waits a tenth of what has been waited, and never less than the interval."""
+    world = World(lambda _n, at: DONE if at > 60 else QUEUED)
+    world.wait()
+    gaps = [later - sooner for sooner, later in zip(world.starts, world.starts[1:], strict=False)]
+    assert gaps == pytest.approx([cadence(start, Plan()) for start in world.starts[:-1]])
+
+
+def test_the_last_poll_starts_at_the_deadline_with_a_budget_of_its_own() -> None:
+    """Its answer is judged before anybody says timeout."""
+    world = World(lambda _n, at: DONE if at >= 10 else QUEUED, Plan(timeout=10))
+    history = world.wait()
+    assert history.ended is End.DECIDED
+    assert world.polls[-1] == (10.0, 30.0)
+
+
+def test_at_the_deadline_the_wait_is_over() -> None:
+    """After that one poll there is none."""
+    world = World(lambda _n, _at: QUEUED, Plan(timeout=10))
+    history = world.wait()
+    assert (history.ended, history.elapsed) == (End.DEADLINE, 10)
+    assert world.starts[-1] == 10
+
+
+def test_a_request_under_way_at_the_deadline_is_cut_off_there() -> None:
+    """So the wait ends at the latest at the timeout plus one request timeout."""
+    world = World(lambda _n, _at: QUEUED, Plan(timeout=10), takes=lambda _: 100.0)
+    history = world.wait()
+    assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
+    assert (history.ended, history.elapsed) == (End.DEADLINE, 40)
+
+
+def test_a_timeout_of_zero_asks_once() -> None:
+    """With a whole request's time."""
+    world = World(lambda _n, _at: QUEUED, Plan(timeout=0))
+    assert world.wait().ended is End.DEADLINE
+    assert world.polls == [(0.0, 30.0)]
+
+
+def test_trouble_before_the_first_good_answer_is_put_up_with_until_its_limit() -> None:
+    """Then there is one more poll, and the newest answer is what counts."""
+    world = World(lambda _n, at: DOWN if at < 60 else MISSING)
+    history = world.wait()
+    assert (history.ended, history.newest, history.elapsed) == (End.LIMIT, MISSING, 60)
+    assert world.starts[-1] == 60
+
+
+def test_the_limit_counts_from_the_first_bad_answer() -> None:
+    """Not from the start of the wait: the first request may have hung for a while."""
+    world = World(lambda _n, _at: DOWN, takes=lambda number: 20.0 if number == 0 else 0.0)
+    assert world.wait().elapsed == 80
+
+
+def test_after_a_good_answer_trouble_has_the_longer_limit() -> None:
+    """Each stretch its own; a good answer ends it."""
+    world = World(lambda _n, at: QUEUED if at < 10 or 100 < at < 110 else DOWN)
+    history = world.wait()
+    assert history.ended is End.LIMIT
+    first, second = history.outages
+    assert first.ended is not None
+    assert second.ended is None
+    assert history.elapsed == pytest.approx(second.began + 300)
+
+
+def test_a_good_answer_to_the_last_poll_of_a_limit_goes_on() -> None:
+    """The limit ends trouble, not the wait."""
+    world = World(lambda _n, at: DOWN if at < 60 else (DONE if at > 70 else QUEUED))
+    assert world.wait().ended is End.DECIDED
+
+
+def test_the_deadline_comes_before_a_limit_that_lies_behind_it() -> None:
+    """A wait never outlasts its timeout for the sake of trouble."""
+    world = World(lambda _n, _at: DOWN, Plan(timeout=30))
+    history = world.wait()
+    assert (history.ended, history.elapsed) == (End.DEADLINE, 30)
+
+
+@pytest.mark.parametrize(("at_deadline", "answer"), [(End.DECIDED, DONE), (End.DEADLINE, QUEUED)])
+def test_a_limit_at_the_deadline_is_both(at_deadline: End, answer: Answer) -> None:
+    """One poll serves both."""
+    world = World(lambda _n, at: DOWN if at < 60 else answer, Plan(timeout=60))
+    assert world.wait().ended is at_deadline
+    assert world.starts[-1] == 60
+    assert world.starts.count(60) == 1
+
+
+def test_final_trouble_ends_the_wait_at_once() -> None:
+    """Asking again cannot help."""
+    world = World(lambda number, _at: DENIED if number else QUEUED)
+    history = world.wait()
+    assert (history.ended, history.newest, history.polls, history.errors) == (End.DECIDED, DENIED, 2, 1)
+
+
+@pytest.mark.parametrize("trouble", [DOWN, MISSING])
+def test_retry_after_is_honoured_beyond_the_longest_interval(trouble: Trouble) -> None:
+    """On any trouble, and jitter does not undercut it."""
+    patient = Trouble(trouble.reason, trouble.what, retry_after=40)
+    world = World(lambda number, _at: DONE if number else patient, jitter=-1)
+    world.wait()
+    assert world.starts == [0, 40]
+
+
+@pytest.mark.parametrize(("plan", "until"), [(Plan(), 60), (Plan(timeout=20), 20)])
+def test_retry_after_is_clipped_to_limit_and_deadline(plan: Plan, until: float) -> None:
+    """A server cannot make the gate sleep through its own limits."""
+    world = World(lambda _n, _at: Trouble(Reason.UNREACHABLE, "busy", retry_after=1e9), plan)
+    world.wait()
+    assert world.starts == [0, until]
+
+
+def test_a_short_retry_after_does_not_speed_the_polls_up() -> None:
+    """It is a lower bound."""
+    world = World(lambda number, _at: DONE if number else Trouble(Reason.UNREACHABLE, "busy", retry_after=0))
+    world.wait()
+    assert world.starts == [0, 2]
+
+
+def test_a_sleep_that_is_told_to_stop_ends_the_wait() -> None:
+    """Without another poll."""
+    world = World(lambda _n, _at: QUEUED, stop_at=10)
+    history = world.wait()
+    assert history.ended is End.CANCELLED
+    assert history.polls == len(world.sleeps)
+
+
+def test_the_history_has_each_phase_with_its_polls_and_errors() -> None:
+    """When it was first seen, how long it lasted, and what went wrong in it."""
+    script: list[Observation] = [QUEUED, QUEUED, DOWN, MERGING, MERGING, DONE]
+    history = World(lambda number, _at: script[number]).wait()
+    assert [(p.status, p.first_seen, p.last_seen, p.polls, p.errors) for p in history.phases] == [
+        ("QUEUED", 0, 2, 2, 1),
+        ("CHANNEL_MERGING", 6, 8, 2, 0),
+        ("DONE", 10, 10, 1, 0),
+    ]
+    assert [history.lasted(index) for index in range(3)] == [6, 4, 0]
+    assert (history.polls, history.errors) == (6, 1)
+    assert (history.answer, history.newest) == (DONE, DONE)
+
+
+def test_events_are_said_once_each() -> None:
+    """A change of status, the start and the end of trouble, the end of the wait; nothing per poll."""
+    script: list[Observation] = [DOWN, DOWN, QUEUED, QUEUED, DOWN, DOWN, MERGING, DONE]
+    world = World(lambda number, _at: script[number])
+    history = world.wait()
+    kinds = [type(event) for event in world.events]
+    assert kinds == [
+        TroubleBegan, TroubleEnded, StatusSeen, TroubleBegan, TroubleEnded, StatusSeen, StatusSeen, Ended
+    ]  # fmt: skip
+    first, _, seen, again, ended, changed, _, _ = world.events
+    assert first == TroubleBegan(TARGET, 0, DOWN, 60)
+    assert seen == StatusSeen(TARGET, 4, QUEUED)
+    assert isinstance(again, TroubleBegan)
+    assert again.limit == 300
+    assert isinstance(ended, TroubleEnded)
+    assert (ended.outage.polls, ended.outage.began, ended.at) == (2, 8, 12)
+    assert changed == StatusSeen(TARGET, 12, MERGING, "QUEUED", 8)
+    assert world.events[-1] == Ended(history)
+
+
+def test_a_stall_is_told_once_for_each_status() -> None:
+    """And again only when another status stalls."""
+    world = World(
+        lambda _n, at: QUEUED if at < 100 else (MERGING if at < 200 else DONE), Plan(stall_after=30, max_interval=5)
+    )
+    world.wait()
+    stalls = [event for event in world.events if isinstance(event, Stalled)]
+    assert [stall.status for stall in stalls] == ["QUEUED", "CHANNEL_MERGING"]
+    assert all(30 <= stall.unchanged < 36 for stall in stalls)
+
+
+def test_a_snapshot_tells_what_is_known_so_far() -> None:
+    """For a wait that is cut short; one that is over tells its end."""
+    world = World(lambda _n, _at: DONE)
+    wait = Wait(
+        TARGET,
+        observe=world.observe,
+        settled=lambda _: True,
+        plan=world.plan,
+        deadline=Deadline.after(10, lambda: world.now),
+        sleep=world.sleep,
+        jitter=lambda: 0.0,
+        listen=world.events.append,
+    )
+    before = wait.snapshot(End.FAIL_FAST)
+    assert (before.ended, before.newest, before.polls) == (End.FAIL_FAST, UNASKED, 0)
+    assert wait.run() == wait.snapshot(End.FAIL_FAST)
+    assert wait.snapshot(End.CANCELLED).ended is End.DECIDED
+
+
+# --- Several waits side by side, in real threads.
+
+
+def together(
+    scripts: dict[int, Callable[[], Observation]],
+    listen: Callable[[Event], None] = lambda _: None,
+    fatal: Callable[[History], bool] = lambda _: False,
+    tick: Callable[[], None] = lambda: None,
+) -> tuple[tuple[History, ...], Cancelled | None]:
+    """Wait for several scans whose answers come from `scripts`, by pending scan id."""
+    stop = threading.Event()
+    deadline = Deadline.after(60, lambda: 0.0)
+
+    def builder(number: int) -> Callable[[Callable[[Event], None]], Wait]:
+        return lambda hear: Wait(
+            Target(6, number),
+            observe=lambda _: scripts[number](),
+            settled=lambda answer: answer.status == "DONE",
+            plan=Plan(),
+            deadline=deadline,
+            sleep=stop.wait,
+            jitter=lambda: 0.0,
+            listen=hear,
+        )
+
+    return wait_all([builder(number) for number in scripts], stop=stop, listen=listen, tick=tick, fatal=fatal)
+
+
+def test_histories_come_in_the_order_asked() -> None:
+    """Whichever is finished first."""
+    first = threading.Event()
+
+    def later() -> Observation:
+        first.wait(5)
+        return DONE
+
+    def sooner() -> Observation:
+        first.set()
+        return DONE
+
+    histories, cancelled = together({1: later, 2: sooner})
+    assert [history.target.pending_scan_id for history in histories] == [1, 2]
+    assert all(history.ended is End.DECIDED for history in histories)
+    assert cancelled is None
+
+
+def test_a_fatal_history_stops_the_others() -> None:
+    """They tell how far they had come."""
+    histories, _ = together({1: lambda: QUEUED, 2: lambda: DONE}, fatal=lambda _: True)
+    assert [history.ended for history in histories] == [End.FAIL_FAST, End.DECIDED]
+
+
+def test_a_cancellation_stops_all() -> None:
+    """It is raised into the thread that listens, and is handed back with what was seen."""
+
+    def listen(_: Event) -> None:
+        raise Cancelled(15)
+
+    histories, cancelled = together({1: lambda: QUEUED}, listen=listen)
+    assert cancelled
+    assert cancelled.exit_code == 143
+    assert histories[0].ended is End.CANCELLED
+    assert histories[0].answer == QUEUED
+
+
+def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
+    """It must not look like a wait that goes on."""
+
+    def broken() -> Observation:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        together({1: broken, 2: lambda: QUEUED})
+
+
+def test_the_calling_thread_ticks_while_nothing_happens() -> None:
+    """That is what moves the live line, and what the heartbeat hangs on."""
+    ticked = threading.Event()
+
+    def slow() -> Observation:
+        ticked.wait(5)
+        return DONE
+
+    histories, _ = together({1: slow}, tick=ticked.set)
+    assert ticked.is_set()
+    assert histories[0].ended is End.DECIDED
