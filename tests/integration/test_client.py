@@ -1,0 +1,648 @@
+"""How the gate takes what a server does: every kind of answer, and every way to get none, over real sockets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import socketserver
+import threading
+import time
+import tracemalloc
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Fault, Raw, Reset, Scenario, Trickle
+from gate.sandbox.server import API_KEY, JSON, ThreadFix, envelope, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Gate, Serve
+
+ONCE = ("--timeout", "0")
+PATIENT = ("--first-contact-limit", "60s", "--outage-limit", "60s")
+"""Whoever asks again within these limits will have an answer; whoever does not has taken the first one as final."""
+SHORT = ("--first-contact-limit", "300ms", "--outage-limit", "300ms")
+HOUR = (("Retry-After", "3600"),)
+LOGIN_PAGE = b"<!DOCTYPE html>\n<html><head><title>ThreadFix Login</title></head></html>"
+
+DONE = {
+    "id": 41,
+    "active": True,
+    "fileDataList": [{"id": 56, "originalName": "contoso.fpr"}],
+    "appId": 6,
+    "errorMessage": None,
+    "status": "DONE",
+    "error": False,
+    "scanId": 12,
+    "type": "upload",
+    "name": "contoso.fpr",
+    "time": 1570117773000,
+    "scanMessage": "Scan Processing Completed. Statistics Update Queued.",
+}
+
+
+def story(fault: Callable[[int], Fault | None]) -> Scenario:
+    """A pending scan that is done, but for what `fault` makes of the n-th request."""
+    return Scenario("test", "", Reason.PROCESSED, fault=fault)
+
+
+def always(answer: Fault) -> Scenario:
+    """A pending scan that is always answered so."""
+    return story(lambda _: answer)
+
+
+def first(*answers: Fault) -> Scenario:
+    """A pending scan that is answered so, one after the other, and is done after that."""
+    return story(lambda number: answers[number - 1] if number <= len(answers) else None)
+
+
+def body(content: bytes, *headers: tuple[str, str], code: int = 200) -> Raw:
+    """An answer that calls itself JSON."""
+    return Raw(code, content, JSON, headers)
+
+
+def changed(**changes: object) -> Raw:
+    """A good answer but for `changes`; `...` leaves a field out."""
+    return envelope({name: value for name, value in (DONE | changes).items() if value is not ...})
+
+
+@contextmanager
+def talking(talk: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that lets `talk` have each connection; its base URL. For what no HTTP server would do."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                talk(self.request)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/threadfix"
+        finally:
+            server.shutdown()
+
+
+def heard(connection: socket.socket) -> bytes:
+    """The head of one request."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if not (more := connection.recv(4096)):
+            break
+        head += more
+    return head
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    """Whether it becomes true before a machine under load could be meant."""
+    give_up = time.monotonic() + 5
+    while not (seen := true()) and time.monotonic() < give_up:
+        time.sleep(0.02)
+    return seen
+
+
+# --- What each answer amounts to.
+
+TROUBLE = {
+    "no-such-scan": (refusal("Pending scan lookup failed. Check your ID."), Reason.NOT_FOUND),
+    "no-such-application": (refusal("Application lookup failed. Check your ID."), Reason.NOT_FOUND),
+    "refused-without-a-word": (refusal(""), Reason.NOT_FOUND),
+    "404-page": (Raw(404, b"<html>"), Reason.NOT_FOUND),
+    "404-json": (refusal("Bad rest request due to unrecognized path.", 404), Reason.NOT_FOUND),
+    "410": (Raw(410), Reason.NOT_FOUND),
+    **{f"{code}": (Raw(code, b"<html>"), Reason.UNREACHABLE) for code in (408, 425, 429, 500, 502, 503, 504, 599)},
+    "500-that-speaks-of-the-key": (refusal("API Key store is down", 500), Reason.UNREACHABLE),
+    "reset": (Reset(), Reason.UNREACHABLE),
+    "body-cut-short": (Raw(200, b"{", JSON, (("Content-Length", "400"), ("Connection", "close"))), Reason.UNREACHABLE),
+    **{
+        f"{code}-redirect": (Raw(code, headers=(("Location", "/threadfix/login.jsp"),)), Reason.PROTOCOL)
+        for code in (301, 302, 303, 307, 308)
+    },
+    "redirect-to-nowhere": (Raw(302), Reason.PROTOCOL),
+    "login-page": (Raw(200, LOGIN_PAGE), Reason.PROTOCOL),
+    "nothing": (body(b""), Reason.PROTOCOL),
+    "204": (body(b"", code=204), Reason.PROTOCOL),
+    "null": (body(b"null"), Reason.PROTOCOL),
+    "half-json": (body(b'{"success":true,"object":{"status":"DO'), Reason.PROTOCOL),
+    "more-than-json": (Raw(200, changed().body + b" trailing", JSON), Reason.PROTOCOL),
+    "not-utf-8": (
+        body(b'{"success":true,"object":{"status":"DONE","error":false,"appId":6,"name":"\xe9"}}'),
+        Reason.PROTOCOL,
+    ),
+    "without-envelope": (body(json.dumps(DONE).encode()), Reason.PROTOCOL),
+    "success-as-text": (body(b'{"success":"true","object":{}}'), Reason.PROTOCOL),
+    "without-object": (body(b'{"success":true}'), Reason.PROTOCOL),
+    "object-as-text": (envelope("Scan upload process started."), Reason.PROTOCOL),
+    "object-as-list": (envelope([DONE]), Reason.PROTOCOL),
+    "nested-deep": (body(b'{"success":true,"object":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), Reason.PROTOCOL),
+    "nested-deep-in-a-field": (body(b'{"success":true,"message":' + b'{"a":' * 100_000), Reason.PROTOCOL),
+    **{
+        f"{name}-{kind}": (changed(**{name: value}), Reason.PROTOCOL)
+        for name, value, kind in (
+            ("status", ..., "missing"),
+            ("status", None, "null"),
+            ("status", 7, "number"),
+            ("status", ["DONE"], "list"),
+            ("status", " \t", "blank"),
+            ("error", ..., "missing"),
+            ("error", None, "null"),
+            ("error", "false", "text"),
+            ("error", 0, "number"),
+            ("appId", ..., "missing"),
+            ("appId", None, "null"),
+            ("appId", "6", "text"),
+            ("appId", 6.0, "fraction"),
+            ("appId", True, "boolean"),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize(("answer", "reason"), TROUBLE.values(), ids=TROUBLE)
+def test_trouble_has_a_reason_and_may_pass(answer: Fault, reason: Reason, gate: Gate) -> None:
+    """It never says pass by itself; asked again, ThreadFix may have the answer."""
+    stays = gate.play(always(answer), *ONCE)
+    assert (stays.document["reason"], stays.code) == (reason, reason.row.exit_code)
+    passes = gate.play(first(answer), *PATIENT)
+    assert (passes.document["reason"], passes.document["polls"]) == (Reason.PROCESSED, 2)
+
+
+FINAL = {
+    "no-key": (refusal("Authentication failed, check your API Key."), Reason.DENIED),
+    "unknown-key": (refusal("API Key not found in database."), Reason.DENIED),
+    "restricted-key": (refusal("The requested URL is restricted for your API Key."), Reason.DENIED),
+    "no-permission": (refusal("You do not have permission to upload scans."), Reason.DENIED),
+    "404-that-speaks-of-the-key": (refusal("API Key not found in database.", 404), Reason.DENIED),
+    "401": (Raw(401, b"<html>", headers=(("WWW-Authenticate", "Basic"),)), Reason.DENIED),
+    "403": (refusal("Forbidden", 403), Reason.DENIED),
+    **{f"{code}": (Raw(code, b"<html>"), Reason.PROTOCOL) for code in (400, 402, 405, 406, 407, 409, 422, 431, 451)},
+    "another-application": (changed(appId=7), Reason.PROTOCOL),
+    "an-application-beyond-all-ids": (changed(appId=2**70), Reason.PROTOCOL),
+}
+
+
+@pytest.mark.parametrize(("answer", "reason"), FINAL.values(), ids=FINAL)
+def test_what_asking_again_cannot_mend_is_final(answer: Fault, reason: Reason, gate: Gate) -> None:
+    """One request, although there is time for more and the next answer would be good."""
+    ran = gate.play(first(answer), *PATIENT)
+    assert (ran.document["reason"], ran.code, ran.document["polls"]) == (reason, reason.row.exit_code, 1)
+    assert len(gate.threadfix.seen) == 1
+
+
+@pytest.mark.parametrize(("answer", "reason"), FINAL.values(), ids=FINAL)
+def test_what_is_final_is_so_at_any_time(answer: Fault, reason: Reason, gate: Gate) -> None:
+    """Also after a good answer, and then too it is the verdict about the gate, not about the scan."""
+    ran = gate.play(first(changed(status="QUEUED"), answer), *PATIENT)
+    assert (ran.document["verdict"], ran.document["reason"], ran.document["polls"]) == ("unknown", reason, 2)
+
+
+def test_a_web_page_is_named_by_its_title(gate: Gate) -> None:
+    """A person sees at once that it is a login page, and that the context path may be missing."""
+    ran = gate.play(always(Raw(200, LOGIN_PAGE)), *ONCE)
+    assert "a web page (“ThreadFix Login”) instead of JSON" in ran.document["message"]
+    assert "such as /threadfix" in ran.document["hint"]
+
+
+def test_a_refused_key_names_the_permission(gate: Gate) -> None:
+    """The hint names the one permission that the call needs; the server's own words are told."""
+    ran = gate.play(always(refusal("API Key not found in database.")))
+    assert "and says: API Key not found in database." in ran.document["message"]
+    assert "*Upload Scans*" in ran.document["hint"]
+
+
+# --- Good answers, as far apart as versions of ThreadFix are.
+
+
+def test_the_documented_sample_passes(gate: Gate) -> None:
+    """The vendor's sample: asked for 41, `object.id` is 2 and `scanId` 12; `responseCode` is -1 all the same."""
+    sample = changed(id=2, modifiedDate=1570117773000, scanId=12)
+    assert json.loads(sample.body)["responseCode"] == -1
+    ran = gate.play(always(sample), "--ui-url", "{url}/scans/{scan_id}")
+    assert (ran.code, ran.document["scan_id"], ran.document["scan_url"]) == (0, 12, f"{gate.url}/scans/12")
+
+
+def test_an_answer_of_the_first_versions_passes(gate: Gate) -> None:
+    """Before ThreadFix 2.7.7 there is neither `scanId` nor `modifiedDate`; what hangs on them is left out."""
+    ran = gate.play(always(changed(scanId=..., fileDataList=...)), "--ui-url", "{url}/scans/{scan_id}")
+    assert (ran.code, ran.document["scan_id"], ran.document["scan_url"]) == (0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("scanId", "12"),
+        ("scanId", True),
+        ("scanId", -5),
+        ("scanId", {"id": 12}),
+        ("name", 7),
+        ("name", ["contoso.fpr"]),
+        ("errorMessage", 7),
+        ("scanMessage", {}),
+        ("unknown", {"deep": [1, None]}),
+    ],
+)
+def test_decoration_of_the_wrong_type_counts_as_not_known(field: str, value: object, gate: Gate) -> None:
+    """Only what the verdict rests on is strict."""
+    ran = gate.play(always(changed(**{field: value})))
+    assert (ran.code, ran.document["scan_id"]) == (0, None if field == "scanId" else 12)
+
+
+def test_the_version_segment_can_be_another_one_or_none(gate: Gate) -> None:
+    """ThreadFix 2.5 to 2.7 answer without one."""
+    for version in ("latest", "v2.8", "none"):
+        assert gate.play(always(changed()), "--api-version", version).code == 0
+    asked = [path.partition("/applications/")[0] for _, path, _ in gate.threadfix.seen]
+    assert asked == ["/threadfix/rest/latest", "/threadfix/rest/v2.8", "/threadfix/rest"]
+
+
+def test_the_status_path_can_be_another_one(gate: Gate, serve: Serve) -> None:
+    """For servers that answer elsewhere; the ids go where the pattern says."""
+
+    class Elsewhere(ThreadFix):
+        def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+            assert path == "/threadfix/api/v3/pending/41?app=6"
+            return super().answer(method, "/threadfix/rest/latest/applications/6/pendingScan/41/status", headers, body)
+
+    pattern = "api/v3/pending/{pending_scan_id}?app={application_id}"
+    ran = gate("--url", serve(Elsewhere(speed=1000)), "--pending-scan-id", "41", "--status-path", pattern)
+    assert ran.code == 0
+
+
+def test_the_request_is_what_threadfix_needs(gate: Gate) -> None:
+    """`Authorization: APIKEY …`, and `Accept: application/json`, without which ThreadFix does not find the call."""
+    gate.play(always(changed()))
+    (sent,) = gate.threadfix.headers
+    assert (sent["authorization"], sent["accept"]) == (f"APIKEY {API_KEY}", "application/json")
+    assert "content-type" not in sent
+    assert gate.threadfix.seen[0][0] == "GET"
+
+
+# --- Being left alone.
+
+
+def gap(gate: Gate, *args: str, **headers: str) -> float:
+    """Seconds between a 503 with `headers` and the next request."""
+    times: list[float] = []
+
+    def fault(number: int) -> Fault | None:
+        times.append(time.monotonic())
+        given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+        return Raw(503, headers=given) if number == 1 else None
+
+    gate.play(story(fault), *args)
+    assert len(times) == 2
+    return times[1] - times[0]
+
+
+def test_retry_after_is_honoured_beyond_the_longest_interval(gate: Gate) -> None:
+    """In seconds, with `--max-interval` far below; the lower bound is what was asked for."""
+    assert gap(gate, *PATIENT, Retry_After="1") >= 0.99
+
+
+def test_retry_after_may_be_a_date(gate: Gate) -> None:
+    """Dates have whole seconds, so of three at least two are left."""
+    assert gap(gate, *PATIENT, Retry_After=formatdate(time.time() + 3, usegmt=True)) >= 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        "",
+        "-1",
+        "1e9",
+        "99999999999999",
+        "Wed, 99 Foo 2099 99:99:99 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "1,2",
+    ],
+)
+def test_a_retry_after_that_cannot_be_read_is_ignored(value: str, gate: Gate) -> None:
+    """It neither breaks the gate nor keeps it from asking again."""
+    ran = gate.play(first(Raw(503, headers=(("Retry-After", value),))), *PATIENT)
+    assert (ran.code, ran.document["polls"]) == (0, 2)
+
+
+@pytest.mark.parametrize("code", [404, 302, 429])
+def test_retry_after_counts_beside_any_trouble(code: int, gate: Gate) -> None:
+    """An hour is asked for with the first answer, so that the second request is the last, at the limit."""
+    ran = gate.play(always(Raw(code, headers=HOUR)), *SHORT)
+    assert ran.document["polls"] == 2
+
+
+def test_retry_after_ends_at_the_limit_and_at_the_deadline(gate: Gate) -> None:
+    """There is one more poll then, and its answer counts."""
+    at_limit = gate.play(first(Raw(503, headers=HOUR)), *SHORT)
+    at_deadline = gate.play(first(Raw(503, headers=HOUR)), *PATIENT, "--timeout", "300ms")
+    assert [(ran.code, ran.document["polls"]) for ran in (at_limit, at_deadline)] == [(0, 2), (0, 2)]
+
+
+# --- Redirects, cookies: the key stays where it is.
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(code: int, gate: Gate, serve: Serve) -> None:
+    """Neither on the same server nor to another one, which is not even connected to."""
+    other = ThreadFix()
+    for where in ("/threadfix/login.jsp", serve(other)):
+        ran = gate.play(always(Raw(code, headers=(("Location", where),))), *SHORT)
+        assert ran.document["reason"] == Reason.PROTOCOL
+        assert f"a redirect to {where}, which the gate does not follow" in ran.document["message"]
+        assert "such as /threadfix" in ran.document["hint"]
+    assert other.connections == 0
+    assert {path.rpartition("/")[2] for _, path, _ in gate.threadfix.seen} == {"status"}
+
+
+def test_no_cookie_is_kept(gate: Gate) -> None:
+    """The key is all the identity there is."""
+    gate.play(first(Raw(503, headers=(("Set-Cookie", "JSESSIONID=7; Path=/"),))), *PATIENT)
+    assert len(gate.threadfix.headers) == 2
+    assert not [sent for sent in gate.threadfix.headers if "cookie" in sent]
+
+
+# --- Answers that are too large.
+
+
+def peak(run: Callable[[], Any]) -> int:
+    """Bytes of memory that `run` needed at most, beyond what was there before."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_a_large_answer_is_refused(packed: bool, gate: Gate) -> None:  # noqa: FBT001 - a case of the table
+    """One byte beyond 1 MiB, packed or not; a mebibyte is still read."""
+    for size, reason in ((2**20, Reason.PROCESSED), (2**20 + 1, Reason.PROTOCOL)):
+        content = changed().body.ljust(size)
+        answer = body(gzip.compress(content), ("Content-Encoding", "gzip")) if packed else body(content)
+        assert gate.play(always(answer), *ONCE).document["reason"] == reason
+
+
+def test_unpacking_is_bounded(gate: Gate) -> None:
+    """A hundred mebibytes in a hundred packed kibibytes do not become a hundred in memory."""
+    bomb = body(gzip.compress(bytes(100 * 2**20), 6), ("Content-Encoding", "gzip"))
+    assert len(bomb.body) < 2**20
+    assert peak(lambda: gate.play(always(bomb), *ONCE)) < 16 * 2**20
+    ran = gate.play(always(bomb), *ONCE)
+    assert ran.document["reason"] == Reason.PROTOCOL
+    assert "more than 1024 KiB" in ran.document["message"]
+
+
+def test_an_endless_answer_is_refused(gate: Gate) -> None:
+    """As soon as it is too large; the connection is given up, so that the server notices."""
+    hung_up = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        heard(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                connection.sendall(bytes(2**16))
+        except OSError:
+            hung_up.set()
+
+    with talking(talk) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+        assert ran.document["reason"] == Reason.PROTOCOL
+        assert hung_up.wait(10)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_body_that_cannot_be_unpacked_is_trouble(coding: str, gate: Gate) -> None:
+    """It is a broken transport, and says so."""
+    ran = gate.play(always(body(b"no such thing", ("Content-Encoding", coding))), *ONCE)
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert "cannot be unpacked" in ran.document["message"]
+
+
+# --- No answer at all.
+
+
+def refusing() -> str:
+    """The URL of a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/threadfix"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (refusing(), "refuses the connection"),
+        ("https://nonexistent.invalid/threadfix", "the name nonexistent.invalid cannot be looked up"),
+    ],
+    ids=["refused", "no-such-name"],
+)
+def test_a_server_that_is_not_there_is_unreachable(url: str, words: str, gate: Gate) -> None:
+    """It is asked until the limit, because servers are started and names are set up."""
+    ran = gate("--url", url, "--pending-scan-id", "41", *SHORT)
+    assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
+    assert words in ran.document["message"]
+    assert ran.document["polls"] > 1
+
+
+def hangs_at_once(_: socket.socket, over: threading.Event) -> None:
+    """Accept, and say nothing."""
+    over.wait(60)
+
+
+def trickles(connection: socket.socket, over: threading.Event, head: bytes) -> None:
+    """Send `head`, and after it a blank now and then, for ever."""
+    connection.sendall(head)
+    while not over.wait(0.02):
+        connection.sendall(b" ")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+HANGING: dict[str, Callable[[socket.socket, threading.Event], None]] = {
+    "no-answer": hangs_at_once,
+    "status-line": lambda connection, over: trickles(connection, over, b"HTTP/1.1 200 "),
+    "headers": lambda connection, over: trickles(connection, over, HEAD + b"X-Slow: "),
+    "body": lambda connection, over: trickles(connection, over, HEAD + b"Content-Length: 4000\r\n\r\n{"),
+    "chunks": lambda connection, over: trickles(connection, over, HEAD + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n{"),
+    "body-of-a-connection-to-be-closed": lambda connection, over: trickles(
+        connection, over, HEAD + b"Connection: close\r\n\r\n{"
+    ),
+    "body-of-http-1.0": lambda connection, over: trickles(connection, over, b"HTTP/1.0 200 OK\r\n\r\n{"),
+}
+
+
+@pytest.mark.parametrize("hang", HANGING.values(), ids=HANGING)
+def test_one_clock_runs_over_a_whole_request(
+    hang: Callable[[socket.socket, threading.Event], None], gate: Gate
+) -> None:
+    """However the server hangs, the gate goes on in time; connection and thread of the request are given up."""
+    over, hung_up = threading.Event(), threading.Event()
+    servers = ("process_request", "serve_forever", "watch")
+    before = set(threading.enumerate())
+
+    def watch(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.recv(1)
+        hung_up.set()
+
+    def talk(connection: socket.socket) -> None:
+        heard(connection)
+        threading.Thread(target=watch, args=(connection,), daemon=True).start()
+        hang(connection, over)
+
+    def given_up() -> bool:
+        new = set(threading.enumerate()) - before
+        return all(any(name in thread.name for name in servers) for thread in new)
+
+    with talking(talk) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", "--request-timeout", "200ms", *ONCE)
+        on_time, gave_up = hung_up.wait(5), eventually(given_up)
+        over.set()
+    assert (ran.document["reason"], ran.document["polls"]) == (Reason.UNREACHABLE, 1)
+    assert "did not answer within 0.2s" in ran.document["message"]
+    assert on_time
+    assert gave_up
+
+
+def test_a_name_look_up_that_hangs_is_bounded(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket has a time limit yet then; the clock of the request runs all the same."""
+    over, gone_on = threading.Event(), []
+    look_up = socket.getaddrinfo
+
+    def hangs(host: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
+        if host == "tf.invalid":
+            gone_on.append(not over.wait(30))
+        return look_up(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", "--request-timeout", "100ms", *ONCE)
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert gone_on == []
+    over.set()
+    assert eventually(lambda: gone_on == [False])
+
+
+def test_verbose_tells_every_request_and_nothing_in_it(gate: Gate) -> None:
+    """Method, path, HTTP status, milliseconds; `no answer` where none came."""
+    ran = gate.play(first(Raw(502, b"secret words"), Reset(), Trickle()), "-v", "--request-timeout", "200ms", *PATIENT)
+    told = [line for line in ran.err.splitlines() if " GET /threadfix/rest/latest/applications/6/pendingScan/" in line]
+    codes = [line.rpartition(" → ")[2].partition(",")[0] for line in told]
+    assert codes == ["502", "no answer", "200", "200"]
+    assert all(line.endswith(" ms") for line in told)
+    assert API_KEY not in ran.err
+    assert "secret words" not in ran.err
+
+
+# --- Connections.
+
+
+def test_one_connection_serves_all_polls(gate: Gate) -> None:
+    """Answers, refusals and pages alike; only what was broken is made anew."""
+    queued = changed(status="QUEUED")
+    ran = gate.play(first(queued, Raw(502, b"<html>"), queued, Raw(302), refusal("no"), queued), *PATIENT)
+    assert (ran.code, ran.document["polls"], gate.threadfix.connections) == (0, 7, 1)
+
+
+def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -> None:
+    """One that hangs delays no other: it is let go only when the other ninety-nine are done. One pool serves all."""
+    others = 99
+    done = threading.Semaphore(0)
+    came: list[bool] = []
+
+    class OneHangs(ThreadFix):
+        def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+            if f"/pendingScan/{scans[0]}/" in path:
+                came.append(all(done.acquire(timeout=20) for _ in range(others)))
+            given = ThreadFix.answer(self, method, path, headers, body)
+            if isinstance(given, Raw) and b'"DONE"' in given.body:
+                done.release()
+            return given
+
+    threadfix = OneHangs()
+    queued = changed(status="QUEUED")
+    scans = [threadfix.add(first()), *(threadfix.add(first(queued)) for _ in range(others))]
+    url = serve(threadfix)
+    ran = gate("--url", url, "--pending-scan-id", ",".join(map(str, scans)), "--request-timeout", "60s")
+    assert came == [True]
+    assert ran.code == 0
+    assert [scan["pending_scan_id"] for scan in ran.document["scans"]] == scans
+    assert [scan["polls"] for scan in ran.document["scans"]] == [1, *[2] * others]
+    assert threadfix.connections <= len(scans)
+
+
+# --- Proxies.
+
+
+@dataclass(slots=True)
+class Proxied(ThreadFix):
+    """A ThreadFix that is reached through a proxy: the path of a request is then a whole URL."""
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return ThreadFix.answer(self, method, urlsplit(path).path, headers, body)
+
+
+def test_a_proxy_serves_hosts_other_than_this_one(gate: Gate, serve: Serve) -> None:
+    """With plain http the proxy is given the request itself; a name that only the proxy knows will do."""
+    proxy = Proxied()
+    there = {"HTTP_PROXY": serve(proxy).removesuffix("/threadfix")}
+    number = str(proxy.add(always(changed())))
+    options = ("--url", "http://tf.invalid/threadfix", "--allow-http", "--pending-scan-id", number)
+    ran = gate(*options, env=there)
+    assert (ran.code, len(proxy.seen)) == (0, 1)
+    assert proxy.seen[0][1].startswith("http://tf.invalid/threadfix/rest/")
+    for exempt in ("NO_PROXY", "no_proxy"):
+        ran = gate(*options, *ONCE, env=there | {exempt: "other.example,.invalid"})
+        assert "the name tf.invalid cannot be looked up" in ran.document["message"]
+    assert proxy.connections == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_proxy_is_not_asked_for_this_machine(host: str, gate: Gate, serve: Serve) -> None:
+    """Plain http to loopback would otherwise show the key to the proxy."""
+    proxy = Proxied()
+    there = serve(proxy).removesuffix("/threadfix")
+    url = gate.url.replace("127.0.0.1", host)
+    number = str(gate.threadfix.add(always(changed())))
+    env = {"HTTP_PROXY": there, "HTTPS_PROXY": there, "ALL_PROXY": there}
+    assert gate("--url", url, "--pending-scan-id", number, env=env).code == 0
+    assert proxy.connections == 0
+
+
+def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
+    """It is asked for a tunnel, with its own password and no key; that it refuses is told with what to check."""
+    heads: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        heads.append(heard(connection))
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+    with talking(talk) as url:
+        proxy = url.replace("http://", "http://robot:hunter2@").removesuffix("/threadfix")
+        ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", "-v", *ONCE, env={"HTTPS_PROXY": proxy})
+    assert heads[0].startswith(b"CONNECT tf.invalid:443 ")
+    assert b"Proxy-Authorization: Basic cm9ib3Q6aHVudGVyMg==" in heads[0]
+    assert API_KEY.encode() not in heads[0]
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert "HTTPS_PROXY" in ran.document["hint"]
+
+
+@pytest.mark.parametrize("proxy", ["127.0.0.1:1", "[bad", "tf-proxy.invalid:8080", "127.0.0.1:99999"])
+def test_the_password_of_a_proxy_is_not_shown(proxy: str, gate: Gate) -> None:
+    """Also where the proxy cannot be reached, or is no URL."""
+    env = {"HTTPS_PROXY": f"http://robot:hunter2@{proxy}"}
+    ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", "-v", "--json", *ONCE, env=env)
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert "hunter2" not in ran.err + ran.out + json.dumps(ran.document)
