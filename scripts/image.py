@@ -31,6 +31,8 @@ PACKAGES = ("ca-certificates", "python3", "python3-venv")
 ENGINES = ("docker", "podman", "buildah")
 # EX_UNAVAILABLE, a program that is needed is not here.
 UNAVAILABLE = 69
+# What docker ends with when it could not start a container.
+NOT_STARTED = 125
 RUN_OPTIONS = {
     "docker": ("--network=host",),
     # Podman asks for more files and processes than a machine may allow, and then refuses to start.
@@ -134,6 +136,7 @@ def run_with_buildah(arguments: Sequence[str]) -> int:
     """As much of `docker run` as buildah can do: no process id 1 of its own, and no --read-only."""
     parser = argparse.ArgumentParser(prog="image.py run", allow_abbrev=False)
     parser.add_argument("--rm", action="store_true")
+    parser.add_argument("--interactive", "-i", action="store_true")
     parser.add_argument("--env", "-e", action="append", default=[])
     parser.add_argument("--volume", "-v", action="append", default=[])
     parser.add_argument("--workdir", "-w")
@@ -142,6 +145,9 @@ def run_with_buildah(arguments: Sequence[str]) -> int:
     parser.add_argument("image")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     asked = parser.parse_args(arguments)
+    if not succeeds("buildah", "inspect", "--type", "image", asked.image):
+        print(f"There is no image {asked.image}.", file=sys.stderr)
+        return NOT_STARTED
     config = json.loads(output("buildah", "inspect", "--type", "image", asked.image))["OCIv1"]["config"]
     if asked.entrypoint is None:
         command = [*config.get("Entrypoint", []), *(asked.command or config.get("Cmd", []))]

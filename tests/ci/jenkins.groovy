@@ -1,0 +1,109 @@
+// Runs a Jenkinsfile, declarative or scripted, with the steps that our examples use, and prints what became of the build.
+// The shell steps are run for real. What Jenkins knows (workspace, credentials, parameters, and values that replace those of
+// `environment`) comes as JSON in the first argument; a step or section that is not defined here ends the run.
+import groovy.json.JsonOutput
+import groovy.json.JsonSlurper
+import java.nio.file.FileSystems
+import java.nio.file.Files
+import java.nio.file.Paths
+import org.codehaus.groovy.control.CompilerConfiguration
+
+abstract class Jenkins extends Script {
+    Map known = [:]
+    Map<String, String> variables = [:]
+    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], said: []]
+    boolean stopsAfterUnstable = false
+    Map sections = null
+    def any = 'any'
+
+    Map getCurrentBuild() { [currentResult: build.result] }
+    Map getParams() { known.parameters ?: [:] }
+
+    // Sections.
+    void pipeline(Closure body) { body() }
+    void agent(what) { assert what == 'any' }
+    void options(Closure body) { body() }
+    void skipStagesAfterUnstable() { stopsAfterUnstable = true }
+    void timeout(Map limits, Closure body = {}) { assert limits.time > 0 && limits.unit in ['HOURS', 'MINUTES']; body() }
+    void stages(Closure body) { body() }
+    void steps(Closure body) { sections.steps = body }
+    void post(Closure body) { body() }
+    void always(Closure body) { sections.always = body }
+    void script(Closure body) { body() }
+    void node(Closure body) { body() }
+
+    void environment(Closure body) {
+        body.resolveStrategy = Closure.DELEGATE_ONLY
+        body.delegate = variables
+        body()
+        variables << known.environment
+    }
+
+    void stage(String name, Closure body) {
+        if (stopsAfterUnstable && build.result == 'UNSTABLE') { return }
+        build.stages << name
+        sections = [:]
+        // In the scripted form the body is the work itself; in the declarative one it names sections.
+        body()
+        def (work, after) = [sections.steps, sections.always]
+        try { if (work) { work() } } finally { if (after) { after() } }
+    }
+
+    // Steps.
+    List string(Map binding) { [binding.variable, known.credentials[binding.credentialsId]] }
+
+    void withCredentials(List bindings, Closure body) {
+        bindings.each { name, value -> assert value != null: "no such credential for ${name}" }
+        within(bindings.collectEntries { it }, body)
+    }
+
+    void withEnv(List settings, Closure body) {
+        within(settings.collectEntries { it.toString().split('=', 2) as List } + known.environment, body)
+    }
+
+    void within(Map added, Closure body) {
+        def before = variables
+        variables = before + added
+        try { body() } finally { variables = before }
+    }
+
+    def sh(String script) { sh(script: script) }
+
+    def sh(Map step) {
+        assert (step.keySet() - ['script', 'label', 'returnStatus']).empty
+        // Jenkins runs its shell steps so: each command is shown, and the first that fails ends the step.
+        def process = new ProcessBuilder('sh', '-xe', '-c', step.script).inheritIO().directory(new File(known.workspace))
+        process.environment() << variables + [WORKSPACE: known.workspace]
+        int code = process.start().waitFor()
+        if (step.returnStatus) { return code }
+        if (code) { error("script returned exit code ${code}") }
+    }
+
+    void junit(Map step) {
+        assert step.skipMarkingBuildUnstable
+        build.junit += found(step.testResults, step.allowEmptyResults)
+    }
+
+    void archiveArtifacts(Map step) { build.archived += found(step.artifacts, step.allowEmptyArchive) }
+
+    List found(String pattern, boolean mayBeEmpty) {
+        def workspace = Paths.get(known.workspace)
+        def matcher = FileSystems.default.getPathMatcher("glob:${pattern}")
+        def names = Files.walk(workspace).collect { workspace.relativize(it) }.findAll { matcher.matches(it) }*.toString()
+        if (!names && !mayBeEmpty) { error("${pattern}: nothing found") }
+        names.sort()
+    }
+
+    void echo(String text) { build.said << text }
+    void unstable(String text) { build.said << text; build.result = 'UNSTABLE' }
+    void error(text) { build.said << text.toString(); throw new BuildFailed() }
+}
+
+class BuildFailed extends Exception { }
+
+def settings = new CompilerConfiguration(scriptBaseClass: Jenkins.name)
+def file = new File(args[1])
+def job = new GroovyShell(this.class.classLoader, new Binding(), settings).parse(file)
+job.known.putAll(new JsonSlurper().parseText(args[0]))
+try { job.run() } catch (BuildFailed ignored) { job.build.result = 'FAILURE' }
+println JsonOutput.toJson(job.build)

@@ -1,0 +1,182 @@
+"""The GitLab templates and examples, run by gitlab-ci-local on this machine, against the sandbox."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from junitparser import JUnitXml
+from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Sandbox = Callable[[str], dict[str, str]]
+
+pytestmark = pytest.mark.ci
+
+ROOT = Path(__file__).parents[2]
+COMPONENT = ROOT / "templates/gate.yml"
+PLAIN = ROOT / "templates/gate.gitlab-ci.yml"
+COMPONENT_PIPELINE = ROOT / "examples/gitlab/component.gitlab-ci.yml"
+PLAIN_PIPELINE = ROOT / "examples/gitlab/include.gitlab-ci.yml"
+# What only a GitLab server can look up, and where the same file is here.
+REMOTE = {
+    "component: $CI_SERVER_FQDN/OWNER/threadfix-gate/gate@0.1.0": "local: templates/gate.yml",
+    "project: OWNER/threadfix-gate\n    ref: v0.1.0\n    file:": "local:",
+}
+QUICK = {"THREADFIX_FIRST_CONTACT_LIMIT": "1s", "THREADFIX_TIMEOUT": "2s"}
+
+
+class Pipeline(NamedTuple):
+    """A pipeline that has run: its exit code, its log, and the project's folder with the artifacts."""
+
+    code: int
+    log: str
+    folder: Path
+
+    def passed(self, job: str) -> bool:
+        """Whether the job was green."""
+        return f"PASS  {job}" in self.log
+
+    def warned(self, job: str) -> bool:
+        """Whether the job failed as it was allowed to."""
+        return f"WARN  {job}" in self.log
+
+    def failed(self, job: str) -> bool:
+        """Whether the job was red."""
+        return f"FAIL  {job}" in self.log
+
+    def junit(self) -> JUnitXml:
+        """The report that GitLab would show in the merge request."""
+        return JUnitXml.fromfile(str(self.folder / "threadfix-gate/junit.xml"))
+
+
+@pytest.fixture
+def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Pipeline]:
+    """Runs a pipeline in a project that has the templates, with the shell executor."""
+    for tool in ("npm", "rsync", "git"):
+        need_tool(tool)
+    # Without a registry nothing is installed, and then the next line skips by name.
+    subprocess.run([sys.executable, ROOT / "scripts/npm_tools.py"], capture_output=True, check=False)
+    runner = need_tool("gitlab-ci-local")
+
+    def run(pipeline: Path, variables: dict[str, str], *, soft: bool = True) -> Pipeline:
+        text = pipeline.read_text(encoding="utf-8")
+        for remote, local in REMOTE.items():
+            text = text.replace(remote, local)
+        assert "local: templates/" in text
+        (tmp_path / ".gitlab-ci.yml").write_text(
+            text if soft else text.replace("exit_codes: [3, 6]", "exit_codes: [9]")
+        )
+        (tmp_path / "results.fpr").write_text("results")
+        shutil.copytree(ROOT / "templates", tmp_path / "templates")
+        author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"]
+        for command in (
+            ["init", "-q"],
+            ["remote", "add", "origin", "git@gitlab.example.com:group/project.git"],
+            ["add", "."],
+            [*author, "commit", "-q", "-m", "a project"],
+        ):
+            subprocess.run(["git", *command], cwd=tmp_path, check=True)
+        given = [part for name, value in variables.items() for part in ("--variable", f"{name}={value}")]
+        done = subprocess.run(
+            [runner, "--force-shell-executor", "--shell-isolation", "--no-color", "--home", tmp_path / "home", *given],
+            cwd=tmp_path,
+            # Its own Node first: the machine's may be too old for it.
+            env={
+                **os.environ,
+                "PATH": os.pathsep.join([str(runner.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        return Pipeline(done.returncode, done.stdout, tmp_path)
+
+    return run
+
+
+def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
+    """With the component, after an upload: a later job has the gate's variables, and the JUnit report is there."""
+    variables = sandbox("done")
+    del variables["THREADFIX_PENDING_SCAN_ID"]
+    pipeline = run_pipeline(COMPONENT_PIPELINE, variables)
+    assert pipeline.code == 0, pipeline.log
+    assert pipeline.passed("threadfix-gate")
+    assert re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)
+    assert (pipeline.junit().tests, pipeline.junit().failures, pipeline.junit().errors) == (1, 0, 0)
+    assert variables["THREADFIX_API_KEY"] not in pipeline.log
+
+
+@pytest.mark.parametrize("scenario", ["interrupted", "bad-key"])
+def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str) -> None:
+    """After a fail, or an unknown that is not allowed, nothing is deployed; a job that always runs knows why."""
+    pipeline = run_pipeline(PLAIN_PIPELINE, sandbox(scenario) | QUICK)
+    assert pipeline.code != 0
+    assert pipeline.failed("threadfix-gate")
+    assert "> Scan" not in pipeline.log
+    expected = {"interrupted": ("fail, because scan-failed", 1, 0), "bad-key": ("unknown, because denied", 0, 1)}[
+        scenario
+    ]
+    assert f"> ThreadFix gate - {expected[0]}" in pipeline.log
+    assert (pipeline.junit().failures, pipeline.junit().errors) == expected[1:]
+
+
+def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
+    """An exit code that the pipeline allows marks the gate with a warning, and the deployment looks at the verdict."""
+    pipeline = run_pipeline(PLAIN_PIPELINE, sandbox("stuck") | QUICK)
+    assert pipeline.warned("threadfix-gate"), pipeline.log
+    assert pipeline.failed("deploy")
+    assert "> Scan" not in pipeline.log
+    assert "> ThreadFix gate - unknown, because timeout" in pipeline.log
+
+
+def test_an_unknown_that_is_not_allowed_fails(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
+    """The same timeout is red where its exit code is not among the allowed ones."""
+    pipeline = run_pipeline(PLAIN_PIPELINE, sandbox("stuck") | QUICK, soft=False)
+    assert pipeline.code != 0
+    assert pipeline.failed("threadfix-gate")
+
+
+def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The runner empties the entrypoint and feeds the script to a shell, in a folder that all may write to."""
+    job = load(PLAIN)["threadfix-gate"]
+    assert job["image"]["entrypoint"] == [""]
+    tmp_path.chmod(0o777)
+    env = sandbox("done") | job["variables"]
+    names = [part for name in env for part in ("--env", name)]
+    folder = ["--volume", f"{tmp_path}:/builds/group/project", "--workdir", "/builds/group/project"]
+    done = subprocess.run(
+        [docker, "run", "--rm", "--interactive", *names, *folder, "--entrypoint", "", "localhost/threadfix-gate", "sh"],
+        env={**os.environ, **env},
+        input="\n".join(job["script"]),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "THREADFIX_GATE_VERDICT=pass" in (tmp_path / job["artifacts"]["reports"]["dotenv"]).read_text()
+
+
+def test_the_component_and_the_plain_job_are_the_same() -> None:
+    """With the defaults of its inputs the component is the job that can be included without inputs."""
+    header, body = COMPONENT.read_text(encoding="utf-8").split("\n---\n")
+    for name, spec in YAML(typ="safe", pure=True).load(StringIO(header))["spec"]["inputs"].items():
+        body = body.replace(f"$[[ inputs.{name} ]]", spec["default"])
+    assert YAML(typ="safe", pure=True).load(StringIO(body.replace("run \n", "run\n"))) == load(PLAIN)
+
+
+def load(file: Path) -> dict[str, Any]:
+    """What is in a YAML file."""
+    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
+    return loaded

@@ -1,0 +1,132 @@
+"""The Jenkins pipelines, run by a small stand-in for Jenkins whose shell steps are real, with the real image.
+
+`jenkins.groovy` knows the sections and steps that the pipelines use, so Groovy parses and runs the files as they are.
+That Jenkins itself takes them cannot be shown without a Jenkins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from junitparser import JUnitXml
+
+from gate.reasons import REASONS, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Sandbox = Callable[[str], dict[str, str]]
+    Build = Callable[..., dict[str, Any]]
+
+pytestmark = pytest.mark.ci
+
+ROOT = Path(__file__).parents[2]
+DECLARATIVE = ROOT / "examples/jenkins/Jenkinsfile"
+SCRIPTED = ROOT / "examples/jenkins/Jenkinsfile.scripted"
+DEPLOYED = "The scan is in ThreadFix, so this version may go out."
+FAILED = "ThreadFix gate: fail"
+
+
+@pytest.fixture
+def build(need_tool: Callable[[str], Path], docker: Path, tmp_path: Path) -> Build:
+    """Runs a pipeline; what became of the build."""
+    groovy = need_tool("groovy")
+    java = need_tool("java").resolve().parents[1]
+    # What the last build in this workspace left behind must not be taken for this one's.
+    (tmp_path / "threadfix-gate").mkdir()
+    (tmp_path / "threadfix-gate/junit.xml").write_text("<testsuites/>")
+
+    def run(pipeline: Path, variables: dict[str, str], upload: str = "done", **replaced: str) -> dict[str, Any]:
+        (tmp_path / "results.fpr").write_text("results")
+        text = pipeline.read_text(encoding="utf-8")
+        # The name of the uploaded file tells the sandbox what to play.
+        (tmp_path / f"{upload}.fpr").write_text("results")
+        file = tmp_path / pipeline.name
+        file.write_text(
+            text.replace("file=@results.fpr", f"file=@{upload}.fpr").replace("--timeout 45m", "--timeout 2s")
+        )
+        key = variables.pop("THREADFIX_API_KEY")
+        known = {
+            "workspace": str(tmp_path),
+            "credentials": {"threadfix-api-key": key},
+            "parameters": {"PENDING_SCAN_ID": variables.pop("THREADFIX_PENDING_SCAN_ID")},
+            "environment": variables | {"GATE_IMAGE": "localhost/threadfix-gate"} | replaced,
+        }
+        done = subprocess.run(
+            [groovy, ROOT / "tests/ci/jenkins.groovy", json.dumps(known), file],
+            env={**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}", "JAVA_HOME": str(java)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert key not in done.stdout + done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
+
+    return run
+
+
+def test_the_declarative_pipeline_passes(build: Build, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Upload, gate and deployment: the build is a success, and the report of this very build is kept."""
+    result = build(DECLARATIVE, sandbox("done"))
+    assert result["result"] == "SUCCESS"
+    assert result["stages"] == ["Upload", "ThreadFix gate", "Deploy"]
+    assert result["said"] == [DEPLOYED]
+    assert result["junit"] == ["threadfix-gate/junit.xml"]
+    assert result["archived"] == ["threadfix-gate/junit.xml", "threadfix-gate/result.json"]
+    report = JUnitXml.fromfile(str(tmp_path / "threadfix-gate/junit.xml"))
+    assert (report.tests, report.failures, report.errors) == (1, 0, 0)
+
+
+def test_the_declarative_pipeline_fails(build: Build, sandbox: Sandbox) -> None:
+    """The verdict fail is a failed build, nothing is deployed, and the reports are kept all the same."""
+    result = build(DECLARATIVE, sandbox("done"), upload="interrupted")
+    assert (result["result"], result["said"]) == ("FAILURE", [FAILED])
+    assert result["junit"] == ["threadfix-gate/junit.xml"]
+
+
+def test_an_unknown_verdict_makes_the_declarative_pipeline_unstable(build: Build, sandbox: Sandbox) -> None:
+    """After a timeout the build is unstable, and what follows the gate is skipped."""
+    result = build(DECLARATIVE, sandbox("done"), upload="stuck")
+    assert result["result"] == "UNSTABLE"
+    assert result["stages"] == ["Upload", "ThreadFix gate"]
+    assert result["said"] == [f"ThreadFix gate: unknown, exit code {REASONS[Reason.TIMEOUT].exit_code}"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "result", "said"),
+    [
+        ("done", "SUCCESS", DEPLOYED),
+        ("interrupted", "FAILURE", FAILED),
+        ("bad-key", "UNSTABLE", "ThreadFix gate: unknown, exit code 4"),
+        ("wrong-application", "UNSTABLE", "ThreadFix gate: unknown, exit code 7"),
+    ],
+)
+def test_the_scripted_pipeline_ends_as_the_gate_says(
+    build: Build, sandbox: Sandbox, scenario: str, result: str, said: str
+) -> None:
+    """Pass is a success, fail a failure, unknown unstable; only after a success is anything deployed."""
+    built = build(SCRIPTED, sandbox(scenario))
+    assert (built["result"], built["said"]) == (result, [said])
+    assert built["junit"] == ["threadfix-gate/junit.xml"]
+
+
+@pytest.mark.parametrize("pipeline", [DECLARATIVE, SCRIPTED], ids=["declarative", "scripted"])
+def test_a_gate_that_did_not_run_is_a_failure(build: Build, sandbox: Sandbox, pipeline: Path) -> None:
+    """Where docker cannot start the gate nothing was judged, and no report of an earlier build is shown."""
+    result = build(pipeline, sandbox("done"), GATE_IMAGE="localhost/no-such-image")
+    assert result["result"] == "FAILURE"
+    assert result["said"] == ["ThreadFix gate: no verdict, exit code 125"]
+    assert result["junit"] == []
+
+
+def test_every_exit_code_of_the_gate_is_within_the_mapping() -> None:
+    """Codes above 70 are docker's or a signal's, so the gate must not have a verdict of its own up there."""
+    codes = {row.exit_code for reason, row in REASONS.items() if reason is not Reason.CANCELLED}
+    assert max(codes) == 70
