@@ -35,13 +35,13 @@ def bars(history: History) -> list[Bar]:
 
 
 def draw(history: History) -> str:
-    """The timeline as lines of `LABEL` + `WIDTH` characters and the length of each stretch. Never a trailing blank."""
+    """The timeline as lines of `LABEL` + `WIDTH` characters and the length of each stretch."""
     whole = history.elapsed or 1.0
     lines = []
     for bar in bars(history):
-        before = round(bar.start / whole * WIDTH * 8)
-        filled = max(1, round((bar.start + bar.length) / whole * WIDTH * 8) - before)
-        # The first character cell is shared with the stretch before, so its start is rounded down to a whole cell.
-        drawn = " " * (before // 8) + "█" * (filled // 8) + _EIGHTHS[filled % 8].strip()
-        lines.append(f"{shorten(bar.label, LABEL):<{LABEL}} {drawn[:WIDTH]:<{WIDTH}} {seconds(bar.length):>6}")
+        # A stretch starts on a whole cell, the one that holds its beginning, and ends on the right eighth of one.
+        cell = min(int(bar.start / whole * WIDTH), WIDTH - 1)
+        filled = max(1, round((bar.start + bar.length) / whole * WIDTH * 8) - cell * 8)
+        drawn = " " * cell + "█" * (filled // 8) + _EIGHTHS[filled % 8].strip()
+        lines.append(f"{shorten(bar.label, LABEL):<{LABEL}} {drawn:<{WIDTH}} {seconds(bar.length):>6}")
     return "\n".join(lines)

@@ -1,0 +1,124 @@
+"""What people may write: durations, lists of ids, URLs, links. Whatever they write, nothing breaks."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from gate import settings
+from gate.history import Target
+from gate.threadfix import links
+
+numbers = st.integers(1, 2**63 - 1)
+parts = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
+
+
+@given(parts)
+def test_a_duration_is_the_sum_of_its_parts(given_parts: tuple[int, int, int, int]) -> None:
+    """Each with its unit, in falling order; those that are 0 may be left out."""
+    text = "".join(f"{value}{unit}" for value, unit in zip(given_parts, ("h", "m", "s", "ms"), strict=True) if value)
+    assume(text)
+    hours, minutes, seconds, milliseconds = given_parts
+    assert settings.duration(text) == pytest.approx(hours * 3600 + minutes * 60 + seconds + milliseconds / 1000)
+
+
+@given(st.text(max_size=20))
+@example("٣")
+@example("1e5")
+@example("nan")
+@example("9" * 400)
+def test_no_text_breaks_the_duration(text: str) -> None:
+    """It is a number of seconds up to a year, or a ValueError."""
+    try:
+        assert 0 <= settings.duration_or_zero(text) <= settings.LONGEST
+    except ValueError as error:
+        assert "write for example" in str(error)  # noqa: PT017
+
+
+@given(st.lists(numbers, min_size=1), st.lists(st.sampled_from([",", " ", "\n", "\r\n", ", ", "\t,"]), min_size=1))
+def test_a_list_of_ids_comes_back(wanted: list[int], separators: list[str]) -> None:
+    """Whatever stands between them, each once, in order."""
+    text = "".join(f"{number}{separators[index % len(separators)]}" for index, number in enumerate(wanted))
+    assert settings.ids(text) == tuple(dict.fromkeys(wanted))
+
+
+@given(st.text(max_size=30))
+def test_no_text_breaks_the_list_of_ids(text: str) -> None:
+    """It is a tuple of positive numbers, or a ValueError."""
+    with suppress(ValueError):
+        assert all(number > 0 for number in settings.ids(text))
+
+
+segments = st.lists(st.from_regex(r"[A-Za-z0-9_~-]{1,8}", fullmatch=True).filter(lambda s: s != "rest"), max_size=3)
+hosts = st.from_regex(r"[a-z][a-z0-9]{0,8}(\.[a-z][a-z0-9]{0,8}){0,3}", fullmatch=True)
+tails = st.sampled_from(["", "/", "//", "/rest", "/rest/", "/rest/latest", "/rest/v2.8/applications/6/upload"])
+
+
+@given(st.sampled_from(["http", "https"]), hosts, st.none() | st.integers(1, 65535), segments, tails)
+def test_every_form_of_a_url_is_the_same_url(
+    scheme: str, host: str, port: int | None, context: list[str], tail: str
+) -> None:
+    """The normal form keeps scheme, host, port and context path, drops the rest, and is its own normal form."""
+    authority = host if port is None else f"{host}:{port}"
+    normal = links.base_url("/".join([f"{scheme}://{authority}", *context]) + tail)
+    parts = urlsplit(normal)
+    assert (parts.scheme, parts.hostname) == (scheme, host)
+    assert (parts.port or {"http": 80, "https": 443}[scheme]) == (port or {"http": 80, "https": 443}[scheme])
+    assert parts.path == "".join(f"/{segment}" for segment in context)
+    assert links.base_url(normal) == normal
+
+
+@given(st.text(max_size=60) | st.text(max_size=40).map("https://".__add__))
+@example("https://a\\@evil.example/")
+@example("https://a%00b/")
+@example("https://[::1%25x]/")
+@example("https://\u2100.example/")
+def test_no_text_breaks_the_url(text: str) -> None:
+    """It is a URL without user, query and fragment, in printable ASCII, or a ValueError that does not repeat it."""
+    try:
+        normal = links.base_url(f"{text}Zq9")
+    except ValueError as error:
+        assert "Zq9" not in str(error)  # noqa: PT017
+    else:
+        assert normal.isascii()
+        assert normal.isprintable()
+        assert not set(normal) & set("?#@\\ ")
+
+
+@given(
+    numbers, numbers, st.sampled_from(["http://10.0.0.1:8080", "https://tf.example.com/threadfix", ""]), st.booleans()
+)
+def test_a_status_link_gives_its_ids(application: int, scan: int, start: str, versioned: bool) -> None:  # noqa: FBT001
+    """Whatever its host and version."""
+    version = "latest/" if versioned else ""
+    link = f"{start}/rest/{version}applications/{application}/pendingScan/{scan}/status"
+    assert links.status_link(link) == Target(application, scan)
+
+
+@given(st.text(max_size=80))
+def test_no_text_breaks_the_status_link(text: str) -> None:
+    """It is two ids, or a ValueError."""
+    try:
+        found = links.status_link(text)
+    except ValueError:
+        pass
+    else:
+        assert str(found.pending_scan_id) in text or found.pending_scan_id > 0
+
+
+@given(st.dictionaries(st.sampled_from([o.name for o in settings.OPTIONS if o.flag]), st.lists(st.text(), min_size=1)))
+def test_no_flags_break_the_settings(flags: dict[str, list[str]]) -> None:
+    """They are settings or mistakes, never both and never neither, and each mistake is one harmless line."""
+
+    def read(name: str) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", name)
+
+    parsed = settings.parse(flags, {"THREADFIX_API_KEY": "k" * 40}, read)
+    assert bool(parsed.mistakes) is (parsed.settings is None)
+    for mistake in parsed.mistakes:
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]", mistake)

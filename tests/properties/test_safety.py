@@ -1,0 +1,157 @@
+"""Any text that a server sends is only text in every place that the gate writes it to."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from gate.history import Answer, End, History, Phase, Target
+from gate.reporters import gitlab, junit, result, summary
+from gate.sandbox.scenarios import SCENARIOS
+from gate.settings import Server, Settings
+from gate.text import DOTENV_LIMIT, REDACTED, TEXT_LIMIT, Scrubber, Secret, dotenv, html, log_line, markdown, xml
+from gate.verdict import Verdict, conclude, decide, judge_scan
+
+HOSTILE = SCENARIOS["hostile-text"].message or ""
+WORDS = (
+    r"""::error:: ##[ ##vso[ </pre> <script> ]]> ` ``` | [x]( ) ** &amp; &#60; " ' $(id) ${X} = <<EOF @user #1 ~~ """
+    r"""<!-- _ \ > # - http://evil.example www.evil.example a@evil.example"""
+)
+SNIPPETS = st.sampled_from([*WORDS.split(), *"\n\r\x1b\x00 \t\u2028\u202e\u200b\ud800"])
+texts = st.one_of(st.text(), st.lists(SNIPPETS | st.text(max_size=3), max_size=12).map("".join), st.just(HOSTILE))
+FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+COMMAND = re.compile(r"^\s*::|##\w*\[")
+
+
+@given(texts)
+@example("###[x")
+@example("##" * 5 + "vso[")
+def test_clean_text_is_one_short_line_without_commands(text: str) -> None:
+    """Behind words of ours it can stand anywhere in a log."""
+    clean = Scrubber().clean(text)
+    assert not FORBIDDEN.search(clean)
+    assert len(clean) <= TEXT_LIMIT
+    assert not COMMAND.search(f"status {clean}")
+    assert Scrubber().clean(clean) == clean
+
+
+@given(texts, texts, st.text("abcXYZ019 -#[:", min_size=4, max_size=12).map(str.strip).filter(bool))
+def test_a_secret_does_not_survive(before: str, after: str, secret: str) -> None:
+    """Wherever it stands."""
+    scrub = Scrubber((Secret(secret),))
+    assert secret not in scrub.clean(f"{before}{secret}{after}").replace(REDACTED, "") or secret in REDACTED
+    assert secret not in scrub.redact(f"{before}{secret}{after}") or secret in f"{before}{REDACTED}{after}"
+
+
+@given(texts)
+def test_a_log_line_is_one_line_and_no_command(text: str) -> None:
+    """Even where it stands alone."""
+    line = log_line(text)
+    assert not FORBIDDEN.search(line)
+    assert not COMMAND.search(line)
+
+
+class Text(HTMLParser):
+    """The text and the tags of a piece of HTML."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.text = ""
+        self.tags: list[str] = []
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(f"{tag} {attrs}" if attrs else tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.tags.append(f"/{tag}")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+GITHUB_FLAVOURED = MarkdownIt("gfm-like", {"html": True})
+
+
+def folded(text: str) -> str:
+    """Blanks folded, as every renderer does."""
+    return " ".join(text.split())
+
+
+@given(texts.map(Scrubber().clean))
+def test_markdown_shows_the_text_and_nothing_else(text: str) -> None:
+    """In a paragraph and in a table cell: no markup, no link, no cell more."""
+    paragraph = Text(GITHUB_FLAVOURED.render(f"x {markdown(text)} y"))
+    assert paragraph.tags == ["p", "/p"]
+    assert folded(paragraph.text) == folded(f"x {text} y")
+    table = Text(GITHUB_FLAVOURED.render(f"| a | b |\n|---|---|\n| x {markdown(text)} y | z |"))
+    assert table.tags.count("td") == 2
+    assert not {"a", "code", "em", "strong"} & set(table.tags)
+    assert folded(f"x {text} y") in folded(table.text)
+
+
+@given(texts)
+def test_html_shows_the_text_and_nothing_else(text: str) -> None:
+    """As text and as an attribute."""
+    page = Text(f'<p title="{html(text)}">{html(text)}</p>')
+    assert [tag.partition(" ")[0] for tag in page.tags] == ["p", "/p"]
+    assert not FORBIDDEN.search(page.text)
+
+
+@given(texts)
+def test_xml_takes_the_text(text: str) -> None:
+    """Also the characters that XML forbids even escaped."""
+    element = ET.Element("x")
+    element.text = xml(text)
+    ET.fromstring(ET.tostring(element))  # noqa: S314 - our own XML
+
+
+@given(texts)
+def test_a_dotenv_value_is_only_a_value(text: str) -> None:
+    """No quotes, no expansion, no second line."""
+    value = dotenv(text)
+    assert not FORBIDDEN.search(value)
+    assert not set(value) & set("\"'`$\\")
+    assert len(value) <= DOTENV_LIMIT
+    assert value == value.strip()
+
+
+@given(texts, texts, texts)
+def test_every_report_takes_every_text(status: str, name: str, message: str) -> None:
+    """As the client hands it on: cleaned once. The reports parse, and have no tag that is not ours."""
+    clean = Scrubber().clean
+    answer = Answer(
+        clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
+    )
+    history = History(
+        Target(6, 41), End.DECIDED, 1.0, 1, phases=(Phase(answer.status, 0, 0),), newest=answer, answer=answer
+    )
+    asked = Settings(Server("https://tf.example.com", Secret("key")), (Target(6, 41),))
+    scans = (judge_scan(history, asked),)
+    now = datetime.now(UTC)
+    verdict = Verdict(conclude(scans), now, now, 1.0, scans, "https://tf.example.com", decider=decide(scans))
+    assert json.loads(result.render(verdict))["scans"][0]["status"] == answer.status
+    ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
+    lines = gitlab.render(verdict).splitlines()
+    assert len(lines) == 12
+    assert all(re.fullmatch(r"THREADFIX_GATE_[A-Z_]+=[^\"'`$\\]*", line) for line in lines)
+    page = Text(GITHUB_FLAVOURED.render(summary.render(verdict)))
+    assert {tag.partition(" ")[0].strip("/") for tag in page.tags} <= {
+        "h2",
+        "h3",
+        "p",
+        "strong",
+        "em",
+        "code",
+        "pre",
+        "a",
+    }
+    assert "a" not in {tag.partition(" ")[0] for tag in page.tags}

@@ -1,0 +1,270 @@
+"""What a person reads while the gate runs, in a log and at a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from gate.errors import UsageError
+from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.reasons import Reason
+from gate.reporters.console import Console, Progress
+from gate.reporters.terminal import Terminal, live_text
+from gate.settings import Server, Settings
+from gate.text import Secret
+from gate.threadfix.client import RequestMade
+from gate.verdict import Verdict, conclude, decide, from_error, judge_scan
+from gate.waiting import Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
+
+ONE, TWO = Target(6, 41), Target(6, 42)
+ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))
+UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=UTC)
+DOWN = Trouble(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+
+
+@dataclass
+class Listener:
+    """A console, its lines, and a clock of its own."""
+
+    now: float = 0.0
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def console(self, *, asked: Settings = ASKED, quiet: bool = False, verbose: bool = False) -> Console:
+        console = Console(self.lines.append, quiet=quiet, verbose=verbose, clock=lambda: self.now)
+        console.opening(asked, UNTIL)
+        return console
+
+
+def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> Verdict:
+    """The verdict on histories, or on wrong options."""
+    scans = tuple(judge_scan(history, asked) for history in histories)
+    error = UsageError(["--timeout: is empty.", "--url is missing."])
+    return Verdict(
+        finding=conclude(scans) if scans else from_error(error),
+        started_at=UNTIL,
+        finished_at=UNTIL,
+        elapsed=12.0,
+        scans=scans,
+        resume=resume,
+        decider=decide(scans) if scans else None,
+        mistakes=() if scans else error.mistakes,
+    )
+
+
+DONE = Answer("DONE", scan_id=12, name="contoso.fpr")
+PASSED = History(ONE, End.DECIDED, 12.0, 3, newest=DONE, answer=DONE)
+FAILED = replace(PASSED, newest=Answer("SCAN_DELETED"), answer=Answer("SCAN_DELETED"), target=TWO)
+
+
+def test_the_first_line_says_what_is_asked_of_whom_and_until_when() -> None:
+    """Whoever reads the log later knows what this was."""
+    listener = Listener()
+    listener.console()
+    assert listener.lines[0].endswith(
+        ": asking https://tf.example.com/threadfix for pending scan 41 of application 6, until 14:32:10 UTC (30m)."
+    )
+    several = Listener()
+    several.console(asked=replace(ASKED, targets=(ONE, TWO), plan=replace(ASKED.plan, timeout=0)))
+    assert several.lines[0].endswith("for 2 pending scans of application 6, once.")
+
+
+def test_what_is_dangerous_warns_on_every_run() -> None:
+    """A switch that somebody set long ago is not forgotten."""
+    listener = Listener()
+    server = replace(ASKED.server, url="http://tf.example.com", insecure=True, allow_http=True)
+    listener.console(asked=replace(ASKED, server=server))
+    assert [line.split(":")[1] for line in listener.lines[1:]] == [" --insecure", " --allow-http"]
+
+
+STALLED = "pending scan 41 has been CHANNEL_MERGING for 11m28s. ThreadFix may be busy or stuck; the gate waits on."
+
+
+def test_each_event_has_its_line() -> None:
+    """A line a change, with the time it took; trouble when it starts and when it ends."""
+    listener = Listener()
+    console = listener.console()
+    console.hear(StatusSeen(ONE, 0.0, Answer("QUEUED")))
+    console.hear(StatusSeen(ONE, 12.0, Answer("CHANNEL_MERGING"), "QUEUED", 12.0))
+    console.hear(TroubleBegan(ONE, 20.0, DOWN, 300.0))
+    console.hear(TroubleEnded(ONE, 65.0, Outage(20.0, DOWN, 4, 65.0)))
+    console.hear(Stalled(ONE, 700.0, "CHANNEL_MERGING", 688.0))
+    console.hear(Ended(PASSED))
+    assert listener.lines[1:] == [
+        "[    0s] QUEUED",
+        "[   12s] CHANNEL_MERGING (QUEUED took 12s)",
+        "[   20s] trouble: tf.example.com answered HTTP 502. This is put up with for 5m.",
+        "[ 1m05s] answering again after 45s of trouble (4 polls)",
+        "warning: " + STALLED,
+    ]
+
+
+def test_with_several_scans_each_line_says_which() -> None:
+    """By its number."""
+    listener = Listener()
+    console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    console.hear(StatusSeen(TWO, 3.0, Answer("QUEUED")))
+    assert listener.lines[1] == "[    3s] #42 QUEUED"
+
+
+def test_an_undocumented_status_is_warned_of_once() -> None:
+    """Each new value once, not each scan that has it."""
+    listener = Listener()
+    console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    for target, status in ((ONE, "NEW"), (TWO, "NEW"), (TWO, "NEWER")):
+        console.hear(StatusSeen(target, 3.0, Answer(status)))
+    warned = [line for line in listener.lines if line.startswith("warning")]
+    assert [("NEW," in line, "NEWER," in line) for line in warned] == [(True, False), (False, True)]
+
+
+def test_a_heartbeat_comes_once_a_minute_of_silence() -> None:
+    """And only then."""
+    listener = Listener()
+    console = listener.console()
+    beats = []
+    for now in range(300):
+        listener.now = float(now)
+        before = len(listener.lines)
+        if now == 90:
+            console.hear(StatusSeen(ONE, 90.0, Answer("QUEUED")))
+        console.tick()
+        if len(listener.lines) > before:
+            beats.append((now, listener.lines[-1]))
+    assert beats == [
+        (60, "[    1m] waiting for a first answer; 29m left"),
+        (90, "[ 1m30s] QUEUED"),
+        (150, "[ 2m30s] still QUEUED for 1m; 27m30s left"),
+        (210, "[ 3m30s] still QUEUED for 2m; 26m30s left"),
+        (270, "[ 4m30s] still QUEUED for 3m; 25m30s left"),
+    ]
+
+
+def test_the_heartbeat_tells_of_trouble_and_of_many() -> None:
+    """What is waited for."""
+    listener = Listener()
+    console = listener.console()
+    console.hear(StatusSeen(ONE, 0.0, Answer("QUEUED")))
+    console.hear(TroubleBegan(ONE, 20.0, DOWN, 300.0))
+    listener.now = 80.0
+    console.tick()
+    assert listener.lines[-1] == "[ 1m20s] in trouble, was QUEUED for 1m20s; 28m40s left"
+    several = Listener()
+    console = several.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    console.hear(Ended(PASSED))
+    several.now = 61.0
+    console.tick()
+    assert several.lines[-1] == "[ 1m01s] 1 of 2 decided; 28m59s left"
+
+
+def test_a_quiet_gate_says_only_the_verdict_and_what_is_loud() -> None:
+    """No heartbeat, no warning, no request."""
+    listener = Listener()
+    console = listener.console(quiet=True, verbose=True)
+    console.hear(StatusSeen(ONE, 0.0, Answer("NEW")))
+    console.requested(RequestMade("GET", "/x", 200, 1.0))
+    listener.now = 100.0
+    console.tick()
+    assert listener.lines == []
+    console.warning("a report could not be written.", loud=True)
+    console.closing(verdict(PASSED))
+    assert len(listener.lines) == 2
+
+
+def test_a_verbose_gate_says_every_request() -> None:
+    """Method, path, HTTP status, milliseconds; nothing else."""
+    listener = Listener()
+    console = listener.console(verbose=True)
+    console.requested(RequestMade("GET", "/threadfix/rest", 502, 12.4))
+    console.requested(RequestMade("GET", "/threadfix/rest", None, 30_000))
+    assert listener.lines[1:] == [
+        "[    0s] GET /threadfix/rest → 502, 12 ms",
+        "[    0s] GET /threadfix/rest → no answer, 30000 ms",
+    ]
+
+
+def test_the_verdict_is_the_last_line() -> None:
+    """With the link; before it what to do, when it is not a pass."""
+    listener = Listener()
+    console = listener.console()
+    asked = replace(ASKED, ui_url="{url}/scans/{scan_id}")
+    console.closing(verdict(PASSED, asked=asked))
+    (line,) = listener.lines[1:]
+    assert line.startswith("PASS (processed): pending scan 41 of application 6 (contoso.fpr) was processed as scan 12")
+    assert line.endswith("after 12s: DONE. https://tf.example.com/threadfix/scans/12")
+    listener.lines.clear()
+    console.closing(verdict(FAILED, resume="threadfix-gate run …"))
+    assert [line.partition(":")[0] for line in listener.lines] == [
+        "What it means",
+        "Wait on with",
+        "What to do",
+        "FAIL (scan-failed, exit code 1)",
+    ]
+    assert not any("`" in line or "*" in line for line in listener.lines)
+
+
+def test_several_scans_that_did_not_pass_are_told_each() -> None:
+    """The verdict's line tells only the deciding one."""
+    listener = Listener()
+    listener.console().closing(verdict(PASSED, FAILED))
+    assert listener.lines[1].startswith("  fail: pending scan 42 of application 6 ended as SCAN_DELETED")
+    assert listener.lines[-1].startswith("FAIL (scan-failed, exit code 1): 1 of 2 pending scans failed")
+
+
+def test_mistakes_have_a_line_each() -> None:
+    """And the verdict counts them; a quiet gate has only that line, so it names them there."""
+    listener = Listener()
+    listener.console().closing(verdict())
+    assert listener.lines[1:3] == ["  --timeout: is empty.", "  --url is missing."]
+    assert (
+        listener.lines[-1] == "UNKNOWN (usage, exit code 2): 2 mistakes in the options, named above; nothing was sent."
+    )
+    quiet = Listener()
+    quiet.console(quiet=True).closing(verdict())
+    assert quiet.lines == [
+        "UNKNOWN (usage, exit code 2): 2 mistakes in the options: --timeout: is empty. --url is missing."
+    ]
+
+
+def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
+    """And shows no exit code, since that is 0."""
+    listener = Listener()
+    queued = Answer("QUEUED")
+    timeout = replace(PASSED, newest=queued, answer=queued, ended=End.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
+    soft = replace(ASKED, softened=frozenset({Reason.TIMEOUT}))
+    listener.console().closing(verdict(timeout, asked=soft))
+    assert "The job goes on all the same: that is what was asked for." in listener.lines
+    assert listener.lines[-1].startswith("UNKNOWN (timeout): ")
+
+
+def test_the_live_line_shows_the_phases_and_the_time_left() -> None:
+    """Cut from the left: what is newest stays in sight."""
+    progress = Progress((("QUEUED", 2.0), ("CHANNEL_MERGING", 65.0)), 0, 1, 1734.0, trouble=False)
+    assert live_text(progress, 100).plain == "QUEUED 2s › CHANNEL_MERGING 1m05s · 28m54s left"
+    assert live_text(progress, 30).plain == "…L_MERGING 1m05s · 28m54s left"
+    nothing = Progress((), 1, 2, 5.0, trouble=True)
+    assert live_text(nothing, 100).plain == "1 of 2 decided · asking (in trouble) · 5s left"
+
+
+def test_a_terminal_shows_lines_and_a_live_one() -> None:
+    """The live line is gone when the block is left; lines stay, each whole."""
+
+    class Tty(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Tty()
+    terminal = Terminal(stream)
+    progress = Progress((("QUEUED", 2.0),), 0, 1, 60.0, trouble=False)
+    with terminal:
+        terminal.draw(lambda: progress)
+        terminal.write("[    0s] QUEUED")
+    terminal.draw(lambda: progress)
+    terminal.write("PASS (processed): " + "long " * 50)
+    shown = stream.getvalue()
+    assert "QUEUED 2s · 1m left" in shown
+    assert "[    0s] QUEUED\n" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    # Whole on one line, however narrow the terminal: a command in it can be copied.
+    assert "PASS (processed): " + "long " * 50 in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert shown.index("\x1b[?25h") < shown.index("PASS")

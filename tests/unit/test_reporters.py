@@ -1,0 +1,252 @@
+"""What each reporter makes of a verdict. The integration tests look at the files that a real run leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from junitparser import JUnitXml
+
+from gate.errors import UsageError
+from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.reasons import Reason
+from gate.reporters import files, gitlab, junit, result, summary, timeline
+from gate.reporters.outputs import OUTPUTS, output_values
+from gate.settings import Server, Settings
+from gate.text import Secret
+from gate.verdict import ScanVerdict, Verdict, conclude, decide, from_error, judge_scan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ASKED = Settings(
+    Server("https://tf.example.com/threadfix", Secret("key")),
+    (Target(6, 41),),
+    ui_url="{url}/scans/{scan_id}",
+)
+DOWN = Trouble(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
+WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
+
+
+def scan(number: int = 41, status: str = "DONE", ended: End = End.DECIDED, name: str = "contoso.fpr") -> ScanVerdict:
+    """A pending scan that walked through three statuses and one stretch of trouble."""
+    answer = Answer(status, scan_id=12 if status == "DONE" else None, name=name)
+    phases = (*WALK[:2], replace(WALK[2], status=status))
+    outages = (Outage(20.0, DOWN, 2, ended=30.0),)
+    history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, answer, answer)
+    return judge_scan(history, ASKED)
+
+
+def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
+    """The verdict on some scans; without any, on wrong options."""
+    error = UsageError(["--timeout: is empty."])
+    finding = conclude(scans) if scans else from_error(error)
+    return Verdict(
+        finding=finding,
+        started_at=AT,
+        finished_at=AT,
+        elapsed=101.234,
+        scans=scans,
+        server="https://tf.example.com" if scans else "",
+        resume=resume,
+        decider=decide(scans) if scans else None,
+        mistakes=() if scans else error.mistakes,
+        result_file="result.json",
+    )
+
+
+PASS = verdict(scan())
+FAIL = verdict(scan(status="SCAN_DELETED"))
+TIMEOUT = verdict(scan(status="QUEUED", ended=End.DEADLINE), resume="threadfix-gate run --url x")
+USAGE = verdict()
+MANY = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", End.DEADLINE))
+
+
+def test_the_outputs_of_one_scan() -> None:
+    """Every one, as text."""
+    values = output_values(PASS)
+    scans = json.loads(values.pop("scans"))
+    assert values == {
+        "verdict": "pass",
+        "reason": "processed",
+        "message": "pending scan 41 of application 6 (contoso.fpr) was processed as scan 12 after 1m40s: DONE.",
+        "exit-code": "0",
+        "status": "DONE",
+        "application-id": "6",
+        "pending-scan-id": "41",
+        "scan-id": "12",
+        "scan-url": "https://tf.example.com/threadfix/scans/12",
+        "elapsed-seconds": "101.2",
+        "polls": "14",
+        "result-file": "result.json",
+    }
+    assert [(one["pending_scan_id"], one["verdict"]) for one in scans] == [(41, "pass")]
+
+
+def test_the_outputs_of_several_scans_have_lists_of_equal_length() -> None:
+    """The status and the link are those of the deciding scan."""
+    values = output_values(MANY)
+    assert (values["pending-scan-id"], values["scan-id"]) == ("41,42,43", "12,,")
+    assert (values["status"], values["scan-url"], values["polls"]) == ("SCAN_DELETED", "", "42")
+    assert len(json.loads(values["scans"])) == 3
+
+
+def test_the_outputs_of_wrong_options_are_there_too() -> None:
+    """Empty where nothing is known."""
+    values = output_values(USAGE)
+    assert (values["verdict"], values["reason"], values["exit-code"]) == ("unknown", "usage", "2")
+    assert (values["status"], values["pending-scan-id"], values["scans"]) == ("", "", "[]")
+    assert list(values) == list(OUTPUTS)
+
+
+def test_the_document_has_the_history() -> None:
+    """Every status with when it was first seen, how long it lasted, how many polls and errors."""
+    document = result.document(PASS)
+    assert (document["started_at"], document["server"]) == ("2026-01-02T03:04:05.678Z", "https://tf.example.com")
+    (one,) = document["scans"]
+    assert one["history"][1] == {
+        "status": "CHANNEL_MERGING",
+        "first_seen_seconds": 10,
+        "lasted_seconds": 90,
+        "polls": 9,
+        "errors": 2,
+    }
+    assert one["outages"] == [
+        {
+            "began_seconds": 20.0,
+            "lasted_seconds": 10.0,
+            "polls": 2,
+            "over": True,
+            "reason": "unreachable",
+            "message": "tf.example.com answered HTTP 502.",
+        }
+    ]
+    assert document["pending_scan_id"] == 41
+    assert result.document(MANY)["scan_id"] == [12, None, None]
+    assert result.render(PASS).isascii()
+
+
+def test_the_dotenv_file_has_every_output_but_one() -> None:
+    """`scans` would not fit."""
+    lines = gitlab.render(PASS).splitlines()
+    assert [line.partition("=")[0] for line in lines] == [gitlab.variable(name) for name in OUTPUTS if name != "scans"]
+    assert "THREADFIX_GATE_EXIT_CODE=0" in lines
+
+
+def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
+    """Also with a hundred scans, whose ids are the longest there are."""
+    most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
+    assert len(gitlab.render(most).encode()) <= gitlab.SIZE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("found", "failures", "errors", "tests"),
+    [(PASS, 0, 0, 1), (FAIL, 1, 0, 1), (TIMEOUT, 0, 1, 1), (USAGE, 0, 1, 1), (MANY, 1, 1, 3)],
+)
+def test_junit_has_a_case_for_each_scan(found: Verdict, failures: int, errors: int, tests: int) -> None:
+    """Fail is a failure, unknown is an error."""
+    report = JUnitXml.fromstring(junit.render(found).encode())
+    assert (report.failures, report.errors, report.tests) == (failures, errors, tests)
+    (suite,) = report
+    assert suite.name == "threadfix-gate"
+    assert suite.time == 101.234
+
+
+def test_a_timeline_is_drawn_to_scale() -> None:
+    """Each bar begins where the one before ends."""
+    assert timeline.draw(PASS.scans[0].history).splitlines() == [
+        "QUEUED               ██                      10s",
+        "CHANNEL_MERGING        ██████████████████  1m30s",
+        "DONE                                    █     0s",
+        "(trouble)                ██                  10s",
+    ]
+
+
+def test_no_bar_leaves_the_timeline() -> None:
+    """However the stretches fall, each has a mark and all lines are of one length."""
+    for tenths in range(101):
+        history = replace(PASS.scans[0].history, phases=(Phase("A", 0, 0), Phase("B", tenths / 10, 0)), elapsed=10.0)
+        lines = timeline.draw(history).splitlines()[:2]
+        assert [len(line) for line in lines] == [48, 48]
+        assert all(set(line[21:41]) - {" "} for line in lines)
+
+
+@pytest.mark.parametrize("found", [PASS, FAIL, TIMEOUT, USAGE, MANY])
+def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
+    """Then what to do, when it is not a pass."""
+    text = summary.render(found)
+    first = text.partition("\n")[0]
+    assert first.endswith(f"ThreadFix gate: {found.finding.kind} ({found.finding.reason})")
+    assert ("What to do" in text) is (found.finding.reason is not Reason.PROCESSED)
+    assert text.endswith("poll\n") or "polls" in text.splitlines()[-1]
+
+
+def test_the_summary_has_what_a_person_asks_for() -> None:
+    """The link, the resume command, the mistakes, a row a scan."""
+    assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
+    assert "<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
+    assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
+    assert summary.render(MANY).count("<details>") == 3
+    assert "| 42 | ❌ scan-failed | SCAN&#95;DELETED | 1m40s |" in summary.render(MANY)
+
+
+def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
+    """So that nobody takes the green job for a pass."""
+    soft = replace(TIMEOUT, finding=replace(TIMEOUT.finding, exit_code=0))
+    assert "The job goes on all the same" in summary.render(soft)
+
+
+@pytest.mark.parametrize("status", ["SCAN_DELETED", "`|*<>" * 30])
+def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
+    """Whatever the server says."""
+    hundred = verdict(*(scan(number, status, End.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)))
+    text = summary.render(hundred)
+    assert len(text.encode()) < 64 * 1024
+    assert "… and 30 scans more." in text
+
+
+def test_a_report_makes_its_folder(tmp_path: Path) -> None:
+    """And is readable for whoever the umask lets read."""
+    name = tmp_path / "a" / "b" / "report.txt"
+    files.write_whole(str(name), "one\ntwo ✓\n")
+    assert name.read_bytes() == "one\ntwo ✓\n".encode()
+    assert os.listdir(name.parent) == ["report.txt"]  # noqa: PTH208
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert stat.S_IMODE(name.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> None:
+    """A link to it stays a link."""
+    name, link = tmp_path / "report.txt", tmp_path / "link.txt"
+    name.write_text("old")
+    name.chmod(0o640)
+    link.symlink_to(name)
+    files.write_whole(str(link), "new")
+    assert name.read_text() == "new"
+    assert link.is_symlink()
+    assert stat.S_IMODE(name.stat().st_mode) == 0o640
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    """And nothing beside it."""
+    name = tmp_path / "report.txt"
+    name.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_whole(str(name), "\ud800")
+    assert name.read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.txt"]  # noqa: PTH208
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
+def test_a_report_may_go_into_a_device() -> None:
+    """`/dev/null` is written to, not replaced."""
+    files.write_whole("/dev/null", "x")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116
