@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from gate.history import Target
 from gate.reasons import Reason
-from gate.text import Scrubber, Secret, shorten
+from gate.text import Scrubber, Secret
 from gate.threadfix import links
 from gate.threadfix.statuses import FAILURE, SUCCESS, Rules, normal
 from gate.waiting import Plan
@@ -26,6 +26,9 @@ T = TypeVar("T")
 KEY_VARIABLE: Final = "THREADFIX_API_KEY"
 LONGEST: Final = 365 * 24 * 3600.0
 """The longest duration that makes sense, in seconds."""
+QUOTE_LIMIT: Final = 80
+MISTAKE_LIMIT: Final = 1000
+"""Characters of one sentence about a mistake."""
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -157,7 +160,8 @@ def _placeholders(value: str, known: set[str]) -> None:
 
 
 def _quoted(value: str) -> str:
-    return f"“{shorten(Scrubber().clean(value), 60)}”"
+    # Not cut: half of a key would get past the scrubber.
+    return f"“{value}”" if len(value) <= QUOTE_LIMIT else f"what was given ({len(value)} characters)"
 
 
 # --- The table.
@@ -544,7 +548,7 @@ class _Given:
                 raise ValueError("is empty")  # noqa: TRY301 - one place makes the sentence
             return option.parse(value)
         except ValueError as error:
-            # A URL may hold a password, and what was meant to be a number may be a key.
+            # A URL may hold a password.
             shown = "" if option is URL or "“" in str(error) or not value else f" {_quoted(value)}"
             self.mistake(option, f"{origin}:{shown} {error}.")
             return None
@@ -628,11 +632,14 @@ def parse(
             ui_url=ui_pattern,
             arguments=given.arguments(once),
         )
+    secrets = (key,) if key else ()
+    # What was typed comes back in them, and what was meant to be a number may be the key.
+    scrub = Scrubber(secrets)
     return Parsed(
         settings=settings,
-        mistakes=tuple(given.mistakes),
+        mistakes=tuple(scrub.clean(mistake, MISTAKE_LIMIT) for mistake in given.mistakes),
         reports=reports,
-        secrets=(key,) if key else (),
+        secrets=secrets,
         server=links.origin(server.url) if server else "",
     )
 
@@ -779,14 +786,12 @@ def _uploaded(given: _Given) -> list[Target]:
         return []
     from gate.threadfix import replies
 
-    scrub = Scrubber()
     try:
         return [links.status_link(link) for link in replies.upload_links(body)]
     except ValueError as error:
         given.mistake(
             UPLOAD_RESPONSE,
-            f"--upload-response: this is not what ThreadFix answers to an upload that it has queued: "
-            f"{scrub.clean(str(error))}.",
+            f"--upload-response: this is not what ThreadFix answers to an upload that it has queued: {error}.",
         )
         return []
 

@@ -277,6 +277,14 @@ def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
         assert secret not in mistake
 
 
+def test_a_key_that_was_typed_elsewhere_is_not_repeated() -> None:
+    """Somebody mixed two variables up; the log is no place for it."""
+    (mistake,) = parsed("--timeout", KEY).mistakes
+    assert mistake.startswith("--timeout: “***” is not a duration")
+    (mistake,) = parsed("--timeout", KEY * 5, THREADFIX_API_KEY=KEY * 5).mistakes
+    assert mistake.startswith("--timeout: what was given (220 characters) is not a duration")
+
+
 def test_a_key_file_that_is_not_there() -> None:
     """One mistake, and not a second one about a missing key."""
     (mistake,) = parsed("--api-key-file", "nowhere", THREADFIX_API_KEY="").mistakes

@@ -1,0 +1,126 @@
+"""The command line: what is typed wrong, and what people ask it."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gate import __version__, run
+from gate.cli import main
+from gate.reasons import Reason
+
+
+def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
+    """The mistakes that the gate names for a command line."""
+    assert main(["run", *args]) == Reason.USAGE.row.exit_code
+    out, err = capfd.readouterr()
+    assert out == ""
+    return [line.strip() for line in err.splitlines() if line.startswith("  ")]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--tiemout", "5"), "--tiemout does not exist; did you mean --timeout?"),
+        (("--zzz=1",), "--zzz does not exist; --help lists the options."),
+        (("--timeout",), "--timeout needs a value behind it."),
+        (("--fail-fast=yes",), "--fail-fast takes no value; write --fail-fast or --no-fail-fast."),
+        (("hunter2",), "there is an argument without an option in front of it (not shown here); leave it out."),
+        (("--", "-5x"), "there is an argument without an option in front of it (not shown here); leave it out."),
+    ],
+)
+def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """With what would be right, and together with the mistakes in the values."""
+    mistakes = usage(capfd, *args)
+    assert mistakes[0] == says
+    assert any(mistake.startswith("--url is missing") for mistake in mistakes)
+
+
+@pytest.mark.parametrize(
+    "args", [("--api-key", "hunter2"), ("--api-key=hunter2",), ("--api-kye", "hunter2"), ("hunter2",)]
+)
+def test_a_key_on_the_command_line_is_refused_and_not_repeated(
+    args: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Everybody on the machine could read it."""
+    mistakes = usage(capfd, *args)
+    assert "hunter2" not in " ".join(mistakes)
+    if args[0].startswith("--api-key"):
+        assert "everybody on the machine could read the key" in mistakes[0]
+
+
+def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
+    """One line that scripts can read."""
+    assert main(["--version"]) == 0
+    assert capfd.readouterr().out == f"threadfix-gate {__version__}\n"
+
+
+def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """And nothing is done."""
+    assert main([]) == 2
+    assert "threadfix-gate demo" in capfd.readouterr().err
+    assert main(["--help"]) == 0
+    assert "threadfix-gate demo" in capfd.readouterr().out
+
+
+def test_an_unknown_command_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    """As a usage error."""
+    assert main(["wait"]) == 2
+    assert "wait" in capfd.readouterr().err
+
+
+def test_the_commands_have_help_of_their_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """Short: the demo does not list the options of the gate again."""
+    for command in ("demo", "sandbox"):
+        assert main([command, "--help"]) == 0
+        assert "--request-timeout" not in capfd.readouterr().out
+
+
+def test_an_upload_s_answer_may_come_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """So that `curl … | threadfix-gate run --upload-response -` works."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
+    mistakes = usage(capfd, "--upload-response", "-")
+    assert any("this is not what ThreadFix answers" in mistake for mistake in mistakes)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (run.INPUT_LIMIT + 1))))
+    mistakes = usage(capfd, "--upload-response", "-")
+    assert any("longer than 1 MiB" in mistake for mistake in mistakes)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_stream_that_nobody_reads_does_not_change_the_exit_code(stream: str) -> None:
+    """`threadfix-gate … | head` must not turn a verdict into 120."""
+    command = [sys.executable, "-m", "gate", "run", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    closed = getattr(process, stream)
+    closed.close()
+    (process.stderr if stream == "stdout" else process.stdout).read()  # type: ignore[union-attr]
+    assert process.wait(30) == 2
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
+
+
+def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:
+    """What it cannot write is written as an escape."""
+    env = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "gate", "run", "--timeout", "läßt"]
+    process = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert process.returncode == 2
+    assert b"l\\xe4\\xdft" in process.stderr
+
+
+def test_an_interrupt_before_the_gate_listens_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was sent, so there is nothing to say."""
+    from gate import __main__, cli
+
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert __main__.entry() == 130
