@@ -1,0 +1,339 @@
+"""Whom the gate trusts: real TLS servers, with certificates made here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import NameOID
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Raw, Scenario
+from gate.sandbox.server import ThreadFix, envelope, status_object
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Gate, Ran, Serve
+
+DONE = Scenario("done", "", Reason.PROCESSED)
+DAY = timedelta(days=1)
+PATIENT = ("--first-contact-limit", "60s")
+"""Whoever asks again within this limit shows that he did not take the first answer as final."""
+ONCE = ("--timeout", "0")
+
+
+class Authority:
+    """A certificate authority of one's own, as companies have; everything it makes goes into `folder` as PEM."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        made = self._builder(self._name, self._key, now - DAY, now + DAY).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(made.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
+
+    def issue(
+        self, name: str, *alternatives: x509.GeneralName, days: int = 1, password: bytes | None = None
+    ) -> tuple[Path, Path]:
+        """A certificate and its key; it is valid until in `days`, which may be past."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        until = datetime.now(UTC) + days * DAY
+        builder = self._builder(subject, key, until - 10 * DAY, until)
+        if alternatives:
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        cert_file, key_file = self.folder / f"{name}.cert.pem", self.folder / f"{name}.key.pem"
+        cert_file.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
+        hidden: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+        return cert_file, key_file
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, since: datetime, until: datetime
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(since)
+            .not_valid_after(until)
+        )
+
+
+def context(pair: tuple[Path, Path], clients: Authority | None = None) -> ssl.SSLContext:
+    """What a server with this certificate needs; with `clients` it wants one of theirs from whoever comes."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(*pair)
+    if clients:
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.load_verify_locations(clients.file)
+    return made
+
+
+LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that the server's certificate comes from."""
+    return Authority(tmp_path_factory.mktemp("company"), "company")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Another one, which has nothing to do with the server."""
+    return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+
+
+@pytest.fixture(scope="module")
+def good(company: Authority) -> tuple[Path, Path]:
+    """The certificate of a server on this machine."""
+    return company.issue("good", LOOPBACK, x509.DNSName("localhost"))
+
+
+@pytest.fixture
+def url(gate: Gate, serve: Serve, good: tuple[Path, Path]) -> str:
+    """A ThreadFix that speaks https."""
+    return serve(gate.threadfix, tls=context(good))
+
+
+def ask(gate: Gate, url: str, *args: str, **env: str) -> Ran:
+    """Run the gate on a scan that is done, at `url`."""
+    return gate.play(DONE, "--url", url, *args, env=env)
+
+
+def refused(ran: Ran, threadfix: ThreadFix) -> str:
+    """The message of a run that ended at once because the certificate does not verify: nothing was sent."""
+    assert (ran.document["reason"], ran.code, ran.document["polls"]) == (Reason.UNREACHABLE, 6, 1)
+    assert (threadfix.connections, threadfix.seen) == (1, [])
+    message: str = ran.document["message"]
+    assert "does not verify" in message
+    return message
+
+
+@pytest.mark.parametrize("way", ["--ca-file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_private_authority_can_be_named(way: str, gate: Gate, url: str, company: Authority) -> None:
+    """By the option, and by the two variables that other tools read too; for a name and for an address."""
+    option = (way, str(company.file)) if way.startswith("--") else ()
+    env = {} if option else {way: str(company.file)}
+    for address in (url, url.replace("127.0.0.1", "localhost")):
+        ran = ask(gate, address, *option, **env)
+        assert (ran.code, ran.document["server"]) == (0, address.removesuffix("/threadfix"))
+        assert "warning" not in ran.err
+
+
+def test_a_folder_of_certificates_can_be_named(gate: Gate, url: str, company: Authority, tmp_path: Path) -> None:
+    """As OpenSSL has them: each under its hash."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl, which makes the hashes, is not installed")
+    hashed = subprocess.check_output([openssl, "x509", "-noout", "-hash", "-in", company.file], text=True).strip()
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    (folder / f"{hashed}.0").write_bytes(company.file.read_bytes())
+    assert ask(gate, url, REQUESTS_CA_BUNDLE=str(folder)).code == 0
+
+
+def test_an_authority_that_nobody_named_is_refused(gate: Gate, url: str) -> None:
+    """At once, with one connection and nothing sent; the hint says how to name it."""
+    ran = ask(gate, url, *PATIENT)
+    assert "issuer certificate" in refused(ran, gate.threadfix)
+    assert "--ca-file" in ran.document["hint"]
+
+
+def test_what_is_named_replaces_the_default(
+    gate: Gate, url: str, company: Authority, stranger: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default store would let the server in; who names another one does not want that. The option beats both."""
+    monkeypatch.setattr("gate.threadfix.client.DEFAULT_CA_BUNDLE_PATH", str(company.file))
+    assert ask(gate, url).code == 0
+    gate.threadfix.connections = 0
+    gate.threadfix.seen.clear()
+    ran = ask(gate, url, "--ca-file", str(stranger.file), *PATIENT, SSL_CERT_FILE=str(company.file))
+    refused(ran, gate.threadfix)
+
+
+def test_a_certificate_of_another_host_is_refused(gate: Gate, serve: Serve, company: Authority) -> None:
+    """Whoever signed it."""
+    url = serve(gate.threadfix, tls=context(company.issue("other", x509.DNSName("other.example"))))
+    ran = ask(gate, url, "--ca-file", str(company.file), *PATIENT)
+    assert "mismatch" in refused(ran, gate.threadfix)
+
+
+def test_an_expired_certificate_is_refused(gate: Gate, serve: Serve, company: Authority) -> None:
+    """And the message says that this is it."""
+    url = serve(gate.threadfix, tls=context(company.issue("expired", LOOPBACK, days=-1)))
+    ran = ask(gate, url, "--ca-file", str(company.file), *PATIENT)
+    assert "expired" in refused(ran, gate.threadfix)
+    assert "renew" in ran.document["hint"]
+
+
+def test_a_certificate_that_verifies_no_more_is_final_too(
+    gate: Gate, serve: Serve, good: tuple[Path, Path], company: Authority, stranger: Authority
+) -> None:
+    """A server whose certificate changes in mid-wait is not asked again, and no fail is made of it."""
+    tls = context(good)
+
+    def fault(number: int) -> Raw | None:
+        if number > 1:
+            return None
+        tls.load_cert_chain(*stranger.issue("changed", LOOPBACK))
+        answer = envelope(status_object(Scenario("", "", Reason.TIMEOUT, walk=(("QUEUED", 0),)), 41, 6, 0))
+        return replace(answer, headers=(("Connection", "close"),))
+
+    ran = gate.play(
+        Scenario("changes", "", Reason.UNREACHABLE, fault=fault),
+        "--url", serve(gate.threadfix, tls=tls), "--ca-file", str(company.file), "--outage-limit", "60s",
+    )  # fmt: skip
+    assert (ran.document["reason"], ran.document["status"], ran.document["polls"]) == ("unreachable", "QUEUED", 2)
+    assert len(gate.threadfix.seen) == 1
+
+
+def test_insecure_works_and_warns_on_every_run(gate: Gate, url: str, tmp_path: Path) -> None:
+    """In the log, and on GitHub where people look for warnings."""
+    for _ in range(2):
+        ran = ask(gate, url, "--insecure")
+        assert (ran.code, ran.err.count("warning: --insecure: ")) == (0, 1)
+    output = tmp_path / "output"
+    output.touch()
+    ran = ask(gate, url, "--insecure", "--no-summary", GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(output))
+    assert len(re.findall("^::warning title=ThreadFix gate[^:]*::--insecure: ", ran.err, re.MULTILINE)) == 1
+
+
+# --- Certificates of clients.
+
+
+@pytest.fixture
+def choosy_url(gate: Gate, serve: Serve, good: tuple[Path, Path], company: Authority) -> str:
+    """A ThreadFix that wants a certificate of the company from whoever asks."""
+    return serve(gate.threadfix, tls=context(good, clients=company))
+
+
+def test_a_client_certificate_is_given(gate: Gate, choosy_url: str, company: Authority) -> None:
+    """With its key in a file of its own, or in the same one."""
+    cert, key = company.issue("client")
+    both = cert.with_name("both.pem")
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    for pair in (("--client-cert", str(cert), "--client-key", str(key)), ("--client-cert", str(both))):
+        assert ask(gate, choosy_url, "--ca-file", str(company.file), *pair).code == 0
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "a stranger's"])
+def test_a_server_that_wants_another_client_certificate_is_unreachable(
+    whose: str, gate: Gate, choosy_url: str, company: Authority, stranger: Authority
+) -> None:
+    """The gate never came to ask, so it does not know."""
+    cert, key = stranger.issue("client")
+    pair = () if whose == "nobody's" else ("--client-cert", str(cert), "--client-key", str(key))
+    ran = ask(gate, choosy_url, "--ca-file", str(company.file), *pair, *ONCE)
+    assert (ran.document["reason"], gate.threadfix.seen) == (Reason.UNREACHABLE, [])
+    assert "TLS" in ran.document["message"]
+
+
+def test_an_encrypted_client_key_is_a_usage_error(gate: Gate, url: str, company: Authority) -> None:
+    """OpenSSL would ask for its password, and a build would hang: the input stays open here, and nobody types."""
+    cert, key = company.issue("locked", password=b"hunter2")
+    files = ("--ca-file", company.file, "--client-cert", cert, "--client-key", key)
+    with subprocess.Popen(
+        [sys.executable, "-m", "gate", "run", "--url", url, "--pending-scan-id", "41", *files],
+        env=dict(os.environ) | gate.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Without a terminal OpenSSL would read the password from the input.
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.wait(20) == 2
+        finally:
+            process.kill()
+        assert process.stderr
+        said = process.stderr.read()
+    assert "--client-key" in said
+    assert "not encrypted" in said
+    assert "pass phrase" not in said
+    assert gate.threadfix.connections == 0
+
+
+def junk(folder: Path) -> Path:
+    """A file that is no certificate."""
+    file = folder / "junk.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n")
+    return file
+
+
+@pytest.mark.parametrize("way", ["--ca-file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "--client-cert"])
+def test_a_file_that_is_no_certificate_is_a_usage_error(way: str, gate: Gate, url: str, tmp_path: Path) -> None:
+    """It is named before anything is sent; so is one that is not there."""
+    for file in (junk(tmp_path), tmp_path / "missing.pem"):
+        option = (way, str(file)) if way.startswith("--") else ()
+        env = {} if option else {way: str(file)}
+        ran = ask(gate, url, *option, **env)
+        assert (ran.document["reason"], ran.code) == (Reason.USAGE, 2)
+        assert way in ran.err
+    assert gate.threadfix.connections == 0
+
+
+def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, company: Authority) -> None:
+    """They must fit, and the gate says so before it asks."""
+    cert, _ = company.issue("one")
+    _, key = company.issue("two")
+    ran = ask(gate, url, "--ca-file", str(company.file), "--client-cert", str(cert), "--client-key", str(key))
+    assert (ran.code, gate.threadfix.connections) == (2, 0)
+    assert "fit" in ran.err
+
+
+# --- Two protocols at one port.
+
+
+def test_https_to_a_server_that_speaks_http(gate: Gate) -> None:
+    """The words say that it is TLS that fails, and what to check."""
+    ran = ask(gate, gate.url.replace("http://", "https://"), *ONCE)
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert ran.document["message"].startswith("TLS with 127.0.0.1:")
+    assert "speaks https on this port" in ran.document["hint"]
+
+
+def test_http_to_a_server_that_speaks_https(gate: Gate, url: str) -> None:
+    """The words say that the other side does not speak plain http."""
+    ran = ask(gate, url.replace("https://", "http://"), *ONCE)
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert "https" in ran.document["message"] + ran.document["hint"]
+    assert gate.threadfix.seen == []
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(gate: Gate, url: str, company: Authority, serve: Serve) -> None:
+    """The key would travel in clear."""
+    clear = ThreadFix()
+    where = serve(clear)
+    downgrade = Scenario("downgrade", "", Reason.PROTOCOL, fault=lambda _: Raw(302, headers=(("Location", where),)))
+    ran = gate.play(downgrade, "--url", url, "--ca-file", str(company.file), *ONCE)
+    assert ran.document["reason"] == Reason.PROTOCOL
+    assert (clear.connections, len(gate.threadfix.seen)) == (0, 1)
