@@ -87,26 +87,28 @@ def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sand
     assert env["THREADFIX_API_KEY"] not in err
 
 
-def test_nothing_but_the_verdict_is_needed_of_the_machine(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_nothing_but_the_verdict_is_needed_of_the_machine(
+    docker: Path, sandbox: Sandbox, locked_down: tuple[str, ...], tmp_path: Path
+) -> None:
     """It works with a read-only root, as a user that nobody knows, without a home and without a shell."""
     reports = tmp_path / "reports"
     reports.mkdir()
     reports.chmod(0o777)
     limits = ["--user", "4242:4242", "--volume", f"{reports}:/reports", "--volume", "/dev/null:/bin/sh:ro"]
     limits += ["--env", "HOME=/nowhere"]
-    if not only_buildah(docker):
-        limits += ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-    code, _, err = run(docker, *limits, IMAGE, "run", "--result-file", "/reports/deep/result.json", env=sandbox("done"))
+    code, _, err = run(
+        docker, *limits, *locked_down, IMAGE, "run", "--result-file", "/reports/deep/result.json", env=sandbox("done")
+    )
     assert code == 0, err
     assert json.loads((reports / "deep/result.json").read_text())["verdict"] == "pass"
     assert (reports / "deep/result.json").stat().st_uid == 4242
 
 
 def test_a_stopped_container_reports_and_ends(
-    docker: Path, sandbox: Sandbox, inside: dict[str, Any], tmp_path: Path
+    docker: Path, sandbox: Sandbox, inside: dict[str, Any], engine: str, tmp_path: Path
 ) -> None:
     """SIGTERM reaches the gate, also as process 1, which the kernel shields from signals that nobody handles."""
-    if only_buildah(docker):
+    if engine == "buildah":
         pytest.skip("buildah gives a container no process 1 of its own; podman or docker does")
     assert inside["pid"] == 1
     tmp_path.chmod(0o777)
@@ -153,8 +155,3 @@ def test_the_image_is_compiled(inside: dict[str, Any]) -> None:
 def test_the_image_is_small(inside: dict[str, Any]) -> None:
     """What is added to the base has a limit."""
     assert inside["added"] <= MEGABYTES_ADDED * 1_000_000
-
-
-def only_buildah(docker: Path) -> bool:
-    """Whether the engine here is buildah, which cannot make a root read-only."""
-    return subprocess.run([docker, "engine"], capture_output=True, text=True, check=True).stdout.strip() == "buildah"
