@@ -1,0 +1,235 @@
+"""What becomes of a gate that is told to stop: real signals to a process of its own.
+
+That the reports are there is what shows that it stopped in time: after two seconds it would end without them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Scenario, Trickle
+from gate.sandbox.server import API_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tests.conftest import Gate
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+
+STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("FINDINGS_GENERATING", 0),))
+HANGS = Scenario("hangs", "", Reason.UNREACHABLE, fault=lambda _: Trickle(headers_too=True))
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+RUN = (sys.executable, "-m", "gate", "run")
+
+
+class Running:
+    """A gate under way, and where it leaves what it leaves."""
+
+    def __init__(self, gate: Gate, process: subprocess.Popen[str]) -> None:
+        self.folder = gate.folder
+        self.process = process
+
+    def ends(self) -> tuple[int, list[str]]:
+        """Its exit code, and its log's lines."""
+        log = self.process.communicate(timeout=30)[1]
+        return self.process.returncode, log.splitlines()
+
+    def left(self, code: int) -> dict[str, object]:
+        """The result document; outputs and the other reports say the same."""
+        document: dict[str, object] = json.loads((self.folder / "result.json").read_text())
+        assert (document["verdict"], document["reason"], document["exit_code"]) == ("unknown", "cancelled", code)
+        outputs = (self.folder / "output").read_text()
+        for name, value in (("verdict", "unknown"), ("reason", "cancelled"), ("exit-code", code)):
+            assert f"\n{value}\n" in outputs.partition(f"{name}<<")[2]
+        assert f"THREADFIX_GATE_EXIT_CODE={code}\n" in (self.folder / "gate.env").read_text()
+        assert 'type="cancelled"' in (self.folder / "junit.xml").read_text()
+        assert "unknown (cancelled)" in (self.folder / "summary.md").read_text()
+        return document
+
+
+@contextmanager
+def started(gate: Gate, *args: str, command: Sequence[str] = RUN, stdin: int = subprocess.DEVNULL) -> Iterator[Running]:
+    """A gate on GitHub with all its reports, as a process of its own."""
+    for name in ("output", "summary.md"):
+        (gate.folder / name).touch()
+    reports = ("--result-file", "result.json", "--junit-file", "junit.xml", "--dotenv-file", "gate.env")
+    with subprocess.Popen(
+        [*command, "--interval", "20ms", *reports, *args],
+        env=dict(os.environ) | gate.env | {
+            "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"
+        },
+        cwd=gate.folder,
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield Running(gate, process)
+        finally:
+            process.kill()
+
+
+def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Wait until it is true; the process must not end before."""
+    give_up = time.monotonic() + 30
+    while not true():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Signals, gate: Gate) -> None:
+    """Exit code, outputs, reports, the last status, and the command that waits on."""
+    scan = gate.threadfix.add(STUCK)
+    with started(gate, "--pending-scan-id", str(scan), "--timeout", "1h") as running:
+        until(lambda: len(gate.threadfix.seen) > 1, running.process)
+        running.process.send_signal(number)
+        code, log = running.ends()
+    assert code == CODES[number]
+    document = running.left(code)
+    assert document["status"] == "FINDINGS_GENERATING"
+    assert f"pending scan {scan} of application 6 was still FINDINGS_GENERATING" in str(document["message"])
+    resume = next(line for line in log if line.startswith("Wait on with:")).removeprefix("Wait on with:").strip()
+    assert resume == document["resume"]
+    assert API_KEY not in resume
+    assert log[-1].startswith(f"UNKNOWN (cancelled, exit code {code}): ")
+
+
+def test_the_command_that_waits_on_works_as_printed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pasted into a shell with the key in its environment, it waits for the same scan in the same way."""
+    scan = gate.threadfix.add(Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 30), ("DONE", 0))))
+    with started(gate, "--pending-scan-id", str(scan)) as running:
+        until(lambda: gate.threadfix.seen, running.process)
+        running.process.terminate()
+        running.ends()
+    resume = shlex.split(str(json.loads((gate.folder / "result.json").read_text())["resume"]))
+    assert resume[:2] == ["threadfix-gate", "run"]
+    monkeypatch.chdir(gate.folder)
+    ran = gate(*resume[2:])
+    assert (ran.code, ran.document["pending_scan_id"]) == (0, scan)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_request_that_hangs_holds_nobody_up(number: signal.Signals, gate: Gate) -> None:
+    """Neither the end of the process nor the reports wait for a server."""
+    scan = gate.threadfix.add(HANGS)
+    with started(gate, "--pending-scan-id", str(scan), "--request-timeout", "1h") as running:
+        until(lambda: gate.threadfix.seen, running.process)
+        running.process.send_signal(number)
+        code, _ = running.ends()
+    assert code == CODES[number]
+    assert "had not answered yet" in str(running.left(code)["message"])
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_an_input_that_never_ends_holds_nobody_up(number: signal.Signals, gate: Gate) -> None:
+    """A gate that reads an upload's answer from a pipe can be stopped, and leaves behind what it was asked for."""
+    import fcntl
+    import termios
+
+    reading, writing = os.pipe()
+    try:
+        with started(gate, "--upload-response", "-", stdin=reading) as running:
+            os.write(writing, b'{"success":')
+
+            def left_unread() -> int:
+                return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+            until(lambda: left_unread() == 0, running.process)
+            running.process.send_signal(number)
+            code, log = running.ends()
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert code == CODES[number]
+    assert log[0] == f"::add-mask::{API_KEY}"
+    assert gate.threadfix.seen == []
+    running.left(code)
+
+
+def test_several_signals_are_one(gate: Gate) -> None:
+    """Runners, shells and `make` send more than one; only the first counts, and it is not cut short."""
+    scan = gate.threadfix.add(STUCK)
+    with started(gate, "--pending-scan-id", str(scan)) as running:
+        until(lambda: gate.threadfix.seen, running.process)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            running.process.send_signal(number)
+        code, log = running.ends()
+    assert code in CODES.values()
+    running.left(code)
+    assert not [line for line in log if "Traceback" in line]
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_it_stops_as_the_first_process_too(number: signal.Signals, gate: Gate) -> None:
+    """In a container the gate is process 1, for which the kernel has no default: who does not listen is not stopped."""
+    unshare = shutil.which("unshare")
+    alone = [unshare or "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if not unshare or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("unshare --pid is not allowed here, so nothing can be process 1")
+    scan = gate.threadfix.add(STUCK)
+    with started(gate, "--pending-scan-id", str(scan), command=[*alone, *RUN]) as running:
+        until(lambda: gate.threadfix.seen, running.process)
+        parent = running.process.pid
+        (first,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        assert "NSpid:\t" in (status := Path(f"/proc/{first}/status").read_text())
+        assert status.partition("NSpid:")[2].splitlines()[0].split()[-1] == "1"
+        os.kill(int(first), number)
+        code, _ = running.ends()
+    assert code == CODES[number]
+    running.left(code)
+
+
+# --- Moments, chosen by what is called then; the signal comes from this process itself.
+
+MOMENTS = {
+    "gate.run._github": "before the options are read",
+    "gate.settings.parse": "while they are read",
+    "gate.threadfix.client.Client.close": "when the wait is over",
+    "gate.verdict.from_error": "while a mistake is told",
+    "gate.reporters.files.write_whole": "while a report is written",
+    "gate.reporters.console.Console.closing": "while the verdict is told",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=MOMENTS.values())
+@pytest.mark.parametrize("number", CODES)
+def test_no_moment_is_a_wrong_one(
+    number: signal.Signals, moment: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate was cancelled, or the verdict was there already and stands; reports are written in both cases."""
+    original = pkgutil.resolve_name(moment)
+    came = []
+
+    def interrupted(*args: object, **options: object) -> object:
+        came.append(number)
+        os.kill(os.getpid(), number)
+        return original(*args, **options)
+
+    monkeypatch.setattr(moment, interrupted)
+    # What ends a gate that takes too long over its last words must not end the tests.
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    wrong = ("--interval", "never") if moment.endswith("from_error") else ()
+    ran = gate.play(Scenario("done", "", Reason.PROCESSED), *wrong)
+    assert came == [number]
+    assert ran.document["exit_code"] == ran.code
+    reasons = {Reason.CANCELLED: CODES[number], Reason.USAGE: 2, Reason.PROCESSED: 0}
+    assert ran.code == reasons[ran.document["reason"]]
+    assert ran.last.startswith(("PASS (processed)", "UNKNOWN (usage, ", "UNKNOWN (cancelled, "))
