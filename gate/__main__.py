@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -11,6 +12,8 @@ def entry() -> int:
 
     A pipe that nobody reads any more would fail once more when Python ends, and turn every exit code into 120.
     """
+    # Start-up makes many objects that stay; looking for garbage among them again and again takes a tenth of it.
+    gc.set_threshold(50_000)
     try:
         from gate.cli import main
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -80,6 +79,8 @@ def _unknown(name: str, known: set[str]) -> str:
         )
     if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9-]{0,40}", name):
         return "there is an argument without an option in front of it (not shown here); leave it out."
+    import difflib
+
     near = difflib.get_close_matches(name, sorted(known), n=1)
     return f"{name} does not exist" + (f"; did you mean {near[0]}?" if near else "; --help lists the options.")
 

@@ -7,7 +7,6 @@ import random
 import sys
 import threading
 import time
-import traceback
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,6 +147,8 @@ class _Run:
 
     def explain(self, error: BaseException) -> None:
         """Put the traceback of a bug into the log, without secrets."""
+        import traceback
+
         scrub = Scrubber(self._parsed.secrets)
         for line in "".join(traceback.format_exception(error)).splitlines():
             self._console.line(scrub.redact(line))

@@ -177,20 +177,27 @@ class Wait:
 
     def run(self) -> History:
         """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop."""
-        import backoff
-
-        # `backoff` drives the loop; how long to wait, and whether at all, is ours to say (see `_pauses`).
-        poll = backoff.on_predicate(
-            self._pauses,  # type: ignore[arg-type]  # its stub forgets that a wait generator is sent the last value
-            lambda observation: not self._decided(observation),
-            jitter=None,
-            logger=None,
-        )(self._poll)
-        poll()
+        first = self._poll()
+        if not self._decided(first):
+            self._go_on(first)
         with self._lock:
             self._over = True
         self._listen(Ended(self._history))
         return self._history
+
+    def _go_on(self, first: Observation) -> None:
+        """Keep asking after a first answer that decided nothing."""
+        # Imported only where there is something to wait for: it takes longer than a finished scan does.
+        import backoff
+
+        made = [first]
+        # `backoff` drives the loop; how long to wait, and whether at all, is ours to say (see `_pauses`).
+        backoff.on_predicate(
+            self._pauses,  # type: ignore[arg-type]  # its stub forgets that a wait generator is sent the last value
+            lambda observation: not self._decided(observation),
+            jitter=None,
+            logger=None,
+        )(lambda: made.pop() if made else self._poll())()
 
     def snapshot(self, ended: End) -> History:
         """The history, from another thread; if the wait is not over, as if it ended now for the reason `ended`."""

@@ -428,7 +428,7 @@ def _trust(session: requests.Session, server: Server) -> None:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     else:
         session.verify = server.ca_file or DEFAULT_CA_BUNDLE_PATH
-        if server.ca_file:
+        if server.ca_file and server.url.startswith("https"):
             try:
                 # A folder is one of certificates under their hashes, as OpenSSL has them.
                 folder = Path(server.ca_file).is_dir()

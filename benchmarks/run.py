@@ -1,0 +1,105 @@
+"""Measures the gate: start-up, memory, requests. Writes `results.json`, from which the README's figures come.
+
+An absolute time depends on the machine, so each is put in relation to another one measured in the same run: the gate's
+start-up to that of `import requests`, alternating.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Scenario
+from gate.sandbox.server import ThreadFix, environment, serving
+from gate.waiting import Plan, cadence
+
+HERE = Path(__file__).parent
+ROUNDS = 25
+SCANS = 20_000
+FINISHED = Scenario("finished", "Is DONE already.", Reason.PROCESSED)
+
+
+def started(command: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """Seconds that a process took, and its peak memory in MB."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command} ended with {process.returncode}")
+    # Linux counts in KiB, macOS in bytes.
+    return took, usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def start_up() -> dict[str, float]:
+    """A whole run against a scan that is done, beside `import requests`."""
+    threadfix = ThreadFix()
+    number = threadfix.add(FINISHED)
+    gate: list[tuple[float, float]] = []
+    requests: list[tuple[float, float]] = []
+    with serving(threadfix) as url:
+        env = dict(os.environ) | environment(url, "done", threadfix.scans) | {"THREADFIX_PENDING_SCAN_ID": str(number)}
+        for _ in range(ROUNDS):
+            requests.append(started([sys.executable, "-c", "import requests"], env))
+            gate.append(started([sys.executable, "-m", "gate", "run"], env))
+        polls = len(threadfix.seen)
+    return {
+        "startup_ratio": round(statistics.median(t for t, _ in gate) / statistics.median(t for t, _ in requests), 2),
+        "peak_memory_mb": round(max(memory for _, memory in gate), 1),
+        "requests_for_a_finished_scan": polls / ROUNDS,
+    }
+
+
+def hundred() -> dict[str, float]:
+    """A hundred pending scans in one gate, each ten seconds long, beside one of them alone."""
+    took, memory = {}, 0.0
+    for scans in (1, 100):
+        threadfix = ThreadFix()
+        numbers = [
+            threadfix.add(Scenario("ten", "", Reason.PROCESSED, (("QUEUED", 9.0), ("DONE", 0.0)))) for _ in range(scans)
+        ]
+        with serving(threadfix) as url:
+            env = dict(os.environ) | environment(url, "done", threadfix.scans)
+            env["THREADFIX_PENDING_SCAN_ID"] = ",".join(map(str, numbers))
+            took[scans], memory = started([sys.executable, "-m", "gate", "run"], env)
+    return {"hundred_scans_ratio": round(took[100] / took[1], 2), "hundred_scans_memory_mb": round(memory, 1)}
+
+
+def requests_and_lateness() -> dict[str, float]:
+    """Scans of 5 s to 1 h, log-uniform: how many requests, and how late the verdict, for us and for fixed intervals."""
+    rng = random.Random(1)  # noqa: S311 - a simulation
+    scans = [5 * (3600 / 5) ** rng.random() for _ in range(SCANS)]
+    found = {}
+    for name in ("gate", "fixed_5s", "fixed_10s"):
+        polls, late = [], []
+        for length in scans:
+            now, made = 0.0, 1
+            while now < length:
+                fixed = {"fixed_5s": 5.0, "fixed_10s": 10.0}.get(name)
+                now += fixed or cadence(now, Plan(), rng.uniform(-1, 1))
+                made += 1
+            polls.append(made)
+            late.append((now - length) / length)
+        found[f"{name}_requests"] = round(statistics.mean(polls))
+        found[f"{name}_late_percent"] = round(100 * statistics.mean(late), 1)
+    return found
+
+
+def main() -> None:
+    """Measure everything and write it down."""
+    results = start_up() | hundred() | requests_and_lateness()
+    text = json.dumps(results, indent=2) + "\n"
+    (HERE / "results.json").write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
