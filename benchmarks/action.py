@@ -1,0 +1,70 @@
+"""Measures the action's set-up: the first run on a runner, and what every later one costs on top of the gate.
+
+Writes `action.json`. The first run downloads packages, so it says as much of the network as of the set-up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Scenario
+from gate.sandbox.server import ThreadFix, environment, serving
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+FIRST_ROUNDS = 3
+ROUNDS = 25
+
+
+def seconds(command: list[str], env: dict[str, str]) -> float:
+    """How long a command took that must succeed."""
+    began = time.perf_counter()
+    subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure everything and write it down."""
+    threadfix = ThreadFix()
+    number = threadfix.add(Scenario("finished", "Is DONE already.", Reason.PROCESSED))
+    with tempfile.TemporaryDirectory() as folder, serving(threadfix) as url:
+        # As it is fetched: without the bytecode that a working copy has.
+        action = Path(folder, "published")
+        for name in ("gate", "action"):
+            shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "requirements.lock", action)
+        cache = Path(folder, "cache")
+        env = dict(os.environ) | environment(url, "done", threadfix.scans)
+        env |= {"THREADFIX_PENDING_SCAN_ID": str(number), "RUNNER_TOOL_CACHE": str(cache)}
+        # Not a wrapper that looks for a Python first, as version managers have.
+        env["THREADFIX_PYTHON"] = str(Path(sys.executable).resolve())
+        command = ["bash", str(action / "action/setup.sh"), "run"]
+        first = []
+        for _ in range(FIRST_ROUNDS):
+            shutil.rmtree(cache, ignore_errors=True)
+            first.append(seconds(command, env))
+        whole, gate = [], []
+        for _ in range(ROUNDS):
+            whole.append(seconds(command, env))
+            gate.append(seconds([sys.executable, "-m", "gate", "run"], env))
+    results = {
+        "first_run_seconds": round(statistics.median(first), 1),
+        "later_run_seconds": round(statistics.median(whole), 2),
+        "on_top_of_the_gate_seconds": round(statistics.median(whole) - statistics.median(gate), 2),
+    }
+    text = json.dumps(results, indent=2) + "\n"
+    (HERE / "action.json").write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
