@@ -33,12 +33,6 @@ ENGINES = ("docker", "podman", "buildah")
 UNAVAILABLE = 69
 # What docker ends with when it could not start a container.
 NOT_STARTED = 125
-RUN_OPTIONS = {
-    "docker": ("--network=host",),
-    # Podman asks for more files and processes than a machine may allow, and then refuses to start.
-    "podman": ("--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"),
-}
-"""What is added to each run; the host's network, so that a sandbox on loopback can be reached."""
 
 
 def succeeds(*command: str) -> bool:
@@ -71,6 +65,14 @@ def engine() -> str:
     unavailable(
         "Neither docker (with an engine) nor podman nor buildah is here. On Debian: apt-get install podman runc"
     )
+
+
+def serves_linux() -> bool:
+    """Whether docker's client has a server to talk to, and that runs Linux containers."""
+    asked = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Os}}"], capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() == "linux"
 
 
 def make(name: str, folder: Path, tag: str, *options: str) -> None:
@@ -124,12 +126,23 @@ def build(asked: str | None) -> None:
     make(name, ROOT, IMAGE, "--build-arg", f"BASE={asked or base(name)}")
 
 
+def run_options(name: str) -> list[str]:
+    """What is added to each run: the host's network, so that a sandbox on loopback can be reached, and what helps."""
+    options = ["--network=host"]
+    if name == "podman":
+        # Podman asks for more files and processes than a machine may allow, and then refuses to start.
+        options += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+        # crun, which it would rather use, refuses a machine with both kinds of cgroups.
+        options += ["--runtime=runc"] if shutil.which("runc") else []
+    return options
+
+
 def run(arguments: Sequence[str]) -> NoReturn:
     """`docker run`, by what is here. Signals reach the container as they do with docker."""
     name = engine()
     if name == "buildah":
         sys.exit(run_with_buildah(arguments))
-    os.execvp(name, [name, "run", *RUN_OPTIONS[name], *arguments])  # noqa: S606 - no shell is wanted
+    os.execvp(name, [name, "run", *run_options(name), *arguments])  # noqa: S606 - no shell is wanted
 
 
 def run_with_buildah(arguments: Sequence[str]) -> int:
