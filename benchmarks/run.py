@@ -77,7 +77,7 @@ def requests_and_lateness() -> dict[str, float]:
     """Scans of 5 s to 1 h, log-uniform: how many requests, and how late the verdict, for us and for fixed intervals."""
     rng = random.Random(1)  # noqa: S311 - a simulation
     scans = [5 * (3600 / 5) ** rng.random() for _ in range(SCANS)]
-    found = {}
+    found: dict[str, float] = {}
     for name in ("gate", "fixed_5s", "fixed_10s"):
         polls, late = [], []
         for length in scans:

@@ -7,7 +7,7 @@ import random
 import sys
 import threading
 import time
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,7 @@ from gate import settings, signals
 from gate import verdict as verdicts
 from gate.errors import GateError, UsageError
 from gate.reasons import Kind
-from gate.reporters.console import Console
+from gate.reporters.console import Console, to_log
 from gate.text import Scrubber
 from gate.waiting import Deadline, Wait, wait_all
 
@@ -67,7 +67,7 @@ class _Run:
         self._parsed: Parsed = settings.Parsed(None, (), settings.Reports())
         self._github = _github(env)
         self._terminal: Terminal | None = None
-        self._console = Console(_to_log)
+        self._console = Console(to_log)
 
     def parse(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> Settings:
         """The settings. From here on the secrets are hidden and the reports are known.
@@ -87,7 +87,7 @@ class _Run:
 
             self._terminal = Terminal(sys.stderr)
         self._console = Console(
-            self._terminal.write if self._terminal else _to_log,
+            self._terminal.write if self._terminal else to_log,
             warn=self._github.warning if self._github else None,
             quiet=reports.quiet,
             verbose=reports.verbose,
@@ -226,12 +226,6 @@ def _read(name: str) -> bytes:
     if len(content) > INPUT_LIMIT:
         raise OSError(27, "it is longer than 1 MiB")
     return content
-
-
-def _to_log(line: str) -> None:
-    # A log that nobody reads any more must not change the verdict.
-    with suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the log of a command is standard error
 
 
 def _write_result(verdict: Verdict, path: str) -> None:

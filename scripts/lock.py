@@ -1,8 +1,8 @@
 """Writes the lock files: what the gate and its tests need, with hashes, for every platform and Python.
 
 `actions-toolkit` asks for PyGithub, which brings 28 MB of its own, though the part that the gate uses needs none of it.
-So PyGithub and what only it wants stay out of requirements.lock, and that is to be installed with `pip install --no-deps
---require-hashes`. Run it with `make lock`; it needs `uv`.
+So PyGithub and what only it wants stay out of requirements.lock, and that is to be installed with
+`pip install --no-deps --require-hashes`. Run it with `make lock`; it needs `uv`.
 """
 
 import subprocess

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 from gate import signals
 from gate.errors import Cancelled
 from gate.reasons import Reason
+from gate.reporters.console import to_log
 from gate.run import run_gate
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import API_KEY, ThreadFix, environment, serving
@@ -57,12 +57,12 @@ def demo(name: str, speed: str, flags: Mapping[str, Sequence[str]], mistakes: Se
         shown = ["threadfix-gate", "run", "--url", played["THREADFIX_URL"]]
         shown += ["--application-id", played["THREADFIX_APPLICATION_ID"]]
         shown += ["--pending-scan-id", played["THREADFIX_PENDING_SCAN_ID"], *scenario.options]
-        _say(f"A ThreadFix sandbox answers at {url}, on this machine only. Scenario “{name}”: {scenario.about}")
-        _say(f"$ {shlex.join(shown)}")
+        to_log(f"A ThreadFix sandbox answers at {url}, on this machine only. Scenario “{name}”: {scenario.about}")
+        to_log(f"$ {shlex.join(shown)}")
         options = dict(zip(scenario.options[::2], ([value] for value in scenario.options[1::2]), strict=True))
         code = run_gate({flag.removeprefix("--"): value for flag, value in options.items()} | dict(flags), own | played)
-    _say(f"(exit code {code})")
-    _say(AFTERWARDS)
+    to_log(f"(exit code {code})")
+    to_log(AFTERWARDS)
     return code
 
 
@@ -78,12 +78,12 @@ def serve(host: str, port: str, speed: str, quiet: bool, mistakes: Sequence[str]
         return _usage(wrong)
     threadfix = ThreadFix(speed=factor)
     if not quiet:
-        threadfix.log = lambda method, path, code: _say(f"{method} {path} → {code or 'no answer'}")
+        threadfix.log = lambda method, path, code: to_log(f"{method} {path} → {code or 'no answer'}")
     try:
         with signals.handled(), serving(threadfix, host, int(port)) as url:
             for variable, value in environment(url, "done", threadfix.scans).items():
                 print(f"export {variable}={shlex.quote(value)}", flush=True)  # noqa: T201 - to be evaluated by a shell
-            _say(f"A ThreadFix sandbox answers at {url}. Stop it with Ctrl-C. THREADFIX_PENDING_SCAN_ID may be:")
+            to_log(f"A ThreadFix sandbox answers at {url}. Stop it with Ctrl-C. THREADFIX_PENDING_SCAN_ID may be:")
             for scenario in SCENARIOS.values():
                 played = environment(url, scenario.name, threadfix.scans)
                 also = "".join(
@@ -91,8 +91,8 @@ def serve(host: str, port: str, speed: str, quiet: bool, mistakes: Sequence[str]
                     for variable, usual in (("THREADFIX_URL", url), ("THREADFIX_API_KEY", API_KEY))
                     if played[variable] != usual
                 )
-                _say(f"  {played['THREADFIX_PENDING_SCAN_ID']}  {scenario.name:<18} {scenario.about}{also}")
-            _say("An upload queues a new one; the name of its file, such as interrupted.fpr, chooses the scenario.")
+                to_log(f"  {played['THREADFIX_PENDING_SCAN_ID']}  {scenario.name:<18} {scenario.about}{also}")
+            to_log("An upload queues a new one; the name of its file, such as interrupted.fpr, chooses the scenario.")
             threading.Event().wait()
     except Cancelled:
         return 0
@@ -111,9 +111,5 @@ def _factor(speed: str) -> float | None:
 
 def _usage(mistakes: Sequence[str]) -> int:
     for mistake in mistakes:
-        _say(mistake)
+        to_log(mistake)
     return USAGE
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - the log of a command is standard error

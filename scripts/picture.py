@@ -1,0 +1,76 @@
+"""Draws docs/demo.svg, the README's picture: the demo as it runs in a terminal, from a real run. `make docs` runs it.
+
+The lines appear in the rhythm in which the gate said them, five times as fast; where nothing is animated all are shown.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from html import escape
+from pathlib import Path
+from typing import Final
+
+FILE: Final = Path(__file__).parent.parent / "docs" / "demo.svg"
+SCENARIO: Final = "flaky"
+COLUMNS: Final = 100
+LINE, CHAR, PAD, BAR = 19, 7.85, 16, 30
+FASTER: Final = 5
+STYLE: Final = """\
+text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre; fill: #d8dee9 }
+.command { fill: #88c0d0 } .pass { fill: #a3be8c; font-weight: bold } .trouble { fill: #ebcb8b }
+g { animation: say 0.01s backwards } @keyframes say { from { opacity: 0 } }
+@media (prefers-reduced-motion: reduce) { g { animation: none } }"""
+
+
+def said() -> list[tuple[float, str]]:
+    """Each line that the demo says, with the seconds after which it came."""
+    command = [sys.executable, "-m", "gate", "demo", SCENARIO]
+    began = time.monotonic()
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        lines += [(time.monotonic() - began, line.rstrip("\n")) for line in process.stderr or ()]
+    if process.returncode:
+        raise SystemExit(f"the demo ended with {process.returncode}")
+    # What follows the first empty line is for the reader's own ThreadFix, and in the README.
+    return lines[: [line for _, line in lines].index("")]
+
+
+def style(line: str) -> str:
+    """The class of a line."""
+    starts = {"$": "command", "PASS": "pass"}
+    return next(
+        (name for start, name in starts.items() if line.startswith(start)), "trouble" if "trouble" in line else ""
+    )
+
+
+def drawn(lines: list[tuple[float, str]]) -> str:
+    """The picture."""
+    rows = [
+        (at, style(line), part)
+        for at, line in lines
+        for part in textwrap.wrap(line, COLUMNS, subsequent_indent="  ", drop_whitespace=True)
+    ]
+    width, height = round(COLUMNS * CHAR + 2 * PAD), BAR + len(rows) * LINE + PAD
+    text = "\n".join(
+        f'<g style="animation-delay: {at / FASTER:.2f}s">'
+        f'<text class="{name}" x="{PAD}" y="{BAR + (index + 1) * LINE - 5}">{escape(part)}</text></g>'
+        for index, (at, name, part) in enumerate(rows)
+    )
+    words = escape(" ".join(line for _, line in lines))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-labelledby="t d">\n'
+        f'<title id="t">threadfix-gate demo {SCENARIO}</title>\n<desc id="d">{words}</desc>\n<style>{STYLE}</style>\n'
+        f'<rect width="{width}" height="{height}" rx="8" fill="#2e3440"/>\n'
+        + "".join(
+            f'<circle cx="{18 + 18 * i}" cy="16" r="5" fill="{c}"/>'
+            for i, c in enumerate(("#bf616a", "#ebcb8b", "#a3be8c"))
+        )
+        + f"\n{text}\n</svg>\n"
+    )
+
+
+if __name__ == "__main__":
+    FILE.write_text(drawn(said()), encoding="utf-8", newline="\n")
