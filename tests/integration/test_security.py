@@ -1,0 +1,264 @@
+"""The promises about the key, and about text that a server chose; what GitHub makes of such text: `test_github`."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
+from gate.sandbox.server import API_KEY, JSON, ThreadFix, refusal
+from gate.threadfix import replies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Gate, Ran
+
+ONCE = ("--timeout", "0")
+DONE = Scenario("done", "", Reason.PROCESSED)
+CORE = "Zq7Core9Xw4Kv"
+ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
+"""A key with every character that some encoding writes in another way; whatever shows its core shows the key."""
+REPORTS = ("result.json", "junit.xml", "gate.env", "output", "summary.md")
+
+
+def told(gate: Gate, ran: Ran) -> str:
+    """Everything that a run has told anybody, but for the order to hide the key."""
+    log = "".join(line for line in ran.err.splitlines(keepends=True) if not line.startswith("::add-mask::"))
+    files = [(gate.folder / name).read_text() for name in REPORTS if (gate.folder / name).exists()]
+    assert len(files) == len(REPORTS)
+    return "\n".join([log, ran.out, *files])
+
+
+def loud(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
+    """Run the gate with everything that it can write, as on GitHub."""
+    for name in ("output", "summary.md"):
+        (gate.folder / name).write_text("")
+    on_github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_OUTPUT": str(gate.folder / "output"),
+        "GITHUB_STEP_SUMMARY": str(gate.folder / "summary.md"),
+    }
+    reports = ("--junit-file", str(gate.folder / "junit.xml"), "--dotenv-file", str(gate.folder / "gate.env"))
+    return gate.play(scenario, "--verbose", "--json", *reports, *args, env=on_github | env)
+
+
+# --- The key stays with the gate.
+
+
+def test_the_key_has_no_option_of_its_own(gate: Gate) -> None:
+    """Everybody on the machine can read a command line. Who tries it is told so, and the key is not repeated."""
+    for args in (("--api-key", CORE), (f"--api-key={CORE}",), ("--api-kye", CORE), (CORE,), ("--interval", CORE)):
+        ran = loud(gate, DONE, *args)
+        assert (ran.code, gate.threadfix.seen) == (2, [])
+    ran = loud(gate, DONE, "--api-key", CORE)
+    assert "THREADFIX_API_KEY" in ran.err
+    assert CORE not in told(gate, ran)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux shows command lines as files")
+def test_the_key_is_on_no_command_line(gate: Gate) -> None:
+    """The gate takes it from its environment, and starts nothing anew."""
+    scan = gate.threadfix.add(Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),)))
+    process = gate.start("--pending-scan-id", str(scan))
+    try:
+        give_up = time.monotonic() + 30
+        while len(gate.threadfix.seen) < 2 and time.monotonic() < give_up:
+            time.sleep(0.01)
+        line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    finally:
+        process.kill()
+        process.communicate()
+    assert b"--pending-scan-id" in line
+    assert API_KEY.encode() not in line
+
+
+def test_the_key_is_in_no_childs_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is started from within the gate has no use for it."""
+    original, seen = replies.envelope, []
+
+    def envelope(body: bytes) -> replies.Envelope:
+        show = "import json, os; print(json.dumps(dict(os.environ)))"
+        seen.append(json.loads(subprocess.check_output([sys.executable, "-c", show])))
+        return original(body)
+
+    monkeypatch.setattr(replies, "envelope", envelope)
+    assert gate.play(DONE).code == 0
+    assert seen[0]["THREADFIX_URL"] == gate.url
+    assert API_KEY not in json.dumps(seen)
+
+
+ENDINGS: dict[str, tuple[Scenario, tuple[str, ...], Reason]] = {
+    "pass": (DONE, (), Reason.PROCESSED),
+    "fail": (SCENARIOS["error-flag"], (), Reason.SCAN_FAILED),
+    "denied": (SCENARIOS["done"], (), Reason.DENIED),
+    "timeout": (SCENARIOS["stuck"], ("--timeout", "100ms"), Reason.TIMEOUT),
+    "trouble": (SCENARIOS["slow-body"], ("--request-timeout", "50ms", *ONCE), Reason.UNREACHABLE),
+    "usage": (DONE, ("--interval", "never", "--success-statuses", ",,"), Reason.USAGE),
+}
+
+
+@pytest.mark.parametrize(("scenario", "args", "reason"), ENDINGS.values(), ids=ENDINGS)
+def test_the_key_is_told_to_nobody(scenario: Scenario, args: tuple[str, ...], reason: Reason, gate: Gate) -> None:
+    """Log at its most verbose, standard output, every report, on every path."""
+    gate.threadfix.keys = {ODD_KEY} if reason is not Reason.DENIED else {"another"}
+    ran = loud(gate, scenario, *args, THREADFIX_API_KEY=ODD_KEY)
+    assert ran.document["reason"] == reason
+    assert CORE not in told(gate, ran)
+    assert all(CORE in sent["authorization"] for sent in gate.threadfix.headers)
+
+
+def test_a_key_from_a_file_is_hidden_too(gate: Gate, tmp_path: Path) -> None:
+    """Also where there is one in the environment by mistake; then both are."""
+    file = tmp_path / "key"
+    file.write_text(f"\n{ODD_KEY}\r\n")
+    gate.threadfix.keys.add(ODD_KEY)
+    echo = story(refusal(f"API Key {ODD_KEY} not found, nor {API_KEY}."))
+    ran = loud(gate, echo, "--api-key-file", str(file), THREADFIX_API_KEY="")
+    assert ran.document["reason"] == Reason.DENIED
+    assert CORE not in told(gate, ran)
+    ran = loud(gate, echo, "--api-key-file", str(file), "--interval", API_KEY, "--timeout", ODD_KEY)
+    assert ran.code == 2
+    assert CORE not in told(gate, ran)
+    assert API_KEY not in told(gate, ran)
+
+
+def story(fault: Fault | None = None, **changes: Any) -> Scenario:  # noqa: ANN401 - whatever a scenario has
+    """A pending scan that is always answered so."""
+    return Scenario("test", "", Reason.PROCESSED, fault=lambda _: fault, **changes)
+
+
+def said(text: str) -> dict[str, Scenario]:
+    """Every place where a server can say `text`."""
+    return {
+        "message-of-a-pass": story(message=text),
+        "name": story(scan_name=text),
+        "error-message": story(error_message=text),
+        "status": story(walk=((text, 0),)),
+        "refusal": story(refusal(text)),
+        "refusal-with-404": story(refusal(text, 404)),
+        "location": story(Raw(302, headers=(("Location", f"/login?back={text}"),))),
+        "title": story(Raw(200, f"<html><title>{text}</title>".encode())),
+        "field-of-the-wrong-type": story(Raw(200, json.dumps({"success": True, "object": text}).encode(), JSON)),
+        "retry-after": story(Raw(503, headers=(("Retry-After", text), ("WWW-Authenticate", text)))),
+    }
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "for a URL": lambda key: quote(key, safe=""),
+    "for HTML": html.escape,
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("place", said(""))
+def test_an_echo_of_the_key_is_hidden(place: str, encoding: Callable[[str], str], gate: Gate) -> None:
+    """Wherever the server puts it, and in the encodings in which servers show what they were sent."""
+    gate.threadfix.keys.add(ODD_KEY)
+    scenario = said(f"before {encoding(ODD_KEY)} after")[place]
+    ran = loud(gate, scenario, "--on-unknown-status", "fail", *ONCE, THREADFIX_API_KEY=ODD_KEY)
+    assert CORE not in told(gate, ran)
+    if place in ("refusal", "error-message", "name"):
+        assert "before *** after" in ran.err
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyError], ids=["plain", "quoted"])
+def test_a_bug_tells_everything_but_the_key(
+    error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The traceback goes to the log, whatever is in its messages; the verdict is that nobody knows."""
+
+    def broken(_: bytes) -> replies.Envelope:
+        raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
+
+    monkeypatch.setattr(replies, "envelope", broken)
+    ran = loud(gate, DONE, THREADFIX_API_KEY=ODD_KEY)
+    assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (70, "unknown", Reason.INTERNAL)
+    assert "Traceback (most recent call last):" in ran.err
+    assert f"{error.__name__}: " in ran.err
+    assert CORE not in told(gate, ran)
+
+
+def test_netrc_does_not_replace_the_key(gate: Gate, tmp_path: Path) -> None:
+    """Neither the one in HOME nor the one that NETRC names; ThreadFix would answer 401 to what is in there."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login robot password hunter2\ndefault login robot password hunter2\n")
+    netrc.chmod(0o600)
+    for env in ({"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, {"NETRC": str(netrc)}):
+        assert gate.play(DONE, env=env).code == 0
+    assert [sent["authorization"] for sent in gate.threadfix.headers] == [f"APIKEY {API_KEY}"] * 2
+
+
+def test_the_key_goes_to_the_configured_server_only(gate: Gate, serve: Callable[..., str]) -> None:
+    """A link of ThreadFix names the server as it sees itself; of that only the two ids are used."""
+    other = ThreadFix()
+    scan = gate.threadfix.add(DONE)
+    link = f"{serve(other)}/rest/latest/applications/6/pendingScan/{scan}/status"
+    answer = gate.folder / "answer.json"
+    answer.write_text(json.dumps({"success": True, "object": "", "links": [{"href": link}]}))
+    assert gate("--status-url", link, env={"THREADFIX_APPLICATION_ID": ""}).code == 0
+    assert gate("--upload-response", str(answer), env={"THREADFIX_APPLICATION_ID": ""}).code == 0
+    assert (other.connections, len(gate.threadfix.seen)) == (0, 2)
+
+
+def test_a_password_in_the_url_is_not_repeated(gate: Gate) -> None:
+    """It is a usage error, and the log is read by many."""
+    for url in (f"https://robot:{CORE}@tf.example.com", f"https://tf.example.com/?apiKey={CORE}", f"ftp://{CORE}@x"):
+        ran = loud(gate, DONE, "--url", url)
+        assert (ran.code, CORE in told(gate, ran)) == (2, False)
+
+
+# --- Text from the server is data.
+
+HOSTILE = SCENARIOS["hostile-text"].scan_name
+CONTROLS = {*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\u2028", "\u2029", "\u202e"} - {"\n"}
+
+
+@pytest.mark.parametrize("place", [place for place in said("") if place not in ("location", "retry-after")])
+def test_nothing_moves_the_cursor_or_forges_a_line(place: str, gate: Gate) -> None:
+    """No report has a control character in it, and the log has as many lines as without the server's text."""
+    ran = gate.play(said(HOSTILE)[place], "--on-unknown-status", "fail", "-v", "--json", *ONCE)
+    tame = gate.play(said("x")[place], "--on-unknown-status", "fail", "-v", "--json", *ONCE)
+    assert CONTROLS.isdisjoint(ran.err + ran.out)
+    assert len(ran.err.splitlines()) == len(tame.err.splitlines())
+    assert not [line for line in ran.err.splitlines() if line.lstrip().startswith("::") or "##[" in line]
+
+
+def test_a_terminal_is_not_moved_either(gate: Gate) -> None:
+    """There the live line may move the cursor, but nothing that the server says does."""
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    scan = gate.threadfix.add(SCENARIOS["hostile-text"])
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gate", "run", "--interval", "20ms", "--timeout", "20s", "--pending-scan-id", str(scan)],
+        env=dict(os.environ) | gate.env | {"TERM": "xterm-256color"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:
+            # How Linux says that the other side is closed.
+            pass
+        finally:
+            os.close(ours)
+    assert process.returncode == 1
+    assert b"FAIL (scan-failed" in shown
+    # Of the hostile text: clear the screen, bold red, ring the bell, turn the direction.
+    for sequence in (b"\x1b[2J", b"\x1b[1;31mred", b"\x07", "\u202e".encode(), "\u2028".encode()):
+        assert sequence not in shown
