@@ -1,0 +1,158 @@
+"""The commands `demo` and `sandbox`, as a person uses them, and the sandbox as any client sees it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from gate.cli import main
+from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import API_KEY, CONTEXT, Scan, ThreadFix
+
+if TYPE_CHECKING:
+    from tests.conftest import Gate, Serve
+
+GOOD = {"Accept": "application/json", "Authorization": f"APIKEY {API_KEY}"}
+
+
+def test_the_demo_ends_as_its_scenario(capfd: pytest.CaptureFixture[str]) -> None:
+    """It shows the command that it runs, the gate's own log, and what to copy."""
+    assert main(["demo", "interrupted", "--speed", "20", "--interval", "50ms"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "$ threadfix-gate run --url http://127.0.0.1:" in err
+    assert "FAIL (scan-failed, exit code 1)" in err
+    assert "(exit code 1)" in err
+    assert "threadfix-gate run --url https://tf.example.com/threadfix" in err
+
+
+def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) -> None:
+    """They beat those of the scenario."""
+    assert main(["demo", "stuck", "--speed", "20", "--timeout", "0", "--json", "--on-timeout", "warn"]) == 0
+    out, _ = capfd.readouterr()
+    assert json.loads(out)["reason"] == "timeout"
+
+
+def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:
+    """Each with its end."""
+    assert main(["demo", "--list"]) == 0
+    out, _ = capfd.readouterr()
+    for scenario in SCENARIOS.values():
+        assert f"{scenario.name:<18} {scenario.about}" in out
+        assert str(scenario.expect) in out
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("demo", "nonsense"), "there is no scenario of that name"),
+        (("demo", "done", "--speed", "fast"), "--speed: write how many times faster"),
+        (("demo", "done", "--tiemout", "1"), "did you mean --timeout?"),
+        (("sandbox", "--port", "http"), "--port: write a number"),
+        (("sandbox", "--speed", "0"), "--speed: write how many times faster"),
+        (("sandbox", "--host", "nowhere.invalid"), "nowhere.invalid:0 cannot be bound"),
+    ],
+)
+def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """And nothing is started."""
+    assert main(args) == 2
+    assert says in capfd.readouterr().err
+
+
+def test_a_port_that_is_taken_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    """Instead of a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot be bound" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
+    """What it prints on standard output is for a shell, and points a client at it."""
+    command = [sys.executable, "-m", "gate", "sandbox", "--speed", "20"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    exported = dict(shlex.split(process.stdout.readline())[1].split("=", 1) for _ in range(4))
+    url = f"{exported['THREADFIX_URL']}/rest/latest/applications/6/pendingScan/41/status"
+    answer = requests.get(url, headers=GOOD, timeout=10).json()
+    assert answer["object"]["status"] == "QUEUED"
+    process.send_signal(number)
+    log = process.stderr.read()
+    assert process.wait(10) == 0
+    assert "→ 200" in log
+    for name in SCENARIOS:
+        assert f"  {name} " in log
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_quiet_sandbox_logs_no_request() -> None:
+    """Where another program's log is to be read."""
+    command = [sys.executable, "-m", "gate", "sandbox", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    url = shlex.split(process.stdout.readline())[1].split("=", 1)[1]
+    requests.get(url, headers=GOOD, timeout=10, allow_redirects=False)
+    process.terminate()
+    _, log = process.communicate(timeout=10)
+    assert "Stop it with" in log
+    assert "GET" not in log
+
+
+def test_an_upload_is_waited_for(gate: Gate) -> None:
+    """The recipe of the documentation: the answer of the upload is all that the gate needs."""
+    files = {"file": ("interrupted.fpr", b"x" * 100_000)}
+    url = f"{gate.url}/rest/latest/applications/6/upload"
+    response = requests.post(url, files=files, headers=GOOD | {"Expect": "100-continue"}, timeout=10)
+    answer = gate.folder / "upload.json"
+    answer.write_bytes(response.content)
+    ran = gate("--upload-response", str(answer), env={"THREADFIX_APPLICATION_ID": ""})
+    assert (ran.code, ran.document["status"]) == (1, "SCAN_INTERRUPTED")
+    assert ran.document["pending_scan_id"] == max(gate.threadfix.scans)
+
+
+def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serve) -> None:
+    """A wrong key and an unknown application in HTTP 200, an unknown path in 404, everything else to the login page."""
+    threadfix.scans[99] = Scan(SCENARIOS["done"], application_id=7)
+    url = serve(threadfix)
+    path = f"{url}/rest/latest/applications/6/pendingScan/41/status"
+
+    def says(path: str, **headers: str) -> tuple[int, str]:
+        response = requests.get(path, headers=GOOD | headers, timeout=10)
+        return response.status_code, response.json()["message"]
+
+    assert says(path) == (200, "Queued")
+    assert says(path, Authorization="") == (200, "Authentication failed, check your API Key.")
+    assert says(path, Authorization="APIKEY wrong") == (200, "API Key not found in database.")
+    assert says(path, Accept="text/html") == (404, "Bad rest request due to unrecognized path.")
+    assert says(f"{url}/rest/latest/teams") == (404, "Bad rest request due to unrecognized path.")
+    assert says(path.replace("/6/", "/7/")) == (200, "Application lookup failed. Check your ID.")
+    assert says(path.replace("/41/", "/99/")) == (200, "Pending scan lookup failed. Check your ID.")
+    page = requests.get(url.removesuffix(CONTEXT), timeout=10)
+    assert page.url == f"{url}/login.jsp"
+    assert "ThreadFix Login" in page.text
+
+
+def test_an_upload_without_a_sensible_length_is_refused(gate: Gate) -> None:
+    """The sandbox keeps what it reads in memory."""
+    url = f"{gate.url}/rest/latest/applications/6/upload"
+    assert requests.post(url, data=iter([b"x"]), headers=GOOD, timeout=10).status_code == 413
+
+
+def test_the_sandbox_speaks_ipv6(threadfix: ThreadFix, serve: Serve) -> None:
+    """Its URL has the brackets."""
+    try:
+        url = serve(threadfix, "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert url.startswith("http://[::1]:")
+    assert requests.get(f"{url}/login.jsp", timeout=10).ok
