@@ -57,7 +57,7 @@ def test_every_example_is_shown() -> None:
     shown = {
         file for page in (ROOT / "docs").glob("*.md") for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))
     }
-    files = {str(path.relative_to(ROOT)) for path in EXAMPLES.rglob("*") if path.is_file()}
+    files = {path.relative_to(ROOT).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()}
     assert {file for file in files if not file.startswith("examples/github/")} <= shown
 
 
@@ -104,8 +104,12 @@ class Played(NamedTuple):
 
 
 @pytest.fixture(params=["done", "interrupted", "stuck"])
-def played(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Played:
+def played(
+    request: pytest.FixtureRequest, sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path: Path
+) -> Played:
     """Pass, fail, unknown; the scan's results lie in the working folder."""
+    for tool in ("bash", "curl"):
+        need_tool(tool)
     scenario = request.param
     (tmp_path / f"{scenario}.fpr").write_text("results")
     return Played(REASONS[SCENARIOS[scenario].expect].exit_code, sandbox(scenario) | {"SCENARIO": scenario})
@@ -224,6 +228,7 @@ def test_kubernetes_runs_the_gate(
     assert {"result.json", "junit.xml"} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.ci
 def test_cron_is_silent_unless_it_is_no_pass(played: Played, tmp_path: Path) -> None:
     """Cron mails what is printed: nothing after a pass, else the gate's log."""
     key = tmp_path / "key"
