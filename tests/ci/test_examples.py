@@ -58,7 +58,7 @@ def test_every_example_is_shown() -> None:
         file for page in (ROOT / "docs").glob("*.md") for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))
     }
     files = {path.relative_to(ROOT).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()}
-    assert {file for file in files if not file.startswith("examples/github/")} <= shown
+    assert files <= shown
 
 
 def test_examples_name_the_current_release() -> None:
