@@ -1,0 +1,337 @@
+"""What a GitHub runner gets to read: outputs, commands in the log, the job summary. Read here as the runner does."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+from markdown_it import MarkdownIt
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
+from gate.sandbox.server import API_KEY, refusal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conftest import Gate, Ran
+
+DONE = Scenario("done", "", Reason.PROCESSED)
+FAILS = Scenario("fails", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),), scan_id=False)
+STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),))
+ODD = Scenario("odd", "", Reason.UNKNOWN_STATUS, walk=(("REINDEXING", 0),))
+HOSTILE = SCENARIOS["hostile-text"]
+NAMES = {
+    "verdict", "reason", "message", "exit-code", "status", "application-id", "pending-scan-id", "scan-id", "scan-url",
+    "elapsed-seconds", "polls", "result-file", "scans",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A way in which the gate ends, and how to get there."""
+
+    scenario: Scenario
+    reason: Reason
+    code: int
+    args: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        return f"ThreadFix gate: {self.reason.row.kind} ({self.reason})"
+
+
+DENIED = Scenario("denied", "", Reason.DENIED, fault=lambda _: Raw(401))
+ENDINGS = {
+    "pass": Ending(DONE, Reason.PROCESSED, 0),
+    "fail": Ending(FAILS, Reason.SCAN_FAILED, 1),
+    "unknown-status": Ending(ODD, Reason.UNKNOWN_STATUS, 1, ("--on-unknown-status", "fail")),
+    "usage": Ending(DONE, Reason.USAGE, 2, ("--interval", "never")),
+    "timeout": Ending(STUCK, Reason.TIMEOUT, 3, ("--timeout", "100ms")),
+    "soft-timeout": Ending(STUCK, Reason.TIMEOUT, 0, ("--timeout", "100ms", "--on-timeout", "warn")),
+    "denied": Ending(DENIED, Reason.DENIED, 4),
+    "hostile": Ending(HOSTILE, Reason.SCAN_FAILED, 1),
+}
+every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+
+
+class Runner:
+    """The side of the runner: the files that a step may write to, and what it makes of them and of the log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.output = folder / "output"
+        self.step_summary = folder / "summary.md"
+        self.output.touch()
+        self.step_summary.touch()
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_OUTPUT": str(self.output),
+            "GITHUB_STEP_SUMMARY": str(self.step_summary),
+        }
+
+    def outputs(self) -> dict[str, str]:
+        """The step's outputs. Stricter than the runner: a name twice, or a line that belongs to none, is an error."""
+        found: dict[str, str] = {}
+        lines = iter(self.output.read_text().split("\n"))
+        for line in lines:
+            if not line:
+                continue
+            name, arrow, delimiter = line.partition("<<")
+            assert arrow
+            assert re.fullmatch("[a-z-]+", name)
+            assert name not in found
+            value = []
+            for inner in lines:
+                if inner == delimiter:
+                    break
+                value.append(inner)
+            else:
+                raise AssertionError(f"{name} never ends")
+            found[name] = "\n".join(value)
+        return found
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    """A runner."""
+    return Runner(tmp_path)
+
+
+def commands(ran: Ran) -> list[tuple[str, dict[str, str], str]]:
+    """The workflow commands that the runner finds, in either stream: name, properties, message."""
+    found = []
+    for line in (ran.err + "\n" + ran.out).splitlines():
+        # The runner's older syntax is found anywhere in a line.
+        assert "##[" not in line
+        if parts := re.match(r"\s*::([^ :]+)(?: ([^:]*))?::(.*)", line):
+            pairs = [pair.partition("=") for pair in (parts[2] or "").split(",")]
+            found.append((parts[1], {name: meant(value) for name, _, value in pairs if value}, meant(parts[3])))
+        else:
+            assert not line.lstrip().startswith("::")
+    return found
+
+
+def meant(value: str) -> str:
+    """A property or a message, as it was before it was escaped."""
+    for code, mark in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n"), ("%25", "%")):
+        value = value.replace(code, mark)
+    return value
+
+
+def named(ran: Ran, *names: str) -> list[tuple[str, dict[str, str], str]]:
+    """The commands of these names."""
+    return [command for command in commands(ran) if command[0] in names]
+
+
+@every_ending
+def test_every_path_has_all_outputs(ending: Ending, gate: Gate, runner: Runner) -> None:
+    """Exactly the thirteen, and they say what the result document says."""
+    ran = gate.play(ending.scenario, *ending.args, env=runner.env)
+    outputs = runner.outputs()
+    assert set(outputs) == NAMES
+    assert (outputs["reason"], outputs["exit-code"], ran.code) == (ending.reason, str(ending.code), ending.code)
+    scans = json.loads(outputs.pop("scans"))
+    assert scans == [{name: scan[name] for name in scans[0]} for scan in ran.document["scans"]]
+    for name, value in outputs.items():
+        known = ran.document[name.replace("-", "_")]
+        assert value == ("" if known is None else str(known))
+
+
+@every_ending
+def test_at_most_one_annotation_tells_the_verdict(ending: Ending, gate: Gate, runner: Runner) -> None:
+    """None for a pass, a warning for what was softened, else an error; its title is ours."""
+    ran = gate.play(ending.scenario, *ending.args, env=runner.env)
+    found = named(ran, "error", "warning", "notice")
+    if ending.reason is Reason.PROCESSED:
+        assert found == []
+        return
+    ((kind, properties, message),) = found
+    assert (kind, properties) == ("error" if ending.code else "warning", {"title": ending.words})
+    assert message.startswith(ran.document["message"])
+
+
+@every_ending
+def test_the_log_commands_nothing_else(ending: Ending, gate: Gate, runner: Runner) -> None:
+    """The key is masked before anything else; one group is opened and closed around the wait."""
+    ran = gate.play(ending.scenario, "--json", *ending.args, env=runner.env)
+    assert ran.err.startswith(f"::add-mask::{API_KEY}\n")
+    found = [name for name, _, _ in commands(ran)]
+    waited = ["group", "endgroup"] if ending.reason is not Reason.USAGE else []
+    assert found[: 1 + len(waited)] == ["add-mask", *waited]
+    assert set(found[1 + len(waited) :]) <= {"error", "warning"}
+    assert json.loads(ran.out) == ran.document
+
+
+@every_ending
+def test_the_summary_is_added_to(ending: Ending, gate: Gate, runner: Runner) -> None:
+    """What other steps wrote stays, and ours begins with the verdict."""
+    runner.step_summary.write_text("## Of another step\n\n")
+    gate.play(ending.scenario, *ending.args, env=runner.env)
+    written = runner.step_summary.read_text()
+    assert written.startswith("## Of another step\n\n## ")
+    assert written.splitlines()[2].endswith(ending.words)
+
+
+def test_a_cancelled_step_has_its_outputs(gate: Gate, runner: Runner) -> None:
+    """The runner sends SIGINT first, and reads the files after the end."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no such signals")
+    scan = gate.threadfix.add(
+        Scenario("cancels", "", Reason.CANCELLED, fault=lambda _: process.send_signal(signal.SIGINT))
+    )
+    process = gate.start("--pending-scan-id", str(scan), env=runner.env)
+    process.communicate(timeout=30)
+    outputs = runner.outputs()
+    assert set(outputs) == NAMES
+    assert (process.returncode, outputs["reason"], outputs["exit-code"]) == (130, "cancelled", "130")
+    assert "unknown (cancelled)" in runner.step_summary.read_text()
+
+
+def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
+    """Of equal length, in the order asked for; the status is the deciding scan's."""
+    scans = [gate.threadfix.add(scenario) for scenario in (DONE, FAILS, DONE)]
+    gate("--pending-scan-id", ",".join(map(str, scans)), env=runner.env)
+    outputs = runner.outputs()
+    assert outputs["pending-scan-id"] == ",".join(map(str, scans))
+    assert outputs["scan-id"] == f"{scans[0] - 29},,{scans[2] - 29}"
+    assert (outputs["status"], outputs["verdict"]) == ("SCAN_INTERRUPTED", "fail")
+    assert [scan["pending_scan_id"] for scan in json.loads(outputs["scans"])] == scans
+
+
+def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
+    """The file is added to; of two runs in one step the runner takes the later values."""
+    gate.play(FAILS, env=runner.env)
+    first = runner.output.read_text()
+    gate.play(DONE, env=runner.env)
+    assert runner.output.read_text().startswith(first)
+    runner.output.write_text(runner.output.read_text().removeprefix(first))
+    assert runner.outputs()["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("lost", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
+@pytest.mark.parametrize("how", ["unset", "missing", "a folder"])
+def test_a_file_that_is_missing_is_said_loudly(lost: str, how: str, gate: Gate, runner: Runner) -> None:
+    """The verdict stands, the other file is written, and no file is made up."""
+    other = runner.step_summary if lost == "GITHUB_OUTPUT" else runner.output
+    missing = runner.output.with_name("missing")
+    value = {"unset": "", "missing": str(missing), "a folder": str(missing.parent)}[how]
+    for scenario in (DONE, FAILS):
+        other.write_text("")
+        ran = gate.play(scenario, "--quiet", env=runner.env | {lost: value})
+        assert (ran.code, ran.document["exit_code"]) == (ran.document["exit_code"], scenario.expect.row.exit_code)
+        (warning,) = named(ran, "warning")
+        assert f"could not be written (the runner's file {lost} is missing). The verdict stands." in warning[2]
+        assert other.read_text()
+        assert not missing.exists()
+        assert not named(ran, "set-output")
+
+
+def test_the_summary_can_be_left_out(gate: Gate, runner: Runner) -> None:
+    """By the option, or by its variable; then its file need not be there."""
+    runner.step_summary.unlink()
+    for args, env in ((("--no-summary",), {}), ((), {"THREADFIX_SUMMARY": "no"})):
+        ran = gate.play(DONE, *args, env=runner.env | env)
+        assert (ran.code, named(ran, "warning")) == (0, [])
+    assert not runner.step_summary.exists()
+
+
+def test_elsewhere_no_command_is_printed(gate: Gate) -> None:
+    """Neither a mask, which would show the key, nor anything else; GitHub says `true` and nothing but that."""
+    for value in ("", "false", "1"):
+        for scenario in (DONE, FAILS, HOSTILE):
+            ran = gate.play(scenario, "--json", env={"GITHUB_ACTIONS": value})
+            assert commands(ran) == []
+            assert API_KEY not in ran.err + ran.out
+
+
+def test_what_a_person_should_know_is_annotated(gate: Gate, runner: Runner) -> None:
+    """A status that nobody knows and a stall are warnings, once each, beside the verdict."""
+    ran = gate.play(ODD, "--stall-after", "50ms", "--timeout", "300ms", env=runner.env)
+    warnings = [message for _, _, message in named(ran, "warning")]
+    assert len(warnings) == 2
+    assert "REINDEXING, which is not documented" in warnings[0]
+    assert "has been REINDEXING for" in warnings[1]
+    assert len(named(ran, "error")) == 1
+
+
+def test_a_missing_secret_of_a_fork_is_explained(gate: Gate, runner: Runner) -> None:
+    """Its pull requests get no secrets; then there is nothing to mask, and no empty mask is sent."""
+    ran = gate.play(DONE, env=runner.env | {"THREADFIX_API_KEY": "", "GITHUB_EVENT_NAME": "pull_request"})
+    assert ran.code == 2
+    assert named(ran, "add-mask") == []
+    assert "forks" in ran.document["message"]
+
+
+# --- What a server says, in what the runner shows.
+
+
+def hostile(text: str) -> dict[str, Scenario]:
+    """Places where a server's text comes into the log or the summary."""
+
+    def answered(fault: Fault) -> Scenario:
+        return Scenario("hostile", "", Reason.PROTOCOL, fault=lambda _: fault)
+
+    return {
+        "scan": HOSTILE,
+        "status": Scenario("hostile", "", Reason.UNKNOWN_STATUS, walk=((text, 0),), scan_name=text),
+        "refusal": answered(refusal(text)),
+        "location": answered(Raw(302, headers=(("Location", text.replace("\r", " ").replace("\n", " ")),))),
+        "title": answered(Raw(200, f"<title>{text}</title>".encode())),
+    }
+
+
+# HTTP headers are Latin-1.
+TEXT = HOSTILE.scan_name.encode("latin-1", "ignore").decode("latin-1")
+
+
+@pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
+def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runner) -> None:
+    """Whatever it says, and in however many scans: no command, no output and no annotation but ours."""
+    scans = ",".join(str(gate.threadfix.add(scenario)) for _ in range(2))
+    once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
+    ran = gate("--pending-scan-id", scans, *once, "-v", "--json", env=runner.env)
+    assert set(runner.outputs()) == NAMES
+    found = commands(ran)
+    assert {name for name, _, _ in found} <= {"add-mask", "group", "endgroup", "error"}
+    assert [properties["title"] for name, properties, _ in found if name == "error"] == [
+        f"ThreadFix gate: {ran.document['verdict']} ({ran.document['reason']})"
+    ]
+
+
+class Page(HTMLParser):
+    """The elements and links of a page."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.links: list[str] = []
+        self.feed(MarkdownIt("gfm-like", {"html": True}).render(markdown))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+
+@pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
+def test_a_server_breaks_no_summary(scenario: Scenario, gate: Gate, runner: Runner) -> None:
+    """Rendered as GitHub does, it has the elements of a harmless one, and no link that a server chose."""
+    once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
+    pages = []
+    for one in (scenario, Scenario("harmless", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),))):
+        scans = ",".join(str(gate.threadfix.add(one)) for _ in range(2))
+        gate("--pending-scan-id", scans, *once, env=runner.env)
+        pages.append(Page(runner.step_summary.read_text()))
+        runner.step_summary.write_text("")
+    assert pages[0].elements <= pages[1].elements | {"code", "pre", "em"}
+    assert pages[0].links == []
+    assert "script" not in pages[0].elements
