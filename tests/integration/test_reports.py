@@ -1,0 +1,325 @@
+"""The reports: the result document, JUnit and dotenv, for every verdict, and when they cannot be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from junitparser import Error, Failure, JUnitXml
+
+from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.reporters.outputs import OUTPUTS
+from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario
+from gate.sandbox.server import Scan
+
+if TYPE_CHECKING:
+    from tests.conftest import Gate, Ran
+
+SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "result.schema.json").read_text())
+DONE = Scenario("done", "", Reason.PROCESSED)
+FAILS = Scenario("fails", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),), scan_id=False)
+STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 1), ("FINDINGS_GENERATING", 0)))
+FLAKY = Scenario(
+    "flaky",
+    "",
+    Reason.PROCESSED,
+    walk=(("QUEUED", 4), ("DONE", 0)),
+    fault=lambda number: Raw(502) if number == 2 else Reset() if number == 3 else None,
+)
+AWAY = Scenario("away", "", Reason.UNREACHABLE, fault=lambda _: Raw(503))
+BRIEF = ("--timeout", "300ms")
+CASES: dict[str, tuple[tuple[Scenario, ...], tuple[str, ...]]] = {
+    "pass": ((DONE,), ()),
+    "pass-through-trouble": ((FLAKY,), ()),
+    "pass-of-several": ((DONE, FLAKY, DONE), ()),
+    "fail": ((FAILS,), ()),
+    "fail-of-several": ((DONE, FAILS, STUCK), BRIEF),
+    "fail-fast": ((STUCK, FAILS), ("--fail-fast",)),
+    "timeout": ((STUCK,), BRIEF),
+    "soft-timeout": ((STUCK,), (*BRIEF, "--on-timeout", "warn")),
+    "soft-outage": ((AWAY,), ("--timeout", "0", "--on-unreachable", "warn")),
+    "denied": ((Scenario("denied", "", Reason.DENIED, fault=lambda _: Raw(403)),), ()),
+    "hostile": ((SCENARIOS["hostile-text"], SCENARIOS["hostile-text"]), ()),
+    "usage": ((DONE,), ("--interval", "never", "--max-interval", "0")),
+    "usage-on-the-command-line": ((DONE,), ("--no-such-option", "--interval=")),
+}
+every_case = pytest.mark.parametrize(("scenarios", "args"), CASES.values(), ids=CASES)
+
+
+def play(gate: Gate, scenarios: tuple[Scenario, ...], *args: str) -> Ran:
+    """Run the gate on these scans, with every report that is a file."""
+    scans = ",".join(str(gate.threadfix.add(scenario)) for scenario in scenarios)
+    files = ("--junit-file", str(gate.folder / "junit.xml"), "--dotenv-file", str(gate.folder / "gate.env"))
+    return gate("--pending-scan-id", scans, *files, *args)
+
+
+def variables(gate: Gate) -> dict[str, str]:
+    """The dotenv file, as strict as GitLab: a name and a value a line, nothing else."""
+    content = (gate.folder / "gate.env").read_bytes()
+    assert len(content) <= 5 * 1024
+    assert content.endswith(b"\n")
+    lines = content.decode("utf-8").removesuffix("\n").split("\n")
+    found = dict(line.split("=", 1) for line in lines)
+    assert len(found) == len(lines)
+    assert all(re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) for name in found)
+    assert not [value for value in found.values() if re.search("[\"'`$\\\\\r\x00-\x1f\u2028\u2029]", value)]
+    return found
+
+
+def suite_of(gate: Gate) -> Any:  # noqa: ANN401 - the library's types are loose
+    """The one suite in the JUnit report."""
+    (suite,) = JUnitXml.fromfile(str(gate.folder / "junit.xml"))
+    return suite
+
+
+# --- What is in them.
+
+
+@every_case
+def test_the_document_is_what_its_schema_says(
+    scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate
+) -> None:
+    """In the file and on standard output, which has nothing else; both are the same."""
+    ran = play(gate, scenarios, "--json", *args)
+    jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
+    assert json.loads(ran.out) == ran.document
+    assert ran.document["exit_code"] == ran.code
+
+
+@every_case
+def test_junit_has_a_case_for_each_scan(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
+    """A fail is a failure and an unknown an error, with the reason as its type and the hint as its text."""
+    ran = play(gate, scenarios, *args)
+    suite = suite_of(gate)
+    cases = list(suite)
+    # Where nothing was asked, the options are the case: a report without any would look like a pass.
+    expected = ran.document["scans"] or [ran.document]
+    assert [case.name.rpartition(" ")[0] for case in cases if ran.document["scans"]] == [
+        f"pending scan {scan['pending_scan_id']} of application" for scan in ran.document["scans"]
+    ]
+    for case, scan in zip(cases, expected, strict=True):
+        kind = {"fail": Failure, "unknown": Error}.get(scan["verdict"])
+        assert [type(result) for result in case.result] == ([kind] if kind else [])
+        for result in case.result:
+            assert (result.type, result.message) == (scan["reason"], scan["message"])
+            assert result.text
+    counted = [scan["verdict"] for scan in expected]
+    assert (suite.tests, suite.failures, suite.errors) == (
+        len(expected),
+        counted.count("fail"),
+        counted.count("unknown"),
+    )
+
+
+@every_case
+def test_dotenv_has_the_outputs(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
+    """All but `scans`, under one prefix, with the values of the document."""
+    ran = play(gate, scenarios, *args)
+    found = variables(gate)
+    prefix = "THREADFIX_GATE_"
+    assert set(found) == {prefix + name.replace("-", "_").upper() for name in OUTPUTS if name != "scans"}
+    for name in ("verdict", "reason", "exit_code", "elapsed_seconds", "polls", "result_file"):
+        assert found[prefix + name.upper()] == str(ran.document[name])
+    ids = ran.document["pending_scan_id"]
+    listed = ids if isinstance(ids, list) else [ids or ""]
+    assert found[f"{prefix}PENDING_SCAN_ID"] == ",".join(map(str, listed))
+    assert len(found[f"{prefix}MESSAGE"]) <= 300
+
+
+def test_the_document_has_the_walk_and_the_trouble(gate: Gate) -> None:
+    """Every status with its polls and errors, every outage with what it was; the sums add up."""
+    ran = play(gate, (FLAKY,))
+    (scan,) = ran.document["scans"]
+    assert [phase["status"] for phase in scan["history"]] == ["QUEUED", "DONE"]
+    (outage,) = scan["outages"]
+    assert (outage["polls"], outage["over"], outage["reason"]) == (2, True, "unreachable")
+    assert scan["errors"] == sum(phase["errors"] for phase in scan["history"]) == 2
+    assert scan["polls"] == sum(phase["polls"] for phase in scan["history"]) + scan["errors"]
+    (case,) = suite_of(gate)
+    assert [line.split()[0] for line in case.system_out.splitlines()] == ["QUEUED", "DONE"]
+
+
+def test_a_hundred_scans_fit(gate: Gate) -> None:
+    """The lists of ids are whole, or they would name scans that do not exist; the dotenv file stays within 5 KiB."""
+    scans = [gate.threadfix.add(DONE) for _ in range(100)]
+    ran = gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
+    jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
+    found = variables(gate)
+    assert found["THREADFIX_GATE_PENDING_SCAN_ID"] == ",".join(map(str, scans))
+    assert found["THREADFIX_GATE_SCAN_ID"] == ",".join(str(scan - 29) for scan in scans)
+
+
+def test_what_does_not_fit_into_dotenv_is_left_out_whole(gate: Gate) -> None:
+    """GitLab would refuse the file, and half a list would be a wrong one; the verdict is there."""
+    scans = [10**18 + number for number in range(130)]
+    gate.threadfix.scans |= {scan: Scan(DONE) for scan in scans}
+    gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
+    found = variables(gate)
+    lists = [found["THREADFIX_GATE_PENDING_SCAN_ID"], found["THREADFIX_GATE_SCAN_ID"]]
+    assert "" in lists
+    assert set(lists) <= {"", ",".join(map(str, scans)), ",".join(str(scan - 29) for scan in scans)}
+    assert found["THREADFIX_GATE_VERDICT"] == "pass"
+
+
+def test_mistakes_do_not_keep_the_reports_from_being_written(gate: Gate) -> None:
+    """As far as their paths can be read; here one of them, and nearly everything else, is wrong."""
+    ran = gate(
+        *("--junit-file", "", "--dotenv-file", str(gate.folder / "gate.env"), "--json"),
+        *("--url", "ftp://x", "--application-id", "six", "--timeout", "soon", "--verbose", "--quiet"),
+        env={"THREADFIX_API_KEY": "", "THREADFIX_SUMMARY": "perhaps"},
+    )
+    assert (ran.code, ran.document["reason"]) == (2, "usage")
+    mistakes = " ".join(ran.document["mistakes"])
+    for name in (
+        "--junit-file",
+        "--url",
+        "--application-id",
+        "--pending-scan-id",
+        "--timeout",
+        "--verbose",
+        "--summary",
+    ):
+        assert name in mistakes
+    assert "THREADFIX_API_KEY" in mistakes
+    assert json.loads(ran.out) == ran.document
+    assert variables(gate)["THREADFIX_GATE_REASON"] == "usage"
+
+
+def test_the_schema_knows_what_the_code_knows() -> None:
+    """Each reason with its verdict and exit codes, and each output."""
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    parts = SCHEMA["$defs"]
+    assert parts["reason"]["enum"] == list(Reason)
+    assert parts["verdict"]["enum"] == list(Kind)
+    assert {name.replace("-", "_") for name in OUTPUTS} < set(SCHEMA["properties"])
+    assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
+    assert set(parts["scan"]["required"]) == set(parts["scan"]["properties"])
+
+    def agrees(reason: Reason, kind: Kind, code: int) -> bool:
+        only = {"$ref": "#/$defs/agreement", "$defs": parts}
+        told = {"verdict": kind.value, "reason": reason.value, "exit_code": code}
+        return jsonschema.Draft202012Validator(only).is_valid(told)
+
+    softened = {Reason.TIMEOUT, Reason.UNREACHABLE}
+    codes = {row.exit_code for row in REASONS.values()} | set(SIGNAL_EXIT_CODES)
+    assert set(parts["exit_code"]["enum"]) == codes
+    for reason, row in REASONS.items():
+        own = (
+            set(SIGNAL_EXIT_CODES)
+            if reason is Reason.CANCELLED
+            else {row.exit_code} | ({0} & codes if reason in softened else set())
+        )
+        assert {(kind, code) for kind in Kind for code in codes if agrees(reason, kind, code)} == {
+            (row.kind, code) for code in own
+        }
+
+
+# --- How they come to be.
+
+
+def test_a_missing_folder_is_made(gate: Gate) -> None:
+    """With all that lie above it."""
+    made = [gate.folder / "a" / kind / "b" / "report" for kind in ("result", "junit", "dotenv")]
+    ran = gate.play(DONE, "--result-file", str(made[0]), "--junit-file", str(made[1]), "--dotenv-file", str(made[2]))
+    assert ran.code == 0
+    assert json.loads(made[0].read_text())["result_file"] == str(made[0])
+    assert all(file.read_text() for file in made)
+    assert all(list(file.parent.iterdir()) == [file] for file in made)
+
+
+FILES = {"--result-file": "result_file", "--junit-file": "junit", "--dotenv-file": "dotenv"}
+
+
+@pytest.mark.parametrize("option", FILES)
+@pytest.mark.parametrize("scenario", [DONE, FAILS], ids=["pass", "fail"])
+def test_a_report_that_cannot_be_written_is_said_loudly(option: str, scenario: Scenario, gate: Gate) -> None:
+    """Even to who wants the verdict only; the verdict stands, and the other reports are there."""
+    in_the_way = gate.folder / "file"
+    in_the_way.write_text("not a folder")
+    others = {name: str(gate.folder / f"other{name}") for name in FILES if name != option}
+    for path in (in_the_way / "report", gate.folder):
+        ran = gate.play(scenario, "--quiet", option, str(path), *(word for pair in others.items() for word in pair))
+        assert ran.code == scenario.expect.row.exit_code
+        warning, verdict = ran.err.splitlines()
+        assert warning.startswith(f"warning: {option} {path} could not be written (")
+        assert warning.endswith("The verdict stands.")
+        assert verdict.startswith(f"{scenario.expect.row.kind.upper()} (")
+        assert all(Path(other).read_text() for other in others.values())
+    assert in_the_way.read_text() == "not a folder"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_report_is_written_whole_or_not_at_all(gate: Gate) -> None:
+    """The disk is full in mid-report: what was there before is untouched, and nothing half-made lies beside it."""
+    import resource
+
+    scans = ",".join(str(gate.threadfix.add(DONE)) for _ in range(30))
+    folder = gate.folder / "reports"
+    folder.mkdir()
+    report = folder / "result.json"
+    report.write_text("of the run before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        ran = gate("--pending-scan-id", scans, "--quiet", "--result-file", str(report))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "could not be written (File too large)" in ran.err
+    assert ran.code == 0
+    assert report.read_text() == "of the run before"
+    assert list(folder.iterdir()) == [report]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such links nor such modes")
+def test_a_report_takes_the_place_of_the_one_before(gate: Gate) -> None:
+    """Its mode stays, and a link is followed; a new one has the mode that any new file has."""
+    kept, link, new = (gate.folder / name for name in ("kept", "link", "new"))
+    kept.write_text("of the run before")
+    kept.chmod(0o640)
+    link.symlink_to(kept)
+    before = os.umask(0o027)
+    try:
+        gate.play(DONE, "--result-file", str(link), "--dotenv-file", str(new))
+    finally:
+        os.umask(before)
+    assert json.loads(kept.read_text())["verdict"] == "pass"
+    assert link.is_symlink()
+    assert (kept.stat().st_mode & 0o777, new.stat().st_mode & 0o777) == (0o640, 0o640)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_device_is_written_to_as_it_is(gate: Gate) -> None:
+    """It is neither replaced nor taken for a folder; one that is full is said."""
+    ran = gate.play(FAILS, "--junit-file", "/dev/full", "--dotenv-file", "/dev/null")
+    assert ran.code == 1
+    assert "--junit-file /dev/full could not be written (No space left on device)" in ran.err
+    assert "/dev/null" not in ran.err
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_reporter_that_breaks_keeps_nobody_from_work(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in one changes neither the verdict nor the other reports; its text may hold anything, and is not told."""
+
+    def broken(_: object) -> str:
+        raise RuntimeError("secret words")
+
+    monkeypatch.setattr("gate.reporters.junit.render", broken)
+    ran = play(gate, (DONE,))
+    assert (ran.code, ran.document["verdict"]) == (0, "pass")
+    assert "could not be written (RuntimeError). The verdict stands." in ran.err
+    assert "secret words" not in ran.err
+    assert variables(gate)["THREADFIX_GATE_VERDICT"] == "pass"
+
+
+def test_two_reports_do_not_share_a_file(gate: Gate) -> None:
+    """The later one would overwrite the earlier."""
+    same = str(gate.folder / "report")
+    ran = gate.play(DONE, "--junit-file", same, "--dotenv-file", same)
+    assert (ran.code, ran.document["reason"]) == (2, "usage")
+    assert gate.threadfix.seen == []
