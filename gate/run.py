@@ -61,7 +61,7 @@ class _Run:
     """What is known of a run so far, and where it is said."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
+        self._env = dict(env)
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
         self._parsed: Parsed = settings.Parsed(None, (), settings.Reports())
@@ -75,13 +75,24 @@ class _Run:
         Raises:
             UsageError: there are mistakes.
         """
-        parsed = self._parsed = settings.parse(flags, self._env, _read, mistakes)
-        if self._github:
-            for secret in parsed.secrets:
-                self._github.mask(secret)
+        self._know(settings.early(flags, self._env))
         # Nothing that might be started from here needs the key.
         os.environ.pop(settings.KEY_VARIABLE, None)
+        parsed = settings.parse(flags, self._env, _read, mistakes)
+        self._know(parsed)
+        if parsed.settings is None:
+            raise UsageError(parsed.mistakes)
+        return parsed.settings
+
+    def _know(self, parsed: Parsed) -> None:
+        """Take in what is known of the run: hide the secrets, and open the log that was asked for."""
+        if self._github:
+            for secret in parsed.secrets:
+                if secret not in self._parsed.secrets:
+                    self._github.mask(secret)
+        self._parsed = parsed
         reports = parsed.reports
+        self._terminal = None
         if not (self._github or reports.quiet) and sys.stderr.isatty() and self._env.get("TERM") != "dumb":
             from gate.reporters.terminal import Terminal
 
@@ -92,9 +103,6 @@ class _Run:
             quiet=reports.quiet,
             verbose=reports.verbose,
         )
-        if parsed.settings is None:
-            raise UsageError(parsed.mistakes)
-        return parsed.settings
 
     def wait(self, asked: Settings) -> Verdict:
         """Wait for the pending scans, and judge what was seen."""

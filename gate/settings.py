@@ -582,13 +582,27 @@ class _Given:
         found: list[str] = []
         for option in OPTIONS:
             given = self.raw(option)
-            if given is None or not option.flag or option.name in leave_out:
+            # CI systems hand over every option, most of them as they are anyway.
+            if given is None or not option.flag or option.name in leave_out or given[0] == option.default:
                 continue
             if option.is_switch:
                 found.append(f"--{option.name}" if given[0].lower() in _TRUE else f"--no-{option.name}")
             else:
                 found += [f"--{option.name}", ",".join(given[0].split("\n"))]
         return tuple(found)
+
+
+def early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> Parsed:
+    """What is known before any file is read: where to report, and the key in the environment.
+
+    So that a file that never ends cannot keep the gate from saying that it was stopped.
+    """
+
+    def unread(_: str) -> bytes:  # pragma: no cover - nothing that is looked up here is a file
+        return b""
+
+    key = env.get(KEY_VARIABLE, "").strip()
+    return Parsed(None, (), _reports(_Given(flags, env, unread)), (Secret(key),) if key else ())
 
 
 def parse(
@@ -608,8 +622,8 @@ def parse(
     given = _Given(flags, env, read)
     given.mistakes += mistakes
     reports = _reports(given)
-    key = _key(given)
-    server = _server(given, key)
+    secrets = _key(given)
+    server = _server(given, secrets[0] if secrets else Secret(""))
     targets = _targets(given)
     plan = _plan(given)
     rules = _rules(given)
@@ -632,7 +646,6 @@ def parse(
             ui_url=ui_pattern,
             arguments=given.arguments(once),
         )
-    secrets = (key,) if key else ()
     # What was typed comes back in them, and what was meant to be a number may be the key.
     scrub = Scrubber(secrets)
     return Parsed(
@@ -662,38 +675,38 @@ def _reports(given: _Given) -> Reports:
     return reports
 
 
-def _key(given: _Given) -> Secret | None:
-    held = given.file(API_KEY_FILE)
-    from_file = given.raw(API_KEY_FILE) is not None
+def _key(given: _Given) -> tuple[Secret, ...]:
+    """All that may be the key and must be hidden; the first is the one to use, if nothing is wrong with it."""
     from_env = given.env.get(KEY_VARIABLE, "").strip()
-    if from_file and from_env:
+    in_file = given.raw(API_KEY_FILE) is not None
+    held = given.file(API_KEY_FILE)
+    from_file = "" if held is None else held.decode("utf-8", "replace").strip()
+    found = tuple(Secret(value) for value in (from_file, from_env) if value)
+    if in_file and from_env:
         given.mistake(API_KEY_FILE, f"{KEY_VARIABLE} and --api-key-file are both given; leave one out.")
-    if held is None and from_file:
-        return Secret(from_env) if from_env else None
-    origin = KEY_VARIABLE if held is None else API_KEY_FILE.label
-    value = from_env if held is None else held.decode("utf-8", "replace").strip()
-    if not value:
+    elif in_file and held is not None and not from_file:
+        given.mistake(API_KEY_FILE, "--api-key-file: the file is empty; it must hold the API key.")
+    elif not in_file and not from_env:
         fork = (
             " Pull requests from forks are given no secrets."
             if given.env.get("GITHUB_EVENT_NAME", "").startswith("pull_request")
             else ""
         )
-        missing = f"{origin} is empty" if held is not None else f"the API key is missing ({KEY_VARIABLE})"
         given.mistake(
             API_KEY,
-            f"{missing}; set {KEY_VARIABLE} from a secret of your CI system, or name a file with --api-key-file.{fork}",
+            f"the API key is missing ({KEY_VARIABLE}); set it from a secret of your CI system, or name a file with "
+            f"--api-key-file.{fork}",
         )
-        return None
-    if not re.fullmatch(r"[ -~]+", value):
+    if found and not re.fullmatch(r"[ -~]+", found[0].reveal()):
         given.mistake(
             API_KEY,
-            f"{origin}: the key has a line break, a control character or a character outside ASCII in it; paste it "
-            "again as one line.",
+            f"{API_KEY_FILE.label if from_file else KEY_VARIABLE}: the key has a line break, a control character or a "
+            "character outside ASCII in it; paste it again as one line.",
         )
-    return Secret(value)
+    return found
 
 
-def _server(given: _Given, key: Secret | None) -> Server | None:
+def _server(given: _Given, key: Secret) -> Server | None:
     url = given.optional(URL)
     if given.raw(URL) is None:
         given.mistake(
@@ -719,7 +732,7 @@ def _server(given: _Given, key: Secret | None) -> Server | None:
         return None
     return Server(
         url=url,
-        api_key=key or Secret(""),
+        api_key=key,
         api_version=version,
         status_path=template,
         ca_file=ca_file,

@@ -7,10 +7,12 @@ The other functions quote such a text for one kind of place.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from html import escape
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
@@ -43,6 +45,20 @@ class Secret:
         """The secret itself, for the one place that sends it and the ones that hide it."""
         return self._value
 
+    def forms(self) -> list[str]:
+        """The secret as it is, and as URLs, HTML, JSON and tracebacks quote it; the longest first."""
+        plain = self._value
+        quoted = {
+            plain,
+            quote(plain),
+            quote(plain, safe=""),
+            quote_plus(plain),
+            escape(plain),
+            escape(plain, quote=False),
+        }
+        quoted |= {json.dumps(plain)[1:-1], repr(plain)[1:-1], plain.replace("\\", "\\\\"), plain.replace("'", "\\'")}
+        return sorted(quoted, key=len, reverse=True)
+
     def __str__(self) -> str:
         return REDACTED
 
@@ -57,9 +73,10 @@ class Scrubber:
     secrets: tuple[Secret, ...] = ()
 
     def redact(self, value: str) -> str:
-        """`value` with every secret replaced by stars."""
+        """`value` with every secret replaced by stars, as it is and in the forms in which programs quote it."""
         for secret in self.secrets:
-            value = value.replace(secret.reveal(), REDACTED)
+            for form in secret.forms():
+                value = value.replace(form, REDACTED)
         return value
 
     def clean(self, value: str, limit: int = TEXT_LIMIT) -> str:

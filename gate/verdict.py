@@ -194,7 +194,7 @@ def _answered(history: History, answer: Answer, rules: Rules) -> Finding:
         said = answer.error_message or answer.message or words(answer.status)
         flag = " with its error flag set" if answer.error else ""
         message = f"{target} ended as {answer.status}{flag} {took}."
-        return _found(Reason.SCAN_FAILED, f"{message} ThreadFix says: {said}" if said else message)
+        return _found(Reason.SCAN_FAILED, f"{message} ThreadFix says: “{said}”." if said else message)
     return _found(Reason.UNKNOWN_STATUS, f"{target} answers the status {answer.status}, which is not documented.")
 
 

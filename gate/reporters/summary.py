@@ -61,7 +61,8 @@ def _table(scans: tuple[ScanVerdict, ...]) -> str:
 def _timeline(scan: ScanVerdict, *, alone: bool) -> list[str]:
     if not scan.history.phases and not scan.history.outages:
         return []
-    drawn = f"<pre>{html(draw(scan.history))}</pre>"
+    lines = "\n".join(html(line) for line in draw(scan.history).splitlines())
+    drawn = f"<pre>{lines}</pre>"
     name = f" ({markdown(shorten(scan.name, 80))})" if scan.name else ""
     if alone:
         return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn]

@@ -63,6 +63,10 @@ CONTEXT_HINT: Final = (
     "a login page, a proxy, a load balancer."
 )
 
+BROKEN_HINT: Final = (
+    "Check that --url names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestMade:
@@ -90,37 +94,47 @@ class _KeyAuth(AuthBase):
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request in its thread: what came of it, and the connection to close if it takes too long."""
+    """One request in its thread: what came of it, and the sockets to close if it takes too long."""
 
     observation: Observation | None = None
     error: BaseException | None = None
-    connection: HTTPConnection | None = None
     http_status: int | None = None
+    connecting: socket.socket | None = None
+    connected: socket.socket | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
     def abandon(self) -> None:
         """Close the connection under the request, so that its thread ends. A name look-up ends by itself."""
-        connection = self.connection
-        raw = connection.sock if connection else None
-        if raw is None:
-            return
-        # Not `close`: that would wait for the thread that reads. It may have closed it in the same moment.
-        with contextlib.suppress(OSError):
-            raw.shutdown(socket.SHUT_RDWR)
+        for held in (self.connecting, self.connected):
+            # Not `close`: that would wait for the thread that reads. It may have closed it in the same moment.
+            with contextlib.suppress(OSError):
+                if held:
+                    held.shutdown(socket.SHUT_RDWR)
+
+    def finish(self) -> None:
+        """Let go of the handle that is ours."""
+        if self.connecting:
+            self.connecting.close()
+        self.over.set()
 
 
 _current: Final = threading.local()
 
 
 class _Tracked:
-    """A connection that tells the exchange of its thread that it serves it now."""
+    """A connection that hands its socket to the exchange of its thread."""
 
-    def connect(self) -> None:
-        _current.exchange.connection = self
-        super().connect()  # type: ignore[misc]
+    sock: socket.socket | None
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        # A second handle: for its handshake TLS takes the first one over.
+        _current.exchange.connecting = made.dup()
+        return made
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
-        _current.exchange.connection = self
+        if self.sock:
+            _current.exchange.connected = self.sock
         super().request(*args, **kwargs)  # type: ignore[misc]
 
 
@@ -215,7 +229,7 @@ class Client:
         except BaseException as error:  # noqa: BLE001 - carried to the thread that observes, which raises it
             exchange.error = error
         finally:
-            exchange.over.set()
+            exchange.finish()
 
     def _ask(self, exchange: _Exchange, url: str, target: Target, timeout: float) -> Observation:
         try:
@@ -358,10 +372,10 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
         "TLS with {host} fails.",
         "Check that it speaks https on this port, and a TLS version of this decade.",
     ),
-    (ConnectionResetError, "{host} broke the connection.", None),
+    (ConnectionResetError, "{host} broke the connection.", BROKEN_HINT),
     (urllib3.exceptions.DecodeError, "{host} answered with a body that cannot be unpacked.", None),
     (urllib3.exceptions.TimeoutError, "{host} did not answer in time.", None),
-    (urllib3.exceptions.ProtocolError, "{host} broke the connection.", None),
+    (urllib3.exceptions.ProtocolError, "{host} broke the connection.", BROKEN_HINT),
 )
 
 

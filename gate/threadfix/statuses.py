@@ -98,7 +98,7 @@ class Rules:
     def warning(self, answer: Answer) -> str | None:
         """What a person should be warned of while the wait goes on."""
         decision = self.decide(answer)
-        if decision is Decision.UNKNOWN:
+        if decision is Decision.UNKNOWN and not self.unknown_fails:
             return (
                 f"ThreadFix answers the status {answer.status}, which is not documented. The gate waits for the next "
                 "one. Name it in --success-statuses or --failure-statuses if it is a last one."

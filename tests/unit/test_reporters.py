@@ -197,6 +197,12 @@ def test_the_summary_has_what_a_person_asks_for() -> None:
     assert "| 42 | ❌ scan-failed | SCAN&#95;DELETED | 1m40s |" in summary.render(MANY)
 
 
+def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
+    """Three statuses and one stretch of trouble, each on a line of its own."""
+    drawn = summary.render(PASS).partition("<pre>")[2].partition("</pre>")[0].splitlines()
+    assert [line.partition(" ")[0] for line in drawn] == ["QUEUED", "CHANNEL_MERGING", "DONE", "(trouble)"]
+
+
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """So that nobody takes the green job for a pass."""
     soft = replace(TIMEOUT, finding=replace(TIMEOUT.finding, exit_code=0))

@@ -260,7 +260,7 @@ def test_the_key_comes_from_a_file_too() -> None:
     [
         ("", None, "the API key is missing (THREADFIX_API_KEY)"),
         (KEY, b"other", "both given"),
-        ("", b"\n", "--api-key-file is empty"),
+        ("", b"\n", "the file is empty"),
         ("", b"two\nlines", "line break"),
         ("two\nlines", None, "line break"),
         ("bell\x07", None, "control character"),
@@ -433,6 +433,19 @@ def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
         "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "5m", "--fail-fast",
         "--result-file", "my result.json", "--no-summary", "--application-id", "6", "--pending-scan-id", "41,42",
     ]  # fmt: skip
+
+
+def test_the_resume_command_leaves_the_defaults_out() -> None:
+    """The action hands over every input, and a command of forty options is none that people paste."""
+    every = {option.variable: option.default for option in OPTIONS if option.default is not None}
+    assert ok(**every).arguments == ok().arguments
+
+
+def test_what_is_known_early_needs_no_file() -> None:
+    """The reports and the key of the environment: enough to say that the gate was stopped."""
+    found = settings.early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
+    assert (found.reports.junit_file, found.settings, found.mistakes) == ("j.xml", None, ())
+    assert [secret.reveal() for secret in found.secrets] == [KEY]
 
 
 def test_every_option_reaches_its_place() -> None:

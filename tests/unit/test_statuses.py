@@ -55,6 +55,11 @@ def test_what_a_person_is_warned_of(status: str, says: str) -> None:
     assert says in (Rules().warning(Answer(status)) or "")
 
 
+def test_an_unknown_status_that_fails_is_not_warned_of() -> None:
+    """The verdict tells it."""
+    assert Rules(unknown_fails=True).warning(Answer("NEW_ONE")) is None
+
+
 @pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED"])
 def test_nothing_is_said_of_the_usual(status: str) -> None:
     """A warning that always comes is none."""

@@ -37,6 +37,22 @@ def test_a_cut_cannot_leave_half_a_secret() -> None:
     assert "hunter" not in SCRUB.clean("x" * 395 + KEY.reveal() + "y" * 400, limit=20)
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "a%22b%27c%2F%5Cd%20e",
+        "a%22b%27c/%5Cd%20e",
+        "a%22b%27c%2F%5Cd+e",
+        "a&quot;b&#x27;c/\\d e",
+        r"""a\"b'c/\\d e""",
+        r"""a"b\'c/\\d e""",
+    ],
+)
+def test_a_secret_is_hidden_in_the_forms_in_which_programs_quote_it(echo: str) -> None:
+    """URLs, HTML, JSON and tracebacks."""
+    assert Scrubber((Secret("a\"b'c/\\d e"),)).clean(f"x{echo}y") == f"x{REDACTED}y"
+
+
 def test_a_secret_that_only_folding_puts_together_goes_too() -> None:
     """A key with blanks in it can be echoed with line breaks."""
     assert Scrubber((Secret("a b"),)).clean("a\nb") == REDACTED

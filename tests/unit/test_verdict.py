@@ -89,15 +89,15 @@ def test_each_end_has_its_reason(history: History, reason: Reason) -> None:
         ),
         (
             seen(Answer("CHANNEL_MERGING", error=True, error_message="wrong format", message="Merging")),
-            "{it} ended as CHANNEL_MERGING with its error flag set after 1m40s. ThreadFix says: wrong format",
+            "{it} ended as CHANNEL_MERGING with its error flag set after 1m40s. ThreadFix says: “wrong format”.",
         ),
         (
             seen(Answer("SCAN_DELETED", message="Gone")),
-            "{it} ended as SCAN_DELETED after 1m40s. ThreadFix says: Gone",
+            "{it} ended as SCAN_DELETED after 1m40s. ThreadFix says: “Gone”.",
         ),
         (
             seen(Answer("SCAN_DELETED")),
-            "{it} ended as SCAN_DELETED after 1m40s. ThreadFix says: Scan Deleted",
+            "{it} ended as SCAN_DELETED after 1m40s. ThreadFix says: “Scan Deleted”.",
         ),
         (seen(Answer("X", error=True)), "{it} ended as X with its error flag set after 1m40s."),
         (seen(QUEUED, End.DEADLINE), "{it} was still QUEUED for 1m40s when the time was up (30m)."),
