@@ -29,7 +29,7 @@ def only(tree: Path, pattern: str) -> list[Path]:
 def workflows(tree: Path) -> list[Path]:
     """Our workflows, and the examples that are workflows of GitHub."""
     on, jobs = (re.compile(rf"^['\"]?{key}['\"]?:", re.MULTILINE) for key in ("on", "jobs"))
-    texts = {file: file.read_text(encoding="utf-8") for file in only(tree, "examples/**/*.yml")}
+    texts = {file: file.read_text(encoding="utf-8") for file in only(tree, "examples/**/*.y*ml")}
     examples = [file for file, text in texts.items() if on.search(text) and jobs.search(text)]
     return [*only(tree, ".github/workflows/*.yml"), *examples]
 
