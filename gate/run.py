@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate import settings, signals
 from gate import verdict as verdicts
-from gate.errors import GateError, UsageError
+from gate.errors import Cancelled, UsageError
 from gate.reasons import Kind
 from gate.reporters.console import Console, to_log
 from gate.text import Scrubber
@@ -46,13 +46,11 @@ def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistake
     with signals.handled() as handler:
         run = _Run(env)
         try:
-            verdict = run.wait(run.parse(flags, mistakes))
-        except GateError as error:
-            verdict = run.conclude(verdicts.from_error(error), mistakes=getattr(error, "mistakes", ()))
-        except Exception as error:  # noqa: BLE001 - the one place where a bug becomes an exit code
-            run.explain(error)
-            verdict = run.conclude(verdicts.from_bug(error))
-        handler.listening = False
+            verdict = run.judge(flags, mistakes)
+            handler.listening = False
+        except Cancelled as error:
+            # It comes once at most, but at any moment: also while a mistake is being told.
+            verdict = run.conclude(verdicts.from_error(error))
         run.report(verdict)
     return verdict.finding.exit_code
 
@@ -65,9 +63,25 @@ class _Run:
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
         self._parsed: Parsed = settings.Parsed(None, (), settings.Reports())
-        self._github = _github(env)
+        self._github: GitHub | None = None
         self._terminal: Terminal | None = None
         self._console = Console(to_log)
+
+    def judge(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> Verdict:
+        """The verdict, whatever happens: the one place where errors and bugs become exit codes.
+
+        Raises:
+            Cancelled: the process was told to stop while nothing was being waited for.
+        """
+        try:
+            return self.wait(self.parse(flags, mistakes))
+        except Cancelled:
+            raise
+        except UsageError as error:
+            return self.conclude(verdicts.from_error(error), mistakes=error.mistakes)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must get its verdict
+            self.explain(error)
+            return self.conclude(verdicts.from_bug(error))
 
     def parse(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> Settings:
         """The settings. From here on the secrets are hidden and the reports are known.
@@ -86,11 +100,12 @@ class _Run:
 
     def _know(self, parsed: Parsed) -> None:
         """Take in what is known of the run: hide the secrets, and open the log that was asked for."""
+        self._parsed, hidden = parsed, self._parsed.secrets
+        self._github = self._github or _github(self._env)
         if self._github:
             for secret in parsed.secrets:
-                if secret not in self._parsed.secrets:
+                if secret not in hidden:
                     self._github.mask(secret)
-        self._parsed = parsed
         reports = parsed.reports
         self._terminal = None
         if not (self._github or reports.quiet) and sys.stderr.isatty() and self._env.get("TERM") != "dumb":

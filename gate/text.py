@@ -17,8 +17,6 @@ from urllib.parse import quote, quote_plus
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
 """Characters that are kept of one text of the server."""
-DOTENV_LIMIT: Final = 300
-"""Characters of one dotenv value; GitLab takes 5 KiB for the whole file."""
 
 # What moves a cursor, ends a line or turns its direction: C0, DEL, C1, line and paragraph separators, bidirectional
 # marks, zero-width characters, the byte order mark, Unicode's tags, lone surrogates and non-characters (XML forbids
@@ -124,8 +122,8 @@ def xml(value: str) -> str:
     return _UNSAFE.sub(" ", value)
 
 
-def dotenv(value: str, limit: int = DOTENV_LIMIT) -> str:
-    """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks."""
+def dotenv(value: str, limit: int) -> str:
+    """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
     return shorten(_DOTENV_FORBIDDEN.sub(" ", _UNSAFE.sub(" ", value)).strip(), limit)
 
 

@@ -153,7 +153,7 @@ def from_error(error: GateError) -> Finding:
     if isinstance(error, UsageError):
         message = f"{count(len(error.mistakes), 'mistake')} in the options: {' '.join(error.mistakes)}"
     else:
-        message = f"{error}, before the wait had begun."
+        message = f"{error}, before there was a verdict."
     return Finding(error.reason, message, error.hint, error.exit_code)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gate.reporters.outputs import OUTPUTS, output_values
-from gate.text import dotenv
+from gate.reporters.outputs import output_values
+from gate.text import dotenv, shorten
 
 if TYPE_CHECKING:
     from gate.verdict import Verdict
 
 LEFT_OUT: Final = "scans"
+MESSAGE_LIMIT: Final = 300
 SIZE_LIMIT: Final = 5 * 1024
 """Bytes that GitLab takes."""
 
@@ -21,7 +22,12 @@ def variable(output: str) -> str:
 
 
 def render(verdict: Verdict) -> str:
-    """The file's text, one variable a line, within GitLab's limit."""
-    values = output_values(verdict)
-    lines = [f"{variable(name)}={dotenv(values[name])}" for name in OUTPUTS if name != LEFT_OUT]
-    return "".join(f"{line}\n" for line in lines)
+    """The file's text, one variable a line, within GitLab's limit.
+
+    What would not fit is left empty, the longest first: half a list of ids would name scans that do not exist.
+    """
+    values = {name: dotenv(value, SIZE_LIMIT) for name, value in output_values(verdict).items() if name != LEFT_OUT}
+    values["message"] = shorten(values["message"], MESSAGE_LIMIT)
+    while len(text := "".join(f"{variable(name)}={values[name]}\n" for name in values).encode()) > SIZE_LIMIT:
+        values[max(values, key=lambda name: len(values[name]))] = ""
+    return text.decode()

@@ -22,7 +22,7 @@ def render(verdict: Verdict) -> str:
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
     for scan in verdict.scans:
         case = _case(str(scan.target), scan.history.elapsed, scan.finding)
-        case.system_out = xml(_walk(scan))
+        case.system_out = _walk(scan)
         suite.add_testcase(case)
     if not verdict.scans:
         suite.add_testcase(_case("options", verdict.elapsed, verdict.finding))
@@ -48,4 +48,6 @@ def _case(name: str, elapsed: float, finding: Finding) -> TestCase:
 
 def _walk(scan: ScanVerdict) -> str:
     history = scan.history
-    return "\n".join(f"{phase.status} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases))
+    return "\n".join(
+        f"{xml(phase.status)} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases)
+    )

@@ -194,7 +194,7 @@ def test_an_error_before_the_wait_is_a_verdict_too() -> None:
     assert finding.message == "2 mistakes in the options: --a: is wrong. --b: is wrong."
     finding = from_error(Cancelled(15))
     assert (finding.reason, finding.exit_code) == (Reason.CANCELLED, 143)
-    assert finding.message == "stopped by signal 15, before the wait had begun."
+    assert finding.message == "stopped by signal 15, before there was a verdict."
 
 
 def test_a_bug_is_told_without_its_text() -> None:
