@@ -7,7 +7,7 @@ BIN := .venv/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint unit bench lock docs clean
+.PHONY: help demo test lint unit bench image dist lock docs clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,6 +21,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/lint_ci.py
 
 unit: .venv/dev.stamp
 	$(BIN)/python -m coverage erase
@@ -28,11 +29,24 @@ unit: .venv/dev.stamp
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
+image:  ## Build the container image with docker, podman or buildah, whichever is here
+	$(PYTHON) scripts/image.py build
+
+dist: .venv/gate.stamp  ## Build the sdist, and from it the wheel, into dist/
+	$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements-build.lock
+	rm -rf dist
+	$(BIN)/python -m hatchling build --target sdist
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+
 bench: .venv/dev.stamp  ## Measure start-up, memory and requests (the figures of the README)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/action.py
+	$(BIN)/python benchmarks/image.py
 
 docs: .venv/dev.stamp  ## Write again what the documentation takes from the code
 	$(BIN)/python scripts/tables.py
+	$(BIN)/python scripts/action.py
+	$(BIN)/python scripts/examples.py
 	$(BIN)/python scripts/picture.py
 
 lock: .venv/dev.stamp  ## Resolve the dependencies anew

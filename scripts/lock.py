@@ -15,14 +15,21 @@ HEAD = """\
 # What the gate needs at run time; made by `make lock` from pyproject.toml. PyGithub is left out on purpose
 # (scripts/lock.py says why), so install it with: pip install --no-deps --require-hashes --only-binary :all: -r
 """
+BUILD_HEAD = """\
+# What builds the packages (pyproject.toml, build-system), for the image and for releases; made by `make lock`.
+# Install it with: pip install --no-deps --require-hashes --only-binary :all: -r, and build with --no-build-isolation
+"""
+SBOM_HEAD = """\
+# What lists the parts of a release, its bill of materials (.github/workflows/release.yml); made by `make lock`.
+"""
 DEV_HEAD = """\
 # What the tests and linters need, and the gate with them; made by `make lock` from pyproject.toml.
 """
 
 
 def compiled(*options: str) -> str:
-    """What uv resolves pyproject.toml to, one requirement with its hashes after the other."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--universal", "--generate-hashes"]
+    """What uv resolves these parts of pyproject.toml to, one requirement with its hashes after the other."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--universal", "--generate-hashes"]
     command += ["--python-version", "3.11", "--no-header", "--no-annotate", "--quiet", *options]
     made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return "".join(line for line in made.stdout.splitlines(keepends=True) if not line.startswith("#"))
@@ -34,10 +41,13 @@ def write(name: str, text: str) -> None:
 
 
 def main() -> None:
-    """Write both lock files."""
+    """Write the lock files."""
     left_out = [option for name in LEFT_OUT for option in ("--no-emit-package", name)]
-    write("requirements.lock", HEAD + compiled(*left_out))
-    write("requirements-dev.lock", DEV_HEAD + compiled("--group", "dev", "--constraint", "requirements.lock"))
+    write("requirements.lock", HEAD + compiled("pyproject.toml", *left_out))
+    gate = ("pyproject.toml", "--constraint", "requirements.lock")
+    write("requirements-dev.lock", DEV_HEAD + compiled(*gate, "--group", "dev"))
+    write("requirements-build.lock", BUILD_HEAD + compiled("--group", "build"))
+    write("requirements-sbom.lock", SBOM_HEAD + compiled("--group", "sbom"))
 
 
 if __name__ == "__main__":
