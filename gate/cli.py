@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gate.settings import Option
 
 PROG: Final = "threadfix-gate"
+SHORT: Final = {"verbose": "-v", "quiet": "-q"}
+"""The options with a letter of their own."""
 
 
 class _Command(click.Command):
@@ -86,11 +88,11 @@ def _unknown(name: str, known: set[str]) -> str:
 
 
 def _option(option: Option[Any], *, hidden: bool = False) -> click.Option:
-    short = {"verbose": ["-v"], "quiet": ["-q"]}.get(option.name, [])
     told = "" if option.is_switch and option.default == "false" else option.default
     notes = [option.variable] + ([f"default: {told}"] if told else [])
     text = f"{option.help.replace('`', '')} [{', '.join(notes)}]"
     if option.is_switch:
+        short = [SHORT[option.name]] if option.name in SHORT else []
         names = [f"--{option.name}/--no-{option.name}", *short]
         return click.Option(names, default=None, help=text, hidden=hidden)
     return click.Option(

@@ -78,7 +78,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         1,
         "a failure status, or `error: true` beside any status",
         "ThreadFix could not process the scan, or somebody deleted it. Its findings are not in ThreadFix.",
-        "Read ThreadFix's own message above, open the application's scans in ThreadFix, and upload the scan again.",
+        "Read what ThreadFix says in the verdict, open the application's scans in ThreadFix, and upload the scan again.",
     ),
     Reason.SCAN_VANISHED: Row(
         Kind.FAIL,
@@ -100,14 +100,14 @@ REASONS: Final[Mapping[Reason, Row]] = {
         2,
         "options are missing, wrong or contradict each other",
         "The gate was not told what to do, so it asked ThreadFix nothing.",
-        "Correct the options named above; `threadfix-gate run --help` lists them all.",
+        "Correct the options that the log names; `threadfix-gate run --help` lists them all.",
     ),
     Reason.TIMEOUT: Row(
         Kind.UNKNOWN,
         3,
         "the scan was not finished at the deadline",
         "ThreadFix is still working on the scan. It goes on there; only the gate has stopped waiting.",
-        "Run the command above to wait on, or give the gate more time with `--timeout`.",
+        "Run the command after “Wait on with” to wait on, or give the gate more time with `--timeout`.",
     ),
     Reason.DENIED: Row(
         Kind.UNKNOWN,
@@ -145,13 +145,13 @@ REASONS: Final[Mapping[Reason, Row]] = {
         SIGNAL_EXIT_CODES[0],
         "SIGINT (130) or SIGTERM (143)",
         "The job was stopped. The scan goes on in ThreadFix; only the gate has stopped waiting.",
-        "Run the command above to wait on.",
+        "Run the command after “Wait on with” to wait on.",
     ),
     Reason.INTERNAL: Row(
         Kind.UNKNOWN,
         70,
         "a bug in the gate",
         "The gate broke, so it cannot say anything about the scan.",
-        "Please report it with the traceback above; the API key is not in it.",
+        "Please report it with the traceback in the log; the API key is not in it.",
     ),
 }

@@ -362,7 +362,8 @@ SUMMARY = Option("summary", boolean, "Write GitHub's job summary.", _REPORTS, ""
 UI_URL = Option(
     "ui-url",
     ui_url,
-    "Pattern of the link to the scan that people are shown; left out where a part of it is not known.",
+    "Pattern of the link to the scan that people are shown. Put your team's number in the place of `{team_id}`: "
+    "ThreadFix does not tell it with a status, and without it there is no link.",
     _REPORTS,
     "PATTERN",
     UI_URL_DEFAULT,
@@ -577,6 +578,10 @@ class _Given:
             self._reported.add(option.name)
         self.mistakes.append(sentence)
 
+    def wrong(self, *options: Option[Any]) -> bool:
+        """Whether a mistake in one of these is known already."""
+        return any(option.name in self._reported for option in options)
+
     def arguments(self, leave_out: frozenset[str]) -> tuple[str, ...]:
         """The options that were given, as flags."""
         found: list[str] = []
@@ -781,7 +786,7 @@ def _targets(given: _Given) -> tuple[Target, ...]:
             f"--application-id, --status-url, --upload-response: they name several applications ({shown}); one gate "
             "judges one application, so start one for each.",
         )
-    if asked and not applications and given.raw(APPLICATION_ID) is None:
+    if asked and not applications and not given.wrong(APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE):
         given.mistake(
             APPLICATION_ID,
             "--application-id is missing; a pending scan's number is known only together with its application's, for "

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gate.cli import SHORT
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.reporters.outputs import OUTPUTS
 from gate.settings import OPTIONS
@@ -34,6 +35,8 @@ def options() -> str:
         rows = []
         for option in members:
             name = f"`--{option.name}`" if option.flag else f"`{option.variable}`"
+            if option.name in SHORT:
+                name += f", `{SHORT[option.name]}`"
             if option.is_switch and option.default == "true":
                 name += f", `--no-{option.name}`"
             default = "off" if option.default == "false" else "on" if option.default == "true" else option.default
@@ -62,7 +65,7 @@ def reasons() -> str:
 def what_to_do() -> str:
     """What a person at a red build reads."""
     rows = (
-        (f"{row.kind.value.upper()} ({reason})", row.means, row.do)
+        (f"`{row.kind.value.upper()} ({reason}, exit code {exit_code(reason)})`", row.means, row.do)
         for reason, row in REASONS.items()
         if row.kind is not Kind.PASS
     )
@@ -73,7 +76,10 @@ def figures() -> str:
     """What was measured last, by `make bench`."""
     found = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     rows = (
-        ("a whole run against a finished scan, beside `python -c 'import requests'`", f"{found['startup_ratio']} ×"),
+        (
+            "a whole run against a finished scan, beside `python -c 'import requests'`, which it cannot do without",
+            f"{found['startup_ratio']} ×",
+        ),
         ("its requests", f"{found['requests_for_a_finished_scan']:g}"),
         ("its memory at the peak", f"{found['peak_memory_mb']:.0f} MB"),
         ("a hundred scans in one gate, beside one alone", f"{found['hundred_scans_ratio']} ×"),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OUTPUTS: Final[dict[str, str]] = {
     "verdict": "`pass`, `fail` or `unknown`.",
-    "reason": "Why, in one word of the table below, such as `processed` or `timeout`.",
+    "reason": "Why, in one word of the table of reasons, such as `processed` or `timeout`.",
     "message": "What happened, in a sentence.",
     "exit-code": "The exit code of the gate.",
     "status": "The last status that ThreadFix answered; of the deciding scan, where there are several.",

@@ -14,6 +14,7 @@ from gate.reporters.console import to_log
 from gate.run import run_gate
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import API_KEY, ThreadFix, environment, serving
+from gate.settings import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,16 +55,29 @@ def demo(name: str, speed: str, flags: Mapping[str, Sequence[str]], mistakes: Se
     own = {name: value for name, value in os.environ.items() if not name.startswith("THREADFIX_")}
     with serving(threadfix) as url:
         played = environment(url, name, threadfix.scans)
-        shown = ["threadfix-gate", "run", "--url", played["THREADFIX_URL"]]
-        shown += ["--application-id", played["THREADFIX_APPLICATION_ID"]]
-        shown += ["--pending-scan-id", played["THREADFIX_PENDING_SCAN_ID"], *scenario.options]
-        to_log(f"A ThreadFix sandbox answers at {url}, on this machine only. Scenario “{name}”: {scenario.about}")
-        to_log(f"$ {shlex.join(shown)}")
         options = dict(zip(scenario.options[::2], ([value] for value in scenario.options[1::2]), strict=True))
-        code = run_gate({flag.removeprefix("--"): value for flag, value in options.items()} | dict(flags), own | played)
+        given = {flag.removeprefix("--"): value for flag, value in options.items()} | dict(flags)
+        to_log(f"A ThreadFix sandbox answers at {url}, on this machine only. Scenario “{name}”: {scenario.about}")
+        to_log(f"$ {shlex.join(_command(played, given))}")
+        code = run_gate(given, own | played)
     to_log(f"(exit code {code})")
     to_log(AFTERWARDS)
     return code
+
+
+def _command(played: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> list[str]:
+    """The command that the demo runs, as a person would type it; the key is in the environment."""
+    command = ["threadfix-gate", "run"]
+    for option in (URL, APPLICATION_ID, PENDING_SCAN_ID):
+        command += [f"--{option.name}", played[option.variable]]
+    switches = {option.name for option in OPTIONS if option.is_switch}
+    for name, values in flags.items():
+        for value in values:
+            if name in switches:
+                command.append(f"--{name}" if value == "true" else f"--no-{name}")
+            else:
+                command += [f"--{name}", value]
+    return command
 
 
 def serve(host: str, port: str, speed: str, quiet: bool, mistakes: Sequence[str]) -> int:  # noqa: FBT001

@@ -186,7 +186,8 @@ def test_scans_from_everywhere_add_up() -> None:
 )
 def test_an_upload_answer_that_names_no_pending_scan_is_a_mistake(body: bytes, says: str) -> None:
     """There is nothing to wait for, and the server's words say why."""
-    (mistake,) = parsed("--upload-response", "up.json", files={"up.json": body}).mistakes
+    without = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_PENDING_SCAN_ID": ""}
+    (mistake,) = parsed("--upload-response", "up.json", files={"up.json": body}, **without).mistakes
     assert mistake.startswith("--upload-response: ")
     assert says in mistake
 
