@@ -78,7 +78,8 @@ REASONS: Final[Mapping[Reason, Row]] = {
         1,
         "a failure status, or `error: true` beside any status",
         "ThreadFix could not process the scan, or somebody deleted it. Its findings are not in ThreadFix.",
-        "Read what ThreadFix says in the verdict, open the application's scans in ThreadFix, and upload the scan again.",
+        "Read what ThreadFix says in the verdict, open the application's scans in ThreadFix, and upload the scan "
+        "again.",
     ),
     Reason.SCAN_VANISHED: Row(
         Kind.FAIL,
