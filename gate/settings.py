@@ -167,6 +167,7 @@ def _quoted(value: str) -> str:
 # --- The table.
 
 STATUS_PATH_DEFAULT: Final = "rest/{version}/applications/{application_id}/pendingScan/{pending_scan_id}/status"
+APPLICATION_PATH: Final = "rest/{version}/applications/{application_id}"
 UI_URL_DEFAULT: Final = "{url}/organizations/{team_id}/applications/{application_id}/scans/{scan_id}"
 
 
@@ -418,6 +419,13 @@ OPTIONS: Final[tuple[Option[Any], ...]] = (
 )
 """Every option, in the order in which people read them."""
 
+DOCTOR_OPTIONS: Final = tuple(
+    option
+    for option in OPTIONS
+    if option.group in (_SERVER, _TLS, _WHAT) or option in (REQUEST_TIMEOUT, JSON, VERBOSE, QUIET)
+)
+"""Those that `doctor` takes too."""
+
 
 # --- What they become.
 
@@ -457,11 +465,17 @@ class Server:
 
     def status_url(self, target: Target) -> str:
         """The URL of the status call for `target`."""
-        template = self.status_path if self.api_version else self.status_path.replace("{version}/", "")
-        path = template.format(
-            version=self.api_version, application_id=target.application_id, pending_scan_id=target.pending_scan_id
+        return self._call(
+            self.status_path, application_id=target.application_id, pending_scan_id=target.pending_scan_id
         )
-        return f"{self.url}/{path}"
+
+    def application_url(self, application_id: int) -> str:
+        """The URL of the call that tells of an application."""
+        return self._call(APPLICATION_PATH, application_id=application_id)
+
+    def _call(self, template: str, **ids: int) -> str:
+        template = template if self.api_version else template.replace("{version}/", "")
+        return f"{self.url}/{template.format(version=self.api_version, **ids)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,8 +483,10 @@ class Settings:
     """Everything that one run was asked for, checked.
 
     Attributes:
+        targets: the pending scans; none only where none is needed.
         softened: unknown reasons that end in exit code 0.
         arguments: the options that were given, as flags, without secrets and without the scans.
+        application_id: also where no pending scan is named.
     """
 
     server: Server
@@ -481,6 +497,7 @@ class Settings:
     softened: frozenset[Reason] = frozenset()
     ui_url: str = UI_URL_DEFAULT
     arguments: tuple[str, ...] = ()
+    application_id: int | None = None
 
     @property
     def resume(self) -> str:
@@ -615,6 +632,8 @@ def parse(
     env: Mapping[str, str],
     read: Callable[[str], bytes],
     mistakes: Sequence[str] = (),
+    *,
+    needs_scan: bool = True,
 ) -> Parsed:
     """Turn flags and environment into settings.
 
@@ -623,13 +642,14 @@ def parse(
         env: the environment.
         read: reads a file; `-` is standard input.
         mistakes: what is wrong with the command line itself.
+        needs_scan: whether it is a mistake to name no pending scan.
     """
     given = _Given(flags, env, read)
     given.mistakes += mistakes
     reports = _reports(given)
     secrets = _key(given)
     server = _server(given, secrets[0] if secrets else Secret(""))
-    targets = _targets(given)
+    application, targets = _targets(given, needs_scan=needs_scan)
     plan = _plan(given)
     rules = _rules(given)
     softened = {
@@ -650,6 +670,7 @@ def parse(
             softened=frozenset(softened),
             ui_url=ui_pattern,
             arguments=given.arguments(once),
+            application_id=application,
         )
     # What was typed comes back in them, and what was meant to be a number may be the key.
     scrub = Scrubber(secrets)
@@ -767,12 +788,13 @@ def _ca_file(given: _Given) -> str | None:
     return None
 
 
-def _targets(given: _Given) -> tuple[Target, ...]:
+def _targets(given: _Given, *, needs_scan: bool) -> tuple[int | None, tuple[Target, ...]]:
+    """The application and its pending scans."""
     application = given.optional(APPLICATION_ID)
     scans = given.optional(PENDING_SCAN_ID) or ()
     linked = [*(given.optional(STATUS_URL) or ()), *_uploaded(given)]
     asked = any(given.raw(option) for option in (PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE))
-    if not asked:
+    if needs_scan and not asked:
         given.mistake(
             PENDING_SCAN_ID,
             "no pending scan is named; give --pending-scan-id 41, the --status-url that the upload answered, or its "
@@ -793,9 +815,9 @@ def _targets(given: _Given) -> tuple[Target, ...]:
             f"example --application-id 6, or {APPLICATION_ID.variable}.",
         )
     if not applications:
-        return ()
+        return None, ()
     one = application or linked[0].application_id
-    return tuple(dict.fromkeys([*(Target(one, scan) for scan in scans), *linked]))
+    return one, tuple(dict.fromkeys([*(Target(one, scan) for scan in scans), *linked]))
 
 
 def _uploaded(given: _Given) -> list[Target]:

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -23,8 +23,9 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.cookies import RequestsCookieJar
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.ssl_ import create_urllib3_context
 
 from gate import __version__
 from gate.errors import UsageError
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from gate.settings import Server
     from gate.text import Secret
+
+T = TypeVar("T")
 
 REPLY_LIMIT: Final = 1024 * 1024
 """Bytes of a reply, after unpacking. A status reply has about 400."""
@@ -63,6 +66,13 @@ CONTEXT_HINT: Final = (
     "a login page, a proxy, a load balancer."
 )
 
+HTTPS_HINT: Final = "ThreadFix wants https: write --url with https:// in front."
+
+PRIVATE_CA_HINT: Final = (
+    "If your company signs its own certificates, name them with --ca-file or SSL_CERT_FILE; else ask whoever runs "
+    "ThreadFix to renew the certificate."
+)
+
 BROKEN_HINT: Final = (
     "Check that --url names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
 )
@@ -70,12 +80,18 @@ BROKEN_HINT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RequestMade:
-    """One request, for the log: never a header or a body. `http_status` is None where no answer came."""
+    """One request, for the log: never a header or a body.
+
+    Attributes:
+        http_status: None where no answer came.
+        clock_ahead: seconds by which the server's clock, its `Date` header, is ahead of this machine's.
+    """
 
     method: str
     path: str
     http_status: int | None
     milliseconds: float
+    clock_ahead: float | None = None
 
 
 class _KeyAuth(AuthBase):
@@ -93,15 +109,44 @@ class _KeyAuth(AuthBase):
 
 
 @dataclass(slots=True)
-class _Exchange:
-    """One request in its thread: what came of it, and the sockets to close if it takes too long."""
+class Exchange:
+    """Work on the network in a thread of its own, and the sockets to close if it takes too long."""
 
-    observation: Observation | None = None
+    outcome: Any = None
     error: BaseException | None = None
     http_status: int | None = None
+    clock_ahead: float | None = None
     connecting: socket.socket | None = None
     connected: socket.socket | None = None
     over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, work: Callable[[Exchange], T], timeout: float) -> T | None:
+        """What `work` returns, or None if that is not here within `timeout` seconds.
+
+        Raises:
+            BaseException: what `work` raised.
+        """
+        threading.Thread(target=self._work, args=(work,), daemon=True).start()
+        if not self.over.wait(timeout):
+            self.abandon()
+            return None
+        if self.error is not None:
+            raise self.error
+        done: T = self.outcome
+        return done
+
+    def _work(self, work: Callable[[Exchange], object]) -> None:
+        _current.exchange = self
+        try:
+            self.outcome = work(self)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
+            self.error = error
+        finally:
+            self.finish()
+
+    def hold(self, made: socket.socket) -> None:
+        """Know a socket, so that it can be closed. By a second handle: for its handshake TLS takes the first over."""
+        self.connecting = made.dup()
 
     def abandon(self) -> None:
         """Close the connection under the request, so that its thread ends. A name look-up ends by itself."""
@@ -128,8 +173,7 @@ class _Tracked:
 
     def _new_conn(self) -> socket.socket:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
-        # A second handle: for its handshake TLS takes the first one over.
-        _current.exchange.connecting = made.dup()
+        _current.exchange.hold(made)
         return made
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
@@ -198,55 +242,115 @@ class Client:
         Raises:
             BaseException: a bug; trouble with the server is a value.
         """
-        exchange = _Exchange()
-        began = time.monotonic()
-        url = self._server.status_url(target)
-        threading.Thread(target=self._exchange, args=(exchange, url, target, timeout), daemon=True).start()
-        in_time = exchange.over.wait(timeout)
-        if not in_time:
-            exchange.abandon()
-        took = (time.monotonic() - began) * 1000
-        self._trace(RequestMade("GET", urlsplit(url).path, exchange.http_status, took))
-        if not in_time:
-            return Trouble(Reason.UNREACHABLE, f"{self._host} did not answer within {seconds(timeout)}.")
-        if exchange.error is not None:
-            raise exchange.error
-        # Both are set before `over` is; an exchange without either would be a bug.
-        return exchange.observation or Trouble(Reason.INTERNAL, "The request ended without an answer.", final=True)
+        return self._get(
+            self._server.status_url(target), timeout, lambda reply, wait: self._answer(reply, target, wait)
+        )
+
+    def application(self, application_id: int, timeout: float) -> str | Trouble:
+        """Ask once for an application; its name, empty where it has none.
+
+        Raises:
+            BaseException: a bug; trouble with the server is a value.
+        """
+
+        def read(reply: replies.Envelope, wait: float | None) -> str | Trouble:
+            try:
+                found = replies.application(reply)
+            except replies.NotThreadFixError as error:
+                what = f"{self.host} answered without an application: {self._scrub.clean(str(error))}."
+                return Trouble(Reason.PROTOCOL, what, retry_after=wait)
+            if found.id != application_id:
+                return self._about_another(found.id, application_id)
+            return self._scrub.clean(replies.words(found.name) or "", 80)
+
+        return self._get(self._server.application_url(application_id), timeout, read)
+
+    def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Trouble:
+        """Do `work` on the network under the same clock as a request, its failures told in the same words.
+
+        Raises:
+            BaseException: a bug; trouble on the way is a value.
+        """
+        try:
+            done = Exchange().run(work, timeout)
+        except OSError as error:
+            return self._failed(error)
+        return self._late(timeout) if done is None else done
+
+    def tls_context(self) -> ssl.SSLContext:
+        """What the session's connections do TLS with: whom they trust, and the certificate that they show."""
+        server = self._server
+        made = create_urllib3_context(cert_reqs=ssl.CERT_NONE if server.insecure else ssl.CERT_REQUIRED)
+        if not server.insecure:
+            made.load_verify_locations(*_locations(self.trust_store))
+        if server.client_cert:
+            made.load_cert_chain(server.client_cert, server.client_key)
+        return made
+
+    @property
+    def trust_store(self) -> str:
+        """Path of the certificates that are trusted."""
+        return self._server.ca_file or DEFAULT_CA_BUNDLE_PATH
+
+    @property
+    def proxy(self) -> str | None:
+        """Host and port of the proxy that requests go through, without its password."""
+        found = select_proxy(self._server.url, self._session.proxies)
+        if not found:
+            return None
+        return self._scrub.clean(found.rpartition("@")[2].rpartition("://")[2].partition("/")[0], 100)
+
+    @property
+    def host(self) -> str:
+        """Host and port of the server, as messages call it."""
+        return urlsplit(self._server.url).netloc
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._server.url).netloc
+    def _get(
+        self, url: str, timeout: float, read: Callable[[replies.Envelope, float | None], T | Trouble]
+    ) -> T | Trouble:
+        """Make one request; `read` makes of a good envelope what was asked for."""
+        exchange = Exchange()
+        began = time.monotonic()
+        done = exchange.run(lambda exchange: self._ask(exchange, url, timeout, read), timeout)
+        took = (time.monotonic() - began) * 1000
+        self._trace(RequestMade("GET", urlsplit(url).path, exchange.http_status, took, exchange.clock_ahead))
+        return self._late(timeout) if done is None else done
 
-    def _exchange(self, exchange: _Exchange, url: str, target: Target, timeout: float) -> None:
-        _current.exchange = exchange
-        try:
-            exchange.observation = self._ask(exchange, url, target, timeout)
-        except BaseException as error:  # noqa: BLE001 - carried to the thread that observes, which raises it
-            exchange.error = error
-        finally:
-            exchange.finish()
+    def _late(self, timeout: float) -> Trouble:
+        return Trouble(Reason.UNREACHABLE, f"{self.host} did not answer within {seconds(timeout)}.")
 
-    def _ask(self, exchange: _Exchange, url: str, target: Target, timeout: float) -> Observation:
+    def _ask(
+        self,
+        exchange: Exchange,
+        url: str,
+        timeout: float,
+        read: Callable[[replies.Envelope, float | None], T | Trouble],
+    ) -> T | Trouble:
         try:
             with self._session.get(url, timeout=timeout, allow_redirects=False, stream=True) as response:
                 exchange.http_status = response.status_code
+                exchange.clock_ahead = clock_ahead(response.headers.get("Date"), time.time())
                 # In pieces, so that a small packed reply cannot become a large one in memory.
                 body: bytes = response.raw.read(REPLY_LIMIT + 1, decode_content=True)
                 if len(body) > REPLY_LIMIT:
                     return Trouble(
                         Reason.PROTOCOL,
-                        f"{self._host} answered with more than {REPLY_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
+                        f"{self.host} answered with more than {REPLY_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
                     )
-                return self._read(response, body, target)
+                return self._read(response, body, read)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             return self._failed(error)
 
-    def _read(self, response: requests.Response, body: bytes, target: Target) -> Observation:
+    def _read(
+        self,
+        response: requests.Response,
+        body: bytes,
+        read: Callable[[replies.Envelope, float | None], T | Trouble],
+    ) -> T | Trouble:
         code = response.status_code
         reply, flaw = None, ""
         try:
@@ -254,14 +358,15 @@ class Client:
         except replies.NotThreadFixError as error:
             flaw = str(error)
         said = self._said(replies.words(reply.message)) if reply and not reply.success else ""
-        answered = f"{self._host} answered HTTP {code}{said}"
+        answered = f"{self.host} answered HTTP {code}{said}"
         wait = retry_after(response.headers.get("Retry-After"), time.time())
         if code in REDIRECTS:
             where = self._scrub.clean(response.headers.get("Location", "nowhere"), 200)
+            to_https = where.lower().startswith("https:") and self._server.url.startswith("http:")
             return Trouble(
                 Reason.PROTOCOL,
-                f"{self._host} answered HTTP {code}, a redirect to {where}, which the gate does not follow.",
-                CONTEXT_HINT,
+                f"{self.host} answered HTTP {code}, a redirect to {where}, which the gate does not follow.",
+                HTTPS_HINT if to_https else CONTEXT_HINT,
                 retry_after=wait,
             )
         refusal = _refusal(code, said)
@@ -273,22 +378,16 @@ class Client:
                 else None
             )
             return Trouble(reason, f"{answered}.", hint, final, wait)
-        return self._answer(reply, target, wait) if reply else self._not_threadfix(body, flaw, wait)
+        return read(reply, wait) if reply else self._not_threadfix(body, flaw, wait)
 
     def _answer(self, reply: replies.Envelope, target: Target, wait: float | None) -> Observation:
         try:
             scan = replies.pending_scan(reply)
         except replies.NotThreadFixError as error:
-            what = f"{self._host} answered without a pending scan: {self._scrub.clean(str(error))}."
+            what = f"{self.host} answered without a pending scan: {self._scrub.clean(str(error))}."
             return Trouble(Reason.PROTOCOL, what, retry_after=wait)
         if scan.app_id != target.application_id:
-            return Trouble(
-                Reason.PROTOCOL,
-                f"{self._host} answered for application {scan.app_id}, but application {target.application_id} was "
-                "asked for.",
-                "Check --application-id and --status-path.",
-                final=True,
-            )
+            return self._about_another(scan.app_id, target.application_id)
 
         def clean(value: object) -> str | None:
             return self._scrub.clean(found) or None if (found := replies.words(value)) else None
@@ -302,13 +401,21 @@ class Client:
             message=clean(scan.scan_message) or clean(reply.message),
         )
 
+    def _about_another(self, found: int, asked: int) -> Trouble:
+        return Trouble(
+            Reason.PROTOCOL,
+            f"{self.host} answered for application {found}, but application {asked} was asked for.",
+            "Check --application-id and --status-path.",
+            final=True,
+        )
+
     def _not_threadfix(self, body: bytes, flaw: str, wait: float | None) -> Trouble:
         if body.lstrip()[:1] == b"<":
             found = _PAGE_TITLE.search(body[:20_000])
             title = f" (“{self._scrub.clean(found[1].decode('utf-8', 'replace'), 80)}”)" if found else ""
-            what = f"{self._host} answered with a web page{title} instead of JSON."
+            what = f"{self.host} answered with a web page{title} instead of JSON."
             return Trouble(Reason.PROTOCOL, what, CONTEXT_HINT, retry_after=wait)
-        what = f"{self._host} answered, but not as ThreadFix does: {self._scrub.clean(flaw)}."
+        what = f"{self.host} answered, but not as ThreadFix does: {self._scrub.clean(flaw)}."
         return Trouble(Reason.PROTOCOL, what, retry_after=wait)
 
     def _said(self, message: str | None) -> str:
@@ -322,15 +429,14 @@ class Client:
                 why = self._scrub.clean(cause.verify_message)
                 return Trouble(
                     Reason.UNREACHABLE,
-                    f"the certificate of {self._host} does not verify: {why}.",
-                    "If your company signs its own certificates, name them with --ca-file or SSL_CERT_FILE; else ask "
-                    "whoever runs ThreadFix to renew the certificate.",
+                    f"the certificate of {self.host} does not verify: {why}.",
+                    _CERTIFICATE_HINTS.get(cause.verify_code, PRIVATE_CA_HINT),
                     final=True,
                 )
         for kind, what, hint in _FAILURES:
             if any(isinstance(cause, kind) for cause in chain):
-                return Trouble(Reason.UNREACHABLE, what.format(host=self._host), hint)
-        return Trouble(Reason.UNREACHABLE, f"the connection to {self._host} broke ({type(error).__name__}).")
+                return Trouble(Reason.UNREACHABLE, what.format(host=self.host), hint)
+        return Trouble(Reason.UNREACHABLE, f"the connection to {self.host} broke ({type(error).__name__}).")
 
 
 def _refusal(code: int, said: str) -> tuple[Reason, bool] | None:
@@ -377,6 +483,27 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
     (urllib3.exceptions.TimeoutError, "{host} did not answer in time.", None),
     (urllib3.exceptions.ProtocolError, "{host} broke the connection.", BROKEN_HINT),
 )
+
+
+# By OpenSSL's codes of what is wrong with a certificate.
+_NOT_FOR_THIS_HOST: Final = (
+    "Write the host in --url as it is in the certificate; if that is right already, ask whoever runs ThreadFix for a "
+    "certificate with this name in it."
+)
+_CERTIFICATE_HINTS: Final = {
+    9: "Check this machine's clock; if it is right, ask whoever runs ThreadFix for a certificate that is valid now.",
+    10: "Ask whoever runs ThreadFix to renew the certificate; and check this machine's clock.",
+    62: _NOT_FOR_THIS_HOST,
+    64: _NOT_FOR_THIS_HOST,
+}
+
+
+def clock_ahead(value: str | None, now: float) -> float | None:
+    """Seconds by which a `Date` header is ahead of `now`; None where it cannot be read."""
+    try:
+        return parsedate_to_datetime(value).timestamp() - now if value else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -434,6 +561,11 @@ class _NoCookies(RequestsCookieJar):
         """Leave them."""
 
 
+def _locations(ca_file: str) -> tuple[str | None, str | None]:
+    """A trust store as `ssl` takes it, file or folder; a folder is one of certificates under their hashes."""
+    return (None, ca_file) if Path(ca_file).is_dir() else (ca_file, None)
+
+
 def _trust(session: requests.Session, server: Server) -> None:
     """Set the trust store and the client certificate, and try them now: a bad file is a usage error."""
     mistakes = []
@@ -444,11 +576,7 @@ def _trust(session: requests.Session, server: Server) -> None:
         session.verify = server.ca_file or DEFAULT_CA_BUNDLE_PATH
         if server.ca_file and server.url.startswith("https"):
             try:
-                # A folder is one of certificates under their hashes, as OpenSSL has them.
-                folder = Path(server.ca_file).is_dir()
-                ssl.create_default_context(
-                    cafile=None if folder else server.ca_file, capath=server.ca_file if folder else None
-                )
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*_locations(server.ca_file))
             except (ssl.SSLError, OSError):
                 mistakes.append(
                     "--ca-file (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "

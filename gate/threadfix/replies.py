@@ -39,6 +39,13 @@ class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
     scan_message: Any = None
 
 
+class Application(msgspec.Struct, frozen=True):
+    """What the gate needs of an application (vendor page "Application Lookup")."""
+
+    id: int
+    name: Any = None
+
+
 class Link(msgspec.Struct, frozen=True):
     """One of an upload answer's `links`."""
 
@@ -68,6 +75,15 @@ def pending_scan(reply: Envelope) -> PendingScan:
     if not scan.status.strip():
         raise NotThreadFixError("its status is empty")
     return scan
+
+
+def application(reply: Envelope) -> Application:
+    """The application in an envelope.
+
+    Raises:
+        NotThreadFixError: there is none.
+    """
+    return _decoded(reply.object, Application)
 
 
 def upload_links(body: bytes) -> tuple[str, ...]:
