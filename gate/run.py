@@ -195,6 +195,8 @@ class _Run:
             yield f"--junit-file {reports.junit_file}", lambda: _write_junit(verdict, reports.junit_file or "")
         if reports.dotenv_file:
             yield f"--dotenv-file {reports.dotenv_file}", lambda: _write_dotenv(verdict, reports.dotenv_file or "")
+        if reports.html_file:
+            yield f"--html-file {reports.html_file}", lambda: _write_html(verdict, reports.html_file or "")
         if reports.json:
             yield "--json", lambda: _print_result(verdict)
         if github:
@@ -267,6 +269,12 @@ def _write_dotenv(verdict: Verdict, path: str) -> None:
     from gate.reporters import files, gitlab
 
     files.write_whole(path, gitlab.render(verdict))
+
+
+def _write_html(verdict: Verdict, path: str) -> None:
+    from gate.reporters import files, html
+
+    files.write_whole(path, html.render(verdict))
 
 
 def _print_result(verdict: Verdict) -> None:

@@ -359,6 +359,7 @@ ON_UNREACHABLE = Option(
 RESULT_FILE = Option("result-file", path, "Write the result document (JSON) here.", _REPORTS, "PATH")
 JUNIT_FILE = Option("junit-file", path, "Write a JUnit report here.", _REPORTS, "PATH")
 DOTENV_FILE = Option("dotenv-file", path, "Write the outputs as dotenv variables here (GitLab).", _REPORTS, "PATH")
+HTML_FILE = Option("html-file", path, "Write a page for people here: one file, nothing loaded.", _REPORTS, "PATH")
 SUMMARY = Option("summary", boolean, "Write GitHub's job summary.", _REPORTS, "", "true")
 UI_URL = Option(
     "ui-url",
@@ -411,6 +412,7 @@ OPTIONS: Final[tuple[Option[Any], ...]] = (
     RESULT_FILE,
     JUNIT_FILE,
     DOTENV_FILE,
+    HTML_FILE,
     SUMMARY,
     UI_URL,
     JSON,
@@ -437,6 +439,7 @@ class Reports:
     result_file: str | None = None
     junit_file: str | None = None
     dotenv_file: str | None = None
+    html_file: str | None = None
     summary: bool = True
     json: bool = False
     verbose: bool = False
@@ -688,14 +691,18 @@ def _reports(given: _Given) -> Reports:
         result_file=given.optional(RESULT_FILE),
         junit_file=given.optional(JUNIT_FILE),
         dotenv_file=given.optional(DOTENV_FILE),
+        html_file=given.optional(HTML_FILE),
         summary=given.value(SUMMARY),
         json=given.value(JSON),
         verbose=given.value(VERBOSE),
         quiet=given.value(QUIET),
     )
-    files = [name for name in (reports.result_file, reports.junit_file, reports.dotenv_file) if name]
+    written = (reports.result_file, reports.junit_file, reports.dotenv_file, reports.html_file)
+    files = [name for name in written if name]
     if len(files) > len(set(files)):
-        given.mistake(None, "--result-file, --junit-file, --dotenv-file: two name one file; give each its own.")
+        given.mistake(
+            None, "--result-file, --junit-file, --dotenv-file, --html-file: two name one file; give each its own."
+        )
     if reports.verbose and reports.quiet:
         given.mistake(None, "--verbose and --quiet contradict each other; leave one out.")
     return reports

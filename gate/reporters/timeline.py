@@ -24,21 +24,24 @@ class Bar:
     length: float
 
 
-def bars(history: History) -> list[Bar]:
-    """The statuses in the order seen, and under them the stretches of trouble."""
-    walked = [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
-    trouble = [
-        Bar("(trouble)", outage.began, (history.elapsed if outage.ended is None else outage.ended) - outage.began)
-        for outage in history.outages
+def walked(history: History) -> list[Bar]:
+    """The statuses in the order seen, a bar for each phase."""
+    return [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
+
+
+def troubled(history: History) -> list[Bar]:
+    """The stretches of trouble, a bar for each outage."""
+    ends = [history.elapsed if outage.ended is None else outage.ended for outage in history.outages]
+    return [
+        Bar("(trouble)", outage.began, end - outage.began) for outage, end in zip(history.outages, ends, strict=True)
     ]
-    return walked + trouble
 
 
 def draw(history: History) -> str:
     """The timeline as lines of `LABEL` + `WIDTH` characters and the length of each stretch."""
     whole = history.elapsed or 1.0
     lines = []
-    for bar in bars(history):
+    for bar in walked(history) + troubled(history):
         # A stretch starts on a whole cell, the one that holds its beginning, and ends on the right eighth of one.
         cell = min(int(bar.start / whole * WIDTH), WIDTH - 1)
         filled = max(1, round((bar.start + bar.length) / whole * WIDTH * 8) - cell * 8)
