@@ -75,6 +75,7 @@ class Scenario:
         message: the server's words; None for those of the status.
         options: what the demo adds to the command, so that it ends within a minute.
         wrong_key: whether the environment to export has a key that the sandbox does not know.
+        read_only_key: whether the environment to export has a key without the permission to upload.
         without_context: whether the environment to export lacks the URL's context path.
     """
 
@@ -90,6 +91,7 @@ class Scenario:
     message: str | None = None
     options: tuple[str, ...] = ()
     wrong_key: bool = False
+    read_only_key: bool = False
     without_context: bool = False
 
     def status(self, elapsed: float) -> tuple[str, bool]:
@@ -216,6 +218,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             Reason.UNREACHABLE,
             fault=lambda _: Trickle(),
             options=("--request-timeout", "2s", "--first-contact-limit", "5s"),
+        ),
+        Scenario(
+            "read-only-key",
+            "Is asked for with a key whose user may read, but not upload.",
+            Reason.DENIED,
+            read_only_key=True,
         ),
     )
 }
