@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = "/threadfix"
 API_KEY: Final = "sandboxKeyThatOpensNothingElse00000000000000"
+READ_ONLY_KEY: Final = API_KEY.replace("Opens", "Reads")
 APPLICATION_ID: Final = 6
 FIRST_PENDING_SCAN: Final = 41
 LARGEST_UPLOAD: Final = 64 * 1024 * 1024
 JSON: Final = "application/json;charset=UTF-8"
 _STATUS: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)/pendingScan/(\d+)/status")
+_APPLICATION: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)")
 _UPLOAD: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)/upload")
 _FILE_NAME: Final = re.compile(rb'filename="([^"\r\n]{1,200})"')
 # The server's own view of itself, as in the vendor's sample: behind a proxy nobody else can reach it.
@@ -56,6 +58,9 @@ class ThreadFix:
 
     Attributes:
         speed: how many times faster than told the scenarios walk.
+        keys: those that may do everything.
+        readers: keys that may read, and no more.
+        application_name: of every application.
         seen: every request, as (method, path, HTTP status or 0).
         headers: of every request.
         connections: how many were opened.
@@ -63,12 +68,14 @@ class ThreadFix:
 
     speed: float = 1.0
     keys: set[str] = field(default_factory=lambda: {API_KEY})
+    readers: set[str] = field(default_factory=lambda: {READ_ONLY_KEY})
     applications: set[int] = field(default_factory=lambda: {APPLICATION_ID})
     scans: dict[int, Scan] = field(
         default_factory=lambda: {
             FIRST_PENDING_SCAN + index: Scan(scenario) for index, scenario in enumerate(SCENARIOS.values())
         }
     )
+    application_name: str = "Contoso shop"
     clock: Callable[[], float] = time.monotonic
     log: Callable[[str, str, int], None] = lambda _method, _path, _code: None
     seen: list[tuple[str, str, int]] = field(default_factory=list)
@@ -90,22 +97,26 @@ class ThreadFix:
                 return Raw(200, b"<!DOCTYPE html><html><head><title>ThreadFix Login</title></head></html>")
             return Raw(302, headers=(("Location", f"{CONTEXT}/login.jsp"),))
         call = path.removeprefix(CONTEXT).partition("?")[0]
-        status, upload = _STATUS.fullmatch(call), _UPLOAD.fullmatch(call)
-        wants_json = "application/json" in headers.get("accept", "")
-        if not wants_json or not ((status and method == "GET") or (upload and method == "POST")):
+        calls = {"GET": (_STATUS, _APPLICATION), "POST": (_UPLOAD,)}.get(method, ())
+        found = next((match for pattern in calls if (match := pattern.fullmatch(call))), None)
+        if not found or "application/json" not in headers.get("accept", ""):
             return refusal("Bad rest request due to unrecognized path.", 404)
-        application = int((status or upload or [0, 0])[1])
-        refused = self._refused(headers, application)
+        application, reads = int(found[1]), found.re is _APPLICATION
+        refused = self._refused(headers, application, reads=reads)
         if refused:
             return refused
-        return self._status(application, int(status[2])) if status else self._upload(application, body)
+        if reads:
+            return envelope({"id": application, "name": self.application_name})
+        return self._status(application, int(found[2])) if found.re is _STATUS else self._upload(application, body)
 
-    def _refused(self, headers: dict[str, str], application: int) -> Raw | None:
+    def _refused(self, headers: dict[str, str], application: int, *, reads: bool) -> Raw | None:
         word, _, key = headers.get("authorization", "").partition(" ")
         if word != "APIKEY" or not key:
             return refusal("Authentication failed, check your API Key.")
-        if key not in self.keys:
+        if key not in self.keys | self.readers:
             return refusal("API Key not found in database.")
+        if key not in self.keys and not reads:
+            return refusal("The requested URL is restricted for your API Key.")
         if application not in self.applications:
             return refusal("Application lookup failed. Check your ID.")
         return None
@@ -285,9 +296,10 @@ def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
     """The variables that let a gate, or any client, play the scenario `name` against the sandbox at `url`."""
     scenario = SCENARIOS[name]
     number = next(number for number, scan in scans.items() if scan.scenario is scenario)
+    key = READ_ONLY_KEY if scenario.read_only_key else API_KEY
     return {
         "THREADFIX_URL": url.removesuffix(CONTEXT) if scenario.without_context else url,
-        "THREADFIX_API_KEY": API_KEY.replace("Opens", "Misses") if scenario.wrong_key else API_KEY,
+        "THREADFIX_API_KEY": API_KEY.replace("Opens", "Misses") if scenario.wrong_key else key,
         "THREADFIX_APPLICATION_ID": str(APPLICATION_ID),
         "THREADFIX_PENDING_SCAN_ID": str(number),
     }
