@@ -14,6 +14,11 @@ def entry() -> int:
     """
     # Start-up makes many objects that stay; looking for garbage among them again and again takes a tenth of it.
     gc.set_threshold(50_000)
+    # A caller may have closed them; Python would then print a log to standard output, or break.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it lives as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     try:
         from gate.cli import main
 

@@ -38,11 +38,6 @@ _FALSE: Final = frozenset({"false", "0", "no", "off"})
 # --- How a text becomes a value. Each raises ValueError with what is wrong and what would be right.
 
 
-def text(value: str) -> str:
-    """The text itself."""
-    return value
-
-
 def boolean(value: str) -> bool:
     """`true`, `1`, `yes`, `on` and their opposites, in any case."""
     word = value.lower()
@@ -221,7 +216,7 @@ _REPORTS = "Reports"
 URL = Option("url", links.base_url, "Base URL of ThreadFix, with its context path.", _SERVER, "URL")
 API_KEY = Option(
     "api-key",
-    text,
+    str,
     "The API key. Never on a command line: it comes from the environment or from `--api-key-file`.",
     _SERVER,
     "KEY",

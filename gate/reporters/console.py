@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from gate import __version__
 from gate.reasons import Kind
 from gate.text import count, log_line, seconds
-from gate.waiting import Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
+from gate.waiting import Stalled, StatusSeen, TroubleBegan, TroubleEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ class Console:
                     f"pending scan {number} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
                     "busy or stuck; the gate waits on."
                 )
-            case Ended():
+            case _:
                 self._decided.add(event.history.target)
 
     def tick(self) -> None:

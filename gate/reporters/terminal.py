@@ -39,22 +39,19 @@ class Terminal:
         """Prepare; nothing is drawn yet."""
         self._screen = Screen(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._spinner = Spinner("dots", style="cyan")
-        self._live: Live | None = None
-
-    def __enter__(self) -> Self:
-        # Redrawn by `tick` alone; standard output and error stay as they are.
+        # Redrawn by `draw` alone; standard output and error stay as they are.
         self._live = Live(
             console=self._screen, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
+
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
-            self._live = None
+        self._live.stop()
 
     def write(self, line: str) -> None:
         """Print a line above the live one."""
@@ -63,7 +60,7 @@ class Terminal:
 
     def draw(self, progress: Callable[[], Progress]) -> None:
         """Draw the live line anew."""
-        if self._live:
+        if self._live.is_started:
             self._spinner.update(text=live_text(progress(), self._screen.width - 4))
             self._live.update(self._spinner, refresh=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,12 +39,10 @@ def status_link(link: str) -> Target:
     Raises:
         ValueError: it is not such a link.
     """
-    try:
+    with suppress(ValueError):
         found = _STATUS_PATH.search(urlsplit(link).path)
         if found:
             return Target(number(found[1]), number(found[2]))
-    except ValueError:
-        pass
     raise ValueError("is not a status link; such a link ends in /applications/6/pendingScan/41/status")
 
 
@@ -100,9 +99,6 @@ def is_loopback(url: str) -> bool:
 
 def _is_host(host: str) -> bool:
     if ":" in host:
-        try:
-            ipaddress.IPv6Address(host)
-        except ValueError:
-            return False
-        return "%" not in host
+        # Python checks what is in brackets only since 3.11.4, and takes a zone, which no other machine knows.
+        return bool(re.fullmatch(r"[0-9a-f:.]+", host))
     return len(host) <= 253 and all(_LABEL.match(label) for label in host.removesuffix(".").split("."))  # noqa: PLR2004

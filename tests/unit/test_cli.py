@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import shlex
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -104,6 +107,37 @@ def test_a_stream_that_nobody_reads_does_not_change_the_exit_code(stream: str) -
     for pipe in (process.stdout, process.stderr):
         if pipe:
             pipe.close()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_does_not_change_the_exit_code(closed: str) -> None:
+    """Nor does the log go to standard output for want of a better place."""
+    command = f"{shlex.quote(sys.executable)} -m gate run --quiet {closed}"
+    process = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (2, "")
+
+
+def test_a_list_into_a_pipe_that_nobody_reads_is_no_error() -> None:
+    """Python would end with 120 when it cannot write what is left."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [sys.executable, "-m", "gate", "demo", "--list"], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (0, b"")
+
+
+def test_the_gate_can_be_called_by_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose standard output is no stream of the system, and from another thread than the main one."""
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    codes: list[int] = []
+    caller = threading.Thread(target=lambda: codes.append(main(["run", "--json"])))
+    caller.start()
+    caller.join()
+    assert codes == [2]
+    assert json.loads(out.getvalue())["reason"] == "usage"
 
 
 def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:

@@ -161,6 +161,13 @@ def test_a_status_link_brings_both_ids_and_nothing_else() -> None:
     )
 
 
+@pytest.mark.parametrize("link", ["http://[x/applications/6/pendingScan/41/status", LINK.replace("716", "0"), "x"])
+def test_what_is_no_status_link(link: str) -> None:
+    """An odd host does not save an odd path, nor the other way round."""
+    (mistake,) = parsed("--status-url", link).mistakes
+    assert "is not a status link; such a link ends in /applications/6/pendingScan/41/status" in mistake
+
+
 def test_scans_from_everywhere_add_up() -> None:
     """Ids first, then links, then what the upload answered; each once."""
     answer = b'{"success":true,"links":[{"href":"x/rest/applications/6/pendingScan/41/status"},{"href":"%s"}]}'
