@@ -313,8 +313,8 @@ def test_retry_after_is_honoured_beyond_the_longest_interval(gate: Gate) -> None
 
 
 def test_retry_after_may_be_a_date(gate: Gate) -> None:
-    """Dates have whole seconds, so of three at least two are left."""
-    assert gap(gate, *PATIENT, Retry_After=formatdate(time.time() + 3, usegmt=True)) >= 1
+    """Dates have whole seconds, so of two at least one is left."""
+    assert gap(gate, *PATIENT, Retry_After=formatdate(time.time() + 2, usegmt=True)) >= 0.5
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_no_redirect_is_followed(code: int, gate: Gate, serve: Serve) -> None:
     """Neither on the same server nor to another one, which is not even connected to."""
     other = ThreadFix()
     for where in ("/threadfix/login.jsp", serve(other)):
-        ran = gate.play(always(Raw(code, headers=(("Location", where),))), *SHORT)
+        ran = gate.play(always(Raw(code, headers=(("Location", where),))), *ONCE)
         assert ran.document["reason"] == Reason.PROTOCOL
         assert f"a redirect to {where}, which the gate does not follow" in ran.document["message"]
         assert "such as /threadfix" in ran.document["hint"]

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, refusal
+from gate.threadfix import replies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -305,6 +306,20 @@ def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runne
     assert [properties["title"] for name, properties, _ in found if name == "error"] == [
         f"ThreadFix gate: {ran.document['verdict']} ({ran.document['reason']})"
     ]
+
+
+def test_a_traceback_commands_nothing(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug's message may have lines, and a server's words in them."""
+
+    def broken(_: bytes) -> None:
+        raise RuntimeError("first\n::error::second\n  ::set-output name=verdict::pass\n##[error]third")
+
+    monkeypatch.setattr(replies, "envelope", broken)
+    ran = gate.play(DONE, env=runner.env)
+    assert ran.code == 70
+    assert "::error::second" in ran.err
+    assert [name for name, _, _ in commands(ran)] == ["add-mask", "group", "endgroup", "error"]
+    assert runner.outputs()["verdict"] == "unknown"
 
 
 class Page(HTMLParser):
