@@ -121,9 +121,9 @@ def test_a_list_into_a_pipe_that_nobody_reads_is_no_error() -> None:
     """Python would end with 120 when it cannot write what is left."""
     reader, writer = os.pipe()
     os.close(reader)
-    process = subprocess.run(
-        [sys.executable, "-m", "gate", "demo", "--list"], stdout=writer, stderr=subprocess.PIPE, check=False
-    )
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "gate", "demo", "--list"]
+    process = subprocess.run(command, env=env, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert (process.returncode, process.stderr) == (0, b"")
 
