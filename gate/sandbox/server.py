@@ -11,6 +11,7 @@ import re
 import socket
 import socketserver
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -218,7 +219,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(answer)
             case Reset():
                 # Closing without lingering makes the kernel send a reset.
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+                )
                 self.connection.close()
                 self.close_connection = True
             case Trickle():
