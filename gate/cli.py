@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gate import __version__
 from gate.run import run_gate
-from gate.settings import KEY_VARIABLE, OPTIONS
+from gate.settings import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,6 +116,16 @@ def _run_options(*, hidden: bool = False) -> list[click.Parameter]:
     return [_option(option, hidden=hidden) for option in OPTIONS if option.flag]
 
 
+def _doctor_options() -> list[click.Parameter]:
+    """Those of `run`, so that a command that went wrong needs only another word; what is of no use here is hidden."""
+    own = {JSON: "Write the checks to standard output, as JSON.", QUIET: "Log only what fails."}
+    return [
+        _option(replace(option, help=own.get(option, option.help)), hidden=option not in DOCTOR_OPTIONS)
+        for option in OPTIONS
+        if option.flag
+    ]
+
+
 def _mistakes() -> tuple[str, ...]:
     found: tuple[str, ...] = click.get_current_context().meta["mistakes"]
     return found
@@ -122,6 +133,12 @@ def _mistakes() -> tuple[str, ...]:
 
 def _run(**values: object) -> int:
     return run_gate(_flags(values), os.environ, _mistakes())
+
+
+def _doctor(**values: object) -> int:
+    from gate.doctor import run_doctor
+
+    return run_doctor(_flags(values), os.environ, _mistakes())
 
 
 def _sandbox(host: str, port: str, speed: str, quiet: bool | None) -> int:  # noqa: FBT001 - click's way
@@ -155,6 +172,18 @@ def _build() -> click.Group:
             help="Wait until ThreadFix has processed the pending scans, then end with exit code 0 (pass), 1 (fail) or "
             "another one (unknown). Every option may come from the environment; a flag beats it. The API key comes "
             f"from {KEY_VARIABLE} or --api-key-file only.",
+        )
+    )
+    group.add_command(
+        _Command(
+            "doctor",
+            callback=_doctor,
+            params=_doctor_options(),
+            short_help="Check URL, TLS, key, permission and ids, step by step.",
+            help="Say which step between this machine and the pending scan fails, and what to do about it: name, "
+            "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. It only "
+            "reads. Takes the options of `run`, of which application and pending scan may be left out. Ends with the "
+            "exit code of the first check that fails, or 0.",
         )
     )
     group.add_command(

@@ -421,7 +421,7 @@ DOCTOR_OPTIONS: Final = tuple(
     for option in OPTIONS
     if option.group in (_SERVER, _TLS, _WHAT) or option in (REQUEST_TIMEOUT, JSON, VERBOSE, QUIET)
 )
-"""Those that `doctor` takes too."""
+"""Those that `doctor` has a use for."""
 
 
 # --- What they become.

@@ -1,0 +1,602 @@
+"""Says which step between this machine and the pending scan fails, and what to do about it. Changes nothing.
+
+The checks are a table, `CHECKS`. The first ones make a connection step by step; the others are read from what ThreadFix
+answered to the gate's own call and to one about the application.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from gate import __version__, settings, signals
+from gate.errors import Cancelled, UsageError
+from gate.history import Answer, Target, Trouble
+from gate.reasons import Reason
+from gate.reporters.console import Console, to_log
+from gate.run import _github as on_github
+from gate.run import _read as read_input
+from gate.text import Scrubber, count, seconds
+from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS, Client
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from gate.history import Observation
+    from gate.reporters.github import GitHub
+    from gate.settings import Parsed, Settings
+    from gate.text import Secret
+    from gate.threadfix.client import Exchange, RequestMade
+
+SCHEMA_VERSION: Final = 1
+NOBODY: Final = 999_999_999
+"""An id that no application and no pending scan has. Not the largest one there is: where ThreadFix keeps ids in 32
+bits, that would be no number to it."""
+SOON: Final = 14
+"""Days before its end from which on a certificate should have been renewed."""
+APART: Final = 300.0
+"""Seconds that two clocks may differ; as much as Kerberos allows."""
+DAY: Final = 24 * 3600
+
+CLEAR: Final = "there is none: this is plain http."
+PATH_HINT: Final = (
+    "Check that --url has its context path, such as /threadfix, and that --api-version (and --status-path) fit your "
+    "ThreadFix; --api-version none is for 2.5 to 2.7."
+)
+WAY_HINT: Final = "See whether a firewall is in the way, and whether this machine needs a proxy (HTTPS_PROXY)."
+ILL_HINT: Final = "ThreadFix, or what stands in front of it, is not well or has too much to do; try again later."
+OTHER_HINT: Final = "See what answers at this address: it is not ThreadFix's REST API."
+KEY_HINT: Final = (
+    "Check that the secret is set and current, that it is a key of this ThreadFix, and that the key's user may see the "
+    "application."
+)
+PERMISSION_HINT: Final = (
+    "Give the key's user a role with the Upload Scans permission for this application: ThreadFix asks for it here, "
+    "read access is not enough."
+)
+APPLICATION_HINT: Final = "Check --application-id against the address of the application's page in ThreadFix."
+SCAN_HINT: Final = (
+    "Check --pending-scan-id against the link that the upload answered with: it is not the number of a finished scan."
+)
+CLOCK_HINT: Final = "Set the clock that is wrong; certificates are judged by this machine's."
+
+
+class State(StrEnum):
+    """What came of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+MARKS: Final = {State.PASSED: "✓", State.FAILED: "✗", State.SKIPPED: "–"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one check. Its texts are safe.
+
+    Attributes:
+        hint: what to do; also of a check that passed, where something will soon fail.
+        reason: of a failed one; gives the exit code.
+    """
+
+    state: State
+    message: str
+    hint: str = ""
+    reason: Reason | None = None
+
+
+def passed(message: str, hint: str = "") -> Outcome:
+    """It is as it should be."""
+    return Outcome(State.PASSED, message, hint)
+
+
+def skipped(message: str, hint: str = "") -> Outcome:
+    """It could not be told, or does not apply."""
+    return Outcome(State.SKIPPED, message, hint)
+
+
+def failed(trouble: Trouble, hint: str = "") -> Outcome:
+    """It is not; `hint` is for a trouble that has none of its own."""
+    return Outcome(State.FAILED, trouble.what, trouble.hint or hint, trouble.reason)
+
+
+# --- On the way to ThreadFix.
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard of one pending scan, and the request for it."""
+
+    target: Target
+    observation: Observation
+    request: RequestMade
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What ThreadFix answered.
+
+    Attributes:
+        heard: of each pending scan; of one that nobody has, where none was named.
+        application_id: of the application that was named.
+        application: its name or what came instead; None where it was not asked for.
+        application_status: HTTP status of that answer.
+        named: whether a pending scan was named.
+    """
+
+    heard: tuple[Heard, ...]
+    application_id: int | None = None
+    application: str | Trouble | None = None
+    application_status: int | None = None
+    named: bool = True
+
+    @property
+    def main(self) -> Heard:
+        """What tells most: a good answer, else the first one."""
+        return next((one for one in self.heard if isinstance(one.observation, Answer)), self.heard[0])
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What came instead of any good answer."""
+        found = self.main.observation
+        return None if isinstance(found, Answer) else found
+
+    @property
+    def reason(self) -> Reason | None:
+        """What that amounts to."""
+        return self.trouble.reason if self.trouble else None
+
+    @property
+    def reads(self) -> bool:
+        """Whether ThreadFix said anything about the application but “denied”: then it has accepted the key."""
+        return isinstance(self.application, str) or self.no_application
+
+    @property
+    def no_application(self) -> bool:
+        """Whether ThreadFix itself says that there is no such application; a 404 may be about the path."""
+        found = self.application
+        return (
+            isinstance(found, Trouble) and found.reason is Reason.NOT_FOUND and self.application_status not in NOT_FOUND
+        )
+
+
+class Way:
+    """The way to ThreadFix, as far as it has been gone."""
+
+    def __init__(self, asked: Settings, client: Client, scrub: Scrubber, requests: list[RequestMade]) -> None:
+        """Nothing is sent yet; `requests` is where the client's are told."""
+        self.asked = asked
+        self.client = client
+        self.clean = scrub.clean
+        self.timeout = asked.plan.request_timeout
+        self.connection: socket.socket | None = None
+        self.certificate: dict[str, Any] = {}
+        self.distrust: Trouble | None = None
+        self._requests = requests
+
+    @property
+    def host(self) -> str:
+        """The host as it is looked up."""
+        return urlsplit(self.asked.server.url).hostname or ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is https."""
+        return self.asked.server.url.startswith("https:")
+
+    @property
+    def port(self) -> int:
+        """The port, also where the URL leaves it out."""
+        return urlsplit(self.asked.server.url).port or (443 if self.secure else 80)
+
+    def probe(self, work: Callable[[Exchange], Any]) -> Any:  # noqa: ANN401 - what `work` returns, or Trouble
+        """Do something on the network, within the time of a request."""
+        return self.client.probe(work, self.timeout)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Ask ThreadFix, once: about the pending scans, and about the application where there is still a question."""
+        number = self.asked.application_id
+        made_up = Target(number or NOBODY, NOBODY)
+        heard = tuple(
+            Heard(target, self.client.observe(target, self.timeout), self._requests[-1])
+            for target in self.asked.targets or (made_up,)
+        )
+        found = Evidence(heard, number, named=bool(self.asked.targets))
+        if number is None or found.reason not in (None, Reason.DENIED, Reason.NOT_FOUND):
+            return found
+        application = self.client.application(number, self.timeout)
+        return Evidence(heard, number, application, self._requests[-1].http_status, found.named)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self.connection:
+            self.connection.close()
+        self.client.close()
+
+
+def _dns(way: Way) -> Outcome:
+    if way.client.proxy:
+        return skipped(f"requests go through the proxy {way.client.proxy}, which looks the name up.")
+    try:
+        return passed(f"{ip_address(way.host)} is an address; there is nothing to look up.")
+    except ValueError:
+        found = way.probe(lambda _: socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM))
+    if isinstance(found, Trouble):
+        return failed(found, "See whether the name server of this machine answers.")
+    addresses = dict.fromkeys(str(info[4][0]) for info in found)
+    return passed(f"{way.host} is {', '.join(addresses)}.")
+
+
+def _tcp(way: Way) -> Outcome:
+    if way.client.proxy:
+        return skipped(f"the proxy {way.client.proxy} makes the connection.")
+
+    def connect(exchange: Exchange) -> socket.socket:
+        # Longer than the clock that runs over it all: that one has the better words.
+        made = socket.create_connection((way.host, way.port), way.timeout * 2)
+        exchange.hold(made)
+        return made
+
+    began = time.monotonic()
+    made = way.probe(connect)
+    if isinstance(made, Trouble):
+        return failed(made, WAY_HINT)
+    way.connection = made
+    address, port = made.getpeername()[:2]
+    return passed(f"{address}, port {port}, took the connection in {(time.monotonic() - began) * 1000:.0f} ms.")
+
+
+def _tls(way: Way) -> Outcome:
+    if not way.secure:
+        return skipped(CLEAR)
+    connection = way.connection
+    if connection is None:
+        return skipped(f"through the proxy {way.client.proxy}; the request below shows whether it works.")
+
+    def shake_hands(exchange: Exchange) -> ssl.SSLSocket:
+        exchange.hold(connection)
+        return way.client.tls_context().wrap_socket(connection, server_hostname=way.host.rstrip("."))
+
+    made = way.probe(shake_hands)
+    if isinstance(made, Trouble) and made.final:
+        # It speaks TLS; only its certificate is wrong.
+        way.distrust = made
+        return passed("it speaks TLS.")
+    if isinstance(made, Trouble):
+        return failed(made, WAY_HINT)
+    way.connection, way.certificate = made, made.getpeercert() or {}
+    return passed(f"{made.version()}.")
+
+
+def _certificate(way: Way) -> Outcome:
+    server = way.asked.server
+    if not way.secure:
+        return skipped(CLEAR)
+    if way.distrust:
+        return failed(way.distrust)
+    if server.insecure:
+        return skipped(
+            "not verified, because of --insecure.",
+            "Somebody else may get the API key; name your company's certificates with --ca-file instead.",
+        )
+    if not way.certificate:
+        return skipped("not seen, because of the proxy; the request below shows whether it verifies.")
+    issuer = {name: value for ((name, value), *_) in way.certificate.get("issuer", ())}
+    who = way.clean(issuer.get("commonName") or issuer.get("organizationName") or "somebody without a name", 80)
+    store = way.clean(server.ca_file or "the default one, certifi's", 200)
+    return passed(f"it is for {way.host}, and {who} stands for it; trust store: {store}.")
+
+
+def _expiry(way: Way) -> Outcome:
+    import ssl
+
+    if not way.certificate:
+        return skipped("no certificate was verified here.")
+    ends = ssl.cert_time_to_seconds(way.certificate["notAfter"])
+    days = int((ends - time.time()) // DAY)
+    hint = "Have the certificate renewed: when it ends, no gate will get an answer." if days < SOON else ""
+    return passed(f"{count(days, 'day')} left, until {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}.", hint)
+
+
+# --- What ThreadFix answers. Pure.
+
+
+def _redirects(found: Evidence) -> Outcome:
+    code = found.main.request.http_status
+    if code is None:
+        return skipped("there was no answer.")
+    if found.trouble and code in REDIRECTS:
+        return failed(found.trouble)
+    return passed("there is none.")
+
+
+def _rest(found: Evidence) -> Outcome:
+    trouble, request = found.trouble, found.main.request
+    if trouble and trouble.reason is Reason.UNREACHABLE:
+        return failed(trouble, ILL_HINT)
+    if trouble and trouble.reason is Reason.PROTOCOL:
+        return failed(trouble, OTHER_HINT)
+    if trouble and request.http_status in NOT_FOUND and not found.reads:
+        return failed(trouble, PATH_HINT)
+    if trouble and request.http_status in DENIED and not found.reads:
+        return skipped(f"HTTP {request.http_status} does not tell who has answered.")
+    return passed(f"HTTP {request.http_status} in {request.milliseconds:.0f} ms, as ThreadFix answers.")
+
+
+def _key(found: Evidence) -> Outcome:
+    if found.trouble and found.reason is Reason.DENIED and not found.reads:
+        return failed(found.trouble, KEY_HINT)
+    return passed("accepted.")
+
+
+def _permission(found: Evidence) -> Outcome:
+    if not found.trouble:
+        return passed("Upload Scans: ThreadFix tells of the pending scan.")
+    if found.reason is Reason.DENIED:
+        return failed(found.trouble, PERMISSION_HINT)
+    if found.application_id is None:
+        return skipped("Upload Scans is a permission for an application.", "Name one with --application-id.")
+    if found.main.request.http_status in NOT_FOUND or not isinstance(found.application, str):
+        return skipped("Upload Scans: cannot be told, because ThreadFix did not come to look for the pending scan.")
+    return passed("Upload Scans: ThreadFix looked for the pending scan, and did not refuse.")
+
+
+def _application(found: Evidence) -> Outcome:
+    number, said = found.application_id, found.application
+    if number is None:
+        return skipped("none was named.", "Name one with --application-id.")
+    if isinstance(said, str):
+        return passed(f"{number} is “{said}”." if said else f"{number} is there.")
+    if not found.trouble:
+        return passed(f"{number} is there; ThreadFix tells of its pending scan.")
+    if said and found.no_application:
+        return failed(said, APPLICATION_HINT)
+    why = f" ({said.what})" if said else ""
+    return skipped(f"cannot be told: ThreadFix does not tell of application {number}, which takes read access{why}.")
+
+
+def _pending_scan(found: Evidence) -> Outcome:
+    if not found.named:
+        return skipped("none was named.", "Name one with --pending-scan-id, --status-url or --upload-response.")
+    told = []
+    for one in found.heard:
+        if isinstance(one.observation, Trouble):
+            return failed(one.observation, SCAN_HINT)
+        told.append(f"{one.target.pending_scan_id} is {one.observation.status}")
+    return passed(f"{', '.join(told)}.")
+
+
+def _clock(found: Evidence) -> Outcome:
+    ahead = next((one.request.clock_ahead for one in found.heard if one.request.clock_ahead is not None), None)
+    if ahead is None:
+        return skipped("the answer has no date.")
+    if abs(ahead) > APART:
+        what = f"ThreadFix's clock is {seconds(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's."
+        return failed(Trouble(Reason.UNREACHABLE, what), CLOCK_HINT)
+    return passed(f"{round(abs(ahead))}s apart.")
+
+
+# --- The table.
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: in the log and in the JSON.
+        needs: checks without which it makes no sense.
+        look: makes the check.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    look: Callable[[Way], Outcome]
+
+
+def _read(judge: Callable[[Evidence], Outcome]) -> Callable[[Way], Outcome]:
+    return lambda way: judge(way.evidence)
+
+
+GIVEN: Final = ("url", "options")
+"""What is checked before anything is sent."""
+
+CHECKS: Final = (
+    Check("dns", GIVEN, _dns),
+    Check("tcp", ("dns",), _tcp),
+    Check("tls", ("tcp",), _tls),
+    Check("certificate", ("tls",), _certificate),
+    Check("expiry", ("certificate",), _expiry),
+    Check("redirects", ("certificate",), _read(_redirects)),
+    Check("rest", ("redirects",), _read(_rest)),
+    Check("key", ("rest",), _read(_key)),
+    Check("permission", ("key",), _read(_permission)),
+    Check("application", ("key",), _read(_application)),
+    Check("pending-scan", ("permission", "application"), _read(_pending_scan)),
+    Check("clock", ("certificate",), _read(_clock)),
+)
+"""Every check that needs the network, in the order in which they are made."""
+
+
+def _given(parsed: Parsed, mistakes: Sequence[str]) -> tuple[Outcome, Outcome]:
+    """Whether the URL and the other options are right."""
+    about_url = [mistake for mistake in mistakes if re.match(r"--url(?![\w-])", mistake)]
+    others = [mistake for mistake in mistakes if mistake not in about_url]
+    url = parsed.settings.server.url if parsed.settings else parsed.server
+    hint = ""
+    if parsed.settings and not urlsplit(url).path:
+        hint = "ThreadFix usually has a context path, such as /threadfix; if yours has one, add it."
+    if parsed.settings and parsed.settings.server.allow_http and url.startswith("http:"):
+        hint = "--allow-http: the API key travels in clear; everybody on the way can read it."
+    return _mistaken(about_url) or passed(f"{url}", hint), _mistaken(others) or passed(
+        "all there, and they fit together."
+    )
+
+
+def _mistaken(mistakes: Iterable[str]) -> Outcome | None:
+    told = " ".join(mistakes)
+    return (
+        Outcome(State.FAILED, told, "threadfix-gate doctor --help lists the options.", Reason.USAGE) if told else None
+    )
+
+
+# --- The command.
+
+
+def run_doctor(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistakes: Sequence[str] = ()) -> int:
+    """Make every check; the exit code: that of the first one that fails, 0 when none does.
+
+    Args:
+        flags: the command line's values by option name; a switch has `true` or `false`.
+        env: the environment.
+        mistakes: what is wrong with the command line itself, a sentence each.
+    """
+    with signals.handled() as handler:
+        visit = _Visit(env)
+        code = 0
+        try:
+            visit.examine(flags, mistakes)
+        except Cancelled as error:
+            visit.end, code = Reason.CANCELLED, error.exit_code
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not show the key
+            visit.explain(error)
+        handler.listening = False
+        return visit.conclude(code)
+
+
+class _Visit:
+    """What was found so far, and where it is said."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.end: Reason | None = None
+        self._env = dict(env)
+        self._started_at = datetime.now(UTC)
+        self._parsed = settings.Parsed(None, (), settings.Reports())
+        self._masked: set[Secret] = set()
+        self._github: GitHub | None = None
+        self._console = Console(to_log)
+        self._found: dict[str, Outcome] = {}
+        self._untried: set[str] = set()
+
+    def examine(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> None:
+        """Make every check.
+
+        Raises:
+            Cancelled: the process was told to stop.
+        """
+        self._know(settings.early(flags, self._env))
+        os.environ.pop(settings.KEY_VARIABLE, None)
+        parsed = settings.parse(flags, self._env, read_input, mistakes, needs_scan=False)
+        self._know(parsed)
+        wrong = parsed.mistakes
+        way = None
+        if parsed.settings:
+            requests: list[RequestMade] = []
+
+            def trace(made: RequestMade) -> None:
+                requests.append(made)
+                self._console.requested(made)
+
+            scrub = Scrubber(parsed.secrets)
+            try:
+                client = Client(parsed.settings.server, scrub, connections=1, trace=trace)
+                way = Way(parsed.settings, client, scrub, requests)
+            except UsageError as error:
+                wrong = error.mistakes
+        self._console.line(f"threadfix-gate {__version__}: checking the way to ThreadFix; nothing is changed there.")
+        for name, outcome in zip(GIVEN, _given(parsed, wrong), strict=True):
+            self._note(name, outcome)
+        if way:
+            for check in CHECKS:
+                self._note(check.name, self._blocked(check) or check.look(way))
+            way.close()
+
+    def _know(self, parsed: Parsed) -> None:
+        """Take in what is known: hide the secrets, and open the log that was asked for."""
+        self._parsed = parsed
+        self._github = self._github or on_github(self._env)
+        for secret in parsed.secrets:
+            if self._github and secret not in self._masked:
+                self._github.mask(secret)
+                self._masked.add(secret)
+        self._console = Console(to_log, quiet=parsed.reports.quiet, verbose=parsed.reports.verbose)
+
+    def _blocked(self, check: Check) -> Outcome | None:
+        """Why a check cannot be made: one that it needs has failed, or could not be made itself for that."""
+        for name in check.needs:
+            if name in self._untried or self._found[name].state is State.FAILED:
+                self._untried.add(check.name)
+                return self._found[name] if name in self._untried else skipped(f"not tried, because {name} failed.")
+        return None
+
+    def _note(self, name: str, outcome: Outcome) -> None:
+        self._found[name] = outcome
+        console = Console(to_log) if outcome.state is State.FAILED else self._console
+        console.line(f"{MARKS[outcome.state]} {name:<12}  {outcome.message}")
+        if outcome.hint:
+            console.line(f"{'':<14}  → {outcome.hint}")
+
+    def explain(self, error: BaseException) -> None:
+        """Put the traceback of a bug into the log, without secrets."""
+        import traceback
+
+        self.end = Reason.INTERNAL
+        scrub = Scrubber(self._parsed.secrets)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            to_log(scrub.redact(line))
+
+    def conclude(self, code: int) -> int:
+        """Write the JSON, and the last line; the exit code."""
+        for name in (*GIVEN, *(check.name for check in CHECKS)):
+            self._found.setdefault(name, skipped("not tried."))
+        first = next((name for name, outcome in self._found.items() if outcome.state is State.FAILED), None)
+        reason = self.end or (self._found[first].reason if first else None)
+        code = code or (reason.row.exit_code if reason else 0)
+        if self._parsed.reports.json:
+            try:
+                print(json.dumps(self._document(reason, code), indent=2), flush=True)  # noqa: T201 - what was asked for
+            except OSError as error:
+                to_log(f"warning: --json could not be written ({error.strerror}). The checks stand.")
+        said = ", ".join(f"{sum(one.state is state for one in self._found.values())} {state}" for state in State)
+        to_log(f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}.")
+        return code
+
+    def _document(self, reason: Reason | None, code: int) -> dict[str, Any]:
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "gate_version": __version__,
+            "ok": reason is None,
+            "reason": reason,
+            "exit_code": code,
+            "server": self._parsed.server or None,
+            "checks": [
+                {
+                    "name": name,
+                    "state": outcome.state,
+                    "message": outcome.message,
+                    "hint": outcome.hint or None,
+                    "reason": outcome.reason,
+                }
+                for name, outcome in self._found.items()
+            ],
+            "started_at": _time(self._started_at),
+            "finished_at": _time(datetime.now(UTC)),
+        }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
