@@ -160,7 +160,7 @@ def status_object(scenario: Scenario, number: int, application: int, elapsed: fl
         "time": now,
         "scanMessage": words,
     }
-    if last and scenario.scan_id:
+    if scenario.scan_id and status == "DONE":
         found["scanId"] = number - 29
     return found
 
