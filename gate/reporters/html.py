@@ -43,14 +43,10 @@ NAME: Final = 120
 ROW: Final = 160
 """Characters of a status, of a scan's name, and of the sentence about one of several scans."""
 
-STRIP: Final = 22
-"""Height of a lane's bar, in pixels; that of a scan alone is `TALL`."""
-TALL: Final = 40
-CAPTION: Final = 22
-MARKS: Final = 14
-"""What a lane has above its bar (where there are several) and below it (where there was trouble)."""
-GAP: Final = 12
-AXIS: Final = 24
+STRIP, TALL = 22, 40
+"""Height of a bar in pixels: of one among several, of one alone."""
+MARKS: Final = 12
+"""Height below a bar where there was trouble."""
 PHONE, DESK = 250.0, 820.0
 """Pixels that the drawing has at least, on a phone and on a wide screen."""
 LETTER: Final = 7.2
@@ -125,7 +121,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One scan's row of the drawing; heights in pixels."""
+    """One scan's row of the drawing; `bar` and `height`, which is that of the whole row, in pixels.
+
+    Attributes:
+        end: what it came to, at `x`.
+        colour: of that, where there is no style sheet.
+        told: the row in words, for who cannot see it.
+    """
 
     scan: ScanVerdict
     name: str
@@ -133,11 +135,11 @@ class Lane:
     end: str
     colour: str
     x: str
-    top: int
     bar: int
     height: int
     segments: tuple[Segment, ...]
     trouble: tuple[Segment, ...]
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +178,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The timeline."""
+    """The timeline: rows of one scale, and the marks of their common axis."""
 
     lanes: tuple[Lane, ...]
     marks: tuple[Mark, ...]
-    height: int
-    floor: int
-    told: str
 
 
 def render(verdict: Verdict) -> str:
@@ -233,34 +232,30 @@ def draw(scans: Sequence[ScanVerdict]) -> Drawing | None:
     whole = max((scan.history.elapsed for scan in scans), default=0.0)
     if not whole or all(scan.history.polls <= 1 for scan in scans):
         return None
-    alone = len(scans) == 1
     most = max(FEWEST, min(SEGMENTS, ALL_SEGMENTS // len(scans)))
-    lanes: list[Lane] = []
-    top = 0
-    for scan in scans:
-        lane = _lane(scan, whole, top, alone=alone, most=most)
-        lanes.append(lane)
-        top = lane.bar + lane.height + (MARKS if lane.trouble else 0) + GAP
-    return Drawing(tuple(lanes), tuple(_axis(whole)), top + AXIS, top, _told(scans))
+    bar = TALL if len(scans) == 1 else STRIP
+    return Drawing(tuple(_lane(scan, whole, bar, most) for scan in scans), tuple(_axis(whole)))
 
 
-def _lane(scan: ScanVerdict, whole: float, top: int, *, alone: bool, most: int) -> Lane:
+def _lane(scan: ScanVerdict, whole: float, bar: int, most: int) -> Lane:
     history = scan.history
+    segments = tuple(_segments(history, whole, most))
+    trouble = tuple(
+        _segment(part, whole, "trouble", ENDS[Kind.UNKNOWN], _outage(part, outage))
+        for part, outage in list(zip(timeline.troubled(history), history.outages, strict=True))[:most]
+    )
     return Lane(
         scan=scan,
-        name=shorten(scan.name or "", 28),
+        name=shorten(scan.name or "", STATUS),
         took=seconds(history.elapsed),
         end=scan.finding.kind.value,
         colour=ENDS[scan.finding.kind],
         x=_percent(history.elapsed / whole),
-        top=top,
-        bar=top if alone else top + CAPTION,
-        height=TALL if alone else STRIP,
-        segments=tuple(_segments(history, whole, most)),
-        trouble=tuple(
-            _segment(part, whole, "trouble", "#b45309", _outage(outage))
-            for part, outage in list(zip(timeline.troubled(history), history.outages, strict=True))[:most]
-        ),
+        bar=bar,
+        height=bar + (MARKS if trouble else 0),
+        segments=segments,
+        trouble=trouble,
+        told="; ".join(part.told for part in segments + trouble),
     )
 
 
@@ -295,11 +290,12 @@ def _segment(part: Bar, whole: float, style: str, colour: str, told: str, label:
 
 def _axis(whole: float) -> Iterator[Mark]:
     step = next((step for step in STEPS if whole / step <= 5), whole / 4)  # noqa: PLR2004
-    for number in range(int(whole / step) + 1):
-        share = number * step / whole
+    shares = [number * step / whole for number in range(int(whole / step) + 1)]
+    # The end gets a label of its own where there is room for one.
+    for share in [*shares, 1.0] if shares[-1] < 0.85 else shares:  # noqa: PLR2004
         # A label in the middle of its mark would leave the drawing at both ends.
-        anchor = "start" if not number else "end" if share > 0.94 else "middle"  # noqa: PLR2004
-        yield Mark(_percent(share), seconds(number * step), anchor)
+        anchor = "start" if not share else "end" if share > 0.94 else "middle"  # noqa: PLR2004
+        yield Mark(_percent(share), seconds(share * whole), anchor)
 
 
 def _steps(scan: ScanVerdict) -> Iterator[Step]:
@@ -358,20 +354,10 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "exit code", str(verdict.finding.exit_code)
 
 
-def _told(scans: Sequence[ScanVerdict]) -> str:
-    """The drawing in words, for who cannot see it."""
-    if len(scans) > 1:
-        return "; ".join(
-            f"#{scan.target.pending_scan_id}: {scan.finding.kind.value} after {seconds(scan.history.elapsed)}"
-            for scan in scans
-        )
-    parts = timeline.walked(scans[0].history)[:SEGMENTS] + timeline.troubled(scans[0].history)[:SEGMENTS]
-    told = [f"{shorten(part.label, STATUS)} from {seconds(part.start)} for {seconds(part.length)}" for part in parts]
-    return f"{', '.join(told)}."
-
-
-def _outage(outage: Outage) -> str:
-    return f"Trouble, {count(outage.polls, 'poll')}: {shorten(outage.newest.what, ROW)}"
+def _outage(part: Bar, outage: Outage) -> str:
+    polls = count(outage.polls, "poll")
+    what = shorten(outage.newest.what, STATUS * 2)
+    return f"Trouble for {seconds(part.length)}, from {seconds(part.start)}, {polls}: {what}"
 
 
 def _look(status: str) -> tuple[str, str]:
