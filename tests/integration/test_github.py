@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -186,9 +186,12 @@ def test_a_cancelled_step_has_its_outputs(gate: Gate, runner: Runner) -> None:
     """The runner sends SIGINT first, and reads the files after the end."""
     if sys.platform == "win32":
         pytest.skip("Windows has no such signals")
-    scan = gate.threadfix.add(
-        Scenario("cancels", "", Reason.CANCELLED, fault=lambda _: process.send_signal(signal.SIGINT))
-    )
+
+    def fault(number: int) -> None:
+        if number == 1:
+            process.send_signal(signal.SIGINT)
+
+    scan = gate.threadfix.add(replace(STUCK, fault=fault))
     process = gate.start("--pending-scan-id", str(scan), env=runner.env)
     process.communicate(timeout=30)
     outputs = runner.outputs()
