@@ -256,9 +256,11 @@ class Wait:
         return self._plan.outage_limit if self._history.answer else self._plan.first_contact_limit
 
     def _poll(self) -> Observation:
-        budget = self._plan.request_timeout
+        budget, left = self._plan.request_timeout, self._deadline.remaining()
+        # A sleep may wake late, past the deadline; then this is the last poll, with a budget of its own.
+        self._at_deadline = self._at_deadline or not left
         if not self._at_deadline:
-            budget = min(budget, self._deadline.remaining())
+            budget = min(budget, left)
         observation = self._observe(budget)
         if isinstance(observation, Trouble):
             self._record_trouble(observation)

@@ -50,6 +50,7 @@ class World:
     takes: Callable[[int], float] = lambda _: 0.0
     jitter: float = 0.0
     stop_at: float | None = None
+    oversleeps: float = 0.0
     now: float = 1000.0
     polls: list[tuple[float, float]] = field(default_factory=list)
     sleeps: list[float] = field(default_factory=list)
@@ -65,7 +66,7 @@ class World:
     def sleep(self, seconds: float) -> bool:
         assert seconds >= 0
         self.sleeps.append(seconds)
-        self.now += seconds
+        self.now += seconds + self.oversleeps
         return self.stop_at is not None and self.now - 1000.0 >= self.stop_at
 
     def wait(self) -> History:
@@ -137,6 +138,14 @@ def test_a_request_under_way_at_the_deadline_is_cut_off_there() -> None:
     history = world.wait()
     assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
     assert (history.ended, history.elapsed) == (End.DEADLINE, 40)
+
+
+@pytest.mark.parametrize("last", [DONE, QUEUED])
+def test_a_sleep_that_wakes_past_the_deadline_is_followed_by_the_last_poll(last: Answer) -> None:
+    """With a budget of its own: one of nothing could not be answered."""
+    world = World(lambda number, _at: last if number else QUEUED, Plan(timeout=3), oversleeps=1.5)
+    assert world.wait().ended is (End.DECIDED if last is DONE else End.DEADLINE)
+    assert world.polls == [(0.0, 3.0), (3.5, 30.0)]
 
 
 def test_a_timeout_of_zero_asks_once() -> None:
