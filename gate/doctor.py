@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -521,9 +522,9 @@ class _Visit:
         for name, outcome in zip(GIVEN, _given(parsed, wrong), strict=True):
             self._note(name, outcome)
         if way:
-            for check in CHECKS:
-                self._note(check.name, self._blocked(check) or check.look(way))
-            way.close()
+            with closing(way):
+                for check in CHECKS:
+                    self._note(check.name, self._blocked(check) or check.look(way))
 
     def _know(self, parsed: Parsed) -> None:
         """Take in what is known: hide the secrets, and open the log that was asked for."""

@@ -1,0 +1,721 @@
+"""What the doctor finds, over real sockets: one fault at a time, and the check that names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from jsonschema import Draft202012Validator
+
+from gate import doctor
+from gate.cli import main
+from gate.history import Answer, Target, Trouble
+from gate.reasons import Reason
+from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
+from gate.sandbox.server import (
+    API_KEY,
+    APPLICATION_ID,
+    JSON,
+    READ_ONLY_KEY,
+    ThreadFix,
+    envelope,
+    environment,
+    refusal,
+)
+from gate.threadfix.client import RequestMade
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+
+ROOT = Path(__file__).parents[2]
+SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "doctor.schema.json").read_text(encoding="utf-8"))
+NAMES: list[str] = SCHEMA["$defs"]["check"]["properties"]["name"]["enum"]
+NOT_VERIFIED = {"tls", "certificate", "expiry"}
+"""What there is none of with plain http."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the doctor said."""
+
+    code: int
+    document: dict[str, Any]
+    log: str
+
+    def states(self, state: str) -> set[str]:
+        """The checks that ended so."""
+        return {check["name"] for check in self.document["checks"] if check["state"] == state}
+
+    def check(self, name: str) -> dict[str, Any]:
+        """One check."""
+        found: dict[str, Any] = next(check for check in self.document["checks"] if check["name"] == name)
+        return found
+
+    def blamed(self, name: str, reason: Reason, words: str, hint: str) -> None:
+        """This check alone has failed, and says this."""
+        found = self.check(name)
+        assert (self.states("failed"), found["reason"], self.code) == ({name}, reason, reason.row.exit_code)
+        assert words in found["message"]
+        assert hint in found["hint"]
+        assert self.document["reason"] == reason
+        assert f"\n✗ {name}" in self.log
+        assert f"→ {found['hint']}" in self.log
+        assert f"NOT OK ({reason}, exit code {self.code}): " in self.log
+
+
+class Doctor:
+    """Runs `threadfix-gate doctor --json` in this process; every answer is held against its schema."""
+
+    def __init__(self, threadfix: ThreadFix, serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+        self.threadfix = threadfix
+        self.url = serve(threadfix)
+        self.serve = serve
+        self._capfd = capfd
+
+    def __call__(self, *args: str, **env: str) -> Seen:
+        pipeline = {"THREADFIX_URL": self.url, "THREADFIX_API_KEY": API_KEY}
+        ids = {"THREADFIX_APPLICATION_ID": str(APPLICATION_ID), "THREADFIX_PENDING_SCAN_ID": "41"}
+        self._capfd.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (pipeline | ids | env).items():
+                patch.setenv(name, value)
+            code = main(["doctor", "--json", *args])
+            assert "THREADFIX_API_KEY" not in os.environ
+        out, err = self._capfd.readouterr()
+        document = json.loads(out)
+        Draft202012Validator(SCHEMA).validate(document)
+        assert [check["name"] for check in document["checks"]] == NAMES
+        assert document["exit_code"] == code
+        return Seen(code, document, err)
+
+
+@pytest.fixture
+def examine(threadfix: ThreadFix, serve: Serve, capfd: pytest.CaptureFixture[str]) -> Doctor:
+    """The doctor, and a ThreadFix that is well."""
+    return Doctor(threadfix, serve, capfd)
+
+
+def always(answer: Fault) -> Scenario:
+    """A pending scan that is always answered so."""
+    return Scenario("test", "", Reason.PROCESSED, fault=lambda _: answer)
+
+
+def scan(threadfix: ThreadFix, answer: Fault) -> str:
+    """The id of a pending scan that is always answered so."""
+    return str(threadfix.add(always(answer)))
+
+
+# --- All is well.
+
+
+def test_nothing_fails_where_nothing_is_wrong(examine: Doctor, threadfix: ThreadFix) -> None:
+    """A line for each check, the numbers in them, and exit code 0; with two requests, both to read."""
+    seen = examine()
+    assert (seen.code, seen.document["ok"], seen.states("failed"), seen.states("skipped")) == (
+        0, True, set(), NOT_VERIFIED,
+    )  # fmt: skip
+    assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in NOT_VERIFIED else "✓" for name in NAMES]
+    assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 3 skipped."
+    assert seen.check("pending-scan")["message"] == "41 is QUEUED."
+    assert seen.check("application")["message"] == "6 is “Contoso shop”."
+    assert [(method, path.partition("/applications/")[2]) for method, path, _ in threadfix.seen] == [
+        ("GET", "6/pendingScan/41/status"), ("GET", "6"),
+    ]  # fmt: skip
+
+
+def test_without_a_pending_scan_the_permission_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
+    """One that nobody has is asked for; that ThreadFix looks for it shows that it may be asked."""
+    seen = examine(THREADFIX_PENDING_SCAN_ID="")
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"pending-scan"})
+    assert "did not refuse" in seen.check("permission")["message"]
+    assert f"/pendingScan/{doctor.NOBODY}/" in threadfix.seen[0][1]
+
+
+def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
+    """What belongs to an application is left out, and says which option it wants."""
+    seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"permission", "application", "pending-scan"})
+    assert "--application-id" in seen.check("permission")["hint"]
+    assert len(threadfix.seen) == 1
+
+
+def test_several_pending_scans_are_all_asked_for(examine: Doctor, threadfix: ThreadFix) -> None:
+    """Each is named with its status; one that is not there fails, and the others still show the rest."""
+    one, two = (str(threadfix.add(Scenario("", "", Reason.PROCESSED))) for _ in range(2))
+    assert (
+        examine("--pending-scan-id", f"{one},{two}").check("pending-scan")["message"]
+        == f"{one} is DONE, {two} is DONE."
+    )
+    seen = examine("--pending-scan-id", f"4711,{two}")
+    seen.blamed("pending-scan", Reason.NOT_FOUND, "Pending scan lookup failed", "--pending-scan-id")
+    assert "permission" in seen.states("passed")
+
+
+def test_ids_come_from_an_upload_s_answer_too(examine: Doctor, tmp_path: Path) -> None:
+    """As for the gate."""
+    answer = tmp_path / "upload.json"
+    link = "http://10.0.0.1:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
+    answer.write_bytes(envelope("started", links=[{"href": link}]).body)
+    seen = examine("--upload-response", str(answer), THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
+    assert (seen.code, seen.check("pending-scan")["state"]) == (0, "passed")
+
+
+def test_a_command_of_the_gate_needs_only_another_word(examine: Doctor) -> None:
+    """What only the gate has a use for is taken, and not in the way."""
+    assert examine("--timeout", "45m", "--on-timeout", "warn").code == 0
+
+
+def test_quiet_says_only_what_fails(examine: Doctor) -> None:
+    """And the last line."""
+    assert len(examine("--quiet").log.splitlines()) == 1
+    assert [line[0] for line in examine("--quiet", "--application-id", "9").log.splitlines()] == ["✗", " ", "N"]
+
+
+def test_without_json_standard_output_is_empty(
+    examine: Doctor, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is on standard error, always."""
+    monkeypatch.setenv("THREADFIX_API_KEY", API_KEY)
+    assert main(["doctor", "--url", examine.url]) == 0
+    out, err = capfd.readouterr()
+    assert (out, "✓ key" in err) == ("", True)
+
+
+def test_verbose_shows_the_requests(examine: Doctor) -> None:
+    """As for the gate."""
+    assert "GET /threadfix/rest/latest/applications/6 → 200" in examine("--verbose").log
+
+
+# --- Options.
+
+
+def test_mistakes_are_told_all_at_once(examine: Doctor, threadfix: ThreadFix) -> None:
+    """Those about the URL beside the others, in command line and environment; then nothing is sent."""
+    seen = examine("--url", "ftp://tf.example.com", "--frob", "--json", THREADFIX_API_KEY="", THREADFIX_INTERVAL="x")
+    assert (seen.code, seen.states("failed"), seen.states("passed")) == (2, {"url", "options"}, set())
+    assert "is not an http or https URL" in seen.check("url")["message"]
+    for mistake in ("--frob does not exist", "THREADFIX_API_KEY", "--interval"):
+        assert mistake in seen.check("options")["message"]
+    assert seen.document["server"] is None
+    assert threadfix.connections == 0
+
+
+def test_a_url_is_told_to_be_right_beside_other_mistakes(examine: Doctor) -> None:
+    """An option whose name only begins like that of the URL is no mistake in it."""
+    seen = examine("--urll", "x", "--application-id", "six")
+    seen.blamed("options", Reason.USAGE, "--urll does not exist; did you mean --url?", "--help")
+    assert "url" in seen.states("passed")
+
+
+def test_a_pending_scan_without_an_application_is_a_mistake(examine: Doctor) -> None:
+    """Its number is known only together with the application's."""
+    examine(THREADFIX_APPLICATION_ID="").blamed("options", Reason.USAGE, "--application-id is missing", "--help")
+
+
+def test_a_file_that_is_no_certificate_is_a_mistake(examine: Doctor, tmp_path: Path) -> None:
+    """Found before anything is sent."""
+    junk = tmp_path / "junk.pem"
+    junk.write_text("junk")
+    seen = examine("--url", "https://127.0.0.1:1/threadfix", "--ca-file", str(junk))
+    seen.blamed("options", Reason.USAGE, "--ca-file", "--help")
+
+
+# --- The way there.
+
+
+def closed_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def test_a_name_that_does_not_exist(examine: Doctor) -> None:
+    """And whatever comes after it is not tried."""
+    seen = examine("--url", "https://tf.invalid/threadfix")
+    seen.blamed("dns", Reason.UNREACHABLE, "tf.invalid cannot be looked up", "host in --url")
+    assert {check["message"] for check in seen.document["checks"][3:]} == {"not tried, because dns failed."}
+
+
+def test_a_name_is_looked_up_and_its_addresses_are_shown(examine: Doctor) -> None:
+    """So that a wrong one is seen."""
+    found = examine("--url", examine.url.replace("127.0.0.1", "localhost")).check("dns")
+    assert (found["state"], "127.0.0.1" in found["message"]) == ("passed", True)
+
+
+def test_a_name_server_that_hangs_is_not_waited_for(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of a request runs over the look-up too."""
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
+    seen = examine("--url", "http://localhost:1/threadfix", "--request-timeout", "50ms")
+    over.set()
+    seen.blamed("dns", Reason.UNREACHABLE, "did not answer within", "name server")
+
+
+def test_a_connection_that_is_refused(examine: Doctor) -> None:
+    """Nobody listens at this port."""
+    seen = examine("--url", f"http://127.0.0.1:{closed_port()}/threadfix")
+    seen.blamed("tcp", Reason.UNREACHABLE, "refuses the connection", "port in --url")
+
+
+def test_https_to_a_port_that_speaks_http(examine: Doctor) -> None:
+    """There is a connection, but no TLS."""
+    seen = examine("--url", examine.url.replace("http:", "https:"))
+    seen.blamed("tls", Reason.UNREACHABLE, "TLS with", "speaks https on this port")
+
+
+def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
+    """The clock of a request runs over it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
+        seen = examine("--url", url, "--request-timeout", "100ms")
+    seen.blamed("tls", Reason.UNREACHABLE, "did not answer within 0.1s", "firewall")
+
+
+# --- Certificates.
+
+
+def certificate(folder: Path, *, days: float = 60, name: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
+    """A certificate that stands for itself, valid for so many days from now, and what a server needs to show it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Contoso ::error::\x1b[31m")])
+    until = datetime.now(UTC) + timedelta(days=days, minutes=5)
+    made = (
+        x509.CertificateBuilder(
+            who, who, key.public_key(), x509.random_serial_number(), until - timedelta(days=90), until
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False)
+        .sign(key, SHA256())
+    )
+    trusted, both = folder / f"{name}.pem", folder / f"{name}.both.pem"
+    trusted.write_bytes(made.public_bytes(Encoding.PEM))
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both.write_bytes(trusted.read_bytes() + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    return trusted, context
+
+
+def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+    """Who stands for it, which trust store knows him, how many days are left; his name is text of a stranger."""
+    trusted, tls = certificate(tmp_path)
+    seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
+    assert (seen.code, seen.states("skipped")) == (0, set())
+    assert "TLSv1" in seen.check("tls")["message"]
+    assert f"Contoso ::error:: [31m stands for it; trust store: {trusted}." in seen.check("certificate")["message"]
+    assert seen.check("expiry")["message"].startswith("60 days left, until 2")
+    assert seen.check("expiry")["hint"] is None
+
+
+def test_a_certificate_that_ends_soon(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+    """Nothing fails yet, but there is something to do."""
+    trusted, tls = certificate(tmp_path, days=1)
+    seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
+    assert (seen.code, seen.check("expiry")["message"][:10]) == (0, "1 day left")
+    assert "renewed" in seen.check("expiry")["hint"]
+    assert "→ Have the certificate renewed" in seen.log
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "hint"),
+    [
+        ({}, "self-signed certificate", "--ca-file"),
+        ({"days": -1}, "expired", "renew"),
+        ({"days": 100}, "not yet valid", "clock"),
+        ({"name": "127.0.0.9"}, "mismatch", "host in --url"),
+    ],
+    ids=["chain", "expired", "not-yet", "name"],
+)
+def test_a_certificate_that_does_not_verify(
+    how: dict[str, Any], words: str, hint: str, examine: Doctor, tmp_path: Path
+) -> None:
+    """Why, and what to do about just that; the key is not sent."""
+    trusted, tls = certificate(tmp_path, **how)
+    store = () if words == "self-signed certificate" else ("--ca-file", str(trusted))
+    seen = examine("--url", examine.serve(examine.threadfix, tls=tls), *store)
+    # OpenSSL before 3.0 writes it in two words.
+    found = seen.check("certificate")["message"].replace("self signed", "self-signed")
+    assert words in found
+    seen.blamed("certificate", Reason.UNREACHABLE, "does not verify", hint)
+    assert "tls" in seen.states("passed")
+    assert examine.threadfix.seen == []
+
+
+def test_insecure_is_told(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+    """Nobody looked at the certificate, and that is dangerous."""
+    seen = examine("--url", serve(threadfix, tls=certificate(tmp_path)[1]), "--insecure")
+    assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"})
+    assert "Somebody else may get the API key" in seen.check("certificate")["hint"]
+
+
+def test_a_client_certificate_is_shown(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+    """A server that wants one would else end the handshake."""
+    trusted, tls = certificate(tmp_path)
+    own, _ = certificate(tmp_path, name="127.0.0.2")
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(own)
+    tls.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 would refuse only after the handshake
+    url = serve(threadfix, tls=tls)
+    assert examine("--url", url, "--ca-file", str(trusted)).states("failed") == {"tls"}
+    both = str(own.with_suffix(".both.pem"))
+    assert examine("--url", url, "--ca-file", str(trusted), "--client-cert", both).code == 0
+
+
+# --- Proxies.
+
+
+@dataclass(slots=True)
+class Proxied(ThreadFix):
+    """A ThreadFix behind a proxy: the path of a request is a whole URL."""
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return ThreadFix.answer(self, method, urlsplit(path).path, headers, body)
+
+
+def test_through_a_proxy(examine: Doctor, serve: Serve) -> None:
+    """What the proxy does is not checked from here; the requests are. Its password is not shown."""
+    proxy = serve(Proxied()).removesuffix("/threadfix").replace("http://", "http://robot:hunter2@")
+    seen = examine("--url", "http://tf.invalid/threadfix", "--allow-http", HTTP_PROXY=proxy)
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"dns", "tcp"})
+    assert f"through the proxy {proxy.partition('@')[2]}," in seen.check("dns")["message"]
+    assert "hunter2" not in seen.log + json.dumps(seen.document)
+    assert "everybody on the way can read it" in seen.check("url")["hint"]
+
+
+def test_a_proxy_that_does_not_let_through(examine: Doctor) -> None:
+    """Under https it is asked for a tunnel; TLS was not seen from here."""
+    seen = examine(
+        "--url", "https://tf.invalid/threadfix", HTTPS_PROXY=f"http://robot:hunter2@127.0.0.1:{closed_port()}"
+    )
+    seen.blamed("rest", Reason.UNREACHABLE, "proxy", "HTTPS_PROXY")
+    assert seen.states("skipped") >= NOT_VERIFIED | {"dns", "tcp", "redirects", "key", "clock"}
+    assert "hunter2" not in seen.log + json.dumps(seen.document)
+
+
+# --- What answers.
+
+
+def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
+    """Ends at the login page; it is not followed, and the URL's own check has seen it coming."""
+    seen = examine("--url", examine.url.removesuffix("/threadfix"))
+    seen.blamed("redirects", Reason.PROTOCOL, "/threadfix/login.jsp", "context path")
+    assert "context path" in seen.check("url")["hint"]
+    assert len(threadfix.seen) == 1
+
+
+def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
+    """Has a hint of its own."""
+    answer = Raw(301, headers=(("Location", "HTTPS://tf.example.com/threadfix/"),))
+    seen = examine("--pending-scan-id", scan(threadfix, answer))
+    seen.blamed("redirects", Reason.PROTOCOL, "HTTP 301", "--url with https://")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "words", "hint"),
+    [
+        (Raw(200, b"<html><title>Sign in</title>"), Reason.PROTOCOL, "a web page (“Sign in”)", "context path"),
+        (Raw(200, b"{}", JSON), Reason.PROTOCOL, "not as ThreadFix does", "not ThreadFix's REST API"),
+        (Raw(400, b"no"), Reason.PROTOCOL, "HTTP 400", "not ThreadFix's REST API"),
+        (Raw(503, b"busy"), Reason.UNREACHABLE, "HTTP 503", "try again later"),
+        (Trickle(), Reason.UNREACHABLE, "did not answer within", "try again later"),
+    ],
+    ids=["login-page", "other-json", "400", "503", "trickle"],
+)
+def test_something_that_is_not_a_threadfix(
+    answer: Fault, reason: Reason, words: str, hint: str, examine: Doctor
+) -> None:
+    """It was reached, but nothing can be said of key and ids."""
+    seen = examine("--pending-scan-id", scan(examine.threadfix, answer), "--request-timeout", "500ms")
+    seen.blamed("rest", reason, words, hint)
+    assert seen.states("skipped") >= {"key", "permission", "application", "pending-scan"}
+
+
+@dataclass(slots=True)
+class Older(ThreadFix):
+    """A ThreadFix of before 2.8: its paths have no version. `also` is what else it does not know."""
+
+    unknown: str = "/latest/"
+    code: int = 404
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        if self.unknown in path:
+            return refusal("Bad rest request due to unrecognized path.", self.code)
+        return ThreadFix.answer(self, method, path, headers, body)
+
+
+def test_a_version_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
+    """Both calls are unknown to it, so it is the path and not the pending scan; the right version works."""
+    url = serve(Older())
+    examine("--url", url).blamed("rest", Reason.NOT_FOUND, "unrecognized path", "--api-version none")
+    assert examine("--url", url, "--api-version", "none").code == 0
+
+
+def test_a_status_call_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
+    """The application is known, so the API is there; whether the key may upload cannot be told."""
+    seen = examine("--url", serve(Older(unknown="/pendingScan/")))
+    seen.blamed("pending-scan", Reason.NOT_FOUND, "unrecognized path", "--pending-scan-id")
+    assert "permission" in seen.states("skipped")
+
+
+def test_another_application_s_answer(examine: Doctor, threadfix: ThreadFix) -> None:
+    """Whatever it is, it is not what was asked for."""
+    number = str(threadfix.add(Scenario("", "", Reason.PROTOCOL, application_id=7)))
+    seen = examine("--pending-scan-id", number)
+    seen.blamed("rest", Reason.PROTOCOL, "answered for application 7", "--application-id")
+
+
+# --- Key, permission, application, pending scan.
+
+
+def test_a_key_that_is_not_known(examine: Doctor) -> None:
+    """Neither call takes it."""
+    seen = examine(THREADFIX_API_KEY="x" * 44)
+    seen.blamed("key", Reason.DENIED, "API Key not found in database", "secret is set and current")
+    assert "rest" in seen.states("passed")
+
+
+@pytest.mark.parametrize("application", ["", "6"])
+def test_a_key_that_is_refused_by_status(application: str, examine: Doctor, serve: Serve) -> None:
+    """401 may come from anything in between, so nothing is said of the REST API."""
+    url = serve(Older(unknown="/rest/", code=401))
+    seen = examine("--url", url, THREADFIX_APPLICATION_ID=application, THREADFIX_PENDING_SCAN_ID="")
+    seen.blamed("key", Reason.DENIED, "HTTP 401", "secret is set and current")
+    assert "rest" in seen.states("skipped")
+
+
+@pytest.mark.parametrize("number", ["41", ""])
+def test_a_key_that_may_only_read(number: str, examine: Doctor) -> None:
+    """The key is good, the permission is missing; also where no pending scan is named."""
+    seen = examine(THREADFIX_API_KEY=READ_ONLY_KEY, THREADFIX_PENDING_SCAN_ID=number)
+    seen.blamed("permission", Reason.DENIED, "restricted for your API Key", "Upload Scans")
+    assert seen.states("passed") >= {"key", "application"}
+
+
+def test_an_application_that_is_not_there(examine: Doctor) -> None:
+    """Then nothing can be said of a permission for it."""
+    seen = examine("--application-id", "9")
+    seen.blamed("application", Reason.NOT_FOUND, "Application lookup failed", "--application-id")
+    assert seen.states("skipped") >= {"permission", "pending-scan"}
+
+
+def test_a_pending_scan_that_is_not_there(examine: Doctor) -> None:
+    """Everything before it is well."""
+    seen = examine("--pending-scan-id", "4711")
+    seen.blamed("pending-scan", Reason.NOT_FOUND, "Pending scan lookup failed", "--pending-scan-id")
+    assert seen.states("passed") >= {"key", "permission", "application"}
+
+
+@dataclass(slots=True)
+class Reticent(ThreadFix):
+    """A ThreadFix that answers so whenever it is asked for an application."""
+
+    about: Fault = field(default_factory=lambda: refusal("The requested URL is restricted for your API Key."))
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return self.about if path.endswith("/applications/6") else ThreadFix.answer(self, method, path, headers, body)
+
+
+ABOUT = {
+    "refused": refusal("The requested URL is restricted for your API Key."),
+    "unknown-call": refusal("Bad rest request due to unrecognized path.", 404),
+    "page": Raw(200, b"<html>"),
+    "another": envelope({"id": 7, "name": "Other"}),
+    "shapeless": envelope({"id": "six"}),
+    "busy": Raw(503),
+}
+
+
+@pytest.mark.parametrize("about", ABOUT.values(), ids=ABOUT)
+def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: Doctor, serve: Serve) -> None:
+    """Its own call works, so nothing has failed, whatever is answered to the other one."""
+    url = serve(Reticent(about=about))
+    seen = examine("--url", url)
+    assert (seen.code, seen.check("application")["state"]) == (0, "passed")
+    seen = examine("--url", url, "--pending-scan-id", "4711")
+    seen.blamed("pending-scan", Reason.NOT_FOUND, "lookup failed", "--pending-scan-id")
+    assert seen.states("skipped") >= {"permission", "application"}
+
+
+def test_an_application_without_a_name(examine: Doctor, serve: Serve) -> None:
+    """Is there all the same."""
+    seen = examine("--url", serve(Reticent(about=envelope({"id": 6}))))
+    assert seen.check("application")["message"] == "6 is there."
+
+
+BLAMED = {
+    "late": "pending-scan",
+    "wrong-application": "rest",
+    "bad-key": "key",
+    "read-only-key": "permission",
+    "login-page": "redirects",
+    "slow-body": "rest",
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: ThreadFix) -> None:
+    """The doctor looks once, and sends nothing but GET; a scan that fails is no fault of the way to it."""
+    seen = examine("--request-timeout", "500ms", **environment(examine.url, name, threadfix.scans))
+    assert seen.states("failed") == ({BLAMED[name]} if name in BLAMED else set())
+    assert {method for method, _, _ in threadfix.seen} == {"GET"}
+
+
+# --- Clocks.
+
+
+@pytest.mark.parametrize(
+    ("date", "state", "words"),
+    [
+        ("Thu, 01 Jan 2099 00:00:00 GMT", "failed", "ahead of this machine's"),
+        ("Thu, 01 Jan 1998 00:00:00 GMT", "failed", "behind this machine's"),
+        ("yesterday", "skipped", "no date"),
+        ("", "skipped", "no date"),
+    ],
+)
+def test_a_clock_that_is_off(
+    date: str, state: str, words: str, examine: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than some minutes is a fault, for certificates are judged by it; an unreadable date is none."""
+    monkeypatch.setattr("gate.sandbox.server._Handler.date_time_string", lambda _: date)
+    seen = examine()
+    found = seen.check("clock")
+    assert (found["state"], words in found["message"]) == (state, True)
+    if state == "failed":
+        seen.blamed("clock", Reason.UNREACHABLE, words, "Set the clock")
+
+
+# --- Promises.
+
+HOSTILE = "::error::x ##[error]y\r\n::set-output name=a::b\x1b[2J\u202e"
+
+
+def test_text_of_the_server_is_data(examine: Doctor, threadfix: ThreadFix) -> None:
+    """It begins no line, so it starts no command; it moves no cursor."""
+    threadfix.application_name = HOSTILE
+    seen = examine("--pending-scan-id", scan(threadfix, refusal(HOSTILE)))
+    told = seen.log + "".join(f"{check['message']}{check['hint']}" for check in seen.document["checks"])
+    assert "::set-output name=a::b" in told
+    assert not re.search(r"^\s*::|##\[|\x1b|\u202e|\r", told, flags=re.MULTILINE)
+
+
+CORE = "Zq7Core9Xw4Kv"
+ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
+
+
+@pytest.mark.parametrize("echo", [ODD_KEY, quote(ODD_KEY), f"half {ODD_KEY[:-2]}" + ODD_KEY[-2:]])
+def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: ThreadFix) -> None:
+    """Though the server says it back; it is sent in a header only."""
+    threadfix.keys.add(ODD_KEY)
+    threadfix.application_name = echo
+    for answer in (refusal(f"API Key {echo} is odd"), Raw(302, headers=(("Location", f"/login?{echo}"),))):
+        seen = examine("--verbose", "--pending-scan-id", scan(threadfix, answer), THREADFIX_API_KEY=ODD_KEY)
+        assert seen.states("failed")
+        assert CORE not in seen.log + json.dumps(seen.document)
+    assert all(CORE not in path for _, path, _ in threadfix.seen)
+    assert all(CORE in sent["authorization"] for sent in threadfix.headers)
+
+
+def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> None:
+    """Before anything else is printed, once; elsewhere no such command is printed."""
+    file = tmp_path / "key"
+    file.write_text(API_KEY)
+    for env in ({}, {"THREADFIX_API_KEY": "", "THREADFIX_API_KEY_FILE": str(file)}):
+        log = examine(GITHUB_ACTIONS="true", **env).log
+        assert log.startswith(f"::add-mask::{API_KEY}\n")
+        assert log.count("::add-mask::") == 1
+    assert "::add-mask::" not in examine().log
+
+
+def test_a_bug_is_told_without_the_key(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the gate does it: exit code 70, and the JSON is whole."""
+
+    def broken(*_: object) -> Answer:
+        raise RuntimeError(f"with {API_KEY} in it")
+
+    monkeypatch.setattr("gate.threadfix.client.Client.observe", broken)
+    seen = examine()
+    assert (seen.code, seen.document["reason"], seen.document["ok"]) == (70, "internal", False)
+    assert "RuntimeError: with *** in it" in seen.log
+    assert API_KEY not in seen.log
+
+
+def test_json_that_nobody_reads_does_not_change_the_exit_code(examine: Doctor) -> None:
+    """`threadfix-gate doctor --json | head -1` included."""
+    env = os.environ | {"THREADFIX_URL": examine.url, "THREADFIX_API_KEY": API_KEY}
+    command = [sys.executable, "-m", "gate", "doctor", "--json", "--application-id", "9"]
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        log = process.stderr.read()
+        assert process.wait(30) == 5
+    assert "--json could not be written" in log
+
+
+def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """With the signal's exit code, and the JSON of what was found so far."""
+    came = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def never_answer() -> None:
+            with suppress(OSError), server.accept()[0], server.accept()[0] as asked:
+                asked.recv(1)
+                came.set()
+                asked.recv(2**16)
+                asked.recv(1)
+
+        threading.Thread(target=never_answer, daemon=True).start()
+        env = os.environ | {
+            "THREADFIX_API_KEY": API_KEY,
+            "THREADFIX_URL": f"http://127.0.0.1:{server.getsockname()[1]}",
+        }
+        command = [sys.executable, "-m", "gate", "doctor", "--json"]
+        with subprocess.Popen(
+            command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert came.wait(30)
+            process.send_signal(signal.SIGTERM)
+            out, log = process.communicate(timeout=30)
+    document = json.loads(out)
+    Draft202012Validator(SCHEMA).validate(document)
+    assert (process.returncode, document["exit_code"], document["reason"]) == (143, 143, "cancelled")
+    assert [check["state"] for check in document["checks"][:4]] == ["passed"] * 4
+    assert {check["message"] for check in document["checks"][7:]} == {"not tried."}
+    assert "NOT OK (cancelled, exit code 143)" in log
+
+
+def test_the_schema_is_one_and_is_strict() -> None:
+    """And names the checks of the code; a name that nobody has described is a mistake."""
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["additionalProperties"] is False
+    assert [*doctor.GIVEN, *(check.name for check in doctor.CHECKS)] == NAMES
+
+
+def test_the_main_evidence_is_the_best_one() -> None:
+    """One good answer tells more than any trouble; else the first trouble counts."""
+    made = RequestMade("GET", "/", 200, 1.0)
+    bad = [doctor.Heard(Target(6, n), Trouble(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
+    good = doctor.Heard(Target(6, 3), Answer("DONE"), made)
+    assert doctor.Evidence((*bad, good)).main is good
+    assert doctor.Evidence(tuple(bad)).main is bad[0]
