@@ -43,8 +43,8 @@ def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistake
         env: the environment.
         mistakes: what is wrong with the command line itself, a sentence each.
     """
+    run = _Run(env)
     with signals.handled() as handler:
-        run = _Run(env)
         try:
             verdict = run.judge(flags, mistakes)
             handler.listening = False

@@ -115,9 +115,11 @@ class Console:
         until = f", until {now:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
         self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {what}{until}.")
         if settings.server.insecure:
-            self.warning("--insecure: the server's certificate is not verified, so somebody else may get the API key.")
+            # Loud: who made it quiet once must not forget it.
+            what = "--insecure: the server's certificate is not verified, so somebody else may get the API key."
+            self.warning(what, loud=True)
         if settings.server.allow_http and settings.server.url.startswith("http://"):
-            self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.")
+            self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.", loud=True)
 
     def hear(self, event: Event) -> None:
         """Say what happened."""

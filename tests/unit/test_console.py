@@ -77,6 +77,9 @@ def test_what_is_dangerous_warns_on_every_run() -> None:
     server = replace(ASKED.server, url="http://tf.example.com", insecure=True, allow_http=True)
     listener.console(asked=replace(ASKED, server=server))
     assert [line.split(":")[1] for line in listener.lines[1:]] == [" --insecure", " --allow-http"]
+    quiet = Listener()
+    quiet.console(asked=replace(ASKED, server=server), quiet=True)
+    assert quiet.lines == listener.lines[1:]
 
 
 STALLED = "pending scan 41 has been CHANNEL_MERGING for 11m28s. ThreadFix may be busy or stuck; the gate waits on."
