@@ -165,18 +165,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A stretch of trouble, in words."""
-
-    scan: int
-    began: str
-    took: str
-    over: bool
-    polls: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
 class Drawing:
     """The timeline: rows of one scale, and the marks of their common axis."""
 
@@ -203,11 +191,10 @@ def render(verdict: Verdict) -> str:
         scans=verdict.scans[:LANES],
         more=max(0, len(verdict.scans) - LANES),
         alone=verdict.scans[0] if len(verdict.scans) == 1 else None,
-        message=_sentence(verdict.finding.message),
         drawing=draw(verdict.scans[:LANES]),
         steps=list(_steps(verdict.scans[0])) if len(verdict.scans) == 1 else [],
         legend=_legend(verdict.scans[:LANES]),
-        trouble=list(_trouble(verdict.scans)),
+        trouble=_trouble(verdict.scans),
         outages=sum(len(scan.history.outages) for scan in verdict.scans),
         facts=list(_facts(verdict)),
         ends=ENDS,
@@ -313,21 +300,9 @@ def _legend(scans: Sequence[ScanVerdict]) -> list[tuple[str, str, str]]:
     return known + ([("another status", *_look(""))] if seen - set(COLOURS) else [])
 
 
-def _trouble(scans: Sequence[ScanVerdict]) -> Iterator[Trouble]:
-    found = [
-        (scan, part, outage)
-        for scan in scans
-        for part, outage in zip(timeline.troubled(scan.history), scan.history.outages, strict=True)
-    ]
-    for scan, part, outage in found[:OUTAGES]:
-        yield Trouble(
-            scan.target.pending_scan_id,
-            seconds(part.start),
-            seconds(part.length),
-            outage.ended is not None,
-            count(outage.polls, "poll"),
-            outage.newest.what,
-        )
+def _trouble(scans: Sequence[ScanVerdict]) -> list[tuple[int, str, str]]:
+    found = [(scan.target.pending_scan_id, *told) for scan in scans for told in timeline.trouble(scan.history)]
+    return found[:OUTAGES]
 
 
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -368,10 +343,6 @@ def _look(status: str) -> tuple[str, str]:
 
 def _percent(share: float) -> str:
     return f"{min(max(share, 0.0), 1.0) * 100:.2f}%"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _moment(moment: datetime) -> str:

@@ -5,68 +5,107 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gate.reasons import Kind
-from gate.reporters.timeline import draw
+from gate.reporters import timeline
 from gate.text import count, html, markdown, seconds, shorten
 
 if TYPE_CHECKING:
     from gate.verdict import Finding, ScanVerdict, Verdict
 
-TIMELINES: Final = 20
-"""Scans whose timeline is drawn; the others have a row in the table."""
+LIMIT: Final = 60 * 1024
+"""Bytes; timelines are left out where they would go beyond it (the runner drops what is over 1 MiB)."""
 ROWS: Final = 100
-MESSAGE: Final = 60
-"""Characters of a message in the table; the whole one is in the log. A mark of punctuation takes six bytes."""
+"""Scans in the table; the result document has all."""
+SHORT: Final = 24
+"""Characters of a name or a status in the table. A mark of punctuation takes six bytes."""
+STORIES: Final = 8
+"""Scans whose message stands below the table, with at most `STORY` characters; the whole one is in the log."""
+STORY: Final = 160
+STRETCHES: Final = 16
+OUTAGES: Final = 8
 
 ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 
 def render(verdict: Verdict) -> str:
-    """The summary's Markdown; under 64 KiB, whatever the server says (the runner drops what is over 1 MiB)."""
+    """The summary's Markdown; under 64 KiB, whatever the server says."""
     finding = verdict.finding
     parts = [f"## {ICONS[finding.kind]} ThreadFix gate: {finding.kind.value} ({finding.reason.value})"]
     if verdict.mistakes:
         parts.append("\n".join(f"- {markdown(mistake)}" for mistake in verdict.mistakes))
     else:
-        parts.append(markdown(finding.message))
+        parts.append(markdown(_sentence(finding.message)))
     if verdict.decider and verdict.decider.url:
         parts.append(f"[Open the scan in ThreadFix](<{html(verdict.decider.url)}>)")
     if finding.kind is not Kind.PASS:
         parts += _what_now(finding, verdict.resume)
-    if len(verdict.scans) > 1:
+    if len(verdict.scans) == 1:
+        parts += _alone(verdict.scans[0])
+    elif verdict.scans:
         parts.append(_table(verdict.scans))
-    for scan in verdict.scans[:TIMELINES]:
-        parts += _timeline(scan, alone=len(verdict.scans) == 1)
+        parts += _stories(verdict.scans)
+        parts += _timelines(verdict.scans, LIMIT - len("\n\n".join(parts).encode()))
     parts.append(_facts(verdict))
     return "\n\n".join(parts) + "\n"
 
 
 def _what_now(finding: Finding, resume: str) -> list[str]:
     soft = ["The job goes on all the same: that is what was asked for."] if finding.softened else []
-    command = [f"<pre>{html(resume)}</pre>"] if resume else []
+    command = ["**Wait on with:**", f"<pre>{html(resume)}</pre>"] if resume else []
     return [f"**What it means:** {finding.reason.row.means}", *soft, *command, f"**What to do:** {finding.hint}"]
 
 
+def _alone(scan: ScanVerdict) -> list[str]:
+    name = f" ({markdown(shorten(scan.name, 80))})" if scan.name else ""
+    drawn = _drawn(scan)
+    trouble = [f"- {markdown(when)}: {markdown(shorten(what, STORY))}" for when, what in timeline.trouble(scan.history)]
+    more = [f"- … and {len(trouble) - OUTAGES} more"] if len(trouble) > OUTAGES else []
+    told = ["**Trouble on the way:**", "\n".join(trouble[:OUTAGES] + more)] if trouble else []
+    return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *told] if drawn else told
+
+
 def _table(scans: tuple[ScanVerdict, ...]) -> str:
-    rows = ["| pending scan | verdict | status | took | |", "|---:|---|---|---:|---|"]
+    rows = ["| scan | verdict | took | status | name |", "|---:|---|---:|---|---|"]
     for scan in scans[:ROWS]:
         history, finding = scan.history, scan.finding
-        status = markdown(shorten(history.answer.status, 30)) if history.answer else "–"
-        said = "" if finding.kind is Kind.PASS else markdown(shorten(finding.message, MESSAGE))
+        status = markdown(shorten(history.answer.status, SHORT)) if history.answer else "–"
+        name = markdown(shorten(scan.name or "–", SHORT))
         kind = f"{ICONS[finding.kind]} {finding.reason.value}"
-        rows.append(f"| {scan.target.pending_scan_id} | {kind} | {status} | {seconds(history.elapsed)} | {said} |")
+        rows.append(f"| {scan.target.pending_scan_id} | {kind} | {seconds(history.elapsed)} | {status} | {name} |")
     more = len(scans) - ROWS
     return "\n".join(rows) + (f"\n\n… and {count(more, 'scan')} more." if more > 0 else "")
 
 
-def _timeline(scan: ScanVerdict, *, alone: bool) -> list[str]:
-    if not scan.history.phases and not scan.history.outages:
-        return []
-    lines = "\n".join(html(line) for line in draw(scan.history).splitlines())
-    drawn = f"<pre>{lines}</pre>"
-    name = f" ({markdown(shorten(scan.name, 80))})" if scan.name else ""
-    if alone:
-        return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn]
-    return [f"<details><summary>Pending scan {scan.target.pending_scan_id}{name}</summary>", drawn, "</details>"]
+def _stories(scans: tuple[ScanVerdict, ...]) -> list[str]:
+    """What became of each scan that did not pass."""
+    told = [
+        f"- {ICONS[scan.finding.kind]} {markdown(shorten(_sentence(scan.finding.message), STORY))}"
+        for scan in scans
+        if scan.finding.kind is not Kind.PASS
+    ]
+    more = [f"- … and {len(told) - STORIES} more"] if len(told) > STORIES else []
+    return ["\n".join(told[:STORIES] + more)] if told else []
+
+
+def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
+    """The timelines, folded, those of the scans that did not pass first, as many as there is room for."""
+    parts = []
+    for scan in sorted(scans, key=lambda scan: scan.finding.kind is Kind.PASS):
+        name = f" {markdown(shorten(scan.name, SHORT))}" if scan.name else ""
+        part = f"{ICONS[scan.finding.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan)}"
+        room -= len(part.encode()) + 2
+        if room < 0:
+            break
+        parts.append(part)
+    return ["<details><summary>Timelines</summary>", *parts, "</details>"] if parts else []
+
+
+def _drawn(scan: ScanVerdict) -> str:
+    lines = [html(line) for line in timeline.draw(scan.history, STRETCHES).splitlines()]
+    return "<pre>{}</pre>".format("\n".join(lines)) if lines else ""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _facts(verdict: Verdict) -> str:

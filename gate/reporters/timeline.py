@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gate.text import seconds, shorten
+from gate.text import count, seconds, shorten
 
 if TYPE_CHECKING:
     from gate.history import History
@@ -37,14 +37,32 @@ def troubled(history: History) -> list[Bar]:
     ]
 
 
-def draw(history: History) -> str:
-    """The timeline as lines of `LABEL` + `WIDTH` characters and the length of each stretch."""
+def trouble(history: History) -> list[tuple[str, str]]:
+    """Each stretch of trouble in words: when it was, and what."""
+    told = []
+    for bar, outage in zip(troubled(history), history.outages, strict=True):
+        ended = "not over" if outage.ended is None else "ridden out"
+        when = f"at {seconds(bar.start)} for {seconds(bar.length)} ({count(outage.polls, 'poll')}), {ended}"
+        told.append((when, outage.newest.what))
+    return told
+
+
+def draw(history: History, most: int = 40) -> str:
+    """The timeline as lines: a label, the length of the stretch, and its bar, so that a phone cuts off the bar first.
+
+    Args:
+        history: what to draw.
+        most: stretches that are drawn; the last line says how many more there are.
+    """
     whole = history.elapsed or 1.0
+    bars = walked(history) + troubled(history)
     lines = []
-    for bar in walked(history) + troubled(history):
+    for bar in bars[:most]:
         # A stretch starts on a whole cell, the one that holds its beginning, and ends on the right eighth of one.
         cell = min(int(bar.start / whole * WIDTH), WIDTH - 1)
         filled = max(1, round((bar.start + bar.length) / whole * WIDTH * 8) - cell * 8)
         drawn = " " * cell + "█" * (filled // 8) + _EIGHTHS[filled % 8].strip()
-        lines.append(f"{shorten(bar.label, LABEL):<{LABEL}} {drawn:<{WIDTH}} {seconds(bar.length):>6}")
+        lines.append(f"{shorten(bar.label, LABEL):<{LABEL}} {seconds(bar.length):>6} {drawn}")
+    if len(bars) > most:
+        lines.append(f"… and {len(bars) - most} more")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 from dataclasses import replace
@@ -162,20 +163,26 @@ def test_junit_has_a_case_for_each_scan(found: Verdict, failures: int, errors: i
 def test_a_timeline_is_drawn_to_scale() -> None:
     """Each bar begins where the one before ends."""
     assert timeline.draw(PASS.scans[0].history).splitlines() == [
-        "QUEUED               ██                      10s",
-        "CHANNEL_MERGING        ██████████████████  1m30s",
-        "DONE                                    █     0s",
-        "(trouble)                ██                  10s",
+        "QUEUED                  10s ██",
+        "CHANNEL_MERGING       1m30s   ██████████████████",
+        "DONE                     0s                    █",
+        "(trouble)               10s     ██",
     ]
 
 
 def test_no_bar_leaves_the_timeline() -> None:
-    """However the stretches fall, each has a mark and all lines are of one length."""
+    """However the stretches fall, each has a mark, and none goes beyond the end."""
     for tenths in range(101):
         history = replace(PASS.scans[0].history, phases=(Phase("A", 0, 0), Phase("B", tenths / 10, 0)), elapsed=10.0)
-        lines = timeline.draw(history).splitlines()[:2]
-        assert [len(line) for line in lines] == [48, 48]
-        assert all(set(line[21:41]) - {" "} for line in lines)
+        bars = [line[28:] for line in timeline.draw(history).splitlines()[:2]]
+        assert all(len(bar) <= timeline.WIDTH and bar.strip() for bar in bars)
+
+
+def test_a_timeline_has_an_end() -> None:
+    """A status that changes with every poll makes it no longer."""
+    history = replace(PASS.scans[0].history, phases=tuple(Phase(f"S{number}", number, 0) for number in range(99)))
+    lines = timeline.draw(history, most=10).splitlines()
+    assert (len(lines), lines[-1]) == (11, "… and 90 more")
 
 
 @pytest.mark.parametrize("found", [PASS, FAIL, TIMEOUT, USAGE, MANY])
@@ -189,12 +196,39 @@ def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
 
 
 def test_the_summary_has_what_a_person_asks_for() -> None:
-    """The link, the resume command, the mistakes, a row a scan."""
+    """The link, the resume command, the mistakes, the trouble, a row a scan and what became of those that failed."""
     assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
-    assert "<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
+    assert "**Wait on with:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
-    assert summary.render(MANY).count("<details>") == 3
-    assert "| 42 | ❌ scan-failed | SCAN&#95;DELETED | 1m40s |" in summary.render(MANY)
+    trouble = "- at 20s for 10s &#40;2 polls&#41;&#44; ridden out: tf&#46;example&#46;com answered HTTP 502&#46;"
+    assert f"**Trouble on the way:**\n\n{trouble}\n" in summary.render(PASS)
+    assert "| 42 | ❌ scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(MANY)
+    assert "- ❌ Pending scan 42 of application 6" in summary.render(MANY)
+    assert "- ❔ Pending scan 43 of application 6" in summary.render(MANY)
+
+
+def test_the_summary_folds_the_timelines_of_several_scans() -> None:
+    """Those of the scans that did not pass come first."""
+    folded = summary.render(MANY).partition("<details><summary>Timelines</summary>")[2].partition("</details>")[0]
+    assert re.findall(r"^(.) (\d+)", folded, flags=re.MULTILINE) == [("❌", "42"), ("❔", "43"), ("✅", "41")]
+    assert folded.count("<pre>") == 3
+
+
+def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
+    """There is nothing to draw."""
+    history = History(Target(6, 41), End.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
+    silent = replace(judge_scan(history, ASKED), history=replace(history, outages=()))
+    assert "<pre>" not in summary.render(verdict(silent))
+    assert "<pre>" not in summary.render(verdict(silent, silent))
+
+
+def test_the_summary_lists_only_so_much_trouble() -> None:
+    """The rest is counted."""
+    one = PASS.scans[0]
+    many = tuple(Outage(float(second), DOWN, 1, ended=second + 0.5) for second in range(20))
+    text = summary.render(verdict(replace(one, history=replace(one.history, outages=many))))
+    assert text.count("ridden out") == summary.OUTAGES
+    assert f"- … and {20 - summary.OUTAGES} more" in text
 
 
 def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
@@ -212,9 +246,12 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
 @pytest.mark.parametrize("status", ["SCAN_DELETED", "`|*<>" * 30])
 def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
     """Whatever the server says."""
-    hundred = verdict(*(scan(number, status, End.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)))
+    walk = tuple(Phase("`|*<>" * 30, second, second) for second in range(90))
+    scans = [scan(number, status, End.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
+    hundred = verdict(*(replace(one, history=replace(one.history, phases=walk)) for one in scans))
     text = summary.render(hundred)
-    assert len(text.encode()) < 64 * 1024
+    assert 32 * 1024 < len(text.encode()) < 64 * 1024
+    assert text.count("<details>") == text.count("</details>") == 1
     assert "… and 30 scans more." in text
 
 
