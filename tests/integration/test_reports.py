@@ -1,4 +1,4 @@
-"""The reports: the result document, JUnit and dotenv, for every verdict, and when they cannot be written."""
+"""The reports: the result document, JUnit, dotenv and the page, for every verdict, and when they cannot be written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,15 +226,15 @@ def test_the_schema_knows_what_the_code_knows() -> None:
 
 def test_a_missing_folder_is_made(gate: Gate) -> None:
     """With all that lie above it."""
-    made = [gate.folder / "a" / kind / "b" / "report" for kind in ("result", "junit", "dotenv")]
-    ran = gate.play(DONE, "--result-file", str(made[0]), "--junit-file", str(made[1]), "--dotenv-file", str(made[2]))
+    made = [gate.folder / "a" / option / "b" / "report" for option in FILES]
+    ran = gate.play(DONE, *(word for option, file in zip(FILES, made, strict=True) for word in (option, str(file))))
     assert ran.code == 0
     assert json.loads(made[0].read_text())["result_file"] == str(made[0])
     assert all(file.read_text() for file in made)
     assert all(list(file.parent.iterdir()) == [file] for file in made)
 
 
-FILES = {"--result-file": "result_file", "--junit-file": "junit", "--dotenv-file": "dotenv"}
+FILES = ("--result-file", "--junit-file", "--dotenv-file", "--html-file")
 
 
 @pytest.mark.parametrize("option", FILES)
@@ -320,6 +321,7 @@ def test_a_reporter_that_breaks_keeps_nobody_from_work(gate: Gate, monkeypatch: 
 def test_two_reports_do_not_share_a_file(gate: Gate) -> None:
     """The later one would overwrite the earlier."""
     same = str(gate.folder / "report")
-    ran = gate.play(DONE, "--junit-file", same, "--dotenv-file", same)
-    assert (ran.code, ran.document["reason"]) == (2, "usage")
+    for one, other in pairwise(FILES[1:]):
+        ran = gate.play(DONE, one, same, other, same)
+        assert (ran.code, ran.document["reason"]) == (2, "usage")
     assert gate.threadfix.seen == []
