@@ -299,7 +299,7 @@ def _certificate(way: Way) -> Outcome:
     issuer = {name: value for ((name, value), *_) in way.certificate.get("issuer", ())}
     who = way.clean(issuer.get("commonName") or issuer.get("organizationName") or "somebody without a name", 80)
     store = way.clean(server.ca_file or "the default one, certifi's", 200)
-    return passed(f"it is for {way.host}, and {who} stands for it; trust store: {store}.")
+    return passed(f"for {way.host}, issued by {who}; trust store: {store}.")
 
 
 def _expiry(way: Way) -> Outcome:
@@ -322,7 +322,7 @@ def _redirects(found: Evidence) -> Outcome:
         return skipped("there was no answer.")
     if found.trouble and code in REDIRECTS:
         return failed(found.trouble)
-    return passed("there is none.")
+    return passed("none.")
 
 
 def _rest(found: Evidence) -> Outcome:

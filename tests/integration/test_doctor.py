@@ -296,16 +296,19 @@ def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
 # --- Certificates.
 
 
-def certificate(folder: Path, *, days: float = 60, name: str = "127.0.0.1") -> tuple[Path, ssl.SSLContext]:
+def certificate(
+    folder: Path, *, days: float = 60, name: str = "127.0.0.1", issuer: str = "Contoso ::error::\x1b[31m"
+) -> tuple[Path, ssl.SSLContext]:
     """A certificate that stands for itself, valid for so many days from now, and what a server needs to show it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    who = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Contoso ::error::\x1b[31m")])
+    who = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, issuer)])
+    names = [x509.DNSName(name) if name.isalpha() else x509.IPAddress(ip_address(name))]
     until = datetime.now(UTC) + timedelta(days=days, minutes=5)
     made = (
         x509.CertificateBuilder(
             who, who, key.public_key(), x509.random_serial_number(), until - timedelta(days=90), until
         )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, SHA256())
     )
     trusted, both = folder / f"{name}.pem", folder / f"{name}.both.pem"
@@ -323,7 +326,10 @@ def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: T
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
     assert (seen.code, seen.states("skipped")) == (0, set())
     assert "TLSv1" in seen.check("tls")["message"]
-    assert f"Contoso ::error:: [31m stands for it; trust store: {trusted}." in seen.check("certificate")["message"]
+    assert (
+        f"for 127.0.0.1, issued by Contoso ::error:: [31m; trust store: {trusted}."
+        in seen.check("certificate")["message"]
+    )
     assert seen.check("expiry")["message"].startswith("60 days left, until 2")
     assert seen.check("expiry")["hint"] is None
 
@@ -703,6 +709,25 @@ def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert [check["state"] for check in document["checks"][:4]] == ["passed"] * 4
     assert {check["message"] for check in document["checks"][7:]} == {"not tried."}
     assert "NOT OK (cancelled, exit code 143)" in log
+
+
+def test_the_page_shows_what_is_printed(
+    examine: Doctor, threadfix: ThreadFix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line by line, but for numbers, addresses and paths."""
+    trusted, tls = certificate(tmp_path, name="localhost", issuer="Contoso Root CA")
+    monkeypatch.setenv("THREADFIX_CA_FILE", str(trusted))
+    url = examine.serve(threadfix, tls=tls).replace("127.0.0.1", "localhost")
+    log = examine("--url", url, THREADFIX_API_KEY=READ_ONLY_KEY).log
+    page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+
+    def timeless(text: str) -> list[str]:
+        text = re.sub(r"store: \S+|localhost is .*|\S+, port", "…", text)
+        return re.sub(r"\d+", "0", text).strip().splitlines()
+
+    shown = re.search(r"```console\n\$ threadfix-gate doctor.*\n((?s:.*?))```", page)
+    assert shown
+    assert timeless(shown[1]) == timeless(log)
 
 
 def test_the_schema_is_one_and_is_strict() -> None:
