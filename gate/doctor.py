@@ -10,6 +10,7 @@ import json
 import os
 import re
 import socket
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from gate import __version__, settings, signals
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from gate.settings import Parsed, Settings
     from gate.text import Secret
     from gate.threadfix.client import Exchange, RequestMade
+
+T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
 NOBODY: Final = 999_999_999
@@ -82,6 +85,9 @@ class State(StrEnum):
 
 
 MARKS: Final = {State.PASSED: "✓", State.FAILED: "✗", State.SKIPPED: "–"}
+ARROW: Final = "→"
+PLAIN: Final = str.maketrans({"✓": "+", "✗": "x", "–": "-", "→": ">"})
+"""For a log whose encoding has none of them, as on Windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,10 @@ class Evidence:
         )
 
 
+_THREADFIX_SAYS: Final = (Reason.DENIED, Reason.NOT_FOUND)
+"""Trouble that may be ThreadFix's own word; after any other there is no sense in asking on."""
+
+
 class Way:
     """The way to ThreadFix, as far as it has been gone."""
 
@@ -203,24 +213,25 @@ class Way:
         """The port, also where the URL leaves it out."""
         return urlsplit(self.asked.server.url).port or (443 if self.secure else 80)
 
-    def probe(self, work: Callable[[Exchange], Any]) -> Any:  # noqa: ANN401 - what `work` returns, or Trouble
+    def probe(self, work: Callable[[Exchange], T]) -> T | Trouble:
         """Do something on the network, within the time of a request."""
         return self.client.probe(work, self.timeout)
 
     @cached_property
     def evidence(self) -> Evidence:
-        """Ask ThreadFix, once: about the pending scans, and about the application where there is still a question."""
+        """Ask ThreadFix, once: about the pending scans, and about the application if it came to look for one."""
         number = self.asked.application_id
-        made_up = Target(number or NOBODY, NOBODY)
-        heard = tuple(
-            Heard(target, self.client.observe(target, self.timeout), self._requests[-1])
-            for target in self.asked.targets or (made_up,)
-        )
-        found = Evidence(heard, number, named=bool(self.asked.targets))
-        if number is None or found.reason not in (None, Reason.DENIED, Reason.NOT_FOUND):
+        heard: list[Heard] = []
+        for target in self.asked.targets or (Target(number or NOBODY, NOBODY),):
+            seen = self.client.observe(target, self.timeout)
+            heard.append(Heard(target, seen, self._requests[-1]))
+            if isinstance(seen, Trouble) and seen.reason not in _THREADFIX_SAYS:
+                break
+        found = Evidence(tuple(heard), number, named=bool(self.asked.targets))
+        if number is None or (found.reason and found.reason not in _THREADFIX_SAYS):
             return found
         application = self.client.application(number, self.timeout)
-        return Evidence(heard, number, application, self._requests[-1].http_status, found.named)
+        return Evidence(found.heard, number, application, self._requests[-1].http_status, found.named)
 
     def close(self) -> None:
         """Close the connections."""
@@ -382,6 +393,8 @@ def _pending_scan(found: Evidence) -> Outcome:
 
 
 def _clock(found: Evidence) -> Outcome:
+    if found.main.request.http_status is None:
+        return skipped("there was no answer.")
     ahead = next((one.request.clock_ahead for one in found.heard if one.request.clock_ahead is not None), None)
     if ahead is None:
         return skipped("the answer has no date.")
@@ -547,9 +560,12 @@ class _Visit:
     def _note(self, name: str, outcome: Outcome) -> None:
         self._found[name] = outcome
         console = Console(to_log) if outcome.state is State.FAILED else self._console
-        console.line(f"{MARKS[outcome.state]} {name:<12}  {outcome.message}")
+        mark, arrow = MARKS[outcome.state], ARROW
+        if not _can_show(mark + arrow):
+            mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
+        console.line(f"{mark} {name:<12}  {outcome.message}")
         if outcome.hint:
-            console.line(f"{'':<14}  → {outcome.hint}")
+            console.line(f"{'':<14}  {arrow} {outcome.hint}")
 
     def explain(self, error: BaseException) -> None:
         """Put the traceback of a bug into the log, without secrets."""
@@ -597,6 +613,14 @@ class _Visit:
             "started_at": _time(self._started_at),
             "finished_at": _time(datetime.now(UTC)),
         }
+
+
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(sys.stderr.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _time(moment: datetime) -> str:

@@ -191,6 +191,22 @@ def test_quiet_says_only_what_fails(examine: Doctor) -> None:
     assert [line[0] for line in examine("--quiet", "--application-id", "9").log.splitlines()] == ["✗", " ", "N"]
 
 
+def test_several_pending_scans_are_not_asked_for_in_vain(examine: Doctor, threadfix: ThreadFix) -> None:
+    """After one that was answered by something else than ThreadFix, the rest would take their time too."""
+    busy, other = scan(threadfix, Raw(503)), str(threadfix.add(Scenario("", "", Reason.PROCESSED)))
+    examine("--pending-scan-id", f"{busy},{other}").blamed("rest", Reason.UNREACHABLE, "HTTP 503", "later")
+    assert len(threadfix.seen) == 1
+
+
+def test_a_log_that_cannot_show_the_marks(examine: Doctor) -> None:
+    """Has others, and no escapes."""
+    env = os.environ | {"THREADFIX_URL": examine.url, "THREADFIX_API_KEY": API_KEY, "PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, "-m", "gate", "doctor", "--application-id", "9"]
+    lines = subprocess.run(command, env=env, capture_output=True, check=False).stderr.decode("cp1252").splitlines()
+    assert {line[0] for line in lines[1:-1]} == {"+", "x", "-", "\x20"}
+    assert sum(line.strip().startswith("> Check --application-id") for line in lines) == 1
+
+
 def test_without_json_standard_output_is_empty(
     examine: Doctor, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,8 +305,8 @@ def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
     """The clock of a request runs over it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
-        seen = examine("--url", url, "--request-timeout", "100ms")
-    seen.blamed("tls", Reason.UNREACHABLE, "did not answer within 0.1s", "firewall")
+        seen = examine("--url", url, "--request-timeout", "500ms")
+    seen.blamed("tls", Reason.UNREACHABLE, "did not answer within 0.5s", "firewall")
 
 
 # --- Certificates.
@@ -452,7 +468,8 @@ def test_something_that_is_not_a_threadfix(
     answer: Fault, reason: Reason, words: str, hint: str, examine: Doctor
 ) -> None:
     """It was reached, but nothing can be said of key and ids."""
-    seen = examine("--pending-scan-id", scan(examine.threadfix, answer), "--request-timeout", "500ms")
+    patience = "500ms" if isinstance(answer, Trickle) else "30s"
+    seen = examine("--pending-scan-id", scan(examine.threadfix, answer), "--request-timeout", patience)
     seen.blamed("rest", reason, words, hint)
     assert seen.states("skipped") >= {"key", "permission", "application", "pending-scan"}
 
@@ -582,7 +599,8 @@ BLAMED = {
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: ThreadFix) -> None:
     """The doctor looks once, and sends nothing but GET; a scan that fails is no fault of the way to it."""
-    seen = examine("--request-timeout", "500ms", **environment(examine.url, name, threadfix.scans))
+    patience = "500ms" if name == "slow-body" else "30s"
+    seen = examine("--request-timeout", patience, **environment(examine.url, name, threadfix.scans))
     assert seen.states("failed") == ({BLAMED[name]} if name in BLAMED else set())
     assert {method for method, _, _ in threadfix.seen} == {"GET"}
 
@@ -679,6 +697,7 @@ def test_json_that_nobody_reads_does_not_change_the_exit_code(examine: Doctor) -
     assert "--json could not be written" in log
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     """With the signal's exit code, and the JSON of what was found so far."""
     came = threading.Event()
