@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 LANES: Final = 100
 """Scans that are drawn and listed; the result document has all."""
-SEGMENTS: Final = 40
+SEGMENTS: Final = 30
 """Statuses that are drawn of one scan; fewer where there are many scans, `ALL_SEGMENTS` in all, `FEWEST` at least."""
-ALL_SEGMENTS: Final = 400
-FEWEST: Final = 10
-OUTAGES: Final = 30
+ALL_SEGMENTS: Final = 300
+FEWEST: Final = 9
+OUTAGES: Final = 20
 """Stretches of trouble that are listed."""
 MISTAKES: Final = 40
-STATUS: Final = 40
+STATUS: Final = 32
 NAME: Final = 120
 ROW: Final = 160
 """Characters of a status, of a scan's name, and of the sentence about one of several scans."""
@@ -229,7 +229,7 @@ def _lane(scan: ScanVerdict, whole: float, bar: int, most: int) -> Lane:
     segments = tuple(_segments(history, whole, most))
     trouble = tuple(
         _segment(part, whole, "trouble", ENDS[Kind.UNKNOWN], _outage(part, outage))
-        for part, outage in list(zip(timeline.troubled(history), history.outages, strict=True))[:most]
+        for part, outage in list(zip(timeline.troubled(history), history.outages, strict=True))[: most // 2]
     )
     return Lane(
         scan=scan,
@@ -302,7 +302,7 @@ def _legend(scans: Sequence[ScanVerdict]) -> list[tuple[str, str, str]]:
 
 def _trouble(scans: Sequence[ScanVerdict]) -> list[tuple[int, str, str]]:
     found = [(scan.target.pending_scan_id, *told) for scan in scans for told in timeline.trouble(scan.history)]
-    return found[:OUTAGES]
+    return [(number, when, shorten(what, ROW)) for number, when, what in found[:OUTAGES]]
 
 
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ ROWS: Final = 100
 SHORT: Final = 24
 """Characters of a name or a status in the table. A mark of punctuation takes six bytes."""
 STORIES: Final = 8
-"""Scans whose message stands below the table, with at most `STORY` characters; the whole one is in the log."""
+"""Scans whose message stands above the table, with at most `STORY` characters; the whole one is in the log."""
 STORY: Final = 160
 STRETCHES: Final = 16
 OUTAGES: Final = 8
@@ -41,8 +41,8 @@ def render(verdict: Verdict) -> str:
     if len(verdict.scans) == 1:
         parts += _alone(verdict.scans[0])
     elif verdict.scans:
-        parts.append(_table(verdict.scans))
         parts += _stories(verdict.scans)
+        parts.append(_table(verdict.scans))
         parts += _timelines(verdict.scans, LIMIT - len("\n\n".join(parts).encode()))
     parts.append(_facts(verdict))
     return "\n\n".join(parts) + "\n"
@@ -69,7 +69,8 @@ def _table(scans: tuple[ScanVerdict, ...]) -> str:
         history, finding = scan.history, scan.finding
         status = markdown(shorten(history.answer.status, SHORT)) if history.answer else "–"
         name = markdown(shorten(scan.name or "–", SHORT))
-        kind = f"{ICONS[finding.kind]} {finding.reason.value}"
+        # No break between them, however narrow the column is.
+        kind = f"{ICONS[finding.kind]}\N{NO-BREAK SPACE}{finding.reason.value}"
         rows.append(f"| {scan.target.pending_scan_id} | {kind} | {seconds(history.elapsed)} | {status} | {name} |")
     more = len(scans) - ROWS
     return "\n".join(rows) + (f"\n\n… and {count(more, 'scan')} more." if more > 0 else "")

@@ -202,7 +202,9 @@ def test_the_summary_has_what_a_person_asks_for() -> None:
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
     trouble = "- at 20s for 10s &#40;2 polls&#41;&#44; ridden out: tf&#46;example&#46;com answered HTTP 502&#46;"
     assert f"**Trouble on the way:**\n\n{trouble}\n" in summary.render(PASS)
-    assert "| 42 | ❌ scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(MANY)
+    assert "| 42 | ❌\N{NO-BREAK SPACE}scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(
+        MANY
+    )
     assert "- ❌ Pending scan 42 of application 6" in summary.render(MANY)
     assert "- ❔ Pending scan 43 of application 6" in summary.render(MANY)
 

@@ -1,0 +1,415 @@
+"""The page for people: what is in it, how large it may get, and that no text of a server becomes a part of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
+from typing import Final
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gate.errors import UsageError
+from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.reasons import Kind, Reason
+from gate.reporters import html
+from gate.settings import Server, Settings
+from gate.text import Scrubber, Secret
+from gate.threadfix.statuses import STATUSES
+from gate.verdict import ScanVerdict, Verdict, conclude, decide, from_error, judge_scan
+
+ASKED: Final = Settings(
+    Server("https://tf.example.com/threadfix", Secret("key")), (Target(6, 41),), ui_url="{url}/scans/{scan_id}"
+)
+DOWN: Final = Trouble(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
+WALK: Final = (
+    Phase("QUEUED", 0, 8, 4),
+    Phase("FINDINGS_GENERATING", 10, 78, 9, 2),
+    Phase("CHANNEL_MERGING", 80, 98, 5),
+    Phase("DONE", 100, 100),
+)
+VOID: Final = {"meta", "br", "link", "img", "input", "hr"}
+CLOSED_IN_SVG: Final = {"rect", "line", "path", "circle"}
+
+
+class Page(HTMLParser):
+    """A page taken apart; fails where a tag is left open or closed twice."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in CLOSED_IN_SVG | VOID
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        # As a browser sets cells, terms and paragraphs apart.
+        self.words += [" "] * (tag in {"td", "th", "dt", "dd", "p", "li"})
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """All words, blanks folded."""
+        return " ".join("".join(self.words).split())
+
+    @property
+    def shape(self) -> set[tuple[str, tuple[str, ...]]]:
+        """Which elements there are, with which attributes."""
+        return {(tag, tuple(sorted(attributes))) for tag, attributes in self.tags}
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        """The attributes of every such element."""
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def scan(number: int = 41, status: str = "DONE", ended: End = End.DECIDED, name: str | None = "a.fpr") -> ScanVerdict:
+    """A pending scan that walked through four statuses and one stretch of trouble."""
+    answer = Answer(status, scan_id=12 if status == "DONE" else None, name=name)
+    phases = (*WALK[:3], replace(WALK[3], status=status))
+    outages = (Outage(20.0, DOWN, 2, ended=30.0),)
+    history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, answer, answer)
+    return judge_scan(history, ASKED)
+
+
+def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict:
+    """The verdict on some scans; without any, on wrong options."""
+    error = UsageError(["--timeout: is empty."] * mistakes)
+    return Verdict(
+        finding=conclude(scans) if scans else from_error(error),
+        started_at=AT,
+        finished_at=AT,
+        elapsed=101.234,
+        scans=scans,
+        server="https://tf.example.com" if scans else "",
+        resume=resume,
+        decider=decide(scans) if scans else None,
+        mistakes=() if scans else error.mistakes,
+    )
+
+
+def seen(history: History) -> ScanVerdict:
+    """What is found of a history."""
+    return judge_scan(history, ASKED)
+
+
+SILENT: Final = History(Target(6, 41), End.LIMIT, 60.0, 9, 9, newest=DOWN, outages=(Outage(0.0, DOWN, 9),))
+INSTANT: Final = replace(scan().history, elapsed=0.04, polls=1, phases=(Phase("DONE", 0.04, 0.04),), outages=())
+PASS: Final = verdict(scan())
+FAIL: Final = verdict(scan(status="SCAN_DELETED"))
+TIMEOUT: Final = verdict(scan(status="QUEUED", ended=End.DEADLINE), resume="threadfix-gate run --url 'x y'")
+USAGE: Final = verdict()
+MANY: Final = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", End.DEADLINE, None), seen(SILENT))
+ENDINGS: Final = {
+    "pass": PASS,
+    "fail": FAIL,
+    "timeout": TIMEOUT,
+    "usage": USAGE,
+    "many": MANY,
+    "silent": verdict(seen(SILENT)),
+    "instant": verdict(seen(INSTANT)),
+}
+every_ending = pytest.mark.parametrize("found", ENDINGS.values(), ids=ENDINGS)
+
+
+# --- What is in it.
+
+
+@every_ending
+def test_the_verdict_comes_first(found: Verdict) -> None:
+    """In the title, in the one heading of the first rank, and in the first words."""
+    text = html.render(found)
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert page.text.startswith(f"{found.finding.kind.value} ({found.finding.reason.value})")
+    assert f"ThreadFix gate: {found.finding.kind.value.capitalize()} {found.finding.reason.value} " in page.text
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("main")) == len(page.all("h1")) == 1
+
+
+@every_ending
+def test_headings_are_in_order(found: Verdict) -> None:
+    """None skips a rank, and each section is named by its own."""
+    page = Page(html.render(found))
+    ranks = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+    assert ranks[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(ranks))
+    assert [section["aria-labelledby"] for section in page.all("section")] == [h2["id"] for h2 in page.all("h2")]
+
+
+@every_ending
+def test_nothing_is_loaded(found: Verdict) -> None:
+    """No script, no address but the link to the scan; and the page itself forbids all but its own style sheet."""
+    text = html.render(found)
+    page = Page(text)
+    assert {tag for tag, _ in page.tags} & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "form",
+        "use",
+        "image",
+    } == set()
+    addresses = {value for _, attributes in page.tags for value in attributes.values() if "//" in value}
+    assert addresses == {scan.url for scan in found.scans if scan.url}
+    assert not re.search(r"url\(|@import|\sstyle=|\son\w+=", text)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv"))
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'none'")
+
+
+@every_ending
+def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
+    """With what it means and, where there is one, the command that waits on."""
+    text = Page(html.render(found)).text
+    is_pass = found.finding.kind is Kind.PASS
+    assert ("What it means" in text) is ("What to do" in text) is not is_pass
+    assert ("Wait on with" in text) is bool(found.resume)
+    assert found.resume in text
+
+
+def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
+    """So that nobody takes the green job for a pass."""
+    soft = replace(TIMEOUT, finding=replace(TIMEOUT.finding, exit_code=0))
+    assert "The job goes on all the same" in html.render(soft)
+    assert "The job goes on all the same" not in html.render(TIMEOUT)
+
+
+def test_the_table_of_reasons_marks_words() -> None:
+    """Its code and emphasis become elements; a lone mark stays as it is."""
+    assert html.marked("Say `--url`, with *Upload Scans*.") == [
+        ("", "Say "),
+        ("code", "--url"),
+        ("", ", with "),
+        ("em", "Upload Scans"),
+        ("", "."),
+    ]
+    assert html.marked("2 * 3 ` ") == [("", "2 * 3 ` ")]
+
+
+def test_the_statuses_are_listed_for_one_scan() -> None:
+    """With when each began, how long it lasted, and how many polls saw it."""
+    text = Page(html.render(PASS)).text
+    assert "QUEUED Queued 0s 10s 4" in text
+    assert "FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
+    assert "at 20s for 10s (2 polls), ridden out: tf.example.com answered HTTP 502." in text
+
+
+def test_trouble_that_ended_the_wait_is_not_over() -> None:
+    """It is drawn and listed like what was ridden out, and told apart from it."""
+    text = Page(html.render(verdict(seen(SILENT)))).text
+    assert "at 0s for 1m (9 polls), not over: tf.example.com answered HTTP 502." in text
+
+
+def test_several_scans_have_a_row_each() -> None:
+    """With a link where one is known; and what became of those that did not pass."""
+    page = Page(html.render(MANY))
+    assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
+    for part in (
+        "#41 a.fpr pass, processed, DONE 1m40s 14",
+        "#42 a.fpr fail, scan-failed, SCAN_DELETED 1m40s 14",
+        "#43 unknown, timeout, QUEUED 1m40s 14",
+        "pending scan 43 of application 6 was still QUEUED",
+    ):
+        assert part in page.text
+
+
+def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
+    """One poll is no course; the fact is in the table all the same."""
+    page = Page(html.render(ENDINGS["instant"]))
+    assert "Timeline" not in page.text
+    assert "DONE Scan Processing Completed" in page.text
+
+
+def test_mistakes_are_listed_up_to_a_limit() -> None:
+    """However many there are, the page stays one that can be read."""
+    text = Page(html.render(verdict(mistakes=50))).text
+    assert text.count("--timeout: is empty.") == html.MISTAKES
+    assert f"… and {50 - html.MISTAKES} mistakes more" in text
+
+
+# --- The drawing.
+
+
+def percent(value: str) -> float:
+    """A share of the drawing's width."""
+    assert value.endswith("%")
+    return float(value[:-1])
+
+
+def test_the_drawing_is_to_scale() -> None:
+    """Each stretch begins where the one before ends; the last one, which took no time, is a tick."""
+    drawing = html.draw(PASS.scans)
+    assert drawing is not None
+    (lane,) = drawing.lanes
+    assert [(part.x, part.width, part.tick) for part in lane.segments] == [
+        ("0.00%", "10.00%", False),
+        ("10.00%", "70.00%", False),
+        ("80.00%", "20.00%", False),
+        ("100.00%", "0.00%", True),
+    ]
+    assert [(part.x, part.width) for part in lane.trouble] == [("20.00%", "10.00%")]
+    assert lane.told.startswith("QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls")
+
+
+def test_scans_share_one_scale() -> None:
+    """That of the longest; a short one ends early."""
+    drawing = html.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
+    assert drawing is not None
+    assert [lane.x for lane in drawing.lanes] == ["100.00%", "25.00%"]
+
+
+@hypothesis.settings(deadline=None)
+@given(st.floats(0.05, 40 * 86400.0))
+def test_every_axis_can_be_read(whole: float) -> None:
+    """It has few marks, in order, the first at 0, and no two so near that their labels touch on a phone."""
+    drawing = html.draw([seen(replace(scan().history, elapsed=whole))])
+    assert drawing is not None
+    at = [percent(mark.x) for mark in drawing.marks]
+    assert at[0] == 0
+    assert 2 <= len(at) <= 7
+    assert all(after - before >= 14 for before, after in pairwise(at))
+    assert at[-1] <= 100
+    assert all((mark.anchor == "end") is (percent(mark.x) > 94) for mark in drawing.marks)
+
+
+@pytest.mark.parametrize("number", [1, 20, 100])
+def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
+    """For who cannot see it; the ids by which they are found are there once."""
+    page = Page(html.render(verdict(*(scan(41 + index) for index in range(number)))))
+    drawings = [svg for svg in page.all("svg") if svg.get("role") == "img"]
+    assert len(drawings) == number
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for svg in drawings:
+        assert {svg["aria-labelledby"], svg["aria-describedby"]} <= set(ids)
+
+
+# --- Colours.
+
+SHEET: Final = (files("gate.reporters") / "page.css").read_text(encoding="utf-8")
+LIGHT, DARK = (
+    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", SHEET, re.DOTALL)
+)
+BARS: Final = [name.lower().replace("_", "-") for name in STATUSES]
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    brighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (brighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
+    """Text has the contrast of WCAG's level AA, also that in the bars, which no checker sees; bars stand out."""
+    scheme = LIGHT | scheme
+    kinds = ["pass", "fail", "unknown"]
+    written = [("ink", "card"), ("ink", "page"), ("soft", "card"), ("soft", "page"), ("link", "card")]
+    written += [("on-link", "link"), *((kind, f"{kind}-tint") for kind in kinds)]
+    written += [(text, f"{kind}-tint") for kind in kinds for text in ("ink", "soft")]
+    bars = [name for name in [*BARS, "other"] if name in scheme] + kinds
+    written += [("on-bar", bar) for bar in bars]
+    assert len(bars) == 12
+    assert [pair for pair in written if contrast(scheme[pair[0]], scheme[pair[1]]) < 4.5] == []
+    assert [bar for bar in bars if contrast(scheme[bar], scheme["card"]) < 3] == []
+
+
+def test_every_status_has_a_colour() -> None:
+    """In the style sheet, and in the drawing itself for where there is no style sheet."""
+    assert set(html.COLOURS) == set(STATUSES)
+    for name in [*BARS, "other", "trouble"]:
+        assert re.search(rf"^(?:\.[\w-]+, )*\.{name}\b[^{{}}]*\{{ fill: var\(", SHEET, flags=re.MULTILINE), name
+    for colour in [*html.COLOURS.values(), html.OTHER, *html.ENDS.values()]:
+        assert contrast(colour, "#ffffff") >= 4.5
+
+
+# --- How large it may get, and what a server cannot do.
+
+NASTY: Final = "</script><svg/onload=alert(1)>\"'&amp;{{ 7 * 7 }}{% raw %}-->" * 9
+
+
+@pytest.mark.parametrize(("number", "limit"), [(1, 60), (20, 384), (300, 768)])
+def test_the_page_stays_small(number: int, limit: int) -> None:
+    """In KiB, for one scan, for twenty and for far too many; whatever the server says, and however often it changes."""
+    clean = Scrubber().clean(NASTY)
+    phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
+    trouble = Trouble(Reason.UNREACHABLE, clean)
+    outages = tuple(Outage(float(second), trouble, 1, ended=second + 0.5) for second in range(200))
+    answer = Answer(clean, error=True, error_message=clean, name=clean)
+    scans = [
+        seen(History(Target(6, 41 + index), End.DECIDED, 200.0, 400, 200, phases, outages, answer, answer))
+        for index in range(number)
+    ]
+    text = html.render(verdict(*scans))
+    page = Page(text)
+    assert len(text.encode()) < limit * 1024
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == min(number, html.LANES)
+    assert (f"… and {number - html.LANES} scans more." in page.text) is (number > html.LANES)
+    assert f"… and {200 * number - html.OUTAGES} more." in page.text
+
+
+def test_a_usual_page_is_much_smaller() -> None:
+    """A tenth of that for one scan is its style sheet already."""
+    assert len(html.render(PASS).encode()) < 20 * 1024
+
+
+texts = st.text() | st.lists(
+    st.sampled_from(["<", ">", '"', "'", "&", "{{", "}}", "{%", "</p>", "<b>", "-->", "x"])
+).map("".join)
+
+
+def told(status: str, name: str, message: str, what: str) -> Page:
+    """What a server's words become, in the page of one scan and in that of two."""
+    clean = Scrubber().clean
+    answer = Answer(clean(status) or "X", error=True, error_message=clean(message) or "X", name=clean(name) or "X")
+    phases = (Phase(answer.status, 0, 1), Phase("QUEUED", 2, 3))
+    outages = (Outage(1.0, Trouble(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
+    one = seen(History(Target(6, 41), End.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
+    return Page(html.render(verdict(one)) + html.render(verdict(one, one)))
+
+
+HARMLESS: Final = told("X", "X", "X", "X")
+
+
+# Each example renders two pages, which takes as long as the machine likes.
+@hypothesis.settings(deadline=None, max_examples=40)
+@given(texts, texts, texts, texts)
+def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
+    """Whatever a server says, the page has the elements and the attributes of a harmless one, and shows the text."""
+    found = told(status, name, message, what)
+    # How wide a label is decides where it is shown, or whether it is at all.
+    assert found.shape | {("text", ("class", "dy", "fill", "text-anchor", "x", "y"))} == HARMLESS.shape
+    assert " ".join(Scrubber().clean(message).split()) in found.text
