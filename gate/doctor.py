@@ -58,6 +58,10 @@ PATH_HINT: Final = (
     "Check that --url has its context path, such as /threadfix, and that --api-version (and --status-path) fit your "
     "ThreadFix; --api-version none is for 2.5 to 2.7."
 )
+NO_CALL_HINT: Final = (
+    "Perhaps this ThreadFix has no such call, and then no gate can ask it: check --api-version and --status-path. The "
+    "call is there from 2.5 on."
+)
 WAY_HINT: Final = "See whether a firewall is in the way, and whether this machine needs a proxy (HTTPS_PROXY)."
 ILL_HINT: Final = "ThreadFix, or what stands in front of it, is not well or has too much to do; try again later."
 OTHER_HINT: Final = "See what answers at this address: it is not ThreadFix's REST API."
@@ -363,7 +367,10 @@ def _permission(found: Evidence) -> Outcome:
     if found.application_id is None:
         return skipped("Upload Scans is a permission for an application.", "Name one with --application-id.")
     if found.main.request.http_status in NOT_FOUND or not isinstance(found.application, str):
-        return skipped("Upload Scans: cannot be told, because ThreadFix did not come to look for the pending scan.")
+        hint = NO_CALL_HINT if found.main.request.http_status in NOT_FOUND else ""
+        return skipped(
+            "Upload Scans: cannot be told, because ThreadFix may not have looked for the pending scan.", hint
+        )
     return passed("Upload Scans: ThreadFix looked for the pending scan, and did not refuse.")
 
 

@@ -185,6 +185,20 @@ def test_a_command_of_the_gate_needs_only_another_word(examine: Doctor) -> None:
     assert examine("--timeout", "45m", "--on-timeout", "warn").code == 0
 
 
+def test_the_help_lists_what_the_doctor_has_a_use_for(capfd: pytest.CaptureFixture[str]) -> None:
+    """What it takes for the gate's sake is left out; and the JSON is not the gate's."""
+    assert main(["doctor", "--help"]) == 0
+    shown = capfd.readouterr().out
+    assert all(flag in shown for flag in ("--url", "--ca-file", "--pending-scan-id", "--request-timeout"))
+    assert not any(flag in shown for flag in ("--timeout", "--result-file", "result document"))
+
+
+def test_the_gate_starts_without_the_doctor() -> None:
+    """What a command does not need, it does not load."""
+    show = "import sys, gate.cli; print('gate.doctor' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
+
+
 def test_quiet_says_only_what_fails(examine: Doctor) -> None:
     """And the last line."""
     assert len(examine("--quiet").log.splitlines()) == 1
@@ -499,6 +513,9 @@ def test_a_status_call_that_the_server_does_not_have(examine: Doctor, serve: Ser
     seen = examine("--url", serve(Older(unknown="/pendingScan/")))
     seen.blamed("pending-scan", Reason.NOT_FOUND, "unrecognized path", "--pending-scan-id")
     assert "permission" in seen.states("skipped")
+    seen = examine("--url", seen.check("url")["message"], THREADFIX_PENDING_SCAN_ID="")
+    assert (seen.code, "permission" in seen.states("skipped")) == (0, True)
+    assert "--status-path" in seen.check("permission")["hint"]
 
 
 def test_another_application_s_answer(examine: Doctor, threadfix: ThreadFix) -> None:
