@@ -39,6 +39,12 @@ def need_tool() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def missing() -> Callable[[str], NoReturn]:
+    """Skips the test for what is missing, or fails it, as `need_tool` does."""
+    return _missing
+
+
 def _missing(what: str) -> NoReturn:
     if ALL_ARE_HERE:
         pytest.fail(f"{what}, and THREADFIX_GATE_CI=1 says that it is here")

@@ -1,0 +1,209 @@
+"""What people see, looked at in a real browser: the page and GitHub's job summary, of real runs, in every size."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import pytest
+from markdown_it import MarkdownIt
+
+from gate.cli import main
+from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import ThreadFix, environment, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Look = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+    Views = dict[tuple[str, str, int, str], dict[str, Any]]
+
+pytestmark = pytest.mark.ci
+
+ROOT = Path(__file__).parents[2]
+# EX_UNAVAILABLE, as scripts/look.py ends where there is no browser.
+UNAVAILABLE = 69
+PHONE, DESK = 360, 1280
+SIZES = [(width, scheme) for width in (PHONE, DESK) for scheme in ("light", "dark")]
+KINDS = ["html", "summary.html"]
+RUNS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "pass": (("flaky",), ()),
+    "instant": (("done",), ("--success-statuses", "QUEUED,DONE")),
+    "fail": (("error-flag",), ()),
+    "unknown": (("stuck",), ("--timeout", "400ms", "--on-timeout", "warn")),
+    "denied": (("bad-key",), ()),
+    "usage": (("done",), ("--timeout", "soon", "--interval", "never", "--junit-file", "")),
+    "twenty": (
+        (*["done"] * 14, "flaky", "late", "interrupted", "deleted", "stuck", "hostile-text"),
+        ("--timeout", "1s"),
+    ),
+    "hostile": (("hostile-text",), ()),
+}
+"""What is played, and the options it is played with."""
+# How GitHub sets a summary, as far as widths and colours go.
+STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1f2328; --page: #fff; --soft: #f6f8fa; --line: #d1d9e0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #f0f6fc; --page: #0d1117; --soft: #151b23; --line: #3d444d; } }
+body { margin: 0; padding: 16px; background: var(--page); color: var(--ink); font: 16px/1.5 sans-serif;
+  overflow-wrap: break-word; }
+table { display: block; width: max-content; max-width: 100%; overflow: auto; border-collapse: collapse; }
+th, td { padding: 6px 13px; border: 1px solid var(--line); }
+pre { padding: 16px; overflow: auto; background: var(--soft); font: 13.6px/1.45 monospace; }
+"""
+# What Jenkins sends with an archived page unless its administrator says otherwise.
+JENKINS: Final = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self'"
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the page (`NAME.html`) and the rendered summary (`NAME.summary.html`) of every run."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, (scenarios, options) in RUNS.items():
+        play(folder, name, scenarios, options)
+        body = MarkdownIt("gfm-like", {"html": True}).render((folder / f"{name}.md").read_text())
+        (folder / f"{name}.summary.html").write_text(
+            "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Summary</title>"
+            f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head>"
+            f"<body>{body}</body></html>"
+        )
+    return folder
+
+
+def play(folder: Path, name: str, scenarios: tuple[str, ...], options: tuple[str, ...]) -> None:
+    """Run the gate for real, as on a runner of GitHub, with a page."""
+    threadfix = ThreadFix(speed=25.0)
+    with serving(threadfix) as url, pytest.MonkeyPatch.context() as patch:
+        known = environment(url, scenarios[0], threadfix.scans)
+        ids = [threadfix.add(replace(SCENARIOS[one], name=f"{one}-{i}")) for i, one in enumerate(scenarios)]
+        known["THREADFIX_PENDING_SCAN_ID"] = ",".join(map(str, ids))
+        summary, output = folder / f"{name}.md", folder / "output"
+        for file in (summary, output):
+            file.touch()
+        known |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output)}
+        for variable, value in known.items():
+            patch.setenv(variable, value)
+        quick = ("--interval", "10ms", "--max-interval", "40ms", "--ui-url", "{url}/scans/{scan_id}")
+        main(["run", *quick, "--html-file", str(folder / f"{name}.html"), *options])
+
+
+@pytest.fixture(scope="module")
+def look(missing: Callable[[str], NoReturn]) -> Look:
+    """Opens pages in a browser; what a look is, and what is seen, stands in scripts/look.mjs."""
+
+    def at(looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, ROOT / "scripts/look.py"],
+            input=json.dumps(looks), capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        if done.returncode == UNAVAILABLE:
+            missing(done.stderr.strip())
+        assert done.returncode == 0, done.stderr
+        seen: list[dict[str, Any]] = json.loads(done.stdout)
+        return seen
+
+    return at
+
+
+@pytest.fixture(scope="module")
+def seen(pages: Path, look: Look) -> Views:
+    """What was seen of every run, by name, kind, width and scheme."""
+    asked = [(name, kind, width, scheme) for name in RUNS for kind in KINDS for width, scheme in SIZES]
+    looks = [
+        {"page": str(pages / f"{name}.{kind}"), "width": width, "scheme": scheme, "axe": kind == "html"}
+        for name, kind, width, scheme in asked
+    ]
+    return dict(zip(asked, look(looks), strict=True))
+
+
+def test_a_look_sees_what_is_wrong(look: Look, tmp_path: Path) -> None:
+    """Or the tests below could not fail: a page that is wide, pale, talkative and asks for more."""
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<p style='width: 999px; color: #bbb'>pale</p><img src='http://127.0.0.1:9/x.png'><script>console.log(7)</script>"
+    )
+    (found,) = look([{"page": str(page), "width": PHONE, "axe": True}])
+    assert found["scrolls"] > 600
+    assert [element[:2] for element in found["outside"]] == ["<p"]
+    assert found["requests"] == ["http://127.0.0.1:9/x.png"]
+    assert "7" in found["said"]
+    assert {"color-contrast", "document-title", "image-alt"} <= {one.partition(":")[0] for one in found["violations"]}
+
+
+every_run = pytest.mark.parametrize("name", RUNS)
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_size = pytest.mark.parametrize(("width", "scheme"), SIZES)
+
+
+@every_run
+@every_size
+@every_kind
+def test_nothing_is_wider_than_the_window(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
+    """Nobody has to scroll sideways, on a phone or elsewhere; only what is preformatted may, inside its box."""
+    found = seen[name, kind, width, scheme]
+    assert found["scrolls"] <= 0
+    assert found["outside"] == []
+
+
+@every_run
+@every_size
+def test_the_page_keeps_nobody_out(seen: Views, name: str, width: int, scheme: str) -> None:
+    """Contrast, names, headings, landmarks: axe finds nothing, in light and in dark."""
+    assert seen[name, "html", width, scheme]["violations"] == []
+
+
+@every_run
+@every_size
+@every_kind
+def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
+    """It loads nothing, runs nothing, and does nothing that its own policy forbids (the console would tell)."""
+    found = seen[name, kind, width, scheme]
+    assert (found["requests"], found["said"]) == ([], [])
+
+
+@every_run
+@every_kind
+def test_dark_is_dark(seen: Views, name: str, kind: str) -> None:
+    """The page follows what the reader's system prefers."""
+
+    def brightness(scheme: str) -> int:
+        return sum(map(int, re.findall(r"\d+", seen[name, kind, DESK, scheme]["background"])))
+
+    assert brightness("dark") < 100
+    assert brightness("light") > 600
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_text_is_read_as_text(seen: Views, kind: str) -> None:
+    """What a server said is there for people to read, mark by mark, and is nothing else."""
+    text = " ".join(seen["hostile", kind, PHONE, "light"]["text"].split())
+    for part in ("</code><script>alert(1)</script>", "| **bold** `code` ](http://evil.example)", "]]> &amp;"):
+        assert part in text
+
+
+@pytest.mark.parametrize("name", ["pass", "fail", "unknown", "twenty"])
+def test_the_page_can_be_printed(pages: Path, look: Look, tmp_path: Path, name: str) -> None:
+    """On few sheets: of one scan on one, of twenty on what they need."""
+    printed = tmp_path / "print.pdf"
+    look([{"page": str(pages / f"{name}.html"), "pdf": str(printed)}])
+    sheets = len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
+    assert 1 <= sheets <= (4 if name == "twenty" else 1)
+
+
+def test_the_page_can_be_read_where_its_style_is_forbidden(pages: Path, look: Look) -> None:
+    """As Jenkins serves it: without its style sheet the words are in order, and nothing is wider than the window."""
+    plain, styled = look(
+        [
+            {"page": str(pages / "pass.html"), "width": DESK, "policy": JENKINS},
+            {"page": str(pages / "pass.html"), "width": DESK, "policy": "default-src 'unsafe-inline'"},
+        ]
+    )
+    assert "ThreadFix gate: Pass processed" in " ".join(plain["text"].split())
+    assert plain["background"] != styled["background"]
+    assert plain["requests"] == styled["requests"] == []
+    assert any("style" in line for line in plain["said"])
+    assert plain["scrolls"] <= 0
