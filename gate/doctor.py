@@ -7,7 +7,6 @@ answered to the gate's own call and to one about the application.
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import sys
@@ -21,14 +20,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from gate import __version__, settings, signals
+from gate import __version__, signals
+from gate.desk import Desk
 from gate.errors import Cancelled, UsageError
 from gate.history import Answer, Target, Trouble
 from gate.reasons import Reason
 from gate.reporters.console import Console, to_log
-from gate.run import _github as on_github
-from gate.run import _read as read_input
-from gate.text import Scrubber, count, seconds
+from gate.text import count, seconds
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS, Client
 
 if TYPE_CHECKING:
@@ -36,9 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.history import Observation
-    from gate.reporters.github import GitHub
     from gate.settings import Parsed, Settings
-    from gate.text import Secret
+    from gate.text import Scrubber
     from gate.threadfix.client import Exchange, RequestMade
 
 T = TypeVar("T")
@@ -457,7 +454,7 @@ def _given(parsed: Parsed, mistakes: Sequence[str]) -> tuple[Outcome, Outcome]:
     """Whether the URL and the other options are right."""
     about_url = [mistake for mistake in mistakes if re.match(r"--url(?![\w-])", mistake)]
     others = [mistake for mistake in mistakes if mistake not in about_url]
-    url = parsed.settings.server.url if parsed.settings else parsed.server
+    url = parsed.settings.server.url if parsed.settings else parsed.origin
     hint = ""
     if parsed.settings and not urlsplit(url).path:
         hint = "ThreadFix usually has a context path, such as /threadfix; if yours has one, add it."
@@ -504,12 +501,8 @@ class _Visit:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.end: Reason | None = None
-        self._env = dict(env)
+        self._desk = Desk(env)
         self._started_at = datetime.now(UTC)
-        self._parsed = settings.Parsed(None, (), settings.Reports())
-        self._masked: set[Secret] = set()
-        self._github: GitHub | None = None
-        self._console = Console(to_log)
         self._found: dict[str, Outcome] = {}
         self._untried: set[str] = set()
 
@@ -519,42 +512,29 @@ class _Visit:
         Raises:
             Cancelled: the process was told to stop.
         """
-        self._know(settings.early(flags, self._env))
-        os.environ.pop(settings.KEY_VARIABLE, None)
-        parsed = settings.parse(flags, self._env, read_input, mistakes, needs_scan=False)
-        self._know(parsed)
-        wrong = parsed.mistakes
-        way = None
-        if parsed.settings:
-            requests: list[RequestMade] = []
-
-            def trace(made: RequestMade) -> None:
-                requests.append(made)
-                self._console.requested(made)
-
-            scrub = Scrubber(parsed.secrets)
-            try:
-                client = Client(parsed.settings.server, scrub, connections=1, trace=trace)
-                way = Way(parsed.settings, client, scrub, requests)
-            except UsageError as error:
-                wrong = error.mistakes
-        self._console.line(f"threadfix-gate {__version__}: checking the way to ThreadFix; nothing is changed there.")
-        for name, outcome in zip(GIVEN, _given(parsed, wrong), strict=True):
+        asked: Settings | None = None
+        wrong: tuple[str, ...] = ()
+        try:
+            asked = self._desk.parse(flags, mistakes, needs_scan=False)
+        except UsageError as error:
+            wrong = error.mistakes
+        self._desk.console.line(
+            f"threadfix-gate {__version__}: checking the way to ThreadFix; nothing is changed there."
+        )
+        for name, outcome in zip(GIVEN, _given(self._desk.parsed, wrong), strict=True):
             self._note(name, outcome)
-        if way:
-            with closing(way):
-                for check in CHECKS:
-                    self._note(check.name, self._blocked(check) or check.look(way))
+        if asked is None:
+            return
+        requests: list[RequestMade] = []
 
-    def _know(self, parsed: Parsed) -> None:
-        """Take in what is known: hide the secrets, and open the log that was asked for."""
-        self._parsed = parsed
-        self._github = self._github or on_github(self._env)
-        for secret in parsed.secrets:
-            if self._github and secret not in self._masked:
-                self._github.mask(secret)
-                self._masked.add(secret)
-        self._console = Console(to_log, quiet=parsed.reports.quiet, verbose=parsed.reports.verbose)
+        def trace(made: RequestMade) -> None:
+            requests.append(made)
+            self._desk.console.requested(made)
+
+        client = Client(asked.server, self._desk.scrub, connections=1, trace=trace)
+        with closing(Way(asked, client, self._desk.scrub, requests)) as way:
+            for check in CHECKS:
+                self._note(check.name, self._blocked(check) or check.look(way))
 
     def _blocked(self, check: Check) -> Outcome | None:
         """Why a check cannot be made: one that it needs has failed, or could not be made itself for that."""
@@ -566,7 +546,7 @@ class _Visit:
 
     def _note(self, name: str, outcome: Outcome) -> None:
         self._found[name] = outcome
-        console = Console(to_log) if outcome.state is State.FAILED else self._console
+        console = Console(to_log) if outcome.state is State.FAILED else self._desk.console
         mark, arrow = MARKS[outcome.state], ARROW
         if not _can_show(mark + arrow):
             mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
@@ -576,12 +556,8 @@ class _Visit:
 
     def explain(self, error: BaseException) -> None:
         """Put the traceback of a bug into the log, without secrets."""
-        import traceback
-
         self.end = Reason.INTERNAL
-        scrub = Scrubber(self._parsed.secrets)
-        for line in "".join(traceback.format_exception(error)).splitlines():
-            to_log(scrub.redact(line))
+        self._desk.explain(error)
 
     def conclude(self, code: int) -> int:
         """Write the JSON, and the last line; the exit code."""
@@ -590,7 +566,7 @@ class _Visit:
         first = next((name for name, outcome in self._found.items() if outcome.state is State.FAILED), None)
         reason = self.end or (self._found[first].reason if first else None)
         code = code or (reason.row.exit_code if reason else 0)
-        if self._parsed.reports.json:
+        if self._desk.parsed.reports.json:
             try:
                 print(json.dumps(self._document(reason, code), indent=2), flush=True)  # noqa: T201 - what was asked for
             except OSError as error:
@@ -606,7 +582,7 @@ class _Visit:
             "ok": reason is None,
             "reason": reason,
             "exit_code": code,
-            "server": self._parsed.server or None,
+            "server": self._desk.parsed.origin or None,
             "checks": [
                 {
                     "name": name,

@@ -522,14 +522,19 @@ class Parsed:
 
     Attributes:
         secrets: what must be hidden from here on, also where there are mistakes.
-        server: origin of the server, where the URL could be read.
+        server: which server, where the URL could be read.
     """
 
     settings: Settings | None
     mistakes: tuple[str, ...]
     reports: Reports
     secrets: tuple[Secret, ...] = ()
-    server: str = ""
+    server: Server | None = None
+
+    @property
+    def origin(self) -> str:
+        """Origin of the server; empty where it is not known."""
+        return links.origin(self.server.url) if self.server else ""
 
 
 class _Given:
@@ -677,7 +682,7 @@ def parse(
         mistakes=tuple(scrub.clean(mistake, MISTAKE_LIMIT) for mistake in given.mistakes),
         reports=reports,
         secrets=secrets,
-        server=links.origin(server.url) if server else "",
+        server=server,
     )
 
 
@@ -750,10 +755,10 @@ def _server(given: _Given, key: Secret) -> Server | None:
             "where the way is protected otherwise.",
         )
     ca_file = _ca_file(given)
-    client_cert, client_key = given.optional(CLIENT_CERT), given.optional(CLIENT_KEY)
-    for option in (CLIENT_CERT, CLIENT_KEY):
-        given.file(option)
-    if client_key and not client_cert:
+    client_cert, client_key = (
+        None if given.file(option) is None else given.optional(option) for option in (CLIENT_CERT, CLIENT_KEY)
+    )
+    if given.raw(CLIENT_KEY) and not given.raw(CLIENT_CERT):
         given.mistake(CLIENT_KEY, "--client-key needs --client-cert beside it.")
     version, template, insecure = given.value(API_VERSION), given.value(STATUS_PATH), given.value(INSECURE)
     if not url:
@@ -773,21 +778,22 @@ def _server(given: _Given, key: Secret) -> Server | None:
 
 def _ca_file(given: _Given) -> str | None:
     """The trust store: the option before the variables that other tools read too."""
-    if given.raw(CA_FILE) is not None:
-        given.file(CA_FILE)
-        return given.optional(CA_FILE)
-    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        name = given.env.get(variable, "").strip()
-        if not name:
-            continue
-        try:
-            given.read(name)
-        except IsADirectoryError:
-            pass
-        except OSError as error:
-            given.mistake(CA_FILE, f"{variable} (as --ca-file): {_quoted(name)} cannot be read ({error.strerror}).")
-        return name
-    return None
+    named = given.optional(CA_FILE)
+    found = [(named, CA_FILE.label)] if given.raw(CA_FILE) else []
+    if not found:
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        found = [(given.env.get(name, "").strip(), f"{name} (as --ca-file)") for name in variables]
+    name, origin = next(((name, origin) for name, origin in found if name), (None, ""))
+    if name is None:
+        return None
+    try:
+        given.read(name)
+    except IsADirectoryError:
+        pass  # OpenSSL keeps certificates under their hashes, in a folder.
+    except OSError as error:
+        given.mistake(CA_FILE, f"{origin}: {_quoted(name)} cannot be read ({error.strerror}).")
+        return None
+    return name
 
 
 def _targets(given: _Given, *, needs_scan: bool) -> tuple[int | None, tuple[Target, ...]]:

@@ -14,7 +14,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -28,11 +27,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
 from gate import __version__
-from gate.errors import UsageError
 from gate.history import Answer, Observation, Target, Trouble
 from gate.reasons import Reason
 from gate.text import Scrubber, seconds
-from gate.threadfix import replies
+from gate.threadfix import certificates, replies
 from gate.threadfix.links import is_loopback
 
 if TYPE_CHECKING:
@@ -222,9 +220,6 @@ class Client:
         scrub: makes the server's words safe; every one of them goes through it here.
         connections: how many requests may be under way at once.
         trace: hears of every request; called in the thread that observes.
-
-    Raises:
-        UsageError: a certificate file cannot be used.
     """
 
     def __init__(
@@ -282,7 +277,7 @@ class Client:
         server = self._server
         made = create_urllib3_context(cert_reqs=ssl.CERT_NONE if server.insecure else ssl.CERT_REQUIRED)
         if not server.insecure:
-            made.load_verify_locations(*_locations(self.trust_store))
+            made.load_verify_locations(*certificates.locations(self.trust_store))
         if server.client_cert:
             made.load_cert_chain(server.client_cert, server.client_key)
         return made
@@ -561,36 +556,12 @@ class _NoCookies(RequestsCookieJar):
         """Leave them."""
 
 
-def _locations(ca_file: str) -> tuple[str | None, str | None]:
-    """A trust store as `ssl` takes it, file or folder; a folder is one of certificates under their hashes."""
-    return (None, ca_file) if Path(ca_file).is_dir() else (ca_file, None)
-
-
 def _trust(session: requests.Session, server: Server) -> None:
-    """Set the trust store and the client certificate, and try them now: a bad file is a usage error."""
-    mistakes = []
+    """Set the trust store and the client certificate."""
     if server.insecure:
         session.verify = False
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     else:
         session.verify = server.ca_file or DEFAULT_CA_BUNDLE_PATH
-        if server.ca_file and server.url.startswith("https"):
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*_locations(server.ca_file))
-            except (ssl.SSLError, OSError):
-                mistakes.append(
-                    "--ca-file (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "
-                    "it must be PEM, with -----BEGIN CERTIFICATE----- lines."
-                )
     if server.client_cert:
-        try:
-            # Without a password function OpenSSL would ask at the terminal, and a build would hang.
-            ssl.create_default_context().load_cert_chain(server.client_cert, server.client_key, password=lambda: b"")
-        except (ssl.SSLError, OSError, ValueError):
-            mistakes.append(
-                "--client-cert, --client-key: they are no certificate and key that fit and can be read; both must be "
-                "PEM, and the key not encrypted."
-            )
         session.cert = (server.client_cert, server.client_key) if server.client_key else server.client_cert
-    if mistakes:
-        raise UsageError(mistakes)

@@ -200,7 +200,7 @@ def test_it_stops_as_the_first_process_too(number: signal.Signals, gate: Gate) -
 # --- Moments, chosen by what is called then; the signal comes from this process itself.
 
 MOMENTS = {
-    "gate.run._github": "before the options are read",
+    "gate.desk._github": "before the options are read",
     "gate.settings.parse": "while they are read",
     "gate.threadfix.client.Client.close": "when the wait is over",
     "gate.verdict.from_error": "while a mistake is told",

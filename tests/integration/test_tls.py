@@ -318,6 +318,17 @@ def test_a_file_that_is_no_certificate_is_a_usage_error(way: str, gate: Gate, ur
     assert gate.threadfix.connections == 0
 
 
+def test_a_file_that_is_no_certificate_is_named_with_the_other_mistakes(gate: Gate, url: str, tmp_path: Path) -> None:
+    """All mistakes are reported at once, and a file that is not there is named once."""
+    options = ("--ca-file", str(junk(tmp_path)), "--client-cert", str(tmp_path / "missing.pem"), "--timeout", "soon")
+    ran = ask(gate, url, *options)
+    assert [mistake.partition(":")[0].partition(" ")[0] for mistake in ran.document["mistakes"]] == [
+        "--client-cert",
+        "--timeout",
+        "--ca-file",
+    ]
+
+
 def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, company: Authority) -> None:
     """They must fit, and the gate says so before it asks."""
     cert, _ = company.issue("one")

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from gate import __version__, run
+from gate import __version__, desk
 from gate.cli import main
 from gate.reasons import Reason
 
@@ -90,7 +90,7 @@ def test_an_upload_s_answer_may_come_from_standard_input(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
     mistakes = usage(capfd, "--upload-response", "-")
     assert any("this is not what ThreadFix answers" in mistake for mistake in mistakes)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (run.INPUT_LIMIT + 1))))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (desk.INPUT_LIMIT + 1))))
     mistakes = usage(capfd, "--upload-response", "-")
     assert any("longer than 1 MiB" in mistake for mistake in mistakes)
 

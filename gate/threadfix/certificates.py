@@ -1,0 +1,41 @@
+"""Whether the certificate files that were named can be used at all; tried before anything is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gate.settings import Server
+
+
+def locations(trust_store: str) -> tuple[str | None, str | None]:
+    """A trust store as `ssl` takes it, file or folder; a folder is one of certificates under their hashes."""
+    return (None, trust_store) if Path(trust_store).is_dir() else (trust_store, None)
+
+
+def mistakes(server: Server) -> tuple[str, ...]:
+    """A sentence for each option whose file cannot be used."""
+    if not (server.ca_file or server.client_cert):
+        return ()
+    import ssl
+
+    found = []
+    if server.ca_file and not server.insecure and server.url.startswith("https"):
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*locations(server.ca_file))
+        except (ssl.SSLError, OSError):
+            found.append(
+                "--ca-file (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "
+                "it must be PEM, with -----BEGIN CERTIFICATE----- lines."
+            )
+    if server.client_cert:
+        try:
+            # Without a password function OpenSSL would ask at the terminal, and a build would hang.
+            ssl.create_default_context().load_cert_chain(server.client_cert, server.client_key, password=lambda: b"")
+        except (ssl.SSLError, OSError, ValueError):
+            found.append(
+                "--client-cert, --client-key: they are no certificate and key that fit and can be read; both must be "
+                "PEM, and the key not encrypted."
+            )
+    return tuple(found)
