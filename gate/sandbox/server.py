@@ -16,7 +16,6 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -200,9 +199,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._send(Raw(413, b"too large, or without a length"))
             return
-        if self.headers.get("Expect", "").lower() == "100-continue":
-            self.send_response_only(HTTPStatus.CONTINUE)
-            self.end_headers()
         self._serve(self.rfile.read(int(length)))
 
     def _serve(self, body: bytes) -> None:
@@ -224,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
                 )
                 self.connection.close()
                 self.close_connection = True
-            case Trickle():
+            case _:
                 self._trickle(answer)
 
     def _send(self, answer: Raw) -> None:

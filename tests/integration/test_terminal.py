@@ -1,0 +1,66 @@
+"""What a person sees who watches, and what is in the log that nobody watches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Scenario
+
+if TYPE_CHECKING:
+    from tests.conftest import Gate
+
+pty = pytest.importorskip("pty", reason="pseudo-terminals are a thing of POSIX")
+STUCK = Scenario("stuck", "", Reason.TIMEOUT, (("FINDINGS_GENERATING", 0),))
+SLOWLY = ("--interval", "600ms", "--max-interval", "1s", "--timeout", "1s")
+
+
+def watched(gate: Gate, *args: str, **env: str) -> tuple[int, str]:
+    """The exit code of a gate whose log goes to a terminal, and what the terminal was sent."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "gate", "run", *SLOWLY, *args]
+    scan = {"THREADFIX_PENDING_SCAN_ID": str(gate.threadfix.add(STUCK))}
+    clean = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        command, env=clean | gate.env | scan | {"TERM": "xterm", "COLUMNS": "100"} | env, stderr=theirs, text=True
+    )
+    os.close(theirs)
+    sent = b""
+    # Linux says EIO when the last one at the other end hangs up.
+    with suppress(OSError):
+        while chunk := os.read(ours, 4096):
+            sent += chunk
+    os.close(ours)
+    return process.wait(20), sent.decode()
+
+
+def test_a_person_who_watches_sees_a_live_line(gate: Gate) -> None:
+    """A spinner, the phases and the time left; the lines of the log stay, and the cursor comes back."""
+    code, sent = watched(gate)
+    assert code == 3
+    assert "FINDINGS_GENERATING 0." in sent
+    assert "left" in sent
+    assert "[    0s] FINDINGS_GENERATING" in sent
+    assert sent.index("\x1b[?25l") < sent.index("\x1b[?25h") < sent.index("UNKNOWN (timeout, exit code 3)")
+
+
+@pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"})])
+def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
+    """Only the verdict, or a terminal that cannot move its cursor."""
+    code, sent = watched(gate, *args, **env)
+    assert code == 3
+    assert "\x1b" not in sent
+    assert "UNKNOWN (timeout, exit code 3)" in sent
+
+
+def test_a_log_in_a_file_has_no_codes_in_it(gate: Gate) -> None:
+    """Nor a live line."""
+    ran = gate.play(STUCK, *SLOWLY)
+    assert "\x1b" not in ran.err
+    assert ran.err.count("FINDINGS_GENERATING") == 2
