@@ -1,7 +1,8 @@
 // Opens pages in Chromium and says what it saw: `node look.mjs FOLDER_OF_NODE_MODULES CHROMIUM < looks.json`.
 // A look: the file `page`; `width`, `height` and `scale` of the window, `scheme` (light or dark); `axe`, whether to look
 // for what keeps people out; `policy`, a Content-Security-Policy that a server sends with the page; `shot` and `pdf`,
-// where to put a picture of the whole page and a print of it.
+// where to put a picture of the whole page and a print of it;
+// `until`, the element that the picture ends with.
 // What was seen: `requests` but for the page itself; what it `said` on the console; by how many pixels it `scrolls`
 // sideways; what sticks `outside`; its `background` and `text`; axe's `violations`. One for each look, in order.
 import { readFile } from "node:fs/promises";
@@ -60,7 +61,11 @@ for (const look of JSON.parse(await text(process.stdin))) {
       (one) => `${one.id}: ${one.help} ${one.nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`,
     );
   }
-  if (look.shot) await page.screenshot({ path: look.shot, fullPage: true });
+  if (look.shot) {
+    const end = look.until && (await page.locator(look.until).boundingBox());
+    const clip = end ? { x: 0, y: 0, width: page.viewportSize().width, height: end.y + end.height + 16 } : undefined;
+    await page.screenshot({ path: look.shot, fullPage: true, clip });
+  }
   if (look.pdf) await page.pdf({ path: look.pdf, format: "A4", printBackground: true });
   seen.push(answer);
   await context.close();

@@ -40,7 +40,7 @@ OUTAGES: Final = 20
 MISTAKES: Final = 40
 STATUS: Final = 32
 NAME: Final = 120
-ROW: Final = 160
+ROW: Final = 200
 """Characters of a status, of a scan's name, and of the sentence about one of several scans."""
 
 STRIP, TALL = 22, 40
