@@ -47,8 +47,8 @@ STRIP, TALL = 22, 40
 """Height of a bar in pixels: of one among several, of one alone."""
 MARKS: Final = 12
 """Height below a bar where there was trouble."""
-PHONE, DESK = 250.0, 820.0
-"""Pixels that the drawing has at least, on a phone and on a wide screen."""
+ROOM: Final = {"": 250.0, "mid": 530.0, "roomy": 820.0}
+"""Pixels that the drawing has at least, by the class of what it shows there: anywhere, on a tablet, on a wide screen."""
 LETTER: Final = 7.2
 """Pixels of a letter in a bar, generously."""
 SLIVER: Final = 0.4
@@ -104,8 +104,8 @@ class Segment:
     Attributes:
         style: class of the style sheet.
         colour: what it is drawn in without one.
-        label: what fits into it on a wide screen; empty where nothing does.
-        everywhere: whether it fits on a phone too.
+        label: what stands in it; empty where nothing ever fits.
+        fits: class of the screens on which the label fits, as in `ROOM`.
         told: what it is, in words.
     """
 
@@ -114,7 +114,7 @@ class Segment:
     style: str
     colour: str
     label: str
-    everywhere: bool
+    fits: str
     told: str
     tick: bool
 
@@ -263,13 +263,14 @@ def _segments(history: History, whole: float, most: int) -> Iterator[Segment]:
 def _segment(part: Bar, whole: float, style: str, colour: str, told: str, label: str = "") -> Segment:  # noqa: PLR0913, PLR0917
     share = part.length / whole
     needed = len(label) * LETTER + 10
+    fits = next((style for style, room in ROOM.items() if needed <= share * room), None)
     return Segment(
         x=_percent(part.start / whole),
         width=_percent(share),
         style=style,
         colour=colour,
-        label=label if needed <= share * DESK else "",
-        everywhere=needed <= share * PHONE,
+        label="" if fits is None else label,
+        fits=fits or "",
         told=told,
         tick=share * 100 < SLIVER,
     )

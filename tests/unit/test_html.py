@@ -37,6 +37,12 @@ WALK: Final = (
     Phase("CHANNEL_MERGING", 80, 98, 5),
     Phase("DONE", 100, 100),
 )
+PHASES: Final = (
+    Phase("FINDINGS_GENERATING", 0, 70),
+    Phase("QUEUED", 70, 82),
+    Phase("CHANNEL_MERGING", 82, 97),
+    Phase("DONE", 98, 99),
+)
 VOID: Final = {"meta", "br", "link", "img", "input", "hr"}
 CLOSED_IN_SVG: Final = {"rect", "line", "path", "circle"}
 
@@ -276,6 +282,18 @@ def test_the_drawing_is_to_scale() -> None:
     ]
     assert [(part.x, part.width) for part in lane.trouble] == [("20.00%", "10.00%")]
     assert lane.told.startswith("QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls")
+
+
+def test_a_label_is_shown_where_it_fits() -> None:
+    """Anywhere, on a tablet, on a wide screen, or nowhere: by how wide its stretch is there."""
+    drawing = html.draw([seen(replace(scan().history, phases=PHASES, elapsed=100.0))])
+    assert drawing is not None
+    assert [(part.label, part.fits) for part in drawing.lanes[0].segments] == [
+        ("FINDINGS_GENERATING", ""),
+        ("QUEUED", "mid"),
+        ("CHANNEL_MERGING", "roomy"),
+        ("", ""),
+    ]
 
 
 def test_scans_share_one_scale() -> None:
