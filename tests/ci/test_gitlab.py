@@ -130,6 +130,7 @@ def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], sa
     ]
     assert f"> ThreadFix gate - {expected[0]}" in pipeline.log
     assert (pipeline.junit().failures, pipeline.junit().errors) == expected[1:]
+    assert f"ThreadFix gate: {expected[0].split(',')[0]} " in words(pipeline.folder / "threadfix-gate/report.html")
 
 
 def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
@@ -174,6 +175,21 @@ def test_the_component_and_the_plain_job_are_the_same() -> None:
     for name, spec in YAML(typ="safe", pure=True).load(StringIO(header))["spec"]["inputs"].items():
         body = body.replace(f"$[[ inputs.{name} ]]", spec["default"])
     assert YAML(typ="safe", pure=True).load(StringIO(body.replace("run \n", "run\n"))) == load(PLAIN)
+
+
+def test_the_report_is_exposed() -> None:
+    """GitLab links to a folder only where its slash is written, and to nothing whose path has a variable or a `*`."""
+    artifacts = load(PLAIN)["threadfix-gate"]["artifacts"]
+    assert artifacts["expose_as"] == "ThreadFix gate"
+    (folder,) = artifacts["paths"]
+    assert re.fullmatch(r"[\w-]+/", folder)
+    assert load(PLAIN)["threadfix-gate"]["variables"]["THREADFIX_HTML_FILE"].startswith(folder)
+
+
+def words(page: Path) -> str:
+    """What a page says, in lower case where it is the gate's word."""
+    text = re.sub(r"<style>.*?</style>|<[^>]+>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    return re.sub(r"(?<=ThreadFix gate: )\w+", lambda word: word[0].lower(), " ".join(text.split()))
 
 
 def load(file: Path) -> dict[str, Any]:

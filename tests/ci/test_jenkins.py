@@ -79,7 +79,7 @@ def test_the_declarative_pipeline_passes(build: Build, sandbox: Sandbox, tmp_pat
     assert result["stages"] == ["Upload", "ThreadFix gate", "Deploy"]
     assert result["said"] == [DEPLOYED]
     assert result["junit"] == ["threadfix-gate/junit.xml"]
-    assert result["archived"] == ["threadfix-gate/junit.xml", "threadfix-gate/result.json"]
+    assert result["archived"] == [f"threadfix-gate/{name}" for name in ("junit.xml", "report.html", "result.json")]
     report = JUnitXml.fromfile(str(tmp_path / "threadfix-gate/junit.xml"))
     assert (report.tests, report.failures, report.errors) == (1, 0, 0)
 
