@@ -48,7 +48,7 @@ STRIP, TALL = 22, 40
 MARKS: Final = 12
 """Height below a bar where there was trouble."""
 ROOM: Final = {"": 250.0, "mid": 530.0, "roomy": 820.0}
-"""Pixels that the drawing has at least, by the class of what it shows there: anywhere, on a tablet, on a wide screen."""
+"""Pixels that the drawing has at least, by the class of what is shown: anywhere, on a tablet, on a wide screen."""
 LETTER: Final = 7.2
 """Pixels of a letter in a bar, generously."""
 SLIVER: Final = 0.4
