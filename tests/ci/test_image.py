@@ -96,12 +96,12 @@ def test_nothing_but_the_verdict_is_needed_of_the_machine(
     reports.chmod(0o777)
     limits = ["--user", "4242:4242", "--volume", f"{reports}:/reports", "--volume", "/dev/null:/bin/sh:ro"]
     limits += ["--env", "HOME=/nowhere"]
-    code, _, err = run(
-        docker, *limits, *locked_down, IMAGE, "run", "--result-file", "/reports/deep/result.json", env=sandbox("done")
-    )
+    files = ["--result-file", "/reports/deep/result.json", "--html-file", "/reports/report.html"]
+    code, _, err = run(docker, *limits, *locked_down, IMAGE, "run", *files, env=sandbox("done"))
     assert code == 0, err
     assert json.loads((reports / "deep/result.json").read_text())["verdict"] == "pass"
     assert (reports / "deep/result.json").stat().st_uid == 4242
+    assert "processed" in (reports / "report.html").read_text()
 
 
 def test_a_stopped_container_reports_and_ends(

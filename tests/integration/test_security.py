@@ -29,7 +29,7 @@ DONE = Scenario("done", "", Reason.PROCESSED)
 CORE = "Zq7Core9Xw4Kv"
 ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
 """A key with every character that some encoding writes in another way; whatever shows its core shows the key."""
-REPORTS = ("result.json", "junit.xml", "gate.env", "output", "summary.md")
+REPORTS = ("result.json", "junit.xml", "gate.env", "report.html", "output", "summary.md")
 
 
 def told(gate: Gate, ran: Ran) -> str:
@@ -49,7 +49,8 @@ def loud(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
         "GITHUB_OUTPUT": str(gate.folder / "output"),
         "GITHUB_STEP_SUMMARY": str(gate.folder / "summary.md"),
     }
-    reports = ("--junit-file", str(gate.folder / "junit.xml"), "--dotenv-file", str(gate.folder / "gate.env"))
+    files = {"--junit-file": "junit.xml", "--dotenv-file": "gate.env", "--html-file": "report.html"}
+    reports = [word for option, name in files.items() for word in (option, str(gate.folder / name))]
     return gate.play(scenario, "--verbose", "--json", *reports, *args, env=on_github | env)
 
 

@@ -400,7 +400,7 @@ def test_the_page_stays_small(number: int, limit: int) -> None:
 
 
 def test_a_usual_page_is_much_smaller() -> None:
-    """A tenth of that for one scan is its style sheet already."""
+    """The limit is for servers that mean harm."""
     assert len(html.render(PASS).encode()) < 20 * 1024
 
 
