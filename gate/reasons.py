@@ -101,7 +101,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         2,
         "options are missing, wrong or contradict each other",
         "The gate was not told what to do, so it asked ThreadFix nothing.",
-        "Correct the options that the log names; `threadfix-gate run --help` lists them all.",
+        "Correct the options named here; `threadfix-gate run --help` lists them all.",
     ),
     Reason.TIMEOUT: Row(
         Kind.UNKNOWN,

@@ -191,7 +191,7 @@ def _answered(history: History, answer: Answer, rules: Rules) -> Finding:
         return _found(Reason.PROCESSED, f"{target} was processed{scan} {took}: {answer.status}.")
     if decision in (Decision.ERROR, Decision.FAILURE):
         # Of all texts the server's own error message is the one that a person at a red build needs.
-        said = answer.error_message or answer.message or words(answer.status)
+        said = (answer.error_message or answer.message or words(answer.status)).rstrip(".")
         flag = " with its error flag set" if answer.error else ""
         message = f"{target} ended as {answer.status}{flag} {took}."
         return _found(Reason.SCAN_FAILED, f"{message} ThreadFix says: “{said}”." if said else message)
