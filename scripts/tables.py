@@ -74,7 +74,11 @@ def what_to_do() -> str:
 
 def figures() -> str:
     """What was measured last, by `make bench`."""
-    found = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    found, action, image = (
+        json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("results", "action", "image")
+    )
+    gate = action["later_run_seconds"] - action["on_top_of_the_gate_seconds"]
     rows = (
         (
             "a whole run against a finished scan, beside `python -c 'import requests'`, which it cannot do without",
@@ -84,6 +88,11 @@ def figures() -> str:
         ("its memory at the peak", f"{found['peak_memory_mb']:.0f} MB"),
         ("a hundred scans in one gate, beside one alone", f"{found['hundred_scans_ratio']} ×"),
         ("their memory at the peak", f"{found['hundred_scans_memory_mb']:.0f} MB"),
+        (
+            "what the action's set-up adds to a run, from the second one on a runner, beside the run itself",
+            f"{action['on_top_of_the_gate_seconds'] / gate:.1f} ×",
+        ),
+        ("what the image adds to its base", f"{image['added_megabytes']} MB"),
     )
     measured = table(("what", "measured"), rows)
     names = (("this gate", "gate"), ("every 5 s", "fixed_5s"), ("every 10 s", "fixed_10s"))
