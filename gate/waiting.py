@@ -85,7 +85,7 @@ class StatusSeen:
 
 @dataclass(frozen=True, slots=True)
 class TroubleBegan:
-    """The first bad answer of a stretch; it is put up with for `limit` seconds."""
+    """The first bad answer of a stretch; trouble is put up with for `limit` seconds, 0 at the deadline."""
 
     target: Target
     at: float
@@ -280,7 +280,8 @@ class Wait:
             outages = (*outages, Outage(self._now(), trouble))
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=trouble)
         if not went_on and not trouble.final:
-            self._listen(TroubleBegan(self.target, outages[-1].began, trouble, self._patience()))
+            limit = min(self._patience(), self._deadline.remaining())
+            self._listen(TroubleBegan(self.target, outages[-1].began, trouble, limit))
 
     def _record_answer(self, answer: Answer) -> None:
         history, now = self._history, self._now()

@@ -131,8 +131,8 @@ class Console:
                 self._warn_once(event)
             case TroubleBegan():
                 self._in_trouble.add(event.target)
-                what = f"{event.trouble.what} This is put up with for {seconds(event.limit)}."
-                self.line(f"{self._at(event.at)}{self._number(event.target)} trouble: {what}")
+                until = f" This is put up with for {seconds(event.limit)}." if event.limit else ""
+                self.line(f"{self._at(event.at)}{self._number(event.target)} trouble: {event.trouble.what}{until}")
             case TroubleEnded():
                 self._in_trouble.discard(event.target)
                 lasted = seconds(event.at - event.outage.began)

@@ -104,6 +104,13 @@ def test_each_event_has_its_line() -> None:
     ]
 
 
+def test_trouble_at_the_deadline_is_not_put_up_with() -> None:
+    """So nothing is said of how long."""
+    listener = Listener()
+    listener.console().hear(TroubleBegan(ONE, 0.0, DOWN, 0.0))
+    assert listener.lines[1] == "[    0s] trouble: tf.example.com answered HTTP 502."
+
+
 def test_with_several_scans_each_line_says_which() -> None:
     """By its number."""
     listener = Listener()

@@ -191,6 +191,7 @@ def test_the_deadline_comes_before_a_limit_that_lies_behind_it() -> None:
     world = World(lambda _n, _at: DOWN, Plan(timeout=30))
     history = world.wait()
     assert (history.ended, history.elapsed) == (End.DEADLINE, 30)
+    assert world.events[0] == TroubleBegan(TARGET, 0, DOWN, 30)
 
 
 @pytest.mark.parametrize(("at_deadline", "answer"), [(End.DECIDED, DONE), (End.DEADLINE, QUEUED)])
