@@ -145,7 +145,8 @@ def test_steps_upload_and_gate(file: Path, commands: Commands, docker: Path, pla
         ["bash", "-e", "-c", gate], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == played.code, done.stderr
-    assert {path.name for path in (tmp_path / "threadfix-gate").iterdir()} == {"result.json", "junit.xml"}
+    kept = {path.name for path in (tmp_path / "threadfix-gate").iterdir()}
+    assert kept == {"result.json", "junit.xml", "report.html"}
 
 
 @pytest.mark.ci
@@ -165,6 +166,7 @@ def test_bitbucket_steps_upload_and_gate(docker: Path, played: Played, tmp_path:
     )  # fmt: skip
     assert done.returncode == played.code, done.stderr
     assert (tmp_path / "test-reports/threadfix-gate.xml").exists()
+    assert {path.name for path in (tmp_path / "threadfix-gate").iterdir()} == {"result.json", "report.html"}
 
 
 def tekton(task: dict[str, Any]) -> tuple[dict[str, Any], str]:
