@@ -114,10 +114,21 @@ def is_complete(folder: Path, lock: bytes) -> bool:
         return False
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
     there = {path.name.lower() for path in packages.glob("*.dist-info")}
+    return locked(lock) <= there
+
+
+def locked(lock: bytes) -> set[str]:
+    """The folders that the locked packages leave, whatever ends the lines of the file.
+
+    Raises:
+        SetUpError: there are none, so that even an empty environment would look complete.
+    """
     # A line with a condition (`; sys_platform == …`) may not apply here.
-    locked = re.findall(r"^([\w.-]+)==(\S+) *\\?$", lock.decode(), re.MULTILINE)
-    wanted = {f"{re.sub('[-_.]+', '_', name)}-{version}.dist-info".lower() for name, version in locked}
-    return wanted <= there
+    pins = filter(None, (re.fullmatch(r"([\w.-]+)==(\S+) *\\?", line) for line in lock.decode().splitlines()))
+    folders = {f"{re.sub('[-_.]+', '_', pin[1])}-{pin[2]}.dist-info".lower() for pin in pins}
+    if not folders:
+        raise SetUpError(f"{LOCK} names no package: this copy of the action is damaged. Fetch it again.")
+    return folders
 
 
 def new_folder_beside(folder: Path) -> Path:
@@ -160,7 +171,7 @@ def fill(partial: Path, lock: bytes) -> None:
 
 
 def call(command: list[str], temporary: Path) -> None:
-    """Run a command in silence.
+    """Run a command in silence, and without the gate's own variables: the key is among them.
 
     Raises:
         SetUpError: it failed; what it printed is in the log then, folded.
@@ -168,7 +179,7 @@ def call(command: list[str], temporary: Path) -> None:
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().startswith(("PIP_", "PYTHON", "__PYVENV")) or name.upper() in PIP_VARIABLES
+        if not name.upper().startswith(("PIP_", "PYTHON", "__PYVENV", "THREADFIX_")) or name.upper() in PIP_VARIABLES
     }
     clean |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     done = subprocess.run(command, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -6,17 +6,27 @@
 # since the gate is to mask the key before it says anything.
 set -eu -o pipefail
 
+# Only the gate gets the key: pip, and whatever is tried out as a Python, is somebody else's program.
+export -n THREADFIX_API_KEY
+
 here=${BASH_SOURCE[0]%/*}
 cache=${RUNNER_TOOL_CACHE:-}
 # Windows gives C:\hostedtoolcache\windows, and backslashes mean something else in a pattern.
 if [[ -n $cache ]] && command -v cygpath >/dev/null; then cache=$(cygpath -u "$cache"); fi
 
-# The gate cannot say its verdict when it cannot start, so the outputs that later steps read are written here.
+# The gate cannot say its verdict when it cannot start, so what later steps and people read is written here.
 stop() {
-  local message=${1//[$'\r\n']/ }
+  local what=${1//[$'\r\n']/ } remedy=$2 less='&lt;'
+  local message="$what $remedy"
   printf '::error title=threadfix-gate: cannot start::%s\n' "${message//'%'/%25}" >&2
   if [[ -n ${GITHUB_OUTPUT:-} ]]; then
     printf '%s\n' verdict=unknown reason=internal exit-code=70 "message=$message" >>"$GITHUB_OUTPUT"
+  fi
+  if [[ -n ${GITHUB_STEP_SUMMARY:-} ]]; then
+    # Not Markdown: an index may have had its word in it.
+    what=${what//</"$less"}
+    printf '%s\n\n' '## ❔ ThreadFix gate: unknown (internal)' "<pre>$what</pre>" "**What to do:** $remedy" \
+      >>"$GITHUB_STEP_SUMMARY"
   fi
   exit 70
 }
@@ -63,13 +73,14 @@ else
   remedy="Put actions/setup-python before this step, or name a Python in the input \`python\`"
 fi
 if [[ -z $python ]]; then
-  stop "The gate needs Python 3.11 or later with venv and ensurepip (python3-venv on Debian). Found: ${tried%; }. $remedy."
+  stop "The gate needs Python 3.11 or later with venv and ensurepip (python3-venv on Debian). Found: ${tried%; }." "$remedy."
 fi
 
 if ! found=$("$python" -I -B -X utf8 "$here/environment.py"); then
-  stop "${found:-The set-up broke; its traceback is above.}"
+  stop "${found:-The set-up broke; its traceback is in the log.}" "Correct that, then run the job again: the gate only reads."
 fi
 
+export THREADFIX_API_KEY
 # exec, so that it is the gate that the runner's signals reach. Without -B it would write into the action's own folder.
 exec "${found%$'\r'}" -I -B -u -X utf8 -c 'import os, runpy, sys
 sys.path.insert(0, os.path.abspath(sys.argv.pop(1)))

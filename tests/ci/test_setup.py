@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,7 @@ class Runner:
         """Make the folders, and files where a runner has some."""
         for folder in (self.cache, self.temp, self.work, self.bin, self.home / "home"):
             folder.mkdir(parents=True)
-        for name in ("output", "env", "path"):
+        for name in ("output", "env", "path", "summary"):
             (self.home / name).touch()
         return self
 
@@ -92,6 +93,7 @@ class Runner:
             "GITHUB_OUTPUT": str(self.home / "output"),
             "GITHUB_ENV": str(self.home / "env"),
             "GITHUB_PATH": str(self.home / "path"),
+            "GITHUB_STEP_SUMMARY": str(self.home / "summary"),
             "RUNNER_TOOL_CACHE": str(self.cache),
             "RUNNER_TEMP": str(self.temp),
         }
@@ -289,6 +291,72 @@ def test_set_up_that_fails_leaves_a_verdict(runner: Runner) -> None:
     outputs = runner.outputs()
     assert outputs.pop("message")
     assert outputs == {"verdict": "unknown", "reason": "internal", "exit-code": "70"}
+
+
+def test_set_up_that_fails_leaves_a_summary(runner: Runner) -> None:
+    """People read there what happened and what to do, and nothing of it is taken for HTML or Markdown."""
+    python = script(runner.bin / "python3", "echo 'Python <b>2</b>'; exit 1")
+    runner.run("run", THREADFIX_PYTHON=str(python))
+    heading, what, remedy = filter(None, (runner.home / "summary").read_text(encoding="utf-8").splitlines())
+    assert heading == "## ❔ ThreadFix gate: unknown (internal)"
+    assert "does not fit (Python &lt;b>2&lt;/b>)" in what
+    assert what.startswith("<pre>")
+    assert what.endswith("</pre>")
+    assert remedy.startswith("**What to do:** Correct the input `python`")
+
+
+def test_only_the_gate_gets_the_key(warm: Runner) -> None:
+    """No Python that is tried or finds the environment has it in its environment, and the gate has."""
+    named = script(warm.home / "my python", f'env >>"{warm.home}/seen"\nexec "{PYTHON}" "$@"')
+    done = warm.run("run", THREADFIX_PYTHON=str(named), THREADFIX_API_KEY="secret")
+    seen = (warm.home / "seen").read_text(encoding="utf-8")
+    assert "RUNNER_TOOL_CACHE" in seen
+    assert "THREADFIX_API_KEY" not in seen
+    without = warm.run("run", THREADFIX_PYTHON=str(named))
+    assert "THREADFIX_API_KEY" in without.stderr
+    assert "THREADFIX_API_KEY" not in done.stderr
+
+
+def test_pip_does_not_get_the_key(tmp_path: Path) -> None:
+    """What the set-up starts has none of the gate's variables, even where the set-up itself has them."""
+    command = """
+import runpy, sys
+here = runpy.run_path(sys.argv[1])
+try:
+    here["call"]([sys.executable, "-c", "import os, sys; print(*os.environ); sys.exit(1)"], sys.argv[2])
+except here["SetUpError"]:
+    pass
+"""
+    done = subprocess.run(
+        [PYTHON, "-I", "-c", command, ROOT / "action/environment.py", tmp_path],
+        env=os.environ | {"THREADFIX_API_KEY": "secret", "RUNNER_NAME": "one"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "RUNNER_NAME" in done.stderr
+    assert "THREADFIX" not in done.stderr
+
+
+def test_line_ends_of_the_lock_do_not_matter(warm: Runner) -> None:
+    """A checkout that ends its lines as Windows does still wants every locked package."""
+    here = runpy.run_path(str(ROOT / "action/environment.py"))
+    lock = (ROOT / "requirements.lock").read_bytes().replace(b"\n", b"\r\n")
+    (name,) = environments(warm.cache)
+    folder = warm.cache / "threadfix-gate" / name
+    assert here["is_complete"](folder, lock)
+    (gone,) = folder.glob("lib/*/site-packages/requests-*.dist-info")
+    gone.rename(warm.home / "gone")
+    assert not here["is_complete"](folder, lock)
+
+
+def test_lock_without_packages_is_no_lock(warm: Runner) -> None:
+    """Where nothing is locked the action is damaged; an environment without packages must not pass for complete."""
+    action = warm.home / "damaged"
+    for name in ("gate", "action"):
+        shutil.copytree(ROOT / name, action / name)
+    (action / "requirements.lock").write_text("# nothing\n", encoding="utf-8")
+    done = Runner(warm.home, action).run("run")
+    assert done.returncode == 70
+    assert "names no package" in done.stderr
 
 
 def test_no_python(runner: Runner) -> None:
