@@ -49,7 +49,13 @@ def _sift(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[l
     No value is repeated in them: one may be a key.
     """
     options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
-    switches = {flag for option in options if option.is_flag for flag in (*option.opts, *option.secondary_opts)}
+    pairs = {
+        flag: " or ".join(flag for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--"))
+        for option in options
+        if option.is_flag
+        for flag in (*option.opts, *option.secondary_opts)
+    }
+    switches = set(pairs)
     valued = {flag for option in options if not option.is_flag for flag in option.opts}
     positional = any(isinstance(parameter, click.Argument) for parameter in parameters)
     good: list[str] = []
@@ -63,8 +69,8 @@ def _sift(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[l
         elif name in valued:
             mistakes.append(f"{name} needs a value behind it.")
         elif name in switches and equals:
-            mistakes.append(f"{name} takes no value; write {name} or --no-{name.removeprefix('--')}.")
-        elif name in switches or (positional and not arg.startswith("-") and not good):
+            mistakes.append(f"{name} takes no value; write {pairs[name]}.")
+        elif name in switches or _letters(arg) <= switches or (positional and not arg.startswith("-") and not good):
             good.append(arg)
         else:
             mistakes.append(_unknown(name, switches | valued))
@@ -72,6 +78,11 @@ def _sift(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[l
             if arg.startswith("-") and not equals and rest and not rest[0].startswith("-"):
                 rest.pop(0)
     return good, tuple(mistakes)
+
+
+def _letters(arg: str) -> set[str]:
+    """The letters of `-vq` as options of their own; what is no such bundle is itself."""
+    return {f"-{letter}" for letter in arg[1:]} if re.fullmatch("-[a-z]{2,}", arg) else {arg}
 
 
 def _unknown(name: str, known: set[str]) -> str:

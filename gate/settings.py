@@ -6,6 +6,7 @@ found before any is reported. No I/O of its own: files are read through the func
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ T = TypeVar("T")
 KEY_VARIABLE: Final = "THREADFIX_API_KEY"
 LONGEST: Final = 365 * 24 * 3600.0
 """The longest duration that makes sense, in seconds."""
+SHORTEST_KEY: Final = 8
+"""Characters from which on a key is looked for in other options; ThreadFix's have 40 and more."""
 QUOTE_LIMIT: Final = 80
 MISTAKE_LIMIT: Final = 1000
 """Characters of one sentence about a mistake."""
@@ -84,7 +87,14 @@ def ids(value: str) -> tuple[int, ...]:
 
 def status_links(value: str) -> tuple[Target, ...]:
     """A list of status links."""
-    return tuple(dict.fromkeys(_each(links.status_link, value)))
+    try:
+        found = [links.status_link(word) for word in words(value)]
+    except ValueError as error:
+        # Not shown: a link may hold a password.
+        raise ValueError(f"one of it (not shown here) {error}") from error
+    if not found:
+        raise ValueError("is empty")
+    return tuple(dict.fromkeys(found))
 
 
 def statuses(value: str) -> tuple[str, ...]:
@@ -136,12 +146,15 @@ def path(value: str) -> str:
 
 
 def _each(parse: Callable[[str], T], value: str) -> list[T]:
-    parsed = []
+    parsed, wrong, why = [], [], ""
     for word in words(value):
         try:
             parsed.append(parse(word))
         except ValueError as error:
-            raise ValueError(f"holds {_quoted(word)}, which {error}") from error
+            wrong.append(_quoted(word))
+            why = why or str(error)
+    if wrong:
+        raise ValueError(f"holds {', '.join(wrong)}, which {why}")
     if not parsed:
         raise ValueError("is empty")
     return parsed
@@ -522,7 +535,7 @@ class Parsed:
 
     Attributes:
         secrets: what must be hidden from here on, also where there are mistakes.
-        server: which server, where the URL could be read.
+        server: which server; its URL is empty where it could not be read.
     """
 
     settings: Settings | None
@@ -534,7 +547,7 @@ class Parsed:
     @property
     def origin(self) -> str:
         """Origin of the server; empty where it is not known."""
-        return links.origin(self.server.url) if self.server else ""
+        return links.origin(self.server.url) if self.server and self.server.url else ""
 
 
 class _Given:
@@ -570,7 +583,8 @@ class _Given:
             return option.parse(value)
         except ValueError as error:
             # A URL may hold a password.
-            shown = "" if option is URL or "“" in str(error) or not value else f" {_quoted(value)}"
+            hidden = option in (URL, STATUS_URL) or "“" in str(error) or not value
+            shown = "" if hidden else f" {_quoted(value)}"
             self.mistake(option, f"{origin}:{shown} {error}.")
             return None
 
@@ -610,6 +624,8 @@ class _Given:
             # CI systems hand over every option, most of them as they are anyway.
             if given is None or not option.flag or option.name in leave_out or given[0] == option.default:
                 continue
+            if option is TIMEOUT and not option.parse(given[0]):
+                continue  # Asking once is not waiting on.
             if option.is_switch:
                 found.append(f"--{option.name}" if given[0].lower() in _TRUE else f"--no-{option.name}")
             else:
@@ -661,8 +677,9 @@ def parse(
         if given.value(option) == "warn"
     }
     fail_fast, ui_pattern = given.value(FAIL_FAST), given.value(UI_URL)
+    _keep_out(given, secrets)
     settings = None
-    if not given.mistakes and server:
+    if not given.mistakes:
         once = frozenset({o.name for o in (APPLICATION_ID, PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE, JSON)})
         settings = Settings(
             server=server,
@@ -675,7 +692,7 @@ def parse(
             arguments=given.arguments(once),
             application_id=application,
         )
-    # What was typed comes back in them, and what was meant to be a number may be the key.
+    # What was typed comes back in the mistakes, and what was meant to be a number may be the key.
     scrub = Scrubber(secrets)
     return Parsed(
         settings=settings,
@@ -699,7 +716,7 @@ def _reports(given: _Given) -> Reports:
     )
     written = (reports.result_file, reports.junit_file, reports.dotenv_file, reports.html_file)
     files = [name for name in written if name]
-    if len(files) > len(set(files)):
+    if len(files) > len({os.path.abspath(name) for name in files}):  # noqa: PTH100 - nothing is to be looked up
         given.mistake(
             None, "--result-file, --junit-file, --dotenv-file, --html-file: two name one file; give each its own."
         )
@@ -739,7 +756,16 @@ def _key(given: _Given) -> tuple[Secret, ...]:
     return found
 
 
-def _server(given: _Given, key: Secret) -> Server | None:
+def _keep_out(given: _Given, secrets: tuple[Secret, ...]) -> None:
+    """See to it that no other option holds the key: many of them are shown in logs, links and reports."""
+    scrub = Scrubber(tuple(secret for secret in secrets if len(secret.reveal()) >= SHORTEST_KEY))
+    for option in OPTIONS:
+        found = None if option is API_KEY or given.wrong(option) else given.raw(option)
+        if found and scrub.redact(found[0]) != found[0]:
+            given.mistake(option, f"{found[1]}: the API key is in it, and would be shown; leave it out.")
+
+
+def _server(given: _Given, key: Secret) -> Server:
     url = given.optional(URL)
     if given.raw(URL) is None:
         given.mistake(
@@ -761,10 +787,8 @@ def _server(given: _Given, key: Secret) -> Server | None:
     if given.raw(CLIENT_KEY) and not given.raw(CLIENT_CERT):
         given.mistake(CLIENT_KEY, "--client-key needs --client-cert beside it.")
     version, template, insecure = given.value(API_VERSION), given.value(STATUS_PATH), given.value(INSECURE)
-    if not url:
-        return None
     return Server(
-        url=url,
+        url=url or "",
         api_key=key,
         api_version=version,
         status_path=template,
@@ -829,6 +853,10 @@ def _targets(given: _Given, *, needs_scan: bool) -> tuple[int | None, tuple[Targ
 
 
 def _uploaded(given: _Given) -> list[Target]:
+    key_file, answer = given.raw(API_KEY_FILE), given.raw(UPLOAD_RESPONSE)
+    if key_file and answer and key_file[0] == answer[0] == "-":
+        given.mistake(UPLOAD_RESPONSE, "--api-key-file, --upload-response: only one can come from standard input.")
+        return []
     body = given.file(UPLOAD_RESPONSE)
     if body is None:
         return []
@@ -836,12 +864,11 @@ def _uploaded(given: _Given) -> list[Target]:
 
     try:
         return [links.status_link(link) for link in replies.upload_links(body)]
+    except replies.NotThreadFixError as error:
+        given.mistake(UPLOAD_RESPONSE, f"--upload-response: {error}.")
     except ValueError as error:
-        given.mistake(
-            UPLOAD_RESPONSE,
-            f"--upload-response: this is not what ThreadFix answers to an upload that it has queued: {error}.",
-        )
-        return []
+        given.mistake(UPLOAD_RESPONSE, f"--upload-response: a link in it {error}.")
+    return []
 
 
 def _plan(given: _Given) -> Plan:
@@ -854,7 +881,7 @@ def _plan(given: _Given) -> Plan:
         outage_limit=given.value(OUTAGE_LIMIT),
         stall_after=given.value(STALL_AFTER),
     )
-    if plan.interval > plan.max_interval:
+    if plan.interval > plan.max_interval and not given.wrong(INTERVAL, MAX_INTERVAL):
         given.mistake(
             INTERVAL,
             f"--interval ({plan.interval:g}s) is longer than --max-interval ({plan.max_interval:g}s); raise "
@@ -867,7 +894,7 @@ def _rules(given: _Given) -> Rules:
     success, failure = given.value(SUCCESS_STATUSES), given.value(FAILURE_STATUSES)
     rules = Rules(frozenset(success), frozenset(failure), given.value(ON_UNKNOWN_STATUS) == "fail")
     both = ", ".join(sorted(rules.success & rules.failure))
-    if both:
+    if both and not given.wrong(SUCCESS_STATUSES, FAILURE_STATUSES):
         given.mistake(
             SUCCESS_STATUSES, f"--success-statuses and --failure-statuses both have {both}; leave it in one of them."
         )

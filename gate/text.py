@@ -7,12 +7,11 @@ The other functions quote such a text for one kind of place.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from html import escape
+from html.entities import html5
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
@@ -33,6 +32,18 @@ _MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
 _DOTENV_FORBIDDEN: Final = re.compile(r"""["'`$\\]""")
 
 
+def _any_form(character: str) -> str:
+    """A regular expression for a character in every way of writing it."""
+    code, plain = ord(character), re.escape(character)
+    forms = [f"%(?i:{code:02x})", f"&#0*{code};", f"&#[xX]0*(?i:{code:x});", rf"\\+u(?i:{code:04x})"]
+    if not character.isalnum():
+        forms += [rf"\\+{plain}", *(f"&{name}" for name, meant in html5.items() if meant == character)]
+    if character == " ":
+        forms.append(r"\+")
+    # Itself comes last: a quoted form may begin with it.
+    return f"(?:{'|'.join([*forms, plain])})"
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A secret that cannot be printed by mistake: `str()`, `repr()` and formatting show only stars."""
@@ -43,19 +54,9 @@ class Secret:
         """The secret itself, for the one place that sends it and the ones that hide it."""
         return self._value
 
-    def forms(self) -> list[str]:
-        """The secret as it is, and as URLs, HTML, JSON and tracebacks quote it; the longest first."""
-        plain = self._value
-        quoted = {
-            plain,
-            quote(plain),
-            quote(plain, safe=""),
-            quote_plus(plain),
-            escape(plain),
-            escape(plain, quote=False),
-        }
-        quoted |= {json.dumps(plain)[1:-1], repr(plain)[1:-1], plain.replace("\\", "\\\\"), plain.replace("'", "\\'")}
-        return sorted(quoted, key=len, reverse=True)
+    def pattern(self) -> re.Pattern[str]:
+        """Finds the secret as it is, and as URLs, HTML, JSON and programs quote it, character by character."""
+        return re.compile("".join(_any_form(character) for character in self._value))
 
     def __str__(self) -> str:
         return REDACTED
@@ -73,8 +74,7 @@ class Scrubber:
     def redact(self, value: str) -> str:
         """`value` with every secret replaced by stars, as it is and in the forms in which programs quote it."""
         for secret in self.secrets:
-            for form in secret.forms():
-                value = value.replace(form, REDACTED)
+            value = secret.pattern().sub(REDACTED, value)
         return value
 
     def clean(self, value: str, limit: int = TEXT_LIMIT) -> str:

@@ -70,6 +70,12 @@ class ScanVerdict:
         return self.history.target
 
     @property
+    def told(self) -> str:
+        """The message, with the scan named in it, for where there are several."""
+        message = self.finding.message
+        return message if str(self.target) in message else f"{self.target}: {message}"
+
+    @property
     def scan_id(self) -> int | None:
         """The finished scan's id, where ThreadFix gave it."""
         return self.history.answer.scan_id if self.history.answer else None
@@ -136,16 +142,15 @@ def decide(scans: Sequence[ScanVerdict]) -> ScanVerdict:
 
 def conclude(scans: Sequence[ScanVerdict]) -> Finding:
     """The finding of the gate as a whole, from those of at least one scan."""
-    worst = decide(scans).finding
+    decider = decide(scans)
+    worst = decider.finding
     if len(scans) == 1:
         return worst
     like = [scan for scan in scans if scan.finding.kind is worst.kind]
     if worst.kind is Kind.PASS:
         return replace(worst, message=f"all {len(scans)} pending scans were processed.")
-    verb = "failed" if worst.kind is Kind.FAIL else "cannot be told"
-    return replace(
-        worst, message=f"{len(like)} of {len(scans)} pending scans {verb}; the deciding one: {worst.message}"
-    )
+    verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
+    return replace(worst, message=f"{len(like)} of {len(scans)} pending scans {verb}; the deciding one: {decider.told}")
 
 
 def from_error(error: GateError) -> Finding:
@@ -174,7 +179,8 @@ def _finding(history: History, settings: Settings, cancelled: Cancelled | None) 
         finding = _found(Reason.CANCELLED, message)
         return replace(finding, exit_code=cancelled.exit_code) if cancelled else finding
     if history.ended is End.FAIL_FAST:
-        return _found(Reason.CANCELLED, f"{history.target} {_so_far(history)} when another one failed (--fail-fast).")
+        message = f"{history.target} {_so_far(history)} when another one failed (--fail-fast)."
+        return _found(Reason.CANCELLED, message, "Run the gate on this scan alone, if it matters what becomes of it.")
     if history.ended is End.DEADLINE and history.answer:
         return _timed_out(history, settings.plan.timeout)
     if isinstance(history.newest, Trouble):

@@ -19,7 +19,10 @@ def write_whole(name: str, content: str) -> None:
     path = Path(os.path.realpath(name))
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
-        path.write_text(content, encoding="utf-8", newline="\n")
+        # Not waiting for a reader: a pipe that nobody reads would hold the gate for ever.
+        handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
         return
     handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

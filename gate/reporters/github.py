@@ -6,7 +6,7 @@ to the log; and it is only called on a runner, because elsewhere it prints secre
 
 from __future__ import annotations
 
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -36,32 +36,38 @@ class GitHub:
         self._env = env
         self._log = log
 
+    @contextmanager
+    def _saying(self) -> Iterator[None]:
+        """Lead the library's prints to the log. One that nobody reads any more must not change what the gate does."""
+        with suppress(OSError, ValueError), redirect_stdout(self._log):
+            yield
+
     def mask(self, secret: Secret) -> None:
         """Have the runner hide the secret from here on. Must come before anything else is printed."""
         from actions_toolkit import core
 
-        with redirect_stdout(self._log):
+        with self._saying():
             core.set_secret(secret.reveal())
-        self._log.flush()
+            self._log.flush()
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Fold what is said while the block runs."""
         from actions_toolkit import core
 
-        with redirect_stdout(self._log):
+        with self._saying():
             core.start_group(title)
         try:
             yield
         finally:
-            with redirect_stdout(self._log):
+            with self._saying():
                 core.end_group()
 
     def warning(self, message: str) -> None:
         """Annotate with a warning."""
         from actions_toolkit import core
 
-        with redirect_stdout(self._log):
+        with self._saying():
             core.warning(message, title=TITLE)
 
     def verdict(self, verdict: Verdict) -> None:
@@ -73,7 +79,7 @@ class GitHub:
             return
         title = f"{TITLE}: {finding.kind.value} ({finding.reason.value})"
         annotate = core.warning if finding.softened else core.error
-        with redirect_stdout(self._log):
+        with self._saying():
             annotate(f"{finding.message} {finding.hint}", title=title)
 
     def outputs(self, verdict: Verdict) -> None:

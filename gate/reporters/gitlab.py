@@ -26,8 +26,11 @@ def render(verdict: Verdict) -> str:
 
     What would not fit is left empty, the longest first: half a list of ids would name scans that do not exist.
     """
-    values = {name: dotenv(value, SIZE_LIMIT) for name, value in output_values(verdict).items() if name != LEFT_OUT}
-    values["message"] = shorten(values["message"], MESSAGE_LIMIT)
+    found = output_values(verdict)
+    # A path or a link with a character changed would be another one; a sentence stays the same.
+    values = {name: value if dotenv(value, SIZE_LIMIT) == value else "" for name, value in found.items()}
+    values["message"] = shorten(dotenv(found["message"], SIZE_LIMIT), MESSAGE_LIMIT)
+    del values[LEFT_OUT]
     while len(text := "".join(f"{variable(name)}={values[name]}\n" for name in values).encode()) > SIZE_LIMIT:
         values[max(values, key=lambda name: len(values[name]))] = ""
     return text.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Console as Screen
@@ -49,13 +50,16 @@ class Terminal:
         )
 
     def __enter__(self) -> Self:
-        self._live.start()
+        with suppress(OSError, ValueError):
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        # The terminal may be gone; that must not change what the gate does.
+        with suppress(OSError, ValueError):
+            self._live.stop()
 
     def write(self, line: str) -> None:
         """Print a line above the live one."""
@@ -66,7 +70,8 @@ class Terminal:
         """Draw the live line anew."""
         if self._live.is_started:
             self._spinner.update(text=live_text(progress(), self._screen.width - 4))
-            self._live.update(self._spinner, refresh=True)
+            with suppress(OSError, ValueError):
+                self._live.update(self._spinner, refresh=True)
 
 
 def live_text(progress: Progress, width: int) -> Text:

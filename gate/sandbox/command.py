@@ -97,6 +97,8 @@ def serve(host: str, port: str, speed: str, quiet: bool, mistakes: Sequence[str]
         with signals.handled(), serving(threadfix, host, int(port)) as url:
             for variable, value in environment(url, "done", threadfix.scans).items():
                 print(f"export {variable}={shlex.quote(value)}", flush=True)  # noqa: T201 - to be evaluated by a shell
+            if host not in ("127.0.0.1", "::1", "localhost"):
+                to_log("warning: whoever can reach this machine can reach the sandbox.")
             to_log(f"A ThreadFix sandbox answers at {url}. Stop it with Ctrl-C. THREADFIX_PENDING_SCAN_ID may be:")
             for scenario in SCENARIOS.values():
                 played = environment(url, scenario.name, threadfix.scans)

@@ -282,6 +282,8 @@ def serving(
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
+    # Bound to every address, it is reached from here by that of this machine itself.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only to be shown otherwise
     shown = f"[{host}]" if ":" in host else host
     try:
         yield f"{'https' if tls else 'http'}://{shown}:{server.server_address[1]}{CONTEXT}"

@@ -21,7 +21,7 @@ def mistakes(server: Server) -> tuple[str, ...]:
     import ssl
 
     found = []
-    if server.ca_file and not server.insecure and server.url.startswith("https"):
+    if server.ca_file and not server.insecure and not server.url.startswith("http:"):
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*locations(server.ca_file))
         except (ssl.SSLError, OSError):

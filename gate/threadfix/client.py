@@ -45,18 +45,24 @@ REPLY_LIMIT: Final = 1024 * 1024
 """Bytes of a reply, after unpacking. A status reply has about 400."""
 HTTP_OK: Final = range(200, 300)
 REDIRECTS: Final = range(300, 400)
+CLIENT_ERRORS: Final = range(400, 500)
 DENIED: Final = frozenset({401, 403})
 NOT_FOUND: Final = frozenset({404, 410})
+STATUS_LIMIT: Final = 80
+"""Characters of a status; the longest documented one has 24."""
 PROXY_LOGIN: Final = 407
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
 
 # `success: false` beside HTTP 200 is how ThreadFix refuses a key (Community Edition: "Authentication failed, check your
 # API Key.", "API Key not found in database.", "The requested URL is restricted for your API Key.").
 _SPEAKS_OF_KEY: Final = re.compile(
-    r"api[ _-]?key|authenticat|authoriz|authoris|permission|credential|access (is )?denied|forbidden|not allowed"
-    r"|restricted|privilege",
+    r"api[ _-]?key|authenticat|authoriz|authoris|permission|credential|access (is )?denied|forbidden|restricted"
+    r"|privilege",
     re.IGNORECASE,
 )
+_NAMES_KEY: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)
+"""What only a refusal of the key says; in an answer that something is not there, the other words may be its name."""
+_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|“[^”]*”")
 _PAGE_TITLE: Final = re.compile(rb"<title[^>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 CONTEXT_HINT: Final = (
@@ -387,8 +393,13 @@ class Client:
         def clean(value: object) -> str | None:
             return self._scrub.clean(found) or None if (found := replies.words(value)) else None
 
+        status = self._scrub.clean(scan.status, STATUS_LIMIT)
+        if status != scan.status.strip():
+            # What is decided must be what was said: cleaning must not make a success of something else.
+            what = f"{self.host} answered with a status that is no plain word: {status}."
+            return Trouble(Reason.PROTOCOL, what, retry_after=wait)
         return Answer(
-            status=self._scrub.clean(scan.status, 80),
+            status=status,
             error=scan.error,
             error_message=clean(scan.error_message),
             scan_id=replies.identity(scan.scan_id),
@@ -442,12 +453,13 @@ def _refusal(code: int, said: str) -> tuple[Reason, bool] | None:
     """
     if code in TEMPORARY:
         return Reason.UNREACHABLE, False
-    if code in DENIED or _SPEAKS_OF_KEY.search(said):
+    speaks = (_NAMES_KEY if code in NOT_FOUND else _SPEAKS_OF_KEY).search(_QUOTED.sub("", said))
+    if code in DENIED or speaks:
         return Reason.DENIED, True
     if code in NOT_FOUND:
         return Reason.NOT_FOUND, False
     if code not in HTTP_OK:
-        return Reason.PROTOCOL, True
+        return Reason.PROTOCOL, code in CLIENT_ERRORS
     return (Reason.NOT_FOUND, False) if said else None
 
 

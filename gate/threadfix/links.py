@@ -89,7 +89,8 @@ def origin(url: str) -> str:
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
     host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
+    # Not its subdomains: for those a name server may be asked.
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

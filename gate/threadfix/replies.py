@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from gate.threadfix.links import MAX_ID
+
 Shape = TypeVar("Shape")
 
 
@@ -92,13 +94,16 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     Raises:
         NotThreadFixError: the upload was refused, or the answer has no link. The message may hold the server's words.
     """
-    reply = envelope(body)
+    try:
+        reply = envelope(body)
+        links = _decoded(reply.links, list[Link] | None)  # type: ignore[arg-type]
+    except NotThreadFixError as error:
+        raise NotThreadFixError(f"this is not what ThreadFix answers to an upload: {error}") from error
     if not reply.success:
         raise NotThreadFixError(f"ThreadFix refused the upload: {words(reply.message) or 'it does not say why'}")
-    links = _decoded(reply.links, list[Link] | None)  # type: ignore[arg-type]
     if not links:
         raise NotThreadFixError(
-            "it has no link to a pending scan; ThreadFix gives one from 2.5 on, and not for the version `legacy`"
+            "there is no link to a pending scan in it; ThreadFix gives one from 2.5 on, and not for version `legacy`"
         )
     return tuple(link.href for link in links)
 
@@ -110,7 +115,7 @@ def words(value: object) -> str | None:
 
 def identity(value: object) -> int | None:
     """`value` where it is an id."""
-    return value if type(value) is int and value > 0 else None
+    return value if type(value) is int and 0 < value <= MAX_ID else None
 
 
 def _decoded(body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:

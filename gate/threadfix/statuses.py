@@ -7,6 +7,7 @@ may know more, so a status that is not in the list is a case of its own.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -51,7 +52,8 @@ DECIDED: Final = frozenset({Decision.SUCCESS, Decision.ERROR, Decision.FAILURE})
 
 def normal(status: str) -> str:
     """The form in which statuses are compared: trimmed, in capitals."""
-    return status.strip().upper()
+    # ASCII alone: in Unicode other letters have these for their capitals.
+    return re.sub("[a-z]+", lambda letters: letters[0].upper(), status.strip())
 
 
 @dataclass(frozen=True, slots=True)

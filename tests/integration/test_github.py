@@ -200,6 +200,22 @@ def test_a_cancelled_step_has_its_outputs(gate: Gate, runner: Runner) -> None:
     assert "unknown (cancelled)" in runner.step_summary.read_text()
 
 
+@pytest.mark.parametrize("lines", [0, 1, 3])
+def test_a_log_that_nobody_reads_any_more_changes_nothing(lines: int, gate: Gate, runner: Runner) -> None:
+    """Outputs, summary and exit code stand, at whatever line the reader left."""
+    scan = str(gate.threadfix.add(Scenario("walks", "", Reason.PROCESSED, (("QUEUED", 8), ("DONE", 0)))))
+    process = gate.start("--pending-scan-id", scan, env=runner.env)
+    assert process.stderr
+    for _ in range(lines):
+        process.stderr.readline()
+    process.stderr.close()
+    assert process.wait(20) == 0
+    assert process.stdout
+    process.stdout.close()
+    assert runner.outputs()["verdict"] == "pass"
+    assert "pass (processed)" in runner.step_summary.read_text()
+
+
 def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
     """Of equal length, in the order asked for; the status is the deciding scan's."""
     scans = [gate.threadfix.add(scenario) for scenario in (DONE, FAILS, DONE)]

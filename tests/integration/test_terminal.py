@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -57,6 +58,19 @@ def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env
     assert code == 3
     assert "\x1b" not in sent
     assert "UNKNOWN (timeout, exit code 3)" in sent
+
+
+def test_a_terminal_that_goes_away_takes_nothing_with_it(gate: Gate) -> None:
+    """A connection that drops: the verdict, the exit code and the reports stand."""
+    ours, theirs = pty.openpty()
+    scan = {"THREADFIX_PENDING_SCAN_ID": str(gate.threadfix.add(STUCK)), "TERM": "xterm"}
+    command = [sys.executable, "-m", "gate", "run", *SLOWLY, "--result-file", str(gate.folder / "result.json")]
+    process = subprocess.Popen(command, env=dict(os.environ) | gate.env | scan, stderr=theirs)
+    os.close(theirs)
+    os.read(ours, 1)
+    os.close(ours)
+    assert process.wait(20) == 3
+    assert json.loads((gate.folder / "result.json").read_text())["reason"] == "timeout"
 
 
 def test_a_log_in_a_file_has_no_codes_in_it(gate: Gate) -> None:

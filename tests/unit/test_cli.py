@@ -33,6 +33,8 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
         (("--timeout",), "--timeout needs a value behind it."),
         (("--fail-fast=yes",), "--fail-fast takes no value; write --fail-fast or --no-fail-fast."),
         (("hunter2",), "there is an argument without an option in front of it (not shown here); leave it out."),
+        (("--no-summary=x",), "--no-summary takes no value; write --summary or --no-summary."),
+        (("-v=1",), "-v takes no value; write --verbose or --no-verbose."),
         (("--", "-5x"), "there is an argument without an option in front of it (not shown here); leave it out."),
     ],
 )
@@ -54,6 +56,12 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
     assert "hunter2" not in " ".join(mistakes)
     if args[0].startswith("--api-key"):
         assert "everybody on the machine could read the key" in mistakes[0]
+
+
+def test_letters_may_stand_together(capfd: pytest.CaptureFixture[str]) -> None:
+    """As everywhere; here they are `--verbose` and `--quiet`, which contradict each other."""
+    assert main(["run", "-vq"]) == 2
+    assert "--verbose and --quiet contradict" in capfd.readouterr().err
 
 
 def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:

@@ -244,7 +244,11 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     timeout = replace(PASSED, newest=queued, answer=queued, ended=End.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
     soft = replace(ASKED, softened=frozenset({Reason.TIMEOUT}))
     listener.console().closing(verdict(timeout, asked=soft))
-    assert "The job goes on all the same: that is what was asked for." in listener.lines
+    warned = "warning: the verdict is unknown, and the job goes on with exit code 0, because of --on-timeout warn."
+    assert warned in listener.lines
+    quiet = Listener()
+    quiet.console(quiet=True).closing(verdict(timeout, asked=soft))
+    assert quiet.lines[0] == warned
     assert listener.lines[-1].startswith("UNKNOWN (timeout): ")
 
 

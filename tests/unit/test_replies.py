@@ -44,7 +44,9 @@ def test_an_upload_answers_with_links() -> None:
         upload_links(body.replace(b'"https://x"', b"5"))
 
 
-@pytest.mark.parametrize(("value", "found"), [(12, 12), (0, None), (-1, None), (True, None), ("12", None), (1.0, None)])
+@pytest.mark.parametrize(
+    ("value", "found"), [(12, 12), (0, None), (2**63, None), (-1, None), (True, None), ("12", None), (1.0, None)]
+)
 def test_an_id_is_a_positive_whole_number(value: object, found: int | None) -> None:
     """Anything else counts as not known."""
     assert identity(value) == found

@@ -141,6 +141,12 @@ def test_the_dotenv_file_has_every_output_but_one() -> None:
     assert "THREADFIX_GATE_EXIT_CODE=0" in lines
 
 
+def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
+    """A link with a character changed would be another link."""
+    odd = replace(PASS, result_file="a$b.json")
+    assert "THREADFIX_GATE_RESULT_FILE=\n" in gitlab.render(odd)
+
+
 def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
     """Also with a hundred scans, whose ids are the longest there are."""
     most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
@@ -288,6 +294,14 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
         files.write_whole(str(name), "\ud800")
     assert name.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.txt"]  # noqa: PTH208
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
+def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None:
+    """It is said that the report could not be written, and the verdict comes."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="No such device"):
+        files.write_whole(str(tmp_path / "pipe"), "x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")

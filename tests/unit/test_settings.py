@@ -287,6 +287,12 @@ def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
 
 def test_a_key_that_was_typed_elsewhere_is_not_repeated() -> None:
     """Somebody mixed two variables up; the log is no place for it."""
+    for name in ("result-file", "ui-url", "status-url", "url", "timeout"):
+        mistakes = parsed(f"--{name}", f"https://{{scan_id}}/{KEY}").mistakes
+        assert mistakes
+        assert KEY not in " ".join(mistakes)
+    (mistake,) = parsed("--result-file", f"{KEY}.json").mistakes
+    assert mistake == "--result-file: the API key is in it, and would be shown; leave it out."
     (mistake,) = parsed("--timeout", KEY).mistakes
     assert mistake.startswith("--timeout: “***” is not a duration")
     (mistake,) = parsed("--timeout", KEY * 5, THREADFIX_API_KEY=KEY * 5).mistakes
@@ -360,6 +366,7 @@ def test_the_application_is_needed() -> None:
         (("--success-statuses", "done, scan_deleted"), "both have SCAN_DELETED"),
         (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other"),
         (("--result-file", "x", "--junit-file", "x"), "two name one file"),
+        (("--result-file", "x", "--junit-file", "./x"), "two name one file"),
         (("--client-key", "k"), "--client-key needs --client-cert"),
     ],
 )
@@ -367,6 +374,28 @@ def test_options_that_contradict_each_other(args: tuple[str, ...], says: str) ->
     """Each is good alone."""
     mistakes = parsed(*args, files={"k": b""}).mistakes
     assert any(says in mistake for mistake in mistakes)
+
+
+def test_a_made_up_mistake_is_not_told() -> None:
+    """What follows only from another mistake would send people the wrong way."""
+    (mistake,) = parsed("--max-interval", "x", "--interval", "20s").mistakes
+    assert mistake.startswith("--max-interval")
+    (mistake,) = parsed("--success-statuses", ",", "--failure-statuses", "DONE").mistakes
+    assert mistake.startswith("--success-statuses")
+
+
+def test_standard_input_can_be_read_once() -> None:
+    """Two options that name it are a mistake, not a puzzle."""
+    (mistake,) = parsed(
+        "--api-key-file", "-", "--upload-response", "-", files={"-": KEY.encode()}, THREADFIX_API_KEY=""
+    ).mistakes
+    assert mistake == "--api-key-file, --upload-response: only one can come from standard input."
+
+
+def test_every_bad_word_of_a_list_is_named() -> None:
+    """All mistakes are reported at once."""
+    (mistake,) = parsed("--pending-scan-id", "a,41,b").mistakes
+    assert mistake.startswith("--pending-scan-id: holds “a”, “b”, which is not an id")
 
 
 def test_statuses_are_compared_whole_and_in_any_case() -> None:

@@ -31,7 +31,9 @@ def test_the_error_flag_beats_every_status(status: str) -> None:
     assert Rules().settled(Answer(status, error=True))
 
 
-@pytest.mark.parametrize("status", ["DON", "DONE2", "NOT DONE", "UNDONE", "DONE,", "FINISHED", "ERROR"])
+@pytest.mark.parametrize(
+    "status", ["ﬁnished_ﬁnding_pulling", "DON", "DONE2", "NOT DONE", "UNDONE", "DONE,", "FINISHED", "ERROR"]
+)
 def test_statuses_are_compared_whole(status: str) -> None:
     """A part of a success status is not one."""
     assert Rules().decide(Answer(status)) is Decision.UNKNOWN

@@ -184,7 +184,9 @@ def test_several_scans_are_counted_in_the_message() -> None:
     """And the deciding one is told."""
     assert conclude([PASS, PASS]).message == "all 2 pending scans were processed."
     assert conclude([PASS, FAIL]).message.startswith("1 of 2 pending scans failed; the deciding one: pending scan 41")
-    assert conclude([TIMEOUT, DENIED]).message.startswith("2 of 2 pending scans cannot be told; ")
+    assert conclude([TIMEOUT, DENIED]).message.startswith("2 of 2 pending scans are undecided; ")
+    told = "1 of 2 pending scans are undecided; the deciding one: pending scan 41 of application 6: denied."
+    assert conclude([PASS, DENIED]).message.startswith(told)
 
 
 def test_an_error_before_the_wait_is_a_verdict_too() -> None:
