@@ -98,16 +98,39 @@ def test_without_notes_there_is_no_release(repository: Path) -> None:
     assert describe(repository) == 1
 
 
+def with_gh(folder: Path, name: str, answers: str) -> list[str]:
+    """Run a step of the last job with a `gh` that gives these answers, and say what it was called with."""
+    gh = folder / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in {answers} esac\n', encoding="utf-8")
+    gh.chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    run = run_step("github", name, folder, PATH=path, GH_REPO="own/gate", GITHUB_SHA="5ha")
+    assert run.returncode == 0, run.stderr
+    return (folder / "calls").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.parametrize(("there", "call"), [("true", "refs/tags/v1 --method PATCH"), ("false", "--method POST")])
 def test_the_major_tag_is_made_or_moved(tmp_path: Path, there: str, call: str) -> None:
     """`v1` points to the newest 1.x, whether or not there was one before."""
-    gh = tmp_path / "gh"
-    gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in *--silent) {there};; esac\n', encoding="utf-8")
-    gh.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    run = run_step("github", "Major tag", tmp_path, PATH=path, GH_REPO="own/gate", GITHUB_SHA="5ha")
-    assert run.returncode == 0
-    asked, done = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
+    releases = "v2.0.0\\nv1.2.3\\nv1.2.2\\nv10.0.0\\n"
+    calls = with_gh(tmp_path, "Major tag", f"*--silent) {there};; 'release list'*) printf '{releases}';;")
+    _, asked, done = calls
     assert asked == "api repos/own/gate/git/ref/tags/v1 --silent"
     assert call in done
     assert "sha=5ha" in done
+
+
+def test_the_major_tag_is_not_taken_back(tmp_path: Path) -> None:
+    """A fix for an older version, or an older job run again, leaves `v1` at the newest, compared by number."""
+    calls = with_gh(tmp_path, "Major tag", "'release list'*) printf 'v1.2.3\\nv1.10.0\\nv1.9.0\\n';;")
+    assert [call.split()[0] for call in calls] == ["release"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "steps"),
+    [("exit 1", ["view", "create", "edit"]), ("echo true", ["view", "upload", "edit"]), ("echo false", ["view"])],
+)
+def test_a_release_can_be_run_again(tmp_path: Path, answer: str, steps: list[str]) -> None:
+    """What an earlier run made is kept: a draft is filled and published, and a published release left alone."""
+    calls = with_gh(tmp_path, "Release", f"'release view'*) {answer};;")
+    assert [call.split()[1] for call in calls] == steps
