@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from junitparser import JUnitXml
 
-from gate.reasons import REASONS, Reason
+from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,15 +34,23 @@ FAILED = "ThreadFix gate: fail"
 
 
 @pytest.fixture
-def build(need_tool: Callable[[str], Path], docker: Path, tmp_path: Path) -> Build:
-    """Runs a pipeline; what became of the build."""
+def build(build_with: Build, docker: Path) -> Build:
+    """Runs a pipeline with the real image; what became of the build."""
+    return partial(build_with, docker)
+
+
+@pytest.fixture
+def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
+    """Runs a pipeline with this `docker`; what became of the build."""
     groovy = need_tool("groovy")
     java = need_tool("java").resolve().parents[1]
     # What the last build in this workspace left behind must not be taken for this one's.
     (tmp_path / "threadfix-gate").mkdir()
     (tmp_path / "threadfix-gate/junit.xml").write_text("<testsuites/>")
 
-    def run(pipeline: Path, variables: dict[str, str], upload: str = "done", **replaced: str) -> dict[str, Any]:
+    def run(
+        docker: Path, pipeline: Path, variables: dict[str, str], upload: str = "done", **replaced: str
+    ) -> dict[str, Any]:
         (tmp_path / "results.fpr").write_text("results")
         text = pipeline.read_text(encoding="utf-8")
         # The name of the uploaded file tells the sandbox what to play.
@@ -126,7 +135,24 @@ def test_a_gate_that_did_not_run_is_a_failure(build: Build, sandbox: Sandbox, pi
     assert result["junit"] == []
 
 
-def test_every_exit_code_of_the_gate_is_within_the_mapping() -> None:
-    """Codes above 70 are docker's or a signal's, so the gate must not have a verdict of its own up there."""
-    codes = {row.exit_code for reason, row in REASONS.items() if reason is not Reason.CANCELLED}
-    assert max(codes) == 70
+RESULTS = {Kind.PASS: "SUCCESS", Kind.FAIL: "FAILURE", Kind.UNKNOWN: "UNSTABLE"}
+# 125 is docker's own, 137 a kill. Who stops the gate stops the build too, so a signal's code is no verdict either.
+RESULT_OF = {row.exit_code: RESULTS[row.kind] for row in REASONS.values()} | dict.fromkeys(
+    (125, 137, *SIGNAL_EXIT_CODES), "FAILURE"
+)
+
+
+@pytest.mark.parametrize("pipeline", [DECLARATIVE, SCRIPTED], ids=["declarative", "scripted"])
+@pytest.mark.parametrize("code", RESULT_OF)
+def test_every_exit_code_has_its_result(
+    build_with: Build, sandbox: Sandbox, tmp_path: Path, pipeline: Path, code: int
+) -> None:
+    """Pass is a success, fail a failure, unknown unstable, anything else a failure; only a success is deployed."""
+    folder = tmp_path / "stub"
+    folder.mkdir()
+    docker = folder / "docker"
+    docker.write_text(f"#!/bin/sh\nexit {code}\n")
+    docker.chmod(0o755)
+    built = build_with(docker, pipeline, sandbox("done"))
+    assert built["result"] == RESULT_OF[code]
+    assert (DEPLOYED in built["said"]) == (built["result"] == "SUCCESS")
