@@ -1,0 +1,66 @@
+"""Where all tools are said to be here, no test may be left out quietly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = """
+import pytest
+
+def test_one():
+    pytest.skip("groovy is missing")
+
+@pytest.mark.skipif(True, reason="podman is missing")
+def test_two():
+    pass
+
+@pytest.fixture
+def three():
+    pytest.skip("act is missing")
+
+def test_three(three):
+    pass
+
+def test_four():
+    pytest.skip("this machine has no IPv6")
+
+def test_five():
+    pytest.xfail("known")
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "ends"),
+    [("1", {"1 failed", "2 errors", "1 skipped", "1 xfailed"}), ("", {"4 skipped", "1 xfailed"})],
+)
+def test_a_skip_is_a_failure_where_all_is_here(tmp_path: Path, said: str, ends: set[str]) -> None:
+    """Every way to skip fails then, but for what the machine itself lacks; elsewhere a skip stays one."""
+    (tmp_path / "test_skipping.py").write_text(TESTS)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            tmp_path,
+            "-p",
+            "tests.conftest",
+            tmp_path,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "THREADFIX_GATE_CI": said},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stdout.splitlines()[-1]
+    assert set(last.partition(" in ")[0].split(", ")) == ends, done.stdout + done.stderr
