@@ -1,5 +1,7 @@
 """Measures the action's set-up: the first run on a runner, and what every later one costs on top of the gate.
 
+`first_poll_seconds` is from the start of the step, with the environment there, to ThreadFix getting the first poll.
+
 Writes `action.json`. The first run downloads packages, so it says as much of the network as of the set-up.
 """
 
@@ -12,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -23,6 +26,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 FIRST_ROUNDS = 3
 ROUNDS = 25
+PRECISION = 0.001
+"""Seconds between two looks at whether a request has come."""
 
 
 def seconds(command: list[str], env: dict[str, str]) -> float:
@@ -30,6 +35,31 @@ def seconds(command: list[str], env: dict[str, str]) -> float:
     began = time.perf_counter()
     subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
+
+
+def first_poll(command: list[str], env: dict[str, str], threadfix: ThreadFix) -> float:
+    """How long after its start a command's first request reached ThreadFix."""
+    before = len(threadfix.seen)
+    seen: list[float] = []
+
+    def watch() -> None:
+        while len(threadfix.seen) == before and watching.is_set():
+            time.sleep(PRECISION)
+        seen.append(time.perf_counter())
+
+    watching = threading.Event()
+    watching.set()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    began = time.perf_counter()
+    try:
+        subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    finally:
+        watching.clear()
+        watcher.join()
+    if len(threadfix.seen) == before:
+        raise SystemExit("The gate ended without having asked ThreadFix.")
+    return seen[0] - began
 
 
 def main() -> None:
@@ -52,14 +82,16 @@ def main() -> None:
         for _ in range(FIRST_ROUNDS):
             shutil.rmtree(cache, ignore_errors=True)
             first.append(seconds(command, env))
-        whole, gate = [], []
+        whole, gate, poll = [], [], []
         for _ in range(ROUNDS):
             whole.append(seconds(command, env))
             gate.append(seconds([sys.executable, "-m", "gate", "run"], env))
+            poll.append(first_poll(command, env, threadfix))
     results = {
         "first_run_seconds": round(statistics.median(first), 1),
         "later_run_seconds": round(statistics.median(whole), 2),
         "on_top_of_the_gate_seconds": round(statistics.median(whole) - statistics.median(gate), 2),
+        "first_poll_seconds": round(statistics.median(poll), 2),
     }
     text = json.dumps(results, indent=2) + "\n"
     (HERE / "action.json").write_text(text, encoding="utf-8")
