@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,7 +29,6 @@ STAND_IN = "localhost/threadfix-gate-base"
 # Debian 12 has Python 3.11, the oldest that the gate takes.
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
-ENGINES = ("docker", "podman", "buildah")
 # EX_UNAVAILABLE, a program that is needed is not here.
 UNAVAILABLE = 69
 # What docker ends with when it could not start a container.
@@ -51,28 +51,44 @@ def unavailable(what: str) -> NoReturn:
     sys.exit(UNAVAILABLE)
 
 
+@cache
 def engine() -> str:
     """The engine to use: the first that is there and works, or the one that THREADFIX_GATE_ENGINE names."""
     chosen = os.environ.get("THREADFIX_GATE_ENGINE")
     if chosen:
         return chosen
-    for name in ENGINES:
-        # Docker's client is often there without a server that it could talk to.
-        if shutil.which(name) and (
-            name != "docker" or succeeds("docker", "version", "--format", "{{.Server.Version}}")
-        ):
+    for name, works in WORKS.items():
+        if not shutil.which(name):
+            continue
+        if works():
             return name
-    unavailable(
-        "Neither docker (with an engine) nor podman nor buildah is here. On Debian: apt-get install podman runc"
-    )
+        print(f"{name} is here but cannot run containers.", file=sys.stderr)
+    unavailable("Neither docker nor podman nor buildah works here. On Debian: apt-get install podman runc")
 
 
-def serves_linux() -> bool:
-    """Whether docker's client has a server to talk to, and that runs Linux containers."""
+def docker_works() -> bool:
+    """Whether docker's client, which is often there alone, has a server to talk to, and that runs Linux containers."""
     asked = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Os}}"], capture_output=True, text=True, check=False
     )
     return asked.stdout.strip() == "linux"
+
+
+def podman_works() -> bool:
+    """Whether podman has all that it needs and, once the image is there, is allowed to start it."""
+    if not tagged("podman"):
+        return succeeds("podman", "info")
+    # Not the gate but a program that is in every base: a gate that is broken must not be podman's fault.
+    return succeeds("podman", "run", "--rm", *run_options("podman"), "--entrypoint", "true", IMAGE)
+
+
+def buildah_works() -> bool:
+    """Buildah asks for next to nothing, so it is not asked."""
+    return True
+
+
+WORKS = {"docker": docker_works, "podman": podman_works, "buildah": buildah_works}
+"""The engines, the best first, and how to find out whether each works."""
 
 
 def make(name: str, folder: Path, tag: str, *options: str) -> None:
@@ -123,7 +139,17 @@ def stand_in(name: str, instead_of: str) -> str:
 def build(asked: str | None) -> None:
     """Build the image on the base that is asked for, or on the one that can be had."""
     name = engine()
+    before = tagged(name)
     make(name, ROOT, IMAGE, "--build-arg", f"BASE={asked or base(name)}")
+    if before not in {"", tagged(name)}:
+        # It has lost its name to the new one. It stays where it has another name, or a container of its own.
+        succeeds(name, "rmi", before)
+
+
+def tagged(name: str) -> str:
+    """The id of the image as it was built last; empty where it was not."""
+    asked = subprocess.run([name, "images", "--quiet", IMAGE], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
 
 
 def run_options(name: str) -> list[str]:

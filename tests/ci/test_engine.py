@@ -1,0 +1,57 @@
+"""Which engine scripts/image.py takes: the best that works, not the first that is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins for engines are scripts of POSIX's shell")
+
+SCRIPT = Path(__file__).parents[2] / "scripts/image.py"
+NO_SERVER, WINDOWS, LINUX = "exit 1", "echo windows", "echo linux"
+WORKS, NOT_BUILT = "echo 0123456789ab", 'test "$1" = info || test "$1" = images'
+CANNOT_START, BROKEN = 'test "$1" != run && echo 0123456789ab', "exit 125"
+
+
+@pytest.mark.parametrize(
+    ("installed", "taken", "passed_over"),
+    [
+        ({"docker": LINUX, "podman": WORKS}, "docker", []),
+        ({"docker": NO_SERVER, "podman": WORKS, "buildah": WORKS}, "podman", ["docker"]),
+        ({"docker": WINDOWS, "podman": NOT_BUILT}, "podman", ["docker"]),
+        ({"podman": CANNOT_START, "buildah": WORKS}, "buildah", ["podman"]),
+        ({"podman": BROKEN, "buildah": WORKS}, "buildah", ["podman"]),
+        ({"buildah": WORKS}, "buildah", []),
+    ],
+)
+def test_the_best_engine_that_works_is_taken(
+    tmp_path: Path, installed: dict[str, str], taken: str, passed_over: list[str]
+) -> None:
+    """Being installed is not enough, and what is passed over is said."""
+    done = engine(tmp_path, installed)
+    assert (done.returncode, done.stdout) == (0, f"{taken}\n"), done.stderr
+    assert done.stderr.splitlines() == [f"{name} is here but cannot run containers." for name in passed_over]
+
+
+@pytest.mark.parametrize("installed", [{}, {"docker": NO_SERVER, "podman": BROKEN}])
+def test_without_an_engine_that_works_it_says_so(tmp_path: Path, installed: dict[str, str]) -> None:
+    """The exit code tells a missing engine from a build that failed."""
+    done = engine(tmp_path, installed)
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "apt-get install podman" in done.stderr
+
+
+def engine(folder: Path, installed: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Ask for the engine where only these are installed."""
+    for name, script in installed.items():
+        file = folder / name
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+    env = {name: value for name, value in os.environ.items() if name != "THREADFIX_GATE_ENGINE"}
+    return subprocess.run(
+        [sys.executable, SCRIPT, "engine"], env=env | {"PATH": str(folder)}, capture_output=True, text=True, check=False
+    )
