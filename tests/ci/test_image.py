@@ -31,7 +31,8 @@ print(json.dumps({
     "uid": os.getuid(),
     "pid": os.getpid(),
     "added": sum(file.lstat().st_size for file in home.rglob("*") if not file.is_dir()),
-    "there": [name for name in ("github", "nacl", "cryptography", "jwt", "pip", "hatchling", "requests")
+    "there": [name for name in ("github", "nacl", "cryptography", "jwt", "pip", "hatchling", "requests", "pygments",
+                           "markdown_it", "tests")
               if importlib.util.find_spec(name)],
     "compiled": [name for name in ("gate.run", "requests.sessions", "click.core")
                  if os.path.exists(importlib.util.find_spec(name).cached)],
@@ -143,8 +144,18 @@ def test_the_gate_is_not_root(inside: dict[str, Any]) -> None:
 
 
 def test_the_image_has_only_what_the_gate_needs(inside: dict[str, Any]) -> None:
-    """PyGithub and what it drags in, pip and the build's tools stay out."""
+    """PyGithub and what it drags in, what rich needs for source code, pip and the build's tools stay out."""
     assert inside["there"] == ["requests"]
+
+
+def test_the_image_can_draw_the_live_line(docker: Path) -> None:
+    """Whoever gives the container a terminal sees the live line: what is left out is not needed for it."""
+    draw = (
+        "import gate.reporters.terminal as t, rich.live; t.Screen(force_terminal=True).print(t.Text('drawn', 'bold'))"
+    )
+    code, out, err = run(docker, "--entrypoint", "/opt/threadfix-gate/bin/python", IMAGE, "-c", draw)
+    assert code == 0, err
+    assert "drawn" in out
 
 
 def test_the_image_is_compiled(inside: dict[str, Any]) -> None:
