@@ -97,6 +97,19 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
     process.stderr.close()
 
 
+def test_a_sandbox_that_is_open_to_the_network_says_so() -> None:
+    """And exports the address by which this machine reaches it, to which plain http is allowed."""
+    command = [sys.executable, "-m", "gate", "sandbox", "--host", "0.0.0.0"]  # noqa: S104 - that is what is tested
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stderr
+    assert process.stdout.readline().startswith("export THREADFIX_URL=http://127.0.0.1:")
+    assert process.stderr.readline() == "warning: whoever can reach this machine can reach the sandbox.\n"
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
 def test_a_quiet_sandbox_logs_no_request() -> None:
     """Where another program's log is to be read."""
     command = [sys.executable, "-m", "gate", "sandbox", "--quiet"]

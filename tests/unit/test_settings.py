@@ -168,6 +168,11 @@ def test_what_is_no_status_link(link: str) -> None:
     assert "is not a status link; such a link ends in /applications/6/pendingScan/41/status" in mistake
 
 
+def test_a_list_of_links_without_one_is_empty() -> None:
+    """Commas alone name nothing, and nobody means the default by them."""
+    assert parsed("--status-url", ",").mistakes == ("--status-url: is empty.",)
+
+
 def test_scans_from_everywhere_add_up() -> None:
     """Ids first, then links, then what the upload answered; each once."""
     answer = b'{"success":true,"links":[{"href":"x/rest/applications/6/pendingScan/41/status"},{"href":"%s"}]}'
