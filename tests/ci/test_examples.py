@@ -70,6 +70,22 @@ def test_examples_name_the_current_release() -> None:
             assert set(named) <= {__version__}, path
 
 
+def test_pages_install_a_certain_release() -> None:
+    """What gets the key is installed by version, so that nobody's next upload gets it unasked."""
+    pages = [path for folder in (EXAMPLES, ROOT / "templates", ROOT / "docs") for path in folder.rglob("*")]
+    commands = [
+        command
+        for path in pages
+        if path.is_file() and path.suffix in {"", ".md", ".sh", ".yml"}
+        for command in re.findall(
+            r"(?:pipx (?:run|install)|pip install|uvx|uv tool install)[^\n`]*threadfix[-_]gate[^\s`]*",
+            path.read_text(encoding="utf-8"),
+        )
+    ]
+    assert commands
+    assert [command for command in commands if f"threadfix-gate=={__version__}" not in command] == []
+
+
 @pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: file.name)
 def test_examples_fit_their_schema(file: Path) -> None:
     """Each file is what its CI system takes, as far as the published schema says."""
