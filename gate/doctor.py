@@ -26,7 +26,7 @@ from gate.errors import Cancelled, UsageError
 from gate.history import Answer, Target, Trouble
 from gate.reasons import Reason
 from gate.reporters.console import Console, to_log
-from gate.text import count, seconds
+from gate.text import count, seconds, timestamp
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS, Client
 
 if TYPE_CHECKING:
@@ -593,8 +593,8 @@ class _Visit:
                 }
                 for name, outcome in self._found.items()
             ],
-            "started_at": _time(self._started_at),
-            "finished_at": _time(datetime.now(UTC)),
+            "started_at": timestamp(self._started_at),
+            "finished_at": timestamp(datetime.now(UTC)),
         }
 
 
@@ -604,7 +604,3 @@ def _can_show(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

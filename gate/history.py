@@ -125,3 +125,7 @@ class History:
         """Seconds that phase `index` lasted: to the first sight of the next one, or to the end."""
         until = self.phases[index + 1].first_seen if index + 1 < len(self.phases) else self.elapsed
         return until - self.phases[index].first_seen
+
+    def outage_end(self, outage: Outage) -> float:
+        """When a stretch of trouble ended: with the good answer that ended it, or with the wait."""
+        return self.elapsed if outage.ended is None else outage.ended

@@ -11,7 +11,10 @@ import re
 from dataclasses import dataclass, field
 from html import escape
 from html.entities import html5
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
@@ -142,3 +145,8 @@ def seconds(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 poll`, `2 polls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment in UTC as machines read it: RFC 3339, to the millisecond."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

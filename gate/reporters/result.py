@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.reporters.outputs import document_fields, scan_fields
+from gate.text import timestamp
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from gate.verdict import ScanVerdict, Verdict
 
 SCHEMA_VERSION: Final = 1
@@ -27,8 +26,8 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "resume": verdict.resume or None,
         "mistakes": list(verdict.mistakes),
         "server": verdict.server or None,
-        "started_at": _time(verdict.started_at),
-        "finished_at": _time(verdict.finished_at),
+        "started_at": timestamp(verdict.started_at),
+        "finished_at": timestamp(verdict.finished_at),
     }
 
 
@@ -54,7 +53,7 @@ def _history(scan: ScanVerdict) -> dict[str, Any]:
         "outages": [
             {
                 "began_seconds": round(outage.began, 3),
-                "lasted_seconds": round((history.elapsed if outage.ended is None else outage.ended) - outage.began, 3),
+                "lasted_seconds": round(history.outage_end(outage) - outage.began, 3),
                 "polls": outage.polls,
                 "over": outage.ended is not None,
                 "reason": outage.newest.reason.value,
@@ -63,7 +62,3 @@ def _history(scan: ScanVerdict) -> dict[str, Any]:
             for outage in history.outages
         ],
     }
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

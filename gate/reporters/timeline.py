@@ -31,7 +31,7 @@ def walked(history: History) -> list[Bar]:
 
 def troubled(history: History) -> list[Bar]:
     """The stretches of trouble, a bar for each outage."""
-    ends = [history.elapsed if outage.ended is None else outage.ended for outage in history.outages]
+    ends = [history.outage_end(outage) for outage in history.outages]
     return [
         Bar("(trouble)", outage.began, end - outage.began) for outage, end in zip(history.outages, ends, strict=True)
     ]
