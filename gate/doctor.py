@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.history import Observation
+    from gate.http import Exchange, RequestMade
     from gate.settings import Parsed, Settings
     from gate.text import Scrubber
-    from gate.threadfix.client import Exchange, RequestMade
 
 T = TypeVar("T")
 
@@ -216,7 +216,7 @@ class Way:
 
     def probe(self, work: Callable[[Exchange], T]) -> T | Trouble:
         """Do something on the network, within the time of a request."""
-        return self.client.probe(work, self.timeout)
+        return self.client.http.probe(work, self.timeout)
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -238,12 +238,12 @@ class Way:
         """Close the connections."""
         if self.connection:
             self.connection.close()
-        self.client.close()
+        self.client.http.close()
 
 
 def _dns(way: Way) -> Outcome:
-    if way.client.proxy:
-        return skipped(f"requests go through the proxy {way.client.proxy}, which looks the name up.")
+    if way.client.http.proxy:
+        return skipped(f"requests go through the proxy {way.client.http.proxy}, which looks the name up.")
     try:
         return passed(f"{ip_address(way.host)} is an address; there is nothing to look up.")
     except ValueError:
@@ -255,13 +255,13 @@ def _dns(way: Way) -> Outcome:
 
 
 def _tcp(way: Way) -> Outcome:
-    if way.client.proxy:
-        return skipped(f"the proxy {way.client.proxy} makes the connection.")
+    if way.client.http.proxy:
+        return skipped(f"the proxy {way.client.http.proxy} makes the connection.")
 
     def connect(exchange: Exchange) -> socket.socket:
         # Longer than the clock that runs over it all: that one has the better words.
         made = socket.create_connection((way.host, way.port), way.timeout * 2)
-        exchange.hold(made)
+        exchange.track_socket(made)
         return made
 
     began = time.monotonic()
@@ -278,11 +278,11 @@ def _tls(way: Way) -> Outcome:
         return skipped(CLEAR)
     connection = way.connection
     if connection is None:
-        return skipped(f"through the proxy {way.client.proxy}; the request below shows whether it works.")
+        return skipped(f"through the proxy {way.client.http.proxy}; the request below shows whether it works.")
 
     def shake_hands(exchange: Exchange) -> ssl.SSLSocket:
-        exchange.hold(connection)
-        return way.client.tls_context().wrap_socket(connection, server_hostname=way.host.rstrip("."))
+        exchange.track_socket(connection)
+        return way.client.http.tls_context().wrap_socket(connection, server_hostname=way.host.rstrip("."))
 
     made = way.probe(shake_hands)
     if isinstance(made, Trouble) and made.final:
@@ -531,7 +531,7 @@ class _Visit:
             requests.append(made)
             self._desk.console.requested(made)
 
-        client = Client(asked.server, self._desk.scrub, connections=1, trace=trace)
+        client = Client(asked.server, self._desk.scrub, trace=trace)
         with closing(Way(asked, client, self._desk.scrub, requests)) as way:
             for check in CHECKS:
                 self._note(check.name, self._blocked(check) or check.look(way))

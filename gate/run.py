@@ -17,16 +17,14 @@ from gate import verdict as verdicts
 from gate.desk import Desk
 from gate.errors import Cancelled, UsageError
 from gate.reasons import Kind
-from gate.waiting import Deadline, Wait, wait_all
+from gate.waiting import Deadline, Schedule, Wait, wait_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gate.history import History, Target
+    from gate.history import History
     from gate.settings import Settings
-    from gate.threadfix.client import Client
     from gate.verdict import Finding, ScanVerdict, Verdict
-    from gate.waiting import Event
 
 FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "gitlab", "html-file": "html"}
 """The options that name a report's file, and the module of `gate.reporters` that renders it."""
@@ -81,10 +79,19 @@ class _Run:
         from gate.threadfix.client import Client
 
         desk, console = self._desk, self._desk.console
-        client = Client(asked.server, desk.scrub, connections=len(asked.targets), trace=console.requested)
+        client = Client(asked.server, desk.scrub, trace=console.requested)
         group = desk.github.group("Waiting for ThreadFix") if desk.github else nullcontext()
-        deadline = Deadline.after(asked.plan.timeout, time.monotonic)
         stop = threading.Event()
+        schedule = Schedule(
+            plan=asked.plan,
+            deadline=Deadline.after(asked.plan.timeout, time.monotonic),
+            sleep=stop.wait,
+            jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - no secret depends on it
+        )
+        waits = [
+            Wait(target, observe=partial(client.observe, target), settled=asked.rules.settled, schedule=schedule)
+            for target in asked.targets
+        ]
 
         def fatal(history: History) -> bool:
             return asked.fail_fast and verdicts.judge_scan(history, asked).finding.kind is Kind.FAIL
@@ -96,14 +103,8 @@ class _Run:
 
         with group, desk.terminal or nullcontext():
             console.opening(asked, datetime.now(UTC) + timedelta(seconds=asked.plan.timeout))
-            histories, cancelled = wait_all(
-                [_builder(client, asked, deadline, stop, target) for target in asked.targets],
-                stop=stop,
-                listen=console.hear,
-                tick=tick,
-                fatal=fatal,
-            )
-        client.close()
+            histories, cancelled = wait_all(waits, stop=stop, notify=console.hear, tick=tick, fatal=fatal)
+        client.http.close()
         scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
         finding = verdicts.conclude(scans)
         return self.conclude(finding, scans, resume=asked.resume if finding.reason in verdicts.RESUMABLE else "")
@@ -155,24 +156,6 @@ class _Run:
             if reports.summary:
                 yield "the job summary", partial(github.summary, verdict)
             yield "the annotation", partial(github.verdict, verdict)
-
-
-def _builder(
-    client: Client, asked: Settings, deadline: Deadline, stop: threading.Event, target: Target
-) -> Callable[[Callable[[Event], None]], Wait]:
-    def build(listen: Callable[[Event], None]) -> Wait:
-        return Wait(
-            target,
-            observe=lambda budget: client.observe(target, budget),
-            settled=asked.rules.settled,
-            plan=asked.plan,
-            deadline=deadline,
-            sleep=stop.wait,
-            jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - no secret depends on it
-            listen=listen,
-        )
-
-    return build
 
 
 def _rendered(module: str, verdict: Verdict) -> str:

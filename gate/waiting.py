@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gate.errors import Cancelled
 from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -23,8 +25,20 @@ LATENESS = 0.1
 """The wait before the next poll, as a part of the time waited so far."""
 JITTER = 0.1
 """How far the wait strays from that, so that many gates do not ask in step."""
+REQUESTS_AT_ONCE = 32
+"""Requests of one gate that may be under way at the same time. Each takes a file descriptor or two, and some systems
+allow a process only 256 of them."""
 TICK = 0.25
 """Seconds between two looks at the clock by the thread that shows progress."""
+
+
+NO_SLOT = Trouble(
+    Reason.UNREACHABLE,
+    f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
+    "Give the requests more time with --request-timeout, or name fewer scans.",
+)
+SHORTEST = 0.001
+"""Seconds that are given to a request whose time is over before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,7 @@ def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
     return bounded(bounded(waited * LATENESS) * (1 + JITTER * jitter))
 
 
-# What the calling thread hears. `at` is in seconds since the wait began.
+# What the calling thread is told. `at` is in seconds since the wait began.
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,25 @@ class Broken:
 Event = StatusSeen | TroubleBegan | TroubleEnded | Stalled | Ended
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When requests may be made; shared by all waits of one gate.
+
+    Attributes:
+        plan: how long, how often.
+        deadline: when to stop.
+        sleep: sleeps so many seconds, and says whether it was told to stop.
+        jitter: draws a number in [-1, 1].
+        slots: one is held during a request.
+    """
+
+    plan: Plan
+    deadline: Deadline
+    sleep: Callable[[float], bool]
+    jitter: Callable[[], float]
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
+
+
 class Wait:
     """The wait for one pending scan.
 
@@ -136,53 +169,51 @@ class Wait:
         target: what is asked for.
         observe: asks once; takes the seconds it may take, and returns within them.
         settled: whether a good answer ends the wait.
-        plan: how long, how often.
-        deadline: when to stop; shared by all waits of one gate.
-        sleep: sleeps so many seconds, and says whether it was told to stop.
-        jitter: draws a number in [-1, 1].
-        listen: hears the events, in the thread of `run`.
+        schedule: when to ask, and when to stop.
     """
 
-    def __init__(  # noqa: PLR0913 - time is an argument, and so is everything else that a test replaces
+    def __init__(
         self,
         target: Target,
         *,
         observe: Callable[[float], Observation],
         settled: Callable[[Answer], bool],
-        plan: Plan,
-        deadline: Deadline,
-        sleep: Callable[[float], bool],
-        jitter: Callable[[], float],
-        listen: Callable[[Event], None],
+        schedule: Schedule,
     ) -> None:
         """Keep the parts; `run` starts the wait."""
         self.target = target
         self._observe = observe
         self._settled = settled
-        self._plan = plan
-        self._deadline = deadline
-        self._clock = deadline.clock
-        self._sleep = sleep
-        self._jitter = jitter
-        self._listen = listen
+        self._plan = schedule.plan
+        self._deadline = schedule.deadline
+        self._clock = schedule.deadline.clock
+        self._sleep = schedule.sleep
+        self._jitter = schedule.jitter
+        self._slots = schedule.slots
+        self._notify: Callable[[Event], None] = lambda _: None
         self._began = self._clock()
         # Where the next poll starts: at the deadline, or where trouble reaches its limit. Kept as facts and not asked
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
-        self._at_deadline = plan.timeout == 0
+        self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
         self._stall_told = False
         self._over = False
         self._lock = threading.Lock()
         self._history = History(target, End.CANCELLED)
 
-    def run(self) -> History:
-        """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop."""
+    def run(self, notify: Callable[[Event], None]) -> History:
+        """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop.
+
+        Args:
+            notify: told of every event, in the thread of `run`.
+        """
+        self._notify = notify
         first = self._poll()
         if not self._decided(first):
             self._go_on(first)
         with self._lock:
             self._over = True
-        self._listen(Ended(self._history))
+        self._notify(Ended(self._history))
         return self._history
 
     def _go_on(self, first: Observation) -> None:
@@ -256,17 +287,30 @@ class Wait:
         return self._plan.outage_limit if self._history.answer else self._plan.first_contact_limit
 
     def _poll(self) -> Observation:
-        budget, left = self._plan.request_timeout, self._deadline.remaining()
-        # A sleep may wake late, past the deadline; then this is the last poll, with a budget of its own.
-        self._at_deadline = self._at_deadline or not left
-        if not self._at_deadline:
-            budget = min(budget, left)
-        observation = self._observe(budget)
+        observation = self._ask()
         if isinstance(observation, Trouble):
             self._record_trouble(observation)
         else:
             self._record_answer(observation)
         return observation
+
+    def _ask(self) -> Observation:
+        """Ask once, when there is a slot. Waiting for one is no part of a request's time, unless it is the last."""
+        has_slot = not self._at_deadline and self._slots.acquire(timeout=self._deadline.remaining())
+        budget, left = self._plan.request_timeout, self._deadline.remaining()
+        # A sleep may wake late, past the deadline; then this is the last poll, with a budget of its own.
+        self._at_deadline = self._at_deadline or not left
+        if not self._at_deadline:
+            budget = min(budget, left)
+        if not has_slot:
+            ends = self._clock() + budget
+            if not self._slots.acquire(timeout=budget):
+                return NO_SLOT
+            budget = max(ends - self._clock(), SHORTEST)
+        try:
+            return self._observe(budget)
+        finally:
+            self._slots.release()
 
     def _record_trouble(self, trouble: Trouble) -> None:
         history = self._history
@@ -281,7 +325,7 @@ class Wait:
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=trouble)
         if not went_on and not trouble.final:
             limit = min(self._patience(), self._deadline.remaining())
-            self._listen(TroubleBegan(self.target, outages[-1].began, trouble, limit))
+            self._notify(TroubleBegan(self.target, outages[-1].began, trouble, limit))
 
     def _record_answer(self, answer: Answer) -> None:
         history, now = self._history, self._now()
@@ -296,11 +340,11 @@ class Wait:
             phases = (*phases[:-1], replace(phases[-1], last_seen=now, polls=phases[-1].polls + 1))
         self._update(polls=history.polls + 1, phases=phases, outages=outages, newest=answer, answer=answer)
         if ended:
-            self._listen(TroubleEnded(self.target, now, outages[-1]))
+            self._notify(TroubleEnded(self.target, now, outages[-1]))
         if changed:
             self._stall_told = False
             before = history.phases[-1] if history.phases else None
-            self._listen(
+            self._notify(
                 StatusSeen(
                     self.target,
                     now,
@@ -311,23 +355,23 @@ class Wait:
             )
         elif not self._stall_told and now - phases[-1].first_seen >= self._plan.stall_after:
             self._stall_told = True
-            self._listen(Stalled(self.target, now, answer.status, now - phases[-1].first_seen))
+            self._notify(Stalled(self.target, now, answer.status, now - phases[-1].first_seen))
 
 
 def wait_all(
-    builders: Sequence[Callable[[Callable[[Event], None]], Wait]],
+    waits: Sequence[Wait],
     *,
     stop: threading.Event,
-    listen: Callable[[Event], None],
+    notify: Callable[[Event], None],
     tick: Callable[[], None],
     fatal: Callable[[History], bool],
 ) -> tuple[tuple[History, ...], Cancelled | None]:
-    """Run waits side by side until all are over; their histories in the order of `builders`.
+    """Run waits side by side until all are over; their histories in the same order.
 
     Args:
-        builders: each builds one wait around the listener that it is given.
+        waits: none of them running yet.
         stop: ends every sleep of the waits; set when nothing more is to be waited for.
-        listen: hears every event in the calling thread, one at a time.
+        notify: told of every event in the calling thread, one at a time.
         tick: called several times a second while nothing happens, for what moves on a screen.
         fatal: whether a history that is over makes the others not worth waiting for.
 
@@ -339,28 +383,18 @@ def wait_all(
         BaseException: whatever broke a wait; a bug, to be reported as one.
     """
     events: queue.SimpleQueue[Event | Broken] = queue.SimpleQueue()
-    waits = [build(events.put) for build in builders]
-
-    def run(wait: Wait) -> None:
-        try:
-            wait.run()
-        except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
-            events.put(Broken(error))
 
     running, cut, cancelled = len(waits), End.FAIL_FAST, None
     try:
-        for wait in waits:
-            # Daemons: a request that hangs must not keep the process from ending.
-            threading.Thread(target=run, args=(wait,), name=str(wait.target), daemon=True).start()
+        _start(waits, events.put)
         while running and not stop.is_set():
-            try:
-                event = events.get(timeout=TICK)
-            except queue.Empty:
+            event = _next(events)
+            if event is None:
                 tick()
                 continue
             if isinstance(event, Broken):
                 raise event.error
-            listen(event)
+            notify(event)
             if isinstance(event, Ended):
                 running -= 1
                 if fatal(event.history):
@@ -370,3 +404,28 @@ def wait_all(
     finally:
         stop.set()
     return tuple(wait.snapshot(cut) for wait in waits), cancelled
+
+
+def _start(waits: Sequence[Wait], notify: Callable[[Event | Broken], None]) -> None:
+    """Start each wait in a thread of its own."""
+
+    def run(wait: Wait) -> None:
+        try:
+            wait.run(notify)
+        except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
+            notify(Broken(error))
+
+    if len(waits) > 1:
+        # Each wait would import it late, when the others may hold every file descriptor there is.
+        import_module("backoff")
+    for wait in waits:
+        # Daemons: a request that hangs must not keep the process from ending.
+        threading.Thread(target=run, args=(wait,), name=str(wait.target), daemon=True).start()
+
+
+def _next(events: queue.SimpleQueue[Event | Broken]) -> Event | Broken | None:
+    """The next event, or None where none comes for a while."""
+    try:
+        return events.get(timeout=TICK)
+    except queue.Empty:
+        return None

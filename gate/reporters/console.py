@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gate.history import Target
+    from gate.http import RequestMade
     from gate.settings import Settings
-    from gate.threadfix.client import RequestMade
     from gate.verdict import Verdict
     from gate.waiting import Event
 

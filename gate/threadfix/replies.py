@@ -7,7 +7,8 @@ everything else is decoration, and of the wrong type it counts as not known.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import json
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -21,8 +22,8 @@ class Envelope(msgspec.Struct, frozen=True):
 
     success: bool
     message: Any = None
-    object: msgspec.Raw = msgspec.Raw(b"null")
-    links: msgspec.Raw = msgspec.Raw(b"null")
+    object: Any = None
+    links: Any = None
 
 
 class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
@@ -64,7 +65,7 @@ def envelope(body: bytes) -> Envelope:
     Raises:
         NotThreadFixError: it is none.
     """
-    return _decoded(body, Envelope)
+    return _shaped(_json(body), Envelope)
 
 
 def pending_scan(reply: Envelope) -> PendingScan:
@@ -73,7 +74,7 @@ def pending_scan(reply: Envelope) -> PendingScan:
     Raises:
         NotThreadFixError: there is none.
     """
-    scan = _decoded(reply.object, PendingScan)
+    scan = _shaped(reply.object, PendingScan)
     if not scan.status.strip():
         raise NotThreadFixError("its status is empty")
     return scan
@@ -85,7 +86,7 @@ def application(reply: Envelope) -> Application:
     Raises:
         NotThreadFixError: there is none.
     """
-    return _decoded(reply.object, Application)
+    return _shaped(reply.object, Application)
 
 
 def upload_links(body: bytes) -> tuple[str, ...]:
@@ -96,7 +97,7 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     """
     try:
         reply = envelope(body)
-        links = _decoded(reply.links, list[Link] | None)  # type: ignore[arg-type]
+        links = _shaped(reply.links, list[Link] | None)  # type: ignore[arg-type]
     except NotThreadFixError as error:
         raise NotThreadFixError(f"this is not what ThreadFix answers to an upload: {error}") from error
     if not reply.success:
@@ -118,10 +119,32 @@ def identity(value: object) -> int | None:
     return value if type(value) is int and 0 < value <= MAX_ID else None
 
 
-def _decoded(body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:
+def _json(body: bytes) -> object:
+    """What the JSON in `body` says, whatever its shape. By the standard library, which takes half an emoji in a name.
+
+    Raises:
+        NotThreadFixError: it is no JSON, or says something twice.
+    """
     try:
-        return msgspec.json.decode(body, type=shape)
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise NotThreadFixError(str(error) if isinstance(error, NotThreadFixError) else "it is not JSON") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # One parser takes the first, another the last: whoever stands between could have both read.
+        raise NotThreadFixError("it is JSON, but an object in it has the same name twice")
+    return found
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _shaped(value: object, shape: type[Shape]) -> Shape:
+    try:
+        return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
         raise NotThreadFixError(f"it is JSON, but not of ThreadFix's shape: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotThreadFixError("it is not JSON") from error

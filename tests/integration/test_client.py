@@ -5,11 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-import socketserver
 import threading
 import time
 import tracemalloc
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,10 @@ import pytest
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Fault, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, envelope, refusal
+from tests.raw import request_head, talking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.conftest import Gate, Serve
 
@@ -74,36 +74,11 @@ def changed(**changes: object) -> Raw:
     return envelope({name: value for name, value in (DONE | changes).items() if value is not ...})
 
 
-@contextmanager
-def talking(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that lets `talk` have each connection; its base URL. For what no HTTP server would do."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with suppress(OSError):
-                talk(self.request)
-
-    class Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
-        daemon_threads = True
-        block_on_close = False
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/threadfix"
-        finally:
-            server.shutdown()
-
-
-def heard(connection: socket.socket) -> bytes:
-    """The head of one request."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        if not (more := connection.recv(4096)):
-            break
-        head += more
-    return head
+def twice(old: bytes, new: bytes) -> Raw:
+    """A good answer but for one replacement in its text."""
+    content = changed().body
+    assert old in content
+    return Raw(200, content.replace(old, new, 1), JSON)
 
 
 def eventually(true: Callable[[], bool]) -> bool:
@@ -134,7 +109,18 @@ TROUBLE = {
     "redirect-to-nowhere": (Raw(302), Reason.PROTOCOL),
     "login-page": (Raw(200, LOGIN_PAGE), Reason.PROTOCOL),
     "nothing": (body(b""), Reason.PROTOCOL),
-    "204": (body(b"", code=204), Reason.PROTOCOL),
+    **{
+        f"{code}": (Raw(code, changed().body if code not in (204, 205) else b"", JSON), Reason.PROTOCOL)
+        for code in (201, 202, 203, 204, 205, 206, 207, 226, 299)
+    },
+    "error-twice": (twice(b'"error": false', b'"error": true, "error": false'), Reason.PROTOCOL),
+    "status-twice": (twice(b'"status": "DONE"', b'"status": "QUEUED", "status": "DONE"'), Reason.PROTOCOL),
+    "status-twice-in-disguise": (twice(b'"error":', b'"st\\u0061tus": "QUEUED", "error":'), Reason.PROTOCOL),
+    "object-twice": (twice(b'"responseCode": -1', b'"responseCode": -1, "object": {}'), Reason.PROTOCOL),
+    "success-twice": (twice(b'"success": true', b'"success": false, "success": true'), Reason.PROTOCOL),
+    "twice-in-what-nobody-reads": (twice(b'"id": 56', b'"id": 56, "id": 57'), Reason.PROTOCOL),
+    "half-an-emoji-as-status": (changed(status="DONE\ud800"), Reason.PROTOCOL),
+    "not-a-number": (twice(b'"time": 1570117773000', b'"time": NaN'), Reason.PROTOCOL),
     "null": (body(b"null"), Reason.PROTOCOL),
     "half-json": (body(b'{"success":true,"object":{"status":"DO'), Reason.PROTOCOL),
     "more-than-json": (Raw(200, changed().body + b" trailing", JSON), Reason.PROTOCOL),
@@ -185,6 +171,7 @@ FINAL = {
     "unknown-key": (refusal("API Key not found in database."), Reason.DENIED),
     "restricted-key": (refusal("The requested URL is restricted for your API Key."), Reason.DENIED),
     "no-permission": (refusal("You do not have permission to upload scans."), Reason.DENIED),
+    "key-named-late": (refusal("x" * 2000 + " API Key not found in database."), Reason.DENIED),
     "404-that-speaks-of-the-key": (refusal("API Key not found in database.", 404), Reason.DENIED),
     "401": (Raw(401, b"<html>", headers=(("WWW-Authenticate", "Basic"),)), Reason.DENIED),
     "403": (refusal("Forbidden", 403), Reason.DENIED),
@@ -252,6 +239,9 @@ def test_an_answer_of_the_first_versions_passes(gate: Gate) -> None:
         ("errorMessage", 7),
         ("scanMessage", {}),
         ("unknown", {"deep": [1, None]}),
+        ("name", "half an emoji \ud83d"),
+        ("errorMessage", "\udc00"),
+        ("scanMessage", "\ud800"),
     ],
 )
 def test_decoration_of_the_wrong_type_counts_as_not_known(field: str, value: object, gate: Gate) -> None:
@@ -410,7 +400,7 @@ def test_an_endless_answer_is_refused(gate: Gate) -> None:
     hung_up = threading.Event()
 
     def talk(connection: socket.socket) -> None:
-        heard(connection)
+        request_head(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         try:
             while True:
@@ -499,7 +489,7 @@ def test_one_clock_runs_over_a_whole_request(
         hung_up.set()
 
     def talk(connection: socket.socket) -> None:
-        heard(connection)
+        request_head(connection)
         threading.Thread(target=watch, args=(connection,), daemon=True).start()
         hang(connection, over)
 
@@ -549,15 +539,16 @@ def test_verbose_tells_every_request_and_nothing_in_it(gate: Gate) -> None:
 # --- Connections.
 
 
-def test_one_connection_serves_all_polls(gate: Gate) -> None:
-    """Answers, refusals and pages alike; only what was broken is made anew."""
+def test_no_connection_serves_two_requests(gate: Gate) -> None:
+    """Responses, refusals and pages alike: what comes too much, too late or twice is nobody's response."""
     queued = changed(status="QUEUED")
     ran = gate.play(first(queued, Raw(502, b"<html>"), queued, Raw(302), refusal("no"), queued), *PATIENT)
-    assert (ran.code, ran.document["polls"], gate.threadfix.connections) == (0, 7, 1)
+    assert (ran.code, ran.document["polls"], gate.threadfix.connections) == (0, 7, 7)
+    assert {sent["connection"] for sent in gate.threadfix.headers} == {"close"}
 
 
 def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -> None:
-    """One that hangs delays no other: it is let go only when the other ninety-nine are done. One pool serves all."""
+    """One that hangs delays no other: it is let go only when the other ninety-nine are done."""
     others = 99
     done = threading.Semaphore(0)
     came: list[bool] = []
@@ -580,7 +571,6 @@ def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -
     assert ran.code == 0
     assert [scan["pending_scan_id"] for scan in ran.document["scans"]] == scans
     assert [scan["polls"] for scan in ran.document["scans"]] == [1, *[2] * others]
-    assert threadfix.connections <= len(scans)
 
 
 # --- Proxies.
@@ -626,7 +616,7 @@ def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
     heads: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:
-        heads.append(heard(connection))
+        heads.append(request_head(connection))
         connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
     with talking(talk) as url:

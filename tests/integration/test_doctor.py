@@ -30,6 +30,7 @@ from jsonschema import Draft202012Validator
 from gate import doctor
 from gate.cli import main
 from gate.history import Answer, Target, Trouble
+from gate.http import RequestMade
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
 from gate.sandbox.server import (
@@ -42,7 +43,6 @@ from gate.sandbox.server import (
     environment,
     refusal,
 )
-from gate.threadfix.client import RequestMade
 
 if TYPE_CHECKING:
     from tests.conftest import Serve

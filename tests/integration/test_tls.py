@@ -189,7 +189,7 @@ def test_what_is_named_replaces_the_default(
     gate: Gate, url: str, company: Authority, stranger: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The default store would let the server in; who names another one does not want that. The option beats both."""
-    monkeypatch.setattr("gate.threadfix.client.DEFAULT_CA_BUNDLE_PATH", str(company.file))
+    monkeypatch.setattr("gate.http.DEFAULT_CA_BUNDLE_PATH", str(company.file))
     assert ask(gate, url).code == 0
     gate.threadfix.connections = 0
     gate.threadfix.seen.clear()

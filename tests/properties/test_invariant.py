@@ -18,7 +18,7 @@ from gate.settings import Server, Settings
 from gate.text import Secret
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
-from gate.waiting import Deadline, Plan, Wait, cadence
+from gate.waiting import Deadline, Plan, Schedule, Wait, cadence
 
 if TYPE_CHECKING:
     from gate.history import History
@@ -84,12 +84,13 @@ class World:
             TARGET,
             observe=self.observe,
             settled=ASKED.rules.settled,
-            plan=self.plan,
-            deadline=Deadline.after(self.plan.timeout, lambda: self.now),
-            sleep=self.sleep,
-            jitter=lambda: self.jitter,
-            listen=lambda _: None,
-        ).run()
+            schedule=Schedule(
+                plan=self.plan,
+                deadline=Deadline.after(self.plan.timeout, lambda: self.now),
+                sleep=self.sleep,
+                jitter=lambda: self.jitter,
+            ),
+        ).run(lambda _: None)
 
 
 def says_success(observation: Observation) -> bool:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from gate.errors import UsageError
 from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.http import RequestMade
 from gate.reasons import Reason
 from gate.reporters.console import Console, Progress
 from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Server, Settings
 from gate.text import Secret
-from gate.threadfix.client import RequestMade
 from gate.verdict import Verdict, conclude, decide, from_error, judge_scan
 from gate.waiting import Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gate.threadfix.client import retry_after
+from gate.http import retry_after
 from gate.threadfix.replies import NotThreadFixError, envelope, identity, pending_scan, upload_links, words
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
@@ -27,7 +27,7 @@ def test_only_what_the_verdict_rests_on_is_needed() -> None:
         GOOD.replace(b'"error":false,', b""),
         GOOD.replace(b'"appId":6', b'"appId":"6"'), GOOD.replace(b'"appId":6', b'"appId":true'),
         GOOD.replace(b',"appId":6', b""), GOOD.replace(b'"DONE"', b"null"), GOOD.replace(b'"DONE"', b'" "'),
-        GOOD.replace(b'"DONE"', b'"\\ud800"'), b'{"success":true,"object":null}', b'{"success":true,"object":"x"}',
+        b'{"success":true,"object":null}', b'{"success":true,"object":"x"}',
     ],
 )  # fmt: skip
 def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:

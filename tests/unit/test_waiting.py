@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ from gate.errors import Cancelled
 from gate.history import UNASKED, Answer, End, History, Observation, Target, Trouble
 from gate.reasons import Reason
 from gate.waiting import (
+    NO_SLOT,
+    REQUESTS_AT_ONCE,
     Deadline,
     Ended,
     Event,
     Plan,
+    Schedule,
     Stalled,
     StatusSeen,
     TroubleBegan,
@@ -55,6 +59,7 @@ class World:
     polls: list[tuple[float, float]] = field(default_factory=list)
     sleeps: list[float] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    slots: threading.Semaphore = field(default_factory=threading.Semaphore)
 
     def observe(self, budget: float) -> Observation:
         number, started = len(self.polls), self.now - 1000.0
@@ -74,12 +79,18 @@ class World:
             TARGET,
             observe=self.observe,
             settled=lambda answer: answer.status == "DONE",
+            schedule=self.schedule,
+        ).run(self.events.append)
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(
             plan=self.plan,
             deadline=Deadline.after(self.plan.timeout, lambda: self.now),
             sleep=self.sleep,
             jitter=lambda: self.jitter,
-            listen=self.events.append,
-        ).run()
+            slots=self.slots,
+        )
 
     @property
     def starts(self) -> list[float]:
@@ -290,19 +301,10 @@ def test_a_stall_is_told_once_for_each_status() -> None:
 def test_a_snapshot_tells_what_is_known_so_far() -> None:
     """For a wait that is cut short; one that is over tells its end."""
     world = World(lambda _n, _at: DONE)
-    wait = Wait(
-        TARGET,
-        observe=world.observe,
-        settled=lambda _: True,
-        plan=world.plan,
-        deadline=Deadline.after(10, lambda: world.now),
-        sleep=world.sleep,
-        jitter=lambda: 0.0,
-        listen=world.events.append,
-    )
+    wait = Wait(TARGET, observe=world.observe, settled=lambda _: True, schedule=world.schedule)
     before = wait.snapshot(End.FAIL_FAST)
     assert (before.ended, before.newest, before.polls) == (End.FAIL_FAST, UNASKED, 0)
-    assert wait.run() == wait.snapshot(End.FAIL_FAST)
+    assert wait.run(world.events.append) == wait.snapshot(End.FAIL_FAST)
     assert wait.snapshot(End.CANCELLED).ended is End.DECIDED
 
 
@@ -311,27 +313,23 @@ def test_a_snapshot_tells_what_is_known_so_far() -> None:
 
 def together(
     scripts: dict[int, Callable[[], Observation]],
-    listen: Callable[[Event], None] = lambda _: None,
+    notify: Callable[[Event], None] = lambda _: None,
     fatal: Callable[[History], bool] = lambda _: False,
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[History, ...], Cancelled | None]:
     """Wait for several scans whose answers come from `scripts`, by pending scan id."""
     stop = threading.Event()
-    deadline = Deadline.after(60, lambda: 0.0)
-
-    def builder(number: int) -> Callable[[Callable[[Event], None]], Wait]:
-        return lambda hear: Wait(
+    schedule = Schedule(Plan(), Deadline.after(60, lambda: 0.0), stop.wait, lambda: 0.0)
+    waits = [
+        Wait(
             Target(6, number),
-            observe=lambda _: scripts[number](),
+            observe=lambda _, script=script: script(),  # type: ignore[misc]
             settled=lambda answer: answer.status == "DONE",
-            plan=Plan(),
-            deadline=deadline,
-            sleep=stop.wait,
-            jitter=lambda: 0.0,
-            listen=hear,
+            schedule=schedule,
         )
-
-    return wait_all([builder(number) for number in scripts], stop=stop, listen=listen, tick=tick, fatal=fatal)
+        for number, script in scripts.items()
+    ]
+    return wait_all(waits, stop=stop, notify=notify, tick=tick, fatal=fatal)
 
 
 def test_histories_come_in_the_order_asked() -> None:
@@ -361,10 +359,10 @@ def test_a_fatal_history_stops_the_others() -> None:
 def test_a_cancellation_stops_all() -> None:
     """It is raised into the thread that listens, and is handed back with what was seen."""
 
-    def listen(_: Event) -> None:
+    def notify(_: Event) -> None:
         raise Cancelled(15)
 
-    histories, cancelled = together({1: lambda: QUEUED}, listen=listen)
+    histories, cancelled = together({1: lambda: QUEUED}, notify=notify)
     assert cancelled
     assert cancelled.exit_code == 143
     assert histories[0].ended is End.CANCELLED
@@ -392,3 +390,69 @@ def test_the_calling_thread_ticks_while_nothing_happens() -> None:
     histories, _ = together({1: slow}, tick=ticked.set)
     assert ticked.is_set()
     assert histories[0].ended is End.DECIDED
+
+
+# --- Slots: how many requests may be under way at once.
+
+
+def test_no_more_requests_than_slots_are_under_way() -> None:
+    """Those that find none wait for one, and all are asked in the end."""
+    lock, under_way, most = threading.Lock(), [0], [0]
+
+    def asked() -> Observation:
+        with lock:
+            under_way[0] += 1
+            most[0] = max(most[0], under_way[0])
+        time.sleep(0.01)
+        with lock:
+            under_way[0] -= 1
+        return DONE
+
+    histories, _ = together(dict.fromkeys(range(1, 101), asked))
+    assert all(history.ended is End.DECIDED for history in histories)
+    assert 1 < most[0] <= REQUESTS_AT_ONCE == 32
+
+
+def test_a_last_poll_that_finds_no_slot_ends_in_time() -> None:
+    """It waits for one as long as its request may take, and says then that it was not asked."""
+    taken = threading.Semaphore(0)
+    world = World(lambda _n, _at: DONE, Plan(timeout=0, request_timeout=0.05), slots=taken)
+    history = world.wait()
+    assert world.polls == []
+    assert (history.ended, history.newest) == (End.DEADLINE, NO_SLOT)
+
+
+def test_the_time_for_the_last_request_is_what_waiting_for_a_slot_has_left() -> None:
+    """Both together take no longer than one request may."""
+    slots = threading.Semaphore(0)
+    world = World(lambda _n, _at: DONE, Plan(timeout=0, request_timeout=30), slots=slots)
+
+    class Late:
+        def acquire(self, *, timeout: float) -> bool:
+            world.now += min(timeout, 20)
+            return True
+
+        def release(self) -> None:
+            slots.release()
+
+    world.slots = Late()  # type: ignore[assignment]
+    assert world.wait().ended is End.DECIDED
+    assert [budget for _, budget in world.polls] == [10]
+    assert slots.acquire(blocking=False), "the slot was not given back"
+
+
+def test_a_slot_is_waited_for_until_the_deadline() -> None:
+    """What is free only then is used for the last poll, which has the time of a whole request."""
+    world = World(lambda _n, _at: QUEUED, Plan(timeout=60, request_timeout=30))
+
+    class FreeAtTheDeadline:
+        def acquire(self, *, timeout: float) -> bool:
+            world.now += timeout
+            return True
+
+        def release(self) -> None:
+            pass
+
+    world.slots = FreeAtTheDeadline()  # type: ignore[assignment]
+    assert world.wait().ended is End.DEADLINE
+    assert world.polls == [(60.0, 30.0)]

@@ -1,0 +1,46 @@
+"""A server that says whatever bytes it is told to, for what no HTTP server would do."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Let `talk` have each connection, in a thread of its own; the base URL. It is closed when `talk` returns."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                talk(tls.wrap_socket(self.request, server_side=True) if tls else self.request)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+        block_on_close = False
+        request_queue_size = 256
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/threadfix"
+        finally:
+            server.shutdown()
+
+
+def request_head(connection: socket.socket) -> bytes:
+    """The head of one request; what there was of it where the client hangs up."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if not (more := connection.recv(4096)):
+            break
+        head += more
+    return head
