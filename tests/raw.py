@@ -20,7 +20,11 @@ def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError):
-                talk(tls.wrap_socket(self.request, server_side=True) if tls else self.request)
+                if not tls:
+                    talk(self.request)
+                    return
+                with tls.wrap_socket(self.request, server_side=True) as connection:
+                    talk(connection)
 
     class Server(socketserver.ThreadingTCPServer):
         allow_reuse_address = True

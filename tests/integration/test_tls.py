@@ -5,30 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import ssl
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-)
-from cryptography.x509.oid import NameOID
 
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import ThreadFix, envelope, status_object
+from tests.certificates import LOOPBACK, Authority, context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,85 +24,9 @@ if TYPE_CHECKING:
     from tests.conftest import Gate, Ran, Serve
 
 DONE = Scenario("done", "", Reason.PROCESSED)
-DAY = timedelta(days=1)
 PATIENT = ("--first-contact-limit", "60s")
 """Whoever asks again within this limit shows that he did not take the first answer as final."""
 ONCE = ("--timeout", "0")
-
-
-SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
-)
-
-
-class Authority:
-    """A certificate authority of one's own, as companies have; everything it makes goes into `folder` as PEM."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.now(UTC)
-        made = (
-            self._builder(self._name, self._key, now - DAY, now + DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(SIGNS_CERTIFICATES, critical=True)
-        )
-        self.file = folder / f"{name}.pem"
-        self.file.write_bytes(made.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
-
-    def issue(
-        self, name: str, *alternatives: x509.GeneralName, days: int = 1, password: bytes | None = None
-    ) -> tuple[Path, Path]:
-        """A certificate and its key; it is valid until in `days`, which may be past."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        until = datetime.now(UTC) + days * DAY
-        builder = self._builder(subject, key, until - 10 * DAY, until)
-        if alternatives:
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        cert_file, key_file = self.folder / f"{name}.cert.pem", self.folder / f"{name}.key.pem"
-        cert_file.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
-        hidden: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
-        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
-        return cert_file, key_file
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, since: datetime, until: datetime
-    ) -> x509.CertificateBuilder:
-        # Since Python 3.13 a certificate without the last two is refused.
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(since)
-            .not_valid_after(until)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-        )
-
-
-def context(pair: tuple[Path, Path], clients: Authority | None = None) -> ssl.SSLContext:
-    """What a server with this certificate needs; with `clients` it wants one of theirs from whoever comes."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(*pair)
-    if clients:
-        made.verify_mode = ssl.CERT_REQUIRED
-        made.load_verify_locations(clients.file)
-    return made
-
-
-LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,10 @@ timeout plus one request timeout.
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hypothesis import event, given, settings
@@ -14,13 +17,18 @@ from hypothesis import strategies as st
 
 from gate.history import Answer, End, Observation, Target, Trouble
 from gate.reasons import Kind, Reason
+from gate.sandbox.server import envelope
 from gate.settings import Server, Settings
-from gate.text import Secret
+from gate.text import Scrubber, Secret
+from gate.threadfix.client import Client
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
-from gate.waiting import Deadline, Plan, Schedule, Wait, cadence
+from gate.waiting import Deadline, Plan, Schedule, Wait, cadence, wait_all
+from tests.raw import request_head, talking
 
 if TYPE_CHECKING:
+    import socket
+
     from gate.history import History
 
 TARGET = Target(6, 41)
@@ -151,3 +159,69 @@ def test_the_cadence_never_leaves_its_bounds(waited: float, plan: Plan, jitter: 
     pause = cadence(waited, plan, jitter)
     assert plan.interval <= pause <= plan.max_interval
     assert abs(pause - cadence(waited, plan)) <= 0.1 * cadence(waited, plan) + 1e-9
+
+
+# --- Several scans over real sockets, with responses that are stray, late or doubled.
+
+
+def response(status: str, code: bytes = b"200 OK") -> bytes:
+    """What the server says about a scan of the application that is asked for."""
+    content = envelope({"status": status, "error": False, "appId": TARGET.application_id}).body
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (code, len(content), content)
+
+
+LATE = b""
+"""Stands for a moment in which the server says nothing."""
+INTERIM = (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n", LATE)
+PASSES = response("DONE")
+OTHERS = (
+    response("QUEUED"),
+    response("DONE", b"202 Accepted"),
+    response("DONE", b"500 Oops"),
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\n\r\n",
+)
+scripts = st.lists(st.sampled_from([*INTERIM, PASSES, *OTHERS]), min_size=1, max_size=5)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.lists(scripts, min_size=1, max_size=3), min_size=2, max_size=5))
+def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list[list[bytes]]]) -> None:
+    """What a connection carries beside that, before, after or late, is nobody's; each scan has a script a poll."""
+    polls = dict.fromkeys(range(41, 41 + len(plays)), 0)
+    lock = threading.Lock()
+
+    def talk(connection: socket.socket) -> None:
+        # A server that keeps its connections: whoever asks again on one is served again.
+        while head := request_head(connection):
+            number = int(head.partition(b"/pendingScan/")[2].partition(b"/")[0])
+            with lock:
+                script = plays[number - 41][min(polls[number], len(plays[number - 41]) - 1)]
+                polls[number] += 1
+            for part in script:
+                if part == LATE:
+                    time.sleep(0.002)
+                connection.sendall(part)
+            if all(part in INTERIM for part in script):
+                return
+
+    def passes(play: list[list[bytes]]) -> bool:
+        """Whether one poll after the other, up to the first that decides, ends with a pass."""
+        finals = [next((part for part in script if part not in INTERIM), None) for script in play]
+        return PASSES in finals
+
+    with talking(talk) as url:
+        plan = Plan(timeout=0.05, interval=0.01, max_interval=0.02, request_timeout=10)
+        client = Client(Server(url, Secret("key")), Scrubber(), trace=lambda _: None)
+        stop = threading.Event()
+        schedule = Schedule(plan, Deadline.after(plan.timeout, time.monotonic), stop.wait, lambda: 0.0)
+        waits = [
+            Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
+            for target in (Target(TARGET.application_id, number) for number in polls)
+        ]
+        histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda: None, fatal=lambda _: False)
+    for history, play in zip(histories, plays, strict=True):
+        verdict = judge_scan(history, replace(ASKED, plan=plan)).finding.kind
+        reached = polls[history.target.pending_scan_id]
+        assert (verdict is Kind.PASS) is passes(play[:reached])

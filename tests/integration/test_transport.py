@@ -1,0 +1,437 @@
+"""What a hostile or merely odd server sends: no byte of it is taken for another response, and none stops the gate."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.history import Answer, Target, Trouble
+from gate.http import RESPONSE_LIMIT
+from gate.reasons import Kind, Reason
+from gate.sandbox.server import APPLICATION_ID, envelope
+from gate.settings import Server
+from gate.text import Scrubber, Secret
+from gate.threadfix.client import Client
+from tests.raw import request_head, talking
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Gate
+
+ONCE = ("--timeout", "0")
+
+
+def said(status: str, code: bytes = b"200 OK", **more: object) -> bytes:
+    """A whole response: `status` for the application that is asked for."""
+    content = envelope({"status": status, "error": False, "appId": APPLICATION_ID} | more).body
+    return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        code,
+        len(content),
+        content,
+    )
+
+
+DONE, QUEUED = said("DONE"), said("QUEUED")
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
+NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def scan_of(head: bytes) -> int:
+    """The pending scan that a request asks for."""
+    return int(head.partition(b"/pendingScan/")[2].partition(b"/")[0])
+
+
+def verdicts(gate: Gate, url: str, *args: str) -> dict[int, str]:
+    """The verdict for each of four scans."""
+    ran = gate("--url", url, "--pending-scan-id", "41,42,43,44", "--timeout", "3s", *args)
+    return {scan["pending_scan_id"]: scan["verdict"] for scan in ran.document["scans"]}
+
+
+def pause_between(*parts: bytes) -> Callable[[socket.socket, bytes], None]:
+    """Send `parts` and the scan's own response, with a pause before the last."""
+
+    def say(connection: socket.socket, own: bytes) -> None:
+        for part in parts:
+            connection.sendall(part)
+        time.sleep(0.2)
+        connection.sendall(own)
+
+    return say
+
+
+# As on a connection that is kept: the response of a request may still be on its way when the next one is made.
+STRAY: dict[str, Callable[[socket.socket, bytes], None]] = {
+    "103-and-late": pause_between(EARLY_HINTS),
+    "102-and-late": pause_between(PROCESSING, PROCESSING, EARLY_HINTS),
+    "204-and-late": pause_between(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "304-and-late": pause_between(b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+    "empty-200-and-late": pause_between(NOTHING),
+    "twice": lambda connection, own: connection.sendall(own + own),
+    "another-first": lambda connection, own: connection.sendall(NOTHING + own),
+}
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("say", STRAY.values(), ids=STRAY)
+def test_a_stray_response_is_no_other_scans(
+    say: Callable[[socket.socket, bytes], None],
+    secure: bool,  # noqa: FBT001 - a case of the table
+    gate: Gate,
+    server_tls: tuple[ssl.SSLContext, Path],
+) -> None:
+    """One scan of four is done; the server keeps connections, and sends too much, too late or twice."""
+
+    def talk(connection: socket.socket) -> None:
+        while head := request_head(connection):
+            say(connection, DONE if scan_of(head) == 41 else QUEUED)
+
+    context, trusted = server_tls
+    with talking(talk, context if secure else None) as url:
+        found = verdicts(gate, url, *(("--ca-file", str(trusted)) if secure else ()))
+    assert {found[number] for number in (42, 43, 44)} == {"unknown"}
+
+
+@pytest.mark.parametrize("parts", [(EARLY_HINTS,), (PROCESSING, EARLY_HINTS, EARLY_HINTS)], ids=["103", "102-103-103"])
+def test_interim_responses_are_skipped(parts: tuple[bytes, ...], gate: Gate) -> None:
+    """The response is the one that comes after them, however late."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        pause_between(*parts)(connection, DONE)
+
+    with talking(talk) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+    assert (ran.code, ran.document["polls"]) == (0, 1)
+
+
+def test_a_change_of_protocol_is_no_response(gate: Gate) -> None:
+    """101 ends HTTP on a connection; what follows is not read as a response."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + DONE)
+
+    with talking(talk) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+    assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
+
+
+def test_interim_responses_without_end_are_cut_off(gate: Gate) -> None:
+    """The time limit of the request runs over them, too."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        while True:
+            connection.sendall(EARLY_HINTS * 100)
+
+    with talking(talk) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", "--request-timeout", "300ms", *ONCE)
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert "did not answer within 0.3s" in ran.document["message"]
+
+
+# --- Bodies that are not what they are said to be.
+
+
+def peak(run: Callable[[], Any]) -> int:
+    """Bytes of memory that `run` needed at most, beyond what was there before."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def answering(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
+    """Answer each request with `parts`, the last of them so many times."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        for part in parts[:-1]:
+            connection.sendall(part)
+        for _ in range(times):
+            connection.sendall(parts[-1])
+
+    return talk
+
+
+def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
+    """Half a mebibyte on the wire would be hundreds in memory."""
+    bomb = gzip.compress(bytes(256 * 2**20), 6)
+    head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
+    with talking(answering(head, bomb)) as url:
+        needed = peak(lambda: gate("--url", url, "--pending-scan-id", "41", *ONCE))
+    assert needed < 16 * RESPONSE_LIMIT
+
+
+@pytest.mark.parametrize("where", [b"/\xfcberall/anmelden", b"http://[::1/a", b"http://a:port/", b"\xff\xfe", b"//["])
+def test_a_redirect_to_what_is_no_url_is_still_one(where: bytes, gate: Gate) -> None:
+    """Nobody parses where it leads to, since nobody goes there."""
+    with talking(answering(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+    assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
+    assert "a redirect to" in ran.document["message"]
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"-ffffffff", b"x", b"", b"1 1"])
+def test_a_chunk_of_no_size_is_a_broken_response(size: bytes, gate: Gate) -> None:
+    """A negative one would be read without a limit, or break the gate."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n"
+    ran = None
+
+    def run() -> None:
+        nonlocal ran
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+
+    with talking(answering(head, bytes(2**20), times=64)) as url:
+        needed = peak(run)
+    assert ran is not None
+    assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
+    assert needed < 16 * RESPONSE_LIMIT
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}   ",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\n{",
+        b"HTTP/1.1 999999 OK\r\n\r\n",
+        b"HTTP/1.1 20\xb2 OK\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"\x16\x03\x01\x00",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\xff\xfe: \x00\r\n : \r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br, zstd, gzip\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: " + b"gzip," * 40 + b"gzip\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nffffffffffffffffffff\r\n{",
+        b"HTTP/1.1 200 OK\r\nDate: \xff\r\nRetry-After: \xff\r\n\r\n{",
+        b"HTTP/1.1 503 \r\nDate: Mon, 99 Foo 99999999999 99:99:99 +99999999\r\nRetry-After: 0x1\r\n\r\n",
+    ],
+)
+def test_nothing_that_a_server_says_is_a_bug_of_the_gate(response: bytes, gate: Gate) -> None:
+    """It is unreachable or no ThreadFix; never `internal`, never a pass."""
+    with talking(answering(response)) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+    assert ran.document["reason"] in {Reason.UNREACHABLE, Reason.PROTOCOL}
+
+
+@pytest.mark.parametrize("cookie", [b"a=b; Domain=.example.org; Path=/", b"=\x00; expires=\xff", b"x" * 60_000])
+def test_cookies_are_not_looked_at(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
+    """None is kept, so none is parsed: that could warn past the log."""
+    with talking(answering(DONE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n", 1))) as url:
+        assert gate("--url", url, "--pending-scan-id", "41", *ONCE).code == 0
+    assert not recwarn.list
+
+
+# --- Texts made to be slow. Each would take hours; a pattern that is slow holds every thread while it runs.
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["“" * 300_000, "'" * 999_999, '"' * 400_001, "api" * 300_000, "access is" * 100_000, "“'\"" * 100_000],
+    ids=["opening", "single", "double", "api", "access", "mixed"],
+)
+def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: Gate) -> None:
+    """What it is about is decided on all of it."""
+    content = json.dumps({"success": False, "message": message}, ensure_ascii=False).encode()
+    assert len(content) <= RESPONSE_LIMIT
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content)
+    with talking(answering(head + content)) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+    assert ran.document["reason"] == Reason.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "page", [b"<title" * 170_000, b"<title>" * 140_000, b"<" * 2**20], ids=["open", "whole", "less"]
+)
+def test_a_page_without_a_title_is_read_in_time(page: bytes, gate: Gate) -> None:
+    """Its title is looked for at its beginning only."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page)
+    with talking(answering(head + page)) as url:
+        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+    assert ran.document["reason"] == Reason.PROTOCOL
+
+
+# --- Requests that were given up.
+
+
+def test_a_request_that_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its DNS lookup ends after its time; nobody waits for the response any more, so the key stays here."""
+    lookup, looked_up, heads = socket.getaddrinfo, threading.Event(), []
+    came = threading.Event()
+
+    def late(host: str, port: int, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
+        if host != "localhost":
+            return lookup(host, port, *args, **options)
+        looked_up.wait(10)
+        return lookup("127.0.0.1", port, *args, **options)
+
+    def talk(connection: socket.socket) -> None:
+        heads.append(request_head(connection))
+        came.set()
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    with talking(talk) as url:
+        client = Client(
+            Server(url.replace("127.0.0.1", "localhost"), Secret("k" * 40)), Scrubber(), trace=lambda _: None
+        )
+        found = client.observe(Target(6, 41), 0.1)
+        looked_up.set()
+        assert came.wait(5)
+    assert isinstance(found, Trouble)
+    assert heads == [b""]
+
+
+def test_closing_gives_up_what_is_under_way() -> None:
+    """A gate that is stopped needs its file descriptors for its reports."""
+    asked, hung_up = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        asked.set()
+        connection.recv(1)
+        hung_up.set()
+
+    with talking(talk) as url:
+        client = Client(Server(url, Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+        thread = threading.Thread(target=client.observe, args=(Target(6, 41), 60.0), daemon=True)
+        thread.start()
+        assert asked.wait(5)
+        client.http.close()
+        assert hung_up.wait(5)
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+# --- A machine that has little left.
+
+
+def start_limited(
+    gate: Gate, scans: int, url: str, limits: dict[int, int], *args: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the gate as a process of its own on many scans, under limits of the machine."""
+    numbers = ",".join(map(str, range(41, 41 + scans)))
+    output = gate.folder / "output"
+    output.touch()
+
+    def limit() -> None:
+        for which, value in limits.items():
+            resource.setrlimit(which, (value, value))
+
+    return subprocess.run(
+        [sys.executable, "-m", "gate", "run", "--url", url, "--pending-scan-id", numbers, *args],
+        env=dict(os.environ) | gate.env | {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output)},
+        capture_output=True, text=True, check=False, timeout=120, preexec_fn=limit, close_fds=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("descriptors", "scans"), [(256, 130), (64, 40)])
+def test_many_scans_get_by_with_few_file_descriptors(descriptors: int, scans: int, gate: Gate) -> None:
+    """As many as macOS allows a process; each response takes its time, so that all scans are asked for at once."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        time.sleep(0.2)
+        connection.sendall(DONE)
+
+    with talking(talk) as url:
+        ran = start_limited(gate, scans, url, {resource.RLIMIT_NOFILE: descriptors})
+    assert ran.returncode == 0, ran.stderr
+    assert "verdict" in (gate.folder / "output").read_text()
+
+
+def test_a_process_without_file_descriptors_is_unknown_with_outputs(gate: Gate) -> None:
+    """What is missing is an error of that poll, which is made again; the outputs are there in the end."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        time.sleep(0.2)
+        connection.sendall(DONE)
+
+    with talking(talk) as url:
+        ran = start_limited(gate, 60, url, {resource.RLIMIT_NOFILE: 20}, "--timeout", "30s", "--interval", "50ms")
+    written = (gate.folder / "output").read_text()
+    assert "verdict" in written
+    assert ran.returncode == 0, ran.stderr
+    assert "no file descriptor left" in ran.stderr
+
+
+def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next poll may get one."""
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client = Client(Server("http://127.0.0.1:9", Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+    with monkeypatch.context() as patch, closing(client.http):
+        patch.setattr(threading.Thread, "start", none_left)
+        found = client.observe(Target(6, 41), 1.0)
+    assert isinstance(found, Trouble)
+    assert (found.reason, found.final) == (Reason.UNREACHABLE, False)
+    assert "no thread more" in found.what
+
+
+# --- What the environment could turn against the key.
+
+
+def test_the_secrets_of_tls_sessions_are_not_written(
+    gate: Gate, tmp_path: Path, server_tls: tuple[ssl.SSLContext, Path]
+) -> None:
+    """Whoever can set SSLKEYLOGFILE could read the key from a recording of the traffic."""
+    context, trusted = server_tls
+    log = tmp_path / "secrets.log"
+    options = ("--ca-file", str(trusted), "--pending-scan-id", "41", *ONCE)
+    with talking(answering(DONE), context) as url:
+        assert gate("--url", url, *options, env={"SSLKEYLOGFILE": str(log)}).code == 0
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
+def test_a_socks_proxy_says_that_it_is_not_supported(scheme: str, gate: Gate) -> None:
+    """And the host is not asked past it."""
+    env = {"HTTPS_PROXY": f"{scheme}://127.0.0.1:9"}
+    ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", *ONCE, env=env)
+    assert ran.document["verdict"] == Kind.UNKNOWN
+    assert "SOCKS" in ran.document["message"]
+
+
+def test_one_client_serves_several_threads() -> None:
+    """Each gets the response to its own request."""
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(said("DONE", name=f"scan {scan_of(request_head(connection))}"))
+
+    found: dict[int, Any] = {}
+    with talking(talk) as url:
+        client = Client(Server(url, Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+
+        def ask(number: int) -> None:
+            found[number] = client.observe(Target(6, number), 10.0)
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 65)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert {number: isinstance(one, Answer) and one.name for number, one in found.items()} == {
+        number: f"scan {number}" for number in range(1, 65)
+    }
