@@ -9,16 +9,28 @@ from __future__ import annotations
 import json
 import os
 import random
+import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import requests
+
+from gate.history import Target
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario
-from gate.sandbox.server import ThreadFix, environment, serving
+from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
+from gate.settings import Server
+from gate.text import Scrubber, Secret
+from gate.threadfix.client import Client
 from gate.waiting import Plan, cadence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 ROUNDS = 25
@@ -49,15 +61,15 @@ def start_up() -> dict[str, float]:
     threadfix = ThreadFix()
     number = threadfix.add(FINISHED)
     gate: list[tuple[float, float]] = []
-    requests: list[tuple[float, float]] = []
+    imported: list[tuple[float, float]] = []
     with serving(threadfix) as url:
         env = clean() | environment(url, "done", threadfix.scans) | {"THREADFIX_PENDING_SCAN_ID": str(number)}
         for _ in range(ROUNDS):
-            requests.append(started([sys.executable, "-c", "import requests"], env))
+            imported.append(started([sys.executable, "-c", "import requests"], env))
             gate.append(started([sys.executable, "-m", "gate", "run"], env))
         polls = len(threadfix.seen)
     return {
-        "startup_ratio": round(statistics.median(t for t, _ in gate) / statistics.median(t for t, _ in requests), 2),
+        "startup_ratio": round(statistics.median(t for t, _ in gate) / statistics.median(t for t, _ in imported), 2),
         "peak_memory_mb": round(max(memory for _, memory in gate), 1),
         "requests_for_a_finished_scan": polls / ROUNDS,
     }
@@ -76,6 +88,41 @@ def hundred() -> dict[str, float]:
             env["THREADFIX_PENDING_SCAN_ID"] = ",".join(map(str, numbers))
             took[scans], memory = started([sys.executable, "-m", "gate", "run"], env)
     return {"hundred_scans_ratio": round(took[100] / took[1], 2), "hundred_scans_memory_mb": round(memory, 1)}
+
+
+def handshakes() -> dict[str, float]:
+    """Milliseconds of a poll over TLS on a connection of its own, as the gate makes them, and on one that is kept."""
+    threadfix = ThreadFix()
+    target = Target(APPLICATION_ID, threadfix.add(FINISHED))
+    own: list[float] = []
+    kept: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = Path(folder, "cert.pem"), Path(folder, "key.pem")
+        subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
+        files = ["-keyout", str(key), "-out", str(cert)]
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        subprocess.run([*command, *subject, *files], check=True, capture_output=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(cert, key)
+        with serving(threadfix, tls=tls) as url, requests.Session() as session:
+            server = Server(url, Secret(API_KEY), ca_file=str(cert))
+            client = Client(server, Scrubber(), trace=lambda _: None)
+            session.trust_env, session.verify = False, str(cert)
+            session.headers.update({"Authorization": f"APIKEY {API_KEY}", "Accept": "application/json"})
+            for _ in range(4 * ROUNDS):
+                own.append(milliseconds(lambda: client.observe(target, 30.0)))
+                kept.append(milliseconds(lambda: session.get(server.status_url(target), timeout=30)))
+    return {
+        "poll_own_connection_ms": round(statistics.median(own), 1),
+        "poll_kept_connection_ms": round(statistics.median(kept), 1),
+    }
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """How long it took."""
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000
 
 
 def requests_and_lateness() -> dict[str, float]:
@@ -100,7 +147,7 @@ def requests_and_lateness() -> dict[str, float]:
 
 def main() -> None:
     """Measure everything and write it down."""
-    results = start_up() | hundred() | requests_and_lateness()
+    results = start_up() | hundred() | handshakes() | requests_and_lateness()
     text = json.dumps(results, indent=2) + "\n"
     (HERE / "results.json").write_text(text, encoding="utf-8")
     print(text, end="")

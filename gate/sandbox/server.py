@@ -183,6 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
     """Speaks HTTP for a `ThreadFix`."""
 
     protocol_version = "HTTP/1.1"
+    # Else a client that keeps its connection waits 40 ms for the body, which follows the headers.
+    disable_nagle_algorithm = True
     server: _Server
 
     def setup(self) -> None:
