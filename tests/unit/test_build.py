@@ -1,0 +1,135 @@
+"""Which build it was, as the CI systems tell it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gate.build import SYSTEMS, Build, current
+from gate.text import Scrubber, Secret
+
+SHA = "8c2f0e6d1b3a4958671f0e2d3c4b5a69788f9e0d"
+SCRUB = Scrubber((Secret("hunter2hunter2"),))
+
+BUILDS = {
+    "github": (
+        {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": "octo/shop",
+            "GITHUB_SHA": SHA,
+            "GITHUB_REF_NAME": "main",
+            "GITHUB_HEAD_REF": "",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_RUN_ID": "7",
+        },
+        Build("GitHub Actions", "octo/shop", SHA, "main", "https://github.com/octo/shop/actions/runs/7"),
+    ),
+    "gitlab": (
+        {
+            "GITLAB_CI": "true",
+            "CI_PROJECT_PATH": "group/shop",
+            "CI_COMMIT_SHA": SHA,
+            "CI_COMMIT_REF_NAME": "v1.2",
+            "CI_PIPELINE_URL": "https://gitlab.example/p/7",
+            "CI_JOB_URL": "https://gitlab.example/j/8",
+        },
+        Build("GitLab CI/CD", "group/shop", SHA, "v1.2", "https://gitlab.example/j/8"),
+    ),
+    "azure": (
+        {
+            "TF_BUILD": "True",
+            "BUILD_REPOSITORY_NAME": "shop",
+            "BUILD_SOURCEVERSION": SHA,
+            "BUILD_SOURCEBRANCH": "refs/heads/main",
+            "SYSTEM_COLLECTIONURI": "https://dev.azure.com/octo/",
+            "SYSTEM_TEAMPROJECT": "web",
+            "BUILD_BUILDID": "7",
+        },
+        Build(
+            "Azure Pipelines",
+            "shop",
+            SHA,
+            "refs/heads/main",
+            "https://dev.azure.com/octo/web/_build/results?buildId=7",
+        ),
+    ),
+    "circleci": (
+        {
+            "CIRCLECI": "true",
+            "CIRCLE_PROJECT_USERNAME": "octo",
+            "CIRCLE_PROJECT_REPONAME": "shop",
+            "CIRCLE_SHA1": SHA,
+            "CIRCLE_TAG": "v1",
+            "CIRCLE_BUILD_URL": "https://circleci.com/gh/octo/shop/7",
+        },
+        Build("CircleCI", "octo/shop", SHA, "v1", "https://circleci.com/gh/octo/shop/7"),
+    ),
+    "bitbucket": (
+        {
+            "BITBUCKET_BUILD_NUMBER": "7",
+            "BITBUCKET_REPO_FULL_NAME": "octo/shop",
+            "BITBUCKET_COMMIT": SHA,
+            "BITBUCKET_BRANCH": "main",
+        },
+        Build("Bitbucket Pipelines", "octo/shop", SHA, "main", "https://bitbucket.org/octo/shop/pipelines/results/7"),
+    ),
+    "jenkins": (
+        {
+            "JENKINS_URL": "https://ci.example/",
+            "GIT_URL": "https://robot:hunter3@git.example/octo/shop.git",
+            "GIT_COMMIT": SHA,
+            "GIT_BRANCH": "origin/main",
+            "BUILD_URL": "https://ci.example/job/shop/7/",
+        },
+        Build("Jenkins", "https://git.example/octo/shop.git", SHA, "origin/main", "https://ci.example/job/shop/7/"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("env", "build"), BUILDS.values(), ids=BUILDS)
+def test_each_ci_system_tells_of_its_build(env: dict[str, str], build: Build) -> None:
+    """Repository, commit, ref and a link to the run; a password in a repository's URL is left out."""
+    assert current(env, SCRUB) == build
+
+
+def test_every_known_system_has_a_case() -> None:
+    """None is added without one."""
+    assert {build.system for _, build in BUILDS.values()} == {system.name for system in SYSTEMS}
+
+
+def test_outside_a_ci_system_there_is_no_build() -> None:
+    """On somebody's own machine nothing is made up."""
+    assert current({"HOME": "/root"}, SCRUB) is None
+
+
+def test_a_system_that_tells_nothing_is_named_all_the_same() -> None:
+    """What is not known is None."""
+    assert current({"JENKINS_URL": "x"}, SCRUB) == Build("Jenkins")
+
+
+@pytest.mark.parametrize("pull_request", ["feature", "main"])
+def test_a_pull_request_is_told_by_its_own_branch(pull_request: str) -> None:
+    """The ref of the run itself is that of a merge that nobody has made."""
+    env = BUILDS["github"][0] | {"GITHUB_REF_NAME": "7/merge", "GITHUB_HEAD_REF": pull_request}
+    build = current(env, SCRUB)
+    assert build
+    assert build.ref == pull_request
+
+
+def test_names_of_branches_are_untrusted_text() -> None:
+    """Whoever pushes chooses them; they can neither forge a line nor show the key."""
+    env = BUILDS["github"][0] | {"GITHUB_REF_NAME": "x\n::error::##[group]\x1b[2Jhunter2hunter2\u202e" + "y" * 999}
+    build = current(env, SCRUB)
+    assert build
+    assert build.ref
+    assert not {"\n", "\x1b", "\u202e"} & set(build.ref)
+    assert "##[" not in build.ref
+    assert "hunter2hunter2" not in build.ref
+    assert len(build.ref) <= 200
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "https://x/\n", "https://x/ y", "https://x/hunter2hunter2"])
+def test_what_is_no_plain_link_is_left_out(url: str) -> None:
+    """A link that would have to be changed to be safe is another one."""
+    build = current(BUILDS["gitlab"][0] | {"CI_JOB_URL": url, "CI_COMMIT_SHA": "not a hash"}, SCRUB)
+    assert build
+    assert (build.url, build.commit) == (None, None)
