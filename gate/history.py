@@ -34,6 +34,7 @@ class Answer:
         scan_id: the finished scan; ThreadFix 2.7.7 and later give it with DONE.
         name: the scan's name, usually that of the uploaded file.
         message: the server's words for the status.
+        age: seconds since the status was reached, by the server's own clock.
     """
 
     status: str
@@ -42,6 +43,7 @@ class Answer:
     scan_id: int | None = None
     name: str | None = None
     message: str | None = None
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Trouble:
         hint: what to do about it, where that can be said better than for the reason as a whole.
         final: asking again cannot help.
         retry_after: seconds that the server asks to be left alone.
+        meaning: what it means, where that can be said better than for the reason as a whole.
+        timed_out: the time that the request was given ended first.
     """
 
     reason: Reason
@@ -61,6 +65,8 @@ class Trouble:
     hint: str | None = None
     final: bool = False
     retry_after: float | None = None
+    meaning: str | None = None
+    timed_out: bool = False
 
 
 Observation = Answer | Trouble

@@ -101,6 +101,11 @@ class Response:
         """Seconds that the server asks to be left alone."""
         return retry_after(self.headers.get("Retry-After"), time.time())
 
+    @property
+    def date(self) -> float | None:
+        """When it was sent by the server's clock, in seconds since the epoch."""
+        return date(self.headers.get("Date"))
+
 
 class OutOfThreadsError(OSError):
     """The machine gives this process no thread more."""
@@ -380,7 +385,8 @@ class Transport:
         finally:
             self._under_way.discard(exchange)
         if done is None:
-            return Trouble(Reason.UNREACHABLE, f"{self.host} did not answer within {seconds(timeout)}.")
+            what = f"{self.host} did not answer within {seconds(timeout)}."
+            return Trouble(Reason.UNREACHABLE, what, timed_out=True)
         return done
 
     def _send(self, exchange: Exchange, method: str, url: str, timeout: float) -> Response | Trouble:
@@ -408,7 +414,8 @@ class Transport:
             ) as response,
         ):
             exchange.http_status = response.status_code
-            exchange.clock_ahead = clock_ahead(response.headers.get("Date"), time.time())
+            sent = date(response.headers.get("Date"))
+            exchange.clock_ahead = None if sent is None else sent - time.time()
             # In pieces, so that a small packed response cannot become a large one in memory.
             body: bytes = response.raw.read(RESPONSE_LIMIT + 1, decode_content=True)
             if len(body) > RESPONSE_LIMIT:
@@ -497,10 +504,10 @@ _CERTIFICATE_HINTS: Final = {
 }
 
 
-def clock_ahead(value: str | None, now: float) -> float | None:
-    """Seconds by which a `Date` header is ahead of `now`; None where it cannot be read."""
+def date(value: str | None) -> float | None:
+    """A `Date` header in seconds since the epoch; None where it cannot be read."""
     try:
-        return parsedate_to_datetime(value).timestamp() - now if value else None
+        return parsedate_to_datetime(value).timestamp() if value else None
     except (ValueError, OverflowError):
         return None
 

@@ -117,6 +117,14 @@ class TroubleEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CutOff:
+    """The deadline came while a request was under way, so it was given up for the last one. That is no error."""
+
+    target: Target
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stalled:
     """The status has not changed for `unchanged` seconds."""
 
@@ -140,7 +148,7 @@ class Broken:
     error: BaseException
 
 
-Event = StatusSeen | TroubleBegan | TroubleEnded | Stalled | Ended
+Event = StatusSeen | TroubleBegan | TroubleEnded | CutOff | Stalled | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,8 @@ class Wait:
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
         self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
+        # Whether the newest request had less time than its own, because of the deadline.
+        self._clipped = False
         self._stall_told = False
         self._over = False
         self._lock = threading.Lock()
@@ -288,6 +298,11 @@ class Wait:
 
     def _poll(self) -> Observation:
         observation = self._ask()
+        if isinstance(observation, Trouble) and observation.timed_out and self._clipped:
+            self._at_deadline = True
+            self._update(polls=self._history.polls + 1)
+            self._notify(CutOff(self.target, self._now()))
+            observation = self._ask()
         if isinstance(observation, Trouble):
             self._record_trouble(observation)
         else:
@@ -300,8 +315,9 @@ class Wait:
         budget, left = self._plan.request_timeout, self._deadline.remaining()
         # A sleep may wake late, past the deadline; then this is the last poll, with a budget of its own.
         self._at_deadline = self._at_deadline or not left
-        if not self._at_deadline:
-            budget = min(budget, left)
+        self._clipped = not self._at_deadline and left < budget
+        if self._clipped:
+            budget = left
         if not has_slot:
             ends = self._clock() + budget
             if not self._slots.acquire(timeout=budget):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from gate import __version__
 from gate.reasons import Kind
 from gate.text import count, log_line, seconds
-from gate.waiting import Stalled, StatusSeen, TroubleBegan, TroubleEnded
+from gate.waiting import CutOff, Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,10 @@ class Console:
                     f"pending scan {number} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
                     "busy or stuck; the gate waits on."
                 )
-            case _:
+            case CutOff():
+                what = "the request under way was cut off at the deadline; asking once more"
+                self.line(f"{self._at(event.at)}{self._number(event.target)} {what}")
+            case Ended():
                 self._decided.add(event.history.target)
 
     def tick(self) -> None:

@@ -98,6 +98,7 @@ class Client:
             scan_id=replies.identity(scan.scan_id),
             name=self._words(scan.name),
             message=self._words(scan.scan_message) or self._words(reply.message),
+            age=_age(scan.modified_date, response.date),
         )
 
     def application(self, application_id: int, timeout: float) -> str | Trouble:
@@ -162,11 +163,19 @@ class Client:
             f"{self.http.host} answered for application {found}, but application {asked} was asked for.",
             "Check --application-id and --status-path.",
             final=True,
+            meaning="The response is about something else than what was asked for, so it says nothing about your scan.",
         )
 
     def _protocol(self, response: Response, what: str, hint: str | None = None) -> Trouble:
         """What is not ThreadFix's response; another one may be."""
         return Trouble(Reason.PROTOCOL, f"{self.http.host} {what}", hint, retry_after=response.retry_after)
+
+
+def _age(modified: object, now: float | None) -> float | None:
+    """Seconds from `modifiedDate`, milliseconds since the epoch, to `now`, seconds; None where one is not known."""
+    if now is None or type(modified) is not int or not 0 < modified <= now * 1000:
+        return None
+    return now - modified / 1000
 
 
 def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] | None:

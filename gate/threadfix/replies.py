@@ -40,6 +40,7 @@ class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
     scan_id: Any = None
     name: Any = None
     scan_message: Any = None
+    modified_date: Any = None
 
 
 class Application(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from gate.reasons import Reason
 from gate.waiting import (
     NO_SLOT,
     REQUESTS_AT_ONCE,
+    CutOff,
     Deadline,
     Ended,
     Event,
@@ -66,7 +67,11 @@ class World:
         self.polls.append((started, budget))
         takes = self.takes(number)
         self.now += min(takes, budget)
-        return self.answer(number, started) if takes <= budget else Trouble(Reason.UNREACHABLE, "no answer in time.")
+        return (
+            self.answer(number, started)
+            if takes <= budget
+            else Trouble(Reason.UNREACHABLE, "no answer in time.", timed_out=True)
+        )
 
     def sleep(self, seconds: float) -> bool:
         assert seconds >= 0
@@ -456,3 +461,20 @@ def test_a_slot_is_waited_for_until_the_deadline() -> None:
     world.slots = FreeAtTheDeadline()  # type: ignore[assignment]
     assert world.wait().ended is End.DEADLINE
     assert world.polls == [(60.0, 30.0)]
+
+
+def test_a_request_that_the_deadline_cuts_off_is_no_error() -> None:
+    """It is told as what it is, and the last poll follows at once."""
+    world = World(
+        lambda n, _at: DONE if n else QUEUED, Plan(timeout=10, request_timeout=30), takes=lambda n: 25 - 24 * n
+    )
+    history = world.wait()
+    assert (history.ended, history.polls, history.errors, history.outages) == (End.DECIDED, 2, 0, ())
+    assert [type(event) for event in world.events] == [CutOff, StatusSeen, Ended]
+    assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
+
+
+def test_a_request_that_had_its_own_time_is_an_error() -> None:
+    """Also where the deadline comes in the same moment."""
+    world = World(lambda _n, _at: DONE, Plan(timeout=10, request_timeout=10), takes=lambda n: 25 - 24 * n)
+    assert world.wait().errors == 1
