@@ -12,7 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from gate import signals
+from gate import build, signals
 from gate import verdict as verdicts
 from gate.desk import Desk
 from gate.errors import Cancelled, UsageError
@@ -54,6 +54,7 @@ class _Run:
     """One run, from its options to its reports."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
         self._desk = Desk(env)
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
@@ -126,9 +127,9 @@ class _Run:
             scans=scans,
             server=self._desk.parsed.origin,
             resume=resume,
-            decider=verdicts.decide(scans) if scans else None,
             mistakes=mistakes,
             result_file=self._desk.parsed.reports.result_file or "",
+            build=build.current(self._env, self._desk.scrub),
         )
 
     def report(self, verdict: Verdict) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from gate.history import Target
 from gate.reasons import Reason
+from gate.rules import Rules
 from gate.text import Scrubber, Secret
 from gate.threadfix import links
-from gate.threadfix.statuses import FAILURE, SUCCESS, Rules, normal
+from gate.threadfix.statuses import FAILURE, SUCCESS, normal
 from gate.waiting import Plan
 
 if TYPE_CHECKING:

@@ -1,28 +1,31 @@
-"""What a history means: from what was seen of the pending scans to pass, fail or unknown. Pure.
+"""What was seen means: from the histories of the pending scans to pass, fail or unknown. Pure.
 
-It never says pass unless the newest answer of every scan is a success status without error (`Rules.decide`).
+A verdict has parts, one for each thing that was asked for; the worst part decides. It never says pass unless the newest
+reading of every scan is a success status without error (`gate.rules`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gate import __version__
 from gate.errors import UsageError
 from gate.history import End, Trouble
 from gate.reasons import Kind, Reason
+from gate.rules import Decision
 from gate.text import count, seconds
-from gate.threadfix.statuses import Decision, words
+from gate.threadfix.statuses import DELETED, INTERRUPTED, normal, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from gate.build import Build
     from gate.errors import Cancelled, GateError
     from gate.history import Answer, History, Target
+    from gate.rules import Rules
     from gate.settings import Settings
-    from gate.threadfix.statuses import Rules
 
 RESUMABLE = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
 """Reasons after which waiting on may bring the answer."""
@@ -31,17 +34,19 @@ _RANK = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one pending scan, or the gate as a whole, comes to.
+    """What a part of the gate, or the gate as a whole, comes to. Its texts are safe.
 
     Attributes:
         reason: why; it has the kind (pass, fail, unknown).
-        message: one sentence that says what happened, with the names and numbers; safe text.
+        message: what happened, with the names and numbers; it does not name its subject.
+        meaning: what that means for the person at the red build.
         hint: what to do next; empty for a pass.
         exit_code: of the reason, or 0 where the user asked for a warning only.
     """
 
     reason: Reason
     message: str
+    meaning: str
     hint: str
     exit_code: int
 
@@ -56,24 +61,51 @@ class Finding:
         return self.kind is Kind.UNKNOWN and self.exit_code == 0
 
 
+class Part(Protocol):
+    """One thing that was asked for, and what it came to."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about, as people call it; safe text."""
+        ...
+
+    @property
+    def finding(self) -> Finding:
+        """What it came to."""
+        ...
+
+    @property
+    def url(self) -> str | None:
+        """Where a person can see it; None where that is not known."""
+        ...
+
+
+P = TypeVar("P", bound=Part)
+
+
 @dataclass(frozen=True, slots=True)
 class ScanVerdict:
-    """The finding about one pending scan, and the history it rests on."""
+    """What a pending scan came to, and the history that says so.
+
+    Attributes:
+        finding: what it came to.
+        history: all that was seen of it.
+        url: link to the scan in ThreadFix; None where a part of it is not known.
+    """
 
     finding: Finding
     history: History
     url: str | None = None
 
     @property
+    def subject(self) -> str:
+        """The pending scan and its name, where ThreadFix gave one."""
+        return f"{self.target} ({self.name})" if self.name else f"{self.target}"
+
+    @property
     def target(self) -> Target:
         """Which pending scan."""
         return self.history.target
-
-    @property
-    def told(self) -> str:
-        """The message, with the scan named in it, for where there are several."""
-        message = self.finding.message
-        return message if str(self.target) in message else f"{self.target}: {message}"
 
     @property
     def scan_id(self) -> int | None:
@@ -91,15 +123,15 @@ class Verdict:
     """The finished verdict: all that a reporter reads.
 
     Attributes:
-        finding: of the gate as a whole.
-        scans: in the order asked for.
+        finding: of the gate as a whole; its message names the subject.
+        scans: the parts about pending scans, in the order asked for.
         started_at, finished_at: UTC.
         elapsed: seconds, on a monotonic clock.
         server: origin of the ThreadFix server; empty when it is not known.
         resume: the command that waits on; empty where there is nothing to wait for.
-        decider: the scan that decided, where there are scans.
         mistakes: of the options, one sentence each.
         result_file: path of the result document, as asked for; empty when none was.
+        build: which build of a CI system this was; None outside of one.
         version: of the gate.
     """
 
@@ -110,10 +142,15 @@ class Verdict:
     scans: tuple[ScanVerdict, ...] = ()
     server: str = ""
     resume: str = ""
-    decider: ScanVerdict | None = None
     mistakes: tuple[str, ...] = ()
     result_file: str = ""
+    build: Build | None = None
     version: str = __version__
+
+    @property
+    def decider(self) -> ScanVerdict | None:
+        """The part that decided; None where the gate never came to ask."""
+        return decide(self.scans) if self.scans else None
 
     @property
     def polls(self) -> int:
@@ -122,8 +159,13 @@ class Verdict:
 
     @property
     def errors(self) -> int:
-        """Requests among them that brought trouble."""
+        """Requests among them that failed."""
         return sum(scan.history.errors for scan in self.scans)
+
+
+def told(part: Part) -> str:
+    """What a part came to, with its subject."""
+    return f"{part.subject}: {part.finding.message}"
 
 
 def judge_scan(history: History, settings: Settings, cancelled: Cancelled | None = None) -> ScanVerdict:
@@ -135,51 +177,51 @@ def judge_scan(history: History, settings: Settings, cancelled: Cancelled | None
     return ScanVerdict(finding, history, settings.scan_url(history.target, answer.scan_id if answer else None))
 
 
-def decide(scans: Sequence[ScanVerdict]) -> ScanVerdict:
-    """The scan that decides: fail before unknown before pass; of unknowns one that ends the job; then the first."""
-    return min(scans, key=lambda scan: (_RANK[scan.finding.kind], scan.finding.exit_code == 0))
+def decide(parts: Sequence[P]) -> P:
+    """The part that decides: fail before unknown before pass; of unknowns one that ends the job; then the first."""
+    return min(parts, key=lambda part: (_RANK[part.finding.kind], part.finding.exit_code == 0))
 
 
-def conclude(scans: Sequence[ScanVerdict]) -> Finding:
-    """The finding of the gate as a whole, from those of at least one scan."""
-    decider = decide(scans)
+def conclude(parts: Sequence[Part]) -> Finding:
+    """The finding of the gate as a whole, from those of at least one part."""
+    decider = decide(parts)
     worst = decider.finding
-    if len(scans) == 1:
-        return worst
-    like = [scan for scan in scans if scan.finding.kind is worst.kind]
+    if len(parts) == 1:
+        return replace(worst, message=told(decider))
+    like = [part for part in parts if part.finding.kind is worst.kind]
     if worst.kind is Kind.PASS:
-        return replace(worst, message=f"all {len(scans)} pending scans were processed.")
+        return replace(worst, message=f"all {len(parts)} pending scans were processed.")
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
-    return replace(worst, message=f"{len(like)} of {len(scans)} pending scans {verb}; the deciding one: {decider.told}")
+    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {told(decider)}"
+    return replace(worst, message=message)
 
 
 def from_error(error: GateError) -> Finding:
-    """The finding when the gate ended before ThreadFix was heard."""
+    """The finding when the gate ended before ThreadFix was asked."""
     if isinstance(error, UsageError):
-        message = f"{count(len(error.mistakes), 'mistake')} in the options: {' '.join(error.mistakes)}"
+        message = f"{count(len(error.mistakes), 'invalid option')}: {' '.join(error.mistakes)}"
     else:
         message = f"{error}, before there was a verdict."
-    return Finding(error.reason, message, error.hint, error.exit_code)
+    return replace(_found(error.reason, message, error.hint), exit_code=error.exit_code)
 
 
 def from_bug(error: BaseException) -> Finding:
     """The finding when the gate itself broke. The error's own text may hold anything, so it is left out."""
-    message = f"the gate broke: {type(error).__name__}."
-    return Finding(Reason.INTERNAL, message, Reason.INTERNAL.row.do, Reason.INTERNAL.row.exit_code)
+    return _found(Reason.INTERNAL, f"internal error: {type(error).__name__}.")
 
 
-def _found(reason: Reason, message: str, hint: str | None = None) -> Finding:
-    do = "" if reason.row.kind is Kind.PASS else reason.row.do
-    return Finding(reason, message, hint or do, reason.row.exit_code)
+def _found(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Finding:
+    row = reason.row
+    do = "" if row.kind is Kind.PASS else row.do
+    return Finding(reason, message, meaning or row.means, hint or do, row.exit_code)
 
 
 def _finding(history: History, settings: Settings, cancelled: Cancelled | None) -> Finding:
     if history.ended is End.CANCELLED:
-        message = f"{history.target} {_so_far(history)} when the gate was stopped after {seconds(history.elapsed)}."
-        finding = _found(Reason.CANCELLED, message)
+        finding = _found(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(finding, exit_code=cancelled.exit_code) if cancelled else finding
     if history.ended is End.FAIL_FAST:
-        message = f"{history.target} {_so_far(history)} when another one failed (--fail-fast)."
+        message = f"{_so_far(history)} when another one failed (--fail-fast)."
         return _found(Reason.CANCELLED, message, "Run the gate on this scan alone, if it matters what becomes of it.")
     if history.ended is End.DEADLINE and history.answer:
         return _timed_out(history, settings.plan.timeout)
@@ -190,45 +232,65 @@ def _finding(history: History, settings: Settings, cancelled: Cancelled | None) 
 
 def _answered(history: History, answer: Answer, rules: Rules) -> Finding:
     decision = rules.decide(answer)
-    target = f"{history.target} ({answer.name})" if answer.name else f"{history.target}"
-    took = f"after {seconds(history.elapsed)}"
     if decision is Decision.SUCCESS:
         scan = f" as scan {answer.scan_id}" if answer.scan_id else ""
-        return _found(Reason.PROCESSED, f"{target} was processed{scan} {took}: {answer.status}.")
+        return _found(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
     if decision in (Decision.ERROR, Decision.FAILURE):
         # Of all texts the server's own error message is the one that a person at a red build needs.
         said = (answer.error_message or answer.message or words(answer.status)).rstrip(".")
         flag = " with its error flag set" if answer.error else ""
-        message = f"{target} ended as {answer.status}{flag} {took}."
-        return _found(Reason.SCAN_FAILED, f"{message} ThreadFix says: “{said}”." if said else message)
-    return _found(Reason.UNKNOWN_STATUS, f"{target} answers the status {answer.status}, which is not documented.")
+        message = f"ended as {answer.status}{flag} {_after(history)}."
+        meaning, hint = (None, None) if answer.error else FAILED.get(normal(answer.status), (None, None))
+        return _found(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning)
+    return _found(Reason.UNKNOWN_STATUS, f"has the status {answer.status}, which is not documented.")
+
+
+FAILED = {
+    DELETED: (
+        "Somebody deleted the scan before it was processed. Its findings are not in ThreadFix.",
+        "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
+    ),
+    INTERRUPTED: (
+        "ThreadFix stopped processing the scan, perhaps because it was restarted. Its findings are not in ThreadFix.",
+        "Upload the scan again; if it happens twice, ask your ThreadFix administrator for the server's log.",
+    ),
+}
+"""What a failure status means and what to do, by its normal form; an error flag says less than its message."""
 
 
 def _troubled(history: History, newest: Trouble) -> Finding:
-    """The finding when the newest observation is trouble that nothing better came after."""
+    """The finding when the newest observation is a failure that nothing better came after."""
     if newest.reason is Reason.NOT_FOUND and history.answer:
-        message = f"{history.target} had answered {history.answer.status}, and is not there any more: {newest.what}"
+        message = f"no longer exists; its last status was {history.answer.status}. {newest.what}"
         return _found(Reason.SCAN_VANISHED, message, newest.hint)
-    return _found(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint)
+    return _found(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
 
 
 def _stretch(history: History) -> str:
     outage = history.outages[-1]
     if outage.polls == 1:
         return ""
-    return f" This went on for {seconds(history.elapsed - outage.began)}, in {outage.polls} polls."
+    return f" This went on for {seconds(history.elapsed - outage.began)} ({outage.polls} failed polls)."
 
 
 def _timed_out(history: History, timeout: float) -> Finding:
-    limit = f"when the time was up ({seconds(timeout)})" if timeout else "when asked once (--timeout 0)"
-    message = f"{history.target} {_so_far(history)} {limit}."
+    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once (--timeout 0)"
+    message = f"{_so_far(history)} {limit}."
     if isinstance(history.newest, Trouble):
-        message = f"{message} The newest answer was trouble: {history.newest.what}"
+        message = f"{message} The newest poll failed: {history.newest.what}"
     return _found(Reason.TIMEOUT, message)
+
+
+def _after(history: History) -> str:
+    return f"after {seconds(history.elapsed)}"
 
 
 def _so_far(history: History) -> str:
     if history.answer is None:
-        return "had not answered yet"
+        return "no status received yet"
     unchanged = history.lasted(len(history.phases) - 1)
-    return f"was still {history.answer.status}" + (f" for {seconds(unchanged)}" if unchanged >= 1 else "")
+    return (
+        f"had been {history.answer.status} for {seconds(unchanged)}"
+        if unchanged >= 1
+        else f"was {history.answer.status}"
+    )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from gate import __version__
 from gate.reasons import Kind
 from gate.text import count, log_line, seconds
+from gate.verdict import told
 from gate.waiting import CutOff, Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
 
 if TYPE_CHECKING:
@@ -185,11 +186,11 @@ class Console:
         if len(verdict.scans) > 1:
             for scan in verdict.scans:
                 if scan.finding.kind is not Kind.PASS:
-                    self.line(f"  {scan.finding.kind.value}: {scan.told}")
+                    self.line(f"  {scan.finding.kind.value}: {told(scan)}")
         for mistake in verdict.mistakes:
             self.line(f"  {mistake}")
         if finding.kind is not Kind.PASS:
-            self.line(f"What it means: {_plain(finding.reason.row.means)}")
+            self.line(f"What it means: {_plain(finding.meaning)}")
             if verdict.resume:
                 self.line(f"Wait on with:  {verdict.resume}")
             self.line(f"What to do:    {_plain(finding.hint)}")
@@ -204,10 +205,11 @@ class Console:
         self._put(f"{finding.kind.value.upper()} ({finding.reason.value}{code}): {message}{link}")
 
     def _warn_once(self, event: StatusSeen) -> None:
-        text = self._settings.rules.warning(event.answer) if self._settings else None
+        first = event.previous is None
+        text = self._settings.rules.warning(event.answer, first=first) if self._settings else None
         if text and text not in self._warned:
             self._warned.add(text)
-            self.warning(f"pending scan {event.target.pending_scan_id}: {text}")
+            self.warning(f"pending scan {event.target.pending_scan_id} {text}")
 
     def _put(self, text: str) -> None:
         with self._lock:

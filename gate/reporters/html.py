@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from gate.build import Build
     from gate.history import History, Outage
     from gate.reporters.timeline import Bar
     from gate.verdict import ScanVerdict, Verdict
@@ -306,7 +307,7 @@ def _trouble(scans: Sequence[ScanVerdict]) -> list[tuple[int, str, str]]:
     return [(number, when, shorten(what, ROW)) for number, when, what in found[:OUTAGES]]
 
 
-def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
+def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
     if verdict.server:
         yield "ThreadFix", verdict.server
     if verdict.decider:
@@ -324,10 +325,21 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield "pending scans", f"{len(kinds)} ({told})"
     if verdict.scans:
         yield "polls", f"{verdict.polls}, {verdict.errors} of them in trouble" if verdict.errors else f"{verdict.polls}"
+    if verdict.build:
+        yield "build", _build(verdict.build)
     yield "took", seconds(verdict.elapsed)
     yield "began", _moment(verdict.started_at)
     yield "ended", _moment(verdict.finished_at)
     yield "exit code", str(verdict.finding.exit_code)
+
+
+def _build(build: Build) -> str | Markup:
+    """Which build it was, its commit cut as people cut it, with a link to its run."""
+    commit = build.commit[:12] if build.commit else None
+    text = ", ".join(fact for fact in (build.system, build.repository, build.ref, commit) if fact)
+    if not build.url:
+        return text
+    return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(build.url, text)
 
 
 def _outage(part: Bar, outage: Outage) -> str:

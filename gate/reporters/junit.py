@@ -1,4 +1,8 @@
-"""The JUnit report: one suite, one case a pending scan; fail is a failure, unknown is an error."""
+"""The JUnit report: one suite, one case a pending scan; fail is a failure, unknown is an error.
+
+A case has the same name in every build, since history and trend hang on names; ids stand in the text. GitLab keeps only
+the text of a failure and drops its `message`, so the text says everything.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,10 @@ def render(verdict: Verdict) -> str:
     """The report as XML text."""
     suite = TestSuite(SUITE)
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
-    for scan in verdict.scans:
-        case = _case(str(scan.target), scan.history.elapsed, scan.finding)
+    for number, scan in enumerate(verdict.scans, 1):
+        # Of two cases with one name GitLab keeps the first.
+        name = f"pending scan {number}" if len(verdict.scans) > 1 else "pending scan"
+        case = _case(name, scan.history.elapsed, scan.finding, f"{scan.subject}: ")
         case.system_out = _walk(scan)
         suite.add_testcase(case)
     if not verdict.scans:
@@ -36,12 +42,13 @@ def render(verdict: Verdict) -> str:
     return written.getvalue().decode("utf-8") + "\n"
 
 
-def _case(name: str, elapsed: float, finding: Finding) -> TestCase:
-    case = TestCase(xml(name), classname=SUITE, time=round(elapsed, 3))
+def _case(name: str, elapsed: float, finding: Finding, subject: str = "") -> TestCase:
+    case = TestCase(name, classname=SUITE, time=round(elapsed, 3))
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
     if finding.kind in kinds:
         broken = kinds[finding.kind](xml(finding.message), finding.reason.value)
-        broken.text = xml(finding.hint)
+        lines = f"{subject}{finding.message}", f"What it means: {finding.meaning}", f"What to do: {finding.hint}"
+        broken.text = "\n".join(xml(line) for line in lines)
         case.result = [broken]
     return case
 

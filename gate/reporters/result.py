@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.reporters.outputs import document_fields, scan_fields
@@ -26,6 +27,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "resume": verdict.resume or None,
         "mistakes": list(verdict.mistakes),
         "server": verdict.server or None,
+        "build": asdict(verdict.build) if verdict.build else None,
         "started_at": timestamp(verdict.started_at),
         "finished_at": timestamp(verdict.finished_at),
     }

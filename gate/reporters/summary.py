@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from gate.reasons import Kind
 from gate.reporters import timeline
 from gate.text import count, html, markdown, seconds, shorten
+from gate.verdict import told
 
 if TYPE_CHECKING:
+    from gate.build import Build
     from gate.verdict import Finding, ScanVerdict, Verdict
 
 LIMIT: Final = 60 * 1024
@@ -44,6 +46,8 @@ def render(verdict: Verdict) -> str:
         parts += _stories(verdict.scans)
         parts.append(_table(verdict.scans))
         parts += _timelines(verdict.scans, LIMIT - len("\n\n".join(parts).encode()))
+    if verdict.build:
+        parts.append(_build(verdict.build))
     parts.append(_facts(verdict))
     return "\n\n".join(parts) + "\n"
 
@@ -51,7 +55,7 @@ def render(verdict: Verdict) -> str:
 def _what_now(finding: Finding, resume: str) -> list[str]:
     soft = ["The job goes on all the same: that is what was asked for."] if finding.softened else []
     command = ["**Wait on with:**", f"<pre>{html(resume)}</pre>"] if resume else []
-    return [f"**What it means:** {finding.reason.row.means}", *soft, *command, f"**What to do:** {finding.hint}"]
+    return [f"**What it means:** {finding.meaning}", *soft, *command, f"**What to do:** {finding.hint}"]
 
 
 def _alone(scan: ScanVerdict) -> list[str]:
@@ -59,8 +63,8 @@ def _alone(scan: ScanVerdict) -> list[str]:
     drawn = _drawn(scan)
     trouble = [f"- {markdown(when)}: {markdown(shorten(what, STORY))}" for when, what in timeline.trouble(scan.history)]
     more = [f"- … and {len(trouble) - OUTAGES} more"] if len(trouble) > OUTAGES else []
-    told = ["**Trouble on the way:**", "\n".join(trouble[:OUTAGES] + more)] if trouble else []
-    return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *told] if drawn else told
+    outages = ["**Trouble on the way:**", "\n".join(trouble[:OUTAGES] + more)] if trouble else []
+    return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
 
 
 def _table(scans: tuple[ScanVerdict, ...]) -> str:
@@ -78,13 +82,13 @@ def _table(scans: tuple[ScanVerdict, ...]) -> str:
 
 def _stories(scans: tuple[ScanVerdict, ...]) -> list[str]:
     """What became of each scan that did not pass."""
-    told = [
-        f"- {ICONS[scan.finding.kind]} {markdown(shorten(_sentence(scan.finding.message), STORY))}"
+    lines = [
+        f"- {ICONS[scan.finding.kind]} {markdown(shorten(_sentence(told(scan)), STORY))}"
         for scan in scans
         if scan.finding.kind is not Kind.PASS
     ]
-    more = [f"- … and {len(told) - STORIES} more"] if len(told) > STORIES else []
-    return ["\n".join(told[:STORIES] + more)] if told else []
+    more = [f"- … and {len(lines) - STORIES} more"] if len(lines) > STORIES else []
+    return ["\n".join(lines[:STORIES] + more)] if lines else []
 
 
 def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
@@ -107,6 +111,14 @@ def _drawn(scan: ScanVerdict) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _build(build: Build) -> str:
+    """Which build it was."""
+    commit = markdown(build.commit[:12]) if build.commit else ""
+    facts = [markdown(fact) for fact in (build.system, build.repository, build.ref) if fact] + [commit] * bool(commit)
+    link = [f"[run](<{html(build.url)}>)"] if build.url else []
+    return "Build: " + " · ".join(facts + link)
 
 
 def _facts(verdict: Verdict) -> str:

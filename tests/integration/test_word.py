@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from gate.history import Answer, Target
 from gate.reasons import Kind, Reason
+from gate.rules import Decision, Rules
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import APPLICATION_ID, JSON, ThreadFix, serving
 from gate.settings import Server
 from gate.text import Scrubber, Secret
 from gate.threadfix.client import Client
-from gate.threadfix.statuses import Decision, Rules
 
 if TYPE_CHECKING:
     from tests.conftest import Gate

@@ -17,7 +17,7 @@ from gate.reporters import gitlab, junit, result, summary
 from gate.sandbox.scenarios import SCENARIOS
 from gate.settings import Server, Settings
 from gate.text import REDACTED, TEXT_LIMIT, Scrubber, Secret, dotenv, html, log_line, markdown, xml
-from gate.verdict import Verdict, conclude, decide, judge_scan
+from gate.verdict import Verdict, conclude, judge_scan
 
 HOSTILE = SCENARIOS["hostile-text"].message or ""
 WORDS = (
@@ -137,7 +137,7 @@ def test_every_report_takes_every_text(status: str, name: str, message: str) -> 
     asked = Settings(Server("https://tf.example.com", Secret("key")), (Target(6, 41),))
     scans = (judge_scan(history, asked),)
     now = datetime.now(UTC)
-    verdict = Verdict(conclude(scans), now, now, 1.0, scans, "https://tf.example.com", decider=decide(scans))
+    verdict = Verdict(conclude(scans), now, now, 1.0, scans, "https://tf.example.com")
     assert json.loads(result.render(verdict))["scans"][0]["status"] == answer.status
     ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
     lines = gitlab.render(verdict).splitlines()

@@ -15,7 +15,7 @@ from gate.reporters.console import Console, Progress
 from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Server, Settings
 from gate.text import Secret
-from gate.verdict import Verdict, conclude, decide, from_error, judge_scan
+from gate.verdict import Verdict, conclude, from_error, judge_scan
 from gate.waiting import Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
 
 ONE, TWO = Target(6, 41), Target(6, 42)
@@ -49,7 +49,6 @@ def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> V
         elapsed=12.0,
         scans=scans,
         resume=resume,
-        decider=decide(scans) if scans else None,
         mistakes=() if scans else error.mistakes,
     )
 
@@ -201,8 +200,8 @@ def test_the_verdict_is_the_last_line() -> None:
     asked = replace(ASKED, ui_url="{url}/scans/{scan_id}")
     console.closing(verdict(PASSED, asked=asked))
     (line,) = listener.lines[1:]
-    assert line.startswith("PASS (processed): pending scan 41 of application 6 (contoso.fpr) was processed as scan 12")
-    assert line.endswith("after 12s: DONE. https://tf.example.com/threadfix/scans/12")
+    assert line.startswith("PASS (processed): pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
+    assert line.endswith("after 12s (DONE). https://tf.example.com/threadfix/scans/12")
     listener.lines.clear()
     console.closing(verdict(FAILED, resume="threadfix-gate run …"))
     assert [line.partition(":")[0] for line in listener.lines] == [
@@ -218,7 +217,7 @@ def test_several_scans_that_did_not_pass_are_told_each() -> None:
     """The verdict's line tells only the deciding one."""
     listener = Listener()
     listener.console().closing(verdict(PASSED, FAILED))
-    assert listener.lines[1].startswith("  fail: pending scan 42 of application 6 ended as SCAN_DELETED")
+    assert listener.lines[1].startswith("  fail: pending scan 42 of application 6: ended as SCAN_DELETED")
     assert listener.lines[-1].startswith("FAIL (scan-failed, exit code 1): 1 of 2 pending scans failed")
 
 
@@ -232,9 +231,7 @@ def test_mistakes_have_a_line_each() -> None:
     )
     quiet = Listener()
     quiet.console(quiet=True).closing(verdict())
-    assert quiet.lines == [
-        "UNKNOWN (usage, exit code 2): 2 mistakes in the options: --timeout: is empty. --url is missing."
-    ]
+    assert quiet.lines == ["UNKNOWN (usage, exit code 2): 2 invalid options: --timeout: is empty. --url is missing."]
 
 
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:

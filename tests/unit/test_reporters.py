@@ -21,7 +21,7 @@ from gate.reporters import files, gitlab, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.settings import Server, Settings
 from gate.text import Secret
-from gate.verdict import ScanVerdict, Verdict, conclude, decide, from_error, judge_scan
+from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,6 @@ def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
         scans=scans,
         server="https://tf.example.com" if scans else "",
         resume=resume,
-        decider=decide(scans) if scans else None,
         mistakes=() if scans else error.mistakes,
         result_file="result.json",
     )
@@ -77,7 +76,7 @@ def test_the_outputs_of_one_scan() -> None:
     assert values == {
         "verdict": "pass",
         "reason": "processed",
-        "message": "pending scan 41 of application 6 (contoso.fpr) was processed as scan 12 after 1m40s: DONE.",
+        "message": "pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 1m40s (DONE).",
         "exit-code": "0",
         "status": "DONE",
         "application-id": "6",

@@ -12,8 +12,8 @@ from gate import settings
 from gate.cli import main
 from gate.history import Target
 from gate.reasons import Reason
+from gate.rules import Rules
 from gate.settings import OPTIONS, Parsed, Server, Settings, parse
-from gate.threadfix.statuses import Rules
 from gate.waiting import Plan
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gate.history import Answer
-from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, Decision, Rules, words
+from gate.rules import Decision, Rules
+from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, words
 
 IN_FLIGHT = set(STATUSES) - set(SUCCESS) - set(FAILURE)
 
@@ -54,18 +55,38 @@ def test_the_user_may_move_statuses() -> None:
 )
 def test_what_a_person_is_warned_of(status: str, says: str) -> None:
     """An unknown status, and a scan that is about to go."""
-    assert says in (Rules().warning(Answer(status)) or "")
+    assert says in (Rules().warning(Answer(status), first=True) or "")
 
 
 def test_an_unknown_status_that_fails_is_not_warned_of() -> None:
     """The verdict tells it."""
-    assert Rules(unknown_fails=True).warning(Answer("NEW_ONE")) is None
+    assert Rules(unknown_fails=True).warning(Answer("NEW_ONE"), first=False) is None
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED"])
 def test_nothing_is_said_of_the_usual(status: str) -> None:
     """A warning that always comes is none."""
-    assert Rules().warning(Answer(status)) is None
+    assert Rules().warning(Answer(status), first=True) is None
+
+
+DAY = 24 * 3600.0
+
+
+@pytest.mark.parametrize(
+    ("reading", "first", "warned"),
+    [
+        (Answer("DONE", age=DAY + 1), True, True),
+        (Answer("SCAN_DELETED", age=3 * DAY), True, True),
+        (Answer("QUEUED", error=True, age=3 * DAY), True, True),
+        (Answer("DONE", age=DAY), True, False),
+        (Answer("DONE"), True, False),
+        (Answer("DONE", age=3 * DAY), False, False),
+        (Answer("QUEUED", age=3 * DAY), True, False),
+    ],
+)
+def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: Answer, first: bool, warned: bool) -> None:  # noqa: FBT001
+    """One that the gate found finished, more than a day before: it may be another build's."""
+    assert ("Is it the scan of this build?" in (Rules().warning(reading, first=first) or "")) is warned
 
 
 def test_the_words_of_a_status() -> None:

@@ -9,9 +9,9 @@ import pytest
 from gate.errors import Cancelled, UsageError
 from gate.history import Answer, End, History, Observation, Outage, Phase, Target, Trouble
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.rules import Rules
 from gate.settings import Server, Settings
 from gate.text import Secret
-from gate.threadfix.statuses import Rules
 from gate.verdict import ScanVerdict, conclude, decide, from_bug, from_error, judge_scan
 from gate.waiting import Plan
 
@@ -83,40 +83,67 @@ def test_each_end_has_its_reason(history: History, reason: Reason) -> None:
 @pytest.mark.parametrize(
     ("history", "says"),
     [
-        (
-            seen(Answer("DONE", scan_id=12, name="contoso.fpr")),
-            "{it} (contoso.fpr) was processed as scan 12 after 1m40s: DONE.",
-        ),
+        (seen(Answer("DONE", scan_id=12, name="contoso.fpr")), "processed as scan 12 after 1m40s (DONE)."),
         (
             seen(Answer("CHANNEL_MERGING", error=True, error_message="wrong format", message="Merging")),
-            "{it} ended as CHANNEL_MERGING with its error flag set after 1m40s. ThreadFix says: “wrong format”.",
+            "ended as CHANNEL_MERGING with its error flag set after 1m40s. ThreadFix says: 'wrong format'.",
         ),
         (
             seen(Answer("SCAN_DELETED", message="Gone")),
-            "{it} ended as SCAN_DELETED after 1m40s. ThreadFix says: “Gone”.",
+            "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Gone'.",
         ),
-        (
-            seen(Answer("SCAN_DELETED")),
-            "{it} ended as SCAN_DELETED after 1m40s. ThreadFix says: “Scan Deleted”.",
-        ),
-        (seen(Answer("X", error=True)), "{it} ended as X with its error flag set after 1m40s."),
-        (seen(QUEUED, End.DEADLINE), "{it} was still QUEUED for 1m40s when the time was up (30m)."),
+        (seen(Answer("SCAN_DELETED")), "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Scan Deleted'."),
+        (seen(Answer("X", error=True)), "ended as X with its error flag set after 1m40s."),
+        (seen(QUEUED, End.DEADLINE), "had been QUEUED for 1m40s when the timeout expired (30m)."),
         (
             seen(ALL[Reason.UNREACHABLE], End.DEADLINE, QUEUED),
-            "{it} was still QUEUED for 1m40s when the time was up (30m). The newest answer was trouble: unreachable.",
+            "had been QUEUED for 1m40s when the timeout expired (30m). The newest poll failed: unreachable.",
         ),
-        (seen(ALL[Reason.UNREACHABLE], End.LIMIT), "unreachable. This went on for 1m, in 3 polls."),
+        (seen(ALL[Reason.UNREACHABLE], End.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
         (
             seen(ALL[Reason.NOT_FOUND], End.LIMIT, QUEUED),
-            "{it} had answered QUEUED, and is not there any more: not-found.",
+            "no longer exists; its last status was QUEUED. not-found.",
         ),
-        (History(TARGET, End.CANCELLED), "{it} had not answered yet when the gate was stopped after 0s."),
-        (seen(QUEUED, End.FAIL_FAST), "{it} was still QUEUED for 1m40s when another one failed (--fail-fast)."),
+        (History(TARGET, End.CANCELLED), "no status received yet when the gate was stopped after 0s."),
+        (seen(QUEUED, End.FAIL_FAST), "had been QUEUED for 1m40s when another one failed (--fail-fast)."),
     ],
 )
 def test_the_message_says_what_happened(history: History, says: str) -> None:
-    """With the names and the numbers."""
-    assert judged(history).finding.message == says.replace("{it}", "pending scan 41 of application 6")
+    """With the names and the numbers, but for its subject, which stands beside it."""
+    part = judged(history)
+    assert part.finding.message == says
+    assert conclude([part]).message == f"{part.subject}: {says}"
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [(None, "pending scan 41 of application 6"), ("a.fpr", "pending scan 41 of application 6 (a.fpr)")],
+)
+def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str) -> None:
+    """So that a person finds it."""
+    assert judged(seen(Answer("DONE", name=name))).subject == subject
+
+
+@pytest.mark.parametrize(
+    ("reading", "means", "do"),
+    [
+        (Answer("SCAN_DELETED"), "Somebody deleted", "who deletes scans"),
+        (Answer("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
+        (Answer("SCAN_DELETED", error=True), "could not process", "Read what ThreadFix says"),
+    ],
+)
+def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: Answer, means: str, do: str) -> None:
+    """Different people can help."""
+    finding = judged(seen(reading)).finding
+    assert means in finding.meaning
+    assert do in finding.hint
+
+
+def test_a_failure_may_know_better_what_it_means() -> None:
+    """Another application's response is no login page."""
+    failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
+    assert judged(seen(failure)).finding.meaning == "It is another one."
+    assert judged(seen(ALL[Reason.PROTOCOL])).finding.meaning == Reason.PROTOCOL.row.means
 
 
 def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
@@ -193,7 +220,7 @@ def test_an_error_before_the_wait_is_a_verdict_too() -> None:
     """With every mistake in its message."""
     finding = from_error(UsageError(["--a: is wrong.", "--b: is wrong."]))
     assert (finding.reason, finding.exit_code) == (Reason.USAGE, 2)
-    assert finding.message == "2 mistakes in the options: --a: is wrong. --b: is wrong."
+    assert finding.message == "2 invalid options: --a: is wrong. --b: is wrong."
     finding = from_error(Cancelled(15))
     assert (finding.reason, finding.exit_code) == (Reason.CANCELLED, 143)
     assert finding.message == "stopped by signal 15, before there was a verdict."
@@ -203,7 +230,7 @@ def test_a_bug_is_told_without_its_text() -> None:
     """An exception's text may hold anything."""
     finding = from_bug(ValueError("secret"))
     assert (finding.reason, finding.exit_code) == (Reason.INTERNAL, 70)
-    assert finding.message == "the gate broke: ValueError."
+    assert finding.message == "internal error: ValueError."
 
 
 def test_only_a_pass_ends_in_zero() -> None:

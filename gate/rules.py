@@ -1,0 +1,95 @@
+"""The table that decides what a reading amounts to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from gate.text import seconds
+from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, normal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gate.history import Answer
+
+OLD: Final = 24 * 3600.0
+"""Seconds after which a scan that was finished before the gate asked may well be another build's."""
+
+
+class Decision(StrEnum):
+    """What an answer amounts to."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+    IN_FLIGHT = "in flight"
+
+
+DECIDED: Final = frozenset({Decision.SUCCESS, Decision.ERROR, Decision.FAILURE})
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptor:
+    """One rule of the table: the decision it stands for, and which answers it takes."""
+
+    decision: Decision
+    takes: Callable[[Rules, Answer], bool]
+
+
+ACCEPTORS: Final = (
+    Acceptor(Decision.ERROR, lambda _, answer: answer.error),
+    Acceptor(Decision.FAILURE, lambda rules, answer: normal(answer.status) in rules.failure),
+    Acceptor(Decision.SUCCESS, lambda rules, answer: normal(answer.status) in rules.success),
+    Acceptor(Decision.IN_FLIGHT, lambda _, answer: normal(answer.status) in STATUSES),
+    Acceptor(Decision.UNKNOWN, lambda _rules, _answer: True),
+)
+"""The decision table: the first acceptor that takes an answer decides. Failure stands before success on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which statuses decide, as the user asked for it.
+
+    Attributes:
+        success: statuses in normal form (`normal`).
+        failure: likewise; it has no status of `success`.
+        unknown_fails: whether a status that is not documented ends the wait.
+    """
+
+    success: frozenset[str] = frozenset(SUCCESS)
+    failure: frozenset[str] = frozenset(FAILURE)
+    unknown_fails: bool = False
+
+    def decide(self, answer: Answer) -> Decision:
+        """What `answer` amounts to."""
+        return next(acceptor.decision for acceptor in ACCEPTORS if acceptor.takes(self, answer))
+
+    def settled(self, answer: Answer) -> bool:
+        """Whether `answer` ends the wait."""
+        decision = self.decide(answer)
+        return decision in DECIDED or (decision is Decision.UNKNOWN and self.unknown_fails)
+
+    def warning(self, answer: Answer, *, first: bool) -> str | None:
+        """What a person should be warned of, without the scan's name; None where there is nothing.
+
+        Args:
+            answer: the newest.
+            first: whether it is the first one of this scan.
+        """
+        decision = self.decide(answer)
+        if first and self.settled(answer) and answer.age is not None and answer.age > OLD:
+            return (
+                f"was finished {seconds(answer.age)} before the gate first asked for it. Is it the scan of this build? "
+                "An old upload response or status link would name an old scan."
+            )
+        if decision is Decision.UNKNOWN and not self.unknown_fails:
+            return (
+                f"has the status {answer.status}, which is not documented. The gate waits for the next one. Name it in "
+                "--success-statuses or --failure-statuses if it is final."
+            )
+        if decision is Decision.IN_FLIGHT and normal(answer.status) == QUEUED_FOR_DELETE:
+            return "is queued to be deleted. The gate waits for what comes of it."
+        return None
