@@ -1,28 +1,38 @@
 // Runs a Jenkinsfile, declarative or scripted, with the steps that our examples use, and prints what became of the build.
-// The shell steps are run for real. What Jenkins knows (workspace, credentials, parameters, and values that replace those of
-// `environment`) comes as JSON in the first argument; a step or section that is not defined here ends the run.
+// The shell steps are run for real, each agent's in a folder of its own. What Jenkins knows (the folder of those folders,
+// the sources, credentials, parameters, and values that replace those of `environment`) comes as JSON in the first
+// argument; a step or section that is not defined here ends the run. A shell step that has a credential on an agent that
+// has ever checked out is noted as `exposed`.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import java.nio.file.FileSystems
 import java.nio.file.Files
-import java.nio.file.Paths
 import org.codehaus.groovy.control.CompilerConfiguration
 
 abstract class Jenkins extends Script {
     Map known = [:]
     Map<String, String> variables = [:]
-    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], said: []]
+    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], said: [], exposed: []]
     boolean stopsAfterUnstable = false
+    boolean checksOut = true
     Map sections = null
-    def any = 'any'
+    File workspace = null
+    Set<String> credentials = []
+    Set<File> checkedOut = []
+    Map<String, List> stashes = [:]
+    def none = 'none'
+    def scm = 'scm'
 
     Map getCurrentBuild() { [currentResult: build.result] }
     Map getParams() { known.parameters ?: [:] }
 
     // Sections.
     void pipeline(Closure body) { body() }
-    void agent(what) { assert what == 'any' }
+    void agent(what) { assert what == 'none' }
+    void agent(Closure body) { body() }
+    void label(String name) { sections.agent = name }
     void options(Closure body) { body() }
+    void skipDefaultCheckout() { checksOut = false }
     void skipStagesAfterUnstable() { stopsAfterUnstable = true }
     void timeout(Map limits, Closure body = {}) { assert limits.time > 0 && limits.unit in ['HOURS', 'MINUTES']; body() }
     void stages(Closure body) { body() }
@@ -30,7 +40,13 @@ abstract class Jenkins extends Script {
     void post(Closure body) { body() }
     void always(Closure body) { sections.always = body }
     void script(Closure body) { body() }
-    void node(Closure body) { body() }
+
+    void node(String label, Closure body) {
+        def before = workspace
+        workspace = new File(known.agents, label)
+        workspace.mkdirs()
+        try { body() } finally { workspace = before }
+    }
 
     void environment(Closure body) {
         body.resolveStrategy = Closure.DELEGATE_ONLY
@@ -45,8 +61,9 @@ abstract class Jenkins extends Script {
         sections = [:]
         // In the scripted form the body is the work itself; in the declarative one it names sections.
         body()
-        def (work, after) = [sections.steps, sections.always]
-        try { if (work) { work() } } finally { if (after) { after() } }
+        def (work, after, agent) = [sections.steps, sections.always, sections.agent]
+        def run = { try { if (work) { if (agent && checksOut) { checkout(scm) }; work() } } finally { if (after) { after() } } }
+        agent ? node(agent, run) : run()
     }
 
     // Steps.
@@ -54,6 +71,7 @@ abstract class Jenkins extends Script {
 
     void withCredentials(List bindings, Closure body) {
         bindings.each { name, value -> assert value != null: "no such credential for ${name}" }
+        credentials.addAll(bindings*.get(0))
         within(bindings.collectEntries { it }, body)
     }
 
@@ -67,13 +85,32 @@ abstract class Jenkins extends Script {
         try { body() } finally { variables = before }
     }
 
+    void checkout(what) {
+        assert what == 'scm'
+        checkedOut << workspace
+        known.sources.each { name, text ->
+            def file = new File(workspace, name)
+            file.text = text
+            file.executable = true
+        }
+    }
+
+    void deleteDir() { assert workspace.deleteDir() && workspace.mkdirs() }
+
+    void stash(Map step) {
+        stashes[step.name] = found(step.includes, false).collect { [it, new File(workspace, it).bytes] }
+    }
+
+    void unstash(String name) { stashes[name].each { file, bytes -> new File(workspace, file).bytes = bytes } }
+
     def sh(String script) { sh(script: script) }
 
     def sh(Map step) {
         assert (step.keySet() - ['script', 'label', 'returnStatus']).empty
         // Jenkins runs its shell steps so: each command is shown, and the first that fails ends the step.
-        def process = new ProcessBuilder('sh', '-xe', '-c', step.script).inheritIO().directory(new File(known.workspace))
-        process.environment() << variables + [WORKSPACE: known.workspace]
+        def process = new ProcessBuilder('sh', '-xe', '-c', step.script).inheritIO().directory(workspace)
+        process.environment() << variables + [WORKSPACE: workspace.path]
+        if (workspace in checkedOut && variables.keySet().any { it in credentials }) { build.exposed << step.script }
         int code = process.start().waitFor()
         if (step.returnStatus) { return code }
         if (code) { error("script returned exit code ${code}") }
@@ -87,9 +124,9 @@ abstract class Jenkins extends Script {
     void archiveArtifacts(Map step) { build.archived += found(step.artifacts, step.allowEmptyArchive) }
 
     List found(String pattern, boolean mayBeEmpty) {
-        def workspace = Paths.get(known.workspace)
+        def folder = workspace.toPath()
         def matcher = FileSystems.default.getPathMatcher("glob:${pattern}")
-        def names = Files.walk(workspace).collect { workspace.relativize(it) }.findAll { matcher.matches(it) }*.toString()
+        def names = Files.walk(folder).collect { folder.relativize(it) }.findAll { matcher.matches(it) }*.toString()
         if (!names && !mayBeEmpty) { error("${pattern}: nothing found") }
         names.sort()
     }

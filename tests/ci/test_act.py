@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import certifi
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 pytestmark = pytest.mark.ci
 
@@ -23,6 +25,28 @@ ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples/github"
 PUBLISHED: Final = "OWNER/threadfix-gate@v0.1.0"
 """How the examples call the action."""
+ARTIFACTS: Final = {
+    "actions/upload-artifact": """
+inputs: {name: {required: true}, path: {required: true}, if-no-files-found: {default: warn}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}"}
+      run: mkdir "$STORE/$NAME" && cp -r "$FROM" "$STORE/$NAME"
+""",
+    "actions/download-artifact": """
+inputs: {name: {required: true}, path: {required: true}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {NAME: "${{ inputs.name }}", TO: "${{ inputs.path }}"}
+      run: mkdir -p "$TO" && cp -r "$STORE/$NAME/." "$TO"
+""",
+}
+"""What plays the two actions that act cannot fetch: an artifact is a folder beside the jobs, all that they share."""
+SCAN: Final = 'echo findings >"$2"'
 TRUSTED: Final = os.environ.get("PIP_CERT") or certifi.where()
 
 
@@ -95,13 +119,14 @@ def act(
         inputs: Mapping[str, str] | None = None,
         more: Mapping[str, str] | None = None,
         key: str = sandbox["THREADFIX_API_KEY"],
+        scan: str = SCAN,
     ) -> Ended:
         repository = tmp_path / "repository"
         folder = repository / ".github/workflows"
         folder.mkdir(parents=True)
         for name, text in workflows.items():
             (folder / name).write_text(text, encoding="utf-8")
-        for name, text in {"scan.sh": 'echo findings >"$2"', "publish.sh": "echo published"}.items():
+        for name, text in {"scan.sh": scan, "publish.sh": "echo published"}.items():
             (repository / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
             (repository / name).chmod(0o755)
         (tmp_path / "event.json").write_text(json.dumps({"inputs": inputs} | dict(payload or {})), encoding="utf-8")
@@ -116,17 +141,33 @@ def act(
         } | dict(more or {})
         options = [f"--var={name}={value}" for name, value in variables.items()]
         options.append(f"--eventpath={tmp_path / 'event.json'}")
+        options += [f"--local-repository={use}" for use in artifact_actions(tmp_path, workflows.values())]
         return start(program, repository, cache, published, event, *options, key=key)
 
     return run
+
+
+def artifact_actions(folder: Path, workflows: Iterable[str]) -> Iterator[str]:
+    """Put the stand-ins into this folder; each use of theirs in the workflows, and where act finds it."""
+    (folder / "artifacts").mkdir()
+    for name, text in ARTIFACTS.items():
+        action = folder / name
+        action.mkdir(parents=True)
+        store = shlex.quote(str(folder / "artifacts"))
+        (action / "action.yml").write_text(text.replace("run: ", f"run: STORE={store} && "), encoding="utf-8")
+        for use in {use for workflow in workflows for use in re.findall(rf"uses: ({name}@\S+)", workflow)}:
+            yield f"{use}={action}"
 
 
 def start(program: Path, repository: Path, cache: Path, published: Path, *command: str, key: str) -> Ended:
     """Run act to its end."""
     fixed = ["--json", "-P", "ubuntu-latest=-self-hosted", "--action-cache-path", str(cache), "--no-cache-server"]
     fixed += ["--local-repository", f"{PUBLISHED}={published}"]
-    fixed += ["--secret", "THREADFIX_API_KEY"] if key else []
-    env = own_environment() | {"THREADFIX_API_KEY": key}
+    # In a file: act hands its own environment on to every step, where GitHub would give a secret to none.
+    secrets = cache / "secrets"
+    secrets.write_text(f"THREADFIX_API_KEY={key}\n" if key else "", encoding="utf-8")
+    fixed += ["--secret-file", str(secrets)]
+    env = own_environment()
     done = subprocess.run([program, *command, *fixed], cwd=repository, env=env, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -165,15 +206,55 @@ def test_self_test_passes(need_tool: Callable[[str], Path], cache: Path, publish
 def test_upload_then_gate(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
     """The whole way from the scanner's report to a green or red job; a later step reads the outputs of both."""
     done = act("push", example("upload-then-gate.yml", report=report))
-    assert done.jobs == {"Scan": job}, done.log
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
     assert (done.code == 0) == (job == "success")
     assert f"ThreadFix says {verdict}. pending scan " in done.said
+
+
+THEFT = """
+echo findings >"$2"
+mkdir evil
+for name in curl python python3 jq; do
+  printf '#!/bin/sh\\nenv >>%s\\nexit 1\\n' {loot} >"evil/$name"
+done
+printf 'env >>%s\\n' {loot} >evil/bash_env
+chmod +x evil/*
+if [ -n "$GITHUB_PATH" ]; then
+  echo "$PWD/evil" >>"$GITHUB_PATH"
+  echo "BASH_ENV=$PWD/evil/bash_env" >>"$GITHUB_ENV"
+fi
+"""
+"""A scan that puts its own programs before those of all later steps of its job, and notes what they are given."""
+
+
+@pytest.mark.parametrize(("name", "event"), [("upload-then-gate", "push"), ("pull-request", "merge_group")])
+def test_the_code_under_test_gets_no_key(
+    act: Callable[..., Ended], sandbox: dict[str, str], tmp_path: Path, name: str, event: str
+) -> None:
+    """What the scanned code leaves for the steps behind it is in another job than the key, and changes no verdict."""
+    loot = tmp_path / "loot"
+    done = act(event, example(f"{name}.yml", report="interrupted.fpr"), scan=THEFT.format(loot=shlex.quote(str(loot))))
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
+    assert "FAIL (scan-failed" in done.said
+    assert loot.read_text(encoding="utf-8")
+    assert sandbox["THREADFIX_API_KEY"] not in loot.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "red"), [("upload-then-gate", "ThreadFix gate"), ("release", "Upload")])
+def test_a_refused_upload_is_not_waited_for(
+    act: Callable[..., Ended], need_tool: Callable[[str], Path], name: str, red: str
+) -> None:
+    """ThreadFix refuses with HTTP 200, which curl takes for a success; the job is red all the same."""
+    need_tool("jq")
+    done = act("push", example(f"{name}.yml"), key="wrongKey")
+    assert done.jobs == {"Scan": "success", red: "failure"}, done.log
+    assert "published" not in done.said
 
 
 def test_summary_is_written(act: Callable[..., Ended]) -> None:
     """The job's summary has the verdict in its heading, also when the job is red."""
     done = act("push", example("upload-then-gate.yml", report="deleted.fpr"))
-    assert done.jobs == {"Scan": "failure"}, done.log
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
     heading = next(line for line in done.summary.splitlines() if line)
     assert heading.startswith("#")
     assert "fail (scan-failed)" in heading

@@ -1,10 +1,11 @@
-"""The examples for other CI systems: they fit their schemas, the pages show them as they are, and their steps work."""
+"""The examples: they fit their schemas, the pages show them as they are, their steps work, and the key is apart."""
 
 from __future__ import annotations
 
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from gate import __version__
-from gate.reasons import REASONS
+from gate.reasons import REASONS, Reason
 from gate.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Sandbox = Callable[[str], dict[str, str]]
-    Commands = Callable[[dict[str, Any]], list[str]]
+    Done = subprocess.CompletedProcess[str]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -33,6 +34,7 @@ BITBUCKET = EXAMPLES / "bitbucket/bitbucket-pipelines.yml"
 TEKTON = EXAMPLES / "tekton/task.yaml"
 ARGO = EXAMPLES / "argo/workflow-template.yaml"
 CRON = EXAMPLES / "cron/upload-and-gate.sh"
+CRONTAB = EXAMPLES / "cron/threadfix-gate.crontab"
 # Azure's schema has patterns that only the older kind of regular expressions takes.
 SCHEMAS = {
     AZURE: ("azure-pipelines", "--regex-variant=nonunicode", "--data-transform=azure-pipelines"),
@@ -113,22 +115,23 @@ def load(file: Path) -> dict[str, Any]:
 
 
 class Played(NamedTuple):
-    """A scenario as it must end, and the variables that a CI system would hand over."""
+    """A scenario as it must end, what is said of it, and the variables that a CI system would hand over."""
 
+    scenario: str
     code: int
+    says: str
     env: dict[str, str]
 
 
-@pytest.fixture(params=["done", "interrupted", "stuck"])
-def played(
-    request: pytest.FixtureRequest, sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path: Path
-) -> Played:
-    """Pass, fail, unknown; the scan's results lie in the working folder."""
+@pytest.fixture(params=["done", "interrupted", "stuck", "bad-key"])
+def played(request: pytest.FixtureRequest, sandbox: Sandbox, need_tool: Callable[[str], Path]) -> Played:
+    """Pass, fail, unknown; and an upload that ThreadFix refuses with HTTP 200, which curl takes for a success."""
     for tool in ("bash", "curl"):
         need_tool(tool)
     scenario = request.param
-    (tmp_path / f"{scenario}.fpr").write_text("results")
-    return Played(REASONS[SCENARIOS[scenario].expect].exit_code, sandbox(scenario) | {"SCENARIO": scenario})
+    if scenario == "bad-key":
+        return Played(scenario, REASONS[Reason.USAGE].exit_code, "ThreadFix refused the upload", sandbox(scenario))
+    return Played(scenario, REASONS[SCENARIOS[scenario].expect].exit_code, "", sandbox(scenario))
 
 
 def as_here(command: str, scenario: str) -> str:
@@ -138,51 +141,96 @@ def as_here(command: str, scenario: str) -> str:
     return command.replace("--timeout 45m", "--timeout 2s").replace("--timeout 2h", "--timeout 2s")
 
 
-def azure(pipeline: dict[str, Any]) -> list[str]:
-    """The shell steps of the Azure pipeline; each gets the locked variable."""
-    steps = [step for step in pipeline["steps"] if "bash" in step]
+class Pipeline(NamedTuple):
+    """What a pipeline runs: the scan in a checkout, the rest in another folder, into which only the results come."""
+
+    scan: str
+    results: str
+    upload: str
+    gate: str
+
+
+def azure(file: Path) -> Pipeline:
+    """The Azure pipeline; `download` puts an artifact into a folder of its name, below the pipeline's own."""
+    scan, gate = load(file)["jobs"]
+    assert scan["steps"][-1] == {"publish": "results.fpr", "artifact": "scan"}
+    assert {"download": "current", "artifact": "scan"} in gate["steps"]
+    steps = [step for step in gate["steps"] if "bash" in step]
     assert all(step["env"] == {"THREADFIX_API_KEY": "$(THREADFIX_API_KEY)"} for step in steps)
-    return [step["bash"] for step in steps]
+    assert all(step["workingDirectory"] == "$(Pipeline.Workspace)" for step in steps)
+    return Pipeline(scan["steps"][1]["bash"], "scan/results.fpr", *(step["bash"] for step in steps))
 
 
-def circle(config: dict[str, Any]) -> list[str]:
-    """The shell steps of the CircleCI job."""
-    return [step["run"]["command"] for step in config["jobs"]["gate"]["steps"] if "run" in step]
+def circle(file: Path) -> Pipeline:
+    """The CircleCI jobs; the workspace is unpacked where the second one says."""
+    jobs = load(file)["jobs"]
+    assert jobs["scan"]["steps"][-1] == {"persist_to_workspace": {"root": ".", "paths": ["results.fpr"]}}
+    assert jobs["gate"]["steps"][0] == {"attach_workspace": {"at": "scan"}}
+    [scan], commands = (
+        [step["run"]["command"] for step in jobs[name]["steps"] if "run" in step] for name in ("scan", "gate")
+    )
+    return Pipeline(scan, "scan/results.fpr", *commands)
+
+
+def bitbucket(file: Path) -> Pipeline:
+    """The Bitbucket steps; an artifact comes to where it was."""
+    scan, stage = load(file)["pipelines"]["branches"]["main"]
+    upload, gate = (entry["step"] for entry in stage["stage"]["steps"])
+    assert (scan["step"]["artifacts"], upload["artifacts"]) == (["results.fpr"], ["upload.json"])
+    assert gate["image"] == {"name": IMAGE, "run-as-user": 0}
+    scripts = ["\n".join(step["script"]) for step in (scan["step"], upload, gate)]
+    return Pipeline(scripts[0], "results.fpr", *scripts[1:])
+
+
+def handed_on(pipeline: Pipeline, scenario: str, folder: Path) -> Path:
+    """Run the scan in a checkout, without the key; the folder in which the rest starts, with its results."""
+    checkout, fresh = folder / "checkout", folder / "fresh"
+    checkout.mkdir()
+    (checkout / "scan.sh").write_text('#!/bin/sh\ntest -z "${THREADFIX_API_KEY-}" && echo results >"$2"\n')
+    (checkout / "scan.sh").chmod(0o755)
+    subprocess.run(["bash", "-e", "-c", as_here(pipeline.scan, scenario)], cwd=checkout, check=True)
+    results = fresh / as_here(pipeline.results, scenario)
+    results.parent.mkdir(parents=True)
+    shutil.copy(checkout / f"{scenario}.fpr", results)
+    return fresh
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("file", "commands"), [(AZURE, azure), (CIRCLE, circle)], ids=["azure-pipelines", "circleci"])
-def test_steps_upload_and_gate(file: Path, commands: Commands, docker: Path, played: Played, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("file", "read"), [(AZURE, azure), (CIRCLE, circle)], ids=["azure-pipelines", "circleci"])
+def test_steps_upload_and_gate(
+    file: Path, read: Callable[[Path], Pipeline], docker: Path, played: Played, tmp_path: Path
+) -> None:
     """The shell steps, as written, upload the results, wait, end with the gate's exit code and leave its reports."""
-    upload, gate = (as_here(command, played.env["SCENARIO"]) for command in commands(load(file)))
+    pipeline = read(file)
+    folder = handed_on(pipeline, played.scenario, tmp_path)
+    upload, gate = (as_here(command, played.scenario) for command in (pipeline.upload, pipeline.gate))
     env = {**os.environ, **played.env, "PATH": f"{docker.parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-e", "-o", "pipefail", "-c", upload], cwd=tmp_path, env=env, check=True)
-    done = subprocess.run(
-        ["bash", "-e", "-c", gate], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-    )
+    subprocess.run(["bash", "-e", "-o", "pipefail", "-c", upload], cwd=folder, env=env, check=True)
+    done = subprocess.run(["bash", "-e", "-c", gate], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == played.code, done.stderr
-    kept = {path.name for path in (tmp_path / "threadfix-gate").iterdir()}
+    assert played.says in done.stderr
+    kept = {path.name for path in (folder / "threadfix-gate").iterdir()}
     assert kept == {"result.json", "junit.xml", "report.html"}
 
 
 @pytest.mark.ci
 def test_bitbucket_steps_upload_and_gate(docker: Path, played: Played, tmp_path: Path) -> None:
     """The gate's step runs in the gate's image, without its entrypoint, and writes into a folder that is root's."""
-    upload, gate = (entry["step"] for entry in load(BITBUCKET)["pipelines"]["branches"]["main"])
-    here = [as_here("\n".join(step["script"]), played.env["SCENARIO"]) for step in (upload, gate)]
+    pipeline = bitbucket(BITBUCKET)
+    folder = handed_on(pipeline, played.scenario, tmp_path)
+    upload, gate = (as_here(command, played.scenario) for command in (pipeline.upload, pipeline.gate))
     env = {**os.environ, **played.env}
-    subprocess.run(["sh", "-e", "-c", here[0]], cwd=tmp_path, env=env, check=True)
+    subprocess.run(["sh", "-e", "-c", upload], cwd=folder, env=env, check=True)
     names = [part for name in played.env for part in ("--env", name)]
-    folder = ["--volume", f"{tmp_path}:{tmp_path}", "--workdir", str(tmp_path)]
-    user = ["--user", str(gate["image"]["run-as-user"])]
-    assert gate["image"]["name"] == IMAGE
+    mounted = ["--volume", f"{folder}:{folder}", "--workdir", str(folder), "--user", "0"]
     done = subprocess.run(
-        [docker, "run", "--rm", *names, *folder, *user, "--entrypoint", "", BUILT, "sh", "-e", "-c", here[1]],
+        [docker, "run", "--rm", *names, *mounted, "--entrypoint", "", BUILT, "sh", "-e", "-c", gate],
         env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == played.code, done.stderr
-    assert (tmp_path / "test-reports/threadfix-gate.xml").exists()
-    assert {path.name for path in (tmp_path / "threadfix-gate").iterdir()} == {"result.json", "report.html"}
+    assert played.says in done.stderr
+    assert (folder / "test-reports/threadfix-gate.xml").exists()
+    assert {path.name for path in (folder / "threadfix-gate").iterdir()} == {"result.json", "report.html"}
 
 
 def tekton(task: dict[str, Any]) -> tuple[dict[str, Any], str]:
@@ -242,26 +290,162 @@ def test_kubernetes_runs_the_gate(
          "--entrypoint", command, BUILT, *spec["args"]],
         env={**os.environ, **env}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == played.code, done.stderr
+    # The ids are given, so a wrong key is refused by the status call.
+    assert done.returncode == REASONS[SCENARIOS[played.scenario].expect].exit_code, done.stderr
     assert {"result.json", "junit.xml"} <= {path.name for path in tmp_path.iterdir()}
 
 
-@pytest.mark.ci
-def test_cron_is_silent_unless_it_is_no_pass(played: Played, tmp_path: Path) -> None:
-    """Cron mails what is printed: nothing after a pass, else the gate's log."""
+@pytest.fixture
+def cron(played: Played, need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Done]:
+    """Runs the script as cron does, with a home and little else."""
+    need_tool("flock")
     key = tmp_path / "key"
     key.write_text(played.env["THREADFIX_API_KEY"] + "\n")
+    results = tmp_path / f"{played.scenario}.fpr"
+    results.write_text("results")
     script = tmp_path / "upload-and-gate.sh"
-    script.write_text(as_here(CRON.read_text(encoding="utf-8"), played.env["SCENARIO"]))
+    script.write_text(as_here(CRON.read_text(encoding="utf-8"), played.scenario))
     handed = ("THREADFIX_URL", "THREADFIX_APPLICATION_ID", "THREADFIX_INTERVAL")
     env = {name: played.env[name] for name in handed} | {
         "THREADFIX_API_KEY_FILE": str(key),
+        "HOME": str(tmp_path),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
-    done = subprocess.run(
-        ["sh", script, tmp_path / f"{played.env['SCENARIO']}.fpr"], env=env, capture_output=True, text=True, check=False
-    )
+    return lambda: subprocess.run(["sh", script, results], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.ci
+def test_cron_is_silent_unless_it_is_no_pass(cron: Callable[..., Done], played: Played) -> None:
+    """Cron mails what is printed: nothing after a pass, else the gate's log."""
+    done = cron()
     assert done.returncode == played.code, done.stdout + done.stderr
     assert done.stderr == ""
     assert ("exit code" in done.stdout) == bool(played.code)
+    assert played.says in done.stdout
     assert played.env["THREADFIX_API_KEY"] not in done.stdout
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("played", ["done"], indirect=True)
+def test_cron_runs_once_at_a_time(cron: Callable[..., Done], tmp_path: Path) -> None:
+    """While one run waits no other starts, and only this user can hold the lock that sees to it."""
+    import fcntl  # not on Windows, where these tests are only collected
+
+    assert cron().returncode == 0
+    lock = tmp_path / ".local/state/threadfix-gate/lock"
+    assert lock.parent.stat().st_mode & 0o777 == 0o700
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = cron()
+    assert (done.returncode, done.stderr) == (75, "")
+    assert "nothing was uploaded" in done.stdout
+    assert "lock" not in CRONTAB.read_text(encoding="utf-8")
+
+
+# --- Where the key is.
+
+
+class Job(NamedTuple):
+    """One job of a recipe: whether it gets the key, whether the repository is there, and all that is said of it."""
+
+    file: Path
+    name: str
+    key: bool
+    checkout: bool
+    text: str
+
+
+def jobs_of_github(file: Path) -> Iterator[Job]:
+    """A secret comes to the jobs that ask for it, the repository to those that check it out."""
+    for name, job in load(file)["jobs"].items():
+        text = str(job)
+        yield Job(file, name, "secrets." in text, "actions/checkout" in text, text)
+
+
+def jobs_of_azure(file: Path) -> Iterator[Job]:
+    """A group's variables come to the jobs that name it. Every job checks out unless it says otherwise."""
+    pipeline = load(file)
+    assert "variables" not in pipeline
+    for job in pipeline["jobs"]:
+        yield Job(file, job["job"], "variables" in job, {"checkout": "none"} not in job["steps"], str(job))
+
+
+def jobs_of_circle(file: Path) -> Iterator[Job]:
+    """A context's variables come to the jobs that name it."""
+    config = load(file)
+    contexts: dict[str, Any] = {}
+    for entry in config["workflows"]["main"]["jobs"]:
+        contexts |= entry if isinstance(entry, dict) else {entry: {}}
+    assert contexts.keys() == config["jobs"].keys()
+    for name, job in config["jobs"].items():
+        yield Job(file, name, "context" in contexts[name], "checkout" in job["steps"], str(job))
+
+
+def jobs_of_bitbucket(file: Path) -> Iterator[Job]:
+    """A deployment environment's variables come to its steps. Every step clones unless it says otherwise."""
+    for entry in load(file)["pipelines"]["branches"]["main"]:
+        stage = entry.get("stage", {"steps": [entry]})
+        for step in (step["step"] for step in stage["steps"]):
+            clones = step.get("clone", {}).get("enabled", True)
+            yield Job(file, step["name"], "deployment" in {**stage, **step}, clones, str(step))
+
+
+def jobs_of_gitlab(file: Path) -> Iterator[Job]:
+    """A variable with a scope comes to that environment's jobs. Every job checks out unless it says otherwise."""
+    pipeline = load(file)
+    template = load(ROOT / "templates/gate.gitlab-ci.yml")["threadfix-gate"]
+    added = pipeline.pop("threadfix-gate")
+    variables = template["variables"] | added.get("variables", {})
+    jobs = {name: job for name, job in pipeline.items() if name not in {"stages", "include"}}
+    for name, job in (jobs | {"threadfix-gate": template | added | {"variables": variables}}).items():
+        key = job.get("environment", {}).get("name") == "threadfix"
+        # What other jobs hand on, variables too, comes only from those that are named.
+        assert not key or "dependencies" in job
+        yield Job(file, name, key, job.get("variables", {}).get("GIT_STRATEGY") != "empty", str(job))
+
+
+def jobs_of_kubernetes(file: Path) -> Iterator[Job]:
+    """The container with the key is the gate's, and alone."""
+    spec = load(file)["spec"]
+    [gate] = spec["steps"] if "steps" in spec else [template["container"] for template in spec["templates"]]
+    assert (gate["image"], gate["command"]) == (IMAGE, ["threadfix-gate"])
+    yield Job(file, "gate", key=True, checkout=False, text=str(gate))
+
+
+JOBS = {
+    **dict.fromkeys(sorted((EXAMPLES / "github").iterdir()), jobs_of_github),
+    **dict.fromkeys(sorted((EXAMPLES / "gitlab").iterdir()), jobs_of_gitlab),
+    AZURE: jobs_of_azure,
+    CIRCLE: jobs_of_circle,
+    BITBUCKET: jobs_of_bitbucket,
+    TEKTON: jobs_of_kubernetes,
+    ARGO: jobs_of_kubernetes,
+}
+
+
+@pytest.mark.parametrize("file", JOBS, ids=lambda file: file.name)
+def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
+    """Where the key is, nothing of the repository is checked out, or run; where it is not, nothing asks for it."""
+    jobs = list(JOBS[file](file))
+    assert any(job.key for job in jobs)
+    for job in jobs:
+        assert not (job.key and job.checkout), job.name
+        assert not (job.key and re.search(r"(?:^|[\s\"'])\.{1,2}/[\w.-]*\.sh", job.text)), job.name
+        assert job.key or not re.search(r"api[_-]key", job.text, re.IGNORECASE), job.name
+        # An upload takes the file that a job without the key has made.
+        assert "/upload" not in job.text or any("scan.sh" in other.text for other in jobs if not other.key)
+
+
+def test_every_recipe_is_looked_at() -> None:
+    """No example with a key is left out of the rule above; the Jenkinsfiles and the cron job have their own tests."""
+    others = {"Jenkinsfile", "Jenkinsfile.scripted", CRON.name, CRONTAB.name}
+    assert {path for path in EXAMPLES.rglob("*") if path.is_file() and path.name not in others} == JOBS.keys()
+
+
+def test_nothing_old_is_waited_for() -> None:
+    """Before an upload what an earlier one has left is removed, or the folder is a new one."""
+    for path in EXAMPLES.rglob("*"):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for before in text.split("--output ")[:-1]:
+            if "curl" in before:
+                assert re.search(r"rm -f upload\.json\n[^\n]*\n?[^\n]*curl |work=\$\(mktemp -d\)", before), path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,8 @@ REMOTE = {
     "component: $CI_SERVER_FQDN/OWNER/threadfix-gate/gate@0.1.0": "local: templates/gate.yml",
     "project: OWNER/threadfix-gate\n    ref: v0.1.0\n    file:": "local:",
 }
+# The scanner of the project; it shows whether the key is within its reach.
+SCAN = "#!/bin/sh\necho results >$2\nprintenv THREADFIX_API_KEY >>$2 || echo no key is here\n"
 QUICK = {"THREADFIX_FIRST_CONTACT_LIMIT": "1s", "THREADFIX_TIMEOUT": "2s"}
 
 
@@ -76,7 +79,8 @@ def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[.
         (tmp_path / ".gitlab-ci.yml").write_text(
             text if soft else text.replace("exit_codes: [3, 6]", "exit_codes: [9]")
         )
-        (tmp_path / "results.fpr").write_text("results")
+        (tmp_path / "scan.sh").write_text(SCAN)
+        (tmp_path / "scan.sh").chmod(0o755)
         shutil.copytree(ROOT / "templates", tmp_path / "templates")
         author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"]
         for command in (
@@ -86,6 +90,12 @@ def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[.
             [*author, "commit", "-q", "-m", "a project"],
         ):
             subprocess.run(["git", *command], cwd=tmp_path, check=True)
+        # Of the key GitLab is told the environment that may have it; gitlab-ci-local reads that from a file.
+        key = {"type": "variable", "values": {"threadfix": variables.pop("THREADFIX_API_KEY")}}
+        settings = tmp_path / "home/.gitlab-ci-local"
+        settings.mkdir(parents=True)
+        # JSON is YAML.
+        (settings / "variables.yml").write_text(json.dumps({"global": {"THREADFIX_API_KEY": key}}))
         given = [part for name, value in variables.items() for part in ("--variable", f"{name}={value}")]
         done = subprocess.run(
             [runner, "--force-shell-executor", "--shell-isolation", "--no-color", "--home", tmp_path / "home", *given],
@@ -106,16 +116,34 @@ def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[.
     return run
 
 
+@pytest.mark.parametrize("scenario", ["done", "bad-key"])
+def test_only_the_jobs_of_the_environment_have_the_key(
+    run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str
+) -> None:
+    """The job that runs the project's code has no key, and an upload that ThreadFix refuses is not waited for."""
+    variables = sandbox(scenario)
+    key = variables["THREADFIX_API_KEY"]
+    del variables["THREADFIX_PENDING_SCAN_ID"]
+    pipeline = run_pipeline(COMPONENT_PIPELINE, variables)
+    assert "> no key is here" in pipeline.log
+    assert key not in (pipeline.folder / "results.fpr").read_text()
+    assert pipeline.passed("upload"), pipeline.log
+    assert pipeline.passed("threadfix-gate") is (scenario == "done"), pipeline.log
+    assert ("ThreadFix refused the upload" in pipeline.log) is (scenario == "bad-key")
+    assert pipeline.passed("deploy") is (scenario == "done")
+
+
 def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
     """With the component, after an upload: a later job has the gate's variables, and the JUnit report is there."""
     variables = sandbox("done")
+    key = variables["THREADFIX_API_KEY"]
     del variables["THREADFIX_PENDING_SCAN_ID"]
     pipeline = run_pipeline(COMPONENT_PIPELINE, variables)
     assert pipeline.code == 0, pipeline.log
     assert pipeline.passed("threadfix-gate")
     assert re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)
     assert (pipeline.junit().tests, pipeline.junit().failures, pipeline.junit().errors) == (1, 0, 0)
-    assert variables["THREADFIX_API_KEY"] not in pipeline.log
+    assert key not in pipeline.log
 
 
 @pytest.mark.parametrize("scenario", ["interrupted", "bad-key"])

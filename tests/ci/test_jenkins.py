@@ -31,6 +31,9 @@ DECLARATIVE = ROOT / "examples/jenkins/Jenkinsfile"
 SCRIPTED = ROOT / "examples/jenkins/Jenkinsfile.scripted"
 DEPLOYED = "The scan is in ThreadFix, so this version may go out."
 FAILED = "ThreadFix gate: fail"
+# Both pipelines' label of the agent that has the key.
+GATE = "threadfix"
+SCAN = '#!/bin/sh\ntest -z "${THREADFIX_API_KEY-}" && echo results >"$2"\n'
 
 
 @pytest.fixture
@@ -44,24 +47,21 @@ def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
     """Runs a pipeline with this `docker`; what became of the build."""
     groovy = need_tool("groovy")
     java = need_tool("java").resolve().parents[1]
-    # What the last build in this workspace left behind must not be taken for this one's.
-    (tmp_path / "threadfix-gate").mkdir()
-    (tmp_path / "threadfix-gate/junit.xml").write_text("<testsuites/>")
+    # What the last build on this agent left behind must not be taken for this one's.
+    (tmp_path / GATE / "threadfix-gate").mkdir(parents=True)
+    (tmp_path / GATE / "threadfix-gate/junit.xml").write_text("<testsuites/>")
 
     def run(
         docker: Path, pipeline: Path, variables: dict[str, str], upload: str = "done", **replaced: str
     ) -> dict[str, Any]:
-        (tmp_path / "results.fpr").write_text("results")
         text = pipeline.read_text(encoding="utf-8")
-        # The name of the uploaded file tells the sandbox what to play.
-        (tmp_path / f"{upload}.fpr").write_text("results")
         file = tmp_path / pipeline.name
-        file.write_text(
-            text.replace("file=@results.fpr", f"file=@{upload}.fpr").replace("--timeout 45m", "--timeout 2s")
-        )
+        # The name of the uploaded file tells the sandbox what to play.
+        file.write_text(text.replace("results.fpr", f"{upload}.fpr").replace("--timeout 45m", "--timeout 2s"))
         key = variables.pop("THREADFIX_API_KEY")
         known = {
-            "workspace": str(tmp_path),
+            "agents": str(tmp_path),
+            "sources": {"scan.sh": SCAN},
             "credentials": {"threadfix-api-key": key},
             "parameters": {"PENDING_SCAN_ID": variables.pop("THREADFIX_PENDING_SCAN_ID")},
             "environment": variables | {"GATE_IMAGE": "localhost/threadfix-gate"} | replaced,
@@ -75,7 +75,8 @@ def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert key not in done.stdout + done.stderr
-        result: dict[str, Any] = json.loads(done.stdout)
+        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        assert result.pop("exposed") == []
         return result
 
     return run
@@ -85,11 +86,11 @@ def test_the_declarative_pipeline_passes(build: Build, sandbox: Sandbox, tmp_pat
     """Upload, gate and deployment: the build is a success, and the report of this very build is kept."""
     result = build(DECLARATIVE, sandbox("done"))
     assert result["result"] == "SUCCESS"
-    assert result["stages"] == ["Upload", "ThreadFix gate", "Deploy"]
+    assert result["stages"] == ["Scan", "ThreadFix gate", "Deploy"]
     assert result["said"] == [DEPLOYED]
     assert result["junit"] == ["threadfix-gate/junit.xml"]
     assert result["archived"] == [f"threadfix-gate/{name}" for name in ("junit.xml", "report.html", "result.json")]
-    report = JUnitXml.fromfile(str(tmp_path / "threadfix-gate/junit.xml"))
+    report = JUnitXml.fromfile(str(tmp_path / GATE / "threadfix-gate/junit.xml"))
     assert (report.tests, report.failures, report.errors) == (1, 0, 0)
 
 
@@ -104,8 +105,22 @@ def test_an_unknown_verdict_makes_the_declarative_pipeline_unstable(build: Build
     """After a timeout the build is unstable, and what follows the gate is skipped."""
     result = build(DECLARATIVE, sandbox("done"), upload="stuck")
     assert result["result"] == "UNSTABLE"
-    assert result["stages"] == ["Upload", "ThreadFix gate"]
+    assert result["stages"] == ["Scan", "ThreadFix gate"]
     assert result["said"] == [f"ThreadFix gate: unknown, exit code {REASONS[Reason.TIMEOUT].exit_code}"]
+
+
+def test_a_refused_upload_makes_the_declarative_pipeline_unstable(build: Build, sandbox: Sandbox) -> None:
+    """ThreadFix refuses with HTTP 200, which curl takes for a success; the gate reads the refusal and does not wait."""
+    result = build(DECLARATIVE, sandbox("bad-key"))
+    assert result["result"] == "UNSTABLE"
+    assert result["said"] == [f"ThreadFix gate: unknown, exit code {REASONS[Reason.USAGE].exit_code}"]
+
+
+def test_the_key_is_on_an_agent_without_the_repository(build: Build, sandbox: Sandbox, tmp_path: Path) -> None:
+    """The scan has run on another agent, and where the key was there is nothing of the repository."""
+    build(DECLARATIVE, sandbox("done"))
+    assert (tmp_path / "build/scan.sh").exists()
+    assert {path.name for path in (tmp_path / GATE).iterdir()} == {"done.fpr", "upload.json", "threadfix-gate"}
 
 
 @pytest.mark.parametrize(
