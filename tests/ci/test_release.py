@@ -7,23 +7,38 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from ruamel.yaml import YAML
 
-WORKFLOW = Path(__file__).parents[2] / ".github/workflows/release.yml"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = ROOT / ".github/workflows"
 VERSION = "1.2.3"
+BUILT = "The packages are those that were built"
+PREPARED = "Notes and bill of materials are those that were prepared"
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="the steps run on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("bash"), reason="the steps run on Linux")
 
 
-def run_step(job: str, name: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def jobs(workflow: str = "release.yml") -> dict[str, Any]:
+    """The jobs of a workflow."""
+    loaded: dict[str, Any] = YAML(typ="safe").load(WORKFLOWS / workflow)["jobs"]
+    return loaded
+
+
+def run_step(
+    job: str, name: str, folder: Path, workflow: str = "release.yml", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run one step as the runner does."""
-    steps = YAML(typ="safe").load(WORKFLOW)["jobs"][job]["steps"]
-    [script] = [step["run"] for step in steps if step.get("name") == name]
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    [step] = [step for step in jobs(workflow)[job]["steps"] if step.get("name") == name]
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
     env = {**os.environ, "GITHUB_REF_NAME": f"v{VERSION}", **environment}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    cwd = folder / step.get("working-directory", ".")
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -134,3 +149,111 @@ def test_a_release_can_be_run_again(tmp_path: Path, answer: str, steps: list[str
     """What an earlier run made is kept: a draft is filled and published, and a published release left alone."""
     calls = with_gh(tmp_path, "Release", f"'release view'*) {answer};;")
     assert [call.split()[1] for call in calls] == steps
+
+
+# --- What is published is what was built.
+
+NEW, OLD = "1.10.0", "1.2.4"
+
+
+@pytest.mark.parametrize(
+    ("tags", "released", "moved"),
+    [
+        ("v1.2.3", "1.2.3", {"1", "latest"}),
+        ("v1.2.3 v1.10.0", NEW, {"1", "latest"}),
+        ("v1.2.3 v1.2.4 v1.10.0", OLD, set()),
+        ("v1.2.3 v1.10.0 v2.0.0", NEW, {"1"}),
+        ("v1.2.4 v1.10.0 v2.0.0", OLD, set()),
+        ("v1.2.3 v2.0.0 v10.0.0", "10.0.0", {"10", "latest"}),
+        ("v1.2.3 v2.0.0 v10.0.0", "2.0.0", {"2"}),
+        ("v1 v1.2.3 v1.3.0-rc.1 w9.9.9 v1x9.9", "1.2.3", {"1", "latest"}),
+    ],
+)
+def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str, moved: set[str]) -> None:
+    """`1` is the newest 1.x and `latest` the newest of all, also when an older one is mended or run again."""
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "released")
+    for tag in tags.split():
+        git(tmp_path, "tag", tag)
+    outputs = tmp_path / "outputs"
+    given = {"GITHUB_REPOSITORY": "Own/Gate", "GITHUB_REF_NAME": f"v{released}", "GITHUB_OUTPUT": str(outputs)}
+    assert run_step("image", "Name and tags", tmp_path, **given).returncode == 0
+    said = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
+    assert (said["image"], said["version"]) == ("ghcr.io/own/gate", released)
+    assert said["tags"].split(",")[0] == f"ghcr.io/own/gate:{released}"
+    assert set(said["tags"].split(",")[1:]) == {f"ghcr.io/own/gate:{tag}" for tag in moved}
+
+
+def test_the_image_s_job_has_all_tags() -> None:
+    """What the tags are compared with is fetched when the job runs."""
+    [checkout] = [step for step in jobs()["image"]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"]["fetch-depth"] == 0
+
+
+def sums(folder: Path, workflow: str, job: str, name: str) -> str:
+    """The sums that a job hands on, as GitHub reads them from its output file."""
+    outputs = folder / "outputs"
+    assert run_step(job, name, folder, workflow, GITHUB_OUTPUT=str(outputs)).returncode == 0
+    first, *lines, last = outputs.read_text(encoding="utf-8").splitlines()
+    assert first == f"sums<<{last}"
+    return "\n".join(lines)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda _: None,
+    "other bytes": lambda dist: (dist / "gate.whl").write_bytes(b"other"),
+    "one more": lambda dist: (dist / "more.whl").touch(),
+    "one less": lambda dist: (dist / "gate.whl").unlink(),
+    "another name": lambda dist: (dist / "gate.whl").rename(dist / "gate2.whl"),
+    "a folder": lambda dist: (dist / "zzz").mkdir(),
+}
+
+
+@pytest.mark.parametrize(
+    ("job", "folder", "name"),
+    [
+        ("prepare", "dist", BUILT),
+        ("pypi", "dist", BUILT),
+        ("github", "dist", BUILT),
+        ("pypi", "release", PREPARED),
+        ("github", "release", PREPARED),
+    ],
+)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_replaced_is_not_published(tmp_path: Path, job: str, folder: str, name: str, change: str) -> None:
+    """An artifact that another job of the run has replaced, added to or taken from stops each job that uses it."""
+    files = tmp_path / folder
+    files.mkdir()
+    (files / "gate.whl").write_bytes(b"wheel")
+    (files / "gate.tar.gz").write_bytes(b"sources")
+    made = {
+        "dist": ("ci.yml", "build", "Sums of the packages"),
+        "release": ("release.yml", "prepare", "Sums of notes and bill of materials"),
+    }
+    expected = sums(tmp_path, *made[folder])
+    CHANGES[change](files)
+    assert (run_step(job, name, tmp_path, SUMS=expected).returncode == 0) is (change == "nothing")
+    assert run_step(job, name, tmp_path, SUMS="").returncode != 0
+
+
+def test_every_job_checks_what_it_takes() -> None:
+    """The sums come from the job that built, and are checked before anything else is done with an artifact."""
+    checks = {
+        "dist": (BUILT, "${{ needs.ci.outputs.sums }}"),
+        "release": (PREPARED, "${{ needs.prepare.outputs.sums }}"),
+    }
+    taking = 0
+    for name, job in jobs().items():
+        steps = job.get("steps", [])
+        taken = [n for n, step in enumerate(steps) if step.get("uses", "").startswith("actions/download-artifact@")]
+        if not taken:
+            continue
+        taking += 1
+        behind = steps[taken[-1] + 1 :][: len(taken)]
+        expected = [checks[steps[n]["with"]["name"]] for n in taken]
+        assert [(step["name"], step["env"]["SUMS"]) for step in behind] == expected, name
+        assert {"ci", "prepare"} - {name} <= set([job["needs"]] if isinstance(job["needs"], str) else job["needs"])
+    assert taking == 3
+    ci = YAML(typ="safe").load(WORKFLOWS / "ci.yml")
+    assert ci["on"]["workflow_call"]["outputs"]["sums"]["value"] == "${{ jobs.build.outputs.sums }}"
+    assert ci["jobs"]["build"]["outputs"] == jobs()["prepare"]["outputs"] == {"sums": "${{ steps.sums.outputs.sums }}"}
