@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from gate.history import Target
@@ -28,6 +29,8 @@ T = TypeVar("T")
 KEY_VARIABLE: Final = "THREADFIX_API_KEY"
 LONGEST: Final = 365 * 24 * 3600.0
 """The longest duration that makes sense, in seconds."""
+SHORTEST_INTERVAL: Final = 0.01
+"""The shortest time between two polls, in seconds."""
 SHORTEST_KEY: Final = 8
 """Characters from which on a key is looked for in other options; ThreadFix's have 40 and more."""
 QUOTE_LIMIT: Final = 80
@@ -73,6 +76,14 @@ def duration_or_zero(value: str) -> float:
         seconds = sum(float(part) * unit for part, unit in zip(parts.groups("0"), _UNITS.values(), strict=True))
     if seconds > LONGEST:
         raise ValueError("is more than a year; write for example 15m or 1h30m")
+    return seconds
+
+
+def interval(value: str) -> float:
+    """As `duration`, but not so short that the gate does nothing but ask."""
+    seconds = duration(value)
+    if seconds < SHORTEST_INTERVAL:
+        raise ValueError("is too short; write 10ms or more")
     return seconds
 
 
@@ -143,7 +154,23 @@ def path(value: str) -> str:
     """The path of a file."""
     if "\0" in value:
         raise ValueError("has a NUL in it, which no file's name can have")
+    if not Path(value).is_absolute():
+        try:
+            Path.cwd()
+        except OSError:
+            raise ValueError(
+                "cannot be found, because the folder that the gate was started in is gone; write the whole path"
+            ) from None
     return value
+
+
+def _is_text(value: str) -> bool:
+    """Whether it is text at all, and not bytes that are not UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _each(parse: Callable[[str], T], value: str) -> list[T]:
@@ -298,7 +325,7 @@ UPLOAD_RESPONSE = Option(
     "PATH",
 )
 TIMEOUT = Option("timeout", duration_or_zero, "For the whole wait; `0` asks once.", _WAIT, "DURATION", "30m")
-INTERVAL = Option("interval", duration, "Shortest time between two polls.", _WAIT, "DURATION", "2s")
+INTERVAL = Option("interval", interval, "Shortest time between two polls.", _WAIT, "DURATION", "2s")
 MAX_INTERVAL = Option("max-interval", duration, "Longest time between two polls.", _WAIT, "DURATION", "15s")
 REQUEST_TIMEOUT = Option(
     "request-timeout",
@@ -537,6 +564,7 @@ class Parsed:
     Attributes:
         secrets: what must be hidden from here on, also where there are mistakes.
         server: which server; its URL is empty where it could not be read.
+        input_limit: seconds from the start that input files may take to be read.
     """
 
     settings: Settings | None
@@ -544,6 +572,7 @@ class Parsed:
     reports: Reports
     secrets: tuple[Secret, ...] = ()
     server: Server | None = None
+    input_limit: float = 30.0
 
     @property
     def origin(self) -> str:
@@ -581,6 +610,9 @@ class _Given:
         try:
             if not value:
                 raise ValueError("is empty")  # noqa: TRY301 - one place makes the sentence
+            # Python smuggles other bytes through; no report, output or log could show them.
+            if not _is_text(value):
+                raise ValueError("is not UTF-8, and no report could show it; name it otherwise")  # noqa: TRY301
             return option.parse(value)
         except ValueError as error:
             # A URL may hold a password.
@@ -635,16 +667,18 @@ class _Given:
 
 
 def early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> Parsed:
-    """What is known before any file is read: where to report, and the key in the environment.
+    """What is known before any file is read: where to report, the key in the environment, how long reading may take.
 
-    So that a file that never ends cannot keep the gate from saying that it was stopped.
+    So that a file that never ends cannot keep the gate from ending, and from saying that it was stopped.
     """
 
     def unread(_: str) -> bytes:  # pragma: no cover - nothing that is looked up here is a file
         return b""
 
     key = env.get(KEY_VARIABLE, "").strip()
-    return Parsed(None, (), _reports(_Given(flags, env, unread)), (Secret(key),) if key else ())
+    given = _Given(flags, env, unread)
+    limit = max(given.value(TIMEOUT), given.value(REQUEST_TIMEOUT))
+    return Parsed(None, (), _reports(given), (Secret(key),) if key else (), input_limit=limit)
 
 
 def parse(

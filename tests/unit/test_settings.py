@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from gate.waiting import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 KEY = "r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY"
 GOOD = {
@@ -379,6 +381,28 @@ def test_options_that_contradict_each_other(args: tuple[str, ...], says: str) ->
     """Each is good alone."""
     mistakes = parsed(*args, files={"k": b""}).mistakes
     assert any(says in mistake for mistake in mistakes)
+
+
+def test_the_gate_does_not_poll_in_a_tight_loop() -> None:
+    """From 10 ms on an interval is one; less is a usage error, however the environment or a flag says it."""
+    for value in ("9ms", "0.009", "0.0001s", "1ms"):
+        (mistake,) = parsed("--interval", value).mistakes
+        assert mistake == f"--interval: “{value}” is too short; write 10ms or more."
+        assert "is too short" in parsed(THREADFIX_INTERVAL=value).mistakes[0]
+    for value in ("10ms", "0.01", "1s"):
+        assert parsed("--interval", value).settings
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that somebody works in")
+def test_a_relative_path_needs_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the working folder is gone, only a whole path names a file."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    (mistake,) = parsed("--result-file", "r.json").mistakes
+    assert mistake.startswith("--result-file: “r.json” cannot be found, because the folder")
+    assert parsed("--result-file", str(tmp_path / "r.json")).settings
 
 
 def test_a_made_up_mistake_is_not_told() -> None:
