@@ -11,12 +11,13 @@ def write_whole(name: str, content: str) -> None:
     """Write `content` as UTF-8 to the file `name`, making its folder where it is missing.
 
     A reader never sees half of it: it is written beside and moved into place. What is there and is no regular file (a
-    device, a pipe) is written to as it is.
+    device, a pipe) is written to as it is. A link to a file is followed; one that leads to nothing is replaced, so that
+    no link in a checked-out folder chooses where a new file comes to be, and the report is where it was asked for.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    path = Path(os.path.realpath(name))
+    path = Path(os.path.realpath(name)) if Path(name).exists() else Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         # Not waiting for a reader: a pipe that nobody reads would hold the gate for ever.
