@@ -23,6 +23,7 @@ def mistakes(server: Server) -> tuple[str, ...]:
     found = []
     if server.ca_file and not server.insecure and not server.url.startswith("http:"):
         try:
+            _refuse_pipes(server.ca_file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*locations(server.ca_file))
         except (ssl.SSLError, OSError):
             found.append(
@@ -31,6 +32,7 @@ def mistakes(server: Server) -> tuple[str, ...]:
             )
     if server.client_cert:
         try:
+            _refuse_pipes(server.client_cert, server.client_key or server.client_cert)
             # Without a password function OpenSSL would ask at the terminal, and a build would hang.
             ssl.create_default_context().load_cert_chain(server.client_cert, server.client_key, password=lambda: b"")
         except (ssl.SSLError, OSError, ValueError):
@@ -39,3 +41,14 @@ def mistakes(server: Server) -> tuple[str, ...]:
                 "PEM, and the key not encrypted."
             )
     return tuple(found)
+
+
+def _refuse_pipes(*names: str) -> None:
+    """OpenSSL would open a pipe once more, and wait in there for ever.
+
+    Raises:
+        OSError: one of `names` is neither a regular file nor a folder.
+    """
+    for name in names:
+        if not Path(name).is_file() and not Path(name).is_dir():
+            raise OSError(name)

@@ -629,10 +629,18 @@ def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
     assert "HTTPS_PROXY" in ran.document["hint"]
 
 
-@pytest.mark.parametrize("proxy", ["127.0.0.1:1", "[bad", "tf-proxy.invalid:8080", "127.0.0.1:99999"])
-def test_the_password_of_a_proxy_is_not_shown(proxy: str, gate: Gate) -> None:
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("127.0.0.1:1", Reason.UNREACHABLE),
+        ("tf-proxy.invalid:8080", Reason.UNREACHABLE),
+        ("[bad", Reason.USAGE),
+        ("127.0.0.1:99999", Reason.USAGE),
+    ],
+)
+def test_the_password_of_a_proxy_is_not_shown(proxy: str, reason: Reason, gate: Gate) -> None:
     """Also where the proxy cannot be reached, or is no URL."""
     env = {"HTTPS_PROXY": f"http://robot:hunter2@{proxy}"}
     ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", "-v", "--json", *ONCE, env=env)
-    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert ran.document["reason"] == reason
     assert "hunter2" not in ran.err + ran.out + json.dumps(ran.document)

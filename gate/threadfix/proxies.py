@@ -1,0 +1,53 @@
+"""Whether the proxy that the environment names can be used at all; tried before anything is sent."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from gate.threadfix.links import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gate.settings import Server
+
+_SCHEMES: Final = ("http", "https")
+_SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")
+
+
+def mistakes(server: Server, env: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence if the proxy for `server` cannot be used. Its value is not shown: it may hold a password."""
+    named = {name: value for name, value in env.items() if name.lower().endswith("_proxy") and value}
+    if not named or not server.url or is_loopback(server.url):
+        return ()
+    from requests.utils import get_environ_proxies, select_proxy
+
+    proxy = select_proxy(server.url, get_environ_proxies(server.url))
+    if not proxy:
+        return ()
+    # A system's own settings may name it too; then there is no variable to point at.
+    origin = next((name for name, value in named.items() if value == proxy), "the proxy of this system")
+    flaw = _flaw(proxy)
+    return (
+        (f"{origin} {flaw} (not shown here); write http://proxy:port or http://user:password@proxy:port.",)
+        if (flaw)
+        else ()
+    )
+
+
+def _flaw(proxy: str) -> str:
+    """What is wrong with a proxy's URL; empty where nothing is."""
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url
+
+    try:
+        # As `requests` reads it: without a scheme it is http.
+        url = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    except LocationParseError:
+        return "is not the URL of a proxy"
+    if not url.host:
+        return "names no host"
+    if url.scheme in _SOCKS:
+        return "" if find_spec("socks") else "names a SOCKS proxy, for which the package PySocks is not installed"
+    return "" if url.scheme in _SCHEMES else "is not the URL of an http proxy"
