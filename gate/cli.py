@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gate import __version__
+from gate.reasons import Reason
 from gate.run import run_gate
 from gate.settings import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from gate.settings import Option
 
 PROG: Final = "threadfix-gate"
+UNREAD: Final = 141
+"""How a shell tells that a program was ended by the pipe that it wrote to."""
 SHORT: Final = {"verbose": "-v", "quiet": "-q"}
 """The options with a letter of their own."""
 
@@ -172,6 +175,8 @@ def _build() -> click.Group:
         help="Wait until ThreadFix has processed a pending scan, then say pass, fail or unknown.",
         epilog="Start with: threadfix-gate demo",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        # What click's versions make of no command at all differs; `main` says the same under each.
+        no_args_is_help=False,
     )
     group.params.append(_version_option())
     group.add_command(
@@ -244,15 +249,30 @@ def _version_option() -> click.Option:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code."""
+    """Run a command; its exit code.
+
+    Raises:
+        BaseException: a bug outside of what a command reports itself.
+    """
     for stream in (sys.stdout, sys.stderr):
         # A log in an old encoding must not end the gate.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     args = sys.argv[1:] if argv is None else list(argv)
+    group = _build()
+    if not args:
+        with group.make_context(PROG, ["--"]) as ctx:
+            click.echo(group.get_help(ctx), err=True)
+        return Reason.USAGE.row.exit_code
+    # Not by click's own `main`, whose ways to end differ between its versions: shell completion, which any variable in
+    # the environment may ask for, ends with 0 before anything is parsed; a pipe that nobody reads with 1, a fail.
     try:
-        code = _build().main(args, prog_name=PROG, standalone_mode=False)
+        with group.make_context(PROG, args) as ctx:
+            return int(group.invoke(ctx) or 0)
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except click.UsageError as error:
         error.show()
         return error.exit_code
-    return int(code or 0)
+    except BrokenPipeError:
+        return UNREAD

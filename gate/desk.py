@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
+import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate import settings
-from gate.errors import UsageError
-from gate.reporters.console import Console, to_log
-from gate.text import Scrubber
-from gate.threadfix import certificates
+from gate import settings, threads
+from gate.errors import OutOfThreadsError, UsageError
+from gate.reporters.console import Console
+from gate.reporters.streams import BackgroundStream
+from gate.text import Scrubber, seconds
+from gate.threadfix import certificates, proxies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from io import RawIOBase
+    from typing import BinaryIO
 
     from gate.reporters.github import GitHub
     from gate.reporters.terminal import Terminal
     from gate.settings import Parsed, Settings
+    from gate.signals import Signals
     from gate.text import Secret
 
 INPUT_LIMIT: Final = 1024 * 1024
 """Bytes read of a key, a certificate or an upload's answer."""
+_RETRY: Final = 0.02
+"""Seconds after which an input that must not block is looked at again."""
 
 
 class Desk:
@@ -31,6 +42,7 @@ class Desk:
 
     Attributes:
         parsed: what came of the options; at first nothing.
+        log: standard error.
         github: the runner, where this is a step of one.
         terminal: the live line, where a person watches.
         console: the log.
@@ -40,29 +52,51 @@ class Desk:
         """Nothing is looked at yet."""
         self._env = dict(env)
         self._masked: set[Secret] = set()
+        self._started = time.monotonic()
         self.parsed: Parsed = settings.Parsed(None, (), settings.Reports())
+        self.log = BackgroundStream(sys.stderr)
         self.github: GitHub | None = None
         self.terminal: Terminal | None = None
-        self.console = Console(to_log)
+        self.console = Console(self.say)
 
     @property
     def scrub(self) -> Scrubber:
         """Hides what is secret."""
         return Scrubber(self.parsed.secrets)
 
+    def say(self, line: str) -> None:
+        """Write a line to the log."""
+        # Where it is a program's own stream, that one may be closed.
+        with suppress(OSError, ValueError):
+            self.log.write(f"{line}\n")
+
     def parse(
-        self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], *, needs_scan: bool = True
+        self,
+        flags: Mapping[str, Sequence[str]],
+        mistakes: Sequence[str],
+        handler: Signals,
+        *,
+        needs_scan: bool = True,
     ) -> Settings:
         """The settings. From here on the secrets are hidden and the reports are known.
 
         Raises:
             UsageError: there are mistakes.
+            Cancelled: the process was told to stop; then the reports are known already.
         """
-        self._know(settings.early(flags, self._env))
+        early = settings.early(flags, self._env)
+        self._know(early)
         # Nothing that might be started from here needs the key.
         os.environ.pop(settings.KEY_VARIABLE, None)
-        parsed = settings.parse(flags, self._env, _read, mistakes, needs_scan=needs_scan)
-        unusable = certificates.mistakes(parsed.server) if parsed.server else ()
+        handler.listen()
+        until = self._started + early.input_limit
+
+        def read(name: str) -> bytes:
+            return _read(name, until, early.input_limit)
+
+        parsed = settings.parse(flags, self._env, read, mistakes, needs_scan=needs_scan)
+        server = parsed.server
+        unusable = (*certificates.mistakes(server), *proxies.mistakes(server, self._env)) if server else ()
         if unusable:
             parsed = replace(parsed, settings=None, mistakes=parsed.mistakes + unusable)
         self._know(parsed)
@@ -81,44 +115,100 @@ class Desk:
     def _know(self, parsed: Parsed) -> None:
         """Take in what is known: hide the secrets, and open the log that was asked for."""
         self.parsed = parsed
-        self.github = self.github or _github(self._env)
+        self.github = self.github or _github(self._env, self.log)
         for secret in parsed.secrets:
-            if self.github and secret not in self._masked:
+            # Into a file the command would write the key, and nobody would obey it.
+            if self.github and secret not in self._masked and not _is_file(self.log):
                 self.github.mask(secret)
                 self._masked.add(secret)
+                # It must have reached the runner before anything that is written elsewhere does.
+                self.log.drain()
         reports = parsed.reports
         self.terminal = None
-        if not (self.github or reports.quiet) and sys.stderr.isatty() and self._env.get("TERM") != "dumb":
+        if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
             from gate.reporters.terminal import Terminal
 
-            self.terminal = Terminal(sys.stderr)
+            self.terminal = Terminal(self.log)
         self.console = Console(
-            self.terminal.write if self.terminal else to_log,
+            self.terminal.write if self.terminal else self.say,
             warn=self.github.warning if self.github else None,
             quiet=reports.quiet,
             verbose=reports.verbose,
         )
 
 
-def _github(env: Mapping[str, str]) -> GitHub | None:
+def _github(env: Mapping[str, str], log: BackgroundStream) -> GitHub | None:
     if env.get("GITHUB_ACTIONS") != "true":
         return None
     from gate.reporters.github import GitHub
 
-    return GitHub(env, sys.stderr)
+    return GitHub(env, log)
 
 
-def _read(name: str) -> bytes:
+def _is_file(stream: BackgroundStream) -> bool:
+    """Whether it is a regular file, and so no runner that reads commands."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _read(name: str, until: float, limit: float) -> bytes:
     """What is in a file; `-` is standard input.
 
+    It may be a pipe that nobody writes to, so it is read in a thread of its own.
+
+    Args:
+        name: its path.
+        until: when to give up, on the monotonic clock.
+        limit: how many seconds that is from the start, for the error.
+
     Raises:
-        OSError: it cannot be read, or is far too long for what it should be.
+        OSError: it cannot be read in time, or is far too long for what it should be.
     """
-    if name == "-":
-        content = sys.stdin.buffer.read(INPUT_LIMIT + 1)
-    else:
-        with Path(name).open("rb") as file:
-            content = file.read(INPUT_LIMIT + 1)
-    if len(content) > INPUT_LIMIT:
-        raise OSError(27, "it is longer than 1 MiB")
-    return content
+    outcome: list[bytes | OSError] = []
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            outcome.append(_content(name))
+        except OSError as error:
+            outcome.append(error)
+        finally:
+            over.set()
+
+    try:
+        threads.start(work)
+    except OutOfThreadsError:
+        work()
+    # Of several files that never end only the first waits; what is there must be read all the same.
+    if not over.wait(max(until - time.monotonic(), 1.0)):
+        raise TimeoutError(errno.ETIMEDOUT, f"it did not end within {seconds(limit)}")
+    (read,) = outcome
+    if isinstance(read, OSError):
+        raise read
+    return read
+
+
+def _content(name: str) -> bytes:
+    if name != "-":
+        with Path(name).open("rb", buffering=0) as file:
+            return _up_to_limit(file)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    # Below Python's own buffer: its lock, held by a thread that waits, would keep Python from ending.
+    return _up_to_limit(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+
+
+def _up_to_limit(file: BinaryIO | RawIOBase) -> bytes:
+    content = bytearray()
+    while len(content) <= INPUT_LIMIT:
+        piece = file.read(INPUT_LIMIT + 1 - len(content))
+        if piece is None:
+            # Whoever made the pipe has set it not to block; there is nothing in it yet.
+            time.sleep(_RETRY)
+            continue
+        if not piece:
+            return bytes(content)
+        content += piece
+    raise OSError(errno.EFBIG, "it is longer than 1 MiB")

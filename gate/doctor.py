@@ -25,7 +25,8 @@ from gate.desk import Desk
 from gate.errors import Cancelled, UsageError
 from gate.history import Answer, Target, Trouble
 from gate.reasons import Reason
-from gate.reporters.console import Console, to_log
+from gate.reporters.console import Console
+from gate.reporters.streams import print_whole
 from gate.text import count, seconds, timestamp
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS, Client
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from gate.history import Observation
     from gate.http import Exchange, RequestMade
     from gate.settings import Parsed, Settings
+    from gate.signals import Signals
     from gate.text import Scrubber
 
 T = TypeVar("T")
@@ -381,7 +383,7 @@ def _application(found: Evidence) -> Outcome:
         return passed(f"{number} is there; ThreadFix tells of its pending scan.")
     if said and found.no_application:
         return failed(said, APPLICATION_HINT)
-    why = f" ({said.what})" if said else ""
+    why = f" ({said.what.rstrip('.')})" if said else ""
     return skipped(f"cannot be told: ThreadFix does not tell of application {number}, which takes read access{why}.")
 
 
@@ -487,12 +489,10 @@ def run_doctor(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mista
         visit = _Visit(env)
         code = 0
         try:
-            visit.examine(flags, mistakes)
+            visit.examine(flags, mistakes, handler)
+            handler.decided()
         except Cancelled as error:
             visit.end, code = Reason.CANCELLED, error.exit_code
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not show the key
-            visit.explain(error)
-        handler.listening = False
         return visit.conclude(code)
 
 
@@ -506,16 +506,25 @@ class _Visit:
         self._found: dict[str, Outcome] = {}
         self._untried: set[str] = set()
 
-    def examine(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> None:
-        """Make every check.
+    def examine(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> None:
+        """Make every check, whatever happens.
 
         Raises:
             Cancelled: the process was told to stop.
         """
+        try:
+            self._check(flags, mistakes, handler)
+        except Cancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not show the key
+            self.end = Reason.INTERNAL
+            self._desk.explain(error)
+
+    def _check(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> None:
         asked: Settings | None = None
         wrong: tuple[str, ...] = ()
         try:
-            asked = self._desk.parse(flags, mistakes, needs_scan=False)
+            asked = self._desk.parse(flags, mistakes, handler, needs_scan=False)
         except UsageError as error:
             wrong = error.mistakes
         self._desk.console.line(
@@ -546,18 +555,13 @@ class _Visit:
 
     def _note(self, name: str, outcome: Outcome) -> None:
         self._found[name] = outcome
-        console = Console(to_log) if outcome.state is State.FAILED else self._desk.console
+        console = Console(self._desk.say) if outcome.state is State.FAILED else self._desk.console
         mark, arrow = MARKS[outcome.state], ARROW
         if not _can_show(mark + arrow):
             mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
         console.line(f"{mark} {name:<12}  {outcome.message}")
         if outcome.hint:
             console.line(f"{'':<14}  {arrow} {outcome.hint}")
-
-    def explain(self, error: BaseException) -> None:
-        """Put the traceback of a bug into the log, without secrets."""
-        self.end = Reason.INTERNAL
-        self._desk.explain(error)
 
     def conclude(self, code: int) -> int:
         """Write the JSON, and the last line; the exit code."""
@@ -568,11 +572,12 @@ class _Visit:
         code = code or (reason.row.exit_code if reason else 0)
         if self._desk.parsed.reports.json:
             try:
-                print(json.dumps(self._document(reason, code), indent=2), flush=True)  # noqa: T201 - what was asked for
+                print_whole(f"{json.dumps(self._document(reason, code), indent=2)}\n")
             except OSError as error:
-                to_log(f"warning: --json could not be written ({error.strerror}). The checks stand.")
+                self._desk.say(f"warning: --json could not be written ({error.strerror}). The checks stand.")
         said = ", ".join(f"{sum(one.state is state for one in self._found.values())} {state}" for state in State)
-        to_log(f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}.")
+        self._desk.say(f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}.")
+        self._desk.log.close()
         return code
 
     def _document(self, reason: Reason | None, code: int) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The tree of errors. Each knows its reason, and with it the exit code and the hint (`gate.reasons`).
 
 GateError
-├── UsageError         usage      options are missing, wrong or contradict each other; carries every mistake
-└── Cancelled          cancelled  SIGINT or SIGTERM
+├── UsageError         usage        options are missing, wrong or contradict each other; carries every mistake
+├── OutOfThreadsError  unreachable  this machine lets the gate start no thread to ask in
+└── Cancelled          cancelled    SIGINT or SIGTERM
 
 Trouble with the server is not an error but a value, `gate.history.Trouble`: the wait decides what becomes of it.
 Every other exception is a bug and ends as `internal`.
@@ -43,6 +44,24 @@ class UsageError(GateError):
         """Keep every mistake: one sentence each, naming the option and what would be right."""
         self.mistakes = tuple(mistakes)
         super().__init__(" ".join(self.mistakes))
+
+
+class OutOfThreadsError(GateError):
+    """This machine lets the gate start no thread."""
+
+    reason = Reason.UNREACHABLE
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("this machine let the gate start no thread to ask ThreadFix in")
+
+    @property
+    def hint(self) -> str:
+        """Where the limit is."""
+        return (
+            "Raise the limit on processes and threads for this user or container (ulimit -u, pids.max), or run fewer "
+            "jobs beside it; then run the gate again."
+        )
 
 
 class Cancelled(GateError):  # noqa: N818 - it is no error, and the field's word for it

@@ -31,7 +31,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.ssl_ import create_urllib3_context
 
-from gate import __version__
+from gate import __version__, threads
+from gate.errors import OutOfThreadsError
 from gate.history import Trouble
 from gate.reasons import Reason
 from gate.text import seconds
@@ -107,10 +108,6 @@ class Response:
         return date(self.headers.get("Date"))
 
 
-class OutOfThreadsError(OSError):
-    """The machine gives this process no thread more."""
-
-
 @dataclass(slots=True, eq=False)
 class Exchange:
     """Work on the network in a thread of its own, and the sockets to shut down if it takes too long.
@@ -137,10 +134,7 @@ class Exchange:
             OutOfThreadsError: the work could not be started.
             BaseException: what `work` raised.
         """
-        try:
-            threading.Thread(target=self._work, args=(work,), daemon=True).start()
-        except RuntimeError as error:
-            raise OutOfThreadsError(errno.EAGAIN, "can't start new thread") from error
+        threads.start(partial(self._work, work))
         if not self._over.wait(timeout):
             self.abort()
             return None
@@ -378,9 +372,7 @@ class Transport:
         self._under_way.add(exchange)
         try:
             done = exchange.run(work, timeout)
-        # Whatever a server's bytes make the libraries raise is the server's failure and not a bug: they mean ValueError
-        # and HTTPException for what cannot be read.
-        except (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
+        except (*_BROKEN, OutOfThreadsError) as error:
             return self._failure(error)
         finally:
             self._under_way.discard(exchange)
@@ -435,7 +427,7 @@ class Transport:
         chain = list(_causes(error))
         for cause in chain:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                why = self._scrub.clean(cause.verify_message)
+                why = self._scrub.clean(cause.verify_message).rstrip(".")
                 return Trouble(
                     Reason.UNREACHABLE,
                     f"the certificate of {self.host} does not verify: {why}.",
@@ -449,6 +441,10 @@ class Transport:
                 return Trouble(Reason.UNREACHABLE, what.format(host=self.host), hint)
         return Trouble(Reason.UNREACHABLE, f"the connection to {self.host} broke ({type(error).__name__}).")
 
+
+# Whatever a server's bytes make the libraries raise is the server's failure and not a bug: the first is for what breaks
+# on the way, the others are for what cannot be read.
+_BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 
 _EXHAUSTED: Final = {
     errno.EMFILE: "{host} was not asked: this process has no file descriptor left.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 import time
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from gate import build, signals
 from gate import verdict as verdicts
 from gate.desk import Desk
-from gate.errors import Cancelled, UsageError
+from gate.errors import Cancelled, GateError, UsageError
 from gate.reasons import Kind
 from gate.waiting import Deadline, Schedule, Wait, wait_all
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from gate.history import History
     from gate.settings import Settings
+    from gate.signals import Signals
     from gate.verdict import Finding, ScanVerdict, Verdict
 
 FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "gitlab", "html-file": "html"}
@@ -38,11 +38,11 @@ def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistake
         env: the environment.
         mistakes: what is wrong with the command line itself, a sentence each.
     """
-    run = _Run(env)
     with signals.handled() as handler:
+        run = _Run(env)
         try:
-            verdict = run.judge(flags, mistakes)
-            handler.listening = False
+            verdict = run.judge(flags, mistakes, handler)
+            handler.decided(verdict.finding.exit_code)
         except Cancelled as error:
             # It comes once at most, but at any moment: also while a mistake is being told.
             verdict = run.conclude(verdicts.from_error(error))
@@ -59,24 +59,28 @@ class _Run:
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
-    def judge(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> Verdict:
+    def judge(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> Verdict:
         """The verdict, whatever happens: the one place where errors and bugs become exit codes.
 
         Raises:
             Cancelled: the process was told to stop while nothing was being waited for.
         """
         try:
-            return self.wait(self._desk.parse(flags, mistakes))
+            return self.wait(self._desk.parse(flags, mistakes, handler))
         except Cancelled:
             raise
         except UsageError as error:
             return self.conclude(verdicts.from_error(error), mistakes=error.mistakes)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must get its verdict
+        except GateError as error:
+            return self.conclude(verdicts.from_error(error))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, also `SystemExit`: the job must get its verdict
             self._desk.explain(error)
             return self.conclude(verdicts.from_bug(error))
 
     def wait(self, asked: Settings) -> Verdict:
         """Wait for the pending scans, and judge what was seen."""
+        # The clock of the wait runs from the start: what was read may have come slowly.
+        left = max(0.0, asked.plan.timeout - (time.monotonic() - self._started))
         from gate.threadfix.client import Client
 
         desk, console = self._desk, self._desk.console
@@ -85,7 +89,7 @@ class _Run:
         stop = threading.Event()
         schedule = Schedule(
             plan=asked.plan,
-            deadline=Deadline.after(asked.plan.timeout, time.monotonic),
+            deadline=Deadline.after(left, time.monotonic),
             sleep=stop.wait,
             jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - no secret depends on it
         )
@@ -103,7 +107,7 @@ class _Run:
                 desk.terminal.draw(console.progress)
 
         with group, desk.terminal or nullcontext():
-            console.opening(asked, datetime.now(UTC) + timedelta(seconds=asked.plan.timeout))
+            console.opening(asked, datetime.now(UTC) + timedelta(seconds=left))
             histories, cancelled = wait_all(waits, stop=stop, notify=console.hear, tick=tick, fatal=fatal)
         client.http.close()
         scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
@@ -133,19 +137,27 @@ class _Run:
         )
 
     def report(self, verdict: Verdict) -> None:
-        """Write every report that was asked for. One that fails is said loudly, and the others are still written."""
+        """Write every report that was asked for, and last the log: whoever does not read it holds up nothing else.
+
+        One that fails is said loudly, and the others are still written.
+        """
         for name, write in self._reporters(verdict):
             try:
                 write()
-            except Exception as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
+            except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
                 why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
                 what = f"{name} could not be written ({why}). The verdict stands."
                 self._desk.console.warning(what, loud=True)
         self._desk.console.closing(verdict)
+        self._desk.log.close()
 
     def _reporters(self, verdict: Verdict) -> Iterator[tuple[str, Callable[[], None]]]:
         """What each report is called, and what writes it."""
         reports, github = self._desk.parsed.reports, self._desk.github
+        if github:
+            yield "the step's outputs", partial(github.outputs, verdict)
+            if reports.summary:
+                yield "the job summary", partial(github.summary, verdict)
         for option, module in FILES.items():
             path = getattr(reports, option.replace("-", "_"))
             if path:
@@ -153,9 +165,6 @@ class _Run:
         if reports.json:
             yield "--json", partial(_print, "result", verdict)
         if github:
-            yield "the step's outputs", partial(github.outputs, verdict)
-            if reports.summary:
-                yield "the job summary", partial(github.summary, verdict)
             yield "the annotation", partial(github.verdict, verdict)
 
 
@@ -172,5 +181,6 @@ def _write(path: str, module: str, verdict: Verdict) -> None:
 
 
 def _print(module: str, verdict: Verdict) -> None:
-    sys.stdout.write(_rendered(module, verdict))
-    sys.stdout.flush()
+    from gate.reporters.streams import print_whole
+
+    print_whole(_rendered(module, verdict))

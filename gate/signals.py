@@ -1,54 +1,119 @@
-"""SIGINT and SIGTERM: they end the wait at once, and leave the gate a moment for its last words."""
+"""SIGINT and SIGTERM: they end the gate at once, and leave it a moment for its last words.
+
+Imports next to nothing: the handler is to be there before anything that takes time is.
+"""
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
-import threading
-from contextlib import contextmanager
+import time
 from typing import TYPE_CHECKING, Final
 
-from gate.errors import Cancelled
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any
 
 LAST_WORDS: Final = 1.8
 """Seconds that a stopped gate has for its outputs and reports before it goes without them."""
+START: Final = 5.0
+"""Seconds that it has for them where it was stopped while it still started, on a machine that is very slow."""
+NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """The handler: raises `Cancelled` in the main thread while `listening`, and sees to it that the process ends.
+    """The handler: keeps a signal until somebody listens, then raises `Cancelled`; sees to it that the process ends.
 
     It must be set even where the default would do: as the first process of a container, Python ignores SIGTERM.
     """
 
     def __init__(self) -> None:
-        """Listen."""
-        self.listening = True
-        self._caught = False
+        """Keep what comes; nobody listens yet."""
+        self._listening = False
+        self._listened = False
+        self._caught = 0
+        self._code: int | None = None
 
     def __call__(self, number: int, _frame: object) -> None:
         """Handle a signal. Only the first one counts: runners, shells and `make` all send several."""
         if self._caught:
             return
-        self._caught = True
-        watchdog = threading.Timer(LAST_WORDS, os._exit, args=(128 + number,))
-        watchdog.daemon = True
-        watchdog.start()
-        if self.listening:
-            raise Cancelled(number)
+        self._caught = number
+        try:
+            _thread.start_new_thread(self._end_late, (os._exit, LAST_WORDS if self._listened else START))
+        except RuntimeError:  # pragma: no cover - where no thread is to be had
+            # Then the last words are not bounded; better late than killed in the middle.
+            self._code = None
+        if self._listening:
+            self._cancel()
+
+    def listen(self) -> None:
+        """Have a signal raise `Cancelled` in the main thread from here on.
+
+        Raises:
+            Cancelled: one came before.
+        """
+        self._listened = self._listening = True
+        if self._caught:
+            self._cancel()
+
+    def decided(self, exit_code: int | None = None) -> None:
+        """From here on a signal only bounds how long the rest may take; `exit_code` is how it will end all the same."""
+        self._listening = False
+        self._code = exit_code
+
+    def exit_code(self, code: int) -> int:
+        """How the process is to end that would end with `code`: a signal that nobody listened to is not lost."""
+        return 128 + self._caught if self._caught and not self._listened else code
+
+    def close(self) -> None:
+        """Ignore both signals: how the process ends is settled, and Python's own end would let them kill it."""
+        for number in NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _cancel(self) -> None:
+        from gate.errors import Cancelled
+
+        raise Cancelled(self._caught)
+
+    def _end_late(self, end: Callable[[int], Any], seconds: float) -> None:  # pragma: no cover - it ends the process
+        time.sleep(seconds)
+        end(128 + self._caught if self._code is None else self._code)
 
 
-@contextmanager
-def handled() -> Iterator[Signals]:
-    """Handle both signals while the block runs; outside the main thread, where Python allows none, do nothing."""
+def install() -> Signals:
+    """Handle both signals for the rest of the process, also where whoever started it had them blocked."""
     handler = Signals()
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield handler
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+    for number in NUMBERS:
+        signal.signal(number, handler)
+    # A signal that came while they were blocked comes now.
+    unblock = getattr(signal, "pthread_sigmask", lambda *_: None)
+    unblock(getattr(signal, "SIG_UNBLOCK", None), NUMBERS)
+    return handler
+
+
+class handled:  # noqa: N801 - used as a function is
+    """Handle both signals while the block runs, with the process's own handler where it has one.
+
+    Outside the main thread, where Python allows no handler, nothing is handled.
+    """
+
+    def __enter__(self) -> Signals:
+        installed = signal.getsignal(signal.SIGTERM)
+        self._before: dict[signal.Signals, Any] = {}
+        if isinstance(installed, Signals):
+            return installed
+        handler = Signals()
+        import threading
+
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, handler) for number in NUMBERS}
+        return handler
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gate import threads
 from gate.errors import Cancelled
 from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
 from gate.reasons import Reason
@@ -396,6 +398,7 @@ def wait_all(
         thread by its signal handler.
 
     Raises:
+        OutOfThreadsError: a wait could not be started.
         BaseException: whatever broke a wait; a bug, to be reported as one.
     """
     events: queue.SimpleQueue[Event | Broken] = queue.SimpleQueue()
@@ -435,8 +438,7 @@ def _start(waits: Sequence[Wait], notify: Callable[[Event | Broken], None]) -> N
         # Each wait would import it late, when the others may hold every file descriptor there is.
         import_module("backoff")
     for wait in waits:
-        # Daemons: a request that hangs must not keep the process from ending.
-        threading.Thread(target=run, args=(wait,), name=str(wait.target), daemon=True).start()
+        threads.start(partial(run, wait), str(wait.target))
 
 
 def _next(events: queue.SimpleQueue[Event | Broken]) -> Event | Broken | None:

@@ -102,6 +102,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def on_a_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runner reads the log from a pipe; here a regular file stands for it, into which the gate writes no key."""
+    monkeypatch.setattr("gate.desk._is_file", lambda _: False)
+
+
+@pytest.fixture
 def threadfix() -> ThreadFix:
     """The state of a ThreadFix whose scenarios walk quickly."""
     return ThreadFix(speed=SPEED)

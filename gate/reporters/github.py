@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from gate.reasons import Kind
 from gate.reporters import summary
@@ -17,6 +17,7 @@ from gate.reporters.outputs import output_values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gate.reporters.streams import BackgroundStream
     from gate.text import Secret
     from gate.verdict import Verdict
 
@@ -31,7 +32,7 @@ class GitHub:
         log: where the runner reads workflow commands; standard error.
     """
 
-    def __init__(self, env: Mapping[str, str], log: TextIO) -> None:
+    def __init__(self, env: Mapping[str, str], log: BackgroundStream) -> None:
         """Keep where to write."""
         self._env = env
         self._log = log
@@ -39,7 +40,7 @@ class GitHub:
     @contextmanager
     def _saying(self) -> Iterator[None]:
         """Lead the library's prints to the log. One that nobody reads any more must not change what the gate does."""
-        with suppress(OSError, ValueError), redirect_stdout(self._log):
+        with suppress(OSError, ValueError), redirect_stdout(cast("Any", self._log)):
             yield
 
     def mask(self, secret: Secret) -> None:
@@ -48,7 +49,6 @@ class GitHub:
 
         with self._saying():
             core.set_secret(secret.reveal())
-            self._log.flush()
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:

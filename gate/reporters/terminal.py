@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from rich.console import Console as Screen
 from rich.live import Live
@@ -15,9 +15,10 @@ from gate.text import seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import TextIO
+    from typing import IO, TextIO
 
     from gate.reporters.console import Progress
+    from gate.reporters.streams import BackgroundStream
 
 _STYLES: Final = (
     ("PASS (", "bold green"),
@@ -40,9 +41,9 @@ class Terminal:
         stream: the terminal.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | BackgroundStream) -> None:
         """Prepare; nothing is drawn yet."""
-        self._screen = Screen(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._screen = Screen(file=cast("IO[str]", stream), highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._spinner = Spinner("dots", style="cyan")
         # Redrawn by `draw` alone; standard output and error stay as they are.
         self._live = Live(

@@ -94,7 +94,8 @@ def serve(host: str, port: str, speed: str, quiet: bool, mistakes: Sequence[str]
     if not quiet:
         threadfix.log = lambda method, path, code: to_log(f"{method} {path} → {code or 'no answer'}")
     try:
-        with signals.handled(), serving(threadfix, host, int(port)) as url:
+        with signals.handled() as handler, serving(threadfix, host, int(port)) as url:
+            handler.listen()
             for variable, value in environment(url, "done", threadfix.scans).items():
                 print(f"export {variable}={shlex.quote(value)}", flush=True)  # noqa: T201 - to be evaluated by a shell
             if host not in ("127.0.0.1", "::1", "localhost"):

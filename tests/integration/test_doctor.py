@@ -106,6 +106,8 @@ class Doctor:
         Draft202012Validator(SCHEMA).validate(document)
         assert [check["name"] for check in document["checks"]] == NAMES
         assert document["exit_code"] == code
+        # A sentence within another one has no full stop of its own.
+        assert not [said for check in document["checks"] if re.search(r"\.\)?\.(?!\w)", said := check["message"])]
         return Seen(code, document, err)
 
 
@@ -677,6 +679,7 @@ def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: Threa
     assert all(CORE in sent["authorization"] for sent in threadfix.headers)
 
 
+@pytest.mark.usefixtures("on_a_runner")
 def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> None:
     """Before anything else is printed, once; elsewhere no such command is printed."""
     file = tmp_path / "key"

@@ -161,6 +161,7 @@ def test_at_most_one_annotation_tells_the_verdict(ending: Ending, gate: Gate, ru
 
 
 @every_ending
+@pytest.mark.usefixtures("on_a_runner")
 def test_the_log_commands_nothing_else(ending: Ending, gate: Gate, runner: Runner) -> None:
     """The key is masked before anything else; one group is opened and closed around the wait."""
     ran = gate.play(ending.scenario, "--json", *ending.args, env=runner.env)
@@ -314,6 +315,7 @@ TEXT = HOSTILE.scan_name.encode("latin-1", "ignore").decode("latin-1")
 
 
 @pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
+@pytest.mark.usefixtures("on_a_runner")
 def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runner) -> None:
     """Whatever it says, and in however many scans: no command, no output and no annotation but ours."""
     scans = ",".join(str(gate.threadfix.add(scenario)) for _ in range(2))
@@ -327,6 +329,7 @@ def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runne
     ]
 
 
+@pytest.mark.usefixtures("on_a_runner")
 def test_a_traceback_commands_nothing(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug's message may have lines, and a server's words in them."""
 

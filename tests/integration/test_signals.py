@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pkgutil
+import re
 import shlex
 import shutil
 import signal
@@ -94,6 +95,12 @@ def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+def handles(process: int) -> bool:
+    """Whether a process has a handler for both signals; Python itself sets only the one for SIGINT."""
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) & 1 << (signal.SIGTERM - 1))
+
+
 @pytest.mark.parametrize("number", CODES)
 def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Signals, gate: Gate) -> None:
     """Exit code, outputs, reports, the last status, and the command that waits on."""
@@ -177,8 +184,9 @@ def test_several_signals_are_one(gate: Gate) -> None:
     assert not [line for line in log if "Traceback" in line]
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["while it waits", "while it starts"])
 @pytest.mark.parametrize("number", CODES)
-def test_it_stops_as_the_first_process_too(number: signal.Signals, gate: Gate) -> None:
+def test_it_stops_as_the_first_process_too(number: signal.Signals, at_once: bool, gate: Gate) -> None:  # noqa: FBT001
     """In a container the gate is process 1, for which the kernel has no default: who does not listen is not stopped."""
     unshare = shutil.which("unshare")
     alone = [unshare or "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -186,15 +194,77 @@ def test_it_stops_as_the_first_process_too(number: signal.Signals, gate: Gate) -
         pytest.skip("unshare --pid is not allowed here, so nothing can be process 1")
     scan = gate.threadfix.add(STUCK)
     with started(gate, "--pending-scan-id", str(scan), command=[*alone, *RUN]) as running:
-        until(lambda: gate.threadfix.seen, running.process)
         parent = running.process.pid
-        (first,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        until(children.read_text, running.process)
+        (first,) = children.read_text().split()
+        until(lambda: handles(int(first)) if at_once else gate.threadfix.seen, running.process)
         assert "NSpid:\t" in (status := Path(f"/proc/{first}/status").read_text())
         assert status.partition("NSpid:")[2].splitlines()[0].split()[-1] == "1"
         os.kill(int(first), number)
         code, _ = running.ends()
     assert code == CODES[number]
     running.left(code)
+
+
+# --- The start: the handler comes before the imports.
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Start processes with both signals blocked; the gate lets them through once its handler is there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, CODES)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.parametrize("milliseconds", range(0, 240, 20))
+@pytest.mark.parametrize("number", CODES)
+def test_no_moment_of_the_start_is_a_wrong_one(number: signal.Signals, milliseconds: int, gate: Gate) -> None:
+    """A signal that comes while Python still imports is kept, and leaves everything behind; a verdict stands."""
+    scan = gate.threadfix.add(Scenario("done", "", Reason.PROCESSED))
+    with signals_blocked(), started(gate, "--pending-scan-id", str(scan)) as running:
+        time.sleep(milliseconds / 1000)
+        running.process.send_signal(number)
+        code, log = running.ends()
+    document = json.loads((gate.folder / "result.json").read_text())
+    if document["reason"] == "cancelled":
+        assert code == CODES[number]
+        running.left(code)
+    else:
+        # One that was there before the process was, is never too late.
+        assert (document["reason"], code, milliseconds > 0) == ("processed", 0, True)
+    assert not [line for line in log if "Traceback" in line]
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux shows as files what is handled; not POSIX"
+)
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_is_handled_before_anything_is_imported(number: signal.Signals, gate: Gate) -> None:
+    """As soon as the handler is there, also one that nobody has blocked leaves everything behind."""
+    scan = gate.threadfix.add(STUCK)
+    with started(gate, "--pending-scan-id", str(scan)) as running:
+        until(lambda: handles(running.process.pid), running.process)
+        running.process.send_signal(number)
+        code, log = running.ends()
+    assert code == CODES[number]
+    running.left(code)
+    assert gate.threadfix.seen == []
+    assert not [line for line in log if "Traceback" in line]
+
+
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("args", [("--help",), ("run", "--help"), ("demo", "--list")])
+def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, args: Sequence[str]) -> None:
+    """Its exit code says so, although it had nothing to stop."""
+    with signals_blocked():
+        process = subprocess.Popen([*RUN[:-1], *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process.send_signal(number)
+    log = process.communicate(timeout=30)[1]
+    assert (process.returncode, log) == (CODES[number], "")
 
 
 # --- Moments, chosen by what is called then; the signal comes from this process itself.

@@ -157,12 +157,48 @@ def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:
     assert b"l\\xe4\\xdft" in process.stderr
 
 
-def test_an_interrupt_before_the_gate_listens_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was sent, so there is nothing to say."""
-    from gate import __main__, cli
+def entered(doing: str) -> subprocess.CompletedProcess[str]:
+    """What becomes of a process in which the command line does `doing`."""
+    code = "import sys, gate.__main__ as m, gate.cli as c\n{}\nsys.exit(m.entry())".format(
+        f"def main():\n    {doing}\nc.main = main"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    def interrupted() -> int:
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "main", interrupted)
-    assert __main__.entry() == 130
+@pytest.mark.parametrize("doing", ["sys.exit(0)", "sys.exit(1)", "sys.exit()", "raise RuntimeError('hunter2')"])
+def test_only_what_the_command_line_returns_is_a_verdict(doing: str) -> None:
+    """An exit that nobody asked for and a bug end with 70, neither with a pass nor with a fail; no text is shown."""
+    process = entered(doing)
+    assert process.returncode == Reason.INTERNAL.row.exit_code
+    assert "internal error (exit code 70): " in process.stderr
+    assert "hunter2" not in process.stderr.splitlines()[-1]
+
+
+def test_a_broken_installation_is_no_fail() -> None:
+    """A package that is not there ends with 70, and is named; 1 would say that ThreadFix failed the scan."""
+    code = "import sys; sys.modules['click'] = None; from gate.__main__ import entry; sys.exit(entry())"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == Reason.INTERNAL.row.exit_code
+    assert "click" in process.stderr.splitlines()[-1]
+    assert "install threadfix-gate again" in process.stderr
+
+
+@pytest.mark.parametrize("name", ["_THREADFIX_GATE_COMPLETE", "_THREADFIX-GATE_COMPLETE"])
+@pytest.mark.parametrize("value", ["bash_source", "zsh_complete"])
+def test_there_is_no_shell_completion(name: str, value: str) -> None:
+    """What an earlier step leaves in the environment for it must not end the gate, and with exit code 0."""
+    env = os.environ | {name: value, "COMP_WORDS": "threadfix-gate run", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "gate", "run"]
+    process = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "UNKNOWN (usage, exit code 2)" in process.stderr
+
+
+def test_help_that_nobody_reads_is_no_fail() -> None:
+    """It ends as a shell tells it of any program, and not with 1."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "gate", "--help"]
+    process = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert process.returncode == 141

@@ -1,0 +1,153 @@
+"""Standard output and standard error, written to in the background: who does not read them holds nobody up.
+
+A pipe that is full blocks whoever writes to it. The wait, its deadlines and the reports must not depend on that, so
+only a thread of its own ever waits for a reader.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from gate.text import count
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+KEPT: Final = 10_000
+"""Writes that are kept for a reader that is behind; a gate that says more than that without being read drops it."""
+PATIENCE: Final = 1.0
+"""Seconds that a reader has at the end to take something more."""
+_PIECE: Final = 4096
+"""Bytes that are written at once: as much as Linux hands over in one piece."""
+_RETRY: Final = 0.02
+"""Seconds after which a pipe that must not block is tried again."""
+
+
+class BackgroundStream:
+    """Writes to a stream in the order in which it was told to, and never lets the caller wait.
+
+    Below Python's own buffer: its lock, held by a thread that waits for a reader, would keep Python from ending. Where
+    there is no system's stream below (a program has put its own in place) or no thread is to be had, it writes at once.
+
+    Args:
+        stream: a text stream.
+
+    Attributes:
+        error: the last one that came of writing; None where all went well.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Start the thread that writes."""
+        self.error: OSError | None = None
+        self._stream = stream
+        buffer = getattr(stream, "buffer", None)
+        self._raw: Any = getattr(buffer, "raw", buffer)
+        self._waiting: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._dropped = 0
+        self._taken = 0
+        self._direct = self._raw is None
+        if not self._direct:
+            try:
+                threading.Thread(target=self._work, daemon=True).start()
+            except RuntimeError:
+                self._direct = True
+
+    def write(self, text: str) -> int:
+        """Have `text` written: whole, or, where a reader is too far behind, not at all. Safe in several threads."""
+        if self._direct:
+            self._stream.write(text)
+            self._stream.flush()
+            return len(text)
+        with self._lock:
+            if self._waiting.qsize() < KEPT:
+                self._tell_dropped()
+                self._waiting.put(text)
+            else:
+                self._dropped += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: what was written is on its way."""
+
+    def drain(self) -> bool:
+        """Wait until everything is written, as long as somebody reads; whether it is."""
+        if self._direct:
+            return True
+        with self._lock:
+            self._tell_dropped()
+        done = threading.Event()
+        self._waiting.put(done)
+        taken = self._taken
+        while not done.wait(PATIENCE):
+            if taken == self._taken:
+                return False
+            taken = self._taken
+        return True
+
+    def close(self) -> bool:
+        """Write what is left, as long as somebody reads; whether it is written. The stream itself stays open."""
+        written = self.drain()
+        self._waiting.put(None)
+        return written
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The stream's handle."""
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        """The stream's encoding."""
+        return self._stream.encoding
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            self._waiting.put(f"warning: {count(self._dropped, 'line')} dropped here, because nobody read the log.\n")
+            self._dropped = 0
+
+    def _work(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            try:
+                self._put(item)
+            except (OSError, ValueError) as error:
+                # Nobody reads it any more, or it is full: that must not change what the gate does.
+                self.error = error if isinstance(error, OSError) else OSError(0, "the stream is closed")
+
+    def _put(self, text: str) -> None:
+        encoded = text.replace("\n", os.linesep).encode(self._stream.encoding or "utf-8", "backslashreplace")
+        left = memoryview(encoded)
+        while left:
+            taken = self._raw.write(left[:_PIECE])
+            if taken is None:
+                # Whoever made the pipe has set it not to block; it is full.
+                time.sleep(_RETRY)
+                continue
+            left = left[taken:]
+            self._taken += taken
+
+
+def print_whole(text: str) -> None:
+    """Write `text` to standard output, and wait for it as long as somebody reads.
+
+    Raises:
+        OSError: it was not written whole.
+    """
+    stream = BackgroundStream(sys.stdout)
+    stream.write(text)
+    if not stream.close():
+        raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
+    if stream.error:
+        raise stream.error

@@ -1,0 +1,435 @@
+"""The gate among the things that a machine gives a process: streams, folders, threads, files that never end.
+
+All by real processes; the limits are those of the system.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Scenario
+from gate.sandbox.server import API_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.conftest import Gate
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such pipes nor such limits")
+
+DONE = Scenario("done", "", Reason.PROCESSED)
+SLOW = Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 20), ("CHANNEL_MERGING", 20), ("DONE", 0)))
+STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),))
+QUICK = ("--interval", "10ms", "--max-interval", "40ms")
+KILLED = 60
+"""Seconds after which a gate that hangs is killed, and the test fails."""
+
+
+class Step:
+    """A gate as a step of a job on GitHub."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self.folder = gate.folder / "step"
+        self.folder.mkdir()
+        for name in ("output", "summary.md"):
+            (self.folder / name).touch()
+        self.env = (
+            dict(os.environ)
+            | gate.env
+            | {
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_OUTPUT": str(self.folder / "output"),
+                "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
+            }
+        )
+
+    @property
+    def reason(self) -> str:
+        """The reason in the step's outputs."""
+        return (self.folder / "output").read_text().partition("reason<<")[2].splitlines()[1]
+
+    def run(self, *args: str, env: Mapping[str, str] | None = None, **streams: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - whatever `subprocess.run` takes
+        """Run it to its end."""
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+        return subprocess.run(
+            [sys.executable, "-m", "gate", "run", *QUICK, *args],
+            env=self.env | dict(env or {}),
+            cwd=options.pop("cwd", self.folder),
+            text=True,
+            timeout=KILLED,
+            check=False,
+            **options,
+        )
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run a line of shell, in which `$GATE` is the gate."""
+        env = self.env | {"GATE": shlex.join([sys.executable, "-m", "gate", "run", *QUICK])}
+        return subprocess.run(
+            ["sh", "-c", line], env=env, cwd=self.folder, capture_output=True, text=True, timeout=KILLED, check=False
+        )
+
+
+@pytest.fixture
+def step(gate: Gate) -> Step:
+    """A step that runs the gate."""
+    return Step(gate)
+
+
+@contextmanager
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that is full and has a reader that reads nothing: both ends."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writer, b" " * 4096)
+        os.set_blocking(writer, True)
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+# --- Streams.
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing(step: Step) -> None:
+    """With a full pipe for standard error the wait goes on, the reports are written, and the process ends."""
+    scan = step.gate.threadfix.add(SLOW)
+    with full_pipe() as (_, writer):
+        done = step.run("--pending-scan-id", str(scan), "-v", "--result-file", "result.json", stderr=writer)
+    document = json.loads((step.folder / "result.json").read_text())
+    assert (done.returncode, document["reason"], step.reason) == (0, "processed", "processed")
+    assert document["polls"] > 2
+
+
+def test_deadlines_hold_though_nobody_reads_the_log(step: Step) -> None:
+    """A full pipe for the log makes neither the wait nor the end longer than a moment."""
+    scan = step.gate.threadfix.add(STUCK)
+    with full_pipe() as (_, writer):
+        done = step.run("--pending-scan-id", str(scan), "-v", "--timeout", "300ms", stderr=writer)
+    assert (done.returncode, step.reason) == (3, "timeout")
+    (elapsed,) = (step.folder / "output").read_text().partition("elapsed-seconds<<")[2].splitlines()[1:2]
+    assert float(elapsed) < 20
+
+
+def test_a_signal_ends_a_gate_whose_log_nobody_reads(step: Step) -> None:
+    """Outputs come first, and the log does not keep the process."""
+    scan = step.gate.threadfix.add(STUCK)
+    command = [sys.executable, "-m", "gate", "run", *QUICK, "--pending-scan-id", str(scan)]
+    with full_pipe() as (_, writer):
+        process = subprocess.Popen(command, env=step.env, cwd=step.folder, stdout=subprocess.DEVNULL, stderr=writer)
+        give_up = time.monotonic() + KILLED
+        while len(step.gate.threadfix.seen) < 2 and time.monotonic() < give_up:
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(KILLED) == 143
+    assert step.reason == "cancelled"
+
+
+def test_a_document_that_nobody_reads_holds_up_nothing(step: Step) -> None:
+    """With a full pipe for `--json` outputs and files are written, the log says what is missing, the process ends."""
+    scan = step.gate.threadfix.add(DONE)
+    with full_pipe() as (_, writer):
+        done = step.run("--pending-scan-id", str(scan), "--json", "--result-file", "result.json", stdout=writer)
+    assert (done.returncode, step.reason) == (0, "processed")
+    assert json.loads((step.folder / "result.json").read_text())["verdict"] == "pass"
+    assert "--json could not be written (nobody reads it). The verdict stands." in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("PASS (processed)")
+
+
+def test_checks_that_nobody_reads_are_made_all_the_same(step: Step) -> None:
+    """A full pipe for `doctor --json` and its log changes neither the checks nor the exit code."""
+    command = [sys.executable, "-m", "gate", "doctor", "--json"]
+    with full_pipe() as (_, writer):
+        done = subprocess.run(
+            command, env=step.env, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=KILLED, check=False
+        )
+        assert "--json could not be written (nobody reads it)" in done.stderr
+        done = subprocess.run(
+            command, env=step.env, stdout=subprocess.PIPE, stderr=writer, text=True, timeout=KILLED, check=False
+        )
+        assert json.loads(done.stdout)["ok"]
+    assert done.returncode == 0
+
+
+def test_a_reader_that_comes_late_gets_everything(step: Step) -> None:
+    """Nothing of a log is lost that somebody reads in the end: every line, in its order, the verdict last."""
+    scan = step.gate.threadfix.add(SLOW)
+    command = [sys.executable, "-m", "gate", "run", *QUICK, "-v", "--pending-scan-id", str(scan)]
+    with full_pipe() as (reader, writer):
+        with subprocess.Popen(command, env=step.env, cwd=step.folder, stdout=subprocess.DEVNULL, stderr=writer) as run:
+            give_up = time.monotonic() + KILLED
+            while len(step.gate.threadfix.seen) < 4 and time.monotonic() < give_up:
+                time.sleep(0.01)
+            os.set_blocking(reader, False)
+            read = b""
+            while run.poll() is None or select_one(reader):
+                read += os.read(reader, 65536) if select_one(reader) else b""
+        code = run.returncode
+    log = read.decode().lstrip().splitlines()
+    polls = [line for line in log if " GET /" in line]
+    assert code == 0
+    assert log[0] == f"::add-mask::{API_KEY}"
+    assert log[-1].startswith("PASS (processed)")
+    assert len(polls) == len(step.gate.threadfix.seen)
+    assert polls == sorted(polls, key=lambda line: float(line[1:].partition("s]")[0]))
+
+
+def select_one(handle: int) -> bool:
+    """Whether something is to be read within a moment."""
+    import select
+
+    return bool(select.select([handle], [], [], 0.05)[0])
+
+
+def test_a_pipe_that_must_not_block_loses_nothing(step: Step) -> None:
+    """Some programs make their child's pipes so; a full one then fails at once, and must be tried again."""
+    scan = step.gate.threadfix.add(SLOW)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    command = [sys.executable, "-m", "gate", "run", *QUICK, "-v", "--pending-scan-id", str(scan)]
+    with subprocess.Popen(command, env=step.env, cwd=step.folder, stdout=subprocess.DEVNULL, stderr=writer) as process:
+        os.close(writer)
+        read = b""
+        while part := os.read(reader, 64):
+            read += part
+            time.sleep(0.001)
+    os.close(reader)
+    assert process.returncode == 0
+    log = read.decode().splitlines()
+    assert len([line for line in log if " GET /" in line]) == len(step.gate.threadfix.seen)
+    assert log[-1].startswith("PASS (processed)")
+
+
+def test_the_key_is_not_written_into_a_log_file(step: Step) -> None:
+    """On GitHub `2>gate.log` is no runner that reads commands, so no mask is written; into a pipe it is, first."""
+    scan = step.gate.threadfix.add(DONE)
+    with (step.folder / "gate.log").open("w") as log:
+        done = step.run("--pending-scan-id", str(scan), "-v", stderr=log)
+    written = (step.folder / "gate.log").read_text()
+    assert (done.returncode, step.reason) == (0, "processed")
+    assert "PASS (processed)" in written
+    assert API_KEY not in written + done.stdout
+    assert step.run("--pending-scan-id", str(scan)).stderr.startswith(f"::add-mask::{API_KEY}\n")
+
+
+def test_a_closed_standard_input_is_a_usage_error(step: Step) -> None:
+    """`0<&-` with `-`: there is nothing to read, and the user can mend that."""
+    for option in ("--upload-response", "--api-key-file"):
+        key = "" if option == "--upload-response" else "THREADFIX_API_KEY= "
+        done = step.shell(f"{key}$GATE {option} - 0<&-")
+        assert (done.returncode, step.reason) == (2, "usage")
+        assert "cannot be read (standard input is closed)" in done.stderr
+
+
+def test_a_standard_input_that_must_not_block_is_read_to_its_end(step: Step) -> None:
+    """Nothing in it yet is not its end."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    command = [sys.executable, "-m", "gate", "run", "--upload-response", "-"]
+    with subprocess.Popen(command, env=step.env, cwd=step.folder, stdin=reader, stderr=subprocess.PIPE) as process:
+        os.close(reader)
+        assert process.stderr
+        process.stderr.readline()
+        time.sleep(0.1)
+        os.write(writer, b"<html>")
+        os.close(writer)
+        log = process.stderr.read()
+    assert process.returncode == 2
+    assert b"--upload-response: this is not what ThreadFix answers" in log
+
+
+# --- Folders and names.
+
+
+def test_a_folder_that_is_gone_is_a_usage_error(step: Step) -> None:
+    """A report's relative path means nothing where the working folder was deleted; the outputs are written."""
+    gone = step.folder / "gone"
+    gone.mkdir()
+    done = step.shell(f"cd {shlex.quote(str(gone))} && rmdir ../gone && $GATE --result-file r.json --junit-file r.xml")
+    assert (done.returncode, step.reason) == (2, "usage")
+    assert "the folder that the gate was started in is gone; write the whole path" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names; not POSIX")
+@pytest.mark.parametrize("option", ["--result-file", "--html-file", "--dotenv-file", "--success-statuses"])
+def test_a_value_that_is_not_utf_8_is_a_usage_error(option: str, step: Step) -> None:
+    """No output and no report could show it; the outputs that say so are there."""
+    scan = step.gate.threadfix.add(DONE)
+    done = step.run(option, os.fsdecode(b"\xff.json"), "--pending-scan-id", str(scan))
+    assert (done.returncode, step.reason) == (2, "usage")
+    assert f"{option}: " in done.stderr
+    assert "is not UTF-8" in done.stderr
+
+
+def test_a_link_to_nothing_is_not_followed(step: Step) -> None:
+    """The report takes its place: no link in a checked-out folder chooses where a new file comes to be."""
+    scan = step.gate.threadfix.add(DONE)
+    elsewhere = step.gate.folder / "elsewhere"
+    elsewhere.mkdir()
+    (step.folder / "report.json").symlink_to(elsewhere / "planted.json")
+    (step.folder / "reports").symlink_to(elsewhere / "folder")
+    done = step.run("--pending-scan-id", str(scan), "--result-file", "report.json", "--junit-file", "reports/junit.xml")
+    assert done.returncode == 0
+    assert list(elsewhere.iterdir()) == []
+    assert not (step.folder / "report.json").is_symlink()
+    assert json.loads((step.folder / "report.json").read_text())["verdict"] == "pass"
+    assert "--junit-file reports/junit.xml could not be written" in done.stderr
+
+
+# --- Proxies.
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["http://robot:hunter2@", "http://robot:hunter2", "robot:hunter2", "https://robot:hunter2@:8080", "ftp://hunter2"],
+)
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_proxy_that_is_none_is_a_usage_error(command: str, proxy: str, step: Step) -> None:
+    """It is named by its variable, and nothing of it is shown: a part of it may be a password."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gate", command, "--url", "https://tf.invalid", "--pending-scan-id", "41", "--json"],
+        env=step.env | {"HTTPS_PROXY": proxy},
+        capture_output=True,
+        text=True,
+        timeout=KILLED,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "HTTPS_PROXY " in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert json.loads(done.stdout)["reason"] == "usage"
+
+
+def test_a_socks_proxy_without_its_package_is_a_usage_error(step: Step) -> None:
+    """It says what is missing."""
+    env = {"ALL_PROXY": "socks5h://127.0.0.1:1080"}
+    done = step.run("--url", "https://tf.invalid", "--pending-scan-id", "41", env=env)
+    assert (done.returncode, step.reason) == (2, "usage")
+    assert "PySocks" in done.stderr
+
+
+# --- Threads.
+
+
+def no_threads() -> None:
+    """Let this process start no thread: each would get a stack that is larger than all memory there can be."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_STACK, (1 << 47, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux makes a thread's stack so; other POSIX systems do not")
+def test_a_machine_without_a_thread_to_spare_is_said(step: Step) -> None:
+    """It is no bug of the gate: the user is told which limit to raise, and the outputs are written."""
+    scan = step.gate.threadfix.add(DONE)
+    (step.folder / "key").write_text(API_KEY)
+    args = ("--pending-scan-id", str(scan), "--api-key-file", "key", "--json")
+    done = step.run(*args, env={"THREADFIX_API_KEY": ""}, preexec_fn=no_threads)
+    assert (done.returncode, step.reason) == (6, "unreachable"), done.stderr
+    assert "ulimit -u" in done.stderr
+    assert json.loads(done.stdout)["reason"] == "unreachable"
+    assert "Traceback" not in done.stderr
+
+
+# --- Files that never end.
+
+ENDLESS: dict[str, str] = {
+    "upload-response": "$GATE --upload-response pipe",
+    "standard-input": "$GATE --upload-response - <>pipe",
+    "key": "THREADFIX_API_KEY= $GATE --pending-scan-id 41 --api-key-file pipe",
+    "certificates": "$GATE --pending-scan-id 41 --ca-file pipe",
+}
+
+
+@pytest.mark.parametrize("line", ENDLESS.values(), ids=ENDLESS)
+def test_an_input_that_nobody_writes_ends_with_the_time(line: str, step: Step) -> None:
+    """The clock runs from the start; a pipe without a writer is a usage error when the time is up."""
+    os.mkfifo(step.folder / "pipe")
+    done = step.shell(f"{line} --timeout 300ms --request-timeout 200ms")
+    assert (done.returncode, step.reason) == (2, "usage")
+    assert "cannot be read (it did not end within 0.3s)" in done.stderr
+    assert step.gate.threadfix.seen == []
+
+
+def test_an_endless_file_is_too_long(step: Step) -> None:
+    """A device that always has more is read no further than any other file."""
+    for option, env in (("--api-key-file", {"THREADFIX_API_KEY": ""}), ("--upload-response", {}), ("--ca-file", {})):
+        done = step.run("--pending-scan-id", "41", option, "/dev/zero", env=env)
+        assert (done.returncode, step.reason) == (2, "usage")
+        assert "longer than 1 MiB" in done.stderr
+
+
+def test_certificates_from_a_pipe_are_a_usage_error(step: Step) -> None:
+    """OpenSSL would open it a second time, and wait in there for ever."""
+    if not shutil.which("bash"):
+        pytest.skip("there is no bash, as POSIX allows")
+    for option in ("--ca-file", "--client-cert"):
+        command = f"$GATE --url https://tf.invalid --pending-scan-id 41 {option} <(echo certificate)"
+        done = step.shell(f"bash -c {shlex.quote(command)}")
+        assert (done.returncode, step.reason) == (2, "usage")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_pipe_that_nobody_opens_does_not_keep_a_stopped_gate(number: signal.Signals, step: Step) -> None:
+    """Blocked in the opening of it, the gate still hears the signal and writes its outputs."""
+    os.mkfifo(step.folder / "pipe")
+    command = [sys.executable, "-m", "gate", "run", "--upload-response", "pipe"]
+    process = subprocess.Popen(command, env=step.env, cwd=step.folder, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    assert process.stderr.readline() == f"::add-mask::{API_KEY}\n"
+    process.send_signal(number)
+    log = process.communicate(timeout=KILLED)[1]
+    assert (process.returncode, step.reason) == (128 + number, "cancelled")
+    assert "Traceback" not in log
+
+
+def test_an_input_that_comes_slowly_takes_from_the_wait(step: Step) -> None:
+    """The deadline is counted from the start, not from when the input was read."""
+    link = f"{step.gate.url}/rest/latest/applications/6/pendingScan/{step.gate.threadfix.add(STUCK)}/status"
+    answer = json.dumps({"success": True, "object": "", "links": [{"href": link}]})
+    (step.folder / "answer.json").write_text(answer)
+    done = step.shell("(sleep 1; cat answer.json) | $GATE --upload-response - --timeout 3s --result-file result.json")
+    document: dict[str, Any] = json.loads((step.folder / "result.json").read_text())
+    assert (done.returncode, document["reason"]) == (3, "timeout")
+    assert document["scans"][0]["elapsed_seconds"] < document["elapsed_seconds"] - 0.5
+
+
+# --- Programs.
+
+
+def test_callers_may_have_their_own_streams(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that calls the gate with streams of its own gets the log and the document in there."""
+    import io
+
+    from gate.cli import main
+
+    out, log = io.StringIO(), io.StringIO()
+    on_github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": os.devnull, "GITHUB_STEP_SUMMARY": os.devnull}
+    for name, value in (gate.env | on_github).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", log)
+    assert main(["run", "--pending-scan-id", str(gate.threadfix.add(DONE)), "--json"]) == 0
+    assert json.loads(out.getvalue())["verdict"] == "pass"
+    assert log.getvalue().startswith(f"::add-mask::{API_KEY}\n")
+    assert log.getvalue().splitlines()[-1].startswith("PASS (processed)")
