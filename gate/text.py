@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html import escape
-from html.entities import html5
 from typing import TYPE_CHECKING, Final
+
+from gate.redaction import CONTROLS, INVISIBLE, hide
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,31 +21,18 @@ REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
 """Characters that are kept of one text of the server."""
 
-# What moves a cursor, ends a line or turns its direction: C0, DEL, C1, line and paragraph separators, bidirectional
-# marks, zero-width characters, the byte order mark, Unicode's tags, lone surrogates and non-characters (XML forbids
-# the last two).
-_UNSAFE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff"
-    "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e0fff]"
-    "|[" + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17)) + "]"
-)
+_CONTROL: Final = re.compile(f"[{CONTROLS}]")
+_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
+# Blanks and control characters in a row, which show as one blank.
+_GAP: Final = re.compile(rf"[\s{CONTROLS}]{{2,}}")
 _BLANKS: Final = re.compile(r"\s+")
 # GitHub finds `##[` anywhere in a line; Azure Pipelines and TeamCity do the same with `##vso[` and `##teamcity[`.
-_BRACKET_COMMAND: Final = re.compile(r"##(?=\w*\[)")
+# A word is read once, from behind the last `##` before it, and never given back: that keeps the search linear.
+_BRACKET_COMMAND: Final = re.compile(r"##(?=\w*+\[)")
+_LOOK_AHEAD: Final = 4
+"""So many times the characters that are kept are looked at for secrets: quoted ones shrink to stars."""
 _MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
 _DOTENV_FORBIDDEN: Final = re.compile(r"""["'`$\\]""")
-
-
-def _any_form(character: str) -> str:
-    """A regular expression for a character in every way of writing it."""
-    code, plain = ord(character), re.escape(character)
-    forms = [f"%(?i:{code:02x})", f"&#0*{code};", f"&#[xX]0*(?i:{code:x});", rf"\\+u(?i:{code:04x})"]
-    if not character.isalnum():
-        forms += [rf"\\+{plain}", *(f"&{name}" for name, meant in html5.items() if meant == character)]
-    if character == " ":
-        forms.append(r"\+")
-    # Itself comes last: a quoted form may begin with it.
-    return f"(?:{'|'.join([*forms, plain])})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +44,6 @@ class Secret:
     def reveal(self) -> str:
         """The secret itself, for the one place that sends it and the ones that hide it."""
         return self._value
-
-    def pattern(self) -> re.Pattern[str]:
-        """Finds the secret as it is, and as URLs, HTML, JSON and programs quote it, character by character."""
-        return re.compile("".join(_any_form(character) for character in self._value))
 
     def __str__(self) -> str:
         return REDACTED
@@ -75,10 +59,13 @@ class Scrubber:
     secrets: tuple[Secret, ...] = ()
 
     def redact(self, value: str) -> str:
-        """`value` with every secret replaced by stars, as it is and in the forms in which programs quote it."""
-        for secret in self.secrets:
-            value = secret.pattern().sub(REDACTED, value)
-        return value
+        """`value` with every secret replaced by stars, as it is and in the forms in which programs quote it.
+
+        The forms: percent-encoding, HTML's references, the escapes of JSON, programs and shells, base64, and any
+        mixture of them, three times over; invisible characters in between, and letters in another case. A text
+        without a secret comes back as it is.
+        """
+        return self._redacted(value, cut=False)
 
     def clean(self, value: str, limit: int = TEXT_LIMIT) -> str:
         """`value` as one line of at most `limit` characters that may stand anywhere behind words of ours.
@@ -86,11 +73,24 @@ class Scrubber:
         Secrets go before and after the rest: before, so that a cut cannot leave half of one; after, because folding
         blanks could put one together.
         """
-        # Of a hostile megabyte the rest is not worth folding.
-        value = self.redact(value)[: limit * 20]
-        value = _BLANKS.sub(" ", _UNSAFE.sub(" ", value)).strip()
-        value = self.redact(_BRACKET_COMMAND.sub("# #", value))
-        return shorten(value, limit)
+        # What shows as nothing or as one blank is folded first, so that no more is looked at than can be shown.
+        value = _GAP.sub(_folded, _INVISIBLE.sub("", value))
+        cut = len(value) > limit * _LOOK_AHEAD
+        redacted = self._redacted(value[: limit * _LOOK_AHEAD], cut=cut)
+        line = _BRACKET_COMMAND.sub("# #", _BLANKS.sub(" ", _CONTROL.sub(" ", redacted)).strip())
+        if line != redacted:
+            line = self._redacted(line, cut=cut)
+        # A secret quoted at length may have taken all that was looked at: the rest is missing all the same.
+        return shorten(line, limit) if not cut or len(line) > limit else shorten(f"{line} …", limit)
+
+    def _redacted(self, value: str, *, cut: bool) -> str:
+        secrets = tuple(secret.reveal() for secret in self.secrets if secret.reveal())
+        return hide(value, secrets, REDACTED, cut=cut) if secrets else value
+
+
+def _folded(gap: re.Match[str]) -> str:
+    """A gap as one character: a blank separates, a mere control character may stand within a secret."""
+    return " " if _BLANKS.search(gap[0]) else gap[0][0]
 
 
 def shorten(value: str, limit: int) -> str:
@@ -98,12 +98,17 @@ def shorten(value: str, limit: int) -> str:
     return value if len(value) <= limit else value[: limit - 1].rstrip() + "…"
 
 
+def _visible(value: str) -> str:
+    """`value` without the characters that show as nothing, and with a blank for each that controls something."""
+    return _CONTROL.sub(" ", _INVISIBLE.sub("", value))
+
+
 def log_line(value: str) -> str:
     """One line for a log that a CI system reads: no control characters, and no workflow command (`::`, `##[`).
 
     Reads as `value` does; only a line that would begin a command gets a mark in front.
     """
-    value = _BRACKET_COMMAND.sub("# #", _UNSAFE.sub(" ", value)).rstrip()
+    value = _BRACKET_COMMAND.sub("# #", _visible(value)).rstrip()
     return f"· {value.lstrip()}" if value.lstrip().startswith("::") else value
 
 
@@ -112,22 +117,22 @@ def markdown(value: str) -> str:
 
     Every ASCII punctuation mark becomes a numeric character reference, which Markdown never takes for markup.
     """
-    return _MARKDOWN_PUNCTUATION.sub(lambda mark: f"&#{ord(mark[0])};", _UNSAFE.sub(" ", value))
+    return _MARKDOWN_PUNCTUATION.sub(lambda mark: f"&#{ord(mark[0])};", _visible(value))
 
 
 def html(value: str) -> str:
     """`value` as text or as a quoted attribute in HTML and XML."""
-    return escape(_UNSAFE.sub(" ", value), quote=True)
+    return escape(_visible(value), quote=True)
 
 
 def xml(value: str) -> str:
     """`value` without the characters that XML 1.0 forbids even escaped; the XML writer does the escaping."""
-    return _UNSAFE.sub(" ", value)
+    return _visible(value)
 
 
 def dotenv(value: str, limit: int) -> str:
     """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
-    return shorten(_DOTENV_FORBIDDEN.sub(" ", _UNSAFE.sub(" ", value)).strip(), limit)
+    return shorten(_DOTENV_FORBIDDEN.sub(" ", _visible(value)).strip(), limit)
 
 
 def seconds(value: float) -> str:
