@@ -17,11 +17,10 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-CONTROLS: Final = (
-    "\x00-\x1f\x7f-\x9f\u2028\u2029\u2800\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
-    + "".join(f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17))
+CONTROLS: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029\u2800\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff" + "".join(
+    f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17)
 )
 """What shows as a blank, in the form of a regular expression's set: C0, DEL, C1, line and paragraph separators, the
 blank of Braille, lone surrogates and non-characters (XML forbids the last two)."""
@@ -56,6 +55,11 @@ _BACKSLASHED: Final = (
 _OPEN_ENDED: Final = {"decimal", "hex", "name", "octal"}
 """Escapes whose end is certain only where a `;` or a third octal digit is."""
 _OCTAL_DIGITS: Final = 3
+
+
+@cache
+def _invisible() -> re.Pattern[str]:
+    return re.compile(f"[{INVISIBLE}]+")
 
 
 @cache
@@ -134,42 +138,63 @@ class _Text:
         tail = _unfinished().search(self.characters)
         return _Text(self.characters[: tail.start()], self.starts, self.ends) if tail else self
 
+    def visible(self) -> _Text:
+        """The text without its invisible characters."""
+        return self._replaced((match.start(), match.end(), "") for match in _invisible().finditer(self.characters))
+
     def unquoted(self, *, loose: bool) -> _Text:
-        r"""The text with one layer of quotes less; `loose` takes escapes without a certain end (`&#65`, `\7`) too."""
+        r"""The text with one layer of quotes less.
+
+        As it was meant, two backslashes are one, and an escape ends where it must (`&#65;`, `\101`). `loose` takes
+        backslashes for nothing but quotes, and escapes that end early (`&#65`, `\7`).
+        """
+        quoted = ((head.start(), *self._quoted(head, loose=loose)) for head in _HEADS.finditer(self.characters))
+        return self._replaced((begin, end, meant) for begin, end, meant in quoted if meant is not None)
+
+    def _replaced(self, replacements: Iterable[tuple[int, int, str]]) -> _Text:
+        """The text with a character, or none, for what stands between each two places."""
         characters: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
         done = 0
-        for head in _HEADS.finditer(self.characters):
-            begin, behind = head.span()
-            character, end = "", behind
-            for meant, stop, certain in _escapes(self.characters, behind - 1):
-                # Line breaks and their like are part of no escape, and `\n` may as well be the beginning of a name.
-                if meant not in _CONTROL_LETTERS.values() and (certain or loose):
-                    character, end = meant, stop
-            if not character and not self._only_quotes(head):
+        for begin, end, character in (*replacements, (len(self.characters), len(self.characters), "")):
+            if begin < done:
                 continue
             characters += self.characters[done:begin], character
             starts += self.starts[done:begin]
             ends += self.ends[done:begin]
             if character:
-                starts.append(self.starts[begin])
-                ends.append(self.ends[end - 1])
+                starts += [self.starts[begin]] * len(character)
+                ends += [self.ends[end - 1]] * len(character)
             done = end
-        characters.append(self.characters[done:])
-        starts += self.starts[done : len(self.characters)]
-        ends += self.ends[done : len(self.characters)]
         return _Text("".join(characters), starts, ends)
 
-    def _only_quotes(self, head: re.Match[str]) -> bool:
-        """Whether backslashes stand before punctuation that begins no escape: then they are no part of one either."""
-        following = self.characters[head.end() : head.end() + 1]
-        return head[0][0] == "\\" and not following.isalnum() and not any(_escapes(self.characters, head.end()))
+    def _quoted(self, head: re.Match[str], *, loose: bool) -> tuple[int, str | None]:
+        """Where what is quoted from `head` on ends, and what it stands for; `None` if it stands for itself."""
+        place = head.end()
+        run = len(head[0]) if head[0][0] == "\\" else 0
+        kept = "" if loose else "\\" * (run // 2)
+        if kept and run % 2 == 0:
+            return place, kept
+        character = None
+        for meant, end, certain in _escapes(self.characters, place - 1):
+            # Line breaks and their like are part of no escape, and `\n` may as well be the beginning of a name.
+            if meant not in _CONTROL_LETTERS.values() and (certain or loose):
+                place, character = end, kept + meant
+        following = self.characters[place : place + 1]
+        if character is None and run and not following.isalnum():
+            # Backslashes before punctuation only quote it.
+            if not loose:
+                return place + len(following), kept + following
+            character = None if any(_escapes(self.characters, place)) else ""
+        return place, character
 
 
 def _readings(value: str, *, cut: bool = False) -> Iterator[_Text]:
     """The text as it is, and with one, two … layers of quotes less. `cut` says that more would follow."""
     whole = _Text(value, range(len(value)), range(1, len(value) + 1))
+    if _invisible().search(value):
+        whole = whole.visible()
     if cut:
         whole = whole.without_unfinished()
     yield whole
@@ -179,7 +204,7 @@ def _readings(value: str, *, cut: bool = False) -> Iterator[_Text]:
     for loose in (False, True):
         text = whole
         for _ in range(_ROUNDS):
-            text = text.unquoted(loose=loose)
+            text = text.unquoted(loose=loose).visible()
             if cut:
                 text = text.without_unfinished()
             if text.characters not in read:
@@ -218,10 +243,12 @@ class _Needles:
         self._fits: dict[str, int] = {}
         for secret in dict.fromkeys(form for secret in secrets for form in _forms(secret)):
             in_any_case = len(secret) >= _LONG
-            self._add([
-                character + character.swapcase() if in_any_case and character.isascii() else character
-                for character in secret
-            ])
+            self._add(
+                [
+                    character + character.swapcase() if in_any_case and character.isascii() else character
+                    for character in secret
+                ]
+            )
         for secret in secrets:
             if len(secret) >= _LONG:
                 for needle in _in_base64(secret):
@@ -257,7 +284,7 @@ class _Needles:
 
 def _forms(secret: str) -> Iterator[str]:
     """The secret as a text shows it, whose blanks are folded; and, should it look quoted itself, unquoted."""
-    shown = re.sub(f"[{INVISIBLE}]", "", _BLANKS.sub(" ", secret)) or secret
+    shown = _invisible().sub("", _BLANKS.sub(" ", secret)) or secret
     yield shown
     for text in _readings(shown):
         for form in (text.characters, _hidden().sub("", text.characters)):

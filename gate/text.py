@@ -27,8 +27,7 @@ _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
 _GAP: Final = re.compile(rf"[\s{CONTROLS}]{{2,}}")
 _BLANKS: Final = re.compile(r"\s+")
 # GitHub finds `##[` anywhere in a line; Azure Pipelines and TeamCity do the same with `##vso[` and `##teamcity[`.
-# A word is read once, from behind the last `##` before it, and never given back: that keeps the search linear.
-_BRACKET_COMMAND: Final = re.compile(r"##(?=\w*+\[)")
+_BRACKET_COMMAND: Final = re.compile(r"##(?=\w*\[)")
 _LOOK_AHEAD: Final = 4
 """So many times the characters that are kept are looked at for secrets: quoted ones shrink to stars."""
 _MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
