@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -46,10 +46,10 @@ _RADIX: Final = {"percent": 16, "unicode": 16, "braced": 16, "byte": 16, "hex": 
 _CONTROL_LETTERS: Final = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 _REFERENCE: Final = (
     "%(?P<percent>[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4})"
-    "|&(?:#(?:0*+(?P<decimal>[0-9]{1,7})|[xX]0*+(?P<hex>[0-9A-Fa-f]{1,6}))|(?P<name>[A-Za-z][A-Za-z0-9]{1,31}));?"
+    "|&(?:#(?:0*(?P<decimal>[0-9]{1,7})|[xX]0*(?P<hex>[0-9A-Fa-f]{1,6}))|(?P<name>[A-Za-z][A-Za-z0-9]{1,31}));?"
 )
 _BACKSLASHED: Final = (
-    r"(?:(?P<unicode>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})|u\{0*+(?P<braced>[0-9A-Fa-f]{1,6})\}|x(?P<byte>[0-9A-Fa-f]{2})"
+    r"(?:(?P<unicode>u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8})|u\{0*(?P<braced>[0-9A-Fa-f]{1,6})\}|x(?P<byte>[0-9A-Fa-f]{2})"
     "|(?P<octal>[0-7]{1,3}))"
 )
 _OPEN_ENDED: Final = {"decimal", "hex", "name", "octal"}
@@ -106,8 +106,9 @@ def _meaning(kind: str, written: str) -> str:
 
 
 def _escapes(text: str, place: int) -> Iterator[tuple[str, int, bool]]:
-    """What the text at `place` may stand for besides itself: the character, the place behind it, and whether it ends
-    there for certain. The longest comes last.
+    """What the text at `place` may stand for besides itself: a character, the place behind, whether it ends for sure.
+
+    The longest comes last.
     """
     if not (escape := _escape().match(text, place)):
         return
@@ -241,12 +242,12 @@ class _Needles:
         self.same: dict[int, int] = {}
         """For the last bit of each needle, all of its bits."""
         self._fits: dict[str, int] = {}
-        for secret in dict.fromkeys(form for secret in secrets for form in _forms(secret)):
-            in_any_case = len(secret) >= _LONG
+        for form in dict.fromkeys(form for secret in secrets for form in _forms(secret)):
+            in_any_case = len(form) >= _LONG
             self._add(
                 [
                     character + character.swapcase() if in_any_case and character.isascii() else character
-                    for character in secret
+                    for character in form
                 ]
             )
         for secret in secrets:
@@ -304,49 +305,68 @@ def _bits(mask: int) -> Iterator[int]:
         mask ^= bit
 
 
-def _found(text: _Text, needles: _Needles, *, cut: bool) -> Iterator[tuple[int, int]]:
-    """Where the secrets are, in places of the first text; where that was cut, the beginning of one at its end too."""
-    masks = {character: needles.masks(character) for character in set(text.characters)}
-    starts, accepts = needles.starts, needles.accepts
-    reached = [0]
-    ahead: dict[int, int] = {}
-    jumps: dict[int, list[tuple[int, str]]] = {}
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """All readings of a text that may spell a secret."""
 
-    def start(place: int, bit: int) -> int:
-        """Where a path begins that leads here; where several do, the one that hides most."""
-        while not bit & starts:
+    text: _Text
+    needles: _Needles
+    reached: list[int] = field(default_factory=lambda: [0])
+    """For each place in the text, the bits of the needles whose beginning ends there."""
+    jumps: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    """For each place behind an escape, where that begins and what it stands for."""
+
+    def begin(self, place: int, bit: int) -> int:
+        """Where a path begins that leads to a place and a bit; where several do, one that hides more."""
+        while not bit & self.needles.starts:
             place, bit = next(
                 (before, former)
-                for before, character in (*jumps.get(place, ()), (place - 1, text.characters[place - 1]))
-                for fits, skips in (needles.masks(character),)
+                for before, character in (*self.jumps.get(place, ()), (place - 1, self.text.characters[place - 1]))
+                for fits, skips in (self.needles.masks(character),)
                 for former in (bit >> 1 & fits, bit & skips)
-                if former & (reached[before] | starts)
+                if former & (self.reached[before] | self.needles.starts)
             )
         return place
 
-    states = 0
-    for place, character in enumerate(text.characters):
-        before = states | starts
-        fits, skips = masks[character]
-        states = (before & fits) << 1 | before & skips
-        if ahead:
-            states |= ahead.pop(place + 1, 0)
-        if character in _HEAD:
-            for meant, end, _ in _escapes(text.characters, place):
-                fits, skips = needles.masks(meant)
-                if news := (before & fits) << 1 | before & skips:
-                    ahead[end] = ahead.get(end, 0) | news
-                    jumps.setdefault(end, []).append((place, meant))
-        if states & accepts:
+    def complete(self) -> Iterator[tuple[int, int]]:
+        """Where the secrets are, in places of the first text."""
+        needles, reached = self.needles, self.reached
+        masks = {character: needles.masks(character) for character in set(self.text.characters)}
+        starts, accepts = needles.starts, needles.accepts
+        ahead: dict[int, int] = {}
+        states = 0
+        for place, character in enumerate(self.text.characters):
+            before = states | starts
+            fits, skips = masks[character]
+            states = (before & fits) << 1 | before & skips | ahead.pop(place + 1, 0)
+            if character in _HEAD:
+                for meant, end, _ in _escapes(self.text.characters, place):
+                    fits, skips = needles.masks(meant)
+                    if news := (before & fits) << 1 | before & skips:
+                        ahead[end] = ahead.get(end, 0) | news
+                        self.jumps.setdefault(end, []).append((place, meant))
             reached.append(states)
             for bit in _bits(states & accepts):
-                yield text.starts[start(place + 1, bit)], text.ends[place]
+                yield self.text.starts[self.begin(place + 1, bit)], self.text.ends[place]
                 # Like `str.replace`: what is a part of one is no part of the next.
                 states &= ~needles.same[bit]
-            reached.pop()
-        reached.append(states)
-    if cut and reached[-1]:
-        yield text.starts[min(start(len(text.characters), bit) for bit in _bits(reached[-1]))], sys.maxsize
+            reached[-1] = states
+
+    def begun(self) -> Iterator[tuple[int, int]]:
+        """Where secrets may begin that the text, now read, is too short for: with half an escape, or before it."""
+        end = len(self.text.characters)
+        if end < len(self.text.starts):
+            yield self.text.starts[end], sys.maxsize
+        for bit in _bits(self.reached[-1]):
+            yield self.text.starts[self.begin(end, bit)], sys.maxsize
+
+
+def _found(text: _Text, needles: _Needles, *, cut: bool) -> Iterator[tuple[int, int]]:
+    """Where the secrets are; where the text was cut, the beginning of one at its end too."""
+    paths = _Paths(text, needles)
+    yield from paths.complete()
+    if cut:
+        yield from paths.begun()
 
 
 def hide(value: str, secrets: tuple[str, ...], instead: str, *, cut: bool = False) -> str:
