@@ -198,10 +198,10 @@ def work(size):
 
 
 def run(script: str) -> str:
-    """What a script prints that may take minutes, but no hours; not traced, since it traces itself."""
+    """What a script prints that may take seconds, but not minutes; not traced, since it traces itself."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(
-        [sys.executable, "-c", WORK + script], capture_output=True, text=True, timeout=600, check=False, env=environment
+        [sys.executable, "-c", WORK + script], capture_output=True, text=True, timeout=300, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -227,13 +227,13 @@ for size in (200, 800):
     assert many < 4.2 * few
 
 
-def test_half_a_megabyte_of_anything_stops_nothing() -> None:
-    r"""The interpreter's own searches are linear too: with a quadratic one, this takes hours."""
+def test_a_megabyte_of_anything_stops_nothing() -> None:
+    r"""The interpreter's own searches are linear too: with a quadratic one, this takes a quarter of an hour."""
     assert (
         run(r"""
 starts = ("&#", "\\u{")
 for text in (
-    "\\" * 500_000, "a" * 150_000, *(piece * 40_000 for piece in starts), *(piece + "0" * 150_000 for piece in starts)
+    "\\" * 1_000_000, "a" * 150_000, *(piece * 40_000 for piece in starts), *(piece + "0" * 150_000 for piece in starts)
 ):
     for key in (KEY, "a" * 43 + "b"):
         hide(text, (key,), "***")
