@@ -174,6 +174,16 @@ def test_an_echo_of_the_key_is_hidden(place: str, encoding: Callable[[str], str]
         assert "before *** after" in ran.err
 
 
+def test_no_text_keeps_the_gate_from_its_verdict(gate: Gate) -> None:
+    """The search for the key is linear: 800 KB of backslashes take a moment, where a quadratic search takes minutes."""
+    process = gate.start("--pending-scan-id", str(gate.threadfix.add(story(error_message="\\" * 400_000))), *ONCE)
+    try:
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyError], ids=["plain", "quoted"])
 def test_a_bug_tells_everything_but_the_key(
     error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch
