@@ -279,12 +279,14 @@ def _segment(part: Bar, whole: float, style: str, colour: str, told: str, label:
 
 def _axis(whole: float) -> Iterator[Mark]:
     step = next((step for step in STEPS if whole / step <= 5), whole / 4)  # noqa: PLR2004
-    shares = [number * step / whole for number in range(int(whole / step) + 1)]
+    times = [number * step for number in range(int(whole / step) + 1)]
     # The end gets a label of its own where there is room for one.
-    for share in [*shares, 1.0] if shares[-1] < 0.85 else shares:  # noqa: PLR2004
+    for time in [*times, whole] if times[-1] / whole < 0.85 else times:  # noqa: PLR2004
+        # Rounded as it is drawn, so that mark and label agree on where it is.
+        share = round(time / whole, 4)
         # A label in the middle of its mark would leave the drawing at both ends.
         anchor = "start" if not share else "end" if share > 0.94 else "middle"  # noqa: PLR2004
-        yield Mark(_percent(share), seconds(share * whole), anchor)
+        yield Mark(_percent(share), seconds(time), anchor)
 
 
 def _steps(scan: ScanVerdict) -> Iterator[Step]:

@@ -302,8 +302,8 @@ def test_scans_share_one_scale() -> None:
     assert [lane.x for lane in drawing.lanes] == ["100.00%", "25.00%"]
 
 
-@hypothesis.settings(deadline=None)
 @given(st.floats(0.05, 40 * 86400.0))
+@hypothesis.example(11489.0)
 def test_every_axis_can_be_read(whole: float) -> None:
     """It has few marks, in order, the first at 0, and no two so near that their labels touch on a phone."""
     drawing = html.draw([seen(replace(scan().history, elapsed=whole))])
@@ -422,7 +422,7 @@ HARMLESS: Final = told("X", "X", "X", "X")
 
 
 # Each example renders two pages, which takes as long as the machine likes.
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=40)
 @given(texts, texts, texts, texts)
 def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
     """Whatever a server says, the page has the elements and the attributes of a harmless one, and shows the text."""
