@@ -395,6 +395,14 @@ def test_unpacking_is_bounded(gate: Gate) -> None:
     assert "more than 1024 KiB" in ran.document["message"]
 
 
+@pytest.mark.parametrize(("size", "reason"), [(2**20, Reason.PROCESSED), (2**20 + 1, Reason.PROTOCOL)])
+def test_the_limit_of_a_response_is_a_mebibyte(size: int, reason: Reason, gate: Gate) -> None:
+    """A good answer of as many bytes is read to its last byte; with one more it is refused, whatever it says."""
+    good = changed().body
+    ran = gate.play(always(body(good + b" " * (size - len(good)))), *ONCE)
+    assert ran.document["reason"] == reason
+
+
 def test_an_endless_answer_is_refused(gate: Gate) -> None:
     """As soon as it is too large; the connection is given up, so that the server notices."""
     hung_up = threading.Event()

@@ -441,6 +441,16 @@ def test_through_a_proxy(examine: Doctor, serve: Serve) -> None:
     assert "everybody on the way can read it" in seen.check("url")["hint"]
 
 
+@pytest.mark.parametrize("length", [100, 101])
+def test_a_long_name_of_a_proxy_is_cut(length: int, examine: Doctor) -> None:
+    """A hundred characters are shown whole, port included; of more no more than these."""
+    proxy = f"{'p' * 60}.{'q' * (length - 74)}.invalid:9999"
+    assert len(proxy) == length
+    seen = examine("--url", "http://tf.invalid/threadfix", "--allow-http", HTTP_PROXY=f"http://{proxy}")
+    shown = seen.check("dns")["message"].partition("through the proxy ")[2].partition(",")[0]
+    assert shown == (proxy if length == 100 else proxy[:99] + "…")
+
+
 def test_a_proxy_that_does_not_let_through(examine: Doctor) -> None:
     """Under https it is asked for a tunnel; TLS was not seen from here."""
     seen = examine(

@@ -243,6 +243,17 @@ def test_retry_after_is_clipped_to_limit_and_deadline(plan: Plan, until: float) 
     assert world.starts == [0, until]
 
 
+def test_an_error_without_a_retry_after_changes_no_pause() -> None:
+    """After an error the gate asks again when it would have asked after a status, even if that is at once."""
+    plan = Plan(timeout=3, interval=0.01, max_interval=15)
+    worlds = [World(lambda _n, _at: DOWN, plan), World(lambda _n, _at: QUEUED, plan)]
+    for world in worlds:
+        world.wait()
+    after_errors, after_statuses = (world.sleeps for world in worlds)
+    assert after_errors == after_statuses
+    assert after_errors[0] == 0.01
+
+
 def test_a_short_retry_after_does_not_speed_the_polls_up() -> None:
     """It is a lower bound."""
     world = World(lambda number, _at: DONE if number else Trouble(Reason.UNREACHABLE, "busy", retry_after=0))
