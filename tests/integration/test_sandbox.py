@@ -80,21 +80,23 @@ def test_a_port_that_is_taken_is_named(capfd: pytest.CaptureFixture[str]) -> Non
 def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
     """What it prints on standard output is for a shell, and points a client at it."""
     command = [sys.executable, "-m", "gate", "sandbox", "--speed", "20"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stderr
-    exported = dict(shlex.split(process.stdout.readline())[1].split("=", 1) for _ in range(4))
-    url = f"{exported['THREADFIX_URL']}/rest/latest/applications/6/pendingScan/41/status"
-    answer = requests.get(url, headers=GOOD, timeout=10).json()
-    assert answer["object"]["status"] == "QUEUED"
-    process.send_signal(number)
-    log = process.stderr.read()
-    assert process.wait(10) == 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        exported = dict(shlex.split(process.stdout.readline())[1].split("=", 1) for _ in range(4))
+        url = f"{exported['THREADFIX_URL']}/rest/latest/applications/6/pendingScan/41/status"
+        answer = requests.get(url, headers=GOOD, timeout=10).json()
+        assert answer["object"]["status"] == "QUEUED"
+        # It answers before it has said all that it has to say.
+        log = ""
+        while "An upload queues" not in log:
+            log += process.stderr.readline() or pytest.fail(log)
+        process.send_signal(number)
+        log += process.stderr.read()
+        assert process.wait(10) == 0
     assert "→ 200" in log
     for name in SCENARIOS:
         assert f"  {name} " in log
-    process.stdout.close()
-    process.stderr.close()
 
 
 def test_a_sandbox_that_is_open_to_the_network_says_so() -> None:
