@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from gate.cli import main
@@ -91,14 +93,24 @@ class Gate:
         )
 
 
+KEPT = ("PATH", "HOME", "LANG", "LC_", "TMP", "TEMP", "LD_", "DYLD_", "COV", "PYTEST_", "HYPOTHESIS_")
+"""What the names of variables begin with that a test may see, for programs, folders, and the tests' own tools."""
+KEPT_ON_WINDOWS = ("APPDATA", "COMSPEC", "LOCALAPPDATA", "PROGRAM", "SYSTEM", "USER", "WINDIR")
+NETWORK = ("THREADFIX_", "GITHUB_", "RUNNER_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_")
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the CI system, the proxies or the trust stores of the machine that it runs on."""
+def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the CI system, the terminal, the proxies or the trust stores of the machine that it runs on.
+
+    Those that drive other programs see more: how to reach the network, and whatever such a program may want.
+    """
+    kept: tuple[str, ...] = KEPT + KEPT_ON_WINDOWS if sys.platform == "win32" else KEPT
+    if request.path.is_relative_to(ROOT / "tests/ci"):
+        kept = ("",)
     for name in list(os.environ):
-        if name.startswith(("THREADFIX_", "GITHUB_", "RUNNER_")) or name.lower().endswith("_proxy"):
+        if not name.startswith(kept) or name.startswith(NETWORK) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -126,10 +138,56 @@ def gate(threadfix: ThreadFix, serve: Serve, tmp_path: Path, capfd: pytest.Captu
     return Gate(threadfix, serve(threadfix), tmp_path, capfd)
 
 
+# The properties look at the same examples every time, so that nobody's run is red by chance; for others there is
+# `--hypothesis-profile random`, which prints what brings an example back. A slow machine is no failure.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("random", derandomize=False, database=None, print_blob=True, deadline=None)
+hypothesis.settings.load_profile("fixed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that shuffles the tests."""
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="run the tests in the order that this seed makes, or a `random` one"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the seed where none is given, or take over what was drawn for all workers."""
+    seed = config.getoption("shuffle", None)
+    if hasattr(config, "workerinput"):
+        config.option.shuffle = config.workerinput["shuffle"]
+    elif seed == "random":
+        config.option.shuffle = str(random.randrange(10**6))  # noqa: S311 - not a secret
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist's, which has no types
+    """Tell a worker the seed."""
+    node.workerinput["shuffle"] = node.config.getoption("shuffle", None)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say how to get this order again."""
+    seed = config.getoption("shuffle", None)
+    return [f"order of the tests: --shuffle {seed}"] if seed else []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the files, and the tests of each: one that needs another to have run before does not stay hidden."""
+    seed = config.getoption("shuffle", None)
+    if seed:
+        shuffled = random.Random(seed)  # noqa: S311 - not a secret
+        files = {item.path: shuffled.random() for item in items}
+        items.sort(key=lambda item: (files[item.path], shuffled.random()))
+
+
 # Read here, because a test's own environment is cleaned of it.
 ALL_IS_HERE = os.environ.get("THREADFIX_GATE_CI") == "1"
-MAY_BE_SKIPPED = ("IPv6", "POSIX", "Windows")
-"""What a reason to skip speaks of where no tool is missing: the machine itself is different."""
+ORDINARY = sys.platform != "win32" and os.geteuid() != 0
+MAY_BE_SKIPPED = ("IPv6", "POSIX", "Windows", *(["root"] if ORDINARY else []))
+"""What a reason to skip speaks of where no tool is missing: the machine is different, or the user may do less."""
 
 
 @pytest.hookimpl(wrapper=True)
