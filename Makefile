@@ -5,17 +5,26 @@ BIN := .venv/Scripts
 else
 BIN := .venv/bin
 endif
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python scripts/run_pip.py --quiet
+# Byte code is made of what is used, when it is used first.
+INSTALL := $(PIP) install --no-deps --no-compile --require-hashes
+# `make test TESTS=tests/unit/test_text.py` runs one file: without the linters, and nothing says how much it covers.
+TESTS ?=
+QUICK := tests/unit tests/integration tests/properties
+# On every core, but for machines so large that starting the workers takes longest.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 8
+# The demo plays its ten seconds in five.
+SPEED ?= --speed 2 --interval 1s
 
-.PHONY: help demo test lint unit bench image dist lock docs clean
+.PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image dist lock docs clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 demo: .venv/gate.stamp  ## Watch the gate wait, against a ThreadFix of its own; SCENARIO=interrupted for another one
-	@$(BIN)/threadfix-gate demo $(SCENARIO)
+	@$(BIN)/python -m gate demo $(SPEED) $(SCENARIO)
 
-test: lint unit  ## Lint, check types, run every test
+test: $(if $(TESTS),,lint) unit  ## Lint, check types, run the tests; TESTS=tests/unit/test_text.py for one file
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
@@ -24,16 +33,33 @@ lint: .venv/dev.stamp
 	$(BIN)/python scripts/lint_ci.py
 
 unit: .venv/dev.stamp
+ifeq ($(TESTS),)
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage run $(PYTEST) --dist worksteal $(QUICK)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+else
+	$(BIN)/python $(PYTEST) --dist worksteal $(TESTS)
+endif
+
+test-random: .venv/dev.stamp  ## Run the tests once more, in another order and with other examples than ever before
+	$(BIN)/python $(PYTEST) --dist worksteal --shuffle random --hypothesis-profile random $(QUICK)
+
+test-elsewhere:  ## Run `make test` in a copy, as an ordinary user, in a bare environment
+	scripts/test_elsewhere.sh
+
+test-ci: .venv/dev.stamp  ## Run the tests that drive real CI runners, browsers and images, as far as those are here
+	$(BIN)/python $(PYTEST) --dist loadscope tests/ci
+
+format: .venv/dev.stamp  ## Format the code, and mend what the linter can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
 
 image:  ## Build the container image with docker, podman or buildah, whichever is here
 	$(PYTHON) scripts/image.py build
 
-dist: .venv/gate.stamp  ## Build the sdist, and from it the wheel, into dist/
-	$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements-build.lock
+dist: .venv/made.stamp  ## Build the sdist, and from it the wheel, into dist/
+	$(INSTALL) --only-binary :all: -r requirements-build.lock
 	rm -rf dist
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
@@ -57,16 +83,19 @@ clean:  ## Remove what was installed here
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 .venv/made.stamp:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with PYTHON=…")'
-	@$(PYTHON) -m venv .venv
-	@$(PIP) install --upgrade pip
+	@echo 'Making .venv with $(PYTHON) ...'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with PYTHON=...")'
+	@$(PYTHON) -m venv --without-pip .venv
 	@touch $@
 
-.venv/gate.stamp: .venv/made.stamp requirements.lock pyproject.toml
-	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements.lock
-	@$(PIP) install --no-deps --editable .
+.venv/gate.stamp: .venv/made.stamp requirements.lock
+	@echo 'Installing what the gate needs into .venv ...'
+	@$(INSTALL) --only-binary :all: -r requirements.lock
 	@touch $@
 
-.venv/dev.stamp: .venv/gate.stamp requirements-dev.lock
-	@$(PIP) install --no-deps --require-hashes -r requirements-dev.lock
+.venv/dev.stamp: .venv/gate.stamp requirements-dev.lock requirements-build.lock pyproject.toml
+	@echo 'Installing the linters and what the tests need into .venv; this takes a quarter of a minute ...'
+	@$(INSTALL) -r requirements-dev.lock
+	@$(INSTALL) --only-binary :all: -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
