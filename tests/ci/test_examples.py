@@ -196,6 +196,7 @@ def handed_on(pipeline: Pipeline, scenario: str, folder: Path) -> Path:
 
 
 @pytest.mark.ci
+@pytest.mark.usefixtures("same_ids")
 @pytest.mark.parametrize(("file", "read"), [(AZURE, azure), (CIRCLE, circle)], ids=["azure-pipelines", "circleci"])
 def test_steps_upload_and_gate(
     file: Path, read: Callable[[Path], Pipeline], docker: Path, played: Played, tmp_path: Path

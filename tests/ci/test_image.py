@@ -88,6 +88,7 @@ def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sand
     assert env["THREADFIX_API_KEY"] not in err
 
 
+@pytest.mark.usefixtures("same_ids")
 def test_nothing_but_the_verdict_is_needed_of_the_machine(
     docker: Path, sandbox: Sandbox, locked_down: tuple[str, ...], tmp_path: Path
 ) -> None:
