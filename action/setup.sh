@@ -2,8 +2,8 @@
 # Starts the gate on any runner: finds a Python, lets environment.py find or make the environment, and becomes the gate.
 #
 # Every Python here starts isolated (-I): the working directory is a checked-out repository that anybody may have
-# written, and variables such as PYTHONPATH are the job's, not the gate's. Nothing is printed unless something is wrong,
-# since the gate is to mask the key before it says anything.
+# written, and variables such as PYTHONPATH are the job's, not the gate's. Nothing is printed where the environment is
+# there already; otherwise the key is masked first.
 set -eu -o pipefail
 
 # Only the gate gets the key: pip, and whatever is tried out as a Python, is somebody else's program.
@@ -14,27 +14,58 @@ cache=${RUNNER_TOOL_CACHE:-}
 # Windows gives C:\hostedtoolcache\windows, and backslashes mean something else in a pattern.
 if [[ -n $cache ]] && command -v cygpath >/dev/null; then cache=$(cygpath -u "$cache"); fi
 
-# The gate cannot say its verdict when it cannot start, so what later steps and people read is written here.
+# The gate cannot say its verdict when it does not start, so what later steps and people read is written here.
 stop() {
-  local what=${1//[$'\r\n']/ } remedy=$2 less='&lt;'
+  local reason=$1 code=$2 title=$3 what=${4//[$'\r\n']/ } remedy=$5 less='&lt;'
   local message="$what $remedy"
-  printf '::error title=threadfix-gate: cannot start::%s\n' "${message//'%'/%25}" >&2
+  trap '' INT TERM
+  printf '::error title=threadfix-gate: %s::%s\n' "$title" "${message//'%'/%25}" >&2
   if [[ -n ${GITHUB_OUTPUT:-} ]]; then
-    printf '%s\n' verdict=unknown reason=internal exit-code=70 "message=$message" >>"$GITHUB_OUTPUT"
+    printf '%s\n' verdict=unknown "reason=$reason" "exit-code=$code" "message=$message" >>"$GITHUB_OUTPUT"
   fi
   if [[ -n ${GITHUB_STEP_SUMMARY:-} ]]; then
     # Not Markdown: an index may have had its word in it.
     what=${what//</"$less"}
-    printf '%s\n\n' '## ❔ ThreadFix gate: unknown (internal)' "<pre>$what</pre>" "**What to do:** $remedy" \
+    printf '%s\n\n' "## ❔ ThreadFix gate: unknown ($reason)" "<pre>$what</pre>" "**What to do:** $remedy" \
       >>"$GITHUB_STEP_SUMMARY"
   fi
-  exit 70
+  exit "$code"
+}
+cannot_start() { stop internal 70 'cannot start' "$@"; }
+
+# A runner that cancels the job sends SIGINT, then SIGTERM, and soon kills. Bash waits for a command before it heeds a
+# signal, but not for one in the background: so what takes long runs there.
+job='' result=''
+cancelled() {
+  trap '' INT TERM
+  if [[ -n $job ]]; then
+    kill -TERM "$job" 2>/dev/null || true
+    wait "$job" || true
+  fi
+  if [[ -n $result ]]; then rm -f "$result"; fi
+  stop cancelled "$2" cancelled "The job was cancelled ($1) while the gate was being set up; ThreadFix was not asked." \
+    "Run the job again: the gate only reads."
+}
+trap 'cancelled SIGINT 130' INT
+trap 'cancelled SIGTERM 143' TERM
+
+# Nothing may be said before this. A key of several lines is a mistake that the gate reports; it would not be masked
+# whole. In a file the command would only show the key.
+masked() {
+  if [[ ${GITHUB_ACTIONS:-} != true || -z ${THREADFIX_API_KEY:-} ]]; then return 0; fi
+  local key=$THREADFIX_API_KEY
+  key=${key#"${key%%[![:space:]]*}"}
+  key=${key%"${key##*[![:space:]]}"}
+  if [[ -f /dev/stderr || $key == *[$'\r\n']* ]]; then return 1; fi
+  if [[ -n $key ]]; then printf '::add-mask::%s\n' "${key//'%'/%25}" >&2; fi
 }
 
 # A Python 2 has no -I, and what Windows calls python3 may only open a shop: both fail, as they should.
 fits() {
-  "$1" -I -c 'import importlib.util, sys
-sys.exit(sys.version_info < (3, 11) or importlib.util.find_spec("ensurepip") is None)' </dev/null >/dev/null 2>&1
+  "$1" -I -c 'import sys
+from importlib.util import find_spec
+sys.exit(sys.version_info < (3, 11) or not find_spec("venv") or not (find_spec("pip") or find_spec("ensurepip")))
+' </dev/null >/dev/null 2>&1
 }
 
 python='' tried=''
@@ -73,11 +104,38 @@ else
   remedy="Put actions/setup-python before this step, or name a Python in the input \`python\`"
 fi
 if [[ -z $python ]]; then
-  stop "The gate needs Python 3.11 or later with venv and ensurepip (python3-venv on Debian). Found: ${tried%; }." "$remedy."
+  cannot_start "The gate needs Python 3.11 or later with venv and pip (python3-venv on Debian). Found: ${tried%; }." \
+    "$remedy."
 fi
 
-if ! found=$("$python" -I -B -X utf8 "$here/environment.py"); then
-  stop "${found:-The set-up broke; its traceback is in the log.}" "Correct that, then run the job again: the gate only reads."
+environment=("$python" -I -B -X utf8 "$here/environment.py")
+if ! found=$("${environment[@]}" find 2>/dev/null); then
+  if masked; then
+    what='Installing the packages of threadfix-gate, since they are not on this runner yet: a few seconds'
+    if [[ ${GITHUB_ACTIONS:-} == true ]]; then
+      printf '%s\n' '::group::Set-up of the gate' "$what" '::endgroup::' >&2
+    else
+      printf '%s\n' "$what" >&2
+    fi
+  fi
+  for folder in "${RUNNER_TEMP:-}" "${TMPDIR:-}" /tmp; do
+    if [[ -n $folder ]] && result=$(mktemp "$folder/threadfix-gate.XXXXXX" 2>/dev/null); then break; fi
+  done
+  if [[ -z $result ]]; then
+    cannot_start "No temporary file can be made in RUNNER_TEMP, TMPDIR or /tmp." "Let one of them be a writable folder."
+  fi
+  "${environment[@]}" make >"$result" &
+  job=$!
+  done=0
+  wait "$job" || done=$?
+  job=''
+  found=$(<"$result")
+  rm -f "$result"
+  result=''
+  if ((done)); then
+    cannot_start "${found:-The set-up broke; its traceback is in the log.}" \
+      "Correct that, then run the job again: the gate only reads."
+  fi
 fi
 
 export THREADFIX_API_KEY

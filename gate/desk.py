@@ -126,9 +126,11 @@ class Desk:
         reports = parsed.reports
         self.terminal = None
         if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
-            from gate.reporters.terminal import Terminal
+            # The action's packages are without what draws there; a log does as well.
+            with suppress(ImportError):
+                from gate.reporters.terminal import Terminal
 
-            self.terminal = Terminal(self.log)
+                self.terminal = Terminal(self.log)
         self.console = Console(
             self.terminal.write if self.terminal else self.say,
             warn=self.github.warning if self.github else None,

@@ -3,14 +3,23 @@
 `actions-toolkit` asks for PyGithub, which brings 28 MB of its own, though the part that the gate uses needs none of it.
 So PyGithub and what only it wants stay out of requirements.lock, and that is to be installed with
 `pip install --no-deps --require-hashes`. Run it with `make lock`; it needs `uv`.
+
+The action installs less on every fresh runner: no person watches there, so what draws at a terminal stays out as well.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = ("pygithub", "cryptography", "cffi", "pycparser", "pynacl", "pyjwt", "typing-extensions")
+AT_A_TERMINAL = ("rich", "pygments", "markdown-it-py", "mdurl")
+"""What only gate/reporters/terminal.py needs."""
+ACTION_HEAD = """\
+# What the gate needs at run time in the action: requirements.lock without what only a terminal needs; made by
+# `make lock`. Install it with: pip install --no-deps --require-hashes --only-binary :all: -r
+"""
 HEAD = """\
 # What the gate needs at run time; made by `make lock` from pyproject.toml. PyGithub is left out on purpose
 # (scripts/lock.py says why), so install it with: pip install --no-deps --require-hashes --only-binary :all: -r
@@ -39,6 +48,12 @@ def compiled(*options: str) -> str:
     return "".join(line for line in made.stdout.splitlines(keepends=True) if not line.startswith("#"))
 
 
+def for_the_action(lock: str) -> str:
+    """The action's lock file, made from the text of requirements.lock."""
+    entries = re.split(r"^(?=[^\s#])", lock, flags=re.MULTILINE)[1:]
+    return ACTION_HEAD + "".join(entry for entry in entries if entry.partition("==")[0] not in AT_A_TERMINAL)
+
+
 def write(name: str, text: str) -> None:
     """Write a lock file, with the same bytes on every platform: its hash is a cache key."""
     (ROOT / name).write_text(text, encoding="utf-8", newline="\n")
@@ -47,7 +62,9 @@ def write(name: str, text: str) -> None:
 def main() -> None:
     """Write the lock files."""
     left_out = [option for name in LEFT_OUT for option in ("--no-emit-package", name)]
-    write("requirements.lock", HEAD + compiled("pyproject.toml", *left_out))
+    lock = HEAD + compiled("pyproject.toml", *left_out)
+    write("requirements.lock", lock)
+    write("requirements-action.lock", for_the_action(lock))
     gate = ("pyproject.toml", "--constraint", "requirements.lock")
     write("requirements-dev.lock", DEV_HEAD + compiled(*gate, "--group", "dev"))
     write("requirements-build.lock", BUILD_HEAD + compiled("--group", "build"))

@@ -60,6 +60,17 @@ def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env
     assert "UNKNOWN (timeout, exit code 3)" in sent
 
 
+def test_without_rich_a_terminal_gets_plain_lines(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The action's packages are without it: whoever watches there sees the lines of a log."""
+    monkeypatch.setitem(sys.modules, "gate.reporters.terminal", None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    assert gate("--pending-scan-id", str(gate.threadfix.add(STUCK)), *SLOWLY).code == 3
+    assert not capfd.readouterr().out
+
+
 def test_a_terminal_that_goes_away_takes_nothing_with_it(gate: Gate) -> None:
     """A connection that drops: the verdict, the exit code and the reports stand."""
     ours, theirs = pty.openpty()

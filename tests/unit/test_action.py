@@ -40,6 +40,16 @@ def test_inputs_are_the_options(action: dict[str, Any]) -> None:
     assert all(given["description"].endswith(".") for given in action["inputs"].values())
 
 
+def test_lock_of_the_action_is_derived() -> None:
+    """It is requirements.lock without what only a terminal needs: the same versions and hashes; `make lock` does."""
+    names = runpy.run_path(str(ROOT / "scripts/lock.py"))
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    derived = (ROOT / "requirements-action.lock").read_text(encoding="utf-8")
+    assert names["for_the_action"](lock) == derived
+    packages = set(re.findall(r"^([\w-]+)==", lock, flags=re.MULTILINE))
+    assert packages - set(re.findall(r"^([\w-]+)==", derived, flags=re.MULTILINE)) == set(names["AT_A_TERMINAL"])
+
+
 def test_defaults_are_text(action: dict[str, Any]) -> None:
     """A default is quoted: unquoted, YAML would make a number or a boolean of it, and the runner other text."""
     assert {type(given["default"]) for given in action["inputs"].values()} == {str}
