@@ -151,6 +151,7 @@ def main() -> int:
     os.umask(os.umask(WRITABLE_BY_OTHERS) | WRITABLE_BY_OTHERS)
     try:
         lock = LOCK.read_bytes()
+        locked(lock)
         if sys.argv[1:] == ["find"]:
             folder = found(lock)
             if folder is None:
@@ -222,7 +223,7 @@ def is_complete(folder: Path, lock: bytes) -> bool:
         return False
     packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
     try:
-        there = set(os.listdir(packages)) - {"__pycache__"}
+        there = {path.name for path in packages.iterdir()} - {"__pycache__"}
         infos = {name for name in there if name.endswith(".dist-info")}
         # Every .pth file, module and package must be listed by a package that is locked.
         listed = {name for info in infos for name in top_level(packages / info / "RECORD")}
@@ -289,22 +290,33 @@ def fill(partial: Path, lock: bytes, patience: Patience) -> None:
         SetUpError: it did not work; the folder is gone then.
         SystemExit: the job is cancelled; likewise.
     """
-    temporary = partial / "tmp"
-    python = [str(python_of(partial)), "-I", "-B"]
     try:
-        temporary.mkdir()
-        call([sys.executable, "-I", "-B", "-m", "venv", "--without-pip", str(partial)], temporary, patience)
-        install = "install --no-deps --require-hashes --only-binary :all: --no-cache-dir --no-input --no-user"
-        options = "--no-compile --quiet --progress-bar off --disable-pip-version-check --no-warn-script-location -r"
-        pip = ["-c", RUN_PIP, str(place_of_pip()), *install.split(), *options.split(), str(LOCK)]
-        call([*python, *pip], temporary, patience)
-        call([python[0], "-I", "-X", "utf8", "-c", LOAD, str(ROOT)], temporary, patience)
-        shutil.rmtree(temporary)
-        if not is_complete(partial, lock):
-            raise SetUpError("pip has not installed exactly what is locked; is something wrong with this runner's pip?")
+        install(partial, patience)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    if not is_complete(partial, lock):
+        shutil.rmtree(partial, ignore_errors=True)
+        raise SetUpError("pip has not installed exactly what is locked; is something wrong with this runner's pip?")
+
+
+def install(partial: Path, patience: Patience) -> None:
+    """Make a virtual environment, put the locked packages into it, and compile what a run loads of them.
+
+    Raises:
+        SetUpError: it did not work.
+        SystemExit: the job is cancelled.
+    """
+    temporary = partial / "tmp"
+    temporary.mkdir()
+    python = str(python_of(partial))
+    call([sys.executable, "-I", "-B", "-m", "venv", "--without-pip", str(partial)], temporary, patience)
+    pip = [python, "-I", "-B", "-c", RUN_PIP, str(place_of_pip()), "install", "-r", str(LOCK)]
+    packages = "--no-deps --require-hashes --only-binary :all: --no-cache-dir --no-user --no-compile"
+    manners = "--no-input --progress-bar off --disable-pip-version-check --no-warn-script-location"
+    call([*pip, *packages.split(), *manners.split()], temporary, patience)
+    call([python, "-I", "-X", "utf8", "-c", LOAD, str(ROOT)], temporary, patience)
+    shutil.rmtree(temporary)
 
 
 def place_of_pip() -> Path:

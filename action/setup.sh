@@ -35,13 +35,14 @@ cannot_start() { stop internal 70 'cannot start' "$@"; }
 
 # A runner that cancels the job sends SIGINT, then SIGTERM, and soon kills. Bash waits for a command before it heeds a
 # signal, but not for one in the background: so what takes long runs there.
-job='' result=''
+result=''
 cancelled() {
   trap '' INT TERM
-  if [[ -n $job ]]; then
+  local job
+  for job in $(jobs -p); do
     kill -TERM "$job" 2>/dev/null || true
     wait "$job" || true
-  fi
+  done
   if [[ -n $result ]]; then rm -f "$result"; fi
   stop cancelled "$2" cancelled "The job was cancelled ($1) while the gate was being set up; ThreadFix was not asked." \
     "Run the job again: the gate only reads."
@@ -125,14 +126,12 @@ if ! found=$("${environment[@]}" find 2>/dev/null); then
     cannot_start "No temporary file can be made in RUNNER_TEMP, TMPDIR or /tmp." "Let one of them be a writable folder."
   fi
   "${environment[@]}" make >"$result" &
-  job=$!
-  done=0
-  wait "$job" || done=$?
-  job=''
+  code=0
+  wait "$!" || code=$?
   found=$(<"$result")
   rm -f "$result"
   result=''
-  if ((done)); then
+  if ((code)); then
     cannot_start "${found:-The set-up broke; its traceback is in the log.}" \
       "Correct that, then run the job again: the gate only reads."
   fi

@@ -91,7 +91,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     action = tmp_path_factory.mktemp("published")
     for name in ("gate", "action"):
         shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("action.yml", "requirements.lock"):
+    for name in ("action.yml", "requirements-action.lock"):
         shutil.copy(ROOT / name, action)
     return action
 
