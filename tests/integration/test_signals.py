@@ -112,7 +112,7 @@ def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Sig
     assert code == CODES[number]
     document = running.left(code)
     assert document["status"] == "FINDINGS_GENERATING"
-    assert f"pending scan {scan} of application 6: " in str(document["message"])
+    assert f"pending scan {scan} of application 6 " in str(document["message"])
     resume = next(line for line in log if line.startswith("Wait on with:")).removeprefix("Wait on with:").strip()
     assert resume == document["resume"]
     assert API_KEY not in resume
@@ -142,7 +142,7 @@ def test_a_request_that_hangs_holds_nobody_up(number: signal.Signals, gate: Gate
         running.process.send_signal(number)
         code, _ = running.ends()
     assert code == CODES[number]
-    assert "had not answered yet" in str(running.left(code)["message"])
+    assert "no status received yet" in str(running.left(code)["message"])
 
 
 @pytest.mark.parametrize("number", CODES)
@@ -275,7 +275,7 @@ def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, a
 MOMENTS = {
     "gate.desk._github": "before the options are read",
     "gate.settings.parse": "while they are read",
-    "gate.threadfix.client.Client.close": "when the wait is over",
+    "gate.http.Transport.close": "when the wait is over",
     "gate.verdict.from_error": "while a mistake is told",
     "gate.reporters.files.write_whole": "while a report is written",
     "gate.reporters.console.Console.closing": "while the verdict is told",
