@@ -25,7 +25,7 @@ from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
 from gate.settings import Server
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.waiting import Plan, cadence
 
@@ -106,7 +106,7 @@ def handshakes() -> dict[str, float]:
         tls.load_cert_chain(cert, key)
         with serving(threadfix, tls=tls) as url, requests.Session() as session:
             server = Server(url, Secret(API_KEY), ca_file=str(cert))
-            client = Client(server, Scrubber(), trace=lambda _: None)
+            client = Client(server, Sanitizer(), trace=lambda _: None)
             session.trust_env, session.verify = False, str(cert)
             session.headers.update({"Authorization": f"APIKEY {API_KEY}", "Accept": "application/json"})
             for _ in range(4 * ROUNDS):

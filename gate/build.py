@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gate.text import Scrubber
+    from gate.text import Sanitizer
 
 TEXT_LIMIT: Final = 200
 """Characters of a repository or a ref."""
@@ -114,7 +114,7 @@ SYSTEMS: Final = (
 """Every CI system that is known."""
 
 
-def current(env: Mapping[str, str], scrub: Scrubber) -> Build | None:
+def current(env: Mapping[str, str], sanitizer: Sanitizer) -> Build | None:
     """The build that the environment tells of; None outside every CI system that is known."""
     system = next((system for system in SYSTEMS if env.get(system.sign)), None)
     if system is None:
@@ -122,11 +122,11 @@ def current(env: Mapping[str, str], scrub: Scrubber) -> Build | None:
 
     def text(patterns: tuple[str, ...]) -> str | None:
         # A repository's URL may hold a password.
-        return scrub.clean(_USER_INFO.sub("", _filled(patterns, env)), TEXT_LIMIT) or None
+        return sanitizer.sanitize(_USER_INFO.sub("", _filled(patterns, env)), TEXT_LIMIT) or None
 
     def only(pattern: re.Pattern[str], patterns: tuple[str, ...]) -> str | None:
         value = _filled(patterns, env)
-        return value if pattern.match(value) and scrub.clean(value, URL_LIMIT) == value else None
+        return value if pattern.match(value) and sanitizer.sanitize(value, URL_LIMIT) == value else None
 
     return Build(
         system.name, text(system.repository), only(_COMMIT, system.commit), text(system.ref), only(_LINK, system.url)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gate import __version__
+from gate.commands.run import run_gate
 from gate.reasons import Reason
-from gate.run import run_gate
 from gate.settings import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Command(click.Command):
     """A command that finds every mistake in its arguments before it reports any, and groups its options in `--help`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        good, ctx.meta["mistakes"] = _sift(args, self.get_params(ctx))
+        good, ctx.meta["mistakes"] = _split_arguments(args, self.get_params(ctx))
         return super().parse_args(ctx, good)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -46,7 +46,7 @@ class _Command(click.Command):
                 formatter.write_dl(records)
 
 
-def _sift(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[list[str], tuple[str, ...]]:
+def _split_arguments(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[list[str], tuple[str, ...]]:
     """The arguments that click can parse, and a sentence for each of the others.
 
     No value is repeated in them: one may be a key.
@@ -150,19 +150,19 @@ def _run(**values: object) -> int:
 
 
 def _doctor(**values: object) -> int:
-    from gate.doctor import run_doctor
+    from gate.commands.doctor import run_doctor
 
     return run_doctor(_flags(values), os.environ, _mistakes())
 
 
 def _sandbox(host: str, port: str, speed: str, quiet: bool | None) -> int:  # noqa: FBT001 - click's way
-    from gate.sandbox.command import serve
+    from gate.commands.sandbox import serve
 
     return serve(host, port, speed, bool(quiet), _mistakes())
 
 
 def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - click's way
-    from gate.sandbox.command import demo, list_scenarios
+    from gate.commands.sandbox import demo, list_scenarios
 
     if values.pop("list"):
         return list_scenarios()

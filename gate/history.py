@@ -24,7 +24,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScanReading:
     """ThreadFix's answer about the pending scan that was asked for. Its texts are already safe (`gate.text`).
 
     Attributes:
@@ -47,7 +47,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Failure:
     """Anything that is not a good answer.
 
     Attributes:
@@ -69,9 +69,9 @@ class Trouble:
     timed_out: bool = False
 
 
-Observation = Answer | Trouble
+Observation = ScanReading | Failure
 
-UNASKED: Final = Trouble(Reason.INTERNAL, "ThreadFix has not been asked yet.")
+UNASKED: Final = Failure(Reason.INTERNAL, "ThreadFix has not been asked yet.")
 """What stands for the newest observation before the first one."""
 
 
@@ -91,12 +91,12 @@ class Outage:
     """A stretch of trouble: from its first bad answer to the good one that ended it, if any did."""
 
     began: float
-    newest: Trouble
+    newest: Failure
     polls: int = 1
     ended: float | None = None
 
 
-class End(StrEnum):
+class StopCause(StrEnum):
     """Why the wait stopped asking."""
 
     DECIDED = "decided"
@@ -118,14 +118,14 @@ class History:
     """
 
     target: Target
-    ended: End
+    ended: StopCause
     elapsed: float = 0.0
     polls: int = 0
     errors: int = 0
     phases: tuple[Phase, ...] = ()
     outages: tuple[Outage, ...] = ()
     newest: Observation = UNASKED
-    answer: Answer | None = None
+    reading: ScanReading | None = None
 
     def lasted(self, index: int) -> float:
         """Seconds that phase `index` lasted: to the first sight of the next one, or to the end."""

@@ -33,7 +33,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from gate import __version__, threads
 from gate.errors import OutOfThreadsError
-from gate.history import Trouble
+from gate.history import Failure
 from gate.reasons import Reason
 from gate.text import seconds
 from gate.threadfix.certificates import locations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from gate.settings import Server
-    from gate.text import Scrubber
+    from gate.text import Sanitizer
 
 T = TypeVar("T")
 
@@ -297,10 +297,10 @@ class Transport:
         trace: told of every request, in the thread that asked for it.
     """
 
-    def __init__(self, server: Server, scrub: Scrubber, trace: Callable[[RequestMade], None]) -> None:
+    def __init__(self, server: Server, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
         """Nothing is sent yet."""
         self._server = server
-        self._scrub = scrub
+        self._sanitizer = sanitizer
         self._trace = trace
         # From the environment on our terms: for this machine itself none, whatever is set.
         self._proxies = {} if is_loopback(server.url) else get_environ_proxies(server.url)
@@ -310,7 +310,7 @@ class Transport:
         if server.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-    def get(self, url: str, timeout: float) -> Response | Trouble:
+    def get(self, url: str, timeout: float) -> Response | Failure:
         """Make one GET request; its response, or what came instead, is here within `timeout` seconds.
 
         Raises:
@@ -323,7 +323,7 @@ class Transport:
         self._trace(RequestMade("GET", urlsplit(url).path, exchange.http_status, took, exchange.clock_ahead))
         return response
 
-    def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Trouble:
+    def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
         """Do `work` on the network within the same time limit as a request, its failures as values too.
 
         Raises:
@@ -356,7 +356,7 @@ class Transport:
         found = select_proxy(self._server.url, self._proxies)
         if not found:
             return None
-        return self._scrub.clean(found.rpartition("@")[2].rpartition("://")[2].partition("/")[0], 100)
+        return self._sanitizer.sanitize(found.rpartition("@")[2].rpartition("://")[2].partition("/")[0], 100)
 
     @property
     def host(self) -> str:
@@ -368,7 +368,7 @@ class Transport:
         for exchange in list(self._under_way):
             exchange.abort()
 
-    def _run(self, exchange: Exchange, work: Callable[[Exchange], T], timeout: float) -> T | Trouble:
+    def _run(self, exchange: Exchange, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
         self._under_way.add(exchange)
         try:
             done = exchange.run(work, timeout)
@@ -378,10 +378,10 @@ class Transport:
             self._under_way.discard(exchange)
         if done is None:
             what = f"{self.host} did not answer within {seconds(timeout)}."
-            return Trouble(Reason.UNREACHABLE, what, timed_out=True)
+            return Failure(Reason.UNREACHABLE, what, timed_out=True)
         return done
 
-    def _send(self, exchange: Exchange, method: str, url: str, timeout: float) -> Response | Trouble:
+    def _send(self, exchange: Exchange, method: str, url: str, timeout: float) -> Response | Failure:
         secure = url.startswith("https:")
         # An adapter and no session: a session resolves one redirect and reads its body whatever it is told, has
         # `.netrc` replace the key, and keeps cookies.
@@ -411,7 +411,7 @@ class Transport:
             # In pieces, so that a small packed response cannot become a large one in memory.
             body: bytes = response.raw.read(RESPONSE_LIMIT + 1, decode_content=True)
             if len(body) > RESPONSE_LIMIT:
-                return Trouble(
+                return Failure(
                     Reason.PROTOCOL,
                     f"{self.host} answered with more than {RESPONSE_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
                 )
@@ -422,24 +422,24 @@ class Transport:
         """Those for ThreadFix and for a proxy; made once, because loading a trust store takes long."""
         return self.tls_context(), self.tls_context(client_certificate=False)
 
-    def _failure(self, error: BaseException) -> Trouble:
+    def _failure(self, error: BaseException) -> Failure:
         """What went wrong on the way. The error's own text may hold a proxy's password, so only its kind is told."""
         chain = list(_causes(error))
         for cause in chain:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                why = self._scrub.clean(cause.verify_message).rstrip(".")
-                return Trouble(
+                why = self._sanitizer.sanitize(cause.verify_message).rstrip(".")
+                return Failure(
                     Reason.UNREACHABLE,
                     f"the certificate of {self.host} does not verify: {why}.",
                     _CERTIFICATE_HINTS.get(cause.verify_code, PRIVATE_CA_HINT),
                     final=True,
                 )
             if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
-                return Trouble(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=self.host), MACHINE_HINT)
+                return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=self.host), MACHINE_HINT)
         for kind, what, hint in _FAILURES:
             if any(isinstance(cause, kind) for cause in chain):
-                return Trouble(Reason.UNREACHABLE, what.format(host=self.host), hint)
-        return Trouble(Reason.UNREACHABLE, f"the connection to {self.host} broke ({type(error).__name__}).")
+                return Failure(Reason.UNREACHABLE, what.format(host=self.host), hint)
+        return Failure(Reason.UNREACHABLE, f"the connection to {self.host} broke ({type(error).__name__}).")
 
 
 # Whatever a server's bytes make the libraries raise is the server's failure and not a bug: the first is for what breaks

@@ -361,7 +361,7 @@ class _Paths:
             yield self.text.starts[self.begin(end, bit)], sys.maxsize
 
 
-def _found(text: _Text, needles: _Needles, *, cut: bool) -> Iterator[tuple[int, int]]:
+def _concluded(text: _Text, needles: _Needles, *, cut: bool) -> Iterator[tuple[int, int]]:
     """Where the secrets are; where the text was cut, the beginning of one at its end too."""
     paths = _Paths(text, needles)
     yield from paths.complete()
@@ -378,7 +378,7 @@ def hide(value: str, secrets: tuple[str, ...], instead: str, *, cut: bool = Fals
     needles = _needles(secrets)
     kept: list[str] = []
     done = 0
-    for start, end in sorted(span for text in _readings(value, cut=cut) for span in _found(text, needles, cut=cut)):
+    for start, end in sorted(span for text in _readings(value, cut=cut) for span in _concluded(text, needles, cut=cut)):
         if start >= done:
             kept += value[done:start], instead
         done = max(done, end)

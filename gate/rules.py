@@ -12,7 +12,7 @@ from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.history import Answer
+    from gate.history import ScanReading
 
 OLD: Final = 24 * 3600.0
 """Seconds after which a scan that was finished before the gate asked may well be another build's."""
@@ -36,7 +36,7 @@ class Acceptor:
     """One rule of the table: the decision it stands for, and which answers it takes."""
 
     decision: Decision
-    takes: Callable[[Rules, Answer], bool]
+    takes: Callable[[Rules, ScanReading], bool]
 
 
 ACCEPTORS: Final = (
@@ -63,16 +63,16 @@ class Rules:
     failure: frozenset[str] = frozenset(FAILURE)
     unknown_fails: bool = False
 
-    def decide(self, answer: Answer) -> Decision:
+    def decide(self, answer: ScanReading) -> Decision:
         """What `answer` amounts to."""
         return next(acceptor.decision for acceptor in ACCEPTORS if acceptor.takes(self, answer))
 
-    def settled(self, answer: Answer) -> bool:
+    def settled(self, answer: ScanReading) -> bool:
         """Whether `answer` ends the wait."""
         decision = self.decide(answer)
         return decision in DECIDED or (decision is Decision.UNKNOWN and self.unknown_fails)
 
-    def warning(self, answer: Answer, *, first: bool) -> str | None:
+    def warning(self, answer: ScanReading, *, first: bool) -> str | None:
         """What a person should be warned of, without the scan's name; None where there is nothing.
 
         Args:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from gate.history import Target
 from gate.reasons import Reason
 from gate.rules import Rules
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 from gate.threadfix import links
 from gate.threadfix.statuses import FAILURE, SUCCESS, normal
 from gate.waiting import Plan
@@ -94,7 +94,7 @@ def words(value: str) -> tuple[str, ...]:
 
 def ids(value: str) -> tuple[int, ...]:
     """A list of ids."""
-    return tuple(dict.fromkeys(_each(links.number, value)))
+    return tuple(dict.fromkeys(_parse_each(links.number, value)))
 
 
 def status_links(value: str) -> tuple[Target, ...]:
@@ -111,7 +111,7 @@ def status_links(value: str) -> tuple[Target, ...]:
 
 def statuses(value: str) -> tuple[str, ...]:
     """A list of statuses, in their normal form."""
-    return tuple(dict.fromkeys(_each(normal, value)))
+    return tuple(dict.fromkeys(_parse_each(normal, value)))
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -173,7 +173,7 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _each(parse: Callable[[str], T], value: str) -> list[T]:
+def _parse_each(parse: Callable[[str], T], value: str) -> list[T]:
     parsed, wrong, why = [], [], ""
     for word in words(value):
         try:
@@ -533,7 +533,7 @@ class Settings:
     plan: Plan = field(default_factory=Plan)
     rules: Rules = field(default_factory=Rules)
     fail_fast: bool = False
-    softened: frozenset[Reason] = frozenset()
+    downgraded: frozenset[Reason] = frozenset()
     ui_url: str = UI_URL_DEFAULT
     arguments: tuple[str, ...] = ()
     application_id: int | None = None
@@ -706,13 +706,13 @@ def parse(
     application, targets = _targets(given, needs_scan=needs_scan)
     plan = _plan(given)
     rules = _rules(given)
-    softened = {
+    downgraded = {
         reason
         for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
         if given.value(option) == "warn"
     }
     fail_fast, ui_pattern = given.value(FAIL_FAST), given.value(UI_URL)
-    _keep_out(given, secrets)
+    _reject_leaked_key(given, secrets)
     settings = None
     if not given.mistakes:
         once = frozenset({o.name for o in (APPLICATION_ID, PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE, JSON)})
@@ -722,16 +722,16 @@ def parse(
             plan=plan,
             rules=rules,
             fail_fast=fail_fast,
-            softened=frozenset(softened),
+            downgraded=frozenset(downgraded),
             ui_url=ui_pattern,
             arguments=given.arguments(once),
             application_id=application,
         )
     # What was typed comes back in the mistakes, and what was meant to be a number may be the key.
-    scrub = Scrubber(secrets)
+    sanitizer = Sanitizer(secrets)
     return Parsed(
         settings=settings,
-        mistakes=tuple(scrub.clean(mistake, MISTAKE_LIMIT) for mistake in given.mistakes),
+        mistakes=tuple(sanitizer.sanitize(mistake, MISTAKE_LIMIT) for mistake in given.mistakes),
         reports=reports,
         secrets=secrets,
         server=server,
@@ -791,12 +791,12 @@ def _key(given: _Given) -> tuple[Secret, ...]:
     return found
 
 
-def _keep_out(given: _Given, secrets: tuple[Secret, ...]) -> None:
+def _reject_leaked_key(given: _Given, secrets: tuple[Secret, ...]) -> None:
     """See to it that no other option holds the key: many of them are shown in logs, links and reports."""
-    scrub = Scrubber(tuple(secret for secret in secrets if len(secret.reveal()) >= SHORTEST_KEY))
+    sanitizer = Sanitizer(tuple(secret for secret in secrets if len(secret.reveal()) >= SHORTEST_KEY))
     for option in OPTIONS:
         found = None if option is API_KEY or given.wrong(option) else given.raw(option)
-        if found and scrub.redact(found[0]) != found[0]:
+        if found and sanitizer.redact(found[0]) != found[0]:
             given.mistake(option, f"{found[1]}: the API key is in it, and would be shown; leave it out.")
 
 
@@ -895,11 +895,11 @@ def _uploaded(given: _Given) -> list[Target]:
     body = given.file(UPLOAD_RESPONSE)
     if body is None:
         return []
-    from gate.threadfix import replies
+    from gate.threadfix import responses
 
     try:
-        return [links.status_link(link) for link in replies.upload_links(body)]
-    except replies.NotThreadFixError as error:
+        return [links.status_link(link) for link in responses.upload_links(body)]
+    except responses.NotThreadFixError as error:
         given.mistake(UPLOAD_RESPONSE, f"--upload-response: {error}.")
     except ValueError as error:
         given.mistake(UPLOAD_RESPONSE, f"--upload-response: a link in it {error}.")

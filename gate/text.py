@@ -1,6 +1,6 @@
 r"""How untrusted text becomes safe text: for a log line, a workflow command, Markdown, HTML, XML and dotenv.
 
-`Scrubber.clean` is the border: the client sends every word of the server through it once, so that what travels
+`Sanitizer.sanitize` is the border: the client sends every word of the server through it once, so that what travels
 through the gate has no secret, no line break, no terminal control and nothing that a CI system takes for a command.
 The other functions quote such a text for one kind of place.
 """
@@ -52,7 +52,7 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Scrubber:
+class Sanitizer:
     """Makes text safe, knowing which secrets must not be in it."""
 
     secrets: tuple[Secret, ...] = ()
@@ -66,7 +66,7 @@ class Scrubber:
         """
         return self._redacted(value, cut=False)
 
-    def clean(self, value: str, limit: int = TEXT_LIMIT) -> str:
+    def sanitize(self, value: str, limit: int = TEXT_LIMIT) -> str:
         """`value` as one line of at most `limit` characters that may stand anywhere behind words of ours.
 
         Secrets go before and after the rest: before, so that a cut cannot leave half of one; after, because folding
@@ -111,7 +111,7 @@ def log_line(value: str) -> str:
     return f"· {value.lstrip()}" if value.lstrip().startswith("::") else value
 
 
-def markdown(value: str) -> str:
+def escape_markdown(value: str) -> str:
     """`value` as literal text in GitHub-flavoured Markdown: in a paragraph, a heading, a list or a table cell.
 
     Every ASCII punctuation mark becomes a numeric character reference, which Markdown never takes for markup.
@@ -119,17 +119,17 @@ def markdown(value: str) -> str:
     return _MARKDOWN_PUNCTUATION.sub(lambda mark: f"&#{ord(mark[0])};", _visible(value))
 
 
-def html(value: str) -> str:
+def escape_html(value: str) -> str:
     """`value` as text or as a quoted attribute in HTML and XML."""
     return escape(_visible(value), quote=True)
 
 
-def xml(value: str) -> str:
+def escape_xml(value: str) -> str:
     """`value` without the characters that XML 1.0 forbids even escaped; the XML writer does the escaping."""
     return _visible(value)
 
 
-def dotenv(value: str, limit: int) -> str:
+def escape_dotenv(value: str, limit: int) -> str:
     """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
     return shorten(_DOTENV_FORBIDDEN.sub(" ", _visible(value)).strip(), limit)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gate import __version__
 from gate.errors import UsageError
-from gate.history import End, Trouble
+from gate.history import Failure, StopCause
 from gate.reasons import Kind, Reason
 from gate.rules import Decision
 from gate.text import count, seconds
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gate.build import Build
     from gate.errors import Cancelled, GateError
-    from gate.history import Answer, History, Target
+    from gate.history import History, ScanReading, Target
     from gate.rules import Rules
     from gate.settings import Settings
 
@@ -33,7 +33,7 @@ _RANK = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Conclusion:
     """What a part of the gate, or the gate as a whole, comes to. Its texts are safe.
 
     Attributes:
@@ -56,7 +56,7 @@ class Finding:
         return self.reason.row.kind
 
     @property
-    def softened(self) -> bool:
+    def downgraded(self) -> bool:
         """Whether the verdict is unknown, and the user asked for exit code 0 all the same."""
         return self.kind is Kind.UNKNOWN and self.exit_code == 0
 
@@ -70,7 +70,7 @@ class Part(Protocol):
         ...
 
     @property
-    def finding(self) -> Finding:
+    def conclusion(self) -> Conclusion:
         """What it came to."""
         ...
 
@@ -93,7 +93,7 @@ class ScanVerdict:
         url: link to the scan in ThreadFix; None where a part of it is not known.
     """
 
-    finding: Finding
+    conclusion: Conclusion
     history: History
     url: str | None = None
 
@@ -110,12 +110,12 @@ class ScanVerdict:
     @property
     def scan_id(self) -> int | None:
         """The finished scan's id, where ThreadFix gave it."""
-        return self.history.answer.scan_id if self.history.answer else None
+        return self.history.reading.scan_id if self.history.reading else None
 
     @property
     def name(self) -> str | None:
         """The scan's name, usually that of the uploaded file."""
-        return self.history.answer.name if self.history.answer else None
+        return self.history.reading.name if self.history.reading else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Verdict:
         version: of the gate.
     """
 
-    finding: Finding
+    conclusion: Conclusion
     started_at: datetime
     finished_at: datetime
     elapsed: float
@@ -148,7 +148,7 @@ class Verdict:
     version: str = __version__
 
     @property
-    def decider(self) -> ScanVerdict | None:
+    def deciding_scan(self) -> ScanVerdict | None:
         """The part that decided; None where the gate never came to ask."""
         return decide(self.scans) if self.scans else None
 
@@ -165,84 +165,86 @@ class Verdict:
 
 def told(part: Part) -> str:
     """What a part came to, with its subject."""
-    return f"{part.subject}: {part.finding.message}"
+    return f"{part.subject}: {part.conclusion.message}"
 
 
 def judge_scan(history: History, settings: Settings, cancelled: Cancelled | None = None) -> ScanVerdict:
     """What one history means."""
-    finding = _finding(history, settings, cancelled)
-    if finding.reason in settings.softened:
-        finding = replace(finding, exit_code=0)
-    answer = history.answer
-    return ScanVerdict(finding, history, settings.scan_url(history.target, answer.scan_id if answer else None))
+    conclusion = _conclusion_of(history, settings, cancelled)
+    if conclusion.reason in settings.downgraded:
+        conclusion = replace(conclusion, exit_code=0)
+    answer = history.reading
+    return ScanVerdict(conclusion, history, settings.scan_url(history.target, answer.scan_id if answer else None))
 
 
 def decide(parts: Sequence[P]) -> P:
     """The part that decides: fail before unknown before pass; of unknowns one that ends the job; then the first."""
-    return min(parts, key=lambda part: (_RANK[part.finding.kind], part.finding.exit_code == 0))
+    return min(parts, key=lambda part: (_RANK[part.conclusion.kind], part.conclusion.exit_code == 0))
 
 
-def conclude(parts: Sequence[Part]) -> Finding:
+def conclude(parts: Sequence[Part]) -> Conclusion:
     """The finding of the gate as a whole, from those of at least one part."""
-    decider = decide(parts)
-    worst = decider.finding
+    deciding_scan = decide(parts)
+    worst = deciding_scan.conclusion
     if len(parts) == 1:
-        return replace(worst, message=told(decider))
-    like = [part for part in parts if part.finding.kind is worst.kind]
+        return replace(worst, message=told(deciding_scan))
+    like = [part for part in parts if part.conclusion.kind is worst.kind]
     if worst.kind is Kind.PASS:
         return replace(worst, message=f"all {len(parts)} pending scans were processed.")
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
-    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {told(decider)}"
+    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {told(deciding_scan)}"
     return replace(worst, message=message)
 
 
-def from_error(error: GateError) -> Finding:
+def from_error(error: GateError) -> Conclusion:
     """The finding when the gate ended before ThreadFix was asked."""
     if isinstance(error, UsageError):
         message = f"{count(len(error.mistakes), 'invalid option')}: {' '.join(error.mistakes)}"
     else:
         message = f"{error}, before there was a verdict."
-    return replace(_found(error.reason, message, error.hint), exit_code=error.exit_code)
+    return replace(_concluded(error.reason, message, error.hint), exit_code=error.exit_code)
 
 
-def from_bug(error: BaseException) -> Finding:
+def from_bug(error: BaseException) -> Conclusion:
     """The finding when the gate itself broke. The error's own text may hold anything, so it is left out."""
-    return _found(Reason.INTERNAL, f"internal error: {type(error).__name__}.")
+    return _concluded(Reason.INTERNAL, f"internal error: {type(error).__name__}.")
 
 
-def _found(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Finding:
+def _concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:
     row = reason.row
     do = "" if row.kind is Kind.PASS else row.do
-    return Finding(reason, message, meaning or row.means, hint or do, row.exit_code)
+    return Conclusion(reason, message, meaning or row.means, hint or do, row.exit_code)
 
 
-def _finding(history: History, settings: Settings, cancelled: Cancelled | None) -> Finding:
-    if history.ended is End.CANCELLED:
-        finding = _found(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
-        return replace(finding, exit_code=cancelled.exit_code) if cancelled else finding
-    if history.ended is End.FAIL_FAST:
+def _conclusion_of(history: History, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
+    if history.ended is StopCause.CANCELLED:
+        conclusion = _concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
+        return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
+    if history.ended is StopCause.FAIL_FAST:
         message = f"{_so_far(history)} when another one failed (--fail-fast)."
-        return _found(Reason.CANCELLED, message, "Run the gate on this scan alone, if it matters what becomes of it.")
-    if history.ended is End.DEADLINE and history.answer:
+        return _concluded(Reason.CANCELLED, message, "Run the gate on this scan alone.")
+    if history.ended is StopCause.DEADLINE and history.reading:
         return _timed_out(history, settings.plan.timeout)
-    if isinstance(history.newest, Trouble):
-        return _troubled(history, history.newest)
-    return _answered(history, history.newest, settings.rules)
+    if isinstance(history.newest, Failure):
+        return _failed_with(history, history.newest)
+    return _read_as(history, history.newest, settings.rules)
 
 
-def _answered(history: History, answer: Answer, rules: Rules) -> Finding:
+def _read_as(history: History, answer: ScanReading, rules: Rules) -> Conclusion:
     decision = rules.decide(answer)
     if decision is Decision.SUCCESS:
         scan = f" as scan {answer.scan_id}" if answer.scan_id else ""
-        return _found(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
+        return _concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
     if decision in (Decision.ERROR, Decision.FAILURE):
         # Of all texts the server's own error message is the one that a person at a red build needs.
         said = (answer.error_message or answer.message or words(answer.status)).rstrip(".")
         flag = " with its error flag set" if answer.error else ""
         message = f"ended as {answer.status}{flag} {_after(history)}."
         meaning, hint = (None, None) if answer.error else FAILED.get(normal(answer.status), (None, None))
-        return _found(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning)
-    return _found(Reason.UNKNOWN_STATUS, f"has the status {answer.status}, which is not documented.")
+        return _concluded(
+            Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning
+        )
+    return _concluded(Reason.UNKNOWN_STATUS, f"has the status {answer.status}, which is not documented.")
 
 
 FAILED = {
@@ -258,12 +260,12 @@ FAILED = {
 """What a failure status means and what to do, by its normal form; an error flag says less than its message."""
 
 
-def _troubled(history: History, newest: Trouble) -> Finding:
+def _failed_with(history: History, newest: Failure) -> Conclusion:
     """The finding when the newest observation is a failure that nothing better came after."""
-    if newest.reason is Reason.NOT_FOUND and history.answer:
-        message = f"no longer exists; its last status was {history.answer.status}. {newest.what}"
-        return _found(Reason.SCAN_VANISHED, message, newest.hint)
-    return _found(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
+    if newest.reason is Reason.NOT_FOUND and history.reading:
+        message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
+        return _concluded(Reason.SCAN_VANISHED, message, newest.hint)
+    return _concluded(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
 
 
 def _stretch(history: History) -> str:
@@ -273,12 +275,12 @@ def _stretch(history: History) -> str:
     return f" This went on for {seconds(history.elapsed - outage.began)} ({outage.polls} failed polls)."
 
 
-def _timed_out(history: History, timeout: float) -> Finding:
+def _timed_out(history: History, timeout: float) -> Conclusion:
     limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once (--timeout 0)"
     message = f"{_so_far(history)} {limit}."
-    if isinstance(history.newest, Trouble):
+    if isinstance(history.newest, Failure):
         message = f"{message} The newest poll failed: {history.newest.what}"
-    return _found(Reason.TIMEOUT, message)
+    return _concluded(Reason.TIMEOUT, message)
 
 
 def _after(history: History) -> str:
@@ -286,11 +288,11 @@ def _after(history: History) -> str:
 
 
 def _so_far(history: History) -> str:
-    if history.answer is None:
+    if history.reading is None:
         return "no status received yet"
     unchanged = history.lasted(len(history.phases) - 1)
     return (
-        f"had been {history.answer.status} for {seconds(unchanged)}"
+        f"had been {history.reading.status} for {seconds(unchanged)}"
         if unchanged >= 1
-        else f"was {history.answer.status}"
+        else f"was {history.reading.status}"
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gate import threads
 from gate.errors import Cancelled
-from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ TICK = 0.25
 """Seconds between two looks at the clock by the thread that shows progress."""
 
 
-NO_SLOT = Trouble(
+NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
     "Give the requests more time with --request-timeout, or name fewer scans.",
@@ -94,23 +94,23 @@ class StatusSeen:
 
     target: Target
     at: float
-    answer: Answer
+    reading: ScanReading
     previous: str | None = None
     lasted: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class TroubleBegan:
+class OutageBegan:
     """The first bad answer of a stretch; trouble is put up with for `limit` seconds, 0 at the deadline."""
 
     target: Target
     at: float
-    trouble: Trouble
+    failure: Failure
     limit: float
 
 
 @dataclass(frozen=True, slots=True)
-class TroubleEnded:
+class OutageEnded:
     """The good answer that ended a stretch of trouble."""
 
     target: Target
@@ -150,7 +150,7 @@ class Broken:
     error: BaseException
 
 
-Event = StatusSeen | TroubleBegan | TroubleEnded | CutOff | Stalled | Ended
+Event = StatusSeen | OutageBegan | OutageEnded | CutOff | Stalled | Ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class Wait:
         target: Target,
         *,
         observe: Callable[[float], Observation],
-        settled: Callable[[Answer], bool],
+        settled: Callable[[ScanReading], bool],
         schedule: Schedule,
     ) -> None:
         """Keep the parts; `run` starts the wait."""
@@ -208,10 +208,10 @@ class Wait:
         self._at_limit = False
         # Whether the newest request had less time than its own, because of the deadline.
         self._clipped = False
-        self._stall_told = False
+        self._stall_reported = False
         self._over = False
         self._lock = threading.Lock()
-        self._history = History(target, End.CANCELLED)
+        self._history = History(target, StopCause.CANCELLED)
 
     def run(self, notify: Callable[[Event], None]) -> History:
         """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop.
@@ -242,7 +242,7 @@ class Wait:
             logger=None,
         )(lambda: made.pop() if made else self._poll())()
 
-    def snapshot(self, ended: End) -> History:
+    def snapshot(self, ended: StopCause) -> History:
         """The history, from another thread; if the wait is not over, as if it ended now for the reason `ended`."""
         with self._lock:
             return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
@@ -256,9 +256,9 @@ class Wait:
             return self._history
 
     def _decided(self, observation: Observation) -> bool:
-        decided = observation.final if isinstance(observation, Trouble) else self._settled(observation)
+        decided = observation.final if isinstance(observation, Failure) else self._settled(observation)
         if decided:
-            self._update(ended=End.DECIDED)
+            self._update(ended=StopCause.DECIDED)
         return decided
 
     def _pauses(self) -> Generator[float, Observation, None]:
@@ -276,39 +276,39 @@ class Wait:
     def _pause(self, observation: Observation) -> float | None:
         """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
         if self._at_deadline:
-            self._update(ended=End.DEADLINE)
+            self._update(ended=StopCause.DEADLINE)
             return None
-        if self._at_limit and isinstance(observation, Trouble):
-            self._update(ended=End.LIMIT)
+        if self._at_limit and isinstance(observation, Failure):
+            self._update(ended=StopCause.LIMIT)
             return None
         now = self._clock()
         wait = cadence(now - self._began, self._plan, self._jitter())
         limit = self._deadline.at
         self._at_limit = False
-        if isinstance(observation, Trouble):
+        if isinstance(observation, Failure):
             # Its lower bound is what the server asked for; jitter must not undercut it.
             wait = max(wait, observation.retry_after or 0.0)
-            trouble_limit = self._began + self._history.outages[-1].began + self._patience()
-            self._at_limit = now + wait >= trouble_limit
-            limit = min(limit, trouble_limit)
+            outage_limit = self._began + self._history.outages[-1].began + self._patience()
+            self._at_limit = now + wait >= outage_limit
+            limit = min(limit, outage_limit)
         self._at_deadline = now + wait >= self._deadline.at and limit == self._deadline.at
         return min(wait, max(0.0, limit - now))
 
     def _patience(self) -> float:
         """How long trouble is put up with now."""
-        return self._plan.outage_limit if self._history.answer else self._plan.first_contact_limit
+        return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
 
     def _poll(self) -> Observation:
         observation = self._ask()
-        if isinstance(observation, Trouble) and observation.timed_out and self._clipped:
+        if isinstance(observation, Failure) and observation.timed_out and self._clipped:
             self._at_deadline = True
             self._update(polls=self._history.polls + 1)
             self._notify(CutOff(self.target, self._now()))
             observation = self._ask()
-        if isinstance(observation, Trouble):
-            self._record_trouble(observation)
+        if isinstance(observation, Failure):
+            self._record_failure(observation)
         else:
-            self._record_answer(observation)
+            self._record_reading(observation)
         return observation
 
     def _ask(self) -> Observation:
@@ -330,50 +330,50 @@ class Wait:
         finally:
             self._slots.release()
 
-    def _record_trouble(self, trouble: Trouble) -> None:
+    def _record_failure(self, failure: Failure) -> None:
         history = self._history
         phases, outages = history.phases, history.outages
         if phases:
             phases = (*phases[:-1], replace(phases[-1], errors=phases[-1].errors + 1))
         went_on = bool(outages) and outages[-1].ended is None
         if went_on:
-            outages = (*outages[:-1], replace(outages[-1], newest=trouble, polls=outages[-1].polls + 1))
+            outages = (*outages[:-1], replace(outages[-1], newest=failure, polls=outages[-1].polls + 1))
         else:
-            outages = (*outages, Outage(self._now(), trouble))
-        self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=trouble)
-        if not went_on and not trouble.final:
+            outages = (*outages, Outage(self._now(), failure))
+        self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
+        if not went_on and not failure.final:
             limit = min(self._patience(), self._deadline.remaining())
-            self._notify(TroubleBegan(self.target, outages[-1].began, trouble, limit))
+            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit))
 
-    def _record_answer(self, answer: Answer) -> None:
+    def _record_reading(self, reading: ScanReading) -> None:
         history, now = self._history, self._now()
         phases, outages = history.phases, history.outages
         ended = bool(outages) and outages[-1].ended is None
         if ended:
             outages = (*outages[:-1], replace(outages[-1], ended=now))
-        changed = not phases or phases[-1].status != answer.status
+        changed = not phases or phases[-1].status != reading.status
         if changed:
-            phases = (*phases, Phase(answer.status, now, now))
+            phases = (*phases, Phase(reading.status, now, now))
         else:
             phases = (*phases[:-1], replace(phases[-1], last_seen=now, polls=phases[-1].polls + 1))
-        self._update(polls=history.polls + 1, phases=phases, outages=outages, newest=answer, answer=answer)
+        self._update(polls=history.polls + 1, phases=phases, outages=outages, newest=reading, reading=reading)
         if ended:
-            self._notify(TroubleEnded(self.target, now, outages[-1]))
+            self._notify(OutageEnded(self.target, now, outages[-1]))
         if changed:
-            self._stall_told = False
+            self._stall_reported = False
             before = history.phases[-1] if history.phases else None
             self._notify(
                 StatusSeen(
                     self.target,
                     now,
-                    answer,
+                    reading,
                     before.status if before else None,
                     now - before.first_seen if before else 0.0,
                 )
             )
-        elif not self._stall_told and now - phases[-1].first_seen >= self._plan.stall_after:
-            self._stall_told = True
-            self._notify(Stalled(self.target, now, answer.status, now - phases[-1].first_seen))
+        elif not self._stall_reported and now - phases[-1].first_seen >= self._plan.stall_after:
+            self._stall_reported = True
+            self._notify(Stalled(self.target, now, reading.status, now - phases[-1].first_seen))
 
 
 def wait_all(
@@ -403,7 +403,7 @@ def wait_all(
     """
     events: queue.SimpleQueue[Event | Broken] = queue.SimpleQueue()
 
-    running, cut, cancelled = len(waits), End.FAIL_FAST, None
+    running, cut, cancelled = len(waits), StopCause.FAIL_FAST, None
     try:
         _start(waits, events.put)
         while running and not stop.is_set():
@@ -419,7 +419,7 @@ def wait_all(
                 if fatal(event.history):
                     stop.set()
     except Cancelled as error:
-        cut, cancelled = End.CANCELLED, error
+        cut, cancelled = StopCause.CANCELLED, error
     finally:
         stop.set()
     return tuple(wait.snapshot(cut) for wait in waits), cancelled

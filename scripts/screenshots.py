@@ -13,7 +13,7 @@ from pathlib import Path
 
 import look
 
-from gate.run import run_gate
+from gate.commands.run import run_gate
 from gate.sandbox.scenarios import SCENARIOS, Scenario
 from gate.sandbox.server import ThreadFix, environment, serving
 

@@ -116,7 +116,7 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture
 def on_a_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """A runner reads the log from a pipe; here a regular file stands for it, into which the gate writes no key."""
-    monkeypatch.setattr("gate.desk._is_file", lambda _: False)
+    monkeypatch.setattr("gate.commands.context._is_file", lambda _: False)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from gate import __version__
 from gate.reasons import Kind
 from gate.text import count, log_line, seconds
 from gate.verdict import told
-from gate.waiting import CutOff, Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
+from gate.waiting import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class Progress:
     decided: int
     scans: int
     left: float
-    trouble: bool
+    failure: bool
 
 
 class Console:
@@ -89,9 +89,9 @@ class Console:
         if not self._quiet:
             self._put(text)
 
-    def warning(self, text: str, *, loud: bool = False) -> None:
+    def warning(self, text: str, *, always: bool = False) -> None:
         """Say a warning; a loud one also when only the verdict is wanted."""
-        if self._quiet and not loud:
+        if self._quiet and not always:
             return
         if self._warn:
             with suppress(OSError, ValueError):
@@ -119,23 +119,23 @@ class Console:
         if settings.server.insecure:
             # Loud: who made it quiet once must not forget it.
             what = "--insecure: the server's certificate is not verified, so somebody else may get the API key."
-            self.warning(what, loud=True)
+            self.warning(what, always=True)
         if settings.server.allow_http and settings.server.url.startswith("http://"):
-            self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.", loud=True)
+            self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.", always=True)
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Say what happened."""
         match event:
             case StatusSeen():
-                self._walked[event.target].append((event.answer.status, event.at))
+                self._walked[event.target].append((event.reading.status, event.at))
                 was = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
-                self.line(f"{self._at(event.at)}{self._number(event.target)} {event.answer.status}{was}")
+                self.line(f"{self._at(event.at)}{self._number(event.target)} {event.reading.status}{was}")
                 self._warn_once(event)
-            case TroubleBegan():
+            case OutageBegan():
                 self._in_trouble.add(event.target)
                 until = f" This is put up with for {seconds(event.limit)}." if event.limit else ""
-                self.line(f"{self._at(event.at)}{self._number(event.target)} trouble: {event.trouble.what}{until}")
-            case TroubleEnded():
+                self.line(f"{self._at(event.at)}{self._number(event.target)} trouble: {event.failure.what}{until}")
+            case OutageEnded():
                 self._in_trouble.discard(event.target)
                 lasted = seconds(event.at - event.outage.began)
                 what = f"answering again after {lasted} of trouble ({count(event.outage.polls, 'poll')})"
@@ -161,7 +161,7 @@ class Console:
         what = f"{progress.decided} of {progress.scans} decided" if progress.scans > 1 else "waiting for a first answer"
         if progress.scans == 1 and progress.phases:
             status, lasted = progress.phases[-1]
-            what = f"{'in trouble, was' if progress.trouble else 'still'} {status} for {seconds(lasted)}"
+            what = f"{'in trouble, was' if progress.failure else 'still'} {status} for {seconds(lasted)}"
         self.line(f"{self._at()} {what}; {seconds(progress.left)} left")
         # Also where nothing is to be said: a quiet gate must not come here four times a second.
         self._said = now
@@ -177,36 +177,36 @@ class Console:
             decided=len(self._decided),
             scans=len(self._walked),
             left=max(0.0, (self._settings.plan.timeout if self._settings else 0.0) - now),
-            trouble=bool(undecided) and undecided[0] in self._in_trouble,
+            failure=bool(undecided) and undecided[0] in self._in_trouble,
         )
 
     def closing(self, verdict: Verdict) -> None:
         """Say the verdict, in one line, last; before it what it means and what to do."""
-        finding = verdict.finding
+        conclusion = verdict.conclusion
         if len(verdict.scans) > 1:
             for scan in verdict.scans:
-                if scan.finding.kind is not Kind.PASS:
-                    self.line(f"  {scan.finding.kind.value}: {told(scan)}")
+                if scan.conclusion.kind is not Kind.PASS:
+                    self.line(f"  {scan.conclusion.kind.value}: {told(scan)}")
         for mistake in verdict.mistakes:
             self.line(f"  {mistake}")
-        if finding.kind is not Kind.PASS:
-            self.line(f"What it means: {_plain(finding.meaning)}")
+        if conclusion.kind is not Kind.PASS:
+            self.line(f"What it means: {_plain(conclusion.meaning)}")
             if verdict.resume:
                 self.line(f"Wait on with:  {verdict.resume}")
-            self.line(f"What to do:    {_plain(finding.hint)}")
-        if finding.softened:
-            option = f"--on-{finding.reason} warn"
+            self.line(f"What to do:    {_plain(conclusion.hint)}")
+        if conclusion.downgraded:
+            option = f"--on-{conclusion.reason} warn"
             self._put(f"warning: the verdict is unknown, and the job goes on with exit code 0, because of {option}.")
-        message = finding.message
+        message = conclusion.message
         if verdict.mistakes and not self._quiet:
             message = f"{count(len(verdict.mistakes), 'mistake')} in the options, named above; nothing was sent."
-        link = f" {verdict.decider.url}" if verdict.decider and verdict.decider.url else ""
-        code = f", exit code {finding.exit_code}" if finding.exit_code else ""
-        self._put(f"{finding.kind.value.upper()} ({finding.reason.value}{code}): {message}{link}")
+        link = f" {verdict.deciding_scan.url}" if verdict.deciding_scan and verdict.deciding_scan.url else ""
+        code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
+        self._put(f"{conclusion.kind.value.upper()} ({conclusion.reason.value}{code}): {message}{link}")
 
     def _warn_once(self, event: StatusSeen) -> None:
         first = event.previous is None
-        text = self._settings.rules.warning(event.answer, first=first) if self._settings else None
+        text = self._settings.rules.warning(event.reading, first=first) if self._settings else None
         if text and text not in self._warned:
             self._warned.add(text)
             self.warning(f"pending scan {event.target.pending_scan_id} {text}")

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(name: str, content: str) -> None:
+def write_atomic(name: str, content: str) -> None:
     """Write `content` as UTF-8 to the file `name`, making its folder where it is missing.
 
     A reader never sees half of it: it is written beside and moved into place. What is there and is no regular file (a

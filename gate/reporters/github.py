@@ -74,13 +74,13 @@ class GitHub:
         """Annotate with the verdict: an error, a warning where the user asked for no more; nothing for a pass."""
         from actions_toolkit import core
 
-        finding = verdict.finding
-        if finding.kind is Kind.PASS:
+        conclusion = verdict.conclusion
+        if conclusion.kind is Kind.PASS:
             return
-        title = f"{TITLE}: {finding.kind.value} ({finding.reason.value})"
-        annotate = core.warning if finding.softened else core.error
+        title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"
+        annotate = core.warning if conclusion.downgraded else core.error
         with self._saying():
-            annotate(f"{finding.message} {finding.hint}", title=title)
+            annotate(f"{conclusion.message} {conclusion.hint}", title=title)
 
     def outputs(self, verdict: Verdict) -> None:
         """Set the step's outputs.

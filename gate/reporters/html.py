@@ -139,7 +139,7 @@ class Lane:
     bar: int
     height: int
     segments: tuple[Segment, ...]
-    trouble: tuple[Segment, ...]
+    failure: tuple[Segment, ...]
     told: str
 
 
@@ -188,14 +188,14 @@ def render(verdict: Verdict) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("page.html.j2").render(
         verdict=verdict,
-        finding=verdict.finding,
+        conclusion=verdict.conclusion,
         scans=verdict.scans[:LANES],
         more=max(0, len(verdict.scans) - LANES),
         alone=verdict.scans[0] if len(verdict.scans) == 1 else None,
         drawing=draw(verdict.scans[:LANES]),
         steps=list(_steps(verdict.scans[0])) if len(verdict.scans) == 1 else [],
         legend=_legend(verdict.scans[:LANES]),
-        trouble=_trouble(verdict.scans),
+        failure=_outages(verdict.scans),
         outages=sum(len(scan.history.outages) for scan in verdict.scans),
         facts=list(_facts(verdict)),
         ends=ENDS,
@@ -228,22 +228,22 @@ def draw(scans: Sequence[ScanVerdict]) -> Drawing | None:
 def _lane(scan: ScanVerdict, whole: float, bar: int, most: int) -> Lane:
     history = scan.history
     segments = tuple(_segments(history, whole, most))
-    trouble = tuple(
+    failure = tuple(
         _segment(part, whole, "trouble", ENDS[Kind.UNKNOWN], _outage(part, outage))
-        for part, outage in list(zip(timeline.troubled(history), history.outages, strict=True))[: most // 2]
+        for part, outage in list(zip(timeline.outage_bars(history), history.outages, strict=True))[: most // 2]
     )
     return Lane(
         scan=scan,
         name=shorten(scan.name or "", STATUS),
         took=seconds(history.elapsed),
-        end=scan.finding.kind.value,
-        colour=ENDS[scan.finding.kind],
+        end=scan.conclusion.kind.value,
+        colour=ENDS[scan.conclusion.kind],
         x=_percent(history.elapsed / whole),
         bar=bar,
-        height=bar + (MARKS if trouble else 0),
+        height=bar + (MARKS if failure else 0),
         segments=segments,
-        trouble=trouble,
-        told="; ".join(part.told for part in segments + trouble),
+        failure=failure,
+        told="; ".join(part.told for part in segments + failure),
     )
 
 
@@ -251,7 +251,7 @@ def _segments(history: History, whole: float, most: int) -> Iterator[Segment]:
     walked = timeline.walked(history)
     for part, phase in list(zip(walked, history.phases, strict=True))[: most if len(walked) <= most else most - 1]:
         told = f"{shorten(part.label, STATUS)} for {seconds(part.length)}, from {seconds(part.start)}, "
-        style, colour = _look(phase.status)
+        style, colour = _style_of(phase.status)
         yield _segment(part, whole, style, colour, told + count(phase.polls, "poll"), shorten(part.label, STATUS))
     rest = walked[most - 1 :] if len(walked) > most else []
     if rest:
@@ -292,7 +292,7 @@ def _axis(whole: float) -> Iterator[Mark]:
 def _steps(scan: ScanVerdict) -> Iterator[Step]:
     walked = timeline.walked(scan.history)
     for part, phase in list(zip(walked, scan.history.phases, strict=True))[:SEGMENTS]:
-        style, colour = _look(phase.status)
+        style, colour = _style_of(phase.status)
         label = shorten(part.label, STATUS)
         yield Step(label, words(part.label), style, colour, seconds(part.start), seconds(part.length), phase.polls)
 
@@ -300,20 +300,20 @@ def _steps(scan: ScanVerdict) -> Iterator[Step]:
 def _legend(scans: Sequence[ScanVerdict]) -> list[tuple[str, str, str]]:
     """Each documented status that is drawn, with its class and colour; all others are one."""
     seen = {normal(phase.status) for scan in scans for phase in scan.history.phases}
-    known = [(status, *_look(status)) for status in COLOURS if status in seen]
-    return known + ([("another status", *_look(""))] if seen - set(COLOURS) else [])
+    known = [(status, *_style_of(status)) for status in COLOURS if status in seen]
+    return known + ([("another status", *_style_of(""))] if seen - set(COLOURS) else [])
 
 
-def _trouble(scans: Sequence[ScanVerdict]) -> list[tuple[int, str, str]]:
-    found = [(scan.target.pending_scan_id, *told) for scan in scans for told in timeline.trouble(scan.history)]
+def _outages(scans: Sequence[ScanVerdict]) -> list[tuple[int, str, str]]:
+    found = [(scan.target.pending_scan_id, *told) for scan in scans for told in timeline.failure(scan.history)]
     return [(number, when, shorten(what, ROW)) for number, when, what in found[:OUTAGES]]
 
 
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
     if verdict.server:
         yield "ThreadFix", verdict.server
-    if verdict.decider:
-        yield "application", str(verdict.decider.target.application_id)
+    if verdict.deciding_scan:
+        yield "application", str(verdict.deciding_scan.target.application_id)
     if len(verdict.scans) == 1:
         (scan,) = verdict.scans
         yield "pending scan", str(scan.target.pending_scan_id)
@@ -322,7 +322,7 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
         if scan.name:
             yield "name", shorten(scan.name, NAME)
     elif verdict.scans:
-        kinds = [scan.finding.kind for scan in verdict.scans]
+        kinds = [scan.conclusion.kind for scan in verdict.scans]
         told = ", ".join(f"{kinds.count(kind)} {kind.value}" for kind in Kind if kind in kinds)
         yield "pending scans", f"{len(kinds)} ({told})"
     if verdict.scans:
@@ -332,7 +332,7 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
     yield "took", seconds(verdict.elapsed)
     yield "began", _moment(verdict.started_at)
     yield "ended", _moment(verdict.finished_at)
-    yield "exit code", str(verdict.finding.exit_code)
+    yield "exit code", str(verdict.conclusion.exit_code)
 
 
 def _build(build: Build) -> str | Markup:
@@ -350,7 +350,7 @@ def _outage(part: Bar, outage: Outage) -> str:
     return f"Trouble for {seconds(part.length)}, from {seconds(part.start)}, {polls}: {what}"
 
 
-def _look(status: str) -> tuple[str, str]:
+def _style_of(status: str) -> tuple[str, str]:
     """The class and the colour of a status."""
     known = COLOURS.get(normal(status))
     return (normal(status).lower().replace("_", "-"), known) if known else ("other", OTHER)

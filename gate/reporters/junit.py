@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from gate.reasons import Kind
-from gate.text import seconds, xml
+from gate.text import escape_xml, seconds
 
 if TYPE_CHECKING:
-    from gate.verdict import Finding, ScanVerdict, Verdict
+    from gate.verdict import Conclusion, ScanVerdict, Verdict
 
 SUITE = "threadfix-gate"
 
@@ -27,11 +27,11 @@ def render(verdict: Verdict) -> str:
     for number, scan in enumerate(verdict.scans, 1):
         # Of two cases with one name GitLab keeps the first.
         name = f"pending scan {number}" if len(verdict.scans) > 1 else "pending scan"
-        case = _case(name, scan.history.elapsed, scan.finding, f"{scan.subject}: ")
+        case = _case(name, scan.history.elapsed, scan.conclusion, f"{scan.subject}: ")
         case.system_out = _walk(scan)
         suite.add_testcase(case)
     if not verdict.scans:
-        suite.add_testcase(_case("options", verdict.elapsed, verdict.finding))
+        suite.add_testcase(_case("options", verdict.elapsed, verdict.conclusion))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
@@ -42,13 +42,17 @@ def render(verdict: Verdict) -> str:
     return written.getvalue().decode("utf-8") + "\n"
 
 
-def _case(name: str, elapsed: float, finding: Finding, subject: str = "") -> TestCase:
+def _case(name: str, elapsed: float, conclusion: Conclusion, subject: str = "") -> TestCase:
     case = TestCase(name, classname=SUITE, time=round(elapsed, 3))
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
-    if finding.kind in kinds:
-        broken = kinds[finding.kind](xml(finding.message), finding.reason.value)
-        lines = f"{subject}{finding.message}", f"What it means: {finding.meaning}", f"What to do: {finding.hint}"
-        broken.text = "\n".join(xml(line) for line in lines)
+    if conclusion.kind in kinds:
+        broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
+        lines = (
+            f"{subject}{conclusion.message}",
+            f"What it means: {conclusion.meaning}",
+            f"What to do: {conclusion.hint}",
+        )
+        broken.text = "\n".join(escape_xml(line) for line in lines)
         case.result = [broken]
     return case
 
@@ -56,5 +60,5 @@ def _case(name: str, elapsed: float, finding: Finding, subject: str = "") -> Tes
 def _walk(scan: ScanVerdict) -> str:
     history = scan.history
     return "\n".join(
-        f"{xml(phase.status)} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases)
+        f"{escape_xml(phase.status)} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases)
     )

@@ -33,17 +33,17 @@ def document_fields(verdict: Verdict) -> dict[str, Any]:
 
     With several scans `pending_scan_id` and `scan_id` are lists of equal length.
     """
-    decider, scans = verdict.decider, verdict.scans
+    deciding_scan, scans = verdict.deciding_scan, verdict.scans
     return {
-        "verdict": verdict.finding.kind.value,
-        "reason": verdict.finding.reason.value,
-        "message": verdict.finding.message,
-        "exit_code": verdict.finding.exit_code,
-        "status": decider.history.answer.status if decider and decider.history.answer else None,
-        "application_id": decider.target.application_id if decider else None,
+        "verdict": verdict.conclusion.kind.value,
+        "reason": verdict.conclusion.reason.value,
+        "message": verdict.conclusion.message,
+        "exit_code": verdict.conclusion.exit_code,
+        "status": deciding_scan.history.reading.status if deciding_scan and deciding_scan.history.reading else None,
+        "application_id": deciding_scan.target.application_id if deciding_scan else None,
         "pending_scan_id": _one_or_many([scan.target.pending_scan_id for scan in scans]),
         "scan_id": _one_or_many([scan.scan_id for scan in scans]),
-        "scan_url": decider.url if decider else None,
+        "scan_url": deciding_scan.url if deciding_scan else None,
         "elapsed_seconds": round(verdict.elapsed, 1),
         "polls": verdict.polls,
         "result_file": verdict.result_file or None,
@@ -59,10 +59,10 @@ def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
         "scan_id": scan.scan_id,
         "scan_url": scan.url,
         "name": scan.name,
-        "verdict": scan.finding.kind.value,
-        "reason": scan.finding.reason.value,
-        "message": scan.finding.message,
-        "status": scan.history.answer.status if scan.history.answer else None,
+        "verdict": scan.conclusion.kind.value,
+        "reason": scan.conclusion.reason.value,
+        "message": scan.conclusion.message,
+        "status": scan.history.reading.status if scan.history.reading else None,
         "elapsed_seconds": round(scan.history.elapsed, 1),
         "polls": scan.history.polls,
         "errors": scan.history.errors,

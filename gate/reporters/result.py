@@ -23,7 +23,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "gate_version": verdict.version,
         **fields,
-        "hint": verdict.finding.hint or None,
+        "hint": verdict.conclusion.hint or None,
         "resume": verdict.resume or None,
         "mistakes": list(verdict.mistakes),
         "server": verdict.server or None,
@@ -41,7 +41,7 @@ def render(verdict: Verdict) -> str:
 def _history(scan: ScanVerdict) -> dict[str, Any]:
     history = scan.history
     return {
-        "exit_code": scan.finding.exit_code,
+        "exit_code": scan.conclusion.exit_code,
         "history": [
             {
                 "status": phase.status,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from gate.reasons import Kind
 from gate.reporters import timeline
-from gate.text import count, html, markdown, seconds, shorten
+from gate.text import count, escape_html, escape_markdown, seconds, shorten
 from gate.verdict import told
 
 if TYPE_CHECKING:
     from gate.build import Build
-    from gate.verdict import Finding, ScanVerdict, Verdict
+    from gate.verdict import Conclusion, ScanVerdict, Verdict
 
 LIMIT: Final = 60 * 1024
 """Bytes; timelines are left out where they would go beyond it (the runner drops what is over 1 MiB)."""
@@ -30,16 +30,16 @@ ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 def render(verdict: Verdict) -> str:
     """The summary's Markdown; under 64 KiB, whatever the server says."""
-    finding = verdict.finding
-    parts = [f"## {ICONS[finding.kind]} ThreadFix gate: {finding.kind.value} ({finding.reason.value})"]
+    conclusion = verdict.conclusion
+    parts = [f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"]
     if verdict.mistakes:
-        parts.append("\n".join(f"- {markdown(mistake)}" for mistake in verdict.mistakes))
+        parts.append("\n".join(f"- {escape_markdown(mistake)}" for mistake in verdict.mistakes))
     else:
-        parts.append(markdown(_sentence(finding.message)))
-    if verdict.decider and verdict.decider.url:
-        parts.append(f"[Open the scan in ThreadFix](<{html(verdict.decider.url)}>)")
-    if finding.kind is not Kind.PASS:
-        parts += _what_now(finding, verdict.resume)
+        parts.append(escape_markdown(_sentence(conclusion.message)))
+    if verdict.deciding_scan and verdict.deciding_scan.url:
+        parts.append(f"[Open the scan in ThreadFix](<{escape_html(verdict.deciding_scan.url)}>)")
+    if conclusion.kind is not Kind.PASS:
+        parts += _what_now(conclusion, verdict.resume)
     if len(verdict.scans) == 1:
         parts += _alone(verdict.scans[0])
     elif verdict.scans:
@@ -52,29 +52,32 @@ def render(verdict: Verdict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _what_now(finding: Finding, resume: str) -> list[str]:
-    soft = ["The job goes on all the same: that is what was asked for."] if finding.softened else []
-    command = ["**Wait on with:**", f"<pre>{html(resume)}</pre>"] if resume else []
-    return [f"**What it means:** {finding.meaning}", *soft, *command, f"**What to do:** {finding.hint}"]
+def _what_now(conclusion: Conclusion, resume: str) -> list[str]:
+    soft = ["The job goes on all the same: that is what was asked for."] if conclusion.downgraded else []
+    command = ["**Wait on with:**", f"<pre>{escape_html(resume)}</pre>"] if resume else []
+    return [f"**What it means:** {conclusion.meaning}", *soft, *command, f"**What to do:** {conclusion.hint}"]
 
 
 def _alone(scan: ScanVerdict) -> list[str]:
-    name = f" ({markdown(shorten(scan.name, 80))})" if scan.name else ""
+    name = f" ({escape_markdown(shorten(scan.name, 80))})" if scan.name else ""
     drawn = _drawn(scan)
-    trouble = [f"- {markdown(when)}: {markdown(shorten(what, STORY))}" for when, what in timeline.trouble(scan.history)]
-    more = [f"- … and {len(trouble) - OUTAGES} more"] if len(trouble) > OUTAGES else []
-    outages = ["**Trouble on the way:**", "\n".join(trouble[:OUTAGES] + more)] if trouble else []
+    failure = [
+        f"- {escape_markdown(when)}: {escape_markdown(shorten(what, STORY))}"
+        for when, what in timeline.failure(scan.history)
+    ]
+    more = [f"- … and {len(failure) - OUTAGES} more"] if len(failure) > OUTAGES else []
+    outages = ["**Trouble on the way:**", "\n".join(failure[:OUTAGES] + more)] if failure else []
     return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
 
 
 def _table(scans: tuple[ScanVerdict, ...]) -> str:
     rows = ["| scan | verdict | took | status | name |", "|---:|---|---:|---|---|"]
     for scan in scans[:ROWS]:
-        history, finding = scan.history, scan.finding
-        status = markdown(shorten(history.answer.status, SHORT)) if history.answer else "–"
-        name = markdown(shorten(scan.name or "–", SHORT))
+        history, conclusion = scan.history, scan.conclusion
+        status = escape_markdown(shorten(history.reading.status, SHORT)) if history.reading else "–"
+        name = escape_markdown(shorten(scan.name or "–", SHORT))
         # No break between them, however narrow the column is.
-        kind = f"{ICONS[finding.kind]}\N{NO-BREAK SPACE}{finding.reason.value}"
+        kind = f"{ICONS[conclusion.kind]}\N{NO-BREAK SPACE}{conclusion.reason.value}"
         rows.append(f"| {scan.target.pending_scan_id} | {kind} | {seconds(history.elapsed)} | {status} | {name} |")
     more = len(scans) - ROWS
     return "\n".join(rows) + (f"\n\n… and {count(more, 'scan')} more." if more > 0 else "")
@@ -83,9 +86,9 @@ def _table(scans: tuple[ScanVerdict, ...]) -> str:
 def _stories(scans: tuple[ScanVerdict, ...]) -> list[str]:
     """What became of each scan that did not pass."""
     lines = [
-        f"- {ICONS[scan.finding.kind]} {markdown(shorten(_sentence(told(scan)), STORY))}"
+        f"- {ICONS[scan.conclusion.kind]} {escape_markdown(shorten(_sentence(told(scan)), STORY))}"
         for scan in scans
-        if scan.finding.kind is not Kind.PASS
+        if scan.conclusion.kind is not Kind.PASS
     ]
     more = [f"- … and {len(lines) - STORIES} more"] if len(lines) > STORIES else []
     return ["\n".join(lines[:STORIES] + more)] if lines else []
@@ -94,9 +97,9 @@ def _stories(scans: tuple[ScanVerdict, ...]) -> list[str]:
 def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
     """The timelines, folded, those of the scans that did not pass first, as many as there is room for."""
     parts = []
-    for scan in sorted(scans, key=lambda scan: scan.finding.kind is Kind.PASS):
-        name = f" {markdown(shorten(scan.name, SHORT))}" if scan.name else ""
-        part = f"{ICONS[scan.finding.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan)}"
+    for scan in sorted(scans, key=lambda scan: scan.conclusion.kind is Kind.PASS):
+        name = f" {escape_markdown(shorten(scan.name, SHORT))}" if scan.name else ""
+        part = f"{ICONS[scan.conclusion.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan)}"
         room -= len(part.encode()) + 2
         if room < 0:
             break
@@ -105,7 +108,7 @@ def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
 
 
 def _drawn(scan: ScanVerdict) -> str:
-    lines = [html(line) for line in timeline.draw(scan.history, STRETCHES).splitlines()]
+    lines = [escape_html(line) for line in timeline.draw(scan.history, STRETCHES).splitlines()]
     return "<pre>{}</pre>".format("\n".join(lines)) if lines else ""
 
 
@@ -115,16 +118,18 @@ def _sentence(text: str) -> str:
 
 def _build(build: Build) -> str:
     """Which build it was."""
-    commit = markdown(build.commit[:12]) if build.commit else ""
-    facts = [markdown(fact) for fact in (build.system, build.repository, build.ref) if fact] + [commit] * bool(commit)
-    link = [f"[run](<{html(build.url)}>)"] if build.url else []
+    commit = escape_markdown(build.commit[:12]) if build.commit else ""
+    facts = [escape_markdown(fact) for fact in (build.system, build.repository, build.ref) if fact] + [commit] * bool(
+        commit
+    )
+    link = [f"[run](<{escape_html(build.url)}>)"] if build.url else []
     return "Build: " + " · ".join(facts + link)
 
 
 def _facts(verdict: Verdict) -> str:
     facts = [f"threadfix-gate {verdict.version}"]
     if verdict.server:
-        facts.append(markdown(verdict.server))
+        facts.append(escape_markdown(verdict.server))
     facts += [f"took {seconds(verdict.elapsed)}", count(verdict.polls, "poll")]
     if verdict.errors:
         facts.append(f"{verdict.errors} of them in trouble")

@@ -78,7 +78,7 @@ class Terminal:
 def live_text(progress: Progress, width: int) -> Text:
     """The live line, cut from the left to `width` characters: what is newest stays in sight."""
     walked = " › ".join(f"{status} {seconds(lasted)}" for status, lasted in progress.phases) or "asking"
-    if progress.trouble:
+    if progress.failure:
         walked += " (in trouble)"
     if progress.scans > 1:
         walked = f"{progress.decided} of {progress.scans} decided · {walked}"

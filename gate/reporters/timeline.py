@@ -29,7 +29,7 @@ def walked(history: History) -> list[Bar]:
     return [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
 
 
-def troubled(history: History) -> list[Bar]:
+def outage_bars(history: History) -> list[Bar]:
     """The stretches of trouble, a bar for each outage."""
     ends = [history.outage_end(outage) for outage in history.outages]
     return [
@@ -37,10 +37,10 @@ def troubled(history: History) -> list[Bar]:
     ]
 
 
-def trouble(history: History) -> list[tuple[str, str]]:
+def failure(history: History) -> list[tuple[str, str]]:
     """Each stretch of trouble in words: when it was, and what."""
     told = []
-    for bar, outage in zip(troubled(history), history.outages, strict=True):
+    for bar, outage in zip(outage_bars(history), history.outages, strict=True):
         ended = "not over" if outage.ended is None else "ridden out"
         when = f"at {seconds(bar.start)} for {seconds(bar.length)} ({count(outage.polls, 'poll')}), {ended}"
         told.append((when, outage.newest.what))
@@ -55,7 +55,7 @@ def draw(history: History, most: int = 40) -> str:
         most: stretches that are drawn; the last line says how many more there are.
     """
     whole = history.elapsed or 1.0
-    bars = walked(history) + troubled(history)
+    bars = walked(history) + outage_bars(history)
     lines = []
     for bar in bars[:most]:
         # A stretch starts on a whole cell, the one that holds its beginning, and ends on the right eighth of one.

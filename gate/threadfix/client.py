@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from gate.history import Answer, Observation, Target, Trouble
+from gate.history import Failure, Observation, ScanReading, Target
 from gate.http import OK, RequestMade, Response, Transport
 from gate.reasons import Reason
-from gate.threadfix import replies
+from gate.threadfix import responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.settings import Server
-    from gate.text import Scrubber
+    from gate.text import Sanitizer
 
 REDIRECTS: Final = range(300, 400)
 CLIENT_ERRORS: Final = range(400, 500)
@@ -63,11 +63,11 @@ class Client:
         http: what sends the requests.
     """
 
-    def __init__(self, server: Server, scrub: Scrubber, *, trace: Callable[[RequestMade], None]) -> None:
+    def __init__(self, server: Server, sanitizer: Sanitizer, *, trace: Callable[[RequestMade], None]) -> None:
         """Nothing is sent yet."""
-        self.http = Transport(server, scrub, trace)
+        self.http = Transport(server, sanitizer, trace)
         self._server = server
-        self._scrub = scrub
+        self._sanitizer = sanitizer
 
     def observe(self, target: Target, timeout: float) -> Observation:
         """Ask once for the status of `target`; the answer is here within `timeout` seconds.
@@ -76,89 +76,89 @@ class Client:
             BaseException: a bug; a failure is a value.
         """
         response = self.http.get(self._server.status_url(target), timeout)
-        if isinstance(response, Trouble):
+        if isinstance(response, Failure):
             return response
         reply = self._envelope(response)
-        if isinstance(reply, Trouble):
+        if isinstance(reply, Failure):
             return reply
         try:
-            scan = replies.pending_scan(reply)
-        except replies.NotThreadFixError as error:
-            return self._protocol(response, f"answered without a pending scan: {self._scrub.clean(str(error))}.")
+            scan = responses.pending_scan(reply)
+        except responses.NotThreadFixError as error:
+            return self._protocol(response, f"answered without a pending scan: {self._sanitizer.sanitize(str(error))}.")
         if scan.app_id != target.application_id:
             return self._about_another(scan.app_id, target.application_id)
-        status = self._scrub.clean(scan.status, STATUS_LIMIT)
+        status = self._sanitizer.sanitize(scan.status, STATUS_LIMIT)
         if status != scan.status.strip():
             # What is decided must be what was said: cleaning must not make a success of something else.
             return self._protocol(response, f"answered with a status that is no plain word: {status}.")
-        return Answer(
+        return ScanReading(
             status=status,
             error=scan.error,
             error_message=self._words(scan.error_message),
-            scan_id=replies.identity(scan.scan_id),
+            scan_id=responses.identity(scan.scan_id),
             name=self._words(scan.name),
             message=self._words(scan.scan_message) or self._words(reply.message),
             age=_age(scan.modified_date, response.date),
         )
 
-    def application(self, application_id: int, timeout: float) -> str | Trouble:
+    def application(self, application_id: int, timeout: float) -> str | Failure:
         """Ask once for an application; its name, empty where it has none.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
         response = self.http.get(self._server.application_url(application_id), timeout)
-        if isinstance(response, Trouble):
+        if isinstance(response, Failure):
             return response
         reply = self._envelope(response)
-        if isinstance(reply, Trouble):
+        if isinstance(reply, Failure):
             return reply
         try:
-            found = replies.application(reply)
-        except replies.NotThreadFixError as error:
-            return self._protocol(response, f"answered without an application: {self._scrub.clean(str(error))}.")
+            found = responses.application(reply)
+        except responses.NotThreadFixError as error:
+            return self._protocol(response, f"answered without an application: {self._sanitizer.sanitize(str(error))}.")
         if found.id != application_id:
             return self._about_another(found.id, application_id)
-        return self._scrub.clean(replies.words(found.name) or "", 80)
+        return self._sanitizer.sanitize(responses.words(found.name) or "", 80)
 
     def _words(self, value: object) -> str | None:
         """The server's words as safe text; None where there are none."""
-        return self._scrub.clean(found) or None if (found := replies.words(value)) else None
+        return self._sanitizer.sanitize(found) or None if (found := responses.words(value)) else None
 
-    def _envelope(self, response: Response) -> replies.Envelope | Trouble:
+    def _envelope(self, response: Response) -> responses.Envelope | Failure:
         """The envelope of a response that ThreadFix itself sent and that is no refusal; else what it amounts to."""
         code = response.http_status
         if code in REDIRECTS:
-            where = self._scrub.clean(response.headers.get("Location", "nowhere"), 200)
+            where = self._sanitizer.sanitize(response.headers.get("Location", "nowhere"), 200)
             to_https = where.lower().startswith("https:") and self._server.url.startswith("http:")
             what = f"answered HTTP {code}, a redirect to {where}, which the gate does not follow."
             return self._protocol(response, what, HTTPS_HINT if to_https else CONTEXT_HINT)
         reply, flaw = None, ""
         try:
-            reply = replies.envelope(response.body)
-        except replies.NotThreadFixError as error:
+            reply = responses.envelope(response.body)
+        except responses.NotThreadFixError as error:
             flaw = str(error)
         refused = reply is not None and not reply.success
-        message = (replies.words(reply.message) or "") if reply and refused else ""
+        message = (responses.words(reply.message) or "") if reply and refused else ""
         refusal = _refusal(code, message, refused=refused)
         if refusal:
             reason, final = refusal
-            said = f" and says: {self._scrub.clean(message).rstrip('.')}" if message else ""
+            said = f" and says: {self._sanitizer.sanitize(message).rstrip('.')}" if message else ""
             said = said or (" and refuses without a word" if refused else "")
             hint = PROXY_LOGIN_HINT if code == PROXY_LOGIN else None
             what = f"{self.http.host} answered HTTP {code}{said}."
-            return Trouble(reason, what, hint, final, response.retry_after)
+            return Failure(reason, what, hint, final, response.retry_after)
         return reply or self._not_threadfix(response, flaw)
 
-    def _not_threadfix(self, response: Response, flaw: str) -> Trouble:
+    def _not_threadfix(self, response: Response, flaw: str) -> Failure:
         if response.body.lstrip()[:1] == b"<":
             found = _PAGE_TITLE.search(response.body[:PAGE_START])
-            title = f" (“{self._scrub.clean(found[1].decode('utf-8', 'replace'), 80)}”)" if found else ""
+            title = f" (“{self._sanitizer.sanitize(found[1].decode('utf-8', 'replace'), 80)}”)" if found else ""
             return self._protocol(response, f"answered with a web page{title} instead of JSON.", CONTEXT_HINT)
-        return self._protocol(response, f"answered, but not as ThreadFix does: {self._scrub.clean(flaw)}.")
+        return self._protocol(response, f"answered, but not as ThreadFix does: {self._sanitizer.sanitize(flaw)}.")
 
-    def _about_another(self, found: int, asked: int) -> Trouble:
-        return Trouble(
+    def _about_another(self, found: int, asked: int) -> Failure:
+        return Failure(
             Reason.PROTOCOL,
             f"{self.http.host} answered for application {found}, but application {asked} was asked for.",
             "Check --application-id and --status-path.",
@@ -166,9 +166,9 @@ class Client:
             meaning="The response is about something else than what was asked for, so it says nothing about your scan.",
         )
 
-    def _protocol(self, response: Response, what: str, hint: str | None = None) -> Trouble:
+    def _protocol(self, response: Response, what: str, hint: str | None = None) -> Failure:
         """What is not ThreadFix's response; another one may be."""
-        return Trouble(Reason.PROTOCOL, f"{self.http.host} {what}", hint, retry_after=response.retry_after)
+        return Failure(Reason.PROTOCOL, f"{self.http.host} {what}", hint, retry_after=response.retry_after)
 
 
 def _age(modified: object, now: float | None) -> float | None:

@@ -34,7 +34,7 @@ print(json.dumps({
     "there": [name for name in ("github", "nacl", "cryptography", "jwt", "pip", "hatchling", "requests", "pygments",
                            "markdown_it", "tests")
               if importlib.util.find_spec(name)],
-    "compiled": [name for name in ("gate.run", "requests.sessions", "click.core")
+    "compiled": [name for name in ("gate.commands.run", "requests.sessions", "click.core")
                  if os.path.exists(importlib.util.find_spec(name).cached)],
     "writable": [str(path) for path in home.rglob("*") if not path.is_symlink() and os.access(path, os.W_OK)],
 }))
@@ -161,7 +161,7 @@ def test_the_image_can_draw_the_live_line(docker: Path) -> None:
 
 def test_the_image_is_compiled(inside: dict[str, Any]) -> None:
     """Byte code is in the image, since the gate could never write it there."""
-    assert inside["compiled"] == ["gate.run", "requests.sessions", "click.core"]
+    assert inside["compiled"] == ["gate.commands.run", "requests.sessions", "click.core"]
 
 
 def test_the_image_is_small(inside: dict[str, Any]) -> None:

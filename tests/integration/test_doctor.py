@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator
 
-from gate import doctor
 from gate.cli import main
-from gate.history import Answer, Target, Trouble
+from gate.commands import doctor
+from gate.history import Failure, ScanReading, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
@@ -150,7 +150,7 @@ def test_without_a_pending_scan_the_permission_is_still_told(examine: Doctor, th
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"pending-scan"})
     assert "did not refuse" in seen.check("permission")["message"]
-    assert f"/pendingScan/{doctor.NOBODY}/" in threadfix.seen[0][1]
+    assert f"/pendingScan/{doctor.UNUSED_ID}/" in threadfix.seen[0][1]
 
 
 def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
@@ -197,7 +197,7 @@ def test_the_help_lists_what_the_doctor_has_a_use_for(capfd: pytest.CaptureFixtu
 
 def test_the_gate_starts_without_the_doctor() -> None:
     """What a command does not need, it does not load."""
-    show = "import sys, gate.cli; print('gate.doctor' in sys.modules)"
+    show = "import sys, gate.cli; print('gate.commands.doctor' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
 
 
@@ -704,7 +704,7 @@ def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> N
 def test_a_bug_is_told_without_the_key(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the gate does it: exit code 70, and the JSON is whole."""
 
-    def broken(*_: object) -> Answer:
+    def broken(*_: object) -> ScanReading:
         raise RuntimeError(f"with {API_KEY} in it")
 
     monkeypatch.setattr("gate.threadfix.client.Client.observe", broken)
@@ -789,7 +789,7 @@ def test_the_schema_is_one_and_is_strict() -> None:
 def test_the_main_evidence_is_the_best_one() -> None:
     """One good answer tells more than any trouble; else the first trouble counts."""
     made = RequestMade("GET", "/", 200, 1.0)
-    bad = [doctor.Heard(Target(6, n), Trouble(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
-    good = doctor.Heard(Target(6, 3), Answer("DONE"), made)
-    assert doctor.Evidence((*bad, good)).main is good
-    assert doctor.Evidence(tuple(bad)).main is bad[0]
+    bad = [doctor.ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
+    good = doctor.ScanResponse(Target(6, 3), ScanReading("DONE"), made)
+    assert doctor.Responses((*bad, good)).main is good
+    assert doctor.Responses(tuple(bad)).main is bad[0]

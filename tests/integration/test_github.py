@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, refusal
-from gate.threadfix import replies
+from gate.threadfix import responses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -336,7 +336,7 @@ def test_a_traceback_commands_nothing(gate: Gate, runner: Runner, monkeypatch: p
     def broken(_: bytes) -> None:
         raise RuntimeError("first\n::error::second\n  ::set-output name=verdict::pass\n##[error]third")
 
-    monkeypatch.setattr(replies, "envelope", broken)
+    monkeypatch.setattr(responses, "envelope", broken)
     ran = gate.play(DONE, env=runner.env)
     assert ran.code == 70
     assert "::error::second" in ran.err

@@ -214,14 +214,14 @@ def test_the_schema_knows_what_the_code_knows() -> None:
         told = {"verdict": kind.value, "reason": reason.value, "exit_code": code}
         return jsonschema.Draft202012Validator(only).is_valid(told)
 
-    softened = {Reason.TIMEOUT, Reason.UNREACHABLE}
+    downgraded = {Reason.TIMEOUT, Reason.UNREACHABLE}
     codes = {row.exit_code for row in REASONS.values()} | set(SIGNAL_EXIT_CODES)
     assert set(parts["exit_code"]["enum"]) == codes
     for reason, row in REASONS.items():
         own = (
             set(SIGNAL_EXIT_CODES)
             if reason is Reason.CANCELLED
-            else {row.exit_code} | ({0} & codes if reason in softened else set())
+            else {row.exit_code} | ({0} & codes if reason in downgraded else set())
         )
         assert {(kind, code) for kind in Kind for code in codes if agrees(reason, kind, code)} == {
             (row.kind, code) for code in own

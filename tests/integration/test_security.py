@@ -17,7 +17,7 @@ import pytest
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, refusal
-from gate.threadfix import replies
+from gate.threadfix import responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def told(gate: Gate, ran: Ran) -> str:
     return "\n".join([log, ran.out, *files])
 
 
-def loud(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
+def always(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
     """Run the gate with everything that it can write, as on GitHub."""
     for name in ("output", "summary.md"):
         (gate.folder / name).write_text("")
@@ -60,9 +60,9 @@ def loud(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
 def test_the_key_has_no_option_of_its_own(gate: Gate) -> None:
     """Everybody on the machine can read a command line. Who tries it is told so, and the key is not repeated."""
     for args in (("--api-key", CORE), (f"--api-key={CORE}",), ("--api-kye", CORE), (CORE,), ("--interval", CORE)):
-        ran = loud(gate, DONE, *args)
+        ran = always(gate, DONE, *args)
         assert (ran.code, gate.threadfix.seen) == (2, [])
-    ran = loud(gate, DONE, "--api-key", CORE)
+    ran = always(gate, DONE, "--api-key", CORE)
     assert "THREADFIX_API_KEY" in ran.err
     assert CORE not in told(gate, ran)
 
@@ -86,14 +86,14 @@ def test_the_key_is_on_no_command_line(gate: Gate) -> None:
 
 def test_the_key_is_in_no_childs_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is started from within the gate has no use for it."""
-    original, seen = replies.envelope, []
+    original, seen = responses.envelope, []
 
-    def envelope(body: bytes) -> replies.Envelope:
+    def envelope(body: bytes) -> responses.Envelope:
         show = "import json, os; print(json.dumps(dict(os.environ)))"
         seen.append(json.loads(subprocess.check_output([sys.executable, "-c", show])))
         return original(body)
 
-    monkeypatch.setattr(replies, "envelope", envelope)
+    monkeypatch.setattr(responses, "envelope", envelope)
     assert gate.play(DONE).code == 0
     assert seen[0]["THREADFIX_URL"] == gate.url
     assert API_KEY not in json.dumps(seen)
@@ -113,7 +113,7 @@ ENDINGS: dict[str, tuple[Scenario, tuple[str, ...], Reason]] = {
 def test_the_key_is_told_to_nobody(scenario: Scenario, args: tuple[str, ...], reason: Reason, gate: Gate) -> None:
     """Log at its most verbose, standard output, every report, on every path."""
     gate.threadfix.keys = {ODD_KEY} if reason is not Reason.DENIED else {"another"}
-    ran = loud(gate, scenario, *args, THREADFIX_API_KEY=ODD_KEY)
+    ran = always(gate, scenario, *args, THREADFIX_API_KEY=ODD_KEY)
     assert ran.document["reason"] == reason
     assert CORE not in told(gate, ran)
     assert all(CORE in sent["authorization"] for sent in gate.threadfix.headers)
@@ -125,10 +125,10 @@ def test_a_key_from_a_file_is_hidden_too(gate: Gate, tmp_path: Path) -> None:
     file.write_text(f"\n{ODD_KEY}\r\n")
     gate.threadfix.keys.add(ODD_KEY)
     echo = story(refusal(f"API Key {ODD_KEY} not found, nor {API_KEY}."))
-    ran = loud(gate, echo, "--api-key-file", str(file), THREADFIX_API_KEY="")
+    ran = always(gate, echo, "--api-key-file", str(file), THREADFIX_API_KEY="")
     assert ran.document["reason"] == Reason.DENIED
     assert CORE not in told(gate, ran)
-    ran = loud(gate, echo, "--api-key-file", str(file), "--interval", API_KEY, "--timeout", ODD_KEY)
+    ran = always(gate, echo, "--api-key-file", str(file), "--interval", API_KEY, "--timeout", ODD_KEY)
     assert ran.code == 2
     assert CORE not in told(gate, ran)
     assert API_KEY not in told(gate, ran)
@@ -168,7 +168,7 @@ def test_an_echo_of_the_key_is_hidden(place: str, encoding: Callable[[str], str]
     """Wherever the server puts it, and in the encodings in which servers show what they were sent."""
     gate.threadfix.keys.add(ODD_KEY)
     scenario = said(f"before {encoding(ODD_KEY)} after")[place]
-    ran = loud(gate, scenario, "--on-unknown-status", "fail", *ONCE, THREADFIX_API_KEY=ODD_KEY)
+    ran = always(gate, scenario, "--on-unknown-status", "fail", *ONCE, THREADFIX_API_KEY=ODD_KEY)
     assert CORE not in told(gate, ran)
     if place in ("refusal", "error-message", "name"):
         assert "before *** after" in ran.err
@@ -190,11 +190,11 @@ def test_a_bug_tells_everything_but_the_key(
 ) -> None:
     """The traceback goes to the log, whatever is in its messages; the verdict is that nobody knows."""
 
-    def broken(_: bytes) -> replies.Envelope:
+    def broken(_: bytes) -> responses.Envelope:
         raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
 
-    monkeypatch.setattr(replies, "envelope", broken)
-    ran = loud(gate, DONE, THREADFIX_API_KEY=ODD_KEY)
+    monkeypatch.setattr(responses, "envelope", broken)
+    ran = always(gate, DONE, THREADFIX_API_KEY=ODD_KEY)
     assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (70, "unknown", Reason.INTERNAL)
     assert "Traceback (most recent call last):" in ran.err
     assert f"{error.__name__}: " in ran.err
@@ -226,7 +226,7 @@ def test_the_key_goes_to_the_configured_server_only(gate: Gate, serve: Callable[
 def test_a_password_in_the_url_is_not_repeated(gate: Gate) -> None:
     """It is a usage error, and the log is read by many."""
     for url in (f"https://robot:{CORE}@tf.example.com", f"https://tf.example.com/?apiKey={CORE}", f"ftp://{CORE}@x"):
-        ran = loud(gate, DONE, "--url", url)
+        ran = always(gate, DONE, "--url", url)
         assert (ran.code, CORE in told(gate, ran)) == (2, False)
 
 

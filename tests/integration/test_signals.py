@@ -273,11 +273,11 @@ def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, a
 # --- Moments, chosen by what is called then; the signal comes from this process itself.
 
 MOMENTS = {
-    "gate.desk._github": "before the options are read",
+    "gate.commands.context._github": "before the options are read",
     "gate.settings.parse": "while they are read",
     "gate.http.Transport.close": "when the wait is over",
     "gate.verdict.from_error": "while a mistake is told",
-    "gate.reporters.files.write_whole": "while a report is written",
+    "gate.reporters.files.write_atomic": "while a report is written",
     "gate.reporters.console.Console.closing": "while the verdict is told",
 }
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.history import Answer, Target, Trouble
+from gate.history import Failure, ScanReading, Target
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import APPLICATION_ID, envelope
 from gate.settings import Server
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from tests.raw import request_head, talking
 
@@ -292,12 +292,12 @@ def test_a_request_that_was_given_up_is_not_sent_later(monkeypatch: pytest.Monke
     monkeypatch.setattr(socket, "getaddrinfo", late)
     with talking(talk) as url:
         client = Client(
-            Server(url.replace("127.0.0.1", "localhost"), Secret("k" * 40)), Scrubber(), trace=lambda _: None
+            Server(url.replace("127.0.0.1", "localhost"), Secret("k" * 40)), Sanitizer(), trace=lambda _: None
         )
         found = client.observe(Target(6, 41), 0.1)
         looked_up.set()
         assert came.wait(5)
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert heads == [b""]
 
 
@@ -312,7 +312,7 @@ def test_closing_gives_up_what_is_under_way() -> None:
         hung_up.set()
 
     with talking(talk) as url:
-        client = Client(Server(url, Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
         thread = threading.Thread(target=client.observe, args=(Target(6, 41), 60.0), daemon=True)
         thread.start()
         assert asked.wait(5)
@@ -381,11 +381,11 @@ def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.Monkey
     def none_left(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    client = Client(Server("http://127.0.0.1:9", Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+    client = Client(Server("http://127.0.0.1:9", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
     with monkeypatch.context() as patch, closing(client.http):
         patch.setattr(threading.Thread, "start", none_left)
         found = client.observe(Target(6, 41), 1.0)
-    assert isinstance(found, Trouble)
+    assert isinstance(found, Failure)
     assert (found.reason, found.final) == (Reason.UNREACHABLE, False)
     assert "no thread more" in found.what
 
@@ -422,7 +422,7 @@ def test_one_client_serves_several_threads() -> None:
 
     found: dict[int, Any] = {}
     with talking(talk) as url:
-        client = Client(Server(url, Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
 
         def ask(number: int) -> None:
             found[number] = client.observe(Target(6, number), 10.0)
@@ -432,6 +432,6 @@ def test_one_client_serves_several_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join(20)
-    assert {number: isinstance(one, Answer) and one.name for number, one in found.items()} == {
+    assert {number: isinstance(one, ScanReading) and one.name for number, one in found.items()} == {
         number: f"scan {number}" for number in range(1, 65)
     }

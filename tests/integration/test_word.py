@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.history import Answer, Target
+from gate.history import ScanReading, Target
 from gate.reasons import Kind, Reason
 from gate.rules import Decision, Rules
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import APPLICATION_ID, JSON, ThreadFix, serving
 from gate.settings import Server
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def test_a_success_in_any_case_and_trimmed_is_one(status: str, gate: Gate) -> No
 words = st.sampled_from(["DONE", "FINISHED_FINDING_PULLING", "QUEUED", "SCAN_DELETED", "done", "DON", "NEW"])
 oddities = st.sampled_from(["", " ", "\x00", "\u200b", "\n", "x", "\u2028", "ﬁ"])
 odd: st.SearchStrategy[object] = st.sampled_from([None, 0, 1, "true", "false", [], 6.5])
-replies = st.fixed_dictionaries(
+responses = st.fixed_dictionaries(
     {
         "status": st.builds(lambda a, b, c: f"{a}{b}{c}", oddities, words, oddities) | odd,
         "error": st.booleans() | odd,
@@ -75,12 +75,12 @@ replies = st.fixed_dictionaries(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(replies, min_size=1, max_size=4))
+@given(st.lists(responses, min_size=1, max_size=4))
 def test_pass_if_and_only_if_the_answer_says_so(bodies: list[dict[str, Any]]) -> None:
     """Whatever else is in it; written without the code under test."""
     threadfix = ThreadFix()
     with serving(threadfix) as url:
-        client = Client(Server(url, Secret("k" * 40)), Scrubber(), trace=lambda _: None)
+        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
         threadfix.keys.add("k" * 40)
         for body in bodies:
             number = threadfix.add(answered(**body))
@@ -95,7 +95,7 @@ def test_pass_if_and_only_if_the_answer_says_so(bodies: list[dict[str, Any]]) ->
                 and status.strip().isascii()
                 and status.strip().upper() in {"DONE", "FINISHED_FINDING_PULLING"}
             )
-            passed = isinstance(found, Answer) and Rules().decide(found) is Decision.SUCCESS
+            passed = isinstance(found, ScanReading) and Rules().decide(found) is Decision.SUCCESS
             assert passed is success
 
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gate.history import Answer, End, Observation, Target, Trouble
+from gate.history import Failure, Observation, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
 from gate.settings import Server, Settings
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
@@ -47,14 +47,14 @@ plans = st.builds(
     stall_after=lengths,
 )
 answers = st.builds(
-    Answer, st.sampled_from([*STATUSES, "NEW", "done ", ""]), error=st.sampled_from([False] * 5 + [True])
+    ScanReading, st.sampled_from([*STATUSES, "NEW", "done ", ""]), error=st.sampled_from([False] * 5 + [True])
 )
 waits = st.sampled_from([Reason.UNREACHABLE, Reason.PROTOCOL, Reason.NOT_FOUND])
 troubles = st.one_of(
-    st.builds(Trouble, waits, st.just("x"), retry_after=st.one_of(st.none(), st.floats(0, 1000))),
-    st.builds(Trouble, waits, st.just("x"), final=st.sampled_from([False] * 7 + [True])),
+    st.builds(Failure, waits, st.just("x"), retry_after=st.one_of(st.none(), st.floats(0, 1000))),
+    st.builds(Failure, waits, st.just("x"), final=st.sampled_from([False] * 7 + [True])),
 )
-in_flight = st.builds(Answer, st.sampled_from(sorted(set(STATUSES) - set(SUCCESS))[:8]))
+in_flight = st.builds(ScanReading, st.sampled_from(sorted(set(STATUSES) - set(SUCCESS))[:8]))
 schedules = st.lists(
     st.tuples(st.one_of(in_flight, troubles, answers), st.one_of(st.just(0.0), st.floats(0, 100))), min_size=1
 )
@@ -81,7 +81,7 @@ class World:
         assert budget > 0
         observation, takes = self.schedule[min(len(self.heard), len(self.schedule) - 1)]
         if takes > budget:
-            observation, takes = Trouble(Reason.UNREACHABLE, "no answer in time", timed_out=True), budget
+            observation, takes = Failure(Reason.UNREACHABLE, "no answer in time", timed_out=True), budget
         started = self.now
         self.now += takes
         self.heard.append((started, self.now, observation))
@@ -108,7 +108,7 @@ class World:
 
 def says_success(observation: Observation) -> bool:
     """What the promise means by it, written without the code under test."""
-    if isinstance(observation, Trouble) or observation.error:
+    if isinstance(observation, Failure) or observation.error:
         return False
     return observation.status.strip().upper() in {"DONE", "FINISHED_FINDING_PULLING"}
 
@@ -121,16 +121,16 @@ def test_pass_if_and_only_if_the_server_said_success_in_time(
     """Nothing that was heard before may change that, and a machine that wakes late delays it by that much only."""
     world = World(schedule, plan, jitter, oversleeps)
     history = world.wait()
-    finding = judge_scan(history, replace(ASKED, plan=plan)).finding
-    event(str(finding.reason))
+    conclusion = judge_scan(history, replace(ASKED, plan=plan)).conclusion
+    event(str(conclusion.reason))
     heard = [observation for _, _, observation in world.heard]
-    assert (finding.kind is Kind.PASS) is says_success(heard[-1])
+    assert (conclusion.kind is Kind.PASS) is says_success(heard[-1])
     assert not any(says_success(observation) for observation in heard[:-1])
-    assert (finding.exit_code == 0) is (finding.kind is Kind.PASS)
+    assert (conclusion.exit_code == 0) is (conclusion.kind is Kind.PASS)
     assert world.now <= plan.timeout + oversleeps + plan.request_timeout + 1e-6
     assert history.polls == len(heard)
     # What the deadline cut off is no error.
-    assert history.errors == sum(isinstance(observation, Trouble) for observation in heard) - world.cut_off
+    assert history.errors == sum(isinstance(observation, Failure) for observation in heard) - world.cut_off
 
 
 @settings(max_examples=400, deadline=None)
@@ -145,7 +145,7 @@ def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, floa
         pause = started - ended
         asked = 0.0
         limits = [plan.timeout]
-        if isinstance(observation, Trouble):
+        if isinstance(observation, Failure):
             stretch = ended if stretch is None else stretch
             asked = observation.retry_after or 0.0
             limits.append(stretch + (plan.outage_limit if answered else plan.first_contact_limit))
@@ -155,7 +155,7 @@ def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, floa
         assert pause <= max(plan.max_interval, asked) + 1e-6
         assert clipped or pause >= max(plan.interval, asked) - 1e-6
         assert started <= max(min(limits), ended) + 1e-6
-    if history.ended is End.DEADLINE:
+    if history.ended is StopCause.DEADLINE:
         assert world.heard[-1][0] >= plan.timeout - 1e-6
 
 
@@ -216,7 +216,7 @@ def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list
         return next((part for part in script if part not in INTERIM), None) == PASSES
 
     with talking(talk) as url:
-        client = Client(Server(url, Secret("key")), Scrubber(), trace=lambda _: None)
+        client = Client(Server(url, Secret("key")), Sanitizer(), trace=lambda _: None)
         plan = Plan(timeout=0, request_timeout=30)
         for turn in range(max(map(len, plays))):
             stop = threading.Event()
@@ -227,5 +227,5 @@ def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list
             ]
             histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda: None, fatal=lambda _: False)
             for history, play in zip(histories, plays, strict=True):
-                verdict = judge_scan(history, replace(ASKED, plan=plan)).finding.kind
+                verdict = judge_scan(history, replace(ASKED, plan=plan)).conclusion.kind
                 assert (verdict is Kind.PASS) is passes(play[min(turn, len(play) - 1)])

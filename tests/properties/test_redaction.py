@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gate.text import REDACTED, Scrubber, Secret
+from gate.text import REDACTED, Sanitizer, Secret
 
 NAMES: dict[str, list[str]] = {}
 for _name, _meant in html5.items():
@@ -61,7 +61,7 @@ def echoes(draw: st.DrawFn) -> tuple[str, str]:
 def test_a_key_does_not_survive_in_a_mixture_of_forms(pair: tuple[str, str], before: str, after: str) -> None:
     """Each character in a form of its own, and each of that form's characters again: it is found whole."""
     key, echo = pair
-    assert Scrubber((Secret(key),)).redact(f"{before} {echo} {after}").startswith(f"{before} {REDACTED}")
+    assert Sanitizer((Secret(key),)).redact(f"{before} {echo} {after}").startswith(f"{before} {REDACTED}")
 
 
 PROGRAMS = (
@@ -84,7 +84,7 @@ def test_a_key_does_not_survive_behind_programs(key: str, programs: list[type[st
     echo = key
     for program in programs:
         echo = program(echo)
-    assert REDACTED in Scrubber((Secret(key),)).redact(f"{before} {echo} {after}")
+    assert REDACTED in Sanitizer((Secret(key),)).redact(f"{before} {echo} {after}")
 
 
 @untimed
@@ -92,5 +92,5 @@ def test_a_key_does_not_survive_behind_programs(key: str, programs: list[type[st
 def test_a_cut_leaves_no_half_of_a_key(pair: tuple[str, str], filler: int, limit: int) -> None:
     """Wherever the text is cut, the key goes whole: its first half is not left."""
     key, echo = pair
-    shown = Scrubber((Secret(key),)).clean(f"{'~' * filler} {echo} {'~' * 200}", limit)
+    shown = Sanitizer((Secret(key),)).sanitize(f"{'~' * filler} {echo} {'~' * 200}", limit)
     assert shown.strip("~ …*") == ""

@@ -12,11 +12,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gate.history import Answer, End, History, Phase, Target
-from gate.reporters import gitlab, junit, result, summary
+from gate.history import History, Phase, ScanReading, StopCause, Target
+from gate.reporters import dotenv, junit, result, summary
 from gate.sandbox.scenarios import SCENARIOS
 from gate.settings import Server, Settings
-from gate.text import REDACTED, TEXT_LIMIT, Scrubber, Secret, dotenv, html, log_line, markdown, xml
+from gate.text import (
+    REDACTED,
+    TEXT_LIMIT,
+    Sanitizer,
+    Secret,
+    escape_dotenv,
+    escape_html,
+    escape_markdown,
+    escape_xml,
+    log_line,
+)
 from gate.verdict import Verdict, conclude, judge_scan
 
 HOSTILE = SCENARIOS["hostile-text"].message or ""
@@ -35,19 +45,19 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 @example("##" * 5 + "vso[")
 def test_clean_text_is_one_short_line_without_commands(text: str) -> None:
     """Behind words of ours it can stand anywhere in a log."""
-    clean = Scrubber().clean(text)
+    clean = Sanitizer().sanitize(text)
     assert not FORBIDDEN.search(clean)
     assert len(clean) <= TEXT_LIMIT
     assert not COMMAND.search(f"status {clean}")
-    assert Scrubber().clean(clean) == clean
+    assert Sanitizer().sanitize(clean) == clean
 
 
 @given(texts, texts, st.text("abcXYZ019 -#[:", min_size=4, max_size=12).map(str.strip).filter(bool))
 def test_a_secret_does_not_survive(before: str, after: str, secret: str) -> None:
     """Wherever it stands."""
-    scrub = Scrubber((Secret(secret),))
-    assert secret not in scrub.clean(f"{before}{secret}{after}").replace(REDACTED, "") or secret in REDACTED
-    assert secret not in scrub.redact(f"{before}{secret}{after}") or secret in f"{before}{REDACTED}{after}"
+    sanitizer = Sanitizer((Secret(secret),))
+    assert secret not in sanitizer.sanitize(f"{before}{secret}{after}").replace(REDACTED, "") or secret in REDACTED
+    assert secret not in sanitizer.redact(f"{before}{secret}{after}") or secret in f"{before}{REDACTED}{after}"
 
 
 @given(texts)
@@ -86,13 +96,13 @@ def folded(text: str) -> str:
     return " ".join(text.split())
 
 
-@given(texts.map(Scrubber().clean))
+@given(texts.map(Sanitizer().sanitize))
 def test_markdown_shows_the_text_and_nothing_else(text: str) -> None:
     """In a paragraph and in a table cell: no markup, no link, no cell more."""
-    paragraph = Text(GITHUB_FLAVOURED.render(f"x {markdown(text)} y"))
+    paragraph = Text(GITHUB_FLAVOURED.render(f"x {escape_markdown(text)} y"))
     assert paragraph.tags == ["p", "/p"]
     assert folded(paragraph.text) == folded(f"x {text} y")
-    table = Text(GITHUB_FLAVOURED.render(f"| a | b |\n|---|---|\n| x {markdown(text)} y | z |"))
+    table = Text(GITHUB_FLAVOURED.render(f"| a | b |\n|---|---|\n| x {escape_markdown(text)} y | z |"))
     assert table.tags.count("td") == 2
     assert not {"a", "code", "em", "strong"} & set(table.tags)
     assert folded(f"x {text} y") in folded(table.text)
@@ -101,7 +111,7 @@ def test_markdown_shows_the_text_and_nothing_else(text: str) -> None:
 @given(texts)
 def test_html_shows_the_text_and_nothing_else(text: str) -> None:
     """As text and as an attribute."""
-    page = Text(f'<p title="{html(text)}">{html(text)}</p>')
+    page = Text(f'<p title="{escape_html(text)}">{escape_html(text)}</p>')
     assert [tag.partition(" ")[0] for tag in page.tags] == ["p", "/p"]
     assert not FORBIDDEN.search(page.text)
 
@@ -110,14 +120,14 @@ def test_html_shows_the_text_and_nothing_else(text: str) -> None:
 def test_xml_takes_the_text(text: str) -> None:
     """Also the characters that XML forbids even escaped."""
     element = ET.Element("x")
-    element.text = xml(text)
+    element.text = escape_xml(text)
     ET.fromstring(ET.tostring(element))  # noqa: S314 - our own XML
 
 
 @given(texts)
 def test_a_dotenv_value_is_only_a_value(text: str) -> None:
     """No quotes, no expansion, no second line."""
-    value = dotenv(text, 300)
+    value = escape_dotenv(text, 300)
     assert not FORBIDDEN.search(value)
     assert not set(value) & set("\"'`$\\")
     assert len(value) <= 300
@@ -127,12 +137,12 @@ def test_a_dotenv_value_is_only_a_value(text: str) -> None:
 @given(texts, texts, texts)
 def test_every_report_takes_every_text(status: str, name: str, message: str) -> None:
     """As the client hands it on: cleaned once. The reports parse, and have no tag that is not ours."""
-    clean = Scrubber().clean
-    answer = Answer(
+    clean = Sanitizer().sanitize
+    answer = ScanReading(
         clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
     )
     history = History(
-        Target(6, 41), End.DECIDED, 1.0, 1, phases=(Phase(answer.status, 0, 0),), newest=answer, answer=answer
+        Target(6, 41), StopCause.DECIDED, 1.0, 1, phases=(Phase(answer.status, 0, 0),), newest=answer, reading=answer
     )
     asked = Settings(Server("https://tf.example.com", Secret("key")), (Target(6, 41),))
     scans = (judge_scan(history, asked),)
@@ -140,7 +150,7 @@ def test_every_report_takes_every_text(status: str, name: str, message: str) -> 
     verdict = Verdict(conclude(scans), now, now, 1.0, scans, "https://tf.example.com")
     assert json.loads(result.render(verdict))["scans"][0]["status"] == answer.status
     ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
-    lines = gitlab.render(verdict).splitlines()
+    lines = dotenv.render(verdict).splitlines()
     assert len(lines) == 12
     assert all(re.fullmatch(r"THREADFIX_GATE_[A-Z_]+=[^\"'`$\\]*", line) for line in lines)
     page = Text(GITHUB_FLAVOURED.render(summary.render(verdict)))

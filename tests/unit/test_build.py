@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from gate.build import SYSTEMS, Build, current
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 
 SHA = "8c2f0e6d1b3a4958671f0e2d3c4b5a69788f9e0d"
-SCRUB = Scrubber((Secret("hunter2hunter2"),))
+SANITIZER = Sanitizer((Secret("hunter2hunter2"),))
 
 BUILDS = {
     "github": (
@@ -88,7 +88,7 @@ BUILDS = {
 @pytest.mark.parametrize(("env", "build"), BUILDS.values(), ids=BUILDS)
 def test_each_ci_system_tells_of_its_build(env: dict[str, str], build: Build) -> None:
     """Repository, commit, ref and a link to the run; a password in a repository's URL is left out."""
-    assert current(env, SCRUB) == build
+    assert current(env, SANITIZER) == build
 
 
 def test_every_known_system_has_a_case() -> None:
@@ -98,19 +98,19 @@ def test_every_known_system_has_a_case() -> None:
 
 def test_outside_a_ci_system_there_is_no_build() -> None:
     """On somebody's own machine nothing is made up."""
-    assert current({"HOME": "/root"}, SCRUB) is None
+    assert current({"HOME": "/root"}, SANITIZER) is None
 
 
 def test_a_system_that_tells_nothing_is_named_all_the_same() -> None:
     """What is not known is None."""
-    assert current({"JENKINS_URL": "x"}, SCRUB) == Build("Jenkins")
+    assert current({"JENKINS_URL": "x"}, SANITIZER) == Build("Jenkins")
 
 
 @pytest.mark.parametrize("pull_request", ["feature", "main"])
 def test_a_pull_request_is_told_by_its_own_branch(pull_request: str) -> None:
     """The ref of the run itself is that of a merge that nobody has made."""
     env = BUILDS["github"][0] | {"GITHUB_REF_NAME": "7/merge", "GITHUB_HEAD_REF": pull_request}
-    build = current(env, SCRUB)
+    build = current(env, SANITIZER)
     assert build
     assert build.ref == pull_request
 
@@ -118,7 +118,7 @@ def test_a_pull_request_is_told_by_its_own_branch(pull_request: str) -> None:
 def test_names_of_branches_are_untrusted_text() -> None:
     """Whoever pushes chooses them; they can neither forge a line nor show the key."""
     env = BUILDS["github"][0] | {"GITHUB_REF_NAME": "x\n::error::##[group]\x1b[2Jhunter2hunter2\u202e" + "y" * 999}
-    build = current(env, SCRUB)
+    build = current(env, SANITIZER)
     assert build
     assert build.ref
     assert not {"\n", "\x1b", "\u202e"} & set(build.ref)
@@ -130,6 +130,6 @@ def test_names_of_branches_are_untrusted_text() -> None:
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "https://x/\n", "https://x/ y", "https://x/hunter2hunter2"])
 def test_what_is_no_plain_link_is_left_out(url: str) -> None:
     """A link that would have to be changed to be safe is another one."""
-    build = current(BUILDS["gitlab"][0] | {"CI_JOB_URL": url, "CI_COMMIT_SHA": "not a hash"}, SCRUB)
+    build = current(BUILDS["gitlab"][0] | {"CI_JOB_URL": url, "CI_COMMIT_SHA": "not a hash"}, SANITIZER)
     assert build
     assert (build.url, build.commit) == (None, None)

@@ -12,8 +12,9 @@ import threading
 
 import pytest
 
-from gate import __version__, desk
+from gate import __version__
 from gate.cli import main
+from gate.commands import context
 from gate.reasons import Reason
 
 
@@ -98,7 +99,7 @@ def test_an_upload_s_answer_may_come_from_standard_input(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
     mistakes = usage(capfd, "--upload-response", "-")
     assert any("this is not what ThreadFix answers" in mistake for mistake in mistakes)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (desk.INPUT_LIMIT + 1))))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (context.INPUT_LIMIT + 1))))
     mistakes = usage(capfd, "--upload-response", "-")
     assert any("longer than 1 MiB" in mistake for mistake in mistakes)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gate.errors import UsageError
-from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
 from gate.reporters.console import Console, Progress
@@ -16,12 +16,12 @@ from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Server, Settings
 from gate.text import Secret
 from gate.verdict import Verdict, conclude, from_error, judge_scan
-from gate.waiting import Ended, Stalled, StatusSeen, TroubleBegan, TroubleEnded
+from gate.waiting import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))
 UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=UTC)
-DOWN = Trouble(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+DOWN = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
 
 
 @dataclass
@@ -43,7 +43,7 @@ def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> V
     scans = tuple(judge_scan(history, asked) for history in histories)
     error = UsageError(["--timeout: is empty.", "--url is missing."])
     return Verdict(
-        finding=conclude(scans) if scans else from_error(error),
+        conclusion=conclude(scans) if scans else from_error(error),
         started_at=UNTIL,
         finished_at=UNTIL,
         elapsed=12.0,
@@ -53,9 +53,9 @@ def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> V
     )
 
 
-DONE = Answer("DONE", scan_id=12, name="contoso.fpr")
-PASSED = History(ONE, End.DECIDED, 12.0, 3, newest=DONE, answer=DONE)
-FAILED = replace(PASSED, newest=Answer("SCAN_DELETED"), answer=Answer("SCAN_DELETED"), target=TWO)
+DONE = ScanReading("DONE", scan_id=12, name="contoso.fpr")
+PASSED = History(ONE, StopCause.DECIDED, 12.0, 3, newest=DONE, reading=DONE)
+FAILED = replace(PASSED, newest=ScanReading("SCAN_DELETED"), reading=ScanReading("SCAN_DELETED"), target=TWO)
 
 
 def test_the_first_line_says_what_is_asked_of_whom_and_until_when() -> None:
@@ -88,12 +88,12 @@ def test_each_event_has_its_line() -> None:
     """A line a change, with the time it took; trouble when it starts and when it ends."""
     listener = Listener()
     console = listener.console()
-    console.hear(StatusSeen(ONE, 0.0, Answer("QUEUED")))
-    console.hear(StatusSeen(ONE, 12.0, Answer("CHANNEL_MERGING"), "QUEUED", 12.0))
-    console.hear(TroubleBegan(ONE, 20.0, DOWN, 300.0))
-    console.hear(TroubleEnded(ONE, 65.0, Outage(20.0, DOWN, 4, 65.0)))
-    console.hear(Stalled(ONE, 700.0, "CHANNEL_MERGING", 688.0))
-    console.hear(Ended(PASSED))
+    console.handle(StatusSeen(ONE, 0.0, ScanReading("QUEUED")))
+    console.handle(StatusSeen(ONE, 12.0, ScanReading("CHANNEL_MERGING"), "QUEUED", 12.0))
+    console.handle(OutageBegan(ONE, 20.0, DOWN, 300.0))
+    console.handle(OutageEnded(ONE, 65.0, Outage(20.0, DOWN, 4, 65.0)))
+    console.handle(Stalled(ONE, 700.0, "CHANNEL_MERGING", 688.0))
+    console.handle(Ended(PASSED))
     assert listener.lines[1:] == [
         "[    0s] QUEUED",
         "[   12s] CHANNEL_MERGING (QUEUED took 12s)",
@@ -106,7 +106,7 @@ def test_each_event_has_its_line() -> None:
 def test_trouble_at_the_deadline_is_not_put_up_with() -> None:
     """So nothing is said of how long."""
     listener = Listener()
-    listener.console().hear(TroubleBegan(ONE, 0.0, DOWN, 0.0))
+    listener.console().handle(OutageBegan(ONE, 0.0, DOWN, 0.0))
     assert listener.lines[1] == "[    0s] trouble: tf.example.com answered HTTP 502."
 
 
@@ -114,7 +114,7 @@ def test_with_several_scans_each_line_says_which() -> None:
     """By its number."""
     listener = Listener()
     console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
-    console.hear(StatusSeen(TWO, 3.0, Answer("QUEUED")))
+    console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
     assert listener.lines[1] == "[    3s] #42 QUEUED"
 
 
@@ -123,7 +123,7 @@ def test_an_undocumented_status_is_warned_of_once() -> None:
     listener = Listener()
     console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
     for target, status in ((ONE, "NEW"), (TWO, "NEW"), (TWO, "NEWER")):
-        console.hear(StatusSeen(target, 3.0, Answer(status)))
+        console.handle(StatusSeen(target, 3.0, ScanReading(status)))
     warned = [line for line in listener.lines if line.startswith("warning")]
     assert [("NEW," in line, "NEWER," in line) for line in warned] == [(True, False), (False, True)]
 
@@ -137,7 +137,7 @@ def test_a_heartbeat_comes_once_a_minute_of_silence() -> None:
         listener.now = float(now)
         before = len(listener.lines)
         if now == 90:
-            console.hear(StatusSeen(ONE, 90.0, Answer("QUEUED")))
+            console.handle(StatusSeen(ONE, 90.0, ScanReading("QUEUED")))
         console.tick()
         if len(listener.lines) > before:
             beats.append((now, listener.lines[-1]))
@@ -154,14 +154,14 @@ def test_the_heartbeat_tells_of_trouble_and_of_many() -> None:
     """What is waited for."""
     listener = Listener()
     console = listener.console()
-    console.hear(StatusSeen(ONE, 0.0, Answer("QUEUED")))
-    console.hear(TroubleBegan(ONE, 20.0, DOWN, 300.0))
+    console.handle(StatusSeen(ONE, 0.0, ScanReading("QUEUED")))
+    console.handle(OutageBegan(ONE, 20.0, DOWN, 300.0))
     listener.now = 80.0
     console.tick()
     assert listener.lines[-1] == "[ 1m20s] in trouble, was QUEUED for 1m20s; 28m40s left"
     several = Listener()
     console = several.console(asked=replace(ASKED, targets=(ONE, TWO)))
-    console.hear(Ended(PASSED))
+    console.handle(Ended(PASSED))
     several.now = 61.0
     console.tick()
     assert several.lines[-1] == "[ 1m01s] 1 of 2 decided; 28m59s left"
@@ -171,12 +171,12 @@ def test_a_quiet_gate_says_only_the_verdict_and_what_is_loud() -> None:
     """No heartbeat, no warning, no request."""
     listener = Listener()
     console = listener.console(quiet=True, verbose=True)
-    console.hear(StatusSeen(ONE, 0.0, Answer("NEW")))
+    console.handle(StatusSeen(ONE, 0.0, ScanReading("NEW")))
     console.requested(RequestMade("GET", "/x", 200, 1.0))
     listener.now = 100.0
     console.tick()
     assert listener.lines == []
-    console.warning("a report could not be written.", loud=True)
+    console.warning("a report could not be written.", always=True)
     console.closing(verdict(PASSED))
     assert len(listener.lines) == 2
 
@@ -237,9 +237,9 @@ def test_mistakes_have_a_line_each() -> None:
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """And shows no exit code, since that is 0."""
     listener = Listener()
-    queued = Answer("QUEUED")
-    timeout = replace(PASSED, newest=queued, answer=queued, ended=End.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
-    soft = replace(ASKED, softened=frozenset({Reason.TIMEOUT}))
+    queued = ScanReading("QUEUED")
+    timeout = replace(PASSED, newest=queued, reading=queued, ended=StopCause.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
+    soft = replace(ASKED, downgraded=frozenset({Reason.TIMEOUT}))
     listener.console().closing(verdict(timeout, asked=soft))
     warned = "warning: the verdict is unknown, and the job goes on with exit code 0, because of --on-timeout warn."
     assert warned in listener.lines
@@ -251,10 +251,10 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
 
 def test_the_live_line_shows_the_phases_and_the_time_left() -> None:
     """Cut from the left: what is newest stays in sight."""
-    progress = Progress((("QUEUED", 2.0), ("CHANNEL_MERGING", 65.0)), 0, 1, 1734.0, trouble=False)
+    progress = Progress((("QUEUED", 2.0), ("CHANNEL_MERGING", 65.0)), 0, 1, 1734.0, failure=False)
     assert live_text(progress, 100).plain == "QUEUED 2s › CHANNEL_MERGING 1m05s · 28m54s left"
     assert live_text(progress, 30).plain == "…L_MERGING 1m05s · 28m54s left"
-    nothing = Progress((), 1, 2, 5.0, trouble=True)
+    nothing = Progress((), 1, 2, 5.0, failure=True)
     assert live_text(nothing, 100).plain == "1 of 2 decided · asking (in trouble) · 5s left"
 
 
@@ -267,7 +267,7 @@ def test_a_terminal_shows_lines_and_a_live_one() -> None:
 
     stream = Tty()
     terminal = Terminal(stream)
-    progress = Progress((("QUEUED", 2.0),), 0, 1, 60.0, trouble=False)
+    progress = Progress((("QUEUED", 2.0),), 0, 1, 60.0, failure=False)
     with terminal:
         terminal.draw(lambda: progress)
         terminal.write("[    0s] QUEUED")

@@ -18,18 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.errors import UsageError
-from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.reporters import html
 from gate.settings import Server, Settings
-from gate.text import Scrubber, Secret
+from gate.text import Sanitizer, Secret
 from gate.threadfix.statuses import STATUSES
 from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
 
 ASKED: Final = Settings(
     Server("https://tf.example.com/threadfix", Secret("key")), (Target(6, 41),), ui_url="{url}/scans/{scan_id}"
 )
-DOWN: Final = Trouble(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+DOWN: Final = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
 AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK: Final = (
     Phase("QUEUED", 0, 8, 4),
@@ -92,9 +92,11 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def scan(number: int = 41, status: str = "DONE", ended: End = End.DECIDED, name: str | None = "a.fpr") -> ScanVerdict:
+def scan(
+    number: int = 41, status: str = "DONE", ended: StopCause = StopCause.DECIDED, name: str | None = "a.fpr"
+) -> ScanVerdict:
     """A pending scan that walked through four statuses and one stretch of trouble."""
-    answer = Answer(status, scan_id=12 if status == "DONE" else None, name=name)
+    answer = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*WALK[:3], replace(WALK[3], status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
     history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, answer, answer)
@@ -105,7 +107,7 @@ def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict
     """The verdict on some scans; without any, on wrong options."""
     error = UsageError(["--timeout: is empty."] * mistakes)
     return Verdict(
-        finding=conclude(scans) if scans else from_error(error),
+        conclusion=conclude(scans) if scans else from_error(error),
         started_at=AT,
         finished_at=AT,
         elapsed=101.234,
@@ -121,13 +123,13 @@ def seen(history: History) -> ScanVerdict:
     return judge_scan(history, ASKED)
 
 
-SILENT: Final = History(Target(6, 41), End.LIMIT, 60.0, 9, 9, newest=DOWN, outages=(Outage(0.0, DOWN, 9),))
+SILENT: Final = History(Target(6, 41), StopCause.LIMIT, 60.0, 9, 9, newest=DOWN, outages=(Outage(0.0, DOWN, 9),))
 INSTANT: Final = replace(scan().history, elapsed=0.04, polls=1, phases=(Phase("DONE", 0.04, 0.04),), outages=())
 PASS: Final = verdict(scan())
 FAIL: Final = verdict(scan(status="SCAN_DELETED"))
-TIMEOUT: Final = verdict(scan(status="QUEUED", ended=End.DEADLINE), resume="threadfix-gate run --url 'x y'")
+TIMEOUT: Final = verdict(scan(status="QUEUED", ended=StopCause.DEADLINE), resume="threadfix-gate run --url 'x y'")
 USAGE: Final = verdict()
-MANY: Final = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", End.DEADLINE, None), seen(SILENT))
+MANY: Final = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE, None), seen(SILENT))
 ENDINGS: Final = {
     "pass": PASS,
     "fail": FAIL,
@@ -149,8 +151,8 @@ def test_the_verdict_comes_first(found: Verdict) -> None:
     text = html.render(found)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
-    assert page.text.startswith(f"{found.finding.kind.value} ({found.finding.reason.value})")
-    assert f"ThreadFix gate: {found.finding.kind.value.capitalize()} {found.finding.reason.value} " in page.text
+    assert page.text.startswith(f"{found.conclusion.kind.value} ({found.conclusion.reason.value})")
+    assert f"ThreadFix gate: {found.conclusion.kind.value.capitalize()} {found.conclusion.reason.value} " in page.text
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("main")) == len(page.all("h1")) == 1
 
@@ -193,7 +195,7 @@ def test_nothing_is_loaded(found: Verdict) -> None:
 def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
     """With what it means and, where there is one, the command that waits on."""
     text = Page(html.render(found)).text
-    is_pass = found.finding.kind is Kind.PASS
+    is_pass = found.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
     assert ("Wait on with" in text) is bool(found.resume)
     assert found.resume in text
@@ -201,7 +203,7 @@ def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
 
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """So that nobody takes the green job for a pass."""
-    soft = replace(TIMEOUT, finding=replace(TIMEOUT.finding, exit_code=0))
+    soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job goes on all the same" in html.render(soft)
     assert "The job goes on all the same" not in html.render(TIMEOUT)
 
@@ -279,7 +281,7 @@ def test_the_drawing_is_to_scale() -> None:
         ("80.00%", "20.00%", False),
         ("100.00%", "0.00%", True),
     ]
-    assert [(part.x, part.width) for part in lane.trouble] == [("20.00%", "10.00%")]
+    assert [(part.x, part.width) for part in lane.failure] == [("20.00%", "10.00%")]
     assert lane.told.startswith("QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls")
 
 
@@ -381,13 +383,13 @@ NASTY: Final = "</script><svg/onload=alert(1)>\"'&amp;{{ 7 * 7 }}{% raw %}-->" *
 @pytest.mark.parametrize(("number", "limit"), [(1, 60), (20, 384), (300, 768)])
 def test_the_page_stays_small(number: int, limit: int) -> None:
     """In KiB, for one scan, for twenty and for far too many; whatever the server says, and however often it changes."""
-    clean = Scrubber().clean(NASTY)
+    clean = Sanitizer().sanitize(NASTY)
     phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
-    trouble = Trouble(Reason.UNREACHABLE, clean)
-    outages = tuple(Outage(float(second), trouble, 1, ended=second + 0.5) for second in range(200))
-    answer = Answer(clean, error=True, error_message=clean, name=clean)
+    failure = Failure(Reason.UNREACHABLE, clean)
+    outages = tuple(Outage(float(second), failure, 1, ended=second + 0.5) for second in range(200))
+    answer = ScanReading(clean, error=True, error_message=clean, name=clean)
     scans = [
-        seen(History(Target(6, 41 + index), End.DECIDED, 200.0, 400, 200, phases, outages, answer, answer))
+        seen(History(Target(6, 41 + index), StopCause.DECIDED, 200.0, 400, 200, phases, outages, answer, answer))
         for index in range(number)
     ]
     text = html.render(verdict(*scans))
@@ -410,11 +412,11 @@ texts = st.text() | st.lists(
 
 def told(status: str, name: str, message: str, what: str) -> Page:
     """What a server's words become, in the page of one scan and in that of two."""
-    clean = Scrubber().clean
-    answer = Answer(clean(status) or "X", error=True, error_message=clean(message) or "X", name=clean(name) or "X")
+    clean = Sanitizer().sanitize
+    answer = ScanReading(clean(status) or "X", error=True, error_message=clean(message) or "X", name=clean(name) or "X")
     phases = (Phase(answer.status, 0, 1), Phase("QUEUED", 2, 3))
-    outages = (Outage(1.0, Trouble(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
-    one = seen(History(Target(6, 41), End.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
+    outages = (Outage(1.0, Failure(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
+    one = seen(History(Target(6, 41), StopCause.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
     return Page(html.render(verdict(one)) + html.render(verdict(one, one)))
 
 
@@ -429,4 +431,4 @@ def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str
     found = told(status, name, message, what)
     # How wide a label is decides where it is shown, or whether it is at all.
     assert found.shape | {("text", ("class", "dy", "fill", "text-anchor", "x", "y"))} == HARMLESS.shape
-    assert " ".join(Scrubber().clean(message).split()) in found.text
+    assert " ".join(Sanitizer().sanitize(message).split()) in found.text

@@ -12,10 +12,10 @@ from base64 import b64encode, encodebytes, urlsafe_b64encode
 import pytest
 
 from gate.redaction import hide
-from gate.text import REDACTED, Scrubber, Secret
+from gate.text import REDACTED, Sanitizer, Secret
 
 KEY = "aZ09+bY18/cX27dW36eV45"
-SCRUB = Scrubber((Secret(KEY),))
+SANITIZER = Sanitizer((Secret(KEY),))
 
 
 def each(form: str) -> str:
@@ -57,8 +57,8 @@ def each(form: str) -> str:
 )
 def test_a_key_is_hidden_in_every_form(echo: str) -> None:
     """Percent-encoding, HTML's references, the escapes of programs, another case: the key is replaced whole."""
-    assert SCRUB.redact(f"(x {echo} y)") == f"(x {REDACTED} y)"
-    assert SCRUB.clean(f"(x {echo} y)") == f"(x {REDACTED} y)"
+    assert SANITIZER.redact(f"(x {echo} y)") == f"(x {REDACTED} y)"
+    assert SANITIZER.sanitize(f"(x {echo} y)") == f"(x {REDACTED} y)"
 
 
 @pytest.mark.parametrize("before", ["", "x", "xy", "xyz", "APIKEY ", "Authorization: APIKEY ", '{"key":"'])
@@ -69,7 +69,7 @@ def test_a_key_within_base64_is_hidden(before: str, after: str, encode: object) 
     assert callable(encode)
     encoded = encode(f"{before}{KEY}{after}".encode()).decode()
     for echo in (encoded, json.dumps(encoded), encoded.replace("+", "%2B").replace("/", "%2f").replace("=", "%3D")):
-        shown = SCRUB.clean(f"x {echo} y")
+        shown = SANITIZER.sanitize(f"x {echo} y")
         assert REDACTED in shown
         # What is left are the characters around the key, and a third of them is the encoding's.
         assert len(shown) <= len("x  y") + len(REDACTED) + 2 + 4 * (len(before) + len(after) + 4)
@@ -77,7 +77,7 @@ def test_a_key_within_base64_is_hidden(before: str, after: str, encode: object) 
 
 def test_a_short_key_is_not_looked_for_in_base64() -> None:
     """Two or three characters of base64 are found in any text."""
-    assert Scrubber((Secret("ab"),)).redact("YWI= AB ab") == f"YWI= AB {REDACTED}"
+    assert Sanitizer((Secret("ab"),)).redact("YWI= AB ab") == f"YWI= AB {REDACTED}"
 
 
 INVISIBLE = [
@@ -90,9 +90,9 @@ INVISIBLE = [
 @pytest.mark.parametrize("character", INVISIBLE, ids=ascii)
 def test_invisible_characters_hide_no_key(character: str) -> None:
     """A reader does not see them between the letters; as themselves or quoted, they do not keep the key."""
-    assert SCRUB.clean(f"x {character.join(KEY)} y") == f"x {REDACTED} y"
-    assert SCRUB.redact(f"x {character.join(KEY)} y") == f"x {REDACTED} y"
-    assert SCRUB.clean(f"x {f'&#{ord(character)};'.join(KEY)} y") == f"x {REDACTED} y"
+    assert SANITIZER.sanitize(f"x {character.join(KEY)} y") == f"x {REDACTED} y"
+    assert SANITIZER.redact(f"x {character.join(KEY)} y") == f"x {REDACTED} y"
+    assert SANITIZER.sanitize(f"x {f'&#{ord(character)};'.join(KEY)} y") == f"x {REDACTED} y"
 
 
 def test_every_character_that_only_formats_is_left_out() -> None:
@@ -101,7 +101,7 @@ def test_every_character_that_only_formats_is_left_out() -> None:
     left = {
         code
         for code in range(sys.maxunicode + 1)
-        if unicodedata.category(chr(code)) == "Cf" and Scrubber().clean(f"a{chr(code)}b") != "ab"
+        if unicodedata.category(chr(code)) == "Cf" and Sanitizer().sanitize(f"a{chr(code)}b") != "ab"
     }
     assert left == drawn
 
@@ -109,7 +109,7 @@ def test_every_character_that_only_formats_is_left_out() -> None:
 def test_what_only_looks_quoted_stays() -> None:
     """Text without the key comes back as it was."""
     text = r"100% of C:\temp\x41, &amp; &#65 &unknown; &#x110000; \U00110000 \u{110000} \n %zz %u12 \101 a+b \\"
-    assert SCRUB.redact(text) == text
+    assert SANITIZER.redact(text) == text
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def test_what_only_looks_quoted_stays() -> None:
 )
 def test_a_key_that_looks_quoted_itself_is_found(key: str, echo: str) -> None:
     """Each character may stand for itself or be a part of an escape."""
-    assert echo not in Scrubber((Secret(key),)).redact(echo) or key == "\u00ad"
-    assert key not in Scrubber((Secret(key),)).clean(echo)
+    assert echo not in Sanitizer((Secret(key),)).redact(echo) or key == "\u00ad"
+    assert key not in Sanitizer((Secret(key),)).sanitize(echo)
 
 
 def test_overlapping_keys_are_hidden_together() -> None:
     """One secret may be a part of another, or end where the next begins."""
-    scrub = Scrubber((Secret("abcd"), Secret("xxabcdyy"), Secret("yyzz")))
-    assert scrub.redact("1xxabcdyyzz2abcdabcd3") == f"1{REDACTED}2{REDACTED}{REDACTED}3"
+    sanitizer = Sanitizer((Secret("abcd"), Secret("xxabcdyy"), Secret("yyzz")))
+    assert sanitizer.redact("1xxabcdyyzz2abcdabcd3") == f"1{REDACTED}2{REDACTED}{REDACTED}3"
 
 
 def test_no_half_key_is_left_where_a_text_is_cut() -> None:
@@ -143,7 +143,7 @@ def test_no_half_key_is_left_where_a_text_is_cut() -> None:
     for filler in range(70):
         for form in ("{}", "&#{};", r"\u{:04x}", "%25{:02x}", "&amp;#x{:x};"):
             echo = "".join(form.format(character if form == "{}" else ord(character)) for character in KEY)
-            shown = SCRUB.clean("\x01 " * 7 + "-" * filler + echo * 40, limit=20)
+            shown = SANITIZER.sanitize("\x01 " * 7 + "-" * filler + echo * 40, limit=20)
             assert KEY[:3] not in shown
             assert "a" not in shown.replace("amp", "")
             assert len(shown) <= 20
@@ -158,19 +158,19 @@ def test_no_more_is_looked_at_than_can_be_shown(monkeypatch: pytest.MonkeyPatch)
         return hide(value, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr("gate.text.hide", counting)
-    assert SCRUB.clean("\u200b \x00" * 100_000 + KEY + "x" * 1_000_000).startswith(f"{REDACTED}xxx")
+    assert SANITIZER.sanitize("\u200b \x00" * 100_000 + KEY + "x" * 1_000_000).startswith(f"{REDACTED}xxx")
     assert max(searched) <= 4 * 500
 
 
 def test_a_cut_shows_where_a_key_took_all_the_room() -> None:
     """A key that is quoted at great length may be all that was looked at; the rest is missing all the same."""
-    assert SCRUB.clean("x " + KEY[0] + "\\" * 5_000 + KEY[1:] + " y") == f"x {REDACTED} …"
+    assert SANITIZER.sanitize("x " + KEY[0] + "\\" * 5_000 + KEY[1:] + " y") == f"x {REDACTED} …"
 
 
 WORK = r"""
 import sys
 from gate.redaction import hide
-from gate.text import Scrubber, Secret, dotenv, html, log_line, markdown, shorten, xml
+from gate.text import Sanitizer, Secret, escape_dotenv, escape_html, escape_markdown, escape_xml, log_line, shorten
 
 KEY = "aZ09bY18cX27dW36eV45fU54gT63hS72iR81jQ90kPlO"
 PIECES = [
@@ -191,8 +191,9 @@ def work(size):
     for text in texts(size):
         for key in KEYS:
             hide(text, (key,), "***")
-            Scrubber((Secret(key),)).clean(text)
-        for quote in (log_line, markdown, html, xml, lambda text: dotenv(text, 300), lambda text: shorten(text, 300)):
+            Sanitizer((Secret(key),)).sanitize(text)
+        quotes = log_line, escape_markdown, escape_html, escape_xml
+        for quote in (*quotes, lambda text: escape_dotenv(text, 300), lambda text: shorten(text, 300)):
             quote(text)
 """
 
@@ -239,7 +240,8 @@ for text in (
         hide(text, (key,), "***")
     hide(text, (KEY,), "***", cut=True)
 for text in ("#" * 500_000, "##a" * 160_000, "##" + "a" * 500_000, " " * 500_000, ":" * 500_000):
-    for quote in (log_line, markdown, html, xml, lambda text: dotenv(text, 300), Scrubber((Secret(KEY),)).clean):
+    quotes = log_line, escape_markdown, escape_html, escape_xml, Sanitizer((Secret(KEY),)).sanitize
+    for quote in (*quotes, lambda text: escape_dotenv(text, 300)):
         quote(text)
 print("done")
 """)

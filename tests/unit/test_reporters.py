@@ -15,9 +15,9 @@ import pytest
 from junitparser import JUnitXml
 
 from gate.errors import UsageError
-from gate.history import Answer, End, History, Outage, Phase, Target, Trouble
+from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import Reason
-from gate.reporters import files, gitlab, junit, result, summary, timeline
+from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.settings import Server, Settings
 from gate.text import Secret
@@ -31,14 +31,16 @@ ASKED = Settings(
     (Target(6, 41),),
     ui_url="{url}/scans/{scan_id}",
 )
-DOWN = Trouble(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+DOWN = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
 
 
-def scan(number: int = 41, status: str = "DONE", ended: End = End.DECIDED, name: str = "contoso.fpr") -> ScanVerdict:
+def scan(
+    number: int = 41, status: str = "DONE", ended: StopCause = StopCause.DECIDED, name: str = "contoso.fpr"
+) -> ScanVerdict:
     """A pending scan that walked through three statuses and one stretch of trouble."""
-    answer = Answer(status, scan_id=12 if status == "DONE" else None, name=name)
+    answer = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*WALK[:2], replace(WALK[2], status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
     history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, answer, answer)
@@ -48,9 +50,9 @@ def scan(number: int = 41, status: str = "DONE", ended: End = End.DECIDED, name:
 def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
     """The verdict on some scans; without any, on wrong options."""
     error = UsageError(["--timeout: is empty."])
-    finding = conclude(scans) if scans else from_error(error)
+    conclusion = conclude(scans) if scans else from_error(error)
     return Verdict(
-        finding=finding,
+        conclusion=conclusion,
         started_at=AT,
         finished_at=AT,
         elapsed=101.234,
@@ -64,9 +66,9 @@ def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
 
 PASS = verdict(scan())
 FAIL = verdict(scan(status="SCAN_DELETED"))
-TIMEOUT = verdict(scan(status="QUEUED", ended=End.DEADLINE), resume="threadfix-gate run --url x")
+TIMEOUT = verdict(scan(status="QUEUED", ended=StopCause.DEADLINE), resume="threadfix-gate run --url x")
 USAGE = verdict()
-MANY = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", End.DEADLINE))
+MANY = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE))
 
 
 def test_the_outputs_of_one_scan() -> None:
@@ -135,21 +137,21 @@ def test_the_document_has_the_history() -> None:
 
 def test_the_dotenv_file_has_every_output_but_one() -> None:
     """`scans` would not fit."""
-    lines = gitlab.render(PASS).splitlines()
-    assert [line.partition("=")[0] for line in lines] == [gitlab.variable(name) for name in OUTPUTS if name != "scans"]
+    lines = dotenv.render(PASS).splitlines()
+    assert [line.partition("=")[0] for line in lines] == [dotenv.variable(name) for name in OUTPUTS if name != "scans"]
     assert "THREADFIX_GATE_EXIT_CODE=0" in lines
 
 
 def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
     """A link with a character changed would be another link."""
     odd = replace(PASS, result_file="a$b.json")
-    assert "THREADFIX_GATE_RESULT_FILE=\n" in gitlab.render(odd)
+    assert "THREADFIX_GATE_RESULT_FILE=\n" in dotenv.render(odd)
 
 
 def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
     """Also with a hundred scans, whose ids are the longest there are."""
     most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
-    assert len(gitlab.render(most).encode()) <= gitlab.SIZE_LIMIT
+    assert len(dotenv.render(most).encode()) <= dotenv.SIZE_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -195,8 +197,8 @@ def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
     """Then what to do, when it is not a pass."""
     text = summary.render(found)
     first = text.partition("\n")[0]
-    assert first.endswith(f"ThreadFix gate: {found.finding.kind} ({found.finding.reason})")
-    assert ("What to do" in text) is (found.finding.reason is not Reason.PROCESSED)
+    assert first.endswith(f"ThreadFix gate: {found.conclusion.kind} ({found.conclusion.reason})")
+    assert ("What to do" in text) is (found.conclusion.reason is not Reason.PROCESSED)
     assert text.endswith("poll\n") or "polls" in text.splitlines()[-1]
 
 
@@ -205,8 +207,8 @@ def test_the_summary_has_what_a_person_asks_for() -> None:
     assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
     assert "**Wait on with:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
-    trouble = "- at 20s for 10s &#40;2 polls&#41;&#44; ridden out: tf&#46;example&#46;com answered HTTP 502&#46;"
-    assert f"**Trouble on the way:**\n\n{trouble}\n" in summary.render(PASS)
+    failure = "- at 20s for 10s &#40;2 polls&#41;&#44; ridden out: tf&#46;example&#46;com answered HTTP 502&#46;"
+    assert f"**Trouble on the way:**\n\n{failure}\n" in summary.render(PASS)
     assert "| 42 | ❌\N{NO-BREAK SPACE}scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(
         MANY
     )
@@ -223,7 +225,7 @@ def test_the_summary_folds_the_timelines_of_several_scans() -> None:
 
 def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
     """There is nothing to draw."""
-    history = History(Target(6, 41), End.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
+    history = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
     silent = replace(judge_scan(history, ASKED), history=replace(history, outages=()))
     assert "<pre>" not in summary.render(verdict(silent))
     assert "<pre>" not in summary.render(verdict(silent, silent))
@@ -246,7 +248,7 @@ def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
 
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """So that nobody takes the green job for a pass."""
-    soft = replace(TIMEOUT, finding=replace(TIMEOUT.finding, exit_code=0))
+    soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job goes on all the same" in summary.render(soft)
 
 
@@ -254,7 +256,7 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
 def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
     """Whatever the server says."""
     walk = tuple(Phase("`|*<>" * 30, second, second) for second in range(90))
-    scans = [scan(number, status, End.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
+    scans = [scan(number, status, StopCause.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
     hundred = verdict(*(replace(one, history=replace(one.history, phases=walk)) for one in scans))
     text = summary.render(hundred)
     assert 32 * 1024 < len(text.encode()) < 64 * 1024
@@ -265,7 +267,7 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
 def test_a_report_makes_its_folder(tmp_path: Path) -> None:
     """And is readable for whoever the umask lets read."""
     name = tmp_path / "a" / "b" / "report.txt"
-    files.write_whole(str(name), "one\ntwo ✓\n")
+    files.write_atomic(str(name), "one\ntwo ✓\n")
     assert name.read_bytes() == "one\ntwo ✓\n".encode()
     assert os.listdir(name.parent) == ["report.txt"]  # noqa: PTH208
     mask = os.umask(0o022)
@@ -279,7 +281,7 @@ def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> Non
     name.write_text("old")
     name.chmod(0o640)
     link.symlink_to(name)
-    files.write_whole(str(link), "new")
+    files.write_atomic(str(link), "new")
     assert name.read_text() == "new"
     assert link.is_symlink()
     assert stat.S_IMODE(name.stat().st_mode) == 0o640
@@ -290,7 +292,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
     name = tmp_path / "report.txt"
     name.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        files.write_whole(str(name), "\ud800")
+        files.write_atomic(str(name), "\ud800")
     assert name.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.txt"]  # noqa: PTH208
 
@@ -300,11 +302,11 @@ def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None
     """It is said that the report could not be written, and the verdict comes."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device"):
-        files.write_whole(str(tmp_path / "pipe"), "x")
+        files.write_atomic(str(tmp_path / "pipe"), "x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
 def test_a_report_may_go_into_a_device() -> None:
     """`/dev/null` is written to, not replaced."""
-    files.write_whole("/dev/null", "x")
+    files.write_atomic("/dev/null", "x")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116

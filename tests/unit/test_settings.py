@@ -64,7 +64,7 @@ def test_the_defaults_serve_the_first_time_user() -> None:
     assert found.targets == (Target(6, 41),)
     assert found.plan == Plan()
     assert found.rules == Rules()
-    assert found.softened == frozenset()
+    assert found.downgraded == frozenset()
     assert found.arguments == ("--url", "https://tf.example.com/threadfix")
     assert parsed().reports == settings.Reports()
 
@@ -436,8 +436,8 @@ def test_statuses_are_compared_whole_and_in_any_case() -> None:
 
 def test_warn_softens_exactly_that_reason() -> None:
     """And no other."""
-    assert ok("--on-timeout", "warn").softened == {Reason.TIMEOUT}
-    assert ok("--on-unreachable", "WARN").softened == {Reason.UNREACHABLE}
+    assert ok("--on-timeout", "warn").downgraded == {Reason.TIMEOUT}
+    assert ok("--on-unreachable", "WARN").downgraded == {Reason.UNREACHABLE}
 
 
 def test_the_trust_store_comes_from_the_option_before_the_variables() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gate.history import Answer
+from gate.history import ScanReading
 from gate.rules import Decision, Rules
 from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, words
 
@@ -20,16 +20,16 @@ def test_the_documented_list_is_complete() -> None:
 def test_each_status_decides_as_the_table_says(status: str) -> None:
     """Exactly the success statuses pass, exactly the failure statuses fail."""
     expected = Decision.SUCCESS if status in SUCCESS else Decision.FAILURE if status in FAILURE else Decision.IN_FLIGHT
-    assert Rules().decide(Answer(status)) is expected
-    assert Rules().decide(Answer(f" {status.lower()} ")) is expected
-    assert Rules().settled(Answer(status)) is (expected is not Decision.IN_FLIGHT)
+    assert Rules().decide(ScanReading(status)) is expected
+    assert Rules().decide(ScanReading(f" {status.lower()} ")) is expected
+    assert Rules().settled(ScanReading(status)) is (expected is not Decision.IN_FLIGHT)
 
 
 @pytest.mark.parametrize("status", [*STATUSES, "WHATEVER", "DONE"])
 def test_the_error_flag_beats_every_status(status: str) -> None:
     """ThreadFix has no status for failure; the flag is it, beside any status."""
-    assert Rules().decide(Answer(status, error=True)) is Decision.ERROR
-    assert Rules().settled(Answer(status, error=True))
+    assert Rules().decide(ScanReading(status, error=True)) is Decision.ERROR
+    assert Rules().settled(ScanReading(status, error=True))
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ def test_the_error_flag_beats_every_status(status: str) -> None:
 )
 def test_statuses_are_compared_whole(status: str) -> None:
     """A part of a success status is not one."""
-    assert Rules().decide(Answer(status)) is Decision.UNKNOWN
-    assert not Rules().settled(Answer(status))
-    assert Rules(unknown_fails=True).settled(Answer(status))
+    assert Rules().decide(ScanReading(status)) is Decision.UNKNOWN
+    assert not Rules().settled(ScanReading(status))
+    assert Rules(unknown_fails=True).settled(ScanReading(status))
 
 
 def test_the_user_may_move_statuses() -> None:
     """A status that is taken out of a list is in flight again; failure beats success."""
     rules = Rules(success=frozenset({"CUSTOM"}), failure=frozenset({"QUEUED", "CUSTOM"}))
-    assert rules.decide(Answer("DONE")) is Decision.IN_FLIGHT
-    assert rules.decide(Answer("QUEUED")) is Decision.FAILURE
-    assert rules.decide(Answer("CUSTOM")) is Decision.FAILURE
+    assert rules.decide(ScanReading("DONE")) is Decision.IN_FLIGHT
+    assert rules.decide(ScanReading("QUEUED")) is Decision.FAILURE
+    assert rules.decide(ScanReading("CUSTOM")) is Decision.FAILURE
 
 
 @pytest.mark.parametrize(
@@ -55,18 +55,18 @@ def test_the_user_may_move_statuses() -> None:
 )
 def test_what_a_person_is_warned_of(status: str, says: str) -> None:
     """An unknown status, and a scan that is about to go."""
-    assert says in (Rules().warning(Answer(status), first=True) or "")
+    assert says in (Rules().warning(ScanReading(status), first=True) or "")
 
 
 def test_an_unknown_status_that_fails_is_not_warned_of() -> None:
     """The verdict tells it."""
-    assert Rules(unknown_fails=True).warning(Answer("NEW_ONE"), first=False) is None
+    assert Rules(unknown_fails=True).warning(ScanReading("NEW_ONE"), first=False) is None
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED"])
 def test_nothing_is_said_of_the_usual(status: str) -> None:
     """A warning that always comes is none."""
-    assert Rules().warning(Answer(status), first=True) is None
+    assert Rules().warning(ScanReading(status), first=True) is None
 
 
 DAY = 24 * 3600.0
@@ -75,16 +75,16 @@ DAY = 24 * 3600.0
 @pytest.mark.parametrize(
     ("reading", "first", "warned"),
     [
-        (Answer("DONE", age=DAY + 1), True, True),
-        (Answer("SCAN_DELETED", age=3 * DAY), True, True),
-        (Answer("QUEUED", error=True, age=3 * DAY), True, True),
-        (Answer("DONE", age=DAY), True, False),
-        (Answer("DONE"), True, False),
-        (Answer("DONE", age=3 * DAY), False, False),
-        (Answer("QUEUED", age=3 * DAY), True, False),
+        (ScanReading("DONE", age=DAY + 1), True, True),
+        (ScanReading("SCAN_DELETED", age=3 * DAY), True, True),
+        (ScanReading("QUEUED", error=True, age=3 * DAY), True, True),
+        (ScanReading("DONE", age=DAY), True, False),
+        (ScanReading("DONE"), True, False),
+        (ScanReading("DONE", age=3 * DAY), False, False),
+        (ScanReading("QUEUED", age=3 * DAY), True, False),
     ],
 )
-def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: Answer, first: bool, warned: bool) -> None:  # noqa: FBT001
+def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: ScanReading, first: bool, warned: bool) -> None:  # noqa: FBT001
     """One that the gate found finished, more than a day before: it may be another build's."""
     assert ("Is it the scan of this build?" in (Rules().warning(reading, first=first) or "")) is warned
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from gate.text import REDACTED, Scrubber, Secret, count, dotenv, html, log_line, markdown, seconds, shorten, xml
+from gate.text import (
+    REDACTED,
+    Sanitizer,
+    Secret,
+    count,
+    escape_dotenv,
+    escape_html,
+    escape_markdown,
+    escape_xml,
+    log_line,
+    seconds,
+    shorten,
+)
 
 KEY = Secret("hunter2hunter2")
-SCRUB = Scrubber((KEY,))
+SANITIZER = Sanitizer((KEY,))
 
 
 @pytest.mark.parametrize(
@@ -30,13 +42,13 @@ SCRUB = Scrubber((KEY,))
 )
 def test_clean_leaves_one_harmless_line(given: str, clean: str) -> None:
     """No line breaks, no control, no turning of direction, no command, no secret; the rest stays readable."""
-    assert SCRUB.clean(given) == clean
+    assert SANITIZER.sanitize(given) == clean
 
 
 def test_a_cut_cannot_leave_half_a_secret() -> None:
     """The secret goes before the cut."""
-    assert SCRUB.clean("x" * 15 + KEY.reveal(), limit=20) == "x" * 15 + REDACTED
-    assert "hunter" not in SCRUB.clean("x" * 395 + KEY.reveal() + "y" * 400, limit=20)
+    assert SANITIZER.sanitize("x" * 15 + KEY.reveal(), limit=20) == "x" * 15 + REDACTED
+    assert "hunter" not in SANITIZER.sanitize("x" * 395 + KEY.reveal() + "y" * 400, limit=20)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +67,12 @@ def test_a_cut_cannot_leave_half_a_secret() -> None:
 )
 def test_a_secret_is_hidden_in_the_forms_in_which_programs_quote_it(echo: str) -> None:
     """URLs, HTML, JSON and tracebacks."""
-    assert Scrubber((Secret("a\"b'c/\\d e"),)).clean(f"x{echo}y") == f"x{REDACTED}y"
+    assert Sanitizer((Secret("a\"b'c/\\d e"),)).sanitize(f"x{echo}y") == f"x{REDACTED}y"
 
 
 def test_a_secret_that_only_folding_puts_together_goes_too() -> None:
     """A key with blanks in it can be echoed with line breaks."""
-    assert Scrubber((Secret("a b"),)).clean("a\nb") == REDACTED
+    assert Sanitizer((Secret("a b"),)).sanitize("a\nb") == REDACTED
 
 
 @pytest.mark.parametrize(
@@ -80,11 +92,11 @@ def test_a_log_line_cannot_begin_a_command() -> None:
 
 def test_each_place_has_its_quoting() -> None:
     """Markup stays text."""
-    assert markdown("*a*|<b>") == "&#42;a&#42;&#124;&#60;b&#62;"
-    assert html("<a href='x'>\x00&") == "&lt;a href=&#x27;x&#x27;&gt; &amp;"
-    assert xml("a\x0b\ufffeb<") == "a  b<"
-    assert dotenv(' say "it" $(now) `x` \\n\n ', 100) == "say  it   (now)  x   n"
-    assert dotenv("x" * 1000, 300) == "x" * 299 + "…"
+    assert escape_markdown("*a*|<b>") == "&#42;a&#42;&#124;&#60;b&#62;"
+    assert escape_html("<a href='x'>\x00&") == "&lt;a href=&#x27;x&#x27;&gt; &amp;"
+    assert escape_xml("a\x0b\ufffeb<") == "a  b<"
+    assert escape_dotenv(' say "it" $(now) `x` \\n\n ', 100) == "say  it   (now)  x   n"
+    assert escape_dotenv("x" * 1000, 300) == "x" * 299 + "…"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gate.errors import Cancelled, UsageError
-from gate.history import Answer, End, History, Observation, Outage, Phase, Target, Trouble
+from gate.history import Failure, History, Observation, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
 from gate.settings import Server, Settings
@@ -17,23 +17,23 @@ from gate.waiting import Plan
 
 TARGET = Target(6, 41)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (TARGET,))
-QUEUED = Answer("QUEUED")
-ALL = {reason: Trouble(reason, f"{reason}.") for reason in Reason}
+QUEUED = ScanReading("QUEUED")
+ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
 
 
-def seen(newest: Observation, ended: End = End.DECIDED, answer: Answer | None = None) -> History:
+def seen(newest: Observation, ended: StopCause = StopCause.DECIDED, reading: ScanReading | None = None) -> History:
     """A history whose newest observation is `newest`; `answer` is an earlier good one."""
-    known = newest if isinstance(newest, Answer) else answer
+    known = newest if isinstance(newest, ScanReading) else reading
     return History(
         TARGET,
         ended,
         elapsed=100.0,
         polls=9,
-        errors=int(isinstance(newest, Trouble)),
+        errors=int(isinstance(newest, Failure)),
         phases=(Phase(known.status, 0, 90),) if known else (),
-        outages=(Outage(40.0, newest, polls=3),) if isinstance(newest, Trouble) else (),
+        outages=(Outage(40.0, newest, polls=3),) if isinstance(newest, Failure) else (),
         newest=newest,
-        answer=known,
+        reading=known,
     )
 
 
@@ -45,73 +45,73 @@ def judged(history: History, **changes: object) -> ScanVerdict:
 @pytest.mark.parametrize(
     ("history", "reason"),
     [
-        (seen(Answer("DONE", scan_id=12, name="contoso.fpr")), Reason.PROCESSED),
-        (seen(Answer("FINISHED_FINDING_PULLING")), Reason.PROCESSED),
-        (seen(Answer("DONE", error=True)), Reason.SCAN_FAILED),
-        (seen(Answer("SCAN_DELETED")), Reason.SCAN_FAILED),
-        (seen(Answer("NEW_ONE")), Reason.UNKNOWN_STATUS),
+        (seen(ScanReading("DONE", scan_id=12, name="contoso.fpr")), Reason.PROCESSED),
+        (seen(ScanReading("FINISHED_FINDING_PULLING")), Reason.PROCESSED),
+        (seen(ScanReading("DONE", error=True)), Reason.SCAN_FAILED),
+        (seen(ScanReading("SCAN_DELETED")), Reason.SCAN_FAILED),
+        (seen(ScanReading("NEW_ONE")), Reason.UNKNOWN_STATUS),
         (seen(ALL[Reason.DENIED]), Reason.DENIED),
-        (seen(ALL[Reason.DENIED], answer=QUEUED), Reason.DENIED),
-        (seen(ALL[Reason.PROTOCOL], End.LIMIT), Reason.PROTOCOL),
-        (seen(ALL[Reason.UNREACHABLE], End.LIMIT, QUEUED), Reason.UNREACHABLE),
-        (seen(ALL[Reason.NOT_FOUND], End.LIMIT), Reason.NOT_FOUND),
-        (seen(ALL[Reason.NOT_FOUND], End.LIMIT, QUEUED), Reason.SCAN_VANISHED),
-        (seen(QUEUED, End.DEADLINE), Reason.TIMEOUT),
-        (seen(ALL[Reason.UNREACHABLE], End.DEADLINE, QUEUED), Reason.TIMEOUT),
-        (seen(ALL[Reason.NOT_FOUND], End.DEADLINE, QUEUED), Reason.TIMEOUT),
-        (seen(ALL[Reason.UNREACHABLE], End.DEADLINE), Reason.UNREACHABLE),
-        (seen(ALL[Reason.NOT_FOUND], End.DEADLINE), Reason.NOT_FOUND),
-        (seen(QUEUED, End.CANCELLED), Reason.CANCELLED),
-        (seen(QUEUED, End.FAIL_FAST), Reason.CANCELLED),
-        (History(TARGET, End.CANCELLED), Reason.CANCELLED),
+        (seen(ALL[Reason.DENIED], reading=QUEUED), Reason.DENIED),
+        (seen(ALL[Reason.PROTOCOL], StopCause.LIMIT), Reason.PROTOCOL),
+        (seen(ALL[Reason.UNREACHABLE], StopCause.LIMIT, QUEUED), Reason.UNREACHABLE),
+        (seen(ALL[Reason.NOT_FOUND], StopCause.LIMIT), Reason.NOT_FOUND),
+        (seen(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED), Reason.SCAN_VANISHED),
+        (seen(QUEUED, StopCause.DEADLINE), Reason.TIMEOUT),
+        (seen(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
+        (seen(ALL[Reason.NOT_FOUND], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
+        (seen(ALL[Reason.UNREACHABLE], StopCause.DEADLINE), Reason.UNREACHABLE),
+        (seen(ALL[Reason.NOT_FOUND], StopCause.DEADLINE), Reason.NOT_FOUND),
+        (seen(QUEUED, StopCause.CANCELLED), Reason.CANCELLED),
+        (seen(QUEUED, StopCause.FAIL_FAST), Reason.CANCELLED),
+        (History(TARGET, StopCause.CANCELLED), Reason.CANCELLED),
         # Bugs of the wait, if there were any: never a pass.
         (seen(QUEUED), Reason.UNKNOWN_STATUS),
-        (History(TARGET, End.DECIDED), Reason.INTERNAL),
+        (History(TARGET, StopCause.DECIDED), Reason.INTERNAL),
     ],
 )
 def test_each_end_has_its_reason(history: History, reason: Reason) -> None:
     """The reason gives verdict and exit code; every verdict but pass says what to do."""
-    if not history.outages and isinstance(history.newest, Trouble):
+    if not history.outages and isinstance(history.newest, Failure):
         history = replace(history, outages=(Outage(0, history.newest),))
-    finding = judged(history).finding
-    assert finding.reason is reason
-    assert (finding.kind, finding.exit_code) == (reason.row.kind, reason.row.exit_code)
-    assert bool(finding.hint) is (finding.kind is not Kind.PASS)
-    assert not finding.softened
+    conclusion = judged(history).conclusion
+    assert conclusion.reason is reason
+    assert (conclusion.kind, conclusion.exit_code) == (reason.row.kind, reason.row.exit_code)
+    assert bool(conclusion.hint) is (conclusion.kind is not Kind.PASS)
+    assert not conclusion.downgraded
 
 
 @pytest.mark.parametrize(
     ("history", "says"),
     [
-        (seen(Answer("DONE", scan_id=12, name="contoso.fpr")), "processed as scan 12 after 1m40s (DONE)."),
+        (seen(ScanReading("DONE", scan_id=12, name="contoso.fpr")), "processed as scan 12 after 1m40s (DONE)."),
         (
-            seen(Answer("CHANNEL_MERGING", error=True, error_message="wrong format", message="Merging")),
+            seen(ScanReading("CHANNEL_MERGING", error=True, error_message="wrong format", message="Merging")),
             "ended as CHANNEL_MERGING with its error flag set after 1m40s. ThreadFix says: 'wrong format'.",
         ),
         (
-            seen(Answer("SCAN_DELETED", message="Gone")),
+            seen(ScanReading("SCAN_DELETED", message="Gone")),
             "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Gone'.",
         ),
-        (seen(Answer("SCAN_DELETED")), "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Scan Deleted'."),
-        (seen(Answer("X", error=True)), "ended as X with its error flag set after 1m40s."),
-        (seen(QUEUED, End.DEADLINE), "had been QUEUED for 1m40s when the timeout expired (30m)."),
+        (seen(ScanReading("SCAN_DELETED")), "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Scan Deleted'."),
+        (seen(ScanReading("X", error=True)), "ended as X with its error flag set after 1m40s."),
+        (seen(QUEUED, StopCause.DEADLINE), "had been QUEUED for 1m40s when the timeout expired (30m)."),
         (
-            seen(ALL[Reason.UNREACHABLE], End.DEADLINE, QUEUED),
+            seen(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED),
             "had been QUEUED for 1m40s when the timeout expired (30m). The newest poll failed: unreachable.",
         ),
-        (seen(ALL[Reason.UNREACHABLE], End.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
+        (seen(ALL[Reason.UNREACHABLE], StopCause.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
         (
-            seen(ALL[Reason.NOT_FOUND], End.LIMIT, QUEUED),
+            seen(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED),
             "no longer exists; its last status was QUEUED. not-found.",
         ),
-        (History(TARGET, End.CANCELLED), "no status received yet when the gate was stopped after 0s."),
-        (seen(QUEUED, End.FAIL_FAST), "had been QUEUED for 1m40s when another one failed (--fail-fast)."),
+        (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
+        (seen(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed (--fail-fast)."),
     ],
 )
 def test_the_message_says_what_happened(history: History, says: str) -> None:
     """With the names and the numbers, but for its subject, which stands beside it."""
     part = judged(history)
-    assert part.finding.message == says
+    assert part.conclusion.message == says
     assert conclude([part]).message == f"{part.subject}: {says}"
 
 
@@ -121,74 +121,74 @@ def test_the_message_says_what_happened(history: History, says: str) -> None:
 )
 def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str) -> None:
     """So that a person finds it."""
-    assert judged(seen(Answer("DONE", name=name))).subject == subject
+    assert judged(seen(ScanReading("DONE", name=name))).subject == subject
 
 
 @pytest.mark.parametrize(
     ("reading", "means", "do"),
     [
-        (Answer("SCAN_DELETED"), "Somebody deleted", "who deletes scans"),
-        (Answer("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
-        (Answer("SCAN_DELETED", error=True), "could not process", "Read what ThreadFix says"),
+        (ScanReading("SCAN_DELETED"), "Somebody deleted", "who deletes scans"),
+        (ScanReading("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
+        (ScanReading("SCAN_DELETED", error=True), "could not process", "Read what ThreadFix says"),
     ],
 )
-def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: Answer, means: str, do: str) -> None:
+def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: ScanReading, means: str, do: str) -> None:
     """Different people can help."""
-    finding = judged(seen(reading)).finding
-    assert means in finding.meaning
-    assert do in finding.hint
+    conclusion = judged(seen(reading)).conclusion
+    assert means in conclusion.meaning
+    assert do in conclusion.hint
 
 
 def test_a_failure_may_know_better_what_it_means() -> None:
     """Another application's response is no login page."""
     failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
-    assert judged(seen(failure)).finding.meaning == "It is another one."
-    assert judged(seen(ALL[Reason.PROTOCOL])).finding.meaning == Reason.PROTOCOL.row.means
+    assert judged(seen(failure)).conclusion.meaning == "It is another one."
+    assert judged(seen(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.means
 
 
 def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
     """`--timeout 0` is a question, not a wait."""
-    message = judged(seen(QUEUED, End.DEADLINE), plan=Plan(timeout=0)).finding.message
+    message = judged(seen(QUEUED, StopCause.DEADLINE), plan=Plan(timeout=0)).conclusion.message
     assert message.endswith("when asked once (--timeout 0).")
 
 
 def test_the_hint_of_the_trouble_beats_that_of_the_reason() -> None:
     """It knows more."""
-    trouble = replace(ALL[Reason.PROTOCOL], hint="Do this.")
-    assert judged(seen(trouble, End.LIMIT)).finding.hint == "Do this."
+    failure = replace(ALL[Reason.PROTOCOL], hint="Do this.")
+    assert judged(seen(failure, StopCause.LIMIT)).conclusion.hint == "Do this."
 
 
 def test_what_is_softened_ends_in_zero_and_stays_unknown() -> None:
     """Exactly the reason that the user named."""
     soft = frozenset({Reason.TIMEOUT})
-    finding = judged(seen(QUEUED, End.DEADLINE), softened=soft).finding
-    assert (finding.kind, finding.exit_code, finding.softened) == (Kind.UNKNOWN, 0, True)
-    assert judged(seen(ALL[Reason.UNREACHABLE], End.LIMIT), softened=soft).finding.exit_code == 6
+    conclusion = judged(seen(QUEUED, StopCause.DEADLINE), downgraded=soft).conclusion
+    assert (conclusion.kind, conclusion.exit_code, conclusion.downgraded) == (Kind.UNKNOWN, 0, True)
+    assert judged(seen(ALL[Reason.UNREACHABLE], StopCause.LIMIT), downgraded=soft).conclusion.exit_code == 6
 
 
 def test_a_cancellation_has_the_exit_code_of_its_signal() -> None:
     """As shells count."""
-    history = seen(QUEUED, End.CANCELLED)
-    codes = [judge_scan(history, ASKED, Cancelled(number)).finding.exit_code for number in (2, 15)]
+    history = seen(QUEUED, StopCause.CANCELLED)
+    codes = [judge_scan(history, ASKED, Cancelled(number)).conclusion.exit_code for number in (2, 15)]
     assert tuple(codes) == SIGNAL_EXIT_CODES
 
 
 def test_an_unknown_status_that_fails_is_named() -> None:
     """So that it can be put into a list."""
-    finding = judged(seen(Answer("NEW_ONE")), rules=Rules(unknown_fails=True)).finding
-    assert "NEW_ONE" in finding.message
-    assert finding.exit_code == 1
+    conclusion = judged(seen(ScanReading("NEW_ONE")), rules=Rules(unknown_fails=True)).conclusion
+    assert "NEW_ONE" in conclusion.message
+    assert conclusion.exit_code == 1
 
 
-PASS = judged(seen(Answer("DONE")))
-FAIL = judged(seen(Answer("SCAN_DELETED")))
-TIMEOUT = judged(seen(QUEUED, End.DEADLINE))
-SOFT = judged(seen(QUEUED, End.DEADLINE), softened=frozenset({Reason.TIMEOUT}))
+PASS = judged(seen(ScanReading("DONE")))
+FAIL = judged(seen(ScanReading("SCAN_DELETED")))
+TIMEOUT = judged(seen(QUEUED, StopCause.DEADLINE))
+SOFT = judged(seen(QUEUED, StopCause.DEADLINE), downgraded=frozenset({Reason.TIMEOUT}))
 DENIED = judged(seen(ALL[Reason.DENIED]))
 
 
 @pytest.mark.parametrize(
-    ("scans", "decider"),
+    ("scans", "deciding_scan"),
     [
         ([PASS, PASS], 0),
         ([PASS, TIMEOUT], 1),
@@ -200,11 +200,14 @@ DENIED = judged(seen(ALL[Reason.DENIED]))
         ([FAIL, FAIL], 0),
     ],
 )
-def test_the_worst_decides(scans: list[ScanVerdict], decider: int) -> None:
+def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None:
     """Fail before unknown before pass; of unknowns one that ends the job; among equals the first asked."""
-    assert decide(scans) is scans[decider]
-    finding = conclude(scans)
-    assert (finding.reason, finding.exit_code) == (scans[decider].finding.reason, scans[decider].finding.exit_code)
+    assert decide(scans) is scans[deciding_scan]
+    conclusion = conclude(scans)
+    assert (conclusion.reason, conclusion.exit_code) == (
+        scans[deciding_scan].conclusion.reason,
+        scans[deciding_scan].conclusion.exit_code,
+    )
 
 
 def test_several_scans_are_counted_in_the_message() -> None:
@@ -218,19 +221,19 @@ def test_several_scans_are_counted_in_the_message() -> None:
 
 def test_an_error_before_the_wait_is_a_verdict_too() -> None:
     """With every mistake in its message."""
-    finding = from_error(UsageError(["--a: is wrong.", "--b: is wrong."]))
-    assert (finding.reason, finding.exit_code) == (Reason.USAGE, 2)
-    assert finding.message == "2 invalid options: --a: is wrong. --b: is wrong."
-    finding = from_error(Cancelled(15))
-    assert (finding.reason, finding.exit_code) == (Reason.CANCELLED, 143)
-    assert finding.message == "stopped by signal 15, before there was a verdict."
+    conclusion = from_error(UsageError(["--a: is wrong.", "--b: is wrong."]))
+    assert (conclusion.reason, conclusion.exit_code) == (Reason.USAGE, 2)
+    assert conclusion.message == "2 invalid options: --a: is wrong. --b: is wrong."
+    conclusion = from_error(Cancelled(15))
+    assert (conclusion.reason, conclusion.exit_code) == (Reason.CANCELLED, 143)
+    assert conclusion.message == "stopped by signal 15, before there was a verdict."
 
 
 def test_a_bug_is_told_without_its_text() -> None:
     """An exception's text may hold anything."""
-    finding = from_bug(ValueError("secret"))
-    assert (finding.reason, finding.exit_code) == (Reason.INTERNAL, 70)
-    assert finding.message == "internal error: ValueError."
+    conclusion = from_bug(ValueError("secret"))
+    assert (conclusion.reason, conclusion.exit_code) == (Reason.INTERNAL, 70)
+    assert conclusion.message == "internal error: ValueError."
 
 
 def test_only_a_pass_ends_in_zero() -> None:

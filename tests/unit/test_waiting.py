@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.errors import Cancelled
-from gate.history import UNASKED, Answer, End, History, Observation, Target, Trouble
+from gate.history import UNASKED, Failure, History, Observation, ScanReading, StopCause, Target
 from gate.reasons import Reason
 from gate.waiting import (
     NO_SLOT,
@@ -19,12 +19,12 @@ from gate.waiting import (
     Deadline,
     Ended,
     Event,
+    OutageBegan,
+    OutageEnded,
     Plan,
     Schedule,
     Stalled,
     StatusSeen,
-    TroubleBegan,
-    TroubleEnded,
     Wait,
     cadence,
     wait_all,
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TARGET = Target(6, 41)
-QUEUED, MERGING, DONE = Answer("QUEUED"), Answer("CHANNEL_MERGING"), Answer("DONE", scan_id=12)
-DOWN = Trouble(Reason.UNREACHABLE, "HTTP 502.")
-MISSING = Trouble(Reason.NOT_FOUND, "HTTP 404.")
-DENIED = Trouble(Reason.DENIED, "HTTP 401.", final=True)
+QUEUED, MERGING, DONE = ScanReading("QUEUED"), ScanReading("CHANNEL_MERGING"), ScanReading("DONE", scan_id=12)
+DOWN = Failure(Reason.UNREACHABLE, "HTTP 502.")
+MISSING = Failure(Reason.NOT_FOUND, "HTTP 404.")
+DENIED = Failure(Reason.DENIED, "HTTP 401.", final=True)
 
 
 @dataclass
@@ -70,7 +70,7 @@ class World:
         return (
             self.answer(number, started)
             if takes <= budget
-            else Trouble(Reason.UNREACHABLE, "no answer in time.", timed_out=True)
+            else Failure(Reason.UNREACHABLE, "no answer in time.", timed_out=True)
         )
 
     def sleep(self, seconds: float) -> bool:
@@ -106,7 +106,7 @@ def test_a_finished_scan_costs_one_request() -> None:
     """The first poll is at once, and its answer ends the wait."""
     world = World(lambda _n, _at: DONE)
     history = world.wait()
-    assert (history.ended, history.polls, history.elapsed) == (End.DECIDED, 1, 0)
+    assert (history.ended, history.polls, history.elapsed) == (StopCause.DECIDED, 1, 0)
     assert (world.starts, world.sleeps) == ([0.0], [])
 
 
@@ -136,7 +136,7 @@ def test_the_last_poll_starts_at_the_deadline_with_a_budget_of_its_own() -> None
     """Its answer is judged before anybody says timeout."""
     world = World(lambda _n, at: DONE if at >= 10 else QUEUED, Plan(timeout=10))
     history = world.wait()
-    assert history.ended is End.DECIDED
+    assert history.ended is StopCause.DECIDED
     assert world.polls[-1] == (10.0, 30.0)
 
 
@@ -144,7 +144,7 @@ def test_at_the_deadline_the_wait_is_over() -> None:
     """After that one poll there is none."""
     world = World(lambda _n, _at: QUEUED, Plan(timeout=10))
     history = world.wait()
-    assert (history.ended, history.elapsed) == (End.DEADLINE, 10)
+    assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 10)
     assert world.starts[-1] == 10
 
 
@@ -153,21 +153,21 @@ def test_a_request_under_way_at_the_deadline_is_cut_off_there() -> None:
     world = World(lambda _n, _at: QUEUED, Plan(timeout=10), takes=lambda _: 100.0)
     history = world.wait()
     assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
-    assert (history.ended, history.elapsed) == (End.DEADLINE, 40)
+    assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 40)
 
 
 @pytest.mark.parametrize("last", [DONE, QUEUED])
-def test_a_sleep_that_wakes_past_the_deadline_is_followed_by_the_last_poll(last: Answer) -> None:
+def test_a_sleep_that_wakes_past_the_deadline_is_followed_by_the_last_poll(last: ScanReading) -> None:
     """With a budget of its own: one of nothing could not be answered."""
     world = World(lambda number, _at: last if number else QUEUED, Plan(timeout=3), oversleeps=1.5)
-    assert world.wait().ended is (End.DECIDED if last is DONE else End.DEADLINE)
+    assert world.wait().ended is (StopCause.DECIDED if last is DONE else StopCause.DEADLINE)
     assert world.polls == [(0.0, 3.0), (3.5, 30.0)]
 
 
 def test_a_timeout_of_zero_asks_once() -> None:
     """With a whole request's time."""
     world = World(lambda _n, _at: QUEUED, Plan(timeout=0))
-    assert world.wait().ended is End.DEADLINE
+    assert world.wait().ended is StopCause.DEADLINE
     assert world.polls == [(0.0, 30.0)]
 
 
@@ -175,7 +175,7 @@ def test_trouble_before_the_first_good_answer_is_put_up_with_until_its_limit() -
     """Then there is one more poll, and the newest answer is what counts."""
     world = World(lambda _n, at: DOWN if at < 60 else MISSING)
     history = world.wait()
-    assert (history.ended, history.newest, history.elapsed) == (End.LIMIT, MISSING, 60)
+    assert (history.ended, history.newest, history.elapsed) == (StopCause.LIMIT, MISSING, 60)
     assert world.starts[-1] == 60
 
 
@@ -189,7 +189,7 @@ def test_after_a_good_answer_trouble_has_the_longer_limit() -> None:
     """Each stretch its own; a good answer ends it."""
     world = World(lambda _n, at: QUEUED if at < 10 or 100 < at < 110 else DOWN)
     history = world.wait()
-    assert history.ended is End.LIMIT
+    assert history.ended is StopCause.LIMIT
     first, second = history.outages
     assert first.ended is not None
     assert second.ended is None
@@ -199,19 +199,19 @@ def test_after_a_good_answer_trouble_has_the_longer_limit() -> None:
 def test_a_good_answer_to_the_last_poll_of_a_limit_goes_on() -> None:
     """The limit ends trouble, not the wait."""
     world = World(lambda _n, at: DOWN if at < 60 else (DONE if at > 70 else QUEUED))
-    assert world.wait().ended is End.DECIDED
+    assert world.wait().ended is StopCause.DECIDED
 
 
 def test_the_deadline_comes_before_a_limit_that_lies_behind_it() -> None:
     """A wait never outlasts its timeout for the sake of trouble."""
     world = World(lambda _n, _at: DOWN, Plan(timeout=30))
     history = world.wait()
-    assert (history.ended, history.elapsed) == (End.DEADLINE, 30)
-    assert world.events[0] == TroubleBegan(TARGET, 0, DOWN, 30)
+    assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 30)
+    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30)
 
 
-@pytest.mark.parametrize(("at_deadline", "answer"), [(End.DECIDED, DONE), (End.DEADLINE, QUEUED)])
-def test_a_limit_at_the_deadline_is_both(at_deadline: End, answer: Answer) -> None:
+@pytest.mark.parametrize(("at_deadline", "answer"), [(StopCause.DECIDED, DONE), (StopCause.DEADLINE, QUEUED)])
+def test_a_limit_at_the_deadline_is_both(at_deadline: StopCause, answer: ScanReading) -> None:
     """One poll serves both."""
     world = World(lambda _n, at: DOWN if at < 60 else answer, Plan(timeout=60))
     assert world.wait().ended is at_deadline
@@ -223,13 +223,13 @@ def test_final_trouble_ends_the_wait_at_once() -> None:
     """Asking again cannot help."""
     world = World(lambda number, _at: DENIED if number else QUEUED)
     history = world.wait()
-    assert (history.ended, history.newest, history.polls, history.errors) == (End.DECIDED, DENIED, 2, 1)
+    assert (history.ended, history.newest, history.polls, history.errors) == (StopCause.DECIDED, DENIED, 2, 1)
 
 
-@pytest.mark.parametrize("trouble", [DOWN, MISSING])
-def test_retry_after_is_honoured_beyond_the_longest_interval(trouble: Trouble) -> None:
+@pytest.mark.parametrize("failure", [DOWN, MISSING])
+def test_retry_after_is_honoured_beyond_the_longest_interval(failure: Failure) -> None:
     """On any trouble, and jitter does not undercut it."""
-    patient = Trouble(trouble.reason, trouble.what, retry_after=40)
+    patient = Failure(failure.reason, failure.what, retry_after=40)
     world = World(lambda number, _at: DONE if number else patient, jitter=-1)
     world.wait()
     assert world.starts == [0, 40]
@@ -238,7 +238,7 @@ def test_retry_after_is_honoured_beyond_the_longest_interval(trouble: Trouble) -
 @pytest.mark.parametrize(("plan", "until"), [(Plan(), 60), (Plan(timeout=20), 20)])
 def test_retry_after_is_clipped_to_limit_and_deadline(plan: Plan, until: float) -> None:
     """A server cannot make the gate sleep through its own limits."""
-    world = World(lambda _n, _at: Trouble(Reason.UNREACHABLE, "busy", retry_after=1e9), plan)
+    world = World(lambda _n, _at: Failure(Reason.UNREACHABLE, "busy", retry_after=1e9), plan)
     world.wait()
     assert world.starts == [0, until]
 
@@ -256,7 +256,7 @@ def test_an_error_without_a_retry_after_changes_no_pause() -> None:
 
 def test_a_short_retry_after_does_not_speed_the_polls_up() -> None:
     """It is a lower bound."""
-    world = World(lambda number, _at: DONE if number else Trouble(Reason.UNREACHABLE, "busy", retry_after=0))
+    world = World(lambda number, _at: DONE if number else Failure(Reason.UNREACHABLE, "busy", retry_after=0))
     world.wait()
     assert world.starts == [0, 2]
 
@@ -265,7 +265,7 @@ def test_a_sleep_that_is_told_to_stop_ends_the_wait() -> None:
     """Without another poll."""
     world = World(lambda _n, _at: QUEUED, stop_at=10)
     history = world.wait()
-    assert history.ended is End.CANCELLED
+    assert history.ended is StopCause.CANCELLED
     assert history.polls == len(world.sleeps)
 
 
@@ -280,7 +280,7 @@ def test_the_history_has_each_phase_with_its_polls_and_errors() -> None:
     ]
     assert [history.lasted(index) for index in range(3)] == [6, 4, 0]
     assert (history.polls, history.errors) == (6, 1)
-    assert (history.answer, history.newest) == (DONE, DONE)
+    assert (history.reading, history.newest) == (DONE, DONE)
 
 
 def test_events_are_said_once_each() -> None:
@@ -290,14 +290,14 @@ def test_events_are_said_once_each() -> None:
     history = world.wait()
     kinds = [type(event) for event in world.events]
     assert kinds == [
-        TroubleBegan, TroubleEnded, StatusSeen, TroubleBegan, TroubleEnded, StatusSeen, StatusSeen, Ended
+        OutageBegan, OutageEnded, StatusSeen, OutageBegan, OutageEnded, StatusSeen, StatusSeen, Ended
     ]  # fmt: skip
     first, _, seen, again, ended, changed, _, _ = world.events
-    assert first == TroubleBegan(TARGET, 0, DOWN, 60)
+    assert first == OutageBegan(TARGET, 0, DOWN, 60)
     assert seen == StatusSeen(TARGET, 4, QUEUED)
-    assert isinstance(again, TroubleBegan)
+    assert isinstance(again, OutageBegan)
     assert again.limit == 300
-    assert isinstance(ended, TroubleEnded)
+    assert isinstance(ended, OutageEnded)
     assert (ended.outage.polls, ended.outage.began, ended.at) == (2, 8, 12)
     assert changed == StatusSeen(TARGET, 12, MERGING, "QUEUED", 8)
     assert world.events[-1] == Ended(history)
@@ -318,10 +318,10 @@ def test_a_snapshot_tells_what_is_known_so_far() -> None:
     """For a wait that is cut short; one that is over tells its end."""
     world = World(lambda _n, _at: DONE)
     wait = Wait(TARGET, observe=world.observe, settled=lambda _: True, schedule=world.schedule)
-    before = wait.snapshot(End.FAIL_FAST)
-    assert (before.ended, before.newest, before.polls) == (End.FAIL_FAST, UNASKED, 0)
-    assert wait.run(world.events.append) == wait.snapshot(End.FAIL_FAST)
-    assert wait.snapshot(End.CANCELLED).ended is End.DECIDED
+    before = wait.snapshot(StopCause.FAIL_FAST)
+    assert (before.ended, before.newest, before.polls) == (StopCause.FAIL_FAST, UNASKED, 0)
+    assert wait.run(world.events.append) == wait.snapshot(StopCause.FAIL_FAST)
+    assert wait.snapshot(StopCause.CANCELLED).ended is StopCause.DECIDED
 
 
 # --- Several waits side by side, in real threads.
@@ -362,14 +362,14 @@ def test_histories_come_in_the_order_asked() -> None:
 
     histories, cancelled = together({1: later, 2: sooner})
     assert [history.target.pending_scan_id for history in histories] == [1, 2]
-    assert all(history.ended is End.DECIDED for history in histories)
+    assert all(history.ended is StopCause.DECIDED for history in histories)
     assert cancelled is None
 
 
 def test_a_fatal_history_stops_the_others() -> None:
     """They tell how far they had come."""
     histories, _ = together({1: lambda: QUEUED, 2: lambda: DONE}, fatal=lambda _: True)
-    assert [history.ended for history in histories] == [End.FAIL_FAST, End.DECIDED]
+    assert [history.ended for history in histories] == [StopCause.FAIL_FAST, StopCause.DECIDED]
 
 
 def test_a_cancellation_stops_all() -> None:
@@ -381,8 +381,8 @@ def test_a_cancellation_stops_all() -> None:
     histories, cancelled = together({1: lambda: QUEUED}, notify=notify)
     assert cancelled
     assert cancelled.exit_code == 143
-    assert histories[0].ended is End.CANCELLED
-    assert histories[0].answer == QUEUED
+    assert histories[0].ended is StopCause.CANCELLED
+    assert histories[0].reading == QUEUED
 
 
 def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
@@ -405,7 +405,7 @@ def test_the_calling_thread_ticks_while_nothing_happens() -> None:
 
     histories, _ = together({1: slow}, tick=ticked.set)
     assert ticked.is_set()
-    assert histories[0].ended is End.DECIDED
+    assert histories[0].ended is StopCause.DECIDED
 
 
 # --- Slots: how many requests may be under way at once.
@@ -425,7 +425,7 @@ def test_no_more_requests_than_slots_are_under_way() -> None:
         return DONE
 
     histories, _ = together(dict.fromkeys(range(1, 101), asked))
-    assert all(history.ended is End.DECIDED for history in histories)
+    assert all(history.ended is StopCause.DECIDED for history in histories)
     assert 1 < most[0] <= REQUESTS_AT_ONCE == 32
 
 
@@ -435,7 +435,7 @@ def test_a_last_poll_that_finds_no_slot_ends_in_time() -> None:
     world = World(lambda _n, _at: DONE, Plan(timeout=0, request_timeout=0.05), slots=taken)
     history = world.wait()
     assert world.polls == []
-    assert (history.ended, history.newest) == (End.DEADLINE, NO_SLOT)
+    assert (history.ended, history.newest) == (StopCause.DEADLINE, NO_SLOT)
 
 
 def test_the_time_for_the_last_request_is_what_waiting_for_a_slot_has_left() -> None:
@@ -452,7 +452,7 @@ def test_the_time_for_the_last_request_is_what_waiting_for_a_slot_has_left() -> 
             slots.release()
 
     world.slots = Late()  # type: ignore[assignment]
-    assert world.wait().ended is End.DECIDED
+    assert world.wait().ended is StopCause.DECIDED
     assert [budget for _, budget in world.polls] == [10]
     assert slots.acquire(blocking=False), "the slot was not given back"
 
@@ -470,7 +470,7 @@ def test_a_slot_is_waited_for_until_the_deadline() -> None:
             pass
 
     world.slots = FreeAtTheDeadline()  # type: ignore[assignment]
-    assert world.wait().ended is End.DEADLINE
+    assert world.wait().ended is StopCause.DEADLINE
     assert world.polls == [(60.0, 30.0)]
 
 
@@ -480,7 +480,7 @@ def test_a_request_that_the_deadline_cuts_off_is_no_error() -> None:
         lambda n, _at: DONE if n else QUEUED, Plan(timeout=10, request_timeout=30), takes=lambda n: 25 - 24 * n
     )
     history = world.wait()
-    assert (history.ended, history.polls, history.errors, history.outages) == (End.DECIDED, 2, 0, ())
+    assert (history.ended, history.polls, history.errors, history.outages) == (StopCause.DECIDED, 2, 0, ())
     assert [type(event) for event in world.events] == [CutOff, StatusSeen, Ended]
     assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
 

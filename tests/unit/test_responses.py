@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.http import retry_after
-from gate.threadfix.replies import NotThreadFixError, envelope, identity, pending_scan, upload_links, words
+from gate.threadfix.responses import NotThreadFixError, envelope, identity, pending_scan, upload_links, words
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
 

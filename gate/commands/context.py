@@ -17,7 +17,7 @@ from gate import settings, threads
 from gate.errors import OutOfThreadsError, UsageError
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
-from gate.text import Scrubber, seconds
+from gate.text import Sanitizer, seconds
 from gate.threadfix import certificates, proxies
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _RETRY: Final = 0.02
 """Seconds after which an input that must not block is looked at again."""
 
 
-class Desk:
+class CommandContext:
     """What is known of a command so far, and where it is said.
 
     Attributes:
@@ -60,9 +60,9 @@ class Desk:
         self.console = Console(self.say)
 
     @property
-    def scrub(self) -> Scrubber:
+    def sanitizer(self) -> Sanitizer:
         """Hides what is secret."""
-        return Scrubber(self.parsed.secrets)
+        return Sanitizer(self.parsed.secrets)
 
     def say(self, line: str) -> None:
         """Write a line to the log."""
@@ -85,7 +85,7 @@ class Desk:
             Cancelled: the process was told to stop; then the reports are known already.
         """
         early = settings.early(flags, self._env)
-        self._know(early)
+        self._apply(early)
         # Nothing that might be started from here needs the key.
         os.environ.pop(settings.KEY_VARIABLE, None)
         handler.listen()
@@ -99,7 +99,7 @@ class Desk:
         unusable = (*certificates.mistakes(server), *proxies.mistakes(server, self._env)) if server else ()
         if unusable:
             parsed = replace(parsed, settings=None, mistakes=parsed.mistakes + unusable)
-        self._know(parsed)
+        self._apply(parsed)
         if self.parsed.settings is None:
             raise UsageError(self.parsed.mistakes)
         return self.parsed.settings
@@ -108,11 +108,11 @@ class Desk:
         """Put the traceback of a bug into the log, without secrets."""
         import traceback
 
-        scrub = self.scrub
+        sanitizer = self.sanitizer
         for line in "".join(traceback.format_exception(error)).splitlines():
-            self.console.line(scrub.redact(line))
+            self.console.line(sanitizer.redact(line))
 
-    def _know(self, parsed: Parsed) -> None:
+    def _apply(self, parsed: Parsed) -> None:
         """Take in what is known: hide the secrets, and open the log that was asked for."""
         self.parsed = parsed
         self.github = self.github or _github(self._env, self.log)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from gate import __version__, signals
-from gate.desk import Desk
+from gate.commands.context import CommandContext
 from gate.errors import Cancelled, UsageError
-from gate.history import Answer, Target, Trouble
+from gate.history import Failure, ScanReading, Target
 from gate.reasons import Reason
 from gate.reporters.console import Console
 from gate.reporters.streams import print_whole
@@ -38,21 +38,21 @@ if TYPE_CHECKING:
     from gate.http import Exchange, RequestMade
     from gate.settings import Parsed, Settings
     from gate.signals import Signals
-    from gate.text import Scrubber
+    from gate.text import Sanitizer
 
 T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
-NOBODY: Final = 999_999_999
+UNUSED_ID: Final = 999_999_999
 """An id that no application and no pending scan has. Not the largest one there is: where ThreadFix keeps ids in 32
 bits, that would be no number to it."""
-SOON: Final = 14
+EXPIRY_WARNING_DAYS: Final = 14
 """Days before its end from which on a certificate should have been renewed."""
-APART: Final = 300.0
+MAX_CLOCK_SKEW: Final = 300.0
 """Seconds that two clocks may differ; as much as Kerberos allows."""
 DAY: Final = 24 * 3600
 
-CLEAR: Final = "there is none: this is plain http."
+PLAIN_HTTP: Final = "there is none: this is plain http."
 PATH_HINT: Final = (
     "Check that --url has its context path, such as /threadfix, and that --api-version (and --status-path) fit your "
     "ThreadFix; --api-version none is for 2.5 to 2.7."
@@ -61,8 +61,10 @@ NO_CALL_HINT: Final = (
     "Perhaps this ThreadFix has no such call, and then no gate can ask it: check --api-version and --status-path. The "
     "call is there from 2.5 on."
 )
-WAY_HINT: Final = "See whether a firewall is in the way, and whether this machine needs a proxy (HTTPS_PROXY)."
-ILL_HINT: Final = "ThreadFix, or what stands in front of it, is not well or has too much to do; try again later."
+NETWORK_HINT: Final = "See whether a firewall is in the way, and whether this machine needs a proxy (HTTPS_PROXY)."
+SERVER_ERROR_HINT: Final = (
+    "ThreadFix, or what stands in front of it, is not well or has too much to do; try again later."
+)
 OTHER_HINT: Final = "See what answers at this address: it is not ThreadFix's REST API."
 KEY_HINT: Final = (
     "Check that the secret is set and current, that it is a key of this ThreadFix, and that the key's user may see the "
@@ -118,16 +120,16 @@ def skipped(message: str, hint: str = "") -> Outcome:
     return Outcome(State.SKIPPED, message, hint)
 
 
-def failed(trouble: Trouble, hint: str = "") -> Outcome:
+def failed(failure: Failure, hint: str = "") -> Outcome:
     """It is not; `hint` is for a trouble that has none of its own."""
-    return Outcome(State.FAILED, trouble.what, trouble.hint or hint, trouble.reason)
+    return Outcome(State.FAILED, failure.what, failure.hint or hint, failure.reason)
 
 
 # --- On the way to ThreadFix.
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ScanResponse:
     """What was heard of one pending scan, and the request for it."""
 
     target: Target
@@ -136,7 +138,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class Responses:
     """What ThreadFix answered.
 
     Attributes:
@@ -147,27 +149,27 @@ class Evidence:
         named: whether a pending scan was named.
     """
 
-    heard: tuple[Heard, ...]
+    heard: tuple[ScanResponse, ...]
     application_id: int | None = None
-    application: str | Trouble | None = None
+    application: str | Failure | None = None
     application_status: int | None = None
     named: bool = True
 
     @property
-    def main(self) -> Heard:
+    def main(self) -> ScanResponse:
         """What tells most: a good answer, else the first one."""
-        return next((one for one in self.heard if isinstance(one.observation, Answer)), self.heard[0])
+        return next((one for one in self.heard if isinstance(one.observation, ScanReading)), self.heard[0])
 
     @property
-    def trouble(self) -> Trouble | None:
+    def failure(self) -> Failure | None:
         """What came instead of any good answer."""
         found = self.main.observation
-        return None if isinstance(found, Answer) else found
+        return None if isinstance(found, ScanReading) else found
 
     @property
     def reason(self) -> Reason | None:
         """What that amounts to."""
-        return self.trouble.reason if self.trouble else None
+        return self.failure.reason if self.failure else None
 
     @property
     def reads(self) -> bool:
@@ -179,7 +181,7 @@ class Evidence:
         """Whether ThreadFix itself says that there is no such application; a 404 may be about the path."""
         found = self.application
         return (
-            isinstance(found, Trouble) and found.reason is Reason.NOT_FOUND and self.application_status not in NOT_FOUND
+            isinstance(found, Failure) and found.reason is Reason.NOT_FOUND and self.application_status not in NOT_FOUND
         )
 
 
@@ -187,18 +189,18 @@ _THREADFIX_SAYS: Final = (Reason.DENIED, Reason.NOT_FOUND)
 """Trouble that may be ThreadFix's own word; after any other there is no sense in asking on."""
 
 
-class Way:
+class Connection:
     """The way to ThreadFix, as far as it has been gone."""
 
-    def __init__(self, asked: Settings, client: Client, scrub: Scrubber, requests: list[RequestMade]) -> None:
+    def __init__(self, asked: Settings, client: Client, sanitizer: Sanitizer, requests: list[RequestMade]) -> None:
         """Nothing is sent yet; `requests` is where the client's are told."""
         self.asked = asked
         self.client = client
-        self.clean = scrub.clean
+        self.sanitize = sanitizer.sanitize
         self.timeout = asked.plan.request_timeout
         self.connection: socket.socket | None = None
         self.certificate: dict[str, Any] = {}
-        self.distrust: Trouble | None = None
+        self.distrust: Failure | None = None
         self._requests = requests
 
     @property
@@ -216,25 +218,25 @@ class Way:
         """The port, also where the URL leaves it out."""
         return urlsplit(self.asked.server.url).port or (443 if self.secure else 80)
 
-    def probe(self, work: Callable[[Exchange], T]) -> T | Trouble:
+    def probe(self, work: Callable[[Exchange], T]) -> T | Failure:
         """Do something on the network, within the time of a request."""
         return self.client.http.probe(work, self.timeout)
 
     @cached_property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> Responses:
         """Ask ThreadFix, once: about the pending scans, and about the application if it came to look for one."""
         number = self.asked.application_id
-        heard: list[Heard] = []
-        for target in self.asked.targets or (Target(number or NOBODY, NOBODY),):
+        heard: list[ScanResponse] = []
+        for target in self.asked.targets or (Target(number or UNUSED_ID, UNUSED_ID),):
             seen = self.client.observe(target, self.timeout)
-            heard.append(Heard(target, seen, self._requests[-1]))
-            if isinstance(seen, Trouble) and seen.reason not in _THREADFIX_SAYS:
+            heard.append(ScanResponse(target, seen, self._requests[-1]))
+            if isinstance(seen, Failure) and seen.reason not in _THREADFIX_SAYS:
                 break
-        found = Evidence(tuple(heard), number, named=bool(self.asked.targets))
+        found = Responses(tuple(heard), number, named=bool(self.asked.targets))
         if number is None or (found.reason and found.reason not in _THREADFIX_SAYS):
             return found
         application = self.client.application(number, self.timeout)
-        return Evidence(found.heard, number, application, self._requests[-1].http_status, found.named)
+        return Responses(found.heard, number, application, self._requests[-1].http_status, found.named)
 
     def close(self) -> None:
         """Close the connections."""
@@ -243,20 +245,20 @@ class Way:
         self.client.http.close()
 
 
-def _dns(way: Way) -> Outcome:
+def _dns(way: Connection) -> Outcome:
     if way.client.http.proxy:
         return skipped(f"requests go through the proxy {way.client.http.proxy}, which looks the name up.")
     try:
         return passed(f"{ip_address(way.host)} is an address; there is nothing to look up.")
     except ValueError:
         found = way.probe(lambda _: socket.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM))
-    if isinstance(found, Trouble):
+    if isinstance(found, Failure):
         return failed(found, "See whether the name server of this machine answers.")
     addresses = dict.fromkeys(str(info[4][0]) for info in found)
     return passed(f"{way.host} is {', '.join(addresses)}.")
 
 
-def _tcp(way: Way) -> Outcome:
+def _tcp(way: Connection) -> Outcome:
     if way.client.http.proxy:
         return skipped(f"the proxy {way.client.http.proxy} makes the connection.")
 
@@ -268,16 +270,16 @@ def _tcp(way: Way) -> Outcome:
 
     began = time.monotonic()
     made = way.probe(connect)
-    if isinstance(made, Trouble):
-        return failed(made, WAY_HINT)
+    if isinstance(made, Failure):
+        return failed(made, NETWORK_HINT)
     way.connection = made
     address, port = made.getpeername()[:2]
     return passed(f"{address}, port {port}, took the connection in {(time.monotonic() - began) * 1000:.0f} ms.")
 
 
-def _tls(way: Way) -> Outcome:
+def _tls(way: Connection) -> Outcome:
     if not way.secure:
-        return skipped(CLEAR)
+        return skipped(PLAIN_HTTP)
     connection = way.connection
     if connection is None:
         return skipped(f"through the proxy {way.client.http.proxy}; the request below shows whether it works.")
@@ -287,20 +289,20 @@ def _tls(way: Way) -> Outcome:
         return way.client.http.tls_context().wrap_socket(connection, server_hostname=way.host.rstrip("."))
 
     made = way.probe(shake_hands)
-    if isinstance(made, Trouble) and made.final:
+    if isinstance(made, Failure) and made.final:
         # It speaks TLS; only its certificate is wrong.
         way.distrust = made
         return passed("it speaks TLS.")
-    if isinstance(made, Trouble):
-        return failed(made, WAY_HINT)
+    if isinstance(made, Failure):
+        return failed(made, NETWORK_HINT)
     way.connection, way.certificate = made, made.getpeercert() or {}
     return passed(f"{made.version()}.")
 
 
-def _certificate(way: Way) -> Outcome:
+def _certificate(way: Connection) -> Outcome:
     server = way.asked.server
     if not way.secure:
-        return skipped(CLEAR)
+        return skipped(PLAIN_HTTP)
     if way.distrust:
         return failed(way.distrust)
     if server.insecure:
@@ -311,58 +313,60 @@ def _certificate(way: Way) -> Outcome:
     if not way.certificate:
         return skipped("not seen, because of the proxy; the request below shows whether it verifies.")
     issuer = {name: value for ((name, value), *_) in way.certificate.get("issuer", ())}
-    who = way.clean(issuer.get("commonName") or issuer.get("organizationName") or "somebody without a name", 80)
-    store = way.clean(server.ca_file or "the default one, certifi's", 200)
+    who = way.sanitize(issuer.get("commonName") or issuer.get("organizationName") or "somebody without a name", 80)
+    store = way.sanitize(server.ca_file or "the default one, certifi's", 200)
     return passed(f"for {way.host}, issued by {who}; trust store: {store}.")
 
 
-def _expiry(way: Way) -> Outcome:
+def _expiry(way: Connection) -> Outcome:
     import ssl
 
     if not way.certificate:
         return skipped("no certificate was verified here.")
     ends = ssl.cert_time_to_seconds(way.certificate["notAfter"])
     days = int((ends - time.time()) // DAY)
-    hint = "Have the certificate renewed: when it ends, no gate will get an answer." if days < SOON else ""
+    hint = (
+        "Have the certificate renewed: when it ends, no gate will get an answer." if days < EXPIRY_WARNING_DAYS else ""
+    )
     return passed(f"{count(days, 'day')} left, until {datetime.fromtimestamp(ends, UTC):%Y-%m-%d}.", hint)
 
 
 # --- What ThreadFix answers. Pure.
 
 
-def _redirects(found: Evidence) -> Outcome:
+def _redirects(found: Responses) -> Outcome:
     code = found.main.request.http_status
     if code is None:
         return skipped("there was no answer.")
-    if found.trouble and code in REDIRECTS:
-        return failed(found.trouble)
+    if found.failure and code in REDIRECTS:
+        return failed(found.failure)
     return passed("none.")
 
 
-def _rest(found: Evidence) -> Outcome:
-    trouble, request = found.trouble, found.main.request
-    if trouble and trouble.reason is Reason.UNREACHABLE:
-        return failed(trouble, ILL_HINT)
-    if trouble and trouble.reason is Reason.PROTOCOL:
-        return failed(trouble, OTHER_HINT)
-    if trouble and request.http_status in NOT_FOUND and not found.reads:
-        return failed(trouble, PATH_HINT)
-    if trouble and request.http_status in DENIED and not found.reads:
+def _rest(found: Responses) -> Outcome:
+    failure, request = found.failure, found.main.request
+    if failure and failure.reason is Reason.UNREACHABLE:
+        return failed(failure, SERVER_ERROR_HINT)
+    if failure and failure.reason is Reason.PROTOCOL:
+        return failed(failure, OTHER_HINT)
+    if failure and request.http_status in NOT_FOUND and not found.reads:
+        return failed(failure, PATH_HINT)
+    if failure and request.http_status in DENIED and not found.reads:
         return skipped(f"HTTP {request.http_status} does not tell who has answered.")
     return passed(f"HTTP {request.http_status} in {request.milliseconds:.0f} ms, as ThreadFix answers.")
 
 
-def _key(found: Evidence) -> Outcome:
-    if found.trouble and found.reason is Reason.DENIED and not found.reads:
-        return failed(found.trouble, KEY_HINT)
+def _key(found: Responses) -> Outcome:
+    if found.failure and found.reason is Reason.DENIED and not found.reads:
+        return failed(found.failure, KEY_HINT)
     return passed("accepted.")
 
 
-def _permission(found: Evidence) -> Outcome:
-    if not found.trouble:
+def _permission(found: Responses) -> Outcome:
+    if not found.failure:
         return passed("Upload Scans: ThreadFix tells of the pending scan.")
     if found.reason is Reason.DENIED:
-        return failed(found.trouble, PERMISSION_HINT)
+        return failed(found.failure, PERMISSION_HINT)
     if found.application_id is None:
         return skipped("Upload Scans is a permission for an application.", "Name one with --application-id.")
     if found.main.request.http_status in NOT_FOUND or not isinstance(found.application, str):
@@ -373,13 +377,13 @@ def _permission(found: Evidence) -> Outcome:
     return passed("Upload Scans: ThreadFix looked for the pending scan, and did not refuse.")
 
 
-def _application(found: Evidence) -> Outcome:
+def _application(found: Responses) -> Outcome:
     number, said = found.application_id, found.application
     if number is None:
         return skipped("none was named.", "Name one with --application-id.")
     if isinstance(said, str):
         return passed(f"{number} is “{said}”." if said else f"{number} is there.")
-    if not found.trouble:
+    if not found.failure:
         return passed(f"{number} is there; ThreadFix tells of its pending scan.")
     if said and found.no_application:
         return failed(said, APPLICATION_HINT)
@@ -387,26 +391,26 @@ def _application(found: Evidence) -> Outcome:
     return skipped(f"cannot be told: ThreadFix does not tell of application {number}, which takes read access{why}.")
 
 
-def _pending_scan(found: Evidence) -> Outcome:
+def _pending_scan(found: Responses) -> Outcome:
     if not found.named:
         return skipped("none was named.", "Name one with --pending-scan-id, --status-url or --upload-response.")
     told = []
     for one in found.heard:
-        if isinstance(one.observation, Trouble):
+        if isinstance(one.observation, Failure):
             return failed(one.observation, SCAN_HINT)
         told.append(f"{one.target.pending_scan_id} is {one.observation.status}")
     return passed(f"{', '.join(told)}.")
 
 
-def _clock(found: Evidence) -> Outcome:
+def _clock(found: Responses) -> Outcome:
     if found.main.request.http_status is None:
         return skipped("there was no answer.")
     ahead = next((one.request.clock_ahead for one in found.heard if one.request.clock_ahead is not None), None)
     if ahead is None:
         return skipped("the answer has no date.")
-    if abs(ahead) > APART:
+    if abs(ahead) > MAX_CLOCK_SKEW:
         what = f"ThreadFix's clock is {seconds(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's."
-        return failed(Trouble(Reason.UNREACHABLE, what), CLOCK_HINT)
+        return failed(Failure(Reason.UNREACHABLE, what), CLOCK_HINT)
     return passed(f"{round(abs(ahead))}s apart.")
 
 
@@ -425,10 +429,10 @@ class Check:
 
     name: str
     needs: tuple[str, ...]
-    look: Callable[[Way], Outcome]
+    look: Callable[[Connection], Outcome]
 
 
-def _read(judge: Callable[[Evidence], Outcome]) -> Callable[[Way], Outcome]:
+def _read(judge: Callable[[Responses], Outcome]) -> Callable[[Connection], Outcome]:
     return lambda way: judge(way.evidence)
 
 
@@ -486,7 +490,7 @@ def run_doctor(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mista
         mistakes: what is wrong with the command line itself, a sentence each.
     """
     with signals.handled() as handler:
-        visit = _Visit(env)
+        visit = _DoctorRun(env)
         code = 0
         try:
             visit.examine(flags, mistakes, handler)
@@ -496,14 +500,14 @@ def run_doctor(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mista
         return visit.conclude(code)
 
 
-class _Visit:
+class _DoctorRun:
     """What was found so far, and where it is said."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.end: Reason | None = None
-        self._desk = Desk(env)
+        self._context = CommandContext(env)
         self._started_at = datetime.now(UTC)
-        self._found: dict[str, Outcome] = {}
+        self._concluded: dict[str, Outcome] = {}
         self._untried: set[str] = set()
 
     def examine(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> None:
@@ -518,19 +522,19 @@ class _Visit:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not show the key
             self.end = Reason.INTERNAL
-            self._desk.explain(error)
+            self._context.explain(error)
 
     def _check(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> None:
         asked: Settings | None = None
         wrong: tuple[str, ...] = ()
         try:
-            asked = self._desk.parse(flags, mistakes, handler, needs_scan=False)
+            asked = self._context.parse(flags, mistakes, handler, needs_scan=False)
         except UsageError as error:
             wrong = error.mistakes
-        self._desk.console.line(
+        self._context.console.line(
             f"threadfix-gate {__version__}: checking the way to ThreadFix; nothing is changed there."
         )
-        for name, outcome in zip(GIVEN, _given(self._desk.parsed, wrong), strict=True):
+        for name, outcome in zip(GIVEN, _given(self._context.parsed, wrong), strict=True):
             self._note(name, outcome)
         if asked is None:
             return
@@ -538,24 +542,24 @@ class _Visit:
 
         def trace(made: RequestMade) -> None:
             requests.append(made)
-            self._desk.console.requested(made)
+            self._context.console.requested(made)
 
-        client = Client(asked.server, self._desk.scrub, trace=trace)
-        with closing(Way(asked, client, self._desk.scrub, requests)) as way:
+        client = Client(asked.server, self._context.sanitizer, trace=trace)
+        with closing(Connection(asked, client, self._context.sanitizer, requests)) as way:
             for check in CHECKS:
                 self._note(check.name, self._blocked(check) or check.look(way))
 
     def _blocked(self, check: Check) -> Outcome | None:
         """Why a check cannot be made: one that it needs has failed, or could not be made itself for that."""
         for name in check.needs:
-            if name in self._untried or self._found[name].state is State.FAILED:
+            if name in self._untried or self._concluded[name].state is State.FAILED:
                 self._untried.add(check.name)
-                return self._found[name] if name in self._untried else skipped(f"not tried, because {name} failed.")
+                return self._concluded[name] if name in self._untried else skipped(f"not tried, because {name} failed.")
         return None
 
     def _note(self, name: str, outcome: Outcome) -> None:
-        self._found[name] = outcome
-        console = Console(self._desk.say) if outcome.state is State.FAILED else self._desk.console
+        self._concluded[name] = outcome
+        console = Console(self._context.say) if outcome.state is State.FAILED else self._context.console
         mark, arrow = MARKS[outcome.state], ARROW
         if not _can_show(mark + arrow):
             mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
@@ -566,18 +570,18 @@ class _Visit:
     def conclude(self, code: int) -> int:
         """Write the JSON, and the last line; the exit code."""
         for name in (*GIVEN, *(check.name for check in CHECKS)):
-            self._found.setdefault(name, skipped("not tried."))
-        first = next((name for name, outcome in self._found.items() if outcome.state is State.FAILED), None)
-        reason = self.end or (self._found[first].reason if first else None)
+            self._concluded.setdefault(name, skipped("not tried."))
+        first = next((name for name, outcome in self._concluded.items() if outcome.state is State.FAILED), None)
+        reason = self.end or (self._concluded[first].reason if first else None)
         code = code or (reason.row.exit_code if reason else 0)
-        if self._desk.parsed.reports.json:
+        if self._context.parsed.reports.json:
             try:
                 print_whole(f"{json.dumps(self._document(reason, code), indent=2)}\n")
             except OSError as error:
-                self._desk.say(f"warning: --json could not be written ({error.strerror}). The checks stand.")
-        said = ", ".join(f"{sum(one.state is state for one in self._found.values())} {state}" for state in State)
-        self._desk.say(f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}.")
-        self._desk.log.close()
+                self._context.say(f"warning: --json could not be written ({error.strerror}). The checks stand.")
+        said = ", ".join(f"{sum(one.state is state for one in self._concluded.values())} {state}" for state in State)
+        self._context.say(f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}.")
+        self._context.log.close()
         return code
 
     def _document(self, reason: Reason | None, code: int) -> dict[str, Any]:
@@ -587,7 +591,7 @@ class _Visit:
             "ok": reason is None,
             "reason": reason,
             "exit_code": code,
-            "server": self._desk.parsed.origin or None,
+            "server": self._context.parsed.origin or None,
             "checks": [
                 {
                     "name": name,
@@ -596,7 +600,7 @@ class _Visit:
                     "hint": outcome.hint or None,
                     "reason": outcome.reason,
                 }
-                for name, outcome in self._found.items()
+                for name, outcome in self._concluded.items()
             ],
             "started_at": timestamp(self._started_at),
             "finished_at": timestamp(datetime.now(UTC)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate import build, signals
 from gate import verdict as verdicts
-from gate.desk import Desk
+from gate.commands.context import CommandContext
 from gate.errors import Cancelled, GateError, UsageError
 from gate.reasons import Kind
 from gate.waiting import Deadline, Schedule, Wait, wait_all
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from gate.history import History
     from gate.settings import Settings
     from gate.signals import Signals
-    from gate.verdict import Finding, ScanVerdict, Verdict
+    from gate.verdict import Conclusion, ScanVerdict, Verdict
 
-FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "gitlab", "html-file": "html"}
+FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "dotenv", "html-file": "html"}
 """The options that name a report's file, and the module of `gate.reporters` that renders it."""
 
 
@@ -42,12 +42,12 @@ def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistake
         run = _Run(env)
         try:
             verdict = run.judge(flags, mistakes, handler)
-            handler.decided(verdict.finding.exit_code)
+            handler.decided(verdict.conclusion.exit_code)
         except Cancelled as error:
             # It comes once at most, but at any moment: also while a mistake is being told.
             verdict = run.conclude(verdicts.from_error(error))
         run.report(verdict)
-    return verdict.finding.exit_code
+    return verdict.conclusion.exit_code
 
 
 class _Run:
@@ -55,7 +55,7 @@ class _Run:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._desk = Desk(env)
+        self._context = CommandContext(env)
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
@@ -66,7 +66,7 @@ class _Run:
             Cancelled: the process was told to stop while nothing was being waited for.
         """
         try:
-            return self.wait(self._desk.parse(flags, mistakes, handler))
+            return self.wait(self._context.parse(flags, mistakes, handler))
         except Cancelled:
             raise
         except UsageError as error:
@@ -74,7 +74,7 @@ class _Run:
         except GateError as error:
             return self.conclude(verdicts.from_error(error))
         except BaseException as error:  # noqa: BLE001 - whatever it is, also `SystemExit`: the job must get its verdict
-            self._desk.explain(error)
+            self._context.explain(error)
             return self.conclude(verdicts.from_bug(error))
 
     def wait(self, asked: Settings) -> Verdict:
@@ -83,9 +83,9 @@ class _Run:
         left = max(0.0, asked.plan.timeout - (time.monotonic() - self._started))
         from gate.threadfix.client import Client
 
-        desk, console = self._desk, self._desk.console
-        client = Client(asked.server, desk.scrub, trace=console.requested)
-        group = desk.github.group("Waiting for ThreadFix") if desk.github else nullcontext()
+        context, console = self._context, self._context.console
+        client = Client(asked.server, context.sanitizer, trace=console.requested)
+        group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
         stop = threading.Event()
         schedule = Schedule(
             plan=asked.plan,
@@ -99,24 +99,24 @@ class _Run:
         ]
 
         def fatal(history: History) -> bool:
-            return asked.fail_fast and verdicts.judge_scan(history, asked).finding.kind is Kind.FAIL
+            return asked.fail_fast and verdicts.judge_scan(history, asked).conclusion.kind is Kind.FAIL
 
         def tick() -> None:
             console.tick()
-            if desk.terminal:
-                desk.terminal.draw(console.progress)
+            if context.terminal:
+                context.terminal.draw(console.progress)
 
-        with group, desk.terminal or nullcontext():
+        with group, context.terminal or nullcontext():
             console.opening(asked, datetime.now(UTC) + timedelta(seconds=left))
-            histories, cancelled = wait_all(waits, stop=stop, notify=console.hear, tick=tick, fatal=fatal)
+            histories, cancelled = wait_all(waits, stop=stop, notify=console.handle, tick=tick, fatal=fatal)
         client.http.close()
         scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
-        finding = verdicts.conclude(scans)
-        return self.conclude(finding, scans, resume=asked.resume if finding.reason in verdicts.RESUMABLE else "")
+        conclusion = verdicts.conclude(scans)
+        return self.conclude(conclusion, scans, resume=asked.resume if conclusion.reason in verdicts.RESUMABLE else "")
 
     def conclude(
         self,
-        finding: Finding,
+        conclusion: Conclusion,
         scans: tuple[ScanVerdict, ...] = (),
         *,
         resume: str = "",
@@ -124,16 +124,16 @@ class _Run:
     ) -> Verdict:
         """The finished verdict."""
         return verdicts.Verdict(
-            finding=finding,
+            conclusion=conclusion,
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             elapsed=time.monotonic() - self._started,
             scans=scans,
-            server=self._desk.parsed.origin,
+            server=self._context.parsed.origin,
             resume=resume,
             mistakes=mistakes,
-            result_file=self._desk.parsed.reports.result_file or "",
-            build=build.current(self._env, self._desk.scrub),
+            result_file=self._context.parsed.reports.result_file or "",
+            build=build.current(self._env, self._context.sanitizer),
         )
 
     def report(self, verdict: Verdict) -> None:
@@ -147,13 +147,13 @@ class _Run:
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
                 why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
                 what = f"{name} could not be written ({why}). The verdict stands."
-                self._desk.console.warning(what, loud=True)
-        self._desk.console.closing(verdict)
-        self._desk.log.close()
+                self._context.console.warning(what, always=True)
+        self._context.console.closing(verdict)
+        self._context.log.close()
 
     def _reporters(self, verdict: Verdict) -> Iterator[tuple[str, Callable[[], None]]]:
         """What each report is called, and what writes it."""
-        reports, github = self._desk.parsed.reports, self._desk.github
+        reports, github = self._context.parsed.reports, self._context.github
         if github:
             yield "the step's outputs", partial(github.outputs, verdict)
             if reports.summary:
@@ -175,9 +175,9 @@ def _rendered(module: str, verdict: Verdict) -> str:
 
 
 def _write(path: str, module: str, verdict: Verdict) -> None:
-    from gate.reporters.files import write_whole
+    from gate.reporters.files import write_atomic
 
-    write_whole(path, _rendered(module, verdict))
+    write_atomic(path, _rendered(module, verdict))
 
 
 def _print(module: str, verdict: Verdict) -> None:

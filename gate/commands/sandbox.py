@@ -8,10 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from gate import signals
+from gate.commands.run import run_gate
 from gate.errors import Cancelled
 from gate.reasons import Reason
 from gate.reporters.console import to_log
-from gate.run import run_gate
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import API_KEY, ThreadFix, environment, serving
 from gate.settings import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, URL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gate.reporters.outputs import output_values
-from gate.text import dotenv, shorten
+from gate.text import escape_dotenv, shorten
 
 if TYPE_CHECKING:
     from gate.verdict import Verdict
@@ -28,8 +28,8 @@ def render(verdict: Verdict) -> str:
     """
     found = output_values(verdict)
     # A path or a link with a character changed would be another one; a sentence stays the same.
-    values = {name: value if dotenv(value, SIZE_LIMIT) == value else "" for name, value in found.items()}
-    values["message"] = shorten(dotenv(found["message"], SIZE_LIMIT), MESSAGE_LIMIT)
+    values = {name: value if escape_dotenv(value, SIZE_LIMIT) == value else "" for name, value in found.items()}
+    values["message"] = shorten(escape_dotenv(found["message"], SIZE_LIMIT), MESSAGE_LIMIT)
     del values[LEFT_OUT]
     while len(text := "".join(f"{variable(name)}={values[name]}\n" for name in values).encode()) > SIZE_LIMIT:
         values[max(values, key=lambda name: len(values[name]))] = ""

@@ -1,0 +1,1 @@
+"""The commands, one file each: options in, log out, exit code back."""
