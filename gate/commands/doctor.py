@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from gate.connections import Exchange
     from gate.history import Observation
-    from gate.http import Exchange, RequestMade
+    from gate.http import RequestMade
     from gate.settings import Parsed, Settings
     from gate.signals import Signals
     from gate.text import Sanitizer

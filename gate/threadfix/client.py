@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from gate.connections import OK
 from gate.history import Failure, Observation, ScanReading, Target
-from gate.http import OK, RequestMade, Response, Transport
+from gate.http import RequestMade, Response, Transport
 from gate.reasons import Reason
 from gate.threadfix import responses
 

@@ -1,0 +1,223 @@
+"""A connection for one request, which another thread can shut down, and which reads HTTP more strictly.
+
+The only subclasses of `http.client`, `urllib3` and the adapter of `requests` are here, with what each mends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import socket
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from gate import threads
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+OK: Final = 200
+"""The only HTTP status of a response that is one; what comes with another 2xx is partial, changed or yet to come."""
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """Work on the network in a thread of its own, and the sockets to shut down if it takes too long.
+
+    Attributes:
+        http_status: of the response, as soon as there is one.
+        clock_ahead: see `RequestMade`.
+    """
+
+    http_status: int | None = None
+    clock_ahead: float | None = None
+    _outcome: Any = None
+    _error: BaseException | None = None
+    _aborted: bool = False
+    _duplicate: socket.socket | None = None
+    _connected: socket.socket | None = None
+    _response: http.client.HTTPResponse | None = None
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, work: Callable[[Exchange], T], timeout: float) -> T | None:
+        """What `work` returns, or None if that is not here within `timeout` seconds.
+
+        Raises:
+            OutOfThreadsError: the work could not be started.
+            BaseException: what `work` raised.
+        """
+        threads.start(partial(self._work, work))
+        if not self._over.wait(timeout):
+            self.abort()
+            return None
+        if self._error is not None:
+            raise self._error
+        done: T = self._outcome
+        return done
+
+    def _work(self, work: Callable[[Exchange], object]) -> None:
+        try:
+            self._outcome = work(self)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
+            self._error = error
+        finally:
+            self._release()
+            if self._response:
+                # One whose headers contradict each other is left open, with its socket, by those who read them.
+                self._response.close()
+            self._over.set()
+
+    def track_socket(self, connection: socket.socket) -> None:
+        """Know a socket that may yet change hands, by a second handle: TLS takes the first over for its handshake.
+
+        Raises:
+            ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
+        """
+        self._duplicate = connection.dup()
+        self._still_wanted()
+
+    def track_connected(self, connection: socket.socket) -> None:
+        """Know the socket that all is sent and received on, and let go of the second handle.
+
+        Raises:
+            ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
+        """
+        self._connected = connection
+        self._still_wanted()
+        self._release()
+
+    def track_response(self, response: _HTTPResponse) -> _HTTPResponse:
+        """Know what is to be closed at the end."""
+        self._response = response
+        return response
+
+    def abort(self) -> None:
+        """Shut the connection down under the work, so that its thread ends. A DNS lookup ends by itself."""
+        self._aborted = True
+        for tracked in (self._duplicate, self._connected):
+            # Not `close`: that would wait for the thread that reads. It may have closed it in the same moment.
+            with contextlib.suppress(OSError):
+                if tracked:
+                    tracked.shutdown(socket.SHUT_RDWR)
+
+    def _still_wanted(self) -> None:
+        # Looked at after the socket is known: whichever of the two threads comes second shuts it down.
+        if self._aborted:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the request was given up")
+
+    def _release(self) -> None:
+        if self._duplicate:
+            self._duplicate.close()
+
+
+class _HTTPResponse(http.client.HTTPResponse):
+    """The standard library's response, stricter where that one is lenient at our cost."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # private, the same in 3.11 to 3.14
+        if http.client.CONTINUE < status < OK and status != http.client.SWITCHING_PROTOCOLS:
+            # It skips only 100, and would take any other interim response for the last one.
+            status = http.client.CONTINUE
+        return version, status, reason
+
+    def begin(self) -> None:
+        super().begin()
+        # The key is all the identity there is. A cookie that nobody parses cannot break anything.
+        for name in ("Set-Cookie", "Set-Cookie2"):
+            del self.headers[name]
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            # It would read on without a limit. This one it takes for a broken chunk.
+            raise ValueError("negative chunk size")
+        return size
+
+
+class _Tracked:
+    """A connection that tells its exchange which sockets it has."""
+
+    sock: socket.socket
+
+    def __init__(self, exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
+        self._exchange = exchange
+        self.response_class = self._response
+        super().__init__(*args, **kwargs)
+
+    def _response(self, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - handed through as they are
+        return self._exchange.track_response(_HTTPResponse(*args, **kwargs))
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            self._exchange.track_socket(made)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self._exchange.track_connected(self.sock)
+
+
+class _TrackedHTTP(_Tracked, HTTPConnection):  # type: ignore[misc]  # a class is a function that makes responses, too
+    pass
+
+
+class _TrackedHTTPS(_Tracked, HTTPSConnection):  # type: ignore[misc]
+    pass
+
+
+class Adapter(HTTPAdapter):
+    """The adapter of `requests` for one request: its connection can be shut down from outside, and is used once.
+
+    Args:
+        exchange: what shuts it down.
+        tls: makes the contexts for the server and for a proxy; None for plain http.
+    """
+
+    def __init__(self, exchange: Exchange, tls: Callable[[], tuple[ssl.SSLContext, ssl.SSLContext]] | None) -> None:
+        """Nothing is connected yet."""
+        self._exchange = exchange
+        self._tls = tls
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
+        """Give the pool our TLS context."""
+        if self._tls:
+            kwargs["ssl_context"] = self._tls()[0]
+        super().init_poolmanager(*args, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through as it is
+        """The manager of connections through `proxy`, with our TLS contexts.
+
+        Raises:
+            InvalidSchema: it speaks SOCKS.
+        """
+        if proxy.lower().startswith("socks"):
+            # Where its packages are there, the connection would be none of ours.
+            raise requests.exceptions.InvalidSchema("SOCKS")
+        if self._tls:
+            # The client certificate is for ThreadFix alone.
+            kwargs["ssl_context"], kwargs["proxy_ssl_context"] = self._tls()
+        return super().proxy_manager_for(proxy, **kwargs)
+
+    def cert_verify(self, *_: object) -> None:
+        """Leave the contexts as they are: they have their trust store, and loading it takes longer than a request."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through
+        """The pool, with connections that the exchange knows."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = partial(_TrackedHTTPS if pool.scheme == "https" else _TrackedHTTP, self._exchange)
+        return pool

@@ -1,0 +1,122 @@
+"""What can go wrong on the way to a server: the errors of the libraries become failures, with words and advice."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import requests
+import urllib3
+
+from gate.errors import OutOfThreadsError
+from gate.history import Failure
+from gate.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gate.text import Sanitizer
+
+PRIVATE_CA_HINT: Final = (
+    "If your company signs its own certificates, name them with --ca-file or SSL_CERT_FILE; else ask your ThreadFix "
+    "administrator to renew the certificate."
+)
+BROKEN_HINT: Final = (
+    "Check that --url names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
+)
+MACHINE_HINT: Final = "Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
+
+# What a request can fail with. Whatever a server's bytes make the libraries raise is the server's failure and no bug:
+# ValueError and HTTPException are for what cannot be read.
+BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError, OutOfThreadsError)
+
+_EXHAUSTED: Final = {
+    errno.EMFILE: "{host} was not asked: this process has no file descriptor left.",
+    errno.ENFILE: "{host} was not asked: this machine has no file descriptor left.",
+}
+
+# The first that is in the chain of causes tells most.
+_FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
+    (OutOfThreadsError, "{host} was not asked: this machine gives the gate no thread more.", MACHINE_HINT),
+    (
+        requests.exceptions.InvalidSchema,
+        "{host} was not asked: the proxy on the way to it speaks SOCKS, which the gate does not.",
+        "Name an http proxy in HTTPS_PROXY, or put the host into NO_PROXY.",
+    ),
+    (
+        urllib3.exceptions.ProxyError,
+        "the proxy on the way to {host} does not let the gate through.",
+        "Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY.",
+    ),
+    (
+        socket.gaierror,
+        "the name {host} cannot be looked up.",
+        "Check the host in --url, and that this machine may look up names of your network; then run the gate again.",
+    ),
+    (
+        ConnectionRefusedError,
+        "{host} refuses the connection.",
+        "Check the port in --url, and that ThreadFix is running; then run the gate again.",
+    ),
+    (
+        ssl.SSLError,
+        "TLS with {host} fails.",
+        "Check that it speaks https on this port, and TLS 1.2 or later.",
+    ),
+    (ConnectionResetError, "{host} broke the connection.", BROKEN_HINT),
+    (urllib3.exceptions.DecodeError, "{host} answered with a body that cannot be unpacked.", None),
+    (urllib3.exceptions.TimeoutError, "{host} did not answer in time.", None),
+    (urllib3.exceptions.ProtocolError, "{host} broke the connection.", BROKEN_HINT),
+)
+
+
+# By OpenSSL's codes of what is wrong with a certificate.
+_NOT_FOR_THIS_HOST: Final = (
+    "Write the host in --url as it is in the certificate; if that is right already, ask your ThreadFix administrator "
+    "for a certificate with this name in it."
+)
+_CERTIFICATE_HINTS: Final = {
+    9: "Check this machine's clock; if it is right, ask your ThreadFix administrator for a certificate that is valid "
+    "now.",
+    10: "Ask your ThreadFix administrator to renew the certificate; and check this machine's clock.",
+    62: _NOT_FOR_THIS_HOST,
+    64: _NOT_FOR_THIS_HOST,
+}
+
+
+def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure:
+    """What went wrong on the way to `host`, as a value.
+
+    An error's own text may hold a proxy's password, so only its kind is told.
+    """
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = sanitizer.sanitize(cause.verify_message).rstrip(".")
+            return Failure(
+                Reason.UNREACHABLE,
+                f"the certificate of {host} does not verify: {why}.",
+                _CERTIFICATE_HINTS.get(cause.verify_code, PRIVATE_CA_HINT),
+                final=True,
+            )
+        if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
+            return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), MACHINE_HINT)
+    for kind, what, hint in _FAILURES:
+        if any(isinstance(cause, kind) for cause in chain):
+            return Failure(Reason.UNREACHABLE, what.format(host=host), hint)
+    return Failure(Reason.UNREACHABLE, f"the connection to {host} broke ({type(error).__name__}).")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and everything that it was raised from or holds as its reason."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+            yield one
