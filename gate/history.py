@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 from gate.reasons import Reason
 
@@ -21,6 +21,18 @@ class Target:
 
     def __str__(self) -> str:
         return f"pending scan {self.pending_scan_id} of application {self.application_id}"
+
+
+class Reading(Protocol):
+    """What a good response says, whatever it is about."""
+
+    @property
+    def status(self) -> str:
+        """One word; a history has a phase for each stretch in which it stays the same."""
+        ...
+
+
+R = TypeVar("R", bound=Reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +119,8 @@ class StopCause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """Everything one wait saw.
+class History(Generic[R]):
+    """Everything one wait saw; generic in what it reads.
 
     Attributes:
         elapsed: how long the wait took.
@@ -124,8 +136,8 @@ class History:
     errors: int = 0
     phases: tuple[Phase, ...] = ()
     outages: tuple[Outage, ...] = ()
-    newest: Observation = UNASKED
-    reading: ScanReading | None = None
+    newest: R | Failure = UNASKED
+    reading: R | None = None
 
     def lasted(self, index: int) -> float:
         """Seconds that phase `index` lasted: to the first sight of the next one, or to the end."""
@@ -135,3 +147,6 @@ class History:
     def outage_end(self, outage: Outage) -> float:
         """When a stretch of trouble ended: with the good answer that ended it, or with the wait."""
         return self.elapsed if outage.ended is None else outage.ended
+
+
+ScanHistory = History[ScanReading]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gate import __version__
 from gate.errors import UsageError
-from gate.history import Failure, StopCause
+from gate.history import Failure, ScanHistory, StopCause
 from gate.reasons import Kind, Reason
 from gate.rules import Decision
 from gate.text import count, seconds
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gate.build import Build
     from gate.errors import Cancelled, GateError
-    from gate.history import History, ScanReading, Target
+    from gate.history import ScanReading, Target
     from gate.rules import Rules
     from gate.settings import Settings
 
@@ -94,7 +94,7 @@ class ScanVerdict:
     """
 
     conclusion: Conclusion
-    history: History
+    history: ScanHistory
     url: str | None = None
 
     @property
@@ -168,7 +168,7 @@ def told(part: Part) -> str:
     return f"{part.subject}: {part.conclusion.message}"
 
 
-def judge_scan(history: History, settings: Settings, cancelled: Cancelled | None = None) -> ScanVerdict:
+def judge_scan(history: ScanHistory, settings: Settings, cancelled: Cancelled | None = None) -> ScanVerdict:
     """What one history means."""
     conclusion = _conclusion_of(history, settings, cancelled)
     if conclusion.reason in settings.downgraded:
@@ -216,7 +216,7 @@ def _concluded(reason: Reason, message: str, hint: str | None = None, meaning: s
     return Conclusion(reason, message, meaning or row.means, hint or do, row.exit_code)
 
 
-def _conclusion_of(history: History, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
+def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
     if history.ended is StopCause.CANCELLED:
         conclusion = _concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
@@ -230,7 +230,7 @@ def _conclusion_of(history: History, settings: Settings, cancelled: Cancelled | 
     return _read_as(history, history.newest, settings.rules)
 
 
-def _read_as(history: History, answer: ScanReading, rules: Rules) -> Conclusion:
+def _read_as(history: ScanHistory, answer: ScanReading, rules: Rules) -> Conclusion:
     decision = rules.decide(answer)
     if decision is Decision.SUCCESS:
         scan = f" as scan {answer.scan_id}" if answer.scan_id else ""
@@ -260,7 +260,7 @@ FAILED = {
 """What a failure status means and what to do, by its normal form; an error flag says less than its message."""
 
 
-def _failed_with(history: History, newest: Failure) -> Conclusion:
+def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
     """The finding when the newest observation is a failure that nothing better came after."""
     if newest.reason is Reason.NOT_FOUND and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
@@ -268,14 +268,14 @@ def _failed_with(history: History, newest: Failure) -> Conclusion:
     return _concluded(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
 
 
-def _stretch(history: History) -> str:
+def _stretch(history: ScanHistory) -> str:
     outage = history.outages[-1]
     if outage.polls == 1:
         return ""
     return f" This went on for {seconds(history.elapsed - outage.began)} ({outage.polls} failed polls)."
 
 
-def _timed_out(history: History, timeout: float) -> Conclusion:
+def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:
     limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once (--timeout 0)"
     message = f"{_so_far(history)} {limit}."
     if isinstance(history.newest, Failure):
@@ -283,11 +283,11 @@ def _timed_out(history: History, timeout: float) -> Conclusion:
     return _concluded(Reason.TIMEOUT, message)
 
 
-def _after(history: History) -> str:
+def _after(history: ScanHistory) -> str:
     return f"after {seconds(history.elapsed)}"
 
 
-def _so_far(history: History) -> str:
+def _so_far(history: ScanHistory) -> str:
     if history.reading is None:
         return "no status received yet"
     unchanged = history.lasted(len(history.phases) - 1)

@@ -11,17 +11,19 @@ import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 from gate import threads
 from gate.errors import Cancelled
-from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
+from gate.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.history import Failure, History, Outage, Phase, R, StopCause
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from gate.history import Observation
+    from gate.events import Event
+    from gate.history import Target
 
 LATENESS = 0.1
 """The wait before the next poll, as a part of the time waited so far."""
@@ -85,74 +87,6 @@ def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
     return bounded(bounded(waited * LATENESS) * (1 + JITTER * jitter))
 
 
-# What the calling thread is told. `at` is in seconds since the wait began.
-
-
-@dataclass(frozen=True, slots=True)
-class StatusSeen:
-    """A status that differs from the one before, or the first one. `previous` lasted `lasted` seconds."""
-
-    target: Target
-    at: float
-    reading: ScanReading
-    previous: str | None = None
-    lasted: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class OutageBegan:
-    """The first bad answer of a stretch; trouble is put up with for `limit` seconds, 0 at the deadline."""
-
-    target: Target
-    at: float
-    failure: Failure
-    limit: float
-
-
-@dataclass(frozen=True, slots=True)
-class OutageEnded:
-    """The good answer that ended a stretch of trouble."""
-
-    target: Target
-    at: float
-    outage: Outage
-
-
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """The deadline came while a request was under way, so it was given up for the last one. That is no error."""
-
-    target: Target
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """The status has not changed for `unchanged` seconds."""
-
-    target: Target
-    at: float
-    status: str
-    unchanged: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A wait is over."""
-
-    history: History
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A wait was ended by a bug."""
-
-    error: BaseException
-
-
-Event = StatusSeen | OutageBegan | OutageEnded | CutOff | Stalled | Ended
-
-
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """When requests may be made; shared by all waits of one gate.
@@ -172,8 +106,8 @@ class Schedule:
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
 
 
-class Wait:
-    """The wait for one pending scan.
+class Wait(Generic[R]):
+    """The wait for one pending scan, or for whatever else has a status; generic in what it reads.
 
     Args:
         target: what is asked for.
@@ -186,8 +120,8 @@ class Wait:
         self,
         target: Target,
         *,
-        observe: Callable[[float], Observation],
-        settled: Callable[[ScanReading], bool],
+        observe: Callable[[float], R | Failure],
+        settled: Callable[[R], bool],
         schedule: Schedule,
     ) -> None:
         """Keep the parts; `run` starts the wait."""
@@ -200,7 +134,7 @@ class Wait:
         self._sleep = schedule.sleep
         self._jitter = schedule.jitter
         self._slots = schedule.slots
-        self._notify: Callable[[Event], None] = lambda _: None
+        self._notify: Callable[[Event[R]], None] = lambda _: None
         self._began = self._clock()
         # Where the next poll starts: at the deadline, or where trouble reaches its limit. Kept as facts and not asked
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
@@ -211,9 +145,9 @@ class Wait:
         self._stall_reported = False
         self._over = False
         self._lock = threading.Lock()
-        self._history = History(target, StopCause.CANCELLED)
+        self._history: History[R] = History(target, StopCause.CANCELLED)
 
-    def run(self, notify: Callable[[Event], None]) -> History:
+    def run(self, notify: Callable[[Event[R]], None]) -> History[R]:
         """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop.
 
         Args:
@@ -228,7 +162,7 @@ class Wait:
         self._notify(Ended(self._history))
         return self._history
 
-    def _go_on(self, first: Observation) -> None:
+    def _go_on(self, first: R | Failure) -> None:
         """Keep asking after a first answer that decided nothing."""
         # Imported only where there is something to wait for: it takes longer than a finished scan does.
         import backoff
@@ -242,7 +176,7 @@ class Wait:
             logger=None,
         )(lambda: made.pop() if made else self._poll())()
 
-    def snapshot(self, ended: StopCause) -> History:
+    def snapshot(self, ended: StopCause) -> History[R]:
         """The history, from another thread; if the wait is not over, as if it ended now for the reason `ended`."""
         with self._lock:
             return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
@@ -250,18 +184,18 @@ class Wait:
     def _now(self) -> float:
         return self._clock() - self._began
 
-    def _update(self, **changes: object) -> History:
+    def _update(self, **changes: object) -> History[R]:
         with self._lock:
             self._history = replace(self._history, elapsed=self._now(), **changes)  # type: ignore[arg-type]
             return self._history
 
-    def _decided(self, observation: Observation) -> bool:
+    def _decided(self, observation: R | Failure) -> bool:
         decided = observation.final if isinstance(observation, Failure) else self._settled(observation)
         if decided:
             self._update(ended=StopCause.DECIDED)
         return decided
 
-    def _pauses(self) -> Generator[float, Observation, None]:
+    def _pauses(self) -> Generator[float, R | Failure, None]:
         """The wait generator that `backoff` asks after each poll that decided nothing.
 
         It sleeps by itself and tells `backoff` to add nothing: `backoff` knows only `time.sleep`, which neither a
@@ -273,7 +207,7 @@ class Wait:
                 return
             observation = yield 0.0
 
-    def _pause(self, observation: Observation) -> float | None:
+    def _pause(self, observation: R | Failure) -> float | None:
         """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
         if self._at_deadline:
             self._update(ended=StopCause.DEADLINE)
@@ -298,7 +232,7 @@ class Wait:
         """How long trouble is put up with now."""
         return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
 
-    def _poll(self) -> Observation:
+    def _poll(self) -> R | Failure:
         observation = self._ask()
         if isinstance(observation, Failure) and observation.timed_out and self._clipped:
             self._at_deadline = True
@@ -311,7 +245,7 @@ class Wait:
             self._record_reading(observation)
         return observation
 
-    def _ask(self) -> Observation:
+    def _ask(self) -> R | Failure:
         """Ask once, when there is a slot. Waiting for one is no part of a request's time, unless it is the last."""
         has_slot = not self._at_deadline and self._slots.acquire(timeout=self._deadline.remaining())
         budget, left = self._plan.request_timeout, self._deadline.remaining()
@@ -345,7 +279,7 @@ class Wait:
             limit = min(self._patience(), self._deadline.remaining())
             self._notify(OutageBegan(self.target, outages[-1].began, failure, limit))
 
-    def _record_reading(self, reading: ScanReading) -> None:
+    def _record_reading(self, reading: R) -> None:
         history, now = self._history, self._now()
         phases, outages = history.phases, history.outages
         ended = bool(outages) and outages[-1].ended is None
@@ -377,13 +311,13 @@ class Wait:
 
 
 def wait_all(
-    waits: Sequence[Wait],
+    waits: Sequence[Wait[R]],
     *,
     stop: threading.Event,
-    notify: Callable[[Event], None],
+    notify: Callable[[Event[R]], None],
     tick: Callable[[], None],
-    fatal: Callable[[History], bool],
-) -> tuple[tuple[History, ...], Cancelled | None]:
+    fatal: Callable[[History[R]], bool],
+) -> tuple[tuple[History[R], ...], Cancelled | None]:
     """Run waits side by side until all are over; their histories in the same order.
 
     Args:
@@ -401,7 +335,7 @@ def wait_all(
         OutOfThreadsError: a wait could not be started.
         BaseException: whatever broke a wait; a bug, to be reported as one.
     """
-    events: queue.SimpleQueue[Event | Broken] = queue.SimpleQueue()
+    events: queue.SimpleQueue[Event[R] | Broken] = queue.SimpleQueue()
 
     running, cut, cancelled = len(waits), StopCause.FAIL_FAST, None
     try:
@@ -425,10 +359,10 @@ def wait_all(
     return tuple(wait.snapshot(cut) for wait in waits), cancelled
 
 
-def _start(waits: Sequence[Wait], notify: Callable[[Event | Broken], None]) -> None:
+def _start(waits: Sequence[Wait[R]], notify: Callable[[Event[R] | Broken], None]) -> None:
     """Start each wait in a thread of its own."""
 
-    def run(wait: Wait) -> None:
+    def run(wait: Wait[R]) -> None:
         try:
             wait.run(notify)
         except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
@@ -441,7 +375,7 @@ def _start(waits: Sequence[Wait], notify: Callable[[Event | Broken], None]) -> N
         threads.start(partial(run, wait), str(wait.target))
 
 
-def _next(events: queue.SimpleQueue[Event | Broken]) -> Event | Broken | None:
+def _next(events: queue.SimpleQueue[Event[R] | Broken]) -> Event[R] | Broken | None:
     """The next event, or None where none comes for a while."""
     try:
         return events.get(timeout=TICK)

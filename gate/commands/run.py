@@ -21,7 +21,7 @@ from gate.waiting import Deadline, Schedule, Wait, wait_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from gate.history import History
+    from gate.history import ScanHistory
     from gate.settings import Settings
     from gate.signals import Signals
     from gate.verdict import Conclusion, ScanVerdict, Verdict
@@ -98,7 +98,7 @@ class _Run:
             for target in asked.targets
         ]
 
-        def fatal(history: History) -> bool:
+        def fatal(history: ScanHistory) -> bool:
             return asked.fail_fast and verdicts.judge_scan(history, asked).conclusion.kind is Kind.FAIL
 
         def tick() -> None:

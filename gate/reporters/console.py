@@ -14,20 +14,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate import __version__
+from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
 from gate.reasons import Kind
 from gate.text import count, log_line, seconds
 from gate.verdict import told
-from gate.waiting import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from gate.history import Target
+    from gate.history import ScanReading, Target
     from gate.http import RequestMade
     from gate.settings import Settings
     from gate.verdict import Verdict
-    from gate.waiting import Event
 
 HEARTBEAT: Final = 60.0
 """Seconds of silence after which the log says that the gate still waits."""
@@ -123,7 +122,7 @@ class Console:
         if settings.server.allow_http and settings.server.url.startswith("http://"):
             self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.", always=True)
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: ScanEvent) -> None:
         """Say what happened."""
         match event:
             case StatusSeen():
@@ -204,7 +203,7 @@ class Console:
         code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
         self._put(f"{conclusion.kind.value.upper()} ({conclusion.reason.value}{code}): {message}{link}")
 
-    def _warn_once(self, event: StatusSeen) -> None:
+    def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
         first = event.previous is None
         text = self._settings.rules.warning(event.reading, first=first) if self._settings else None
         if text and text not in self._warned:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gate.build import Build
-    from gate.history import History, Outage
+    from gate.history import Outage, ScanHistory
     from gate.reporters.timeline import Bar
     from gate.verdict import ScanVerdict, Verdict
 
@@ -247,7 +247,7 @@ def _lane(scan: ScanVerdict, whole: float, bar: int, most: int) -> Lane:
     )
 
 
-def _segments(history: History, whole: float, most: int) -> Iterator[Segment]:
+def _segments(history: ScanHistory, whole: float, most: int) -> Iterator[Segment]:
     walked = timeline.walked(history)
     for part, phase in list(zip(walked, history.phases, strict=True))[: most if len(walked) <= most else most - 1]:
         told = f"{shorten(part.label, STATUS)} for {seconds(part.length)}, from {seconds(part.start)}, "

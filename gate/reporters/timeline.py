@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gate.text import count, seconds, shorten
 
 if TYPE_CHECKING:
-    from gate.history import History
+    from gate.history import ScanHistory
 
 WIDTH: Final = 20
 LABEL: Final = 20
@@ -24,12 +24,12 @@ class Bar:
     length: float
 
 
-def walked(history: History) -> list[Bar]:
+def walked(history: ScanHistory) -> list[Bar]:
     """The statuses in the order seen, a bar for each phase."""
     return [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
 
 
-def outage_bars(history: History) -> list[Bar]:
+def outage_bars(history: ScanHistory) -> list[Bar]:
     """The stretches of trouble, a bar for each outage."""
     ends = [history.outage_end(outage) for outage in history.outages]
     return [
@@ -37,7 +37,7 @@ def outage_bars(history: History) -> list[Bar]:
     ]
 
 
-def failure(history: History) -> list[tuple[str, str]]:
+def failure(history: ScanHistory) -> list[tuple[str, str]]:
     """Each stretch of trouble in words: when it was, and what."""
     told = []
     for bar, outage in zip(outage_bars(history), history.outages, strict=True):
@@ -47,7 +47,7 @@ def failure(history: History) -> list[tuple[str, str]]:
     return told
 
 
-def draw(history: History, most: int = 40) -> str:
+def draw(history: ScanHistory, most: int = 40) -> str:
     """The timeline as lines: a label, the length of the stretch, and its bar, so that a phone cuts off the bar first.
 
     Args:

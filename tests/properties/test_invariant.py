@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gate.history import Failure, Observation, ScanReading, StopCause, Target
+from gate.events import CutOff, ScanEvent
+from gate.history import Failure, Observation, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
 from gate.settings import Server, Settings
@@ -23,14 +24,12 @@ from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
-from gate.waiting import CutOff, Deadline, Plan, Schedule, Wait, cadence, wait_all
+from gate.waiting import Deadline, Plan, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:
     import socket
 
-    from gate.history import History
-    from gate.waiting import Event
 
 TARGET = Target(6, 41)
 ASKED = Settings(Server("https://tf.example.com", Secret("key")), (TARGET,))
@@ -74,7 +73,7 @@ class World:
         self.cut_off = 0
         self.heard: list[tuple[float, float, Observation]] = []
 
-    def notify(self, event: Event) -> None:
+    def notify(self, event: ScanEvent) -> None:
         self.cut_off += isinstance(event, CutOff)
 
     def observe(self, budget: float) -> Observation:
@@ -92,7 +91,7 @@ class World:
         self.now += seconds + self.oversleeps
         return False
 
-    def wait(self) -> History:
+    def wait(self) -> ScanHistory:
         return Wait(
             TARGET,
             observe=self.observe,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from gate.errors import UsageError
-from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
+from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
 from gate.reporters.console import Console, Progress
@@ -16,7 +17,6 @@ from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Server, Settings
 from gate.text import Secret
 from gate.verdict import Verdict, conclude, from_error, judge_scan
-from gate.waiting import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))
@@ -38,7 +38,7 @@ class Listener:
         return console
 
 
-def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> Verdict:
+def verdict(*histories: ScanHistory, asked: Settings = ASKED, resume: str = "") -> Verdict:
     """The verdict on histories, or on wrong options."""
     scans = tuple(judge_scan(history, asked) for history in histories)
     error = UsageError(["--timeout: is empty.", "--url is missing."])

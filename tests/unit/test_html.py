@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.errors import UsageError
-from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
+from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.reporters import html
 from gate.settings import Server, Settings
@@ -118,12 +118,14 @@ def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict
     )
 
 
-def seen(history: History) -> ScanVerdict:
+def seen(history: ScanHistory) -> ScanVerdict:
     """What is found of a history."""
     return judge_scan(history, ASKED)
 
 
-SILENT: Final = History(Target(6, 41), StopCause.LIMIT, 60.0, 9, 9, newest=DOWN, outages=(Outage(0.0, DOWN, 9),))
+SILENT: Final[ScanHistory] = History(
+    Target(6, 41), StopCause.LIMIT, 60.0, 9, 9, newest=DOWN, outages=(Outage(0.0, DOWN, 9),)
+)
 INSTANT: Final = replace(scan().history, elapsed=0.04, polls=1, phases=(Phase("DONE", 0.04, 0.04),), outages=())
 PASS: Final = verdict(scan())
 FAIL: Final = verdict(scan(status="SCAN_DELETED"))

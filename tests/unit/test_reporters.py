@@ -15,7 +15,7 @@ import pytest
 from junitparser import JUnitXml
 
 from gate.errors import UsageError
-from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
+from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
@@ -225,7 +225,7 @@ def test_the_summary_folds_the_timelines_of_several_scans() -> None:
 
 def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
     """There is nothing to draw."""
-    history = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
+    history: ScanHistory = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
     silent = replace(judge_scan(history, ASKED), history=replace(history, outages=()))
     assert "<pre>" not in summary.render(verdict(silent))
     assert "<pre>" not in summary.render(verdict(silent, silent))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gate.errors import Cancelled, UsageError
-from gate.history import Failure, History, Observation, Outage, Phase, ScanReading, StopCause, Target
+from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
 from gate.settings import Server, Settings
@@ -21,7 +21,7 @@ QUEUED = ScanReading("QUEUED")
 ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
 
 
-def seen(newest: Observation, ended: StopCause = StopCause.DECIDED, reading: ScanReading | None = None) -> History:
+def seen(newest: Observation, ended: StopCause = StopCause.DECIDED, reading: ScanReading | None = None) -> ScanHistory:
     """A history whose newest observation is `newest`; `answer` is an earlier good one."""
     known = newest if isinstance(newest, ScanReading) else reading
     return History(
@@ -37,7 +37,7 @@ def seen(newest: Observation, ended: StopCause = StopCause.DECIDED, reading: Sca
     )
 
 
-def judged(history: History, **changes: object) -> ScanVerdict:
+def judged(history: ScanHistory, **changes: object) -> ScanVerdict:
     """The verdict on a history, with some settings changed."""
     return judge_scan(history, replace(ASKED, **changes))  # type: ignore[arg-type]
 
@@ -69,7 +69,7 @@ def judged(history: History, **changes: object) -> ScanVerdict:
         (History(TARGET, StopCause.DECIDED), Reason.INTERNAL),
     ],
 )
-def test_each_end_has_its_reason(history: History, reason: Reason) -> None:
+def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
     """The reason gives verdict and exit code; every verdict but pass says what to do."""
     if not history.outages and isinstance(history.newest, Failure):
         history = replace(history, outages=(Outage(0, history.newest),))
@@ -108,7 +108,7 @@ def test_each_end_has_its_reason(history: History, reason: Reason) -> None:
         (seen(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed (--fail-fast)."),
     ],
 )
-def test_the_message_says_what_happened(history: History, says: str) -> None:
+def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None:
     """With the names and the numbers, but for its subject, which stands beside it."""
     part = judged(history)
     assert part.conclusion.message == says

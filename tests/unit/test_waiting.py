@@ -10,25 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.errors import Cancelled
-from gate.history import UNASKED, Failure, History, Observation, ScanReading, StopCause, Target
+from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
+from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Reason
-from gate.waiting import (
-    NO_SLOT,
-    REQUESTS_AT_ONCE,
-    CutOff,
-    Deadline,
-    Ended,
-    Event,
-    OutageBegan,
-    OutageEnded,
-    Plan,
-    Schedule,
-    Stalled,
-    StatusSeen,
-    Wait,
-    cadence,
-    wait_all,
-)
+from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Plan, Schedule, Wait, cadence, wait_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +44,7 @@ class World:
     now: float = 1000.0
     polls: list[tuple[float, float]] = field(default_factory=list)
     sleeps: list[float] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[ScanEvent] = field(default_factory=list)
     slots: threading.Semaphore = field(default_factory=threading.Semaphore)
 
     def observe(self, budget: float) -> Observation:
@@ -79,7 +64,7 @@ class World:
         self.now += seconds + self.oversleeps
         return self.stop_at is not None and self.now - 1000.0 >= self.stop_at
 
-    def wait(self) -> History:
+    def wait(self) -> ScanHistory:
         return Wait(
             TARGET,
             observe=self.observe,
@@ -329,10 +314,10 @@ def test_a_snapshot_tells_what_is_known_so_far() -> None:
 
 def together(
     scripts: dict[int, Callable[[], Observation]],
-    notify: Callable[[Event], None] = lambda _: None,
-    fatal: Callable[[History], bool] = lambda _: False,
+    notify: Callable[[ScanEvent], None] = lambda _: None,
+    fatal: Callable[[ScanHistory], bool] = lambda _: False,
     tick: Callable[[], None] = lambda: None,
-) -> tuple[tuple[History, ...], Cancelled | None]:
+) -> tuple[tuple[ScanHistory, ...], Cancelled | None]:
     """Wait for several scans whose answers come from `scripts`, by pending scan id."""
     stop = threading.Event()
     schedule = Schedule(Plan(), Deadline.after(60, lambda: 0.0), stop.wait, lambda: 0.0)
@@ -375,7 +360,7 @@ def test_a_fatal_history_stops_the_others() -> None:
 def test_a_cancellation_stops_all() -> None:
     """It is raised into the thread that listens, and is handed back with what was seen."""
 
-    def notify(_: Event) -> None:
+    def notify(_: ScanEvent) -> None:
         raise Cancelled(15)
 
     histories, cancelled = together({1: lambda: QUEUED}, notify=notify)
