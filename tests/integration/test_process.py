@@ -77,7 +77,11 @@ class Step:
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """Run a line of shell, in which `$GATE` is the gate."""
-        env = self.env | {"GATE": shlex.join([sys.executable, "-m", "gate", "run", *QUICK])}
+        # A program and no words of a command: the path of this Python may have a blank in it.
+        program = self.folder / "gate"
+        program.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-m", "gate", "run", *QUICK])} "$@"\n')
+        program.chmod(0o755)
+        env = self.env | {"GATE": str(program)}
         return subprocess.run(
             ["sh", "-c", line], env=env, cwd=self.folder, capture_output=True, text=True, timeout=KILLED, check=False
         )
@@ -235,7 +239,7 @@ def test_a_closed_standard_input_is_a_usage_error(step: Step) -> None:
     """`0<&-` with `-`: there is nothing to read, and the user can mend that."""
     for option in ("--upload-response", "--api-key-file"):
         key = "" if option == "--upload-response" else "THREADFIX_API_KEY= "
-        done = step.shell(f"{key}$GATE {option} - 0<&-")
+        done = step.shell(f'{key}"$GATE" {option} - 0<&-')
         assert (done.returncode, step.reason) == (2, "usage")
         assert "cannot be read (standard input is closed)" in done.stderr
 
@@ -264,7 +268,9 @@ def test_a_folder_that_is_gone_is_a_usage_error(step: Step) -> None:
     """A report's relative path means nothing where the working folder was deleted; the outputs are written."""
     gone = step.folder / "gone"
     gone.mkdir()
-    done = step.shell(f"cd {shlex.quote(str(gone))} && rmdir ../gone && $GATE --result-file r.json --junit-file r.xml")
+    done = step.shell(
+        f'cd {shlex.quote(str(gone))} && rmdir ../gone && "$GATE" --result-file r.json --junit-file r.xml'
+    )
     assert (done.returncode, step.reason) == (2, "usage")
     assert "the folder that the gate was started in is gone; write the whole path" in done.stderr
     assert "Traceback" not in done.stderr
@@ -354,10 +360,10 @@ def test_a_machine_without_a_thread_to_spare_is_said(step: Step) -> None:
 # --- Files that never end.
 
 ENDLESS: dict[str, str] = {
-    "upload-response": "$GATE --upload-response pipe",
-    "standard-input": "$GATE --upload-response - <>pipe",
-    "key": "THREADFIX_API_KEY= $GATE --pending-scan-id 41 --api-key-file pipe",
-    "certificates": "$GATE --pending-scan-id 41 --ca-file pipe",
+    "upload-response": '"$GATE" --upload-response pipe',
+    "standard-input": '"$GATE" --upload-response - <>pipe',
+    "key": 'THREADFIX_API_KEY= "$GATE" --pending-scan-id 41 --api-key-file pipe',
+    "certificates": '"$GATE" --pending-scan-id 41 --ca-file pipe',
 }
 
 
@@ -384,7 +390,7 @@ def test_certificates_from_a_pipe_are_a_usage_error(step: Step) -> None:
     if not shutil.which("bash"):
         pytest.skip("there is no bash, as POSIX allows")
     for option in ("--ca-file", "--client-cert"):
-        command = f"$GATE --url https://tf.invalid --pending-scan-id 41 {option} <(echo certificate)"
+        command = f'"$GATE" --url https://tf.invalid --pending-scan-id 41 {option} <(echo certificate)'
         done = step.shell(f"bash -c {shlex.quote(command)}")
         assert (done.returncode, step.reason) == (2, "usage")
 
@@ -408,7 +414,7 @@ def test_an_input_that_comes_slowly_takes_from_the_wait(step: Step) -> None:
     link = f"{step.gate.url}/rest/latest/applications/6/pendingScan/{step.gate.threadfix.add(STUCK)}/status"
     answer = json.dumps({"success": True, "object": "", "links": [{"href": link}]})
     (step.folder / "answer.json").write_text(answer)
-    done = step.shell("(sleep 1; cat answer.json) | $GATE --upload-response - --timeout 3s --result-file result.json")
+    done = step.shell('(sleep 1; cat answer.json) | "$GATE" --upload-response - --timeout 3s --result-file result.json')
     document: dict[str, Any] = json.loads((step.folder / "result.json").read_text())
     assert (done.returncode, document["reason"]) == (3, "timeout")
     assert document["scans"][0]["elapsed_seconds"] < document["elapsed_seconds"] - 0.5
