@@ -414,6 +414,24 @@ def test_a_socks_proxy_says_that_it_is_not_supported(scheme: str, gate: Gate) ->
     assert "SOCKS" in ran.document["message"]
 
 
+def test_a_socks_proxy_is_not_gone_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its packages are installed: the connection would be none that can be shut down."""
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
+    client = Client(Server("https://tf.invalid", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+    found = client.observe(Target(6, 41), 5.0)
+    assert isinstance(found, Failure)
+    assert "SOCKS" in found.what
+
+
+def test_an_application_that_cannot_be_asked_for_is_a_failure() -> None:
+    """As a value, like that of a status."""
+    with talking(lambda _: None) as url:
+        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+        found = client.application(6, 5.0)
+    assert isinstance(found, Failure)
+    assert found.reason is Reason.UNREACHABLE
+
+
 def test_one_client_serves_several_threads() -> None:
     """Each gets the response to its own request."""
 
