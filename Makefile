@@ -56,7 +56,7 @@ format: .venv/dev.stamp  ## Format the code, and mend what the linter can
 	$(BIN)/ruff format .
 
 image:  ## Build the container image with docker, podman or buildah, whichever is here
-	$(PYTHON) scripts/image.py build
+	$(PYTHON) scripts/build_image.py build
 
 dist: .venv/made.stamp  ## Build the sdist, and from it the wheel, into dist/
 	$(INSTALL) --only-binary :all: -r requirements-build.lock
@@ -70,10 +70,10 @@ bench: .venv/dev.stamp  ## Measure start-up, memory and requests (the figures of
 	$(BIN)/python benchmarks/image.py
 
 docs: .venv/dev.stamp  ## Write again what the documentation takes from the code
-	$(BIN)/python scripts/tables.py
-	$(BIN)/python scripts/action.py
-	$(BIN)/python scripts/examples.py
-	$(BIN)/python scripts/picture.py
+	$(BIN)/python scripts/generate_tables.py
+	$(BIN)/python scripts/generate_action.py
+	$(BIN)/python scripts/generate_examples.py
+	$(BIN)/python scripts/draw_demo.py
 
 lock: .venv/dev.stamp  ## Resolve the dependencies anew
 	$(PIP) install uv

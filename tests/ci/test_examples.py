@@ -44,7 +44,7 @@ SCHEMAS = {
     EXAMPLES / "gitlab/include.gitlab-ci.yml": ("gitlab-ci",),
     ROOT / "templates/gate.gitlab-ci.yml": ("gitlab-ci",),
 }
-PAGES = runpy.run_path(str(ROOT / "scripts/examples.py"))
+PAGES = runpy.run_path(str(ROOT / "scripts/generate_examples.py"))
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)

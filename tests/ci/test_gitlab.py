@@ -68,7 +68,7 @@ def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[.
     for tool in ("npm", "rsync", "git"):
         need_tool(tool)
     # Without a registry nothing is installed, and then the next line skips by name.
-    subprocess.run([sys.executable, ROOT / "scripts/npm_tools.py"], capture_output=True, check=False)
+    subprocess.run([sys.executable, ROOT / "scripts/install_npm_tools.py"], capture_output=True, check=False)
     runner = need_tool("gitlab-ci-local")
 
     def run(pipeline: Path, variables: dict[str, str], *, soft: bool = True) -> Pipeline:

@@ -29,7 +29,7 @@ def action() -> dict[str, Any]:
 
 def test_file_is_fresh() -> None:
     """The file is what the generator writes; `make docs` does."""
-    rendered = runpy.run_path(str(ROOT / "scripts/action.py"))["rendered"]
+    rendered = runpy.run_path(str(ROOT / "scripts/generate_action.py"))["rendered"]
     assert (ROOT / "action.yml").read_text(encoding="utf-8") == rendered()
 
 

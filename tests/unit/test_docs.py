@@ -24,7 +24,7 @@ PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 def test_the_readme_s_tables_are_those_of_the_code() -> None:
     """Options, outputs, reasons and figures; `make docs` writes them anew."""
-    rendered = runpy.run_path(str(ROOT / "scripts/tables.py"))["rendered"]
+    rendered = runpy.run_path(str(ROOT / "scripts/generate_tables.py"))["rendered"]
     assert rendered(README) == README
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FILE: Final = Path(__file__).parent.parent / "action.yml"
 HEAD: Final = """\
-# Made by scripts/action.py from the tables in gate/settings.py and gate/reporters/outputs.py: edit those, then
+# Made by scripts/generate_action.py from the tables in gate/settings.py and gate/reporters/outputs.py: edit those, then
 # `make docs`.
 name: ThreadFix gate
 description: Waits until ThreadFix has processed a pending scan, then says pass, fail or unknown, and ends the job so.

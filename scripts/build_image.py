@@ -1,8 +1,8 @@
 """Builds the image and runs it, with what this machine has: docker, podman or buildah.
 
-`image.py build` makes the image `threadfix-gate` from the Dockerfile. Where its base cannot be pulled, Debian's own
-Python stands in for it, put together once by mmdebstrap. `image.py run …` takes what `docker run …` takes, so that a
-script named `docker` which calls it can play docker where there is none.
+`build_image.py build` makes the image `threadfix-gate` from the Dockerfile. Where its base cannot be pulled, Debian's
+own Python stands in for it, put together once by mmdebstrap. `build_image.py run …` takes what `docker run …` takes, so
+that a script named `docker` which calls it can play docker where there is none.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def run(arguments: Sequence[str]) -> NoReturn:
 
 def run_with_buildah(arguments: Sequence[str]) -> int:
     """As much of `docker run` as buildah can do: no process id 1 of its own, and no --read-only."""
-    parser = argparse.ArgumentParser(prog="image.py run", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="build_image.py run", allow_abbrev=False)
     parser.add_argument("--rm", action="store_true")
     parser.add_argument("--interactive", "-i", action="store_true")
     parser.add_argument("--env", "-e", action="append", default=[])
