@@ -1,4 +1,4 @@
-"""Measures the gate: start-up, memory, requests. Writes `results.json`, from which the README's figures come.
+"""Measures the gate: start-up, memory, requests. Writes `results.json`, from which docs/performance.md takes its figures.
 
 An absolute time depends on the machine, so each is put in relation to another one measured in the same run: the gate's
 start-up to that of `import requests`, alternating.

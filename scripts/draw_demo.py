@@ -1,10 +1,12 @@
 """Draws docs/demo.svg, the README's picture: the demo as it runs in a terminal, from a real run. `make docs` runs it.
 
-The lines appear in the rhythm in which the gate said them, five times as fast; where nothing is animated all are shown.
+At first all lines are shown, then they appear one after the other, five times as fast as the gate logged them. So the
+first frame is the last one, and a still picture shows the verdict.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -18,15 +20,17 @@ SCENARIO: Final = "flaky"
 COLUMNS: Final = 100
 LINE, CHAR, PAD, BAR = 19, 7.85, 16, 30
 FASTER: Final = 5
+HOLD: Final = 4
+"""Seconds for which the whole picture stands before it plays."""
 STYLE: Final = """\
 text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre; fill: #d8dee9 }
-.command { fill: #88c0d0 } .pass { fill: #a3be8c; font-weight: bold } .trouble { fill: #ebcb8b }
-g { animation: say 0.01s backwards } @keyframes say { from { opacity: 0 } }
-@media (prefers-reduced-motion: reduce) { g { animation: none } }"""
+.command { fill: #88c0d0 } .pass { fill: #a3be8c; font-weight: bold } .outage { fill: #ebcb8b }
+g { animation: hide 0s HOLDs } @keyframes hide { from, to { opacity: 0 } }
+@media (prefers-reduced-motion: reduce) { g { animation: none } }""".replace("HOLD", str(HOLD))
 
 
-def said() -> list[tuple[float, str]]:
-    """Each line that the demo says, with the seconds after which it came."""
+def log() -> list[tuple[float, str]]:
+    """Each line that the demo logs, with the seconds after which it came."""
     command = [sys.executable, "-m", "gate", "demo", SCENARIO]
     began = time.monotonic()
     lines = []
@@ -39,11 +43,10 @@ def said() -> list[tuple[float, str]]:
 
 
 def style(line: str) -> str:
-    """The class of a line."""
+    """The class of a line: the command, the verdict, or a line of the log that is no status, so an outage."""
     starts = {"$": "command", "PASS": "pass"}
-    return next(
-        (name for start, name in starts.items() if line.startswith(start)), "trouble" if "trouble" in line else ""
-    )
+    kind = next((name for start, name in starts.items() if line.startswith(start)), "")
+    return kind or ("outage" if re.match(r"\[[^]]*\] [a-z]", line) else "")
 
 
 def drawn(lines: list[tuple[float, str]]) -> str:
@@ -55,7 +58,7 @@ def drawn(lines: list[tuple[float, str]]) -> str:
     ]
     width, height = round(COLUMNS * CHAR + 2 * PAD), BAR + len(rows) * LINE + PAD
     text = "\n".join(
-        f'<g style="animation-delay: {at / FASTER:.2f}s">'
+        f'<g style="animation-duration: {at / FASTER:.2f}s">'
         f'<text class="{name}" x="{PAD}" y="{BAR + (index + 1) * LINE - 5}">{escape(part)}</text></g>'
         for index, (at, name, part) in enumerate(rows)
     )
@@ -73,4 +76,4 @@ def drawn(lines: list[tuple[float, str]]) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(drawn(said()), encoding="utf-8", newline="\n")
+    FILE.write_text(drawn(log()), encoding="utf-8", newline="\n")

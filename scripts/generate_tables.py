@@ -1,4 +1,4 @@
-"""Writes the README's tables: its options, outputs, reasons and figures are those of the code. `make docs` runs it.
+"""Writes the tables of README.md and docs/: verdicts, options, outputs, figures. `make docs` runs it.
 
 A table stands between two marks, `<!-- NAME -->` and `<!-- /NAME -->`; what is between them belongs to this script.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.cli import SHORT
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
 from gate.reporters.outputs import OUTPUTS
 from gate.settings import OPTIONS
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 ROOT: Final = Path(__file__).parent.parent
-FILE: Final = ROOT / "README.md"
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -56,44 +55,41 @@ def exit_code(reason: Reason) -> str:
     return " / ".join(map(str, SIGNAL_EXIT_CODES)) if reason is Reason.CANCELLED else str(reason.row.exit_code)
 
 
-def reasons() -> str:
-    """Verdict, reason and exit code."""
-    rows = ((row.kind.value, f"`{reason}`", exit_code(reason), row.when) for reason, row in REASONS.items())
-    return table(("verdict", "reason", "exit code", "when"), rows)
-
-
-def what_to_do() -> str:
-    """What a person at a red build reads."""
+def verdicts() -> str:
+    """Every verdict and reason, what it means, and what a person at a red build does."""
     rows = (
-        (f"`{row.kind.value.upper()} ({reason}, exit code {exit_code(reason)})`", row.means, row.do)
-        for reason, row in REASONS.items()
-        if row.kind is not Kind.PASS
+        (row.kind.value, f"`{reason}`", exit_code(reason), row.means, row.do) for reason, row in REASONS.items()
     )
-    return table(("you see", "it means", "do"), rows)
+    return table(("verdict", "reason", "exit code", "what it means", "what to do"), rows)
+
+
+def conditions() -> str:
+    """When exactly each reason is given."""
+    return table(("reason", "when"), ((f"`{reason}`", row.when) for reason, row in REASONS.items()))
 
 
 def figures() -> str:
     """What was measured last, by `make bench`."""
-    found, action, image = (
+    run, action, image = (
         json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("results", "action", "image")
     )
     gate = action["later_run_seconds"] - action["on_top_of_the_gate_seconds"]
     rows = (
+        ("a whole run against a finished scan, compared with `python -c 'import requests'`", f"{run['startup_ratio']} ×"),
+        ("its requests", f"{run['requests_for_a_finished_scan']:g}"),
+        ("its peak memory", f"{run['peak_memory_mb']:.0f} MB"),
+        ("one gate for a hundred scans, compared with one gate for one scan", f"{run['hundred_scans_ratio']} ×"),
+        ("its peak memory", f"{run['hundred_scans_memory_mb']:.0f} MB"),
+        ("one poll over TLS, on a connection of its own (what the gate does)", f"{run['poll_own_connection_ms']} ms"),
+        ("one poll over TLS, on a connection that is kept open", f"{run['poll_kept_connection_ms']} ms"),
         (
-            "a whole run against a finished scan, beside `python -c 'import requests'`, which it cannot do without",
-            f"{found['startup_ratio']} ×",
-        ),
-        ("its requests", f"{found['requests_for_a_finished_scan']:g}"),
-        ("its memory at the peak", f"{found['peak_memory_mb']:.0f} MB"),
-        ("a hundred scans in one gate, beside one alone", f"{found['hundred_scans_ratio']} ×"),
-        ("their memory at the peak", f"{found['hundred_scans_memory_mb']:.0f} MB"),
-        (
-            "the action's first run on a runner (GitHub's own are always fresh), beside plain `venv` and `pip install`",
+            "the action's first run on a runner (those that GitHub hosts are always fresh), "
+            "compared with a plain `venv` and `pip install`",
             f"{action['first_run_seconds']} s, {action['first_run_ratio']} ×",
         ),
         (
-            "what the action's set-up adds to a run, from the second one on a runner, beside the run itself",
+            "what the action's set-up adds to every later run, compared with the run itself",
             f"{action['on_top_of_the_gate_seconds']} s, {action['on_top_of_the_gate_seconds'] / gate:.1f} ×",
         ),
         ("what the image adds to its base", f"{image['added_megabytes']} MB"),
@@ -101,31 +97,36 @@ def figures() -> str:
     measured = table(("what", "measured"), rows)
     names = (("this gate", "gate"), ("every 5 s", "fixed_5s"), ("every 10 s", "fixed_10s"))
     simulated = table(
-        ("asking", "requests a scan", "how late, of the scan's own time"),
-        ((name, str(found[f"{key}_requests"]), f"{found[f'{key}_late_percent']} %") for name, key in names),
+        ("polling", "requests per scan", "average delay, in percent of the scan's own time"),
+        ((name, str(run[f"{key}_requests"]), f"{run[f'{key}_late_percent']} %") for name, key in names),
     )
-    return f"{measured}\n\nOn average, simulated on scans of 5 seconds to 1 hour (log-uniform):\n\n{simulated}"
+    return f"{measured}\n\nSimulated on scans of 5 seconds to 1 hour (log-uniform):\n\n{simulated}"
 
 
-TABLES: Final[dict[str, Callable[[], str]]] = {
-    "reasons": reasons,
-    "what-to-do": what_to_do,
-    "options": options,
-    "outputs": outputs,
-    "figures": figures,
+PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
+    "README.md": {"verdicts": verdicts},
+    "docs/options.md": {"options": options, "outputs": outputs, "conditions": conditions},
+    "docs/performance.md": {"figures": figures},
 }
+"""The tables of each page."""
 
 
-def rendered(text: str) -> str:
-    """The README's text with every table made anew."""
-    for name, make in TABLES.items():
+def rendered(page: str) -> str:
+    """The page's text with every table made anew.
+
+    Raises:
+        SystemExit: a table has no place in its page, or two.
+    """
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, make in PAGES[page].items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(start) != 1 or text.count(end) != 1:
-            raise SystemExit(f"README.md must have {start} … {end} once")
+            raise SystemExit(f"{page} must have {start} ... {end} once")
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n\n{make()}\n\n{end}{rest.partition(end)[2]}"
     return text
 
 
 if __name__ == "__main__":
-    FILE.write_text(rendered(FILE.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    for page in PAGES:
+        (ROOT / page).write_text(rendered(page), encoding="utf-8", newline="\n")
