@@ -1,8 +1,10 @@
-# The gate as a container image: docker run --rm -e THREADFIX_URL -e THREADFIX_API_KEY … IMAGE
-# Any base with Python 3.11 or later (with venv) and root certificates will do; both stages must have the same one.
-ARG BASE=python:3.13-slim
+# The gate as a container image: docker run --rm -e THREADFIX_URL -e THREADFIX_API_KEY ... IMAGE
+# The one base, in a line that Dependabot reads (it reads no ARG). A release wants its digest here, which nobody can make
+# up: FROM python:3.13-slim@sha256:... AS base. From then on Dependabot moves it. `make image BASE=...` takes another one:
+# any with Python 3.11 or later (with venv) and root certificates.
+FROM python:3.13-slim AS base
 
-FROM ${BASE} AS build
+FROM base AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 # Two environments: what is needed to build stays behind with this stage.
@@ -26,8 +28,7 @@ RUN ["tools/bin/pip", "--python", "/opt/threadfix-gate/bin/python", "install", "
 RUN ["/opt/threadfix-gate/bin/python", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", \
      "/opt/threadfix-gate/lib"]
 
-FROM ${BASE}
-ARG BASE
+FROM base
 ARG VERSION=""
 ARG REVISION=""
 ARG SOURCE=""
@@ -36,8 +37,7 @@ LABEL org.opencontainers.image.title="threadfix-gate" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.source="${SOURCE}" \
-      org.opencontainers.image.base.name="${BASE}"
+      org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /opt/threadfix-gate /opt/threadfix-gate
 # A CI system shows the log while it grows only if nothing is held back.
 ENV PATH=/opt/threadfix-gate/bin:${PATH} PYTHONUNBUFFERED=1

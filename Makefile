@@ -55,8 +55,8 @@ format: .venv/dev.stamp  ## Format the code, and mend what the linter can
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-image:  ## Build the container image with docker, podman or buildah, whichever is here
-	$(PYTHON) scripts/build_image.py build
+image:  ## Build the container image with docker, podman or buildah, whichever is here; BASE=... builds on another base
+	$(PYTHON) scripts/build_image.py build $(if $(BASE),--base $(BASE))
 
 dist: .venv/made.stamp  ## Build the sdist, and from it the wheel, into dist/
 	$(INSTALL) --only-binary :all: -r requirements-build.lock

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parent.parent
+DOCKERFILE = ROOT / "Dockerfile"
+BASE = re.compile(r"^FROM (\S+) AS base$", re.MULTILINE)
 IMAGE = "localhost/threadfix-gate"
 STAND_IN = "localhost/threadfix-gate-base"
 # Debian 12 has Python 3.11, the oldest that the gate takes.
@@ -98,14 +100,18 @@ def make(name: str, folder: Path, tag: str, *options: str) -> None:
     subprocess.run([name, "build", *isolation, "--tag", tag, *options, str(folder)], check=True)
 
 
-def base(name: str) -> str:
-    """The Dockerfile's base where it can be had, else the stand-in."""
-    found = re.search(r"^ARG BASE=(\S+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+def with_base(dockerfile: str, base: str | None = None) -> tuple[str, str]:
+    """The base that a Dockerfile names, and the Dockerfile with another one in its place."""
+    found = BASE.search(dockerfile)
     if not found:
-        sys.exit("The Dockerfile names no base (ARG BASE=…).")
-    if succeeds(name, "pull", "--quiet", found[1]):
-        return found[1]
-    return stand_in(name, found[1])
+        sys.exit("The Dockerfile names no base (FROM ... AS base).")
+    return found[1], BASE.sub(f"FROM {base or found[1]} AS base", dockerfile)
+
+
+def base(name: str) -> str:
+    """The Dockerfile's base where it can be pulled, else the stand-in."""
+    named, _ = with_base(DOCKERFILE.read_text(encoding="utf-8"))
+    return named if succeeds(name, "pull", "--quiet", named) else stand_in(name, named)
 
 
 def stand_in(name: str, instead_of: str) -> str:
@@ -140,7 +146,11 @@ def build(asked: str | None) -> None:
     """Build the image on the base that is asked for, or on the one that can be had."""
     name = engine()
     before = tagged(name)
-    make(name, ROOT, IMAGE, "--build-arg", f"BASE={asked or base(name)}")
+    _, text = with_base(DOCKERFILE.read_text(encoding="utf-8"), asked or base(name))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "Dockerfile"
+        file.write_text(text, encoding="utf-8")
+        make(name, ROOT, IMAGE, "--file", str(file))
     if before not in {"", tagged(name)}:
         # It has lost its name to the new one. It stays where it has another name, or a container of its own.
         succeeds(name, "rmi", before)

@@ -86,6 +86,57 @@ def test_another_version_than_the_tag_is_stopped(repository: Path) -> None:
     assert check(repository) != 0
 
 
+PINNED = f"python:3.13-slim@sha256:{'0123456789abcdef' * 4}"
+NOTHING_ELSE = "\n\nFROM base AS build\n"
+
+
+@pytest.mark.parametrize(("base", "code"), [(PINNED, 0), ("python:3.13-slim", 1), (f"{PINNED}f", 1)])
+def test_a_release_wants_the_digest_of_its_base(tmp_path: Path, base: str, code: int) -> None:
+    """A tag may be another image tomorrow, so nothing is released on one."""
+    (tmp_path / "Dockerfile").write_text(f"FROM {base} AS base{NOTHING_ELSE}")
+    assert run_step("prepare", "The image's base is named by its digest", tmp_path).returncode == code
+
+
+REBUILD = ("image", "The newest release, on main's base")
+
+
+def rebuilt(repository: Path, base: str) -> tuple[int, dict[str, str]]:
+    """The exit code and the outputs of the weekly rebuild, where main's Dockerfile has this base."""
+    (repository / "Dockerfile").write_text(f"# main\nFROM {base} AS base{NOTHING_ELSE}")
+    git(repository, "add", "Dockerfile")
+    git(repository, "commit", "--quiet", "--message", "the next base")
+    output = repository / "output"
+    output.touch()
+    ran = run_step(
+        *REBUILD, repository, "image.yml", GITHUB_OUTPUT=str(output), GITHUB_REPOSITORY="Owner/threadfix-gate"
+    )
+    return ran.returncode, dict(line.split("=", 1) for line in output.read_text().splitlines())
+
+
+def test_the_weekly_image_is_the_newest_release_on_the_current_base(repository: Path) -> None:
+    """Code and Dockerfile are the release's, the base is main's, and the release's own tag is left alone."""
+    for tag in ("v1.9.0", "v1.10.0"):
+        (repository / "Dockerfile").write_text(f"# {tag}\nFROM {PINNED} AS base{NOTHING_ELSE}")
+        git(repository, "add", "Dockerfile")
+        git(repository, "commit", "--quiet", "--message", tag)
+        git(repository, "tag", tag)
+    newer = PINNED.replace("0123", "3210")
+    code, outputs = rebuilt(repository, newer)
+    assert code == 0
+    assert (repository / "Dockerfile").read_text() == f"# v1.10.0\nFROM {newer} AS base{NOTHING_ELSE}"
+    assert outputs["revision"] == git(repository, "rev-parse", "v1.10.0^{commit}")
+    dated, *moved = outputs["tags"].split(",")
+    assert dated.startswith("ghcr.io/owner/threadfix-gate:1.10.0-20")
+    assert moved == ["ghcr.io/owner/threadfix-gate:1", "ghcr.io/owner/threadfix-gate:latest"]
+
+
+def test_the_weekly_image_needs_a_release_and_a_digest(repository: Path) -> None:
+    """Before the first release nothing is built, and on a base without its digest neither."""
+    assert rebuilt(repository, PINNED) == (0, {})
+    git(repository, "tag", "v1.0.0")
+    assert rebuilt(repository, "python:3.13-slim") == (1, {})
+
+
 @pytest.mark.parametrize("heading", [f"## [{VERSION}] - Unreleased", "## [1.2.30] - 2027-01-31", "## [1x2x3] - 2027"])
 def test_an_undescribed_version_is_stopped(repository: Path, heading: str) -> None:
     """The changelog has exactly this version, with its date."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree as ET
@@ -12,37 +14,46 @@ from xml.etree import ElementTree as ET
 import pytest
 from jsonschema import Draft202012Validator
 
-from gate import __version__
+import gate
 from gate.reasons import Reason
 from gate.reporters.outputs import OUTPUTS
 from gate.settings import OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+OPTIONS_PAGE: Final = (ROOT / "docs/options.md").read_text(encoding="utf-8")
 PAGES: Final = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+TABLES: Final = runpy.run_path(str(ROOT / "scripts/generate_tables.py"))
+LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def test_the_readme_s_tables_are_those_of_the_code() -> None:
-    """Options, outputs, reasons and figures; `make docs` writes them anew."""
-    rendered = runpy.run_path(str(ROOT / "scripts/generate_tables.py"))["rendered"]
-    assert rendered(README) == README
+def test_the_readme_is_short() -> None:
+    """A reader in a hurry gets 160 lines at most."""
+    assert len(README.splitlines()) <= 160
+
+
+@pytest.mark.parametrize("page", TABLES["PAGES"])
+def test_tables_are_those_of_the_code(page: str) -> None:
+    """A table that differs from the code is written again by `make docs`."""
+    assert TABLES["rendered"](page) == (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_the_tables_name_everything() -> None:
-    """So that an empty table cannot pass for a fresh one."""
+    """Every option, output and reason has its row."""
     for option in OPTIONS:
-        assert f"| `--{option.name}`" in README or f"| `{option.variable}`" in README
+        assert f"| `--{option.name}`" in OPTIONS_PAGE or f"| `{option.variable}`" in OPTIONS_PAGE
     for name in OUTPUTS:
-        assert f"| `{name}` |" in README
+        assert f"| `{name}` |" in OPTIONS_PAGE
     for reason in Reason:
         assert f"| `{reason}` |" in README
+        assert f"| `{reason}` |" in OPTIONS_PAGE
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    """Files are there, and so are the headings that are linked to."""
+    """A link to a file finds the file, and a link to a heading finds the heading."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in LINK.findall(text):
         name, _, heading = link.partition("#")
         if name.startswith(("http:", "https:", "mailto:")):
             continue
@@ -54,33 +65,108 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert heading in slugs, link
 
 
+def on_pypi(text: str) -> str:
+    """The README as the build hook writes it into the package."""
+    hook = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]["hooks"]
+    for change in hook["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(change["pattern"], change["replacement"], text)
+    return text.replace("$HFPR_VERSION", gate.__version__)
+
+
+def test_every_link_of_the_readme_works_on_pypi() -> None:
+    """PyPI has no files beside the README, so each link to one leads to the repository, at this version."""
+    text = on_pypi(README)
+    links = LINK.findall(text)
+    assert len(links) == len(LINK.findall(README)) > 20
+    base = r"https://(?:github\.com/OWNER/threadfix-gate/blob|raw\.githubusercontent\.com/OWNER/threadfix-gate)"
+    for link in links:
+        path = re.fullmatch(rf"{base}/v{re.escape(gate.__version__)}/([^#]+)(#.*)?", link)
+        assert path, link
+        assert (ROOT / path[1]).is_file(), link
+    assert re.findall(r"!\[[^\]]*\]\((https://[^/]+)", text) == ["https://raw.githubusercontent.com"]
+
+
+def test_the_package_has_no_relative_link() -> None:
+    """What the build wrote into the metadata shows everything without the repository."""
+    built = metadata.metadata("threadfix-gate")
+    text = built.get("Description") or built.get_payload()
+    assert isinstance(text, str)
+    assert LINK.findall(text)
+    assert [link for link in LINK.findall(text) if not link.startswith("https://")] == []
+    assert {url.partition(", ")[0] for url in built.get_all("Project-URL", [])} >= {"Source", "Issues", "Changelog"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """A promise names the test that holds it, as `FILE::TEST`."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
+    assert named or page.name != "SECURITY.md"
+    for file, test in named:
+        wanted = f"\ndef {test}(" if test else ""
+        assert wanted in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_every_promise_names_its_test() -> None:
+    """Each line of the promises in SECURITY.md says by which test it is held."""
+    promises = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("## Promises")[2].partition("\n## ")[0]
+    for promise in re.split(r"^- ", promises, flags=re.MULTILINE)[1:]:
+        assert "::test_" in promise, promise
+
+
+def test_the_map_has_every_module_once() -> None:
+    """CONTRIBUTING lists every module and every folder of the gate, each one once."""
+    root = Path(gate.__file__).parent
+    modules = {f"gate/{path.relative_to(root).as_posix()}" for path in root.rglob("*.py") if path.stem != "__init__"}
+    folders = {f"gate/{path.parent.relative_to(root).as_posix()}/" for path in root.glob("*/**/__init__.py")}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`gate/[^|]*) \|", text, flags=re.MULTILINE)
+    assert sorted(re.findall(r"`(gate/[^`]*)`", "".join(rows))) == sorted(modules | folders)
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     """What people copy from the pages is this version."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for version in re.findall(r"OWNER/threadfix-gate[@:]v?(\d+\.\d+\.\d+)", text):
-            assert version == __version__, page
+            assert version == gate.__version__, page
+
+
+SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_picture_is_of_a_real_run_and_loads_nothing() -> None:
     """It has a title and its text for those who cannot see it, no script and no address."""
     svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
     root = ET.fromstring(svg)  # noqa: S314 - our own picture
-    space = "{http://www.w3.org/2000/svg}"
-    assert root.find(f"{space}title") is not None
+    assert root.find(f"{SVG}title") is not None
     assert "PASS (processed)" in "".join(root.itertext())
     assert not re.search(r"<script|href|url\(|@import", svg)
 
 
+def test_the_first_frame_of_the_picture_is_its_last() -> None:
+    """Nothing is hidden before the animation starts or after it has ended, so a still picture shows the verdict."""
+    svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
+    assert re.findall(r"animation: (.*?) [}]", svg) == ["hide 0s 4s", "none"]
+    assert re.search(r"@keyframes hide \{ from, to \{ opacity: 0 \} \}", svg)
+    assert not re.search(r"backwards|both|forwards|infinite", svg)
+    lines = [line for line in ET.fromstring(svg).iter(f"{SVG}g")]  # noqa: S314 - our own picture
+    ends = [float(re.fullmatch(r"animation-duration: ([\d.]+)s", line.attrib["style"])[1]) for line in lines]  # type: ignore[index]
+    assert ends == sorted(ends)
+
+
 def test_no_claim_is_made_for_versions_that_nobody_has_seen() -> None:
-    """ThreadFix SaaS and 3.1 appear only where it is said that they are not known."""
-    sentences = re.findall(r"[^.]*\b(?:SaaS|3\.1)\b[^.]*\.[^.]*\.", README)
-    assert sentences
-    assert all("not public" in sentence or "Your ThreadFix is 3.1 or later" in sentence for sentence in sentences)
+    """ThreadFix SaaS and 3.1 appear only where it is said that the gate is not for them."""
+    named = 0
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for part in re.split(r"\n\n|\n- ", page.read_text(encoding="utf-8")):
+            if re.search(r"\bSaaS\b|\b3\.1(?!\d)", part) and "```" not in part:
+                named += 1
+                assert re.search(r"\b[Nn]ot for ThreadFix 3\.1\+ or SaaS\b", part), part
+    assert named >= 2
 
 
 def test_the_schema_of_the_result_document_is_a_schema() -> None:
-    """And is strict: a name that nobody has described is a mistake."""
+    """It is strict: a name that nobody has described is an error."""
     schema: dict[str, Any] = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
