@@ -1,5 +1,10 @@
-"""Writes the examples into the pages that show them: each block behind a link to its file becomes that file's text."""
+"""Writes the examples into the pages that show them: each block behind a link to its file becomes that file's text.
 
+Before that the hash in the GitLab example becomes that of the file which it includes. `make docs` runs it.
+"""
+
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -13,8 +18,21 @@ def with_files(page: str) -> str:
     return SHOWN.sub(lambda block: f"{block[1]}{(ROOT / block[2]).read_text(encoding='utf-8')}```", page)
 
 
+REMOTE = ROOT / "examples/gitlab/remote.gitlab-ci.yml"
+INCLUDED = ROOT / "templates/gate.gitlab-ci.yml"
+
+
+def with_hash(example: str) -> str:
+    """The example that includes a remote file, with the hash of that file as it is now."""
+    # The repository has line feeds only, whatever a checkout on Windows has.
+    content = INCLUDED.read_text(encoding="utf-8").encode()
+    integrity = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return re.sub(r"(?m)^(    integrity: sha256-).*$", lambda line: line[1] + integrity, example)
+
+
 def main() -> None:
-    """Write every page anew."""
+    """Write the hash, and every page anew."""
+    REMOTE.write_text(with_hash(REMOTE.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
     for page in (ROOT / "docs").glob("*.md"):
         text = page.read_text(encoding="utf-8")
         page.write_text(with_files(text), encoding="utf-8", newline="\n")

@@ -1,4 +1,5 @@
 // Runs a Jenkinsfile, declarative or scripted, with the steps that our examples use, and prints what became of the build.
+// Steps of a shared library are the files of the folder `library`.
 // The shell steps are run for real, each agent's in a folder of its own. What Jenkins knows (the folder of those folders,
 // the sources, credentials, parameters, and values that replace those of `environment`) comes as JSON in the first
 // argument; a step or section that is not defined here ends the run. A shell step that has a credential on an agent that
@@ -131,10 +132,22 @@ abstract class Jenkins extends Script {
         names.sort()
     }
 
+    // A step that is not Jenkins' own comes from the shared library, and calls Jenkins' steps itself.
+    def methodMissing(String name, Object arguments) {
+        def file = new File(known.library, "${name}.groovy")
+        assert file.exists(): "no such step: ${name}"
+        def settings = new CompilerConfiguration(scriptBaseClass: DelegatingScript.name)
+        def step = new GroovyShell(this.class.classLoader, new Binding(), settings).parse(file)
+        step.setDelegate(this)
+        step.call(*(arguments as List))
+    }
+
     void echo(String text) { build.said << text }
     void unstable(String text) { build.said << text; build.result = 'UNSTABLE' }
     void error(text) { build.said << text.toString(); throw new BuildFailed() }
 }
+
+@interface Library { String value() }
 
 class BuildFailed extends Exception { }
 

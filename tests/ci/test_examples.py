@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 import runpy
@@ -35,6 +37,7 @@ TEKTON = EXAMPLES / "tekton/task.yaml"
 ARGO = EXAMPLES / "argo/workflow-template.yaml"
 CRON = EXAMPLES / "cron/upload-and-gate.sh"
 CRONTAB = EXAMPLES / "cron/threadfix-gate.crontab"
+REMOTE = EXAMPLES / "gitlab/remote.gitlab-ci.yml"
 # Azure's schema has patterns that only the older kind of regular expressions takes.
 SCHEMAS = {
     AZURE: ("azure-pipelines", "--regex-variant=nonunicode", "--data-transform=azure-pipelines"),
@@ -42,6 +45,7 @@ SCHEMAS = {
     BITBUCKET: ("bitbucket-pipelines",),
     EXAMPLES / "gitlab/component.gitlab-ci.yml": ("gitlab-ci",),
     EXAMPLES / "gitlab/include.gitlab-ci.yml": ("gitlab-ci",),
+    REMOTE: ("gitlab-ci",),
     ROOT / "templates/gate.gitlab-ci.yml": ("gitlab-ci",),
 }
 PAGES = runpy.run_path(str(ROOT / "scripts/generate_examples.py"))
@@ -439,7 +443,7 @@ def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
 
 def test_every_recipe_is_looked_at() -> None:
     """No example with a key is left out of the rule above; the Jenkinsfiles and the cron job have their own tests."""
-    others = {"Jenkinsfile", "Jenkinsfile.scripted", CRON.name, CRONTAB.name}
+    others = {"Jenkinsfile", "Jenkinsfile.scripted", "Jenkinsfile.library", CRON.name, CRONTAB.name}
     assert {path for path in EXAMPLES.rglob("*") if path.is_file() and path.name not in others} == JOBS.keys()
 
 
@@ -450,3 +454,24 @@ def test_nothing_old_is_waited_for() -> None:
         for before in text.split("--output ")[:-1]:
             if "curl" in before:
                 assert re.search(r"rm -f upload\.json\n[^\n]*\n?[^\n]*curl |work=\$\(mktemp -d\)", before), path
+
+
+HANDED_ON = {"verdict", "reason", "status", "exit-code", "application-id", "pending-scan-id", "scan-id"}
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "github").iterdir()), ids=lambda file: file.name)
+def test_no_link_goes_from_job_to_job(file: Path) -> None:
+    """GitHub drops an output that holds a secret, and a host name may be one: jobs hand on ids and single words."""
+    for job in load(file)["jobs"].values():
+        assert set(job.get("outputs", {})) <= HANDED_ON
+        assert {value.rpartition(".")[2].removesuffix(" }}") for value in job.get("outputs", {}).values()} <= HANDED_ON
+
+
+def test_the_remote_include_has_the_hash_of_its_file() -> None:
+    """GitLab refuses a file whose SHA-256 is another one than the include says."""
+    text = REMOTE.read_text(encoding="utf-8")
+    assert PAGES["with_hash"](text) == text, "make docs writes it again"
+    [include] = load(REMOTE)["include"]
+    assert include["remote"].endswith(f"/v{__version__}/templates/gate.gitlab-ci.yml")
+    content = (ROOT / "templates/gate.gitlab-ci.yml").read_bytes().replace(b"\r\n", b"\n")
+    assert base64.b64decode(include["integrity"].removeprefix("sha256-")) == hashlib.sha256(content).digest()

@@ -28,10 +28,13 @@ COMPONENT = ROOT / "templates/gate.yml"
 PLAIN = ROOT / "templates/gate.gitlab-ci.yml"
 COMPONENT_PIPELINE = ROOT / "examples/gitlab/component.gitlab-ci.yml"
 PLAIN_PIPELINE = ROOT / "examples/gitlab/include.gitlab-ci.yml"
+REMOTE_PIPELINE = ROOT / "examples/gitlab/remote.gitlab-ci.yml"
 # What only a GitLab server can look up, and where the same file is here.
 REMOTE = {
-    "component: $CI_SERVER_FQDN/OWNER/threadfix-gate/gate@0.1.0": "local: templates/gate.yml",
-    "project: OWNER/threadfix-gate\n    ref: v0.1.0\n    file:": "local:",
+    r"component: \$CI_SERVER_FQDN/OWNER/threadfix-gate/gate@0\.1\.0": "local: templates/gate.yml",
+    r"project: OWNER/threadfix-gate\n    ref: v0\.1\.0\n    file:": "local:",
+    # Only a GitLab server compares the hash; tests/ci/test_examples.py holds that it is that of the file.
+    r"remote: https://raw\.githubusercontent\.com/OWNER/threadfix-gate/v0\.1\.0/(.*)\n    integrity: .*": r"local: \1",
 }
 # The scanner of the project; it shows whether the key is within its reach.
 SCAN = "#!/bin/sh\necho results >$2\nprintenv THREADFIX_API_KEY >>$2 || echo no key is here\n"
@@ -74,7 +77,7 @@ def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[.
     def run(pipeline: Path, variables: dict[str, str], *, soft: bool = True) -> Pipeline:
         text = pipeline.read_text(encoding="utf-8")
         for remote, local in REMOTE.items():
-            text = text.replace(remote, local)
+            text = re.sub(remote, local, text)
         assert "local: templates/" in text
         (tmp_path / ".gitlab-ci.yml").write_text(
             text if soft else text.replace("exit_codes: [3, 6]", "exit_codes: [9]")
@@ -144,6 +147,17 @@ def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeli
     assert re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)
     assert (pipeline.junit().tests, pipeline.junit().failures, pipeline.junit().errors) == (1, 0, 0)
     assert key not in pipeline.log
+
+
+@pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1), ("bad-key", 4)])
+def test_the_remote_job_ends_as_the_gate_does(
+    run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str, code: int
+) -> None:
+    """Included from its URL, the job is that of the repository, and only after a pass is anything deployed."""
+    pipeline = run_pipeline(REMOTE_PIPELINE, sandbox(scenario) | QUICK)
+    assert pipeline.passed("threadfix-gate") is (code == 0), pipeline.log
+    assert pipeline.passed("deploy") is (code == 0)
+    assert bool(pipeline.code) is bool(code)
 
 
 @pytest.mark.parametrize("scenario", ["interrupted", "bad-key"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,10 @@ pytestmark = pytest.mark.ci
 ROOT = Path(__file__).parents[2]
 DECLARATIVE = ROOT / "examples/jenkins/Jenkinsfile"
 SCRIPTED = ROOT / "examples/jenkins/Jenkinsfile.scripted"
+LIBRARY = ROOT / "examples/jenkins/Jenkinsfile.library"
+PIPELINES = pytest.mark.parametrize(
+    "pipeline", [DECLARATIVE, SCRIPTED, LIBRARY], ids=["declarative", "scripted", "library"]
+)
 DEPLOYED = "The scan is in ThreadFix, so this version may go out."
 FAILED = "ThreadFix gate: fail"
 # Both pipelines' label of the agent that has the key.
@@ -61,6 +66,7 @@ def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
         key = variables.pop("THREADFIX_API_KEY")
         known = {
             "agents": str(tmp_path),
+            "library": str(ROOT / "vars"),
             "sources": {"scan.sh": SCAN},
             "credentials": {"threadfix-api-key": key},
             "parameters": {"PENDING_SCAN_ID": variables.pop("THREADFIX_PENDING_SCAN_ID")},
@@ -132,16 +138,17 @@ def test_the_key_is_on_an_agent_without_the_repository(build: Build, sandbox: Sa
         ("wrong-application", "UNSTABLE", "ThreadFix gate: unknown, exit code 7"),
     ],
 )
+@pytest.mark.parametrize("pipeline", [SCRIPTED, LIBRARY], ids=["scripted", "library"])
 def test_the_scripted_pipeline_ends_as_the_gate_says(
-    build: Build, sandbox: Sandbox, scenario: str, result: str, said: str
+    build: Build, sandbox: Sandbox, scenario: str, result: str, said: str, pipeline: Path
 ) -> None:
     """Pass is a success, fail a failure, unknown unstable; only after a success is anything deployed."""
-    built = build(SCRIPTED, sandbox(scenario))
+    built = build(pipeline, sandbox(scenario))
     assert (built["result"], built["said"]) == (result, [said])
     assert built["junit"] == ["threadfix-gate/junit.xml"]
 
 
-@pytest.mark.parametrize("pipeline", [DECLARATIVE, SCRIPTED], ids=["declarative", "scripted"])
+@PIPELINES
 def test_a_gate_that_did_not_run_is_a_failure(build: Build, sandbox: Sandbox, pipeline: Path) -> None:
     """Where docker cannot start the gate nothing was judged, and no report of an earlier build is shown."""
     result = build(pipeline, sandbox("done"), GATE_IMAGE="localhost/no-such-image")
@@ -157,7 +164,7 @@ RESULT_OF = {row.exit_code: RESULTS[row.kind] for row in REASONS.values()} | dic
 )
 
 
-@pytest.mark.parametrize("pipeline", [DECLARATIVE, SCRIPTED], ids=["declarative", "scripted"])
+@PIPELINES
 @pytest.mark.parametrize("code", RESULT_OF)
 def test_every_exit_code_has_its_result(
     build_with: Build, sandbox: Sandbox, tmp_path: Path, pipeline: Path, code: int
@@ -171,3 +178,32 @@ def test_every_exit_code_has_its_result(
     built = build_with(docker, pipeline, sandbox("done"))
     assert built["result"] == RESULT_OF[code]
     assert (DEPLOYED in built["said"]) == (built["result"] == "SUCCESS")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [("url: 'https://tf.example.com/threadfix', ", ""), ("arguments:", "argumnets:"), ("arguments:", "tool:")],
+    ids=["missing", "unknown", "not-a-tool"],
+)
+def test_an_invalid_option_of_the_library_step_is_named(
+    build: Build, sandbox: Sandbox, tmp_path: Path, right: str, wrong: str
+) -> None:
+    """An option that is missing, unknown or of no known value fails the build before anything is run."""
+    pipeline = tmp_path / "Jenkinsfile.invalid"
+    text = LIBRARY.read_text(encoding="utf-8")
+    assert right in text
+    pipeline.write_text(text.replace(right, wrong))
+    built = build(pipeline, sandbox("done"))
+    assert built["result"] == "FAILURE"
+    assert built["junit"] == []
+    assert "url and credentialsId are required" in built["said"][0]
+
+
+def test_the_library_step_runs_an_installed_gate(build_with: Build, sandbox: Sandbox, tmp_path: Path) -> None:
+    """With `tool: 'installed'` no engine is needed."""
+    text = LIBRARY.read_text(encoding="utf-8")
+    pipeline = tmp_path / "Jenkinsfile.installed"
+    pipeline.write_text(text.replace("credentialsId:", "tool: 'installed', credentialsId:"))
+    # The folder of `docker` comes first in PATH; in it is the gate alone.
+    folder = Path(sys.executable).parent
+    assert build_with(folder / "docker", pipeline, sandbox("done"))["said"] == [DEPLOYED]

@@ -1,0 +1,44 @@
+// A step of a Jenkins shared library: waits until ThreadFix has processed a pending scan, and ends the build accordingly.
+//
+//     threadfixGate(url: 'https://tf.example.com/threadfix', credentialsId: 'threadfix-api-key',
+//                   arguments: '--upload-response upload.json --timeout 45m')
+//
+// url, credentialsId: required; the credential is a "Secret text" that holds the API key.
+// arguments: options of `threadfix-gate run`. They become part of a shell script: write nothing untrusted into them.
+// image: the gate's image. tool: 'docker', or 'installed' for a gate that is installed on the agent.
+// Returns the exit code: 0 is a pass. A fail ends the build; an unknown verdict makes it UNSTABLE.
+int call(Map options) {
+    Map settings = [arguments: '', image: 'ghcr.io/OWNER/threadfix-gate:0.1.0', tool: 'docker'] + options
+    def unknown = options.keySet() - ['url', 'credentialsId', 'arguments', 'image', 'tool']
+    if (unknown || !settings.url || !settings.credentialsId || !(settings.tool in ['docker', 'installed'])) {
+        error("threadfixGate: url and credentialsId are required, tool is docker or installed; unknown: ${unknown}")
+    }
+    String reports = ' --result-file threadfix-gate/result.json --junit-file threadfix-gate/junit.xml' +
+        ' --html-file threadfix-gate/report.html'
+    // Single quotes: the shell takes the values from its environment, and the key stays out of the script.
+    String docker = '''docker run --rm --env THREADFIX_URL --env THREADFIX_API_KEY \
+        --env THREADFIX_APPLICATION_ID --env THREADFIX_PENDING_SCAN_ID \
+        --user "$(id -u):$(id -g)" --volume "$WORKSPACE:$WORKSPACE" --workdir "$WORKSPACE" "$GATE_IMAGE"'''
+    String gate = settings.tool == 'docker' ? docker : 'threadfix-gate'
+    int code = 0
+    try {
+        withEnv(["GATE_IMAGE=${settings.image}", "THREADFIX_URL=${settings.url}"]) {
+            withCredentials([string(credentialsId: settings.credentialsId, variable: 'THREADFIX_API_KEY')]) {
+                code = sh(label: 'threadfix-gate', returnStatus: true, script: 'rm -rf threadfix-gate\n' +
+                    gate + ' run ' + settings.arguments + reports)
+            }
+        }
+    } finally {
+        junit testResults: 'threadfix-gate/junit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true
+        archiveArtifacts artifacts: 'threadfix-gate/*', allowEmptyArchive: true
+    }
+    // From 2 to 70 the verdict is unknown. Above that the gate did not run to its end, so there is no verdict.
+    if (code == 1) {
+        error('ThreadFix gate: fail')
+    } else if (code > 70) {
+        error("ThreadFix gate: no verdict, exit code ${code}")
+    } else if (code != 0) {
+        unstable("ThreadFix gate: unknown, exit code ${code}")
+    }
+    return code
+}
