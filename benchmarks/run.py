@@ -1,4 +1,4 @@
-"""Measures the gate: start-up, memory, requests. Writes `results.json`, from which docs/performance.md takes its figures.
+"""Measures the gate: start-up, memory, requests. Writes `results.json`, whose figures docs/performance.md shows.
 
 An absolute time depends on the machine, so each is put in relation to another one measured in the same run: the gate's
 start-up to that of `import requests`, alternating.

@@ -57,9 +57,7 @@ def exit_code(reason: Reason) -> str:
 
 def verdicts() -> str:
     """Every verdict and reason, what it means, and what a person at a red build does."""
-    rows = (
-        (row.kind.value, f"`{reason}`", exit_code(reason), row.means, row.do) for reason, row in REASONS.items()
-    )
+    rows = ((row.kind.value, f"`{reason}`", exit_code(reason), row.means, row.do) for reason, row in REASONS.items())
     return table(("verdict", "reason", "exit code", "what it means", "what to do"), rows)
 
 
@@ -76,7 +74,10 @@ def figures() -> str:
     )
     gate = action["later_run_seconds"] - action["on_top_of_the_gate_seconds"]
     rows = (
-        ("a whole run against a finished scan, compared with `python -c 'import requests'`", f"{run['startup_ratio']} ×"),
+        (
+            "a whole run against a finished scan, compared with `python -c 'import requests'`",
+            f"{run['startup_ratio']} ×",
+        ),
         ("its requests", f"{run['requests_for_a_finished_scan']:g}"),
         ("its peak memory", f"{run['peak_memory_mb']:.0f} MB"),
         ("one gate for a hundred scans, compared with one gate for one scan", f"{run['hundred_scans_ratio']} ×"),
@@ -84,8 +85,7 @@ def figures() -> str:
         ("one poll over TLS, on a connection of its own (what the gate does)", f"{run['poll_own_connection_ms']} ms"),
         ("one poll over TLS, on a connection that is kept open", f"{run['poll_kept_connection_ms']} ms"),
         (
-            "the action's first run on a runner (those that GitHub hosts are always fresh), "
-            "compared with a plain `venv` and `pip install`",
+            "the action's first run on a fresh runner, compared with a plain `venv` and `pip install`",
             f"{action['first_run_seconds']} s, {action['first_run_ratio']} ×",
         ),
         (

@@ -130,21 +130,21 @@ def test_the_key_is_on_an_agent_without_the_repository(build: Build, sandbox: Sa
 
 
 @pytest.mark.parametrize(
-    ("scenario", "result", "said"),
+    ("scenario", "ends"),
     [
-        ("done", "SUCCESS", DEPLOYED),
-        ("interrupted", "FAILURE", FAILED),
-        ("bad-key", "UNSTABLE", "ThreadFix gate: unknown, exit code 4"),
-        ("wrong-application", "UNSTABLE", "ThreadFix gate: unknown, exit code 7"),
+        ("done", ("SUCCESS", [DEPLOYED])),
+        ("interrupted", ("FAILURE", [FAILED])),
+        ("bad-key", ("UNSTABLE", ["ThreadFix gate: unknown, exit code 4"])),
+        ("wrong-application", ("UNSTABLE", ["ThreadFix gate: unknown, exit code 7"])),
     ],
 )
 @pytest.mark.parametrize("pipeline", [SCRIPTED, LIBRARY], ids=["scripted", "library"])
-def test_the_scripted_pipeline_ends_as_the_gate_says(
-    build: Build, sandbox: Sandbox, scenario: str, result: str, said: str, pipeline: Path
+def test_the_scripted_pipelines_end_as_the_gate_says(
+    build: Build, sandbox: Sandbox, scenario: str, ends: tuple[str, list[str]], pipeline: Path
 ) -> None:
     """Pass is a success, fail a failure, unknown unstable; only after a success is anything deployed."""
     built = build(pipeline, sandbox(scenario))
-    assert (built["result"], built["said"]) == (result, [said])
+    assert (built["result"], built["said"]) == ends
     assert built["junit"] == ["threadfix-gate/junit.xml"]
 
 
