@@ -15,14 +15,14 @@ from gate.history import Failure, StopCause
 from gate.reasons import Kind, Reason
 from gate.rules import Decision
 from gate.text import count, seconds
-from gate.threadfix.statuses import DELETED, INTERRUPTED, normal, words
+from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from gate.build import Build
-    from gate.errors import Cancelled, GateError
+    from gate.errors import Cancelled, GateError, InvalidOption
     from gate.history import History, ScanReading, Target
     from gate.rules import Rules
     from gate.settings import Settings
@@ -129,7 +129,7 @@ class Verdict:
         elapsed: seconds, on a monotonic clock.
         server: origin of the ThreadFix server; empty when it is not known.
         resume: the command that waits on; empty where there is nothing to wait for.
-        mistakes: of the options, one sentence each.
+        mistakes: the invalid options; `str()` of one is its sentence.
         result_file: path of the result document, as asked for; empty when none was.
         build: which build of a CI system this was; None outside of one.
         version: of the gate.
@@ -142,7 +142,7 @@ class Verdict:
     scans: tuple[ScanVerdict, ...] = ()
     server: str = ""
     resume: str = ""
-    mistakes: tuple[str, ...] = ()
+    mistakes: tuple[InvalidOption, ...] = ()
     result_file: str = ""
     build: Build | None = None
     version: str = __version__
@@ -199,7 +199,7 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
 def from_error(error: GateError) -> Conclusion:
     """The finding when the gate ended before ThreadFix was asked."""
     if isinstance(error, UsageError):
-        message = f"{count(len(error.mistakes), 'invalid option')}: {' '.join(error.mistakes)}"
+        message = f"{count(len(error.invalid), 'invalid option')}: {error}"
     else:
         message = f"{error}, before there was a verdict."
     return replace(_concluded(error.reason, message, error.hint), exit_code=error.exit_code)
@@ -237,7 +237,7 @@ def _read_as(history: History, answer: ScanReading, rules: Rules) -> Conclusion:
         return _concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
     if decision in (Decision.ERROR, Decision.FAILURE):
         # Of all texts the server's own error message is the one that a person at a red build needs.
-        said = (answer.error_message or answer.message or words(answer.status)).rstrip(".")
+        said = (answer.error_message or answer.message or description(answer.status)).rstrip(".")
         flag = " with its error flag set" if answer.error else ""
         message = f"ended as {answer.status}{flag} {_after(history)}."
         meaning, hint = (None, None) if answer.error else FAILED.get(normal(answer.status), (None, None))

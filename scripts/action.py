@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gate.naming import INPUTS
+from gate.options import OPTIONS
 from gate.reporters.outputs import OUTPUTS
-from gate.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE: Final = Path(__file__).parent.parent / "action.yml"
 HEAD: Final = """\
-# Made by scripts/action.py from the tables in gate/settings.py and gate/reporters/outputs.py: edit those, then
+# Made by scripts/action.py from the tables in gate/options.py and gate/reporters/outputs.py: edit those, then
 # `make docs`.
 name: ThreadFix gate
 description: Waits until ThreadFix has processed a pending scan, then says pass, fail or unknown, and ends the job so.
@@ -31,8 +31,7 @@ PYTHON: Final = (
 def inputs() -> Iterator[tuple[str, str, str]]:
     """Name, description and default of every input."""
     for option in OPTIONS:
-        # In a workflow an option has no dashes.
-        yield option.name, re.sub(r"`--([a-z-]+)`", r"`\1`", option.help), option.default or ""
+        yield option.name, INPUTS.fill(option.help), option.default or ""
     yield "python", PYTHON, ""
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.cli import SHORT
+from gate.naming import FLAGS
+from gate.options import OPTIONS
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.reporters.outputs import OUTPUTS
-from gate.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,7 +42,7 @@ def options() -> str:
                 name += f", `--no-{option.name}`"
             default = "off" if option.default == "false" else "on" if option.default == "true" else option.default
             shown = "–" if default is None else default if option.is_switch else f"`{default}`"
-            rows.append((name, shown, option.help))
+            rows.append((name, shown, FLAGS.fill(option.help)))
         parts.append(f"**{group}**\n\n" + table(("option", "default", ""), rows))
     return "\n\n".join(parts)
 

@@ -33,7 +33,7 @@ def render(verdict: Verdict) -> str:
     conclusion = verdict.conclusion
     parts = [f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"]
     if verdict.mistakes:
-        parts.append("\n".join(f"- {escape_markdown(mistake)}" for mistake in verdict.mistakes))
+        parts.append("\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes))
     else:
         parts.append(escape_markdown(_sentence(conclusion.message)))
     if verdict.deciding_scan and verdict.deciding_scan.url:

@@ -119,11 +119,11 @@ class Client:
             return self._protocol(response, f"answered without an application: {self._sanitizer.sanitize(str(error))}.")
         if found.id != application_id:
             return self._about_another(found.id, application_id)
-        return self._sanitizer.sanitize(responses.words(found.name) or "", 80)
+        return self._sanitizer.sanitize(responses.non_empty(found.name) or "", 80)
 
     def _words(self, value: object) -> str | None:
         """The server's words as safe text; None where there are none."""
-        return self._sanitizer.sanitize(found) or None if (found := responses.words(value)) else None
+        return self._sanitizer.sanitize(found) or None if (found := responses.non_empty(value)) else None
 
     def _envelope(self, response: Response) -> responses.Envelope | Failure:
         """The envelope of a response that ThreadFix itself sent and that is no refusal; else what it amounts to."""
@@ -139,7 +139,7 @@ class Client:
         except responses.NotThreadFixError as error:
             flaw = str(error)
         refused = reply is not None and not reply.success
-        message = (responses.words(reply.message) or "") if reply and refused else ""
+        message = (responses.non_empty(reply.message) or "") if reply and refused else ""
         refusal = _refusal(code, message, refused=refused)
         if refusal:
             reason, final = refusal

@@ -176,14 +176,14 @@ def test_what_does_not_fit_into_dotenv_is_left_out_whole(gate: Gate) -> None:
 
 
 def test_mistakes_do_not_keep_the_reports_from_being_written(gate: Gate) -> None:
-    """As far as their paths can be read; here one of them, and nearly everything else, is wrong."""
+    """Usage errors are reported wherever a path could be read, also where nearly everything else is invalid."""
     ran = gate(
         *("--junit-file", "", "--dotenv-file", str(gate.folder / "gate.env"), "--json"),
         *("--url", "ftp://x", "--application-id", "six", "--timeout", "soon", "--verbose", "--quiet"),
         env={"THREADFIX_API_KEY": "", "THREADFIX_SUMMARY": "perhaps"},
     )
     assert (ran.code, ran.document["reason"]) == (2, "usage")
-    mistakes = " ".join(ran.document["mistakes"])
+    mistakes = " ".join(invalid["message"] for invalid in ran.document["mistakes"])
     for name in (
         "--junit-file",
         "--url",

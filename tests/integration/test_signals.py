@@ -274,7 +274,7 @@ def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, a
 
 MOMENTS = {
     "gate.commands.context._github": "before the options are read",
-    "gate.settings.parse": "while they are read",
+    "gate.parsing.parse": "while they are read",
     "gate.http.Transport.close": "when the wait is over",
     "gate.verdict.from_error": "while a mistake is told",
     "gate.reporters.files.write_atomic": "while a report is written",

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from gate.errors import UsageError
+from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
@@ -41,7 +41,8 @@ class Listener:
 def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> Verdict:
     """The verdict on histories, or on wrong options."""
     scans = tuple(judge_scan(history, asked) for history in histories)
-    error = UsageError(["--timeout: is empty.", "--url is missing."])
+    invalid = (InvalidOption("--timeout", "--timeout: is empty."), InvalidOption("--url", "--url is missing."))
+    error = UsageError(invalid)
     return Verdict(
         conclusion=conclude(scans) if scans else from_error(error),
         started_at=UNTIL,
@@ -49,7 +50,7 @@ def verdict(*histories: History, asked: Settings = ASKED, resume: str = "") -> V
         elapsed=12.0,
         scans=scans,
         resume=resume,
-        mistakes=() if scans else error.mistakes,
+        mistakes=() if scans else error.invalid,
     )
 
 

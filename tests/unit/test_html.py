@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.errors import UsageError
+from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.reporters import html
@@ -105,7 +105,7 @@ def scan(
 
 def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict:
     """The verdict on some scans; without any, on wrong options."""
-    error = UsageError(["--timeout: is empty."] * mistakes)
+    error = UsageError([InvalidOption("--timeout", "--timeout: is empty.")] * mistakes)
     return Verdict(
         conclusion=conclude(scans) if scans else from_error(error),
         started_at=AT,
@@ -114,7 +114,7 @@ def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict
         scans=scans,
         server="https://tf.example.com" if scans else "",
         resume=resume,
-        mistakes=() if scans else error.mistakes,
+        mistakes=() if scans else error.invalid,
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from junitparser import JUnitXml
 
-from gate.errors import UsageError
+from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
@@ -49,7 +49,7 @@ def scan(
 
 def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
     """The verdict on some scans; without any, on wrong options."""
-    error = UsageError(["--timeout: is empty."])
+    error = UsageError([InvalidOption("--timeout", "--timeout: is empty.")])
     conclusion = conclude(scans) if scans else from_error(error)
     return Verdict(
         conclusion=conclusion,
@@ -59,7 +59,7 @@ def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
         scans=scans,
         server="https://tf.example.com" if scans else "",
         resume=resume,
-        mistakes=() if scans else error.mistakes,
+        mistakes=() if scans else error.invalid,
         result_file="result.json",
     )
 

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gate.errors import Cancelled, UsageError
+from gate.errors import Cancelled, InvalidOption, UsageError
 from gate.history import Failure, History, Observation, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
-from gate.settings import Server, Settings
+from gate.settings import Plan, Server, Settings
 from gate.text import Secret
 from gate.verdict import ScanVerdict, conclude, decide, from_bug, from_error, judge_scan
-from gate.waiting import Plan
 
 TARGET = Target(6, 41)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (TARGET,))
@@ -220,8 +219,8 @@ def test_several_scans_are_counted_in_the_message() -> None:
 
 
 def test_an_error_before_the_wait_is_a_verdict_too() -> None:
-    """With every mistake in its message."""
-    conclusion = from_error(UsageError(["--a: is wrong.", "--b: is wrong."]))
+    """A usage error's message has every invalid option in it."""
+    conclusion = from_error(UsageError([InvalidOption(name, f"{name}: is wrong.") for name in ("--a", "--b")]))
     assert (conclusion.reason, conclusion.exit_code) == (Reason.USAGE, 2)
     assert conclusion.message == "2 invalid options: --a: is wrong. --b: is wrong."
     conclusion = from_error(Cancelled(15))

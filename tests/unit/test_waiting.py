@@ -12,6 +12,7 @@ import pytest
 from gate.errors import Cancelled
 from gate.history import UNASKED, Failure, History, Observation, ScanReading, StopCause, Target
 from gate.reasons import Reason
+from gate.settings import Plan
 from gate.waiting import (
     NO_SLOT,
     REQUESTS_AT_ONCE,
@@ -21,7 +22,6 @@ from gate.waiting import (
     Event,
     OutageBegan,
     OutageEnded,
-    Plan,
     Schedule,
     Stalled,
     StatusSeen,
