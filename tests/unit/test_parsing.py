@@ -360,16 +360,17 @@ def test_a_key_with_odd_characters_is_a_key(key: str) -> None:
     ("variable", "option"),
     [
         ("THREADFIX_SUCESS_STATUSES", "--success-statuses"), ("THREADFIX_SUCCESS_STATUS", "--success-statuses"),
-        ("THREADFIX_TIMEOUTS", "--timeout"), ("THREADFIX_TIMOUT", "--timeout"), ("THREADFIX_APIKEY", "THREADFIX_API_KEY"),
+        ("THREADFIX_TIMEOUTS", "--timeout"), ("THREADFIX_TIMOUT", "--timeout"),
+        ("THREADFIX_APIKEY", "THREADFIX_API_KEY"),
         ("THREADFIX_ON_TIMEOU", "--on-timeout"), ("THREADFIX_URI", "--url"),
     ],
 )  # fmt: skip
 def test_a_variable_that_is_nearly_an_option_is_a_usage_error(variable: str, option: str) -> None:
     """A misspelt list of statuses would open the gate, so the option that was meant is named; the value is not."""
-    (invalid,) = parsed(**{variable: "hunter2"}).invalid
+    (invalid,) = parse({}, GOOD | {variable: "hunter2"}, no_file).invalid
     meant = "THREADFIX_" + option.removeprefix("--").removeprefix("THREADFIX_").upper().replace("-", "_")
     assert invalid == InvalidOption(option, f"{variable} is not an option; did you mean {meant}?")
-    assert parsed(**{variable: " "}).settings
+    assert parse({}, GOOD | {variable: " "}, no_file).settings
 
 
 def test_other_unknown_variables_are_one_warning() -> None:
@@ -383,15 +384,15 @@ def test_other_unknown_variables_are_one_warning() -> None:
 def test_variables_of_the_gate_itself_are_left_alone() -> None:
     """Outputs of an earlier gate, what the action sets, and every option, also where two differ by two letters."""
     names = ("GATE_VERDICT", "GATE_URL", "GATE_CI", "GATE_ACTION", "PYTHON", "COMMAND")
-    found = parsed(**{f"THREADFIX_{name}": "1" for name in names})
+    found = parse({}, GOOD | {f"THREADFIX_{name}": "1" for name in names}, no_file)
     assert (found.invalid, found.warnings) == ((), ())
     assert all(not unknown_variables({option.variable: "1"}) for option in OPTIONS)
 
 
 @pytest.mark.parametrize(
     ("one", "other", "letters"),
-    [("URL", "URL", 0), ("URI", "URL", 1), ("UI", "URL", 2), ("TIMEOTU", "TIMEOUT", 2), ("", "A", 1), ("A", "TIMEOUT", 3),
-     ("QUIET", "URL", 3)],
+    [("URL", "URL", 0), ("URI", "URL", 1), ("UI", "URL", 2), ("TIMEOTU", "TIMEOUT", 2), ("", "A", 1),
+     ("A", "TIMEOUT", 3), ("QUIET", "URL", 3)],
 )  # fmt: skip
 def test_the_distance_of_two_names(one: str, other: str, letters: int) -> None:
     """It counts letters to insert, drop or replace, up to a limit, and does not depend on the direction."""
