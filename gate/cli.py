@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gate import __version__
+from gate import __version__, usage
 from gate.commands.run import run_gate
 from gate.errors import InvalidOption
 from gate.naming import FLAGS
@@ -37,15 +37,16 @@ class _Command(click.Command):
         return super().parse_args(ctx, good)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        by_flag = {f"--{option.name}": option.group for option in OPTIONS}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record:
-                groups.setdefault(by_flag.get(parameter.opts[0], "Other"), []).append(record)
-        for group, records in groups.items():
-            with formatter.section(group):
-                formatter.write_dl(records)
+        records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
+        usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
+
+
+class _RunCommand(_Command):
+    """The command whose help is read first."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_help_text(ctx, formatter)
+        usage.write_introduction(formatter)
 
 
 def _split_arguments(
@@ -186,14 +187,12 @@ def _build() -> click.Group:
     )
     group.params.append(_version_option())
     group.add_command(
-        _Command(
+        _RunCommand(
             "run",
             callback=_run,
             params=_run_options(),
             short_help="The gate: wait, judge, report.",
-            help="Wait until ThreadFix has processed the pending scans, then end with exit code 0 (pass), 1 (fail) or "
-            "another one (unknown). Every option may come from the environment; a flag beats it. The API key comes "
-            f"from {KEY_VARIABLE} or --api-key-file only.",
+            help="Wait until ThreadFix has processed the pending scans, then say pass, fail or unknown.",
         )
     )
     group.add_command(
@@ -202,10 +201,10 @@ def _build() -> click.Group:
             callback=_doctor,
             params=_doctor_options(),
             short_help="Check URL, TLS, key, permission and ids, step by step.",
-            help="Say which step between this machine and the pending scan fails, and what to do about it: name, "
-            "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. It only "
-            "reads. Takes the options of `run`, of which application and pending scan may be left out. Ends with the "
-            "exit code of the first check that fails, or 0.",
+            help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
+            "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. Takes "
+            "the options of run, but needs neither application nor pending scan. Ends with the exit code of the first "
+            "check that fails, or 0.",
         )
     )
     group.add_command(

@@ -249,7 +249,7 @@ JSON = Option("json", values.boolean, "Write the result document to standard out
 VERBOSE = Option(
     "verbose",
     values.boolean,
-    "Log every request: method, values.path, HTTP status, milliseconds; never a header or a body.",
+    "Log every request: method, path, HTTP status, milliseconds; never a header or a body.",
     _REPORTS,
     "",
     "false",

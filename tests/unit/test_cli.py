@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from gate import __version__
 from gate.cli import main
 from gate.commands import context
+from gate.options import OPTIONS
 from gate.reasons import Reason
 
 
@@ -203,3 +205,30 @@ def test_help_that_nobody_reads_is_no_fail() -> None:
     process = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_help_is_readable_at_every_width(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No line is too long, and no placeholder, option or variable is broken over two."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["run", "--help"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert all(line.count("{") == line.count("}") for line in lines)
+    assert not any(line.endswith("-") for line in lines)
+    text = "\n".join(lines)
+    for option in OPTIONS:
+        assert f"[{option.variable}" in text or option.name == "api-key"
+
+
+def test_help_begins_with_what_one_needs(capfd: pytest.CaptureFixture[str]) -> None:
+    """First what one needs, an example and the exit codes, then the options in their groups."""
+    assert main(["run", "--help"]) == 0
+    out = capfd.readouterr().out
+    groups = dict.fromkeys(option.group for option in OPTIONS)
+    headings = [line.removesuffix(":") for line in out.splitlines() if re.fullmatch(r"[A-Z][A-Za-z ]+:", line)]
+    assert headings == ["What you need", "Example", "Exit codes", *groups, "Other"]
+    for reason in Reason:
+        assert reason.value in out
