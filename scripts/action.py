@@ -26,12 +26,17 @@ branding:
 PYTHON: Final = (
     "Python 3.11 or later to run the gate with; found by itself where it is python3, python or in the tool cache."
 )
+COMMAND: Final = (
+    "`run` waits for the pending scan; `doctor` checks the connection to ThreadFix, the key, the permission and the "
+    "ids step by step, and sets no outputs."
+)
 
 
 def inputs() -> Iterator[tuple[str, str, str]]:
     """Name, description and default of every input."""
     for option in OPTIONS:
         yield option.name, INPUTS.fill(option.help), option.default or ""
+    yield "command", COMMAND, "run"
     yield "python", PYTHON, ""
 
 
@@ -58,7 +63,7 @@ def lines() -> Iterator[str]:
         yield f"        THREADFIX_{name.replace('-', '_').upper()}: ${{{{ inputs.{name} }}}}"
     # exec, so that a cancelled job's signal reaches the gate. The variable is right in a job's container, where the
     # expression for it is not.
-    yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh" run'
+    yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh"'
 
 
 def quoted(text: str) -> str:
