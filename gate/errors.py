@@ -45,8 +45,8 @@ class GateError(Exception):
 
     @property
     def hint(self) -> str:
-        """What to do next, in a sentence."""
-        return self.reason.row.do
+        """What to do next; a template of `gate.naming`."""
+        return self.reason.row.advice
 
 
 class UsageError(GateError):

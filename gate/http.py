@@ -55,11 +55,11 @@ LONGER: Final = 2
 """How much longer than the request's a socket's own time limit is: the request's is the one that is to end it."""
 
 PRIVATE_CA_HINT: Final = (
-    "If your company signs its own certificates, name them with --ca-file or SSL_CERT_FILE; else ask your ThreadFix "
+    "If your company signs its own certificates, name them with {--ca-file} or SSL_CERT_FILE; else ask your ThreadFix "
     "administrator to renew the certificate."
 )
 BROKEN_HINT: Final = (
-    "Check that --url names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
+    "Check that {--url} names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
 )
 MACHINE_HINT: Final = "Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
 
@@ -467,12 +467,12 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
     (
         socket.gaierror,
         "the name {host} cannot be looked up.",
-        "Check the host in --url, and that this machine may look up names of your network; then run the gate again.",
+        "Check the host in {--url}, and that this machine may look up names of your network; then run the gate again.",
     ),
     (
         ConnectionRefusedError,
         "{host} refuses the connection.",
-        "Check the port in --url, and that ThreadFix is running; then run the gate again.",
+        "Check the port in {--url}, and that ThreadFix is running; then run the gate again.",
     ),
     (
         ssl.SSLError,
@@ -488,7 +488,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
 
 # By OpenSSL's codes of what is wrong with a certificate.
 _NOT_FOR_THIS_HOST: Final = (
-    "Write the host in --url as it is in the certificate; if that is right already, ask your ThreadFix administrator "
+    "Write the host in {--url} as it is in the certificate; if that is right already, ask your ThreadFix administrator "
     "for a certificate with this name in it."
 )
 _CERTIFICATE_HINTS: Final = {

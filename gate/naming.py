@@ -26,9 +26,9 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "`action.yml` in the action's repository lists all inputs",
     ),
     "doctor": ("`threadfix-gate doctor` with the same options", "The action with the input `command: doctor`"),
-    "keep waiting": (
-        "To keep waiting, run the command that is shown here",
-        "To keep waiting, run the action again with the inputs that are shown here",
+    "resume": (
+        "Run the command shown here to keep waiting",
+        "Run the action again with the inputs shown here to keep waiting",
     ),
 }
 """What the templates call a thing; its words beside a command line, and in the action."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from gate import __version__
 from gate.errors import UsageError
 from gate.history import Failure, StopCause
-from gate.reasons import Kind, Reason
+from gate.naming import FLAGS, Naming
+from gate.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.rules import Decision
 from gate.text import count, seconds
 from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
@@ -133,6 +134,7 @@ class Verdict:
         result_file: path of the result document, as asked for; empty when none was.
         build: which build of a CI system this was; None outside of one.
         version: of the gate.
+        naming: how texts name an option.
     """
 
     conclusion: Conclusion
@@ -146,6 +148,17 @@ class Verdict:
     result_file: str = ""
     build: Build | None = None
     version: str = __version__
+    naming: Naming = FLAGS
+
+    @property
+    def how_to_resume(self) -> tuple[str, str]:
+        """What to do to keep waiting, and the command or the inputs to do it with; for where there is a `resume`."""
+        if not self.naming.inputs:
+            return "To keep waiting, run:", self.resume
+        targets = [scan.target for scan in self.scans]
+        ids = ",".join(str(target.pending_scan_id) for target in targets)
+        inputs = f"application-id: {targets[0].application_id}\npending-scan-id: {ids}"
+        return "To keep waiting, run the action again with:", inputs
 
     @property
     def deciding_scan(self) -> ScanVerdict | None:
@@ -161,6 +174,16 @@ class Verdict:
     def errors(self) -> int:
         """Requests among them that failed."""
         return sum(scan.history.errors for scan in self.scans)
+
+
+def name_options(conclusion: Conclusion, naming: Naming) -> Conclusion:
+    """The conclusion with the names of options in its texts, which are templates until then."""
+    return replace(
+        conclusion,
+        message=naming.fill(conclusion.message),
+        meaning=naming.fill(conclusion.meaning),
+        hint=naming.fill(conclusion.hint),
+    )
 
 
 def told(part: Part) -> str:
@@ -212,8 +235,10 @@ def from_bug(error: BaseException) -> Conclusion:
 
 def _concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:
     row = reason.row
-    do = "" if row.kind is Kind.PASS else row.do
-    return Conclusion(reason, message, meaning or row.means, hint or do, row.exit_code)
+    advice = "" if row.kind is Kind.PASS else hint or row.advice
+    if reason in DIAGNOSABLE:
+        advice = f"{advice} {DIAGNOSIS}"
+    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code)
 
 
 def _conclusion_of(history: History, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
@@ -221,7 +246,7 @@ def _conclusion_of(history: History, settings: Settings, cancelled: Cancelled | 
         conclusion = _concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
     if history.ended is StopCause.FAIL_FAST:
-        message = f"{_so_far(history)} when another one failed (--fail-fast)."
+        message = f"{_so_far(history)} when another one failed ({{--fail-fast}})."
         return _concluded(Reason.CANCELLED, message, "Run the gate on this scan alone.")
     if history.ended is StopCause.DEADLINE and history.reading:
         return _timed_out(history, settings.plan.timeout)
@@ -276,7 +301,7 @@ def _stretch(history: History) -> str:
 
 
 def _timed_out(history: History, timeout: float) -> Conclusion:
-    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once (--timeout 0)"
+    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once ({--timeout 0})"
     message = f"{_so_far(history)} {limit}."
     if isinstance(history.newest, Failure):
         message = f"{message} The newest poll failed: {history.newest.what}"

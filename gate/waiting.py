@@ -38,7 +38,7 @@ TICK = 0.25
 NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
-    "Give the requests more time with --request-timeout, or name fewer scans.",
+    "Give the requests more time with {--request-timeout}, or name fewer scans.",
 )
 SHORTEST = 0.001
 """Seconds that are given to a request whose time is over before it began."""

@@ -146,6 +146,7 @@ class CommandContext:
             warn=self.github.warning if self.github else None,
             quiet=reports.quiet,
             verbose=reports.verbose,
+            naming=self.naming,
         )
 
 

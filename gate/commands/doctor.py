@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -562,6 +562,8 @@ class _DoctorRun:
         return None
 
     def _note(self, name: str, outcome: Outcome) -> None:
+        naming = self._context.naming
+        outcome = replace(outcome, message=naming.fill(outcome.message), hint=naming.fill(outcome.hint))
         self._concluded[name] = outcome
         console = Console(self._context.say) if outcome.state is State.FAILED else self._context.console
         mark, arrow = MARKS[outcome.state], ARROW

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
@@ -124,12 +125,14 @@ class _Run:
         mistakes: tuple[InvalidOption, ...] = (),
     ) -> Verdict:
         """The finished verdict."""
+        naming = self._context.naming
         return verdicts.Verdict(
-            conclusion=conclusion,
+            conclusion=verdicts.name_options(conclusion, naming),
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             elapsed=time.monotonic() - self._started,
-            scans=scans,
+            scans=tuple(replace(scan, conclusion=verdicts.name_options(scan.conclusion, naming)) for scan in scans),
+            naming=naming,
             server=self._context.parsed.origin,
             resume=resume,
             mistakes=mistakes,

@@ -42,10 +42,10 @@ _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|“[^“”]*”")
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 CONTEXT_HINT: Final = (
-    "Does --url lack its context path, such as /threadfix? If it has one, see what answers there instead of ThreadFix: "
-    "a login page, a proxy, a load balancer."
+    "Does {--url} lack its context path, such as /threadfix? If it has one, see what answers there instead of "
+    "ThreadFix: a login page, a proxy, a load balancer."
 )
-HTTPS_HINT: Final = "ThreadFix wants https: write --url with https:// in front."
+HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front."
 PROXY_LOGIN_HINT: Final = (
     "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
 )
@@ -161,7 +161,7 @@ class Client:
         return Failure(
             Reason.PROTOCOL,
             f"{self.http.host} answered for application {found}, but application {asked} was asked for.",
-            "Check --application-id and --status-path.",
+            "Check {--application-id} and {--status-path}.",
             final=True,
             meaning="The response is about something else than what was asked for, so it says nothing about your scan.",
         )

@@ -207,7 +207,7 @@ def test_the_verdict_is_the_last_line() -> None:
     console.closing(verdict(FAILED, resume="threadfix-gate run …"))
     assert [line.partition(":")[0] for line in listener.lines] == [
         "What it means",
-        "Wait on with",
+        "To keep waiting, run",
         "What to do",
         "FAIL (scan-failed, exit code 1)",
     ]
@@ -227,9 +227,7 @@ def test_mistakes_have_a_line_each() -> None:
     listener = Listener()
     listener.console().closing(verdict())
     assert listener.lines[1:3] == ["  --timeout: is empty.", "  --url is missing."]
-    assert (
-        listener.lines[-1] == "UNKNOWN (usage, exit code 2): 2 mistakes in the options, named above; nothing was sent."
-    )
+    assert listener.lines[-1] == "UNKNOWN (usage, exit code 2): 2 invalid options (above); nothing was sent."
     quiet = Listener()
     quiet.console(quiet=True).closing(verdict())
     assert quiet.lines == ["UNKNOWN (usage, exit code 2): 2 invalid options: --timeout: is empty. --url is missing."]
@@ -242,7 +240,7 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     timeout = replace(PASSED, newest=queued, reading=queued, ended=StopCause.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
     soft = replace(ASKED, downgraded=frozenset({Reason.TIMEOUT}))
     listener.console().closing(verdict(timeout, asked=soft))
-    warned = "warning: the verdict is unknown, and the job goes on with exit code 0, because of --on-timeout warn."
+    warned = "warning: the verdict is unknown; the job continues with exit code 0 because of --on-timeout warn."
     assert warned in listener.lines
     quiet = Listener()
     quiet.console(quiet=True).closing(verdict(timeout, asked=soft))

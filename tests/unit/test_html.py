@@ -197,15 +197,15 @@ def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
     text = Page(html.render(found)).text
     is_pass = found.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
-    assert ("Wait on with" in text) is bool(found.resume)
+    assert ("To keep waiting, run:" in text) is bool(found.resume)
     assert found.resume in text
 
 
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """So that nobody takes the green job for a pass."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
-    assert "The job goes on all the same" in html.render(soft)
-    assert "The job goes on all the same" not in html.render(TIMEOUT)
+    assert "The job continues because of <code>--on-timeout warn</code>" in html.render(soft)
+    assert "The job continues because of <code>--on-timeout warn</code>" not in html.render(TIMEOUT)
 
 
 def test_the_table_of_reasons_marks_words() -> None:
