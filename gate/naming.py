@@ -25,7 +25,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "`threadfix-gate run --help` lists all options",
         "`action.yml` in the action's repository lists all inputs",
     ),
-    "doctor": ("`threadfix-gate doctor` with the same options", "The action with the input `command: doctor`"),
+    "doctor": ("`threadfix-gate doctor` with the same options", "The action with `command: doctor`"),
     "resume": (
         "Run the command shown here to keep waiting",
         "Run the action again with the inputs shown here to keep waiting",
