@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gate import __version__, usage
+from gate import __version__
 from gate.commands.run import run_gate
 from gate.errors import InvalidOption
 from gate.naming import FLAGS
@@ -37,6 +37,8 @@ class _Command(click.Command):
         return super().parse_args(ctx, good)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from gate import usage
+
         records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
         usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
 
@@ -45,8 +47,10 @@ class _RunCommand(_Command):
     """The command whose help is read first."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from gate.usage import write_introduction
+
         super().format_help_text(ctx, formatter)
-        usage.write_introduction(formatter)
+        write_introduction(formatter)
 
 
 def _split_arguments(

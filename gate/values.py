@@ -118,15 +118,14 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def api_key(value: str) -> str:
-    """The API key. Its mistakes are told by its shape; it is never repeated."""
+    """The API key. What is wrong with it is known by its shape; it is never repeated."""
     if not re.fullmatch(r"[ -~]+", value):
         raise ValueError(
             "has a line break, a control character or a character outside ASCII in it; paste it again as one line"
         )
     if _UNEXPANDED.fullmatch(value):
         raise ValueError(
-            "is a variable that nothing has replaced by its value; check that the variable or secret exists, and that "
-            "this job may read it"
+            "is an unexpanded variable; check that the variable or secret exists, and that this job may read it"
         )
     if _QUOTED.fullmatch(value):
         raise ValueError("has quotes around it; leave them out")

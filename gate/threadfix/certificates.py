@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.errors import InvalidOption
-from gate.options import CA_FILE, CLIENT_CERT, CLIENT_KEY
 
 if TYPE_CHECKING:
     from gate.naming import Naming
@@ -30,24 +29,24 @@ def unusable(server: Server, naming: Naming) -> tuple[InvalidOption, ...]:
             _refuse_pipes(server.ca_file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*locations(server.ca_file))
         except (ssl.SSLError, OSError):
-            name = naming.option(CA_FILE.name)
+            name = naming.option("ca-file")
             what = (
                 f"{name} (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "
                 "it must be PEM, with -----BEGIN CERTIFICATE----- lines."
             )
-            invalid.append(InvalidOption(CA_FILE.label, what))
+            invalid.append(InvalidOption("--ca-file", what))
     if server.client_cert:
         try:
             _refuse_pipes(server.client_cert, server.client_key or server.client_cert)
             # Without a password function OpenSSL would ask at the terminal, and a build would hang.
             ssl.create_default_context().load_cert_chain(server.client_cert, server.client_key, password=lambda: b"")
         except (ssl.SSLError, OSError, ValueError):
-            names = f"{naming.option(CLIENT_CERT.name)}, {naming.option(CLIENT_KEY.name)}"
+            names = ", ".join((naming.option("client-cert"), naming.option("client-key")))
             what = (
                 f"{names}: they are no certificate and key that fit and can be read; both must be PEM, and the key not "
                 "encrypted."
             )
-            invalid.append(InvalidOption(CLIENT_CERT.label, what))
+            invalid.append(InvalidOption("--client-cert", what))
     return tuple(invalid)
 
 

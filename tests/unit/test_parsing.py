@@ -1,4 +1,4 @@
-"""The table of options, and how flags and environment become settings."""
+"""How flags and environment become settings, or every invalid option at once."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_every_option_has_one_name_everywhere() -> None:
 
 
 def test_a_flag_beats_the_environment() -> None:
-    """Of two values the one that was typed counts."""
+    """A flag counts before the variable of the same option."""
     assert ok("--timeout", "5m", THREADFIX_TIMEOUT="7m").plan.timeout == 300
 
 
@@ -99,7 +99,7 @@ def test_an_empty_variable_counts_as_not_given(empty: str) -> None:
     assert ok(THREADFIX_TIMEOUT=empty, THREADFIX_JSON=empty).plan == Plan()
 
 
-def test_an_empty_flag_is_a_mistake() -> None:
+def test_an_empty_flag_is_invalid() -> None:
     """A shell variable that is not set must not silently mean the default."""
     assert errors("--timeout", "") == ("--timeout: is empty.",)
 
@@ -112,7 +112,7 @@ def test_true_has_many_words(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["false", "0", "no", "off", "FALSE", "No", "oFF"])
 def test_false_has_many_words(value: str) -> None:
-    """And their opposites."""
+    """CI systems write false in as many ways."""
     assert parsed(THREADFIX_SUMMARY=value).reports.summary is False
 
 
@@ -142,12 +142,12 @@ def test_only_the_timeout_may_be_zero() -> None:
 
 @pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
 def test_lists_take_commas_blanks_and_lines(text: str) -> None:
-    """And each value once."""
+    """Commas, spaces and newlines separate the elements, and each counts once."""
     assert ok("--pending-scan-id", text).targets == (Target(6, 41), Target(6, 42))
 
 
 def test_a_flag_may_be_repeated() -> None:
-    """Its values add up, in order, without duplicates."""
+    """The values of a repeated flag add up, in order, without duplicates."""
     found = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
     assert found.targets == (Target(6, 43), Target(6, 41))
 
@@ -207,7 +207,7 @@ def test_scans_from_everywhere_add_up() -> None:
         (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "is not a status link"),
     ],
 )
-def test_an_upload_answer_that_names_no_pending_scan_is_a_mistake(body: bytes, says: str) -> None:
+def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says: str) -> None:
     """There is nothing to wait for, and the server's words say why."""
     without = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_PENDING_SCAN_ID": ""}
     (error,) = errors("--upload-response", "up.json", files={"up.json": body}, **without)
@@ -236,7 +236,7 @@ def test_one_gate_judges_one_application() -> None:
     ],
 )
 def test_the_url_is_taken_in_every_form_that_people_have(given: str, normal: str) -> None:
-    """With and without `/rest`, versions, slashes and standard ports."""
+    """The base URL is taken with and without `/rest`, versions, slashes and standard ports."""
     assert ok("--url", given).server.url == normal
 
 
@@ -245,7 +245,7 @@ SECRET_URLS = ["https://user:hunter2@tf.example.com/", "https://tf/?apiKey=hunte
 
 @pytest.mark.parametrize("given", [*SECRET_URLS, "https://hunter2@", "https:///hunter2", "hunter2"])
 def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
-    """It may hold a password."""
+    """An invalid URL is not shown, since it may hold a password."""
     (error,) = errors("--url", given)
     assert error.startswith("--url: ")
     assert "https://tf.example.com/threadfix" in error
@@ -261,20 +261,20 @@ def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_url(given: str) -> None:
-    """Nothing is sent to what may be another host than was meant."""
+    """A URL that may mean another host than was meant is invalid."""
     (error,) = errors("--url", given)
     assert error.startswith("--url: ")
 
 
 def test_plain_http_shows_the_key_to_everybody() -> None:
-    """It is refused but to this machine, or where the user says so."""
+    """Plain http is refused but to this machine, or where the user allows it."""
     (error,) = errors("--url", "http://tf.example.com/threadfix")
     assert "--allow-http" in error
     assert ok("--url", "http://tf.example.com", "--allow-http", "true").server.allow_http
 
 
 def test_the_key_comes_from_a_file_too() -> None:
-    """Without the line break that every editor leaves behind."""
+    """The key of a file counts without the line break that every editor leaves behind."""
     found = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
     assert found.server.api_key.reveal() == KEY
 
@@ -331,10 +331,10 @@ def test_a_key_file_that_is_not_there() -> None:
         (f'"{KEY}"', "has quotes around it"),
         (f"'{KEY}'", "has quotes around it"),
         (f"`{KEY}`", "has quotes around it"),
-        ("$(TF_SECRET)", "is a variable that nothing has replaced"),
-        ("${TF_SECRET}", "is a variable that nothing has replaced"),
-        ("$TF_SECRET", "is a variable that nothing has replaced"),
-        ("${{ secrets.TF_SECRET }}", "is a variable that nothing has replaced"),
+        ("$(TF_SECRET)", "is an unexpanded variable"),
+        ("${TF_SECRET}", "is an unexpanded variable"),
+        ("$TF_SECRET", "is an unexpanded variable"),
+        ("${{ secrets.TF_SECRET }}", "is an unexpanded variable"),
     ],
 )
 def test_a_key_is_known_to_be_wrong_by_its_shape(key: str, says: str) -> None:
@@ -374,7 +374,7 @@ def test_a_variable_that_is_nearly_an_option_is_a_usage_error(variable: str, opt
 
 
 def test_other_unknown_variables_are_one_warning() -> None:
-    """They may be another tool's; the gate says once that they do nothing here."""
+    """A variable that is far from every option may be another tool's; one warning says that it has no effect."""
     found = parsed(THREADFIX_HOME="/opt", THREADFIX_SCANNER_TOKEN="hunter2")
     assert found.settings
     assert found.warnings == ("THREADFIX_HOME, THREADFIX_SCANNER_TOKEN are not options and have no effect.",)
@@ -395,7 +395,7 @@ def test_variables_of_the_gate_itself_are_left_alone() -> None:
      ("A", "TIMEOUT", 3), ("QUIET", "URL", 3)],
 )  # fmt: skip
 def test_the_distance_of_two_names(one: str, other: str, letters: int) -> None:
-    """It counts letters to insert, drop or replace, up to a limit, and does not depend on the direction."""
+    """The distance counts letters to insert, drop or replace, up to a limit, in either direction."""
     assert distance(one, other, 3) == distance(other, one, 3) == letters
 
 
@@ -437,7 +437,7 @@ def test_a_pull_request_from_a_fork_is_told_why_its_key_is_empty() -> None:
 
 
 def test_the_key_is_not_in_what_prints_settings() -> None:
-    """Not in `repr`, `str` or formatting."""
+    """The key is not in `repr`, `str` or formatting of what holds it."""
     found = parsed()
     assert KEY not in f"{found!r} {found}"
     assert f"{found.secrets[0]} {found.secrets[0]!r}" == "*** Secret(***)"
@@ -455,7 +455,7 @@ def test_the_key_is_not_in_what_prints_settings() -> None:
         ("status-url", "https://tf.example.com/threadfix"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_its_option(name: str, value: str) -> None:
+def test_an_invalid_option_is_named(name: str, value: str) -> None:
     """Whoever reads it knows where to look, also when the value came from the environment."""
     (error,) = errors(f"--{name}", value)
     assert error.startswith(f"--{name}: ")
@@ -505,7 +505,7 @@ def test_the_application_is_needed() -> None:
     ],
 )
 def test_options_that_contradict_each_other(args: tuple[str, ...], says: str) -> None:
-    """Each is good alone."""
+    """Options that are good alone may be invalid together."""
     sentences = errors(*args, files={"k": b""})
     assert any(says in error for error in sentences)
 
@@ -532,7 +532,7 @@ def test_a_relative_path_needs_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert parsed("--result-file", str(tmp_path / "r.json")).settings
 
 
-def test_a_made_up_mistake_is_not_told() -> None:
+def test_what_follows_from_an_invalid_option_is_not_reported() -> None:
     """What follows only from another error would send people the wrong way."""
     (error,) = errors("--max-interval", "x", "--interval", "20s")
     assert error.startswith("--max-interval")
@@ -553,14 +553,14 @@ def test_every_bad_word_of_a_list_is_named() -> None:
 
 
 def test_statuses_are_compared_whole_and_in_any_case() -> None:
-    """Trimmed, in capitals; a list of our own replaces the default."""
+    """Statuses are kept trimmed and in capitals; a list of one's own replaces the default."""
     found = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
     assert found.rules.success == {"DONE"}
     assert found.rules.failure == {"SCAN_DELETED", "BROKEN"}
 
 
 def test_warn_softens_exactly_that_reason() -> None:
-    """And no other."""
+    """`warn` gives exactly that reason the exit code 0, and no other."""
     assert ok("--on-timeout", "warn").downgraded == {Reason.TIMEOUT}
     assert ok("--on-unreachable", "WARN").downgraded == {Reason.UNREACHABLE}
 
@@ -597,7 +597,7 @@ def test_a_trust_store_may_be_a_folder() -> None:
     ],
 )
 def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
-    """Or none at all, as ThreadFix 2.5 to 2.7 have it."""
+    """The version is a segment of the path, or none at all, as ThreadFix 2.5 to 2.7 have it."""
     server = ok("--api-version", version).server
     assert server.status_url(Target(6, 41)) == f"https://tf.example.com/threadfix/{path}"
 
@@ -617,7 +617,7 @@ def test_the_link_is_left_out_where_a_part_is_not_known(pattern: str, scan_id: i
 
 
 def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
-    """It can be pasted into a shell, and asks for the same."""
+    """The command that keeps waiting can be pasted into a shell, and asks for the same."""
     found = ok("--timeout", "5m", THREADFIX_FAIL_FAST="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
         THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
     assert shlex.split(found.resume) == [
