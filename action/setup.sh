@@ -33,6 +33,16 @@ stop() {
 }
 cannot_start() { stop internal 70 'cannot start' "$@"; }
 
+# As action.yml starts it: the command is an input, and advice names inputs. Whoever gives arguments types flags.
+if (($# == 0)); then
+  export THREADFIX_GATE_ACTION=1
+  case ${THREADFIX_COMMAND:-run} in
+    run | doctor) set -- "${THREADFIX_COMMAND:-run}" ;;
+    *) stop usage 2 'invalid input' 'The input `command` is neither run nor doctor (value not shown).' \
+      'Write run or doctor, or leave it out.' ;;
+  esac
+fi
+
 # A runner that cancels the job sends SIGINT, then SIGTERM, and soon kills. Bash waits for a command before it heeds a
 # signal, but not for one in the background: so what takes long runs there.
 result=''

@@ -24,10 +24,10 @@ from gate.history import Target
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
-from gate.settings import Server
+from gate.settings import Plan, Server
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
-from gate.waiting import Plan, cadence
+from gate.waiting import cadence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The command line: commands, their options from the one table, and the mistakes in what was typed."""
+"""The command line: commands, their options from the one table, and what is invalid in what was typed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import click
 
 from gate import __version__
 from gate.commands.run import run_gate
+from gate.errors import InvalidOption
+from gate.naming import FLAGS
+from gate.options import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 from gate.reasons import Reason
-from gate.settings import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gate.settings import Option
+    from gate.options import Option
 
 PROG: Final = "threadfix-gate"
 UNREAD: Final = 141
@@ -28,25 +30,32 @@ SHORT: Final = {"verbose": "-v", "quiet": "-q"}
 
 
 class _Command(click.Command):
-    """A command that finds every mistake in its arguments before it reports any, and groups its options in `--help`."""
+    """A command that finds every invalid argument before it reports any, and groups its options in `--help`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        good, ctx.meta["mistakes"] = _split_arguments(args, self.get_params(ctx))
+        good, ctx.meta["invalid"] = _split_arguments(args, self.get_params(ctx))
         return super().parse_args(ctx, good)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[tuple[str, str]]] = {}
-        by_flag = {f"--{option.name}": option.group for option in OPTIONS}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record:
-                groups.setdefault(by_flag.get(parameter.opts[0], "Other"), []).append(record)
-        for group, records in groups.items():
-            with formatter.section(group):
-                formatter.write_dl(records)
+        from gate import usage
+
+        records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
+        usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
 
 
-def _split_arguments(args: Sequence[str], parameters: Sequence[click.Parameter]) -> tuple[list[str], tuple[str, ...]]:
+class _RunCommand(_Command):
+    """The command whose help is read first."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from gate.usage import write_introduction
+
+        super().format_help_text(ctx, formatter)
+        write_introduction(formatter)
+
+
+def _split_arguments(
+    args: Sequence[str], parameters: Sequence[click.Parameter]
+) -> tuple[list[str], tuple[InvalidOption, ...]]:
     """The arguments that click can parse, and a sentence for each of the others.
 
     No value is repeated in them: one may be a key.
@@ -62,7 +71,7 @@ def _split_arguments(args: Sequence[str], parameters: Sequence[click.Parameter])
     valued = {flag for option in options if not option.is_flag for flag in option.opts}
     positional = any(isinstance(parameter, click.Argument) for parameter in parameters)
     good: list[str] = []
-    mistakes: list[str] = []
+    invalid: list[InvalidOption] = []
     rest = list(args)
     while rest:
         arg = rest.pop(0)
@@ -70,17 +79,17 @@ def _split_arguments(args: Sequence[str], parameters: Sequence[click.Parameter])
         if name in valued and (equals or rest):
             good += [arg] if equals else [arg, rest.pop(0)]
         elif name in valued:
-            mistakes.append(f"{name} needs a value behind it.")
+            invalid.append(InvalidOption(name, f"{name} requires a value."))
         elif name in switches and equals:
-            mistakes.append(f"{name} takes no value; write {pairs[name]}.")
+            invalid.append(InvalidOption(name, f"{name} takes no value; write {pairs[name]}."))
         elif name in switches or _letters(arg) <= switches or (positional and not arg.startswith("-") and not good):
             good.append(arg)
         else:
-            mistakes.append(_unknown(name, switches | valued))
+            invalid.append(_unknown(name, switches | valued))
             # What follows an unknown option is its value.
             if arg.startswith("-") and not equals and rest and not rest[0].startswith("-"):
                 rest.pop(0)
-    return good, tuple(mistakes)
+    return good, tuple(invalid)
 
 
 def _letters(arg: str) -> set[str]:
@@ -88,24 +97,26 @@ def _letters(arg: str) -> set[str]:
     return {f"-{letter}" for letter in arg[1:]} if re.fullmatch("-[a-z]{2,}", arg) else {arg}
 
 
-def _unknown(name: str, known: set[str]) -> str:
+def _unknown(name: str, known: set[str]) -> InvalidOption:
     if name == "--api-key":
-        return (
-            f"--api-key does not exist: on a command line everybody on the machine could read the key. Set "
+        what = (
+            "--api-key is not an option: everybody on this machine can read a command line. Set "
             f"{KEY_VARIABLE}, or name a file with --api-key-file."
         )
+        return InvalidOption(KEY_VARIABLE, what)
     if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9-]{0,40}", name):
-        return "there is an argument without an option in front of it (not shown here); leave it out."
+        return InvalidOption(None, "unexpected argument (value not shown).")
     import difflib
 
     near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"{name} does not exist" + (f"; did you mean {near[0]}?" if near else "; --help lists the options.")
+    hint = f"did you mean {near[0]}?" if near else "--help lists the options."
+    return InvalidOption(name, f"unknown option {name}; {hint}")
 
 
 def _option(option: Option[Any], *, hidden: bool = False) -> click.Option:
     told = "" if option.is_switch and option.default == "false" else option.default
     notes = [option.variable] + ([f"default: {told}"] if told else [])
-    text = f"{option.help.replace('`', '')} [{', '.join(notes)}]"
+    text = f"{FLAGS.fill(option.help).replace('`', '')} [{', '.join(notes)}]"
     if option.is_switch:
         short = [SHORT[option.name]] if option.name in SHORT else []
         names = [f"--{option.name}/--no-{option.name}", *short]
@@ -140,25 +151,25 @@ def _doctor_options() -> list[click.Parameter]:
     ]
 
 
-def _mistakes() -> tuple[str, ...]:
-    found: tuple[str, ...] = click.get_current_context().meta["mistakes"]
-    return found
+def _invalid() -> tuple[InvalidOption, ...]:
+    invalid: tuple[InvalidOption, ...] = click.get_current_context().meta["invalid"]
+    return invalid
 
 
 def _run(**values: object) -> int:
-    return run_gate(_flags(values), os.environ, _mistakes())
+    return run_gate(_flags(values), os.environ, _invalid())
 
 
 def _doctor(**values: object) -> int:
     from gate.commands.doctor import run_doctor
 
-    return run_doctor(_flags(values), os.environ, _mistakes())
+    return run_doctor(_flags(values), os.environ, _invalid())
 
 
 def _sandbox(host: str, port: str, speed: str, quiet: bool | None) -> int:  # noqa: FBT001 - click's way
     from gate.commands.sandbox import serve
 
-    return serve(host, port, speed, bool(quiet), _mistakes())
+    return serve(host, port, speed, bool(quiet), _invalid())
 
 
 def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - click's way
@@ -166,7 +177,7 @@ def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - cl
 
     if values.pop("list"):
         return list_scenarios()
-    return demo(scenario, speed, _flags(values), _mistakes())
+    return demo(scenario, speed, _flags(values), _invalid())
 
 
 def _build() -> click.Group:
@@ -180,14 +191,12 @@ def _build() -> click.Group:
     )
     group.params.append(_version_option())
     group.add_command(
-        _Command(
+        _RunCommand(
             "run",
             callback=_run,
             params=_run_options(),
             short_help="The gate: wait, judge, report.",
-            help="Wait until ThreadFix has processed the pending scans, then end with exit code 0 (pass), 1 (fail) or "
-            "another one (unknown). Every option may come from the environment; a flag beats it. The API key comes "
-            f"from {KEY_VARIABLE} or --api-key-file only.",
+            help="Wait until ThreadFix has processed the pending scans, then say pass, fail or unknown.",
         )
     )
     group.add_command(
@@ -196,10 +205,10 @@ def _build() -> click.Group:
             callback=_doctor,
             params=_doctor_options(),
             short_help="Check URL, TLS, key, permission and ids, step by step.",
-            help="Say which step between this machine and the pending scan fails, and what to do about it: name, "
-            "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. It only "
-            "reads. Takes the options of `run`, of which application and pending scan may be left out. Ends with the "
-            "exit code of the first check that fails, or 0.",
+            help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
+            "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. Takes "
+            "the options of run, but needs neither application nor pending scan. Ends with the exit code of the first "
+            "check that fails, or 0.",
         )
     )
     group.add_command(

@@ -1,22 +1,36 @@
 """The tree of errors. Each knows its reason, and with it the exit code and the hint (`gate.reasons`).
 
 GateError
-├── UsageError         usage        options are missing, wrong or contradict each other; carries every mistake
+├── UsageError         usage        options are missing, wrong or contradict each other; carries each of them
 ├── OutOfThreadsError  unreachable  this machine lets the gate start no thread to ask in
 └── Cancelled          cancelled    SIGINT or SIGTERM
 
-Trouble with the server is not an error but a value, `gate.history.Trouble`: the wait decides what becomes of it.
+A failed poll is not an error but a value, `gate.history.Failure`: the wait decides what becomes of it.
 Every other exception is a bug and ends as `internal`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidOption:
+    """An option that is missing, wrong or contradicts another one."""
+
+    option: str | None
+    """Its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None where it is no option's."""
+    text: str
+    """What is wrong and what would be right: a sentence that names the option; safe once it is in `Parsed`."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class GateError(Exception):
@@ -31,8 +45,8 @@ class GateError(Exception):
 
     @property
     def hint(self) -> str:
-        """What to do next, in a sentence."""
-        return self.reason.row.do
+        """What to do next; a template of `gate.naming`."""
+        return self.reason.row.advice
 
 
 class UsageError(GateError):
@@ -40,10 +54,10 @@ class UsageError(GateError):
 
     reason = Reason.USAGE
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        """Keep every mistake: one sentence each, naming the option and what would be right."""
-        self.mistakes = tuple(mistakes)
-        super().__init__(" ".join(self.mistakes))
+    def __init__(self, invalid: Sequence[InvalidOption]) -> None:
+        """Keep every invalid option."""
+        self.invalid = tuple(invalid)
+        super().__init__(" ".join(map(str, self.invalid)))
 
 
 class OutOfThreadsError(GateError):

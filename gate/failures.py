@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from gate.text import Sanitizer
 
 PRIVATE_CA_HINT: Final = (
-    "If your company signs its own certificates, name them with --ca-file or SSL_CERT_FILE; else ask your ThreadFix "
+    "If your company signs its own certificates, name them with {--ca-file} or SSL_CERT_FILE; else ask your ThreadFix "
     "administrator to renew the certificate."
 )
 BROKEN_HINT: Final = (
-    "Check that --url names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
+    "Check that {--url} names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
 )
 MACHINE_HINT: Final = "Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
 
@@ -54,12 +54,12 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
     (
         socket.gaierror,
         "the name {host} cannot be looked up.",
-        "Check the host in --url, and that this machine may look up names of your network; then run the gate again.",
+        "Check the host in {--url}, and that this machine may look up names of your network; then run the gate again.",
     ),
     (
         ConnectionRefusedError,
         "{host} refuses the connection.",
-        "Check the port in --url, and that ThreadFix is running; then run the gate again.",
+        "Check the port in {--url}, and that ThreadFix is running; then run the gate again.",
     ),
     (
         ssl.SSLError,
@@ -75,7 +75,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
 
 # By OpenSSL's codes of what is wrong with a certificate.
 _NOT_FOR_THIS_HOST: Final = (
-    "Write the host in --url as it is in the certificate; if that is right already, ask your ThreadFix administrator "
+    "Write the host in {--url} as it is in the certificate; if that is right already, ask your ThreadFix administrator "
     "for a certificate with this name in it."
 )
 _CERTIFICATE_HINTS: Final = {

@@ -50,18 +50,22 @@ class Row:
     Attributes:
         kind: the verdict it belongs to.
         exit_code: of the process.
-        when: what happened, for the table of exit codes.
-        means: what that means for the person at the red build.
-        do: what to do next.
+        condition: what happened, for the table of exit codes.
+        meaning: what that means for the person at the red build.
+        advice: what to do next; a template of `gate.naming`.
     """
 
     kind: Kind
     exit_code: int
-    when: str
-    means: str
-    do: str
+    condition: str
+    meaning: str
+    advice: str
 
 
+DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHABLE, Reason.PROTOCOL})
+"""Reasons that may be a matter of URL, key, permission or network, which `doctor` checks step by step."""
+DIAGNOSIS: Final = "{@doctor} shows which step fails."
+"""The advice that is added to theirs."""
 SIGNAL_EXIT_CODES: Final = (130, 143)
 """Of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
 
@@ -84,7 +88,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.SCAN_VANISHED: Row(
         Kind.FAIL,
         1,
-        "ThreadFix knew the pending scan, then said “not found” until `--outage-limit`",
+        "ThreadFix knew the pending scan, then said 'not found' until `--outage-limit`",
         "Somebody or something removed the pending scan while it was being processed.",
         "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
     ),
@@ -93,27 +97,27 @@ REASONS: Final[Mapping[Reason, Row]] = {
         1,
         "a status that is not documented, with `--on-unknown-status fail`",
         "Your ThreadFix uses a status that this gate does not know.",
-        "Put the status into `--success-statuses` or `--failure-statuses`, or let the gate wait for the next one with "
-        "`--on-unknown-status wait`.",
+        "Add the status to `{--success-statuses}` or `{--failure-statuses}`, or let the gate wait for the next one "
+        "with `{--on-unknown-status wait}`.",
     ),
     Reason.USAGE: Row(
         Kind.UNKNOWN,
         2,
         "options are missing, wrong or contradict each other",
-        "The gate was not told what to do, so it asked ThreadFix nothing.",
-        "Correct the options named here; `threadfix-gate run --help` lists them all.",
+        "The gate does not know what to do, so it sent nothing to ThreadFix.",
+        "Correct the {@options} named here; {@help}.",
     ),
     Reason.TIMEOUT: Row(
         Kind.UNKNOWN,
         3,
         "the scan was not finished at the deadline",
-        "ThreadFix is still working on the scan. It goes on there; only the gate has stopped waiting.",
-        "Run the command after “Wait on with” to wait on, or give the gate more time with `--timeout`.",
+        "ThreadFix is still processing the scan, and goes on; only the gate has stopped waiting.",
+        "{@resume}, or give the gate more time with `{--timeout}`.",
     ),
     Reason.DENIED: Row(
         Kind.UNKNOWN,
         4,
-        "401, 403, or an answer that speaks of the key or of permission",
+        "401, 403, or a response that mentions the API key or a permission",
         "ThreadFix does not accept the API key, or the key's user may not see this scan.",
         "Check that the secret is set and current, and that the key's user has the *Upload Scans* permission for the "
         "application: ThreadFix asks for that one here, read access is not enough.",
@@ -123,36 +127,37 @@ REASONS: Final[Mapping[Reason, Row]] = {
         5,
         "404, 410 or another `success: false`, from the start until `--first-contact-limit`",
         "ThreadFix does not know this pending scan of this application.",
-        "Check both ids against the link that the upload answered with, and that `--url` has its context path and "
-        "`--api-version` fits your ThreadFix.",
+        "Check both ids against the link that the upload returned, and that `{--url}` has its context path and "
+        "`{--api-version}` fits your ThreadFix.",
     ),
     Reason.UNREACHABLE: Row(
         Kind.UNKNOWN,
         6,
-        "no connection, TLS trouble, no answer in time, 408, 425, 429 or 5xx, until the limit",
+        "no connection, a TLS error, no response in time, 408, 425, 429 or 5xx, until the limit",
         "ThreadFix could not be asked. What became of the scan is not known.",
-        "Check `--url`, and whether this machine may reach it (DNS, firewall, proxy, certificates); then run the gate "
-        "again.",
+        "Check `{--url}`, and whether this machine may reach it (DNS, firewall, proxy, certificates); then run the "
+        "gate again.",
     ),
     Reason.PROTOCOL: Row(
         Kind.UNKNOWN,
         7,
-        "an answer that is not ThreadFix's: a redirect, a web page, broken JSON, another application's id, other 4xx",
+        "a response that is not ThreadFix's: a redirect, a web page, broken JSON, another application's id, other 4xx",
         "Something answered, but not as ThreadFix's REST API does. Often it is a login page or a proxy.",
-        "Check that `--url` has its context path, such as `/threadfix`, and that nothing in between asks for a login.",
+        "Check that `{--url}` has its context path, such as `/threadfix`, and that nothing in between asks for a "
+        "login.",
     ),
     Reason.CANCELLED: Row(
         Kind.UNKNOWN,
         SIGNAL_EXIT_CODES[0],
         "SIGINT (130) or SIGTERM (143)",
         "The job was stopped. The scan goes on in ThreadFix; only the gate has stopped waiting.",
-        "Run the command after “Wait on with” to wait on.",
+        "{@resume}.",
     ),
     Reason.INTERNAL: Row(
         Kind.UNKNOWN,
         70,
         "a bug in the gate",
-        "The gate broke, so it cannot say anything about the scan.",
+        "The gate had an internal error, so it cannot say anything about the scan.",
         "Please report it with the traceback in the log; the API key is not in it.",
     ),
 }

@@ -73,7 +73,7 @@ class Rules:
         return decision in DECIDED or (decision is Decision.UNKNOWN and self.unknown_fails)
 
     def warning(self, answer: ScanReading, *, first: bool) -> str | None:
-        """What a person should be warned of, without the scan's name; None where there is nothing.
+        """What a person should be warned of, as a template without the scan's name; None where there is nothing.
 
         Args:
             answer: the newest.
@@ -87,8 +87,8 @@ class Rules:
             )
         if decision is Decision.UNKNOWN and not self.unknown_fails:
             return (
-                f"has the status {answer.status}, which is not documented. The gate waits for the next one. Name it in "
-                "--success-statuses or --failure-statuses if it is final."
+                f"has the status {answer.status}, which is not documented. The gate waits for the next one. Add it to "
+                "{--success-statuses} or {--failure-statuses} if it is final."
             )
         if decision is Decision.IN_FLIGHT and normal(answer.status) == QUEUED_FOR_DELETE:
             return "is queued to be deleted. The gate waits for what comes of it."

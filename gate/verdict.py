@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from gate import __version__
 from gate.errors import UsageError
 from gate.history import Failure, ScanHistory, StopCause
-from gate.reasons import Kind, Reason
+from gate.naming import FLAGS, Naming
+from gate.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.rules import Decision
 from gate.text import count, seconds
-from gate.threadfix.statuses import DELETED, INTERRUPTED, normal, words
+from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from gate.build import Build
-    from gate.errors import Cancelled, GateError
+    from gate.errors import Cancelled, GateError, InvalidOption
     from gate.history import ScanReading, Target
     from gate.rules import Rules
     from gate.settings import Settings
@@ -129,10 +130,11 @@ class Verdict:
         elapsed: seconds, on a monotonic clock.
         server: origin of the ThreadFix server; empty when it is not known.
         resume: the command that waits on; empty where there is nothing to wait for.
-        mistakes: of the options, one sentence each.
+        mistakes: the invalid options; `str()` of one is its sentence.
         result_file: path of the result document, as asked for; empty when none was.
         build: which build of a CI system this was; None outside of one.
         version: of the gate.
+        naming: how texts name an option.
     """
 
     conclusion: Conclusion
@@ -142,10 +144,21 @@ class Verdict:
     scans: tuple[ScanVerdict, ...] = ()
     server: str = ""
     resume: str = ""
-    mistakes: tuple[str, ...] = ()
+    mistakes: tuple[InvalidOption, ...] = ()
     result_file: str = ""
     build: Build | None = None
     version: str = __version__
+    naming: Naming = FLAGS
+
+    @property
+    def how_to_resume(self) -> tuple[str, str]:
+        """What to do to keep waiting, and the command or the inputs to do it with; for where there is a `resume`."""
+        if not self.naming.inputs:
+            return "To keep waiting, run:", self.resume
+        targets = [scan.target for scan in self.scans]
+        ids = ",".join(str(target.pending_scan_id) for target in targets)
+        inputs = f"application-id: {targets[0].application_id}\npending-scan-id: {ids}"
+        return "To keep waiting, run the action again with:", inputs
 
     @property
     def deciding_scan(self) -> ScanVerdict | None:
@@ -161,6 +174,16 @@ class Verdict:
     def errors(self) -> int:
         """Requests among them that failed."""
         return sum(scan.history.errors for scan in self.scans)
+
+
+def name_options(conclusion: Conclusion, naming: Naming) -> Conclusion:
+    """The conclusion with the names of options in its texts, which are templates until then."""
+    return replace(
+        conclusion,
+        message=naming.fill(conclusion.message),
+        meaning=naming.fill(conclusion.meaning),
+        hint=naming.fill(conclusion.hint),
+    )
 
 
 def told(part: Part) -> str:
@@ -199,7 +222,7 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
 def from_error(error: GateError) -> Conclusion:
     """The finding when the gate ended before ThreadFix was asked."""
     if isinstance(error, UsageError):
-        message = f"{count(len(error.mistakes), 'invalid option')}: {' '.join(error.mistakes)}"
+        message = f"{count(len(error.invalid), 'invalid option')}: {error}"
     else:
         message = f"{error}, before there was a verdict."
     return replace(_concluded(error.reason, message, error.hint), exit_code=error.exit_code)
@@ -212,8 +235,10 @@ def from_bug(error: BaseException) -> Conclusion:
 
 def _concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:
     row = reason.row
-    do = "" if row.kind is Kind.PASS else row.do
-    return Conclusion(reason, message, meaning or row.means, hint or do, row.exit_code)
+    advice = "" if row.kind is Kind.PASS else hint or row.advice
+    if reason in DIAGNOSABLE:
+        advice = f"{advice} {DIAGNOSIS}"
+    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code)
 
 
 def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
@@ -221,7 +246,7 @@ def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelle
         conclusion = _concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
     if history.ended is StopCause.FAIL_FAST:
-        message = f"{_so_far(history)} when another one failed (--fail-fast)."
+        message = f"{_so_far(history)} when another one failed ({{--fail-fast}})."
         return _concluded(Reason.CANCELLED, message, "Run the gate on this scan alone.")
     if history.ended is StopCause.DEADLINE and history.reading:
         return _timed_out(history, settings.plan.timeout)
@@ -237,7 +262,7 @@ def _read_as(history: ScanHistory, answer: ScanReading, rules: Rules) -> Conclus
         return _concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
     if decision in (Decision.ERROR, Decision.FAILURE):
         # Of all texts the server's own error message is the one that a person at a red build needs.
-        said = (answer.error_message or answer.message or words(answer.status)).rstrip(".")
+        said = (answer.error_message or answer.message or description(answer.status)).rstrip(".")
         flag = " with its error flag set" if answer.error else ""
         message = f"ended as {answer.status}{flag} {_after(history)}."
         meaning, hint = (None, None) if answer.error else FAILED.get(normal(answer.status), (None, None))
@@ -276,7 +301,7 @@ def _stretch(history: ScanHistory) -> str:
 
 
 def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:
-    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once (--timeout 0)"
+    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once ({--timeout 0})"
     message = f"{_so_far(history)} {limit}."
     if isinstance(history.newest, Failure):
         message = f"{message} The newest poll failed: {history.newest.what}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gate.events import Event
     from gate.history import Target
+    from gate.settings import Plan
 
 LATENESS = 0.1
 """The wait before the next poll, as a part of the time waited so far."""
@@ -39,23 +40,10 @@ TICK = 0.25
 NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
-    "Give the requests more time with --request-timeout, or name fewer scans.",
+    "Give the requests more time with {--request-timeout}, or name fewer scans.",
 )
 SHORTEST = 0.001
 """Seconds that are given to a request whose time is over before it began."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How long to wait, and how often to ask. All in seconds."""
-
-    timeout: float = 1800.0
-    interval: float = 2.0
-    max_interval: float = 15.0
-    request_timeout: float = 30.0
-    first_contact_limit: float = 60.0
-    outage_limit: float = 300.0
-    stall_after: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

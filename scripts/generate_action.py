@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gate.naming import INPUTS
+from gate.options import OPTIONS
 from gate.reporters.outputs import OUTPUTS
-from gate.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE: Final = Path(__file__).parent.parent / "action.yml"
 HEAD: Final = """\
-# Made by scripts/generate_action.py from the tables in gate/settings.py and gate/reporters/outputs.py: edit those, then
+# Made by scripts/generate_action.py from the tables in gate/options.py and gate/reporters/outputs.py: edit those, then
 # `make docs`.
 name: ThreadFix gate
 description: Waits until ThreadFix has processed a pending scan, then says pass, fail or unknown, and ends the job so.
@@ -26,13 +26,17 @@ branding:
 PYTHON: Final = (
     "Python 3.11 or later to run the gate with; found by itself where it is python3, python or in the tool cache."
 )
+COMMAND: Final = (
+    "`run` waits for the pending scan; `doctor` checks the connection to ThreadFix, the key, the permission and the "
+    "ids step by step, and sets no outputs."
+)
 
 
 def inputs() -> Iterator[tuple[str, str, str]]:
     """Name, description and default of every input."""
     for option in OPTIONS:
-        # In a workflow an option has no dashes.
-        yield option.name, re.sub(r"`--([a-z-]+)`", r"`\1`", option.help), option.default or ""
+        yield option.name, INPUTS.fill(option.help), option.default or ""
+    yield "command", COMMAND, "run"
     yield "python", PYTHON, ""
 
 
@@ -59,7 +63,7 @@ def lines() -> Iterator[str]:
         yield f"        THREADFIX_{name.replace('-', '_').upper()}: ${{{{ inputs.{name} }}}}"
     # exec, so that a cancelled job's signal reaches the gate. The variable is right in a job's container, where the
     # expression for it is not.
-    yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh" run'
+    yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh"'
 
 
 def quoted(text: str) -> str:

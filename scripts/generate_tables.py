@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.cli import SHORT
+from gate.naming import FLAGS
+from gate.options import OPTIONS
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
 from gate.reporters.outputs import OUTPUTS
-from gate.settings import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,7 +41,7 @@ def options() -> str:
                 name += f", `--no-{option.name}`"
             default = "off" if option.default == "false" else "on" if option.default == "true" else option.default
             shown = "–" if default is None else default if option.is_switch else f"`{default}`"
-            rows.append((name, shown, option.help))
+            rows.append((name, shown, FLAGS.fill(option.help)))
         parts.append(f"**{group}**\n\n" + table(("option", "default", ""), rows))
     return "\n\n".join(parts)
 
@@ -57,13 +58,16 @@ def exit_code(reason: Reason) -> str:
 
 def verdicts() -> str:
     """Every verdict and reason, what it means, and what a person at a red build does."""
-    rows = ((row.kind.value, f"`{reason}`", exit_code(reason), row.means, row.do) for reason, row in REASONS.items())
+    rows = (
+        (row.kind.value, f"`{reason}`", exit_code(reason), row.meaning, FLAGS.fill(row.advice))
+        for reason, row in REASONS.items()
+    )
     return table(("verdict", "reason", "exit code", "what it means", "what to do"), rows)
 
 
 def conditions() -> str:
     """When exactly each reason is given."""
-    return table(("reason", "when"), ((f"`{reason}`", row.when) for reason, row in REASONS.items()))
+    return table(("reason", "when"), ((f"`{reason}`", row.condition) for reason, row in REASONS.items()))
 
 
 def figures() -> str:

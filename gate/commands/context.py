@@ -13,10 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate import settings, threads
+from gate import parsing, threads
 from gate.errors import OutOfThreadsError, UsageError
+from gate.naming import Naming, naming
+from gate.options import KEY_VARIABLE
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
+from gate.settings import Reports
 from gate.text import Sanitizer, seconds
 from gate.threadfix import certificates, proxies
 
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
     from io import RawIOBase
     from typing import BinaryIO
 
+    from gate.errors import InvalidOption
+    from gate.parsing import Parsed
     from gate.reporters.github import GitHub
     from gate.reporters.terminal import Terminal
-    from gate.settings import Parsed, Settings
+    from gate.settings import Settings
     from gate.signals import Signals
     from gate.text import Secret
 
@@ -46,6 +51,7 @@ class CommandContext:
         github: the runner, where this is a step of one.
         terminal: the live line, where a person watches.
         console: the log.
+        naming: how texts name an option.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -53,7 +59,8 @@ class CommandContext:
         self._env = dict(env)
         self._masked: set[Secret] = set()
         self._started = time.monotonic()
-        self.parsed: Parsed = settings.Parsed(None, (), settings.Reports())
+        self.naming: Naming = naming(env)
+        self.parsed: Parsed = parsing.Parsed(None, (), Reports())
         self.log = BackgroundStream(sys.stderr)
         self.github: GitHub | None = None
         self.terminal: Terminal | None = None
@@ -73,7 +80,7 @@ class CommandContext:
     def parse(
         self,
         flags: Mapping[str, Sequence[str]],
-        mistakes: Sequence[str],
+        invalid: Sequence[InvalidOption],
         handler: Signals,
         *,
         needs_scan: bool = True,
@@ -81,28 +88,31 @@ class CommandContext:
         """The settings. From here on the secrets are hidden and the reports are known.
 
         Raises:
-            UsageError: there are mistakes.
+            UsageError: options are invalid.
             Cancelled: the process was told to stop; then the reports are known already.
         """
-        early = settings.early(flags, self._env)
+        early = parsing.parse_early(flags, self._env)
         self._apply(early)
         # Nothing that might be started from here needs the key.
-        os.environ.pop(settings.KEY_VARIABLE, None)
+        os.environ.pop(KEY_VARIABLE, None)
         handler.listen()
         until = self._started + early.input_limit
 
         def read(name: str) -> bytes:
             return _read(name, until, early.input_limit)
 
-        parsed = settings.parse(flags, self._env, read, mistakes, needs_scan=needs_scan)
+        parsed = parsing.parse(flags, self._env, read, invalid, needs_scan=needs_scan)
         server = parsed.server
-        unusable = (*certificates.mistakes(server), *proxies.mistakes(server, self._env)) if server else ()
-        if unusable:
-            parsed = replace(parsed, settings=None, mistakes=parsed.mistakes + unusable)
+        if server:
+            unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env))
+            if unusable:
+                parsed = replace(parsed, settings=None, invalid=parsed.invalid + unusable)
         self._apply(parsed)
-        if self.parsed.settings is None:
-            raise UsageError(self.parsed.mistakes)
-        return self.parsed.settings
+        for warning in parsed.warnings:
+            self.console.warning(warning)
+        if parsed.settings is None:
+            raise UsageError(parsed.invalid)
+        return parsed.settings
 
     def explain(self, error: BaseException) -> None:
         """Put the traceback of a bug into the log, without secrets."""
@@ -136,6 +146,7 @@ class CommandContext:
             warn=self.github.warning if self.github else None,
             quiet=reports.quiet,
             verbose=reports.verbose,
+            naming=self.naming,
         )
 
 

@@ -7,12 +7,11 @@ answered to the gate's own call and to one about the application.
 from __future__ import annotations
 
 import json
-import re
 import socket
 import sys
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -24,6 +23,7 @@ from gate import __version__, signals
 from gate.commands.context import CommandContext
 from gate.errors import Cancelled, UsageError
 from gate.history import Failure, ScanReading, Target
+from gate.options import URL
 from gate.reasons import Reason
 from gate.reporters.console import Console
 from gate.reporters.streams import print_whole
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.connections import Exchange
+    from gate.errors import InvalidOption
     from gate.history import Observation
     from gate.http import RequestMade
-    from gate.settings import Parsed, Settings
+    from gate.parsing import Parsed
+    from gate.settings import Settings
     from gate.signals import Signals
     from gate.text import Sanitizer
 
@@ -457,10 +459,10 @@ CHECKS: Final = (
 """Every check that needs the network, in the order in which they are made."""
 
 
-def _given(parsed: Parsed, mistakes: Sequence[str]) -> tuple[Outcome, Outcome]:
+def _given(parsed: Parsed, invalid: Sequence[InvalidOption]) -> tuple[Outcome, Outcome]:
     """Whether the URL and the other options are right."""
-    about_url = [mistake for mistake in mistakes if re.match(r"--url(?![\w-])", mistake)]
-    others = [mistake for mistake in mistakes if mistake not in about_url]
+    about_url = [one.text for one in invalid if one.option == URL.label]
+    others = [one.text for one in invalid if one.option != URL.label]
     url = parsed.settings.server.url if parsed.settings else parsed.origin
     hint = ""
     if parsed.settings and not urlsplit(url).path:
@@ -472,8 +474,8 @@ def _given(parsed: Parsed, mistakes: Sequence[str]) -> tuple[Outcome, Outcome]:
     )
 
 
-def _mistaken(mistakes: Iterable[str]) -> Outcome | None:
-    told = " ".join(mistakes)
+def _mistaken(sentences: Iterable[str]) -> Outcome | None:
+    told = " ".join(sentences)
     return (
         Outcome(State.FAILED, told, "threadfix-gate doctor --help lists the options.", Reason.USAGE) if told else None
     )
@@ -482,19 +484,21 @@ def _mistaken(mistakes: Iterable[str]) -> Outcome | None:
 # --- The command.
 
 
-def run_doctor(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistakes: Sequence[str] = ()) -> int:
+def run_doctor(
+    flags: Mapping[str, Sequence[str]], env: Mapping[str, str], invalid: Sequence[InvalidOption] = ()
+) -> int:
     """Make every check; the exit code: that of the first one that fails, 0 when none does.
 
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
-        mistakes: what is wrong with the command line itself, a sentence each.
+        invalid: what is wrong with the command line itself.
     """
     with signals.handled() as handler:
         visit = _DoctorRun(env)
         code = 0
         try:
-            visit.examine(flags, mistakes, handler)
+            visit.examine(flags, invalid, handler)
             handler.decided()
         except Cancelled as error:
             visit.end, code = Reason.CANCELLED, error.exit_code
@@ -511,27 +515,27 @@ class _DoctorRun:
         self._concluded: dict[str, Outcome] = {}
         self._untried: set[str] = set()
 
-    def examine(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> None:
+    def examine(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> None:
         """Make every check, whatever happens.
 
         Raises:
             Cancelled: the process was told to stop.
         """
         try:
-            self._check(flags, mistakes, handler)
+            self._check(flags, invalid, handler)
         except Cancelled:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not show the key
             self.end = Reason.INTERNAL
             self._context.explain(error)
 
-    def _check(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> None:
+    def _check(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> None:
         asked: Settings | None = None
-        wrong: tuple[str, ...] = ()
+        wrong: tuple[InvalidOption, ...] = ()
         try:
-            asked = self._context.parse(flags, mistakes, handler, needs_scan=False)
+            asked = self._context.parse(flags, invalid, handler, needs_scan=False)
         except UsageError as error:
-            wrong = error.mistakes
+            wrong = error.invalid
         self._context.console.line(
             f"threadfix-gate {__version__}: checking the way to ThreadFix; nothing is changed there."
         )
@@ -559,6 +563,8 @@ class _DoctorRun:
         return None
 
     def _note(self, name: str, outcome: Outcome) -> None:
+        naming = self._context.naming
+        outcome = replace(outcome, message=naming.fill(outcome.message), hint=naming.fill(outcome.hint))
         self._concluded[name] = outcome
         console = Console(self._context.say) if outcome.state is State.FAILED else self._context.console
         mark, arrow = MARKS[outcome.state], ARROW

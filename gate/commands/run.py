@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
@@ -21,6 +22,7 @@ from gate.waiting import Deadline, Schedule, Wait, wait_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from gate.errors import InvalidOption
     from gate.history import ScanHistory
     from gate.settings import Settings
     from gate.signals import Signals
@@ -30,21 +32,21 @@ FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "
 """The options that name a report's file, and the module of `gate.reporters` that renders it."""
 
 
-def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistakes: Sequence[str] = ()) -> int:
+def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], invalid: Sequence[InvalidOption] = ()) -> int:
     """Run the gate; the exit code.
 
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
-        mistakes: what is wrong with the command line itself, a sentence each.
+        invalid: what is wrong with the command line itself.
     """
     with signals.handled() as handler:
         run = _Run(env)
         try:
-            verdict = run.judge(flags, mistakes, handler)
+            verdict = run.judge(flags, invalid, handler)
             handler.decided(verdict.conclusion.exit_code)
         except Cancelled as error:
-            # It comes once at most, but at any moment: also while a mistake is being told.
+            # It comes once at most, but at any moment: also while an error is being reported.
             verdict = run.conclude(verdicts.from_error(error))
         run.report(verdict)
     return verdict.conclusion.exit_code
@@ -59,18 +61,18 @@ class _Run:
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
 
-    def judge(self, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str], handler: Signals) -> Verdict:
+    def judge(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> Verdict:
         """The verdict, whatever happens: the one place where errors and bugs become exit codes.
 
         Raises:
             Cancelled: the process was told to stop while nothing was being waited for.
         """
         try:
-            return self.wait(self._context.parse(flags, mistakes, handler))
+            return self.wait(self._context.parse(flags, invalid, handler))
         except Cancelled:
             raise
         except UsageError as error:
-            return self.conclude(verdicts.from_error(error), mistakes=error.mistakes)
+            return self.conclude(verdicts.from_error(error), mistakes=error.invalid)
         except GateError as error:
             return self.conclude(verdicts.from_error(error))
         except BaseException as error:  # noqa: BLE001 - whatever it is, also `SystemExit`: the job must get its verdict
@@ -120,15 +122,17 @@ class _Run:
         scans: tuple[ScanVerdict, ...] = (),
         *,
         resume: str = "",
-        mistakes: tuple[str, ...] = (),
+        mistakes: tuple[InvalidOption, ...] = (),
     ) -> Verdict:
         """The finished verdict."""
+        naming = self._context.naming
         return verdicts.Verdict(
-            conclusion=conclusion,
+            conclusion=verdicts.name_options(conclusion, naming),
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             elapsed=time.monotonic() - self._started,
-            scans=scans,
+            scans=tuple(replace(scan, conclusion=verdicts.name_options(scan.conclusion, naming)) for scan in scans),
+            naming=naming,
             server=self._context.parsed.origin,
             resume=resume,
             mistakes=mistakes,

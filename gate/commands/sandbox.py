@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final
 from gate import signals
 from gate.commands.run import run_gate
 from gate.errors import Cancelled
+from gate.options import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, URL
 from gate.reasons import Reason
 from gate.reporters.console import to_log
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import API_KEY, ThreadFix, environment, serving
-from gate.settings import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gate.errors import InvalidOption
 
 USAGE: Final = Reason.USAGE.row.exit_code
 
@@ -40,11 +42,11 @@ def list_scenarios() -> int:
     return 0
 
 
-def demo(name: str, speed: str, flags: Mapping[str, Sequence[str]], mistakes: Sequence[str]) -> int:
+def demo(name: str, speed: str, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> int:
     """Run the gate against one scenario; the gate's exit code."""
     scenario = SCENARIOS.get(name)
     factor = _factor(speed)
-    wrong = list(mistakes)
+    wrong = [str(one) for one in invalid]
     if scenario is None:
         wrong.append(f"there is no scenario of that name; there are {', '.join(SCENARIOS)}.")
     if factor is None:
@@ -80,10 +82,10 @@ def _command(played: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> l
     return command
 
 
-def serve(host: str, port: str, speed: str, quiet: bool, mistakes: Sequence[str]) -> int:  # noqa: FBT001
+def serve(host: str, port: str, speed: str, quiet: bool, invalid: Sequence[InvalidOption]) -> int:  # noqa: FBT001
     """Serve the sandbox until the process is stopped."""
     factor = _factor(speed)
-    wrong = list(mistakes)
+    wrong = [str(one) for one in invalid]
     if not (port.isascii() and port.isdigit() and int(port) < 2**16):
         wrong.append("--port: write a number from 0 to 65535.")
     if factor is None:
@@ -126,7 +128,7 @@ def _factor(speed: str) -> float | None:
     return factor if 0 < factor < 1e6 else None  # noqa: PLR2004
 
 
-def _usage(mistakes: Sequence[str]) -> int:
-    for mistake in mistakes:
-        to_log(mistake)
+def _usage(sentences: Sequence[str]) -> int:
+    for sentence in sentences:
+        to_log(sentence)
     return USAGE

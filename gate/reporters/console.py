@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate import __version__
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
+from gate.naming import FLAGS
 from gate.reasons import Kind
 from gate.text import count, log_line, seconds
 from gate.verdict import told
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from gate.history import ScanReading, Target
     from gate.http import RequestMade
+    from gate.naming import Naming
     from gate.settings import Settings
     from gate.verdict import Verdict
 
@@ -57,16 +59,18 @@ class Console:
         warn: says a warning where people look for warnings; by default in the log.
         quiet: whether only the verdict is wanted.
         verbose: whether every request is.
+        naming: how texts name an option.
         clock: monotonic.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a log can be asked for
         self,
         write: Callable[[str], None],
         *,
         warn: Callable[[str], None] | None = None,
         quiet: bool = False,
         verbose: bool = False,
+        naming: Naming = FLAGS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep where to write."""
@@ -75,6 +79,7 @@ class Console:
         self._quiet = quiet
         self._verbose = verbose
         self._clock = clock
+        self._naming = naming
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._began = self._said = clock()
@@ -117,10 +122,12 @@ class Console:
         self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {what}{until}.")
         if settings.server.insecure:
             # Loud: who made it quiet once must not forget it.
-            what = "--insecure: the server's certificate is not verified, so somebody else may get the API key."
+            name = self._naming.switch("insecure")
+            what = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
             self.warning(what, always=True)
         if settings.server.allow_http and settings.server.url.startswith("http://"):
-            self.warning("--allow-http: the API key travels in clear; everybody on the way can read it.", always=True)
+            what = f"{self._naming.switch('allow-http')}: the API key is sent unencrypted."
+            self.warning(what, always=True)
 
     def handle(self, event: ScanEvent) -> None:
         """Say what happened."""
@@ -191,14 +198,15 @@ class Console:
         if conclusion.kind is not Kind.PASS:
             self.line(f"What it means: {_plain(conclusion.meaning)}")
             if verdict.resume:
-                self.line(f"Wait on with:  {verdict.resume}")
+                how, what = verdict.how_to_resume
+                self.line(f"{how} {what.replace(chr(10), ', ')}")
             self.line(f"What to do:    {_plain(conclusion.hint)}")
         if conclusion.downgraded:
-            option = f"--on-{conclusion.reason} warn"
-            self._put(f"warning: the verdict is unknown, and the job goes on with exit code 0, because of {option}.")
+            option = self._naming.option(f"on-{conclusion.reason}", "warn")
+            self._put(f"warning: the verdict is unknown; the job continues with exit code 0 because of {option}.")
         message = conclusion.message
         if verdict.mistakes and not self._quiet:
-            message = f"{count(len(verdict.mistakes), 'mistake')} in the options, named above; nothing was sent."
+            message = f"{count(len(verdict.mistakes), 'invalid option')} (above); nothing was sent."
         link = f" {verdict.deciding_scan.url}" if verdict.deciding_scan and verdict.deciding_scan.url else ""
         code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
         self._put(f"{conclusion.kind.value.upper()} ({conclusion.reason.value}{code}): {message}{link}")
@@ -208,7 +216,7 @@ class Console:
         text = self._settings.rules.warning(event.reading, first=first) if self._settings else None
         if text and text not in self._warned:
             self._warned.add(text)
-            self.warning(f"pending scan {event.target.pending_scan_id} {text}")
+            self.warning(f"pending scan {event.target.pending_scan_id} {self._naming.fill(text)}")
 
     def _put(self, text: str) -> None:
         with self._lock:

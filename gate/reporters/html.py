@@ -19,7 +19,7 @@ from markupsafe import Markup
 from gate.reasons import Kind
 from gate.reporters import timeline
 from gate.text import count, seconds, shorten
-from gate.threadfix.statuses import normal, words
+from gate.threadfix.statuses import description, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -294,7 +294,9 @@ def _steps(scan: ScanVerdict) -> Iterator[Step]:
     for part, phase in list(zip(walked, scan.history.phases, strict=True))[:SEGMENTS]:
         style, colour = _style_of(phase.status)
         label = shorten(part.label, STATUS)
-        yield Step(label, words(part.label), style, colour, seconds(part.start), seconds(part.length), phase.polls)
+        yield Step(
+            label, description(part.label), style, colour, seconds(part.start), seconds(part.length), phase.polls
+        )
 
 
 def _legend(scans: Sequence[ScanVerdict]) -> list[tuple[str, str, str]]:

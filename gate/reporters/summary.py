@@ -11,7 +11,7 @@ from gate.verdict import told
 
 if TYPE_CHECKING:
     from gate.build import Build
-    from gate.verdict import Conclusion, ScanVerdict, Verdict
+    from gate.verdict import ScanVerdict, Verdict
 
 LIMIT: Final = 60 * 1024
 """Bytes; timelines are left out where they would go beyond it (the runner drops what is over 1 MiB)."""
@@ -33,13 +33,13 @@ def render(verdict: Verdict) -> str:
     conclusion = verdict.conclusion
     parts = [f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"]
     if verdict.mistakes:
-        parts.append("\n".join(f"- {escape_markdown(mistake)}" for mistake in verdict.mistakes))
+        parts.append("\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes))
     else:
         parts.append(escape_markdown(_sentence(conclusion.message)))
     if verdict.deciding_scan and verdict.deciding_scan.url:
         parts.append(f"[Open the scan in ThreadFix](<{escape_html(verdict.deciding_scan.url)}>)")
     if conclusion.kind is not Kind.PASS:
-        parts += _what_now(conclusion, verdict.resume)
+        parts += _what_now(verdict)
     if len(verdict.scans) == 1:
         parts += _alone(verdict.scans[0])
     elif verdict.scans:
@@ -52,9 +52,11 @@ def render(verdict: Verdict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _what_now(conclusion: Conclusion, resume: str) -> list[str]:
-    soft = ["The job goes on all the same: that is what was asked for."] if conclusion.downgraded else []
-    command = ["**Wait on with:**", f"<pre>{escape_html(resume)}</pre>"] if resume else []
+def _what_now(verdict: Verdict) -> list[str]:
+    conclusion, option = verdict.conclusion, verdict.naming.option(f"on-{verdict.conclusion.reason}", "warn")
+    soft = [f"The job continues because of `{option}`."] if conclusion.downgraded else []
+    how, what = verdict.how_to_resume if verdict.resume else ("", "")
+    command = [f"**{how}**", f"<pre>{escape_html(what)}</pre>"] if how else []
     return [f"**What it means:** {conclusion.meaning}", *soft, *command, f"**What to do:** {conclusion.hint}"]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gate.errors import InvalidOption
+
 if TYPE_CHECKING:
+    from gate.naming import Naming
     from gate.settings import Server
 
 
@@ -14,33 +17,37 @@ def locations(trust_store: str) -> tuple[str | None, str | None]:
     return (None, trust_store) if Path(trust_store).is_dir() else (trust_store, None)
 
 
-def mistakes(server: Server) -> tuple[str, ...]:
-    """A sentence for each option whose file cannot be used."""
+def unusable(server: Server, naming: Naming) -> tuple[InvalidOption, ...]:
+    """Each option whose file cannot be used."""
     if not (server.ca_file or server.client_cert):
         return ()
     import ssl
 
-    found = []
+    invalid = []
     if server.ca_file and not server.insecure and not server.url.startswith("http:"):
         try:
             _refuse_pipes(server.ca_file)
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(*locations(server.ca_file))
         except (ssl.SSLError, OSError):
-            found.append(
-                "--ca-file (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "
+            name = naming.option("ca-file")
+            what = (
+                f"{name} (or REQUESTS_CA_BUNDLE, SSL_CERT_FILE): the file has no certificates that can be read; "
                 "it must be PEM, with -----BEGIN CERTIFICATE----- lines."
             )
+            invalid.append(InvalidOption("--ca-file", what))
     if server.client_cert:
         try:
             _refuse_pipes(server.client_cert, server.client_key or server.client_cert)
             # Without a password function OpenSSL would ask at the terminal, and a build would hang.
             ssl.create_default_context().load_cert_chain(server.client_cert, server.client_key, password=lambda: b"")
         except (ssl.SSLError, OSError, ValueError):
-            found.append(
-                "--client-cert, --client-key: they are no certificate and key that fit and can be read; both must be "
-                "PEM, and the key not encrypted."
+            names = ", ".join((naming.option("client-cert"), naming.option("client-key")))
+            what = (
+                f"{names}: they are no certificate and key that fit and can be read; both must be PEM, and the key not "
+                "encrypted."
             )
-    return tuple(found)
+            invalid.append(InvalidOption("--client-cert", what))
+    return tuple(invalid)
 
 
 def _refuse_pipes(*names: str) -> None:

@@ -43,10 +43,10 @@ _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|“[^“”]*”")
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 CONTEXT_HINT: Final = (
-    "Does --url lack its context path, such as /threadfix? If it has one, see what answers there instead of ThreadFix: "
-    "a login page, a proxy, a load balancer."
+    "Does {--url} lack its context path, such as /threadfix? If it has one, see what answers there instead of "
+    "ThreadFix: a login page, a proxy, a load balancer."
 )
-HTTPS_HINT: Final = "ThreadFix wants https: write --url with https:// in front."
+HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front."
 PROXY_LOGIN_HINT: Final = (
     "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
 )
@@ -120,11 +120,11 @@ class Client:
             return self._protocol(response, f"answered without an application: {self._sanitizer.sanitize(str(error))}.")
         if found.id != application_id:
             return self._about_another(found.id, application_id)
-        return self._sanitizer.sanitize(responses.words(found.name) or "", 80)
+        return self._sanitizer.sanitize(responses.non_empty(found.name) or "", 80)
 
     def _words(self, value: object) -> str | None:
         """The server's words as safe text; None where there are none."""
-        return self._sanitizer.sanitize(found) or None if (found := responses.words(value)) else None
+        return self._sanitizer.sanitize(found) or None if (found := responses.non_empty(value)) else None
 
     def _envelope(self, response: Response) -> responses.Envelope | Failure:
         """The envelope of a response that ThreadFix itself sent and that is no refusal; else what it amounts to."""
@@ -140,7 +140,7 @@ class Client:
         except responses.NotThreadFixError as error:
             flaw = str(error)
         refused = reply is not None and not reply.success
-        message = (responses.words(reply.message) or "") if reply and refused else ""
+        message = (responses.non_empty(reply.message) or "") if reply and refused else ""
         refusal = _refusal(code, message, refused=refused)
         if refusal:
             reason, final = refusal
@@ -162,7 +162,7 @@ class Client:
         return Failure(
             Reason.PROTOCOL,
             f"{self.http.host} answered for application {found}, but application {asked} was asked for.",
-            "Check --application-id and --status-path.",
+            "Check {--application-id} and {--status-path}.",
             final=True,
             meaning="The response is about something else than what was asked for, so it says nothing about your scan.",
         )

@@ -19,6 +19,12 @@ _STATUS_PATH: Final = re.compile(r"/applications/([0-9]{1,19})/pendingScan/([0-9
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
 
+STATUS_PATH: Final = "rest/{version}/applications/{application_id}/pendingScan/{pending_scan_id}/status"
+"""The status endpoint, below the base URL."""
+APPLICATION_PATH: Final = "rest/{version}/applications/{application_id}"
+"""The endpoint that describes an application."""
+UI_URL: Final = "{url}/organizations/{team_id}/applications/{application_id}/scans/{scan_id}"
+"""The page of a scan, for people."""
 URL_EXAMPLE: Final = "https://tf.example.com/threadfix"
 
 
@@ -30,7 +36,7 @@ def number(text: str) -> int:
     """
     if re.fullmatch("[0-9]{1,19}", text) and 1 <= int(text) <= MAX_ID:
         return int(text)
-    raise ValueError("is not an id; ids are whole numbers from 1, such as 41")
+    raise ValueError("is not a valid id; ids are whole numbers from 1, such as 41")
 
 
 def status_link(link: str) -> Target:
@@ -56,7 +62,7 @@ def base_url(text: str) -> str:
     if not text.isascii():
         raise ValueError(f"has characters outside ASCII; write the host in its xn-- form, and {wanted}")
     if re.search(r"[\x00-\x20\x7f\\]", text):
-        raise ValueError(f"has a blank, a control character or a backslash in it; {wanted}")
+        raise ValueError(f"has whitespace, a control character or a backslash in it; {wanted}")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
@@ -65,7 +71,7 @@ def base_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(f"is not an http or https URL; {wanted}")
     if "@" in parts.netloc or "?" in text or "#" in text:
-        raise ValueError(f"has a user, a query or a fragment in it (not shown here); {wanted}")
+        raise ValueError(f"has a user, a query or a fragment in it (not shown); {wanted}")
     if not _is_host(host) or port == 0:
         raise ValueError(f"has no usable host or port; {wanted}")
     segments = [segment for segment in parts.path.split("/") if segment]

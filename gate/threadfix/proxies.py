@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from gate.errors import InvalidOption
 from gate.threadfix.links import is_loopback
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ _SCHEMES: Final = ("http", "https")
 _SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")
 
 
-def mistakes(server: Server, env: Mapping[str, str]) -> tuple[str, ...]:
-    """A sentence if the proxy for `server` cannot be used. Its value is not shown: it may hold a password."""
+def unusable(server: Server, env: Mapping[str, str]) -> tuple[InvalidOption, ...]:
+    """What is wrong if the proxy for `server` cannot be used. Its value is not shown: it may hold a password."""
     named = {name: value for name, value in env.items() if name.lower().endswith("_proxy") and value}
     if not named or not server.url or is_loopback(server.url):
         return ()
@@ -29,11 +30,10 @@ def mistakes(server: Server, env: Mapping[str, str]) -> tuple[str, ...]:
     # A system's own settings may name it too; then there is no variable to point at.
     origin = next((name for name, value in named.items() if value == proxy), "the proxy of this system")
     flaw = _flaw(proxy)
-    return (
-        (f"{origin} {flaw} (not shown here); write http://proxy:port or http://user:password@proxy:port.",)
-        if (flaw)
-        else ()
-    )
+    if not flaw:
+        return ()
+    what = f"{origin} {flaw} (not shown); write http://proxy:port or http://user:password@proxy:port."
+    return (InvalidOption(None, what),)
 
 
 def _flaw(proxy: str) -> str:

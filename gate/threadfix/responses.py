@@ -102,7 +102,7 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     except NotThreadFixError as error:
         raise NotThreadFixError(f"this is not what ThreadFix answers to an upload: {error}") from error
     if not reply.success:
-        raise NotThreadFixError(f"ThreadFix refused the upload: {words(reply.message) or 'it does not say why'}")
+        raise NotThreadFixError(f"ThreadFix refused the upload: {non_empty(reply.message) or 'it does not say why'}")
     if not links:
         raise NotThreadFixError(
             "there is no link to a pending scan in it; ThreadFix gives one from 2.5 on, and not for version `legacy`"
@@ -110,7 +110,7 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     return tuple(link.href for link in links)
 
 
-def words(value: object) -> str | None:
+def non_empty(value: object) -> str | None:
     """`value` where it is text with something in it."""
     return value if isinstance(value, str) and value.strip() else None
 

@@ -39,6 +39,6 @@ def normal(status: str) -> str:
     return re.sub("[a-z]+", lambda letters: letters[0].upper(), status.strip())
 
 
-def words(status: str) -> str:
+def description(status: str) -> str:
     """ThreadFix's own words for a documented status; empty for any other."""
     return STATUSES.get(normal(status), "").rstrip(".")

@@ -282,6 +282,29 @@ def honest(need_tool: Callable[[str], Path]) -> list[str]:
     return [str(need_tool("setpriv")), "--bounding-set=-dac_override,-dac_read_search"]
 
 
+@pytest.mark.parametrize("command", ["", "run", "doctor"])
+def test_the_command_is_an_input(warm: Runner, command: str) -> None:
+    """It is `run` or `doctor`; without arguments, as action.yml starts it, advice names inputs and no flags."""
+    done = warm.run(THREADFIX_COMMAND=command, THREADFIX_URL="ftp://tf.example.com")
+    assert done.returncode == 2
+    assert ("checking" in done.stderr) is (command == "doctor")
+    assert "url: is not an http or https URL" in done.stderr
+    assert "--url" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "run --insecure", "$(id)", "doctor\nrun", "--help"])
+def test_another_command_is_a_usage_error(warm: Runner, command: str) -> None:
+    """Nothing else can be started through the input, its value is not repeated, and the outputs say so."""
+    done = warm.run(THREADFIX_COMMAND=command, THREADFIX_API_KEY=KEY)
+    assert done.returncode == 2
+    assert "is neither run nor doctor" in done.stderr
+    assert command not in done.stderr
+    output = (warm.home / "output").read_text(encoding="utf-8")
+    assert "verdict=unknown" in output
+    assert "reason=usage" in output
+    assert "exit-code=2" in output
+
+
 def test_first_run_makes_one_environment(hostile: tuple[Runner, subprocess.CompletedProcess[str]]) -> None:
     """The first run makes the environment in the tool cache, leaves nothing half made, and starts the gate."""
     runner, done = hostile

@@ -176,14 +176,14 @@ def test_what_does_not_fit_into_dotenv_is_left_out_whole(gate: Gate) -> None:
 
 
 def test_mistakes_do_not_keep_the_reports_from_being_written(gate: Gate) -> None:
-    """As far as their paths can be read; here one of them, and nearly everything else, is wrong."""
+    """Usage errors are reported wherever a path could be read, also where nearly everything else is invalid."""
     ran = gate(
         *("--junit-file", "", "--dotenv-file", str(gate.folder / "gate.env"), "--json"),
         *("--url", "ftp://x", "--application-id", "six", "--timeout", "soon", "--verbose", "--quiet"),
         env={"THREADFIX_API_KEY": "", "THREADFIX_SUMMARY": "perhaps"},
     )
     assert (ran.code, ran.document["reason"]) == (2, "usage")
-    mistakes = " ".join(ran.document["mistakes"])
+    mistakes = " ".join(invalid["message"] for invalid in ran.document["mistakes"])
     for name in (
         "--junit-file",
         "--url",
@@ -332,3 +332,47 @@ def test_two_reports_do_not_share_a_file(gate: Gate) -> None:
         ran = gate.play(DONE, one, same, other, same)
         assert (ran.code, ran.document["reason"]) == (2, "usage")
     assert gate.threadfix.seen == []
+
+
+IN_THE_ACTION = {"THREADFIX_GATE_ACTION": "1", "THREADFIX_HTML_FILE": "page.html"}
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("usage")])
+def test_in_the_action_no_text_names_a_flag(name: str, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can type flags there: log and reports name inputs, whatever the verdict; only `resume` is a command."""
+    monkeypatch.chdir(gate.folder)
+    for variable, value in IN_THE_ACTION.items():
+        monkeypatch.setenv(variable, value)
+    scenarios, args = CASES[name]
+    ran = play(gate, scenarios, *args, "--verbose")
+    document = ran.document | {"resume": None}
+    reports = [(gate.folder / file).read_text(encoding="utf-8") for file in ("junit.xml", "gate.env")]
+    page = (gate.folder / "page.html").read_text(encoding="utf-8").partition("<body>")[2]
+    for text in (ran.err, json.dumps(document), page, *reports):
+        assert not re.search(r"(?<![\w-])--[a-z]", text)
+        assert "{--" not in text
+        assert "{@" not in text
+
+
+def test_in_the_action_a_timeout_says_which_inputs_to_set(gate: Gate) -> None:
+    """They are the ids; the result document keeps the command for machines."""
+    scans = f"{gate.threadfix.add(STUCK)},{gate.threadfix.add(STUCK)}"
+    ran = gate("--pending-scan-id", scans, *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
+    inputs = f"application-id: 6, pending-scan-id: {scans}"
+    assert f"To keep waiting, run the action again with: {inputs}\n" in ran.err
+    assert "Run the action again with the inputs shown here" in ran.document["hint"]
+    assert ran.document["resume"].startswith("threadfix-gate run ")
+
+
+def test_what_may_be_a_matter_of_url_key_or_network_names_doctor(gate: Gate) -> None:
+    """Its steps say which one fails; a timeout or a failed scan is no matter for it."""
+    for scenario, args, named in ((AWAY, ("--timeout", "0"), True), (FAILS, (), False), (STUCK, BRIEF, False)):
+        assert ("doctor" in gate.play(scenario, *args).document["hint"]) is named
+
+
+def test_an_unknown_variable_is_a_warning_in_the_log(gate: Gate) -> None:
+    """It changes nothing; its value is not shown."""
+    ran = gate.play(DONE, env={"THREADFIX_HOME": "hunter2"})
+    assert ran.code == 0
+    assert "warning: THREADFIX_HOME is not an option and has no effect.\n" in ran.err
+    assert "hunter2" not in ran.err

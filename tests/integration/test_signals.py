@@ -113,7 +113,11 @@ def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Sig
     document = running.left(code)
     assert document["status"] == "FINDINGS_GENERATING"
     assert f"pending scan {scan} of application 6 " in str(document["message"])
-    resume = next(line for line in log if line.startswith("Wait on with:")).removeprefix("Wait on with:").strip()
+    resume = (
+        next(line for line in log if line.startswith("To keep waiting, run:"))
+        .removeprefix("To keep waiting, run:")
+        .strip()
+    )
     assert resume == document["resume"]
     assert API_KEY not in resume
     assert log[-1].startswith(f"UNKNOWN (cancelled, exit code {code}): ")
@@ -274,7 +278,7 @@ def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, a
 
 MOMENTS = {
     "gate.commands.context._github": "before the options are read",
-    "gate.settings.parse": "while they are read",
+    "gate.parsing.parse": "while they are read",
     "gate.http.Transport.close": "when the wait is over",
     "gate.verdict.from_error": "while a mistake is told",
     "gate.reporters.files.write_atomic": "while a report is written",

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gate import settings
+from gate import values
 from gate.history import Target
+from gate.options import OPTIONS
+from gate.parsing import parse
 from gate.threadfix import links
 
 numbers = st.integers(1, 2**63 - 1)
@@ -24,7 +26,7 @@ def test_a_duration_is_the_sum_of_its_parts(given_parts: tuple[int, int, int, in
     text = "".join(f"{value}{unit}" for value, unit in zip(given_parts, ("h", "m", "s", "ms"), strict=True) if value)
     assume(text)
     hours, minutes, seconds, milliseconds = given_parts
-    assert settings.duration(text) == pytest.approx(hours * 3600 + minutes * 60 + seconds + milliseconds / 1000)
+    assert values.duration(text) == pytest.approx(hours * 3600 + minutes * 60 + seconds + milliseconds / 1000)
 
 
 @given(st.text(max_size=20))
@@ -35,7 +37,7 @@ def test_a_duration_is_the_sum_of_its_parts(given_parts: tuple[int, int, int, in
 def test_no_text_breaks_the_duration(text: str) -> None:
     """It is a number of seconds up to a year, or a ValueError."""
     try:
-        assert 0 <= settings.duration_or_zero(text) <= settings.LONGEST
+        assert 0 <= values.duration_or_zero(text) <= values.LONGEST
     except ValueError as error:
         assert "write for example" in str(error)  # noqa: PT017
 
@@ -44,14 +46,14 @@ def test_no_text_breaks_the_duration(text: str) -> None:
 def test_a_list_of_ids_comes_back(wanted: list[int], separators: list[str]) -> None:
     """Whatever stands between them, each once, in order."""
     text = "".join(f"{number}{separators[index % len(separators)]}" for index, number in enumerate(wanted))
-    assert settings.ids(text) == tuple(dict.fromkeys(wanted))
+    assert values.ids(text) == tuple(dict.fromkeys(wanted))
 
 
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_list_of_ids(text: str) -> None:
     """It is a tuple of positive numbers, or a ValueError."""
     with suppress(ValueError):
-        assert all(number > 0 for number in settings.ids(text))
+        assert all(number > 0 for number in values.ids(text))
 
 
 segments = st.lists(st.from_regex(r"[A-Za-z0-9_~-]{1,8}", fullmatch=True).filter(lambda s: s != "rest"), max_size=3)
@@ -119,14 +121,14 @@ def test_no_text_breaks_the_status_link(text: str) -> None:
     assert path.endswith(f"/applications/{found.application_id}/pendingScan/{found.pending_scan_id}/status")
 
 
-@given(st.dictionaries(st.sampled_from([o.name for o in settings.OPTIONS if o.flag]), st.lists(st.text(), min_size=1)))
+@given(st.dictionaries(st.sampled_from([o.name for o in OPTIONS if o.flag]), st.lists(st.text(), min_size=1)))
 def test_no_flags_break_the_settings(flags: dict[str, list[str]]) -> None:
-    """They are settings or mistakes, never both and never neither, and each mistake is one harmless line."""
+    """Flags make settings or invalid options, never both and never neither, and each sentence is one harmless line."""
 
     def read(name: str) -> bytes:
         raise FileNotFoundError(2, "No such file or directory", name)
 
-    parsed = settings.parse(flags, {"THREADFIX_API_KEY": "k" * 40}, read)
-    assert bool(parsed.mistakes) is (parsed.settings is None)
-    for mistake in parsed.mistakes:
-        assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]", mistake)
+    parsed = parse(flags, {"THREADFIX_API_KEY": "k" * 40}, read)
+    assert bool(parsed.invalid) is (parsed.settings is None)
+    for invalid in parsed.invalid:
+        assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]", invalid.text)

@@ -19,12 +19,12 @@ from gate.events import CutOff, ScanEvent
 from gate.history import Failure, Observation, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
-from gate.settings import Server, Settings
+from gate.settings import Plan, Server, Settings
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
-from gate.waiting import Deadline, Plan, Schedule, Wait, cadence, wait_all
+from gate.waiting import Deadline, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:

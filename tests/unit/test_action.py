@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
-from gate.settings import OPTIONS
+from gate.options import OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUTS: Final = (
@@ -34,8 +34,8 @@ def test_file_is_fresh() -> None:
 
 
 def test_inputs_are_the_options(action: dict[str, Any]) -> None:
-    """There is an input for each option and one for the Python, each with a sentence and the option's own default."""
-    defaults = {option.name: option.default or "" for option in OPTIONS} | {"python": ""}
+    """Each option, the command and the Python have an input, with a sentence and the option's own default."""
+    defaults = {option.name: option.default or "" for option in OPTIONS} | {"python": "", "command": "run"}
     assert {name: given["default"] for name, given in action["inputs"].items()} == defaults
     assert all(given["description"].endswith(".") for given in action["inputs"].values())
 
@@ -58,7 +58,10 @@ def test_defaults_are_text(action: dict[str, Any]) -> None:
 def test_an_input_goes_through_its_variable(action: dict[str, Any]) -> None:
     """Each input reaches the gate in the option's own variable, and in no other way."""
     (step,) = action["runs"]["steps"]
-    variables = {option.variable: option.name for option in OPTIONS} | {"THREADFIX_PYTHON": "python"}
+    variables = {option.variable: option.name for option in OPTIONS} | {
+        "THREADFIX_COMMAND": "command",
+        "THREADFIX_PYTHON": "python",
+    }
     assert step["env"] == {variable: f"${{{{ inputs.{name} }}}}" for variable, name in variables.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -15,11 +16,12 @@ import pytest
 from gate import __version__
 from gate.cli import main
 from gate.commands import context
+from gate.options import OPTIONS
 from gate.reasons import Reason
 
 
 def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
-    """The mistakes that the gate names for a command line."""
+    """What the gate says of each invalid option of a command line."""
     assert main(["run", *args]) == Reason.USAGE.row.exit_code
     out, err = capfd.readouterr()
     assert out == ""
@@ -29,21 +31,21 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--tiemout", "5"), "--tiemout does not exist; did you mean --timeout?"),
-        (("--zzz=1",), "--zzz does not exist; --help lists the options."),
-        (("--timeout",), "--timeout needs a value behind it."),
+        (("--tiemout", "5"), "unknown option --tiemout; did you mean --timeout?"),
+        (("--zzz=1",), "unknown option --zzz; --help lists the options."),
+        (("--timeout",), "--timeout requires a value."),
         (("--fail-fast=yes",), "--fail-fast takes no value; write --fail-fast or --no-fail-fast."),
-        (("hunter2",), "there is an argument without an option in front of it (not shown here); leave it out."),
+        (("hunter2",), "unexpected argument (value not shown)."),
         (("--no-summary=x",), "--no-summary takes no value; write --summary or --no-summary."),
         (("-v=1",), "-v takes no value; write --verbose or --no-verbose."),
-        (("--", "-5x"), "there is an argument without an option in front of it (not shown here); leave it out."),
+        (("--", "-5x"), "unexpected argument (value not shown)."),
     ],
 )
 def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """With what would be right, and together with the mistakes in the values."""
-    mistakes = usage(capfd, *args)
-    assert mistakes[0] == says
-    assert any(mistake.startswith("--url is missing") for mistake in mistakes)
+    """An invalid argument is named with what would be right, beside the invalid values."""
+    sentences = usage(capfd, *args)
+    assert sentences[0] == says
+    assert any(sentence.startswith("--url is missing") for sentence in sentences)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +55,14 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(
     args: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Everybody on the machine could read it."""
-    mistakes = usage(capfd, *args)
-    assert "hunter2" not in " ".join(mistakes)
+    sentences = usage(capfd, *args)
+    assert "hunter2" not in " ".join(sentences)
     if args[0].startswith("--api-key"):
-        assert "everybody on the machine could read the key" in mistakes[0]
+        assert "everybody on this machine can read a command line" in sentences[0]
 
 
 def test_letters_may_stand_together(capfd: pytest.CaptureFixture[str]) -> None:
-    """As everywhere; here they are `--verbose` and `--quiet`, which contradict each other."""
+    """Letters stand for options one by one, as everywhere: `--verbose` and `--quiet` contradict each other."""
     assert main(["run", "-vq"]) == 2
     assert "--verbose and --quiet contradict" in capfd.readouterr().err
 
@@ -72,7 +74,7 @@ def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    """And nothing is done."""
+    """Without a command nothing is done but to show the help."""
     assert main([]) == 2
     assert "threadfix-gate demo" in capfd.readouterr().err
     assert main(["--help"]) == 0
@@ -80,7 +82,7 @@ def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) 
 
 
 def test_an_unknown_command_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    """As a usage error."""
+    """An unknown command is a usage error."""
     assert main(["wait"]) == 2
     assert "wait" in capfd.readouterr().err
 
@@ -97,11 +99,11 @@ def test_an_upload_s_answer_may_come_from_standard_input(
 ) -> None:
     """So that `curl … | threadfix-gate run --upload-response -` works."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
-    mistakes = usage(capfd, "--upload-response", "-")
-    assert any("this is not what ThreadFix answers" in mistake for mistake in mistakes)
+    sentences = usage(capfd, "--upload-response", "-")
+    assert any("this is not what ThreadFix answers" in sentence for sentence in sentences)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (context.INPUT_LIMIT + 1))))
-    mistakes = usage(capfd, "--upload-response", "-")
-    assert any("longer than 1 MiB" in mistake for mistake in mistakes)
+    sentences = usage(capfd, "--upload-response", "-")
+    assert any("longer than 1 MiB" in sentence for sentence in sentences)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
@@ -120,7 +122,7 @@ def test_a_stream_that_nobody_reads_does_not_change_the_exit_code(stream: str) -
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_a_stream_that_is_closed_does_not_change_the_exit_code(closed: str) -> None:
-    """Nor does the log go to standard output for want of a better place."""
+    """The log does not go to standard output for want of a better place."""
     command = f"{shlex.quote(sys.executable)} -m gate run --quiet {closed}"
     process = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout) == (2, "")
@@ -196,10 +198,37 @@ def test_there_is_no_shell_completion(name: str, value: str) -> None:
 
 
 def test_help_that_nobody_reads_is_no_fail() -> None:
-    """It ends as a shell tells it of any program, and not with 1."""
+    """Help into a closed pipe ends as a shell reports it of any program, and not with 1."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "gate", "--help"]
     process = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_help_is_readable_at_every_width(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No line is too long, and no placeholder, option or variable is broken over two."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["run", "--help"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert all(line.count("{") == line.count("}") for line in lines)
+    assert not any(line.endswith("-") for line in lines)
+    text = "\n".join(lines)
+    for option in OPTIONS:
+        assert f"[{option.variable}" in text or option.name == "api-key"
+
+
+def test_help_begins_with_what_one_needs(capfd: pytest.CaptureFixture[str]) -> None:
+    """First what one needs, an example and the exit codes, then the options in their groups."""
+    assert main(["run", "--help"]) == 0
+    out = capfd.readouterr().out
+    groups = dict.fromkeys(option.group for option in OPTIONS)
+    headings = [line.removesuffix(":") for line in out.splitlines() if re.fullmatch(r"[A-Z][A-Za-z ]+:", line)]
+    assert headings == ["What you need", "Example", "Exit codes", *groups, "Other"]
+    for reason in Reason:
+        assert reason.value in out

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from gate.errors import UsageError
+from gate.errors import InvalidOption, UsageError
 from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.http import RequestMade
@@ -41,7 +41,8 @@ class Listener:
 def verdict(*histories: ScanHistory, asked: Settings = ASKED, resume: str = "") -> Verdict:
     """The verdict on histories, or on wrong options."""
     scans = tuple(judge_scan(history, asked) for history in histories)
-    error = UsageError(["--timeout: is empty.", "--url is missing."])
+    invalid = (InvalidOption("--timeout", "--timeout: is empty."), InvalidOption("--url", "--url is missing."))
+    error = UsageError(invalid)
     return Verdict(
         conclusion=conclude(scans) if scans else from_error(error),
         started_at=UNTIL,
@@ -49,7 +50,7 @@ def verdict(*histories: ScanHistory, asked: Settings = ASKED, resume: str = "") 
         elapsed=12.0,
         scans=scans,
         resume=resume,
-        mistakes=() if scans else error.mistakes,
+        mistakes=() if scans else error.invalid,
     )
 
 
@@ -206,7 +207,7 @@ def test_the_verdict_is_the_last_line() -> None:
     console.closing(verdict(FAILED, resume="threadfix-gate run …"))
     assert [line.partition(":")[0] for line in listener.lines] == [
         "What it means",
-        "Wait on with",
+        "To keep waiting, run",
         "What to do",
         "FAIL (scan-failed, exit code 1)",
     ]
@@ -226,9 +227,7 @@ def test_mistakes_have_a_line_each() -> None:
     listener = Listener()
     listener.console().closing(verdict())
     assert listener.lines[1:3] == ["  --timeout: is empty.", "  --url is missing."]
-    assert (
-        listener.lines[-1] == "UNKNOWN (usage, exit code 2): 2 mistakes in the options, named above; nothing was sent."
-    )
+    assert listener.lines[-1] == "UNKNOWN (usage, exit code 2): 2 invalid options (above); nothing was sent."
     quiet = Listener()
     quiet.console(quiet=True).closing(verdict())
     assert quiet.lines == ["UNKNOWN (usage, exit code 2): 2 invalid options: --timeout: is empty. --url is missing."]
@@ -241,7 +240,7 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     timeout = replace(PASSED, newest=queued, reading=queued, ended=StopCause.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
     soft = replace(ASKED, downgraded=frozenset({Reason.TIMEOUT}))
     listener.console().closing(verdict(timeout, asked=soft))
-    warned = "warning: the verdict is unknown, and the job goes on with exit code 0, because of --on-timeout warn."
+    warned = "warning: the verdict is unknown; the job continues with exit code 0 because of --on-timeout warn."
     assert warned in listener.lines
     quiet = Listener()
     quiet.console(quiet=True).closing(verdict(timeout, asked=soft))

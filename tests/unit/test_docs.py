@@ -15,9 +15,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import gate
+from gate.options import OPTIONS
 from gate.reasons import Reason
 from gate.reporters.outputs import OUTPUTS
-from gate.settings import OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.errors import UsageError
+from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.reporters import html
@@ -105,7 +105,7 @@ def scan(
 
 def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict:
     """The verdict on some scans; without any, on wrong options."""
-    error = UsageError(["--timeout: is empty."] * mistakes)
+    error = UsageError([InvalidOption("--timeout", "--timeout: is empty.")] * mistakes)
     return Verdict(
         conclusion=conclude(scans) if scans else from_error(error),
         started_at=AT,
@@ -114,7 +114,7 @@ def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict
         scans=scans,
         server="https://tf.example.com" if scans else "",
         resume=resume,
-        mistakes=() if scans else error.mistakes,
+        mistakes=() if scans else error.invalid,
     )
 
 
@@ -199,15 +199,15 @@ def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
     text = Page(html.render(found)).text
     is_pass = found.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
-    assert ("Wait on with" in text) is bool(found.resume)
+    assert ("To keep waiting, run:" in text) is bool(found.resume)
     assert found.resume in text
 
 
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """So that nobody takes the green job for a pass."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
-    assert "The job goes on all the same" in html.render(soft)
-    assert "The job goes on all the same" not in html.render(TIMEOUT)
+    assert "The job continues because of <code>--on-timeout warn</code>" in html.render(soft)
+    assert "The job continues because of <code>--on-timeout warn</code>" not in html.render(TIMEOUT)
 
 
 def test_the_table_of_reasons_marks_words() -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from junitparser import JUnitXml
 
-from gate.errors import UsageError
+from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
@@ -49,7 +49,7 @@ def scan(
 
 def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
     """The verdict on some scans; without any, on wrong options."""
-    error = UsageError(["--timeout: is empty."])
+    error = UsageError([InvalidOption("--timeout", "--timeout: is empty.")])
     conclusion = conclude(scans) if scans else from_error(error)
     return Verdict(
         conclusion=conclusion,
@@ -59,7 +59,7 @@ def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
         scans=scans,
         server="https://tf.example.com" if scans else "",
         resume=resume,
-        mistakes=() if scans else error.mistakes,
+        mistakes=() if scans else error.invalid,
         result_file="result.json",
     )
 
@@ -205,7 +205,7 @@ def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
 def test_the_summary_has_what_a_person_asks_for() -> None:
     """The link, the resume command, the mistakes, the trouble, a row a scan and what became of those that failed."""
     assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
-    assert "**Wait on with:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
+    assert "**To keep waiting, run:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
     failure = "- at 20s for 10s &#40;2 polls&#41;&#44; ridden out: tf&#46;example&#46;com answered HTTP 502&#46;"
     assert f"**Trouble on the way:**\n\n{failure}\n" in summary.render(PASS)
@@ -249,7 +249,7 @@ def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
 def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
     """So that nobody takes the green job for a pass."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
-    assert "The job goes on all the same" in summary.render(soft)
+    assert "The job continues because of `--on-timeout warn`" in summary.render(soft)
 
 
 @pytest.mark.parametrize("status", ["SCAN_DELETED", "`|*<>" * 30])

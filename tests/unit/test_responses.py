@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.http import retry_after
-from gate.threadfix.responses import NotThreadFixError, envelope, identity, pending_scan, upload_links, words
+from gate.threadfix.responses import NotThreadFixError, envelope, identity, non_empty, pending_scan, upload_links
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
 
@@ -16,7 +16,7 @@ def test_only_what_the_verdict_rests_on_is_needed() -> None:
     assert (scan.status, scan.error, scan.app_id, scan.scan_id, scan.name) == ("DONE", False, 6, None, None)
     odd = GOOD.replace(b'"appId":6', b'"appId":6,"scanId":"12","name":5,"errorMessage":[],"more":{}')
     scan = pending_scan(envelope(odd))
-    assert (identity(scan.scan_id), words(scan.name), words(scan.error_message)) == (None, None, None)
+    assert (identity(scan.scan_id), non_empty(scan.name), non_empty(scan.error_message)) == (None, None, None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from gate.history import ScanReading
 from gate.rules import Decision, Rules
-from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, words
+from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, description
 
 IN_FLIGHT = set(STATUSES) - set(SUCCESS) - set(FAILURE)
 
@@ -91,5 +91,5 @@ def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: ScanReading, fi
 
 def test_the_words_of_a_status() -> None:
     """As ThreadFix shows them; empty for what it does not document."""
-    assert words("done") == "Scan Processing Completed. Statistics Update Queued"
-    assert words("NEW_ONE") == ""
+    assert description("done") == "Scan Processing Completed. Statistics Update Queued"
+    assert description("NEW_ONE") == ""

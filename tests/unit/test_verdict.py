@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gate.errors import Cancelled, UsageError
+from gate.errors import Cancelled, InvalidOption, UsageError
 from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
-from gate.settings import Server, Settings
+from gate.settings import Plan, Server, Settings
 from gate.text import Secret
 from gate.verdict import ScanVerdict, conclude, decide, from_bug, from_error, judge_scan
-from gate.waiting import Plan
 
 TARGET = Target(6, 41)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (TARGET,))
@@ -105,7 +104,7 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
             "no longer exists; its last status was QUEUED. not-found.",
         ),
         (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
-        (seen(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed (--fail-fast)."),
+        (seen(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed ({--fail-fast})."),
     ],
 )
 def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None:
@@ -143,19 +142,19 @@ def test_a_failure_may_know_better_what_it_means() -> None:
     """Another application's response is no login page."""
     failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
     assert judged(seen(failure)).conclusion.meaning == "It is another one."
-    assert judged(seen(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.means
+    assert judged(seen(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
 
 
 def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
     """`--timeout 0` is a question, not a wait."""
     message = judged(seen(QUEUED, StopCause.DEADLINE), plan=Plan(timeout=0)).conclusion.message
-    assert message.endswith("when asked once (--timeout 0).")
+    assert message.endswith("when asked once ({--timeout 0}).")
 
 
 def test_the_hint_of_the_trouble_beats_that_of_the_reason() -> None:
     """It knows more."""
     failure = replace(ALL[Reason.PROTOCOL], hint="Do this.")
-    assert judged(seen(failure, StopCause.LIMIT)).conclusion.hint == "Do this."
+    assert judged(seen(failure, StopCause.LIMIT)).conclusion.hint == f"Do this. {DIAGNOSIS}"
 
 
 def test_what_is_softened_ends_in_zero_and_stays_unknown() -> None:
@@ -220,8 +219,8 @@ def test_several_scans_are_counted_in_the_message() -> None:
 
 
 def test_an_error_before_the_wait_is_a_verdict_too() -> None:
-    """With every mistake in its message."""
-    conclusion = from_error(UsageError(["--a: is wrong.", "--b: is wrong."]))
+    """A usage error's message has every invalid option in it."""
+    conclusion = from_error(UsageError([InvalidOption(name, f"{name}: is wrong.") for name in ("--a", "--b")]))
     assert (conclusion.reason, conclusion.exit_code) == (Reason.USAGE, 2)
     assert conclusion.message == "2 invalid options: --a: is wrong. --b: is wrong."
     conclusion = from_error(Cancelled(15))

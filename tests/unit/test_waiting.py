@@ -13,7 +13,8 @@ from gate.errors import Cancelled
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
 from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Reason
-from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Plan, Schedule, Wait, cadence, wait_all
+from gate.settings import Plan
+from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

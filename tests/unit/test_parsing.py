@@ -1,4 +1,4 @@
-"""The table of options, and how flags and environment become settings."""
+"""How flags and environment become settings, or every invalid option at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate import settings
+from gate import parsing, values
 from gate.cli import main
+from gate.errors import InvalidOption
 from gate.history import Target
+from gate.options import OPTIONS
+from gate.parsing import Parsed, parse
 from gate.reasons import Reason
 from gate.rules import Rules
-from gate.settings import OPTIONS, Parsed, Server, Settings, parse
-from gate.waiting import Plan
+from gate.settings import Plan, Reports, Server, Settings
+from gate.threadfix import links
+from gate.variables import distance, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,10 +52,15 @@ def parsed(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> 
     return parse(flags, GOOD | env, read)
 
 
+def errors(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> tuple[str, ...]:
+    """What is said of each invalid option."""
+    return tuple(str(invalid) for invalid in parsed(*args, files=files, **env).invalid)
+
+
 def ok(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> Settings:
-    """The settings, where there is no mistake."""
+    """The settings, where there is no error."""
     found = parsed(*args, files=files, **env)
-    assert found.mistakes == ()
+    assert found.invalid == ()
     assert found.settings
     return found.settings
 
@@ -66,7 +75,7 @@ def test_the_defaults_serve_the_first_time_user() -> None:
     assert found.rules == Rules()
     assert found.downgraded == frozenset()
     assert found.arguments == ("--url", "https://tf.example.com/threadfix")
-    assert parsed().reports == settings.Reports()
+    assert parsed().reports == Reports()
 
 
 def test_every_option_has_one_name_everywhere() -> None:
@@ -80,7 +89,7 @@ def test_every_option_has_one_name_everywhere() -> None:
 
 
 def test_a_flag_beats_the_environment() -> None:
-    """Of two values the one that was typed counts."""
+    """A flag counts before the variable of the same option."""
     assert ok("--timeout", "5m", THREADFIX_TIMEOUT="7m").plan.timeout == 300
 
 
@@ -90,9 +99,9 @@ def test_an_empty_variable_counts_as_not_given(empty: str) -> None:
     assert ok(THREADFIX_TIMEOUT=empty, THREADFIX_JSON=empty).plan == Plan()
 
 
-def test_an_empty_flag_is_a_mistake() -> None:
+def test_an_empty_flag_is_invalid() -> None:
     """A shell variable that is not set must not silently mean the default."""
-    assert parsed("--timeout", "").mistakes == ("--timeout: is empty.",)
+    assert errors("--timeout", "") == ("--timeout: is empty.",)
 
 
 @pytest.mark.parametrize("value", ["true", "1", "yes", "on", "TRUE", "Yes", "oN"])
@@ -103,7 +112,7 @@ def test_true_has_many_words(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["false", "0", "no", "off", "FALSE", "No", "oFF"])
 def test_false_has_many_words(value: str) -> None:
-    """And their opposites."""
+    """CI systems write false in as many ways."""
     assert parsed(THREADFIX_SUMMARY=value).reports.summary is False
 
 
@@ -113,32 +122,32 @@ def test_false_has_many_words(value: str) -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     """The forms that the table promises."""
-    assert settings.duration(text) == pytest.approx(seconds)
+    assert values.duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-5", "5 m", "m", "1m1h", "1e3", "٣", "5d", "0", "0s", "9000h", "1..5"])
 def test_what_is_no_duration_says_how_one_is_written(text: str) -> None:
     """Every refusal shows an example."""
     with pytest.raises(ValueError, match="15m or 1h30m"):
-        settings.duration(text)
+        values.duration(text)
 
 
 def test_only_the_timeout_may_be_zero() -> None:
     """`--timeout 0` asks once; everywhere else nothing would be meant by it."""
     assert ok("--timeout", "0").plan.timeout == 0
     for name in ("interval", "max-interval", "request-timeout", "first-contact-limit", "outage-limit", "stall-after"):
-        (mistake,) = parsed(f"--{name}", "0").mistakes
-        assert mistake.startswith(f"--{name}: “0” must be more than 0")
+        (error,) = errors(f"--{name}", "0")
+        assert error.startswith(f"--{name}: '0' must be more than 0")
 
 
 @pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
 def test_lists_take_commas_blanks_and_lines(text: str) -> None:
-    """And each value once."""
+    """Commas, spaces and newlines separate the elements, and each counts once."""
     assert ok("--pending-scan-id", text).targets == (Target(6, 41), Target(6, 42))
 
 
 def test_a_flag_may_be_repeated() -> None:
-    """Its values add up, in order, without duplicates."""
+    """The values of a repeated flag add up, in order, without duplicates."""
     found = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
     assert found.targets == (Target(6, 43), Target(6, 41))
 
@@ -146,9 +155,9 @@ def test_a_flag_may_be_repeated() -> None:
 @pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "9223372036854775808", "41;42"])
 def test_what_is_no_id(text: str) -> None:
     """An id is a positive number that fits a database's."""
-    (mistake,) = parsed("--pending-scan-id", text).mistakes
-    assert mistake.startswith("--pending-scan-id: holds “") or "is not an id" in mistake
-    assert "such as 41" in mistake
+    (error,) = errors("--pending-scan-id", text)
+    assert error.startswith("--pending-scan-id: contains '")
+    assert "such as 41" in error
 
 
 LINK = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingScan/716/status"
@@ -166,13 +175,13 @@ def test_a_status_link_brings_both_ids_and_nothing_else() -> None:
 @pytest.mark.parametrize("link", ["http://[x/applications/6/pendingScan/41/status", LINK.replace("716", "0"), "x"])
 def test_what_is_no_status_link(link: str) -> None:
     """An odd host does not save an odd path, nor the other way round."""
-    (mistake,) = parsed("--status-url", link).mistakes
-    assert "is not a status link; such a link ends in /applications/6/pendingScan/41/status" in mistake
+    (error,) = errors("--status-url", link)
+    assert "is not a status link; such a link ends in /applications/6/pendingScan/41/status" in error
 
 
 def test_a_list_of_links_without_one_is_empty() -> None:
     """Commas alone name nothing, and nobody means the default by them."""
-    assert parsed("--status-url", ",").mistakes == ("--status-url: is empty.",)
+    assert errors("--status-url", ",") == ("--status-url: is empty.",)
 
 
 def test_scans_from_everywhere_add_up() -> None:
@@ -198,18 +207,18 @@ def test_scans_from_everywhere_add_up() -> None:
         (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "is not a status link"),
     ],
 )
-def test_an_upload_answer_that_names_no_pending_scan_is_a_mistake(body: bytes, says: str) -> None:
+def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says: str) -> None:
     """There is nothing to wait for, and the server's words say why."""
     without = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_PENDING_SCAN_ID": ""}
-    (mistake,) = parsed("--upload-response", "up.json", files={"up.json": body}, **without).mistakes
-    assert mistake.startswith("--upload-response: ")
-    assert says in mistake
+    (error,) = errors("--upload-response", "up.json", files={"up.json": body}, **without)
+    assert error.startswith("--upload-response: ")
+    assert says in error
 
 
 def test_one_gate_judges_one_application() -> None:
     """Links of two applications, or of another than asked for, are refused."""
-    (mistake,) = parsed("--status-url", LINK.replace("/6/", "/7/")).mistakes
-    assert "several applications (6, 7)" in mistake
+    (error,) = errors("--status-url", LINK.replace("/6/", "/7/"))
+    assert "several applications (6, 7)" in error
 
 
 @pytest.mark.parametrize(
@@ -227,7 +236,7 @@ def test_one_gate_judges_one_application() -> None:
     ],
 )
 def test_the_url_is_taken_in_every_form_that_people_have(given: str, normal: str) -> None:
-    """With and without `/rest`, versions, slashes and standard ports."""
+    """The base URL is taken with and without `/rest`, versions, slashes and standard ports."""
     assert ok("--url", given).server.url == normal
 
 
@@ -236,11 +245,11 @@ SECRET_URLS = ["https://user:hunter2@tf.example.com/", "https://tf/?apiKey=hunte
 
 @pytest.mark.parametrize("given", [*SECRET_URLS, "https://hunter2@", "https:///hunter2", "hunter2"])
 def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
-    """It may hold a password."""
-    (mistake,) = parsed("--url", given).mistakes
-    assert mistake.startswith("--url: ")
-    assert "https://tf.example.com/threadfix" in mistake
-    assert "hunter2" not in mistake
+    """An invalid URL is not shown, since it may hold a password."""
+    (error,) = errors("--url", given)
+    assert error.startswith("--url: ")
+    assert "https://tf.example.com/threadfix" in error
+    assert "hunter2" not in error
 
 
 @pytest.mark.parametrize(
@@ -252,20 +261,20 @@ def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_url(given: str) -> None:
-    """Nothing is sent to what may be another host than was meant."""
-    (mistake,) = parsed("--url", given).mistakes
-    assert mistake.startswith("--url: ")
+    """A URL that may mean another host than was meant is invalid."""
+    (error,) = errors("--url", given)
+    assert error.startswith("--url: ")
 
 
 def test_plain_http_shows_the_key_to_everybody() -> None:
-    """It is refused but to this machine, or where the user says so."""
-    (mistake,) = parsed("--url", "http://tf.example.com/threadfix").mistakes
-    assert "--allow-http" in mistake
+    """Plain http is refused but to this machine, or where the user allows it."""
+    (error,) = errors("--url", "http://tf.example.com/threadfix")
+    assert "--allow-http" in error
     assert ok("--url", "http://tf.example.com", "--allow-http", "true").server.allow_http
 
 
 def test_the_key_comes_from_a_file_too() -> None:
-    """Without the line break that every editor leaves behind."""
+    """The key of a file counts without the line break that every editor leaves behind."""
     found = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
     assert found.server.api_key.reveal() == KEY
 
@@ -286,42 +295,149 @@ def test_the_key_comes_from_a_file_too() -> None:
 def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
     """The sentence says what is wrong with it, and never what it is."""
     flags = () if file is None else ("--api-key-file", "key")
-    (mistake,) = parsed(*flags, files={"key": file or b""}, THREADFIX_API_KEY=env).mistakes
-    assert says in mistake
+    (error,) = errors(*flags, files={"key": file or b""}, THREADFIX_API_KEY=env)
+    assert says in error
     for secret in ("two", "bell", "ключ", KEY):
-        assert secret not in mistake
+        assert secret not in error
 
 
 def test_a_key_that_was_typed_elsewhere_is_not_repeated() -> None:
     """Somebody mixed two variables up; the log is no place for it."""
     for name in ("result-file", "ui-url", "status-url", "url", "timeout"):
-        mistakes = parsed(f"--{name}", f"https://{{scan_id}}/{KEY}").mistakes
-        assert mistakes
-        assert KEY not in " ".join(mistakes)
-    (mistake,) = parsed("--result-file", f"{KEY}.json").mistakes
-    assert mistake == "--result-file: the API key is in it, and would be shown; leave it out."
-    (mistake,) = parsed("--timeout", KEY).mistakes
-    assert mistake.startswith("--timeout: “***” is not a duration")
-    (mistake,) = parsed("--timeout", KEY * 5, THREADFIX_API_KEY=KEY * 5).mistakes
-    assert mistake.startswith("--timeout: what was given (220 characters) is not a duration")
+        sentences = errors(f"--{name}", f"https://{{scan_id}}/{KEY}")
+        assert sentences
+        assert KEY not in " ".join(sentences)
+    (error,) = errors("--result-file", f"{KEY}.json")
+    assert error == "--result-file: contains the API key, which would be shown; leave it out."
+    (error,) = errors("--timeout", KEY)
+    assert error.startswith("--timeout: '***' is not a duration")
+    (error,) = errors("--timeout", KEY * 5, THREADFIX_API_KEY=KEY * 5)
+    assert error.startswith("--timeout: the value (220 characters) is not a duration")
 
 
 def test_a_key_file_that_is_not_there() -> None:
-    """One mistake, and not a second one about a missing key."""
-    (mistake,) = parsed("--api-key-file", "nowhere", THREADFIX_API_KEY="").mistakes
-    assert mistake == "--api-key-file: “nowhere” cannot be read (No such file or directory)."
-    (mistake,) = parsed("--api-key-file", "nowhere").mistakes
-    assert "cannot be read" in mistake
+    """One error, and not a second one about a missing key."""
+    (error,) = errors("--api-key-file", "nowhere", THREADFIX_API_KEY="")
+    assert error == "--api-key-file: 'nowhere' cannot be read (No such file or directory)."
+    (error,) = errors("--api-key-file", "nowhere")
+    assert "cannot be read" in error
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (f"APIKEY {KEY}", "begins with 'APIKEY '"),
+        (f"apikey {KEY}", "begins with 'APIKEY '"),
+        (f'"{KEY}"', "has quotes around it"),
+        (f"'{KEY}'", "has quotes around it"),
+        (f"`{KEY}`", "has quotes around it"),
+        ("$(TF_SECRET)", "is an unexpanded variable"),
+        ("${TF_SECRET}", "is an unexpanded variable"),
+        ("$TF_SECRET", "is an unexpanded variable"),
+        ("${{ secrets.TF_SECRET }}", "is an unexpanded variable"),
+    ],
+)
+def test_a_key_is_known_to_be_wrong_by_its_shape(key: str, says: str) -> None:
+    """What a CI system left unexpanded, or somebody pasted too much of, is told before it is sent, and not shown."""
+    for found in (
+        parsed(THREADFIX_API_KEY=key),
+        parsed("--api-key-file", "key", files={"key": key.encode()}, THREADFIX_API_KEY=""),
+    ):
+        (invalid,) = found.invalid
+        assert invalid.option == "THREADFIX_API_KEY"
+        assert says in invalid.text
+        assert KEY not in invalid.text
+        assert "TF_SECRET" not in invalid.text
+
+
+@pytest.mark.parametrize("key", [KEY, f"{KEY}$", f"a'{KEY}'", "$", "APIKEYS"])
+def test_a_key_with_odd_characters_is_a_key(key: str) -> None:
+    """Only the shapes that no key has are refused."""
+    assert ok(THREADFIX_API_KEY=key).server.api_key.reveal() == key
+
+
+@pytest.mark.parametrize(
+    ("variable", "option"),
+    [
+        ("THREADFIX_SUCESS_STATUSES", "--success-statuses"), ("THREADFIX_SUCCESS_STATUS", "--success-statuses"),
+        ("THREADFIX_TIMEOUTS", "--timeout"), ("THREADFIX_TIMOUT", "--timeout"),
+        ("THREADFIX_APIKEY", "THREADFIX_API_KEY"),
+        ("THREADFIX_ON_TIMEOU", "--on-timeout"), ("THREADFIX_URI", "--url"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_nearly_an_option_is_a_usage_error(variable: str, option: str) -> None:
+    """A misspelt list of statuses would open the gate, so the option that was meant is named; the value is not."""
+    (invalid,) = parse({}, GOOD | {variable: "hunter2"}, no_file).invalid
+    meant = "THREADFIX_" + option.removeprefix("--").removeprefix("THREADFIX_").upper().replace("-", "_")
+    assert invalid == InvalidOption(option, f"{variable} is not an option; did you mean {meant}?")
+    assert parse({}, GOOD | {variable: " "}, no_file).settings
+
+
+def test_other_unknown_variables_are_one_warning() -> None:
+    """A variable that is far from every option may be another tool's; one warning says that it has no effect."""
+    found = parsed(THREADFIX_HOME="/opt", THREADFIX_SCANNER_TOKEN="hunter2")
+    assert found.settings
+    assert found.warnings == ("THREADFIX_HOME, THREADFIX_SCANNER_TOKEN are not options and have no effect.",)
+    assert parsed(THREADFIX_HOME="/opt").warnings == ("THREADFIX_HOME is not an option and has no effect.",)
+
+
+def test_variables_of_the_gate_itself_are_left_alone() -> None:
+    """Outputs of an earlier gate, what the action sets, and every option, also where two differ by two letters."""
+    names = ("GATE_VERDICT", "GATE_URL", "GATE_CI", "GATE_ACTION", "PYTHON", "COMMAND")
+    found = parse({}, GOOD | {f"THREADFIX_{name}": "1" for name in names}, no_file)
+    assert (found.invalid, found.warnings) == ((), ())
+    assert all(not unknown_variables({option.variable: "1"}) for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "letters"),
+    [("URL", "URL", 0), ("URI", "URL", 1), ("UI", "URL", 2), ("TIMEOTU", "TIMEOUT", 2), ("", "A", 1),
+     ("A", "TIMEOUT", 3), ("QUIET", "URL", 3)],
+)  # fmt: skip
+def test_the_distance_of_two_names(one: str, other: str, letters: int) -> None:
+    """The distance counts letters to insert, drop or replace, up to a limit, in either direction."""
+    assert distance(one, other, 3) == distance(other, one, 3) == letters
+
+
+def test_an_upload_that_left_nothing_is_named() -> None:
+    """A file that is missing or empty is the upload's error, and the message leads there."""
+    (missing,) = errors("--upload-response", "upload.json")
+    assert missing == (
+        "--upload-response: 'upload.json' does not exist: the upload left no response there; look at the upload's log."
+    )
+    (empty,) = errors("--upload-response", "upload.json", files={"upload.json": b"\n"})
+    assert empty == "--upload-response: is empty: the upload left no response in it; look at the upload's log."
+
+
+def test_in_the_action_an_invalid_option_is_an_input() -> None:
+    """Nobody can type flags there; machines still read the option's one name."""
+    env = {
+        "THREADFIX_GATE_ACTION": "1",
+        "THREADFIX_TIMEOUT": "soon",
+        "THREADFIX_TIMOUT": "1m",
+        "GITHUB_EVENT_NAME": "pull_request",
+    }
+    found = parse({}, env, no_file)
+    text = " ".join(map(str, found.invalid))
+    assert "--" not in text
+    assert "timeout: 'soon' is not a duration" in text
+    assert "did you mean the input timeout?" in text
+    assert "the API key is missing (api-key)" in text
+    assert "GitHub gives no secrets to pull requests from forks." in text
+    assert "url is missing; give the base URL of ThreadFix with its context path, for example url: https://tf" in text
+    assert [invalid.option for invalid in found.invalid] == [
+        "--timeout", "THREADFIX_API_KEY", "--url", "--pending-scan-id", "--timeout",
+    ]  # fmt: skip
 
 
 def test_a_pull_request_from_a_fork_is_told_why_its_key_is_empty() -> None:
     """GitHub gives those no secrets, and its log does not say so."""
-    (mistake,) = parsed(THREADFIX_API_KEY="", GITHUB_EVENT_NAME="pull_request").mistakes
-    assert "forks are given no secrets" in mistake
+    (error,) = errors(THREADFIX_API_KEY="", GITHUB_EVENT_NAME="pull_request")
+    assert "GitHub gives no secrets to pull requests from forks" in error
 
 
 def test_the_key_is_not_in_what_prints_settings() -> None:
-    """Not in `repr`, `str` or formatting."""
+    """The key is not in `repr`, `str` or formatting of what holds it."""
     found = parsed()
     assert KEY not in f"{found!r} {found}"
     assert f"{found.secrets[0]} {found.secrets[0]!r}" == "*** Secret(***)"
@@ -339,56 +455,67 @@ def test_the_key_is_not_in_what_prints_settings() -> None:
         ("status-url", "https://tf.example.com/threadfix"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_its_option(name: str, value: str) -> None:
+def test_an_invalid_option_is_named(name: str, value: str) -> None:
     """Whoever reads it knows where to look, also when the value came from the environment."""
-    (mistake,) = parsed(f"--{name}", value).mistakes
-    assert mistake.startswith(f"--{name}: ")
+    (error,) = errors(f"--{name}", value)
+    assert error.startswith(f"--{name}: ")
     variable = f"THREADFIX_{name.upper().replace('-', '_')}"
-    mistake = parse({}, GOOD | {variable: value}, no_file).mistakes[0]
-    assert mistake.startswith(f"--{name} (from {variable}): ")
+    error = str(parse({}, GOOD | {variable: value}, no_file).invalid[0])
+    assert error.startswith(f"--{name} (from {variable}): ")
 
 
-def test_all_mistakes_come_at_once() -> None:
+def test_all_invalid_come_at_once() -> None:
     """A person who waits for CI wants to correct them in one go."""
     found = parse(
-        {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]}, {}, no_file, ["--tiemout does not exist."]
+        {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]},
+        {},
+        no_file,
+        [InvalidOption("--tiemout", "unknown option --tiemout.")],
     )
-    starts = ("--tiemout", "the API key", "--url", "no pending scan", "--timeout", "--interval", "--on-timeout")
-    assert len(found.mistakes) == len(starts)
-    for mistake, start in zip(found.mistakes, starts, strict=True):
-        assert mistake.startswith(start)
+    starts = (
+        "unknown option --tiemout",
+        "the API key",
+        "--url",
+        "no pending scan is specified",
+        "--timeout",
+        "--interval",
+        "--on-timeout",
+    )
+    assert len(found.invalid) == len(starts)
+    for error, start in zip(map(str, found.invalid), starts, strict=True):
+        assert error.startswith(start)
     assert found.settings is None
 
 
 def test_the_application_is_needed() -> None:
     """A pending scan's number alone says nothing."""
-    (mistake,) = parsed(THREADFIX_APPLICATION_ID="").mistakes
-    assert mistake.startswith("--application-id is missing")
+    (error,) = errors(THREADFIX_APPLICATION_ID="")
+    assert error.startswith("--application-id is missing")
 
 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
         (("--interval", "20s"), "--interval (20s) is longer than --max-interval (15s)"),
-        (("--success-statuses", "done, scan_deleted"), "both have SCAN_DELETED"),
+        (("--success-statuses", "done, scan_deleted"), "both contain SCAN_DELETED"),
         (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other"),
-        (("--result-file", "x", "--junit-file", "x"), "two name one file"),
-        (("--result-file", "x", "--junit-file", "./x"), "two name one file"),
-        (("--client-key", "k"), "--client-key needs --client-cert"),
+        (("--result-file", "x", "--junit-file", "x"), "all of them name one file"),
+        (("--result-file", "x", "--junit-file", "./x"), "all of them name one file"),
+        (("--client-key", "k"), "--client-key requires --client-cert"),
     ],
 )
 def test_options_that_contradict_each_other(args: tuple[str, ...], says: str) -> None:
-    """Each is good alone."""
-    mistakes = parsed(*args, files={"k": b""}).mistakes
-    assert any(says in mistake for mistake in mistakes)
+    """Options that are good alone may be invalid together."""
+    sentences = errors(*args, files={"k": b""})
+    assert any(says in error for error in sentences)
 
 
 def test_the_gate_does_not_poll_in_a_tight_loop() -> None:
     """From 10 ms on an interval is one; less is a usage error, however the environment or a flag says it."""
     for value in ("9ms", "0.009", "0.0001s", "1ms"):
-        (mistake,) = parsed("--interval", value).mistakes
-        assert mistake == f"--interval: “{value}” is too short; write 10ms or more."
-        assert "is too short" in parsed(THREADFIX_INTERVAL=value).mistakes[0]
+        (error,) = errors("--interval", value)
+        assert error == f"--interval: '{value}' is too short; write 10ms or more."
+        assert "is too short" in errors(THREADFIX_INTERVAL=value)[0]
     for value in ("10ms", "0.01", "1s"):
         assert parsed("--interval", value).settings
 
@@ -400,42 +527,40 @@ def test_a_relative_path_needs_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    (mistake,) = parsed("--result-file", "r.json").mistakes
-    assert mistake.startswith("--result-file: “r.json” cannot be found, because the folder")
+    (error,) = errors("--result-file", "r.json")
+    assert error.startswith("--result-file: 'r.json' cannot be found, because the folder")
     assert parsed("--result-file", str(tmp_path / "r.json")).settings
 
 
-def test_a_made_up_mistake_is_not_told() -> None:
-    """What follows only from another mistake would send people the wrong way."""
-    (mistake,) = parsed("--max-interval", "x", "--interval", "20s").mistakes
-    assert mistake.startswith("--max-interval")
-    (mistake,) = parsed("--success-statuses", ",", "--failure-statuses", "DONE").mistakes
-    assert mistake.startswith("--success-statuses")
+def test_what_follows_from_an_invalid_option_is_not_reported() -> None:
+    """What follows only from another error would send people the wrong way."""
+    (error,) = errors("--max-interval", "x", "--interval", "20s")
+    assert error.startswith("--max-interval")
+    (error,) = errors("--success-statuses", ",", "--failure-statuses", "DONE")
+    assert error.startswith("--success-statuses")
 
 
 def test_standard_input_can_be_read_once() -> None:
-    """Two options that name it are a mistake, not a puzzle."""
-    (mistake,) = parsed(
-        "--api-key-file", "-", "--upload-response", "-", files={"-": KEY.encode()}, THREADFIX_API_KEY=""
-    ).mistakes
-    assert mistake == "--api-key-file, --upload-response: only one can come from standard input."
+    """Two options that name it are a error, not a puzzle."""
+    (error,) = errors("--api-key-file", "-", "--upload-response", "-", files={"-": KEY.encode()}, THREADFIX_API_KEY="")
+    assert error == "--api-key-file, --upload-response: only one can come from standard input."
 
 
 def test_every_bad_word_of_a_list_is_named() -> None:
-    """All mistakes are reported at once."""
-    (mistake,) = parsed("--pending-scan-id", "a,41,b").mistakes
-    assert mistake.startswith("--pending-scan-id: holds “a”, “b”, which is not an id")
+    """All invalid are reported at once."""
+    (error,) = errors("--pending-scan-id", "a,41,b")
+    assert error.startswith("--pending-scan-id: contains 'a', 'b', which is not a valid id")
 
 
 def test_statuses_are_compared_whole_and_in_any_case() -> None:
-    """Trimmed, in capitals; a list of our own replaces the default."""
+    """Statuses are kept trimmed and in capitals; a list of one's own replaces the default."""
     found = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
     assert found.rules.success == {"DONE"}
     assert found.rules.failure == {"SCAN_DELETED", "BROKEN"}
 
 
 def test_warn_softens_exactly_that_reason() -> None:
-    """And no other."""
+    """`warn` gives exactly that reason the exit code 0, and no other."""
     assert ok("--on-timeout", "warn").downgraded == {Reason.TIMEOUT}
     assert ok("--on-unreachable", "WARN").downgraded == {Reason.UNREACHABLE}
 
@@ -448,8 +573,8 @@ def test_the_trust_store_comes_from_the_option_before_the_variables() -> None:
     assert ok(files=files, **both).server.ca_file == "b"
     assert ok(files=files, SSL_CERT_FILE="c").server.ca_file == "c"
     assert ok().server.ca_file is None
-    (mistake,) = parsed(REQUESTS_CA_BUNDLE="nowhere").mistakes
-    assert mistake.startswith("REQUESTS_CA_BUNDLE (as --ca-file): “nowhere” cannot be read")
+    (error,) = errors(REQUESTS_CA_BUNDLE="nowhere")
+    assert error.startswith("REQUESTS_CA_BUNDLE (as --ca-file): 'nowhere' cannot be read")
 
 
 def test_a_trust_store_may_be_a_folder() -> None:
@@ -472,7 +597,7 @@ def test_a_trust_store_may_be_a_folder() -> None:
     ],
 )
 def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
-    """Or none at all, as ThreadFix 2.5 to 2.7 have it."""
+    """The version is a segment of the path, or none at all, as ThreadFix 2.5 to 2.7 have it."""
     server = ok("--api-version", version).server
     assert server.status_url(Target(6, 41)) == f"https://tf.example.com/threadfix/{path}"
 
@@ -483,7 +608,7 @@ def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
         ("{url}/applications/{application_id}/scans/{scan_id}", 12, "https://tf.example.com/threadfix/applications/6/scans/12"),
         ("{url}/applications/{application_id}/scans/{scan_id}", None, None),
         ("https://tf/p/{pending_scan_id}", None, "https://tf/p/41"),
-        (settings.UI_URL_DEFAULT, 12, None),
+        (links.UI_URL, 12, None),
     ],
 )  # fmt: skip
 def test_the_link_is_left_out_where_a_part_is_not_known(pattern: str, scan_id: int | None, link: str | None) -> None:
@@ -492,7 +617,7 @@ def test_the_link_is_left_out_where_a_part_is_not_known(pattern: str, scan_id: i
 
 
 def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
-    """It can be pasted into a shell, and asks for the same."""
+    """The command that keeps waiting can be pasted into a shell, and asks for the same."""
     found = ok("--timeout", "5m", THREADFIX_FAIL_FAST="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
         THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
     assert shlex.split(found.resume) == [
@@ -511,14 +636,14 @@ def test_the_resume_command_leaves_the_defaults_out() -> None:
 
 def test_what_is_known_early_needs_no_file() -> None:
     """The reports and the key of the environment: enough to say that the gate was stopped."""
-    found = settings.early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
-    assert (found.reports.junit_file, found.settings, found.mistakes) == ("j.xml", None, ())
+    found = parsing.parse_early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
+    assert (found.reports.junit_file, found.settings, found.invalid) == ("j.xml", None, ())
     assert [secret.reveal() for secret in found.secrets] == [KEY]
 
 
 def test_every_option_reaches_its_place() -> None:
     """Each field of the settings' dataclasses is read by some option: no field is dead, no option does nothing."""
-    fields = {field.name for kind in (Plan, settings.Reports, Server) for field in dataclasses.fields(kind)}
+    fields = {field.name for kind in (Plan, Reports, Server) for field in dataclasses.fields(kind)}
     names = {option.name.replace("-", "_") for option in OPTIONS}
     assert fields <= names
     elsewhere = {

@@ -1,0 +1,269 @@
+"""The one table of options.
+
+`--help`, the environment's names, the action's inputs and the documentation all come from `OPTIONS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from gate import values
+from gate.threadfix import links
+from gate.threadfix.statuses import FAILURE, SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+KEY_VARIABLE: Final = "THREADFIX_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Option(Generic[T]):
+    """One option, under one name everywhere."""
+
+    name: str
+    """As on the command line, without the dashes, and as the action's input."""
+    parse: Callable[[str], T]
+    """Text to value; raises ValueError with what is wrong and what would be right."""
+    help: str
+    """One sentence or two; a template of `gate.naming`."""
+    group: str
+    """Heading under which `--help` and the documentation show it."""
+    metavar: str = "TEXT"
+    """What stands for the value in `--help`."""
+    default: str | None = None
+    """As a user would write it; None where there is none."""
+    many: bool = False
+    """Whether the flag may be repeated, its values adding up to one list."""
+    flag: bool = True
+    """Whether there is a command-line flag; the key has none."""
+    shown: bool = True
+    """Whether a message may repeat an invalid value; not where it may hold a password."""
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return f"THREADFIX_{self.name.replace('-', '_').upper()}"
+
+    @property
+    def label(self) -> str:
+        """Its name for people and machines outside of the action."""
+        return f"--{self.name}" if self.flag else self.variable
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is `--name` / `--no-name`."""
+        return cast("object", self.parse) is values.boolean
+
+
+_SERVER = "ThreadFix"
+_TLS = "TLS"
+_TARGET = "Target"
+_TIMING = "Timing"
+_MAPPING = "Status mapping"
+_REPORTS = "Reports"
+
+URL = Option(
+    "url",
+    links.base_url,
+    f"Base URL of ThreadFix with its context path, such as {links.URL_EXAMPLE}.",
+    _SERVER,
+    "URL",
+    shown=False,
+)
+API_KEY = Option(
+    "api-key",
+    values.api_key,
+    "The API key. Never on a command line: it comes from the environment or from `{--api-key-file}`.",
+    _SERVER,
+    "KEY",
+    flag=False,
+    shown=False,
+)
+API_KEY_FILE = Option("api-key-file", values.path, "File that holds the API key.", _SERVER, "PATH")
+API_VERSION = Option(
+    "api-version",
+    values.api_version,
+    "Version segment of the REST API: `latest`, `legacy`, one such as `v2.8`, or `none` (ThreadFix 2.5 to 2.7).",
+    _SERVER,
+    "VERSION",
+    "latest",
+)
+STATUS_PATH = Option(
+    "status-path",
+    values.status_path,
+    "Path of the status endpoint, for servers that have it elsewhere.",
+    _SERVER,
+    "PATH",
+    links.STATUS_PATH,
+)
+CA_FILE = Option(
+    "ca-file",
+    values.path,
+    "Certificates to trust instead of the default ones (PEM); `REQUESTS_CA_BUNDLE` and `SSL_CERT_FILE` do the same.",
+    _TLS,
+    "PATH",
+)
+CLIENT_CERT = Option("client-cert", values.path, "Client certificate (PEM), for mutual TLS.", _TLS, "PATH")
+CLIENT_KEY = Option(
+    "client-key",
+    values.path,
+    "Key of the client certificate, unless it is in the same file; not encrypted.",
+    _TLS,
+    "PATH",
+)
+INSECURE = Option(
+    "insecure", values.boolean, "Do not verify the server's certificate. Warns on every run.", _TLS, "", "false"
+)
+ALLOW_HTTP = Option(
+    "allow-http",
+    values.boolean,
+    "Allow plain http to another host than this one: the API key is sent unencrypted. Warns on every run.",
+    _TLS,
+    "",
+    "false",
+)
+APPLICATION_ID = Option(
+    "application-id",
+    links.number,
+    "Id of the application. Required unless a status link or an upload response contains it.",
+    _TARGET,
+    "ID",
+)
+PENDING_SCAN_ID = Option(
+    "pending-scan-id",
+    values.ids,
+    "Id of the pending scan; several are waited for in parallel.",
+    _TARGET,
+    "ID",
+    many=True,
+)
+STATUS_URL = Option(
+    "status-url",
+    values.status_links,
+    "Status link as ThreadFix returns it. Only its two ids are used; the requests go to `{--url}`.",
+    _TARGET,
+    "LINK",
+    many=True,
+    shown=False,
+)
+UPLOAD_RESPONSE = Option(
+    "upload-response",
+    values.path,
+    "File with the JSON response of ThreadFix's upload endpoint (`-` is standard input); the ids come from its links.",
+    _TARGET,
+    "PATH",
+)
+TIMEOUT = Option(
+    "timeout", values.duration_or_zero, "Limit of the whole wait; `0` asks once.", _TIMING, "DURATION", "30m"
+)
+INTERVAL = Option("interval", values.interval, "Shortest time between two polls.", _TIMING, "DURATION", "2s")
+MAX_INTERVAL = Option("max-interval", values.duration, "Longest time between two polls.", _TIMING, "DURATION", "15s")
+REQUEST_TIMEOUT = Option(
+    "request-timeout",
+    values.duration,
+    "Limit of one whole request: DNS lookup, connect, headers and body together.",
+    _TIMING,
+    "DURATION",
+    "30s",
+)
+FIRST_CONTACT_LIMIT = Option(
+    "first-contact-limit",
+    values.duration,
+    "How long errors are tolerated before the first good response.",
+    _TIMING,
+    "DURATION",
+    "60s",
+)
+OUTAGE_LIMIT = Option(
+    "outage-limit", values.duration, "How long one outage is tolerated after that.", _TIMING, "DURATION", "5m"
+)
+STALL_AFTER = Option(
+    "stall-after", values.duration, "Warn once when the status has not changed for so long.", _TIMING, "DURATION", "10m"
+)
+FAIL_FAST = Option(
+    "fail-fast", values.boolean, "With several scans: stop at the first that fails.", _TIMING, "", "false"
+)
+SUCCESS_STATUSES = Option(
+    "success-statuses",
+    values.statuses,
+    "Statuses that mean the scan was processed; compared whole, in any case.",
+    _MAPPING,
+    "STATUS",
+    ",".join(SUCCESS),
+    many=True,
+)
+FAILURE_STATUSES = Option(
+    "failure-statuses",
+    values.statuses,
+    "Statuses that mean the scan will never be processed.",
+    _MAPPING,
+    "STATUS",
+    ",".join(FAILURE),
+    many=True,
+)
+ON_UNKNOWN_STATUS = Option(
+    "on-unknown-status",
+    values.one_of("wait", "fail"),
+    "What to do at a status that is not documented: `wait` (with a warning) or `fail`.",
+    _MAPPING,
+    "CHOICE",
+    "wait",
+)
+ON_TIMEOUT = Option(
+    "on-timeout",
+    values.one_of("fail", "warn"),
+    "`warn` lets the job continue after a timeout, with exit code 0 and a warning; the verdict stays unknown.",
+    _MAPPING,
+    "CHOICE",
+    "fail",
+)
+ON_UNREACHABLE = Option(
+    "on-unreachable",
+    values.one_of("fail", "warn"),
+    "`warn` does the same when ThreadFix cannot be reached.",
+    _MAPPING,
+    "CHOICE",
+    "fail",
+)
+RESULT_FILE = Option("result-file", values.path, "Write the result document (JSON) to this file.", _REPORTS, "PATH")
+JUNIT_FILE = Option("junit-file", values.path, "Write a JUnit report to this file.", _REPORTS, "PATH")
+DOTENV_FILE = Option(
+    "dotenv-file", values.path, "Write the outputs as dotenv variables to this file (GitLab).", _REPORTS, "PATH"
+)
+HTML_FILE = Option("html-file", values.path, "Write a self-contained HTML report to this file.", _REPORTS, "PATH")
+SUMMARY = Option("summary", values.boolean, "Write GitHub's job summary.", _REPORTS, "", "true")
+UI_URL = Option(
+    "ui-url",
+    values.ui_url,
+    "URL template of the scan link. Replace `{team_id}` by your team's id: the status endpoint does not return it, and "
+    "without it there is no link.",
+    _REPORTS,
+    "TEMPLATE",
+    links.UI_URL,
+)
+JSON = Option("json", values.boolean, "Write the result document to standard output.", _REPORTS, "", "false")
+VERBOSE = Option(
+    "verbose",
+    values.boolean,
+    "Log every request: method, path, HTTP status, milliseconds; never a header or a body.",
+    _REPORTS,
+    "",
+    "false",
+)
+QUIET = Option("quiet", values.boolean, "Log only the verdict.", _REPORTS, "", "false")
+
+OPTIONS: Final[tuple[Option[Any], ...]] = tuple(
+    value for value in tuple(globals().values()) if isinstance(value, Option)
+)
+"""Every option of this module, in the order of the definitions above, which is the order in which people read them."""
+
+DOCTOR_OPTIONS: Final = tuple(
+    option
+    for option in OPTIONS
+    if option.group in (_SERVER, _TLS, _TARGET) or option in (REQUEST_TIMEOUT, JSON, VERBOSE, QUIET)
+)
+"""Those that `doctor` uses."""

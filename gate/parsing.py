@@ -1,0 +1,394 @@
+"""Turns flags and environment into settings, or into every invalid option at once.
+
+No I/O of its own: files are read through the function that is handed in.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from gate.errors import InvalidOption
+from gate.history import Target
+from gate.options import (
+    ALLOW_HTTP,
+    API_KEY,
+    API_KEY_FILE,
+    API_VERSION,
+    APPLICATION_ID,
+    CA_FILE,
+    CLIENT_CERT,
+    CLIENT_KEY,
+    DOTENV_FILE,
+    FAIL_FAST,
+    FAILURE_STATUSES,
+    FIRST_CONTACT_LIMIT,
+    HTML_FILE,
+    INSECURE,
+    INTERVAL,
+    JSON,
+    JUNIT_FILE,
+    KEY_VARIABLE,
+    MAX_INTERVAL,
+    ON_TIMEOUT,
+    ON_UNKNOWN_STATUS,
+    ON_UNREACHABLE,
+    OPTIONS,
+    OUTAGE_LIMIT,
+    PENDING_SCAN_ID,
+    QUIET,
+    REQUEST_TIMEOUT,
+    RESULT_FILE,
+    STALL_AFTER,
+    STATUS_PATH,
+    STATUS_URL,
+    SUCCESS_STATUSES,
+    SUMMARY,
+    TIMEOUT,
+    UI_URL,
+    UPLOAD_RESPONSE,
+    URL,
+    VERBOSE,
+)
+from gate.reader import OptionReader
+from gate.reasons import Reason
+from gate.rules import Rules
+from gate.settings import Plan, Reports, Server, Settings
+from gate.text import Sanitizer, Secret
+from gate.threadfix import links
+from gate.values import api_key, quoted
+from gate.variables import nearest_option, unknown_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gate.options import Option
+
+SHORTEST_KEY: Final = 8
+"""Characters from which on a key is looked for in other options; ThreadFix's have 40 and more."""
+TEXT_LIMIT: Final = 1000
+"""Characters of the text of an invalid option."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What came of flags and environment: settings, or the invalid options that stand in their way."""
+
+    settings: Settings | None
+    """None where an option is invalid."""
+    invalid: tuple[InvalidOption, ...]
+    """Every invalid option; their texts are safe."""
+    reports: Reports
+    """Where to report, as far as that could be read."""
+    secrets: tuple[Secret, ...] = ()
+    """What must be hidden from here on, also where options are invalid."""
+    server: Server | None = None
+    """Which server, as far as that could be read."""
+    input_limit: float = 30.0
+    """Seconds from the start that input files may take to be read."""
+    warnings: tuple[str, ...] = ()
+    """What is odd, but no reason to stop; safe text."""
+
+    @property
+    def origin(self) -> str:
+        """Origin of the server; empty where it is not known."""
+        return links.origin(self.server.url) if self.server and self.server.url else ""
+
+
+def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> Parsed:
+    """What is known before any file is read: where to report, the key in the environment, how long reading may take.
+
+    So that a file that never ends cannot keep the gate from ending, and from saying that it was stopped.
+    """
+
+    def unread(_: str) -> bytes:  # pragma: no cover - nothing that is looked up here is a file
+        return b""
+
+    key = env.get(KEY_VARIABLE, "").strip()
+    reader = OptionReader(flags, env, unread)
+    limit = max(reader.value(TIMEOUT), reader.value(REQUEST_TIMEOUT))
+    return Parsed(None, (), _reports(reader), (Secret(key),) if key else (), input_limit=limit)
+
+
+def parse(
+    flags: Mapping[str, Sequence[str]],
+    env: Mapping[str, str],
+    read: Callable[[str], bytes],
+    invalid: Sequence[InvalidOption] = (),
+    *,
+    needs_scan: bool = True,
+) -> Parsed:
+    """Turn flags and environment into settings.
+
+    Args:
+        flags: the values of each flag that was given, by option name; a switch has `true` or `false`.
+        env: the environment.
+        read: reads a file; `-` is standard input.
+        invalid: what is wrong with the command line itself.
+        needs_scan: whether it is an error to specify no pending scan.
+    """
+    reader = OptionReader(flags, env, read)
+    reader.invalid += invalid
+    unknown = _check_variables(reader)
+    reports = _reports(reader)
+    secrets = _key(reader)
+    server = _server(reader, secrets[0] if secrets else Secret(""))
+    application, targets = _targets(reader, needs_scan=needs_scan)
+    plan = _plan(reader)
+    rules = _rules(reader)
+    downgraded = {
+        reason
+        for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
+        if reader.value(option) == "warn"
+    }
+    fail_fast, ui_url = reader.value(FAIL_FAST), reader.value(UI_URL)
+    _reject_leaked_key(reader, secrets)
+    settings = None
+    if not reader.invalid:
+        settings = Settings(
+            server=server,
+            targets=targets,
+            plan=plan,
+            rules=rules,
+            fail_fast=fail_fast,
+            downgraded=frozenset(downgraded),
+            ui_url=ui_url,
+            arguments=reader.arguments(),
+            application_id=application,
+        )
+    # What was typed comes back in these texts, and what was meant to be a number may be the key.
+    sanitizer = Sanitizer(secrets)
+    return Parsed(
+        settings=settings,
+        invalid=tuple(replace(one, text=sanitizer.sanitize(one.text, TEXT_LIMIT)) for one in reader.invalid),
+        reports=reports,
+        secrets=secrets,
+        server=server,
+        warnings=tuple(sanitizer.sanitize(warning, TEXT_LIMIT) for warning in unknown),
+    )
+
+
+def _check_variables(reader: OptionReader) -> list[str]:
+    """Reject the variables that are nearly an option's; a warning about the other unknown ones."""
+    others = []
+    for variable in unknown_variables(reader.env):
+        option = nearest_option(variable)
+        if option is None:
+            others.append(variable)
+            continue
+        meant = f"the input {option.name}" if reader.naming.inputs else option.variable
+        reader.invalid.append(InvalidOption(option.label, f"{variable} is not an option; did you mean {meant}?"))
+    if not others:
+        return []
+    verb = "is not an option and has" if len(others) == 1 else "are not options and have"
+    return [f"{', '.join(others)} {verb} no effect."]
+
+
+def _reports(reader: OptionReader) -> Reports:
+    files: dict[str, list[Option[str]]] = {}
+    for option in (RESULT_FILE, JUNIT_FILE, DOTENV_FILE, HTML_FILE):
+        name = reader.optional(option)
+        if name:
+            files.setdefault(os.path.abspath(name), []).append(option)  # noqa: PTH100 - nothing is to be looked up
+    for options in files.values():
+        if len(options) > 1:
+            both = ", ".join(reader.name(option) for option in options)
+            reader.reject(options[-1], f"{both}: all of them name one file; give each its own.")
+    verbose, quiet = reader.value(VERBOSE), reader.value(QUIET)
+    if verbose and quiet:
+        reader.reject(VERBOSE, f"{reader.name(VERBOSE)} and {reader.name(QUIET)} contradict each other; leave one out.")
+    return Reports(
+        result_file=reader.optional(RESULT_FILE),
+        junit_file=reader.optional(JUNIT_FILE),
+        dotenv_file=reader.optional(DOTENV_FILE),
+        html_file=reader.optional(HTML_FILE),
+        summary=reader.value(SUMMARY),
+        json=reader.value(JSON),
+        verbose=verbose,
+        quiet=quiet,
+    )
+
+
+def _key(reader: OptionReader) -> tuple[Secret, ...]:
+    """All that may be the key and must be hidden; the first is the one to use, if nothing is wrong with it."""
+    key, file = reader.name(API_KEY), reader.name(API_KEY_FILE)
+    from_env = reader.env.get(KEY_VARIABLE, "").strip()
+    in_file = reader.text_of(API_KEY_FILE) is not None
+    content = reader.file(API_KEY_FILE)
+    from_file = "" if content is None else content.decode("utf-8", "replace").strip()
+    secrets = tuple(Secret(value) for value in (from_file, from_env) if value)
+    if in_file and from_env:
+        reader.reject(API_KEY_FILE, f"{key} and {file} are both given; leave one out.")
+    elif in_file and content is not None and not from_file:
+        reader.reject(API_KEY_FILE, f"{file}: the file is empty; it must contain the API key.")
+    elif not in_file and not from_env:
+        is_pull_request = reader.env.get("GITHUB_EVENT_NAME", "").startswith("pull_request")
+        fork = " GitHub gives no secrets to pull requests from forks." if is_pull_request else ""
+        reader.reject(
+            API_KEY,
+            f"the API key is missing ({key}); set it from a secret of your CI, or name a file with {file}.{fork}",
+        )
+    if secrets:
+        try:
+            api_key(secrets[0].reveal())
+        except ValueError as error:
+            reader.reject(API_KEY, f"{file if from_file else key}: the key {error}.")
+    return secrets
+
+
+def _reject_leaked_key(reader: OptionReader, secrets: tuple[Secret, ...]) -> None:
+    """See to it that no other option contains the key: many of them are shown in logs, links and reports."""
+    sanitizer = Sanitizer(tuple(secret for secret in secrets if len(secret.reveal()) >= SHORTEST_KEY))
+    for option in OPTIONS:
+        given = None if option is API_KEY or reader.has_error(option) else reader.text_of(option)
+        if given and sanitizer.redact(given[0]) != given[0]:
+            reader.reject(option, f"{given[1]}: contains the API key, which would be shown; leave it out.")
+
+
+def _server(reader: OptionReader, key: Secret) -> Server:
+    url = reader.optional(URL)
+    if reader.text_of(URL) is None:
+        how = reader.naming.option(URL.name, links.URL_EXAMPLE)
+        variable = "" if reader.naming.inputs else f", or set {URL.variable}"
+        reader.reject(
+            URL,
+            f"{reader.name(URL)} is missing; give the base URL of ThreadFix with its context path, for example "
+            f"{how}{variable}.",
+        )
+    allow_http = reader.value(ALLOW_HTTP)
+    if url and url.startswith("http://") and not links.is_loopback(url) and not allow_http:
+        allow = reader.naming.switch(ALLOW_HTTP.name)
+        reader.reject(
+            URL,
+            f"{reader.name(URL)}: with plain http the API key is sent unencrypted; write https://, or add {allow} "
+            "where the network is protected otherwise.",
+        )
+    ca_file = _ca_file(reader)
+    client_cert, client_key = (
+        None if reader.file(option) is None else reader.optional(option) for option in (CLIENT_CERT, CLIENT_KEY)
+    )
+    if reader.text_of(CLIENT_KEY) and not reader.text_of(CLIENT_CERT):
+        reader.reject(CLIENT_KEY, f"{reader.name(CLIENT_KEY)} requires {reader.name(CLIENT_CERT)} too.")
+    version, template, insecure = reader.value(API_VERSION), reader.value(STATUS_PATH), reader.value(INSECURE)
+    return Server(
+        url=url or "",
+        api_key=key,
+        api_version=version,
+        status_path=template,
+        ca_file=ca_file,
+        client_cert=client_cert,
+        client_key=client_key,
+        insecure=insecure,
+        allow_http=allow_http,
+    )
+
+
+def _ca_file(reader: OptionReader) -> str | None:
+    """The trust store: the option before the variables that other tools read too."""
+    option = reader.name(CA_FILE)
+    candidates = [(reader.optional(CA_FILE), option)] if reader.text_of(CA_FILE) else []
+    if not candidates:
+        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        candidates = [(reader.env.get(name, "").strip(), f"{name} (as {option})") for name in variables]
+    name, origin = next(((name, origin) for name, origin in candidates if name), (None, ""))
+    if name is None:
+        return None
+    try:
+        reader.read(name)
+    except IsADirectoryError:
+        pass  # OpenSSL keeps certificates under their hashes, in a folder.
+    except OSError as error:
+        reader.reject(CA_FILE, f"{origin}: {quoted(name)} cannot be read ({error.strerror}).")
+        return None
+    return name
+
+
+def _targets(reader: OptionReader, *, needs_scan: bool) -> tuple[int | None, tuple[Target, ...]]:
+    """The application and its pending scans."""
+    application = reader.optional(APPLICATION_ID)
+    scans = reader.optional(PENDING_SCAN_ID) or ()
+    linked = [*(reader.optional(STATUS_URL) or ()), *_uploaded(reader)]
+    requested = any(reader.text_of(option) for option in (PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE))
+    if needs_scan and not requested:
+        reader.reject(
+            PENDING_SCAN_ID,
+            f"no pending scan is specified; set {reader.naming.option(PENDING_SCAN_ID.name, '41')}, or "
+            f"{reader.name(STATUS_URL)} to the link that the upload returned, or {reader.name(UPLOAD_RESPONSE)} to the "
+            "file with its whole response.",
+        )
+    applications = {target.application_id for target in linked} | ({application} if application else set())
+    if len(applications) > 1:
+        options = (APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE)
+        names = ", ".join(reader.name(option) for option in options)
+        ids = ", ".join(map(str, sorted(applications)))
+        reader.reject(
+            next(option for option in options if reader.text_of(option)),
+            f"{names}: they name several applications ({ids}); one gate judges one application, so start one for each.",
+        )
+    if requested and not applications and not reader.has_error(APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE):
+        variable = "" if reader.naming.inputs else f", or {APPLICATION_ID.variable}"
+        reader.reject(
+            APPLICATION_ID,
+            f"{reader.name(APPLICATION_ID)} is missing; the id of a pending scan is known only together with its "
+            f"application's, for example {reader.naming.option(APPLICATION_ID.name, '6')}{variable}.",
+        )
+    if not applications:
+        return None, ()
+    number = application or linked[0].application_id
+    return number, tuple(dict.fromkeys([*(Target(number, scan) for scan in scans), *linked]))
+
+
+def _uploaded(reader: OptionReader) -> list[Target]:
+    key_file, response = reader.text_of(API_KEY_FILE), reader.text_of(UPLOAD_RESPONSE)
+    name = reader.name(UPLOAD_RESPONSE)
+    if key_file and response and key_file[0] == response[0] == "-":
+        reader.reject(UPLOAD_RESPONSE, f"{reader.name(API_KEY_FILE)}, {name}: only one can come from standard input.")
+        return []
+    body = reader.file(UPLOAD_RESPONSE, "does not exist: the upload left no response there; look at the upload's log")
+    if body is None:
+        return []
+    if not body.strip():
+        reader.reject(
+            UPLOAD_RESPONSE, f"{name}: is empty: the upload left no response in it; look at the upload's log."
+        )
+        return []
+    from gate.threadfix import responses
+
+    try:
+        return [links.status_link(link) for link in responses.upload_links(body)]
+    except responses.NotThreadFixError as error:
+        reader.reject(UPLOAD_RESPONSE, f"{name}: {error}.")
+    except ValueError as error:
+        reader.reject(UPLOAD_RESPONSE, f"{name}: a link in it {error}.")
+    return []
+
+
+def _plan(reader: OptionReader) -> Plan:
+    plan = Plan(
+        timeout=reader.value(TIMEOUT),
+        interval=reader.value(INTERVAL),
+        max_interval=reader.value(MAX_INTERVAL),
+        request_timeout=reader.value(REQUEST_TIMEOUT),
+        first_contact_limit=reader.value(FIRST_CONTACT_LIMIT),
+        outage_limit=reader.value(OUTAGE_LIMIT),
+        stall_after=reader.value(STALL_AFTER),
+    )
+    if plan.interval > plan.max_interval and not reader.has_error(INTERVAL, MAX_INTERVAL):
+        longest = reader.name(MAX_INTERVAL)
+        reader.reject(
+            INTERVAL,
+            f"{reader.name(INTERVAL)} ({plan.interval:g}s) is longer than {longest} ({plan.max_interval:g}s); raise "
+            f"{longest} too.",
+        )
+    return plan
+
+
+def _rules(reader: OptionReader) -> Rules:
+    success, failure = reader.value(SUCCESS_STATUSES), reader.value(FAILURE_STATUSES)
+    rules = Rules(frozenset(success), frozenset(failure), reader.value(ON_UNKNOWN_STATUS) == "fail")
+    both = ", ".join(sorted(rules.success & rules.failure))
+    if both and not reader.has_error(SUCCESS_STATUSES, FAILURE_STATUSES):
+        names = f"{reader.name(SUCCESS_STATUSES)} and {reader.name(FAILURE_STATUSES)}"
+        reader.reject(SUCCESS_STATUSES, f"{names} both contain {both}; leave it in one of them.")
+    return rules

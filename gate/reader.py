@@ -1,0 +1,109 @@
+"""Looks options up, flag before environment, and collects the invalid ones."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from gate.errors import InvalidOption
+from gate.naming import naming
+from gate.options import APPLICATION_ID, JSON, OPTIONS, PENDING_SCAN_ID, STATUS_URL, TIMEOUT, UPLOAD_RESPONSE
+from gate.values import TRUE, ElementError, quoted, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gate.options import Option
+
+T = TypeVar("T")
+
+NOT_RESUMED: Final = frozenset(
+    option.name for option in (APPLICATION_ID, PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE, JSON)
+)
+"""Options that are not part of the command that keeps waiting."""
+
+
+class OptionReader:
+    """Looks options up, flag before environment, and collects the invalid ones."""
+
+    def __init__(
+        self, flags: Mapping[str, Sequence[str]], env: Mapping[str, str], read: Callable[[str], bytes]
+    ) -> None:
+        """Nothing is looked up yet; `read` gives what is in a file."""
+        self.flags = flags
+        self.env = env
+        self.read = read
+        self.naming = naming(env)
+        self.invalid: list[InvalidOption] = []
+        self._reported: set[str] = set()
+
+    def name(self, option: Option[Any], value: str = "") -> str:
+        """An option as a person would write it: as a flag, a variable or an input."""
+        return self.naming.option(option.name, value) if option.flag or self.naming.inputs else option.variable
+
+    def text_of(self, option: Option[Any]) -> tuple[str, str] | None:
+        """The text that was given, and how messages call its origin."""
+        given = self.flags.get(option.name, ()) if option.flag else ()
+        if given:
+            return ("\n".join(given) if option.many else given[-1]).strip(), option.label
+        value = self.env.get(option.variable, "").strip()
+        origin = self.name(option)
+        if option.flag and not self.naming.inputs:
+            origin = f"{origin} (from {option.variable})"
+        return (value, origin) if value else None
+
+    def optional(self, option: Option[T]) -> T | None:
+        """The value, or None when it was not given or is invalid."""
+        given = self.text_of(option)
+        if given is None:
+            return None
+        value, origin = given
+        try:
+            return option.parse(text(value))
+        except ValueError as error:
+            shown = f" {quoted(value)}" if option.shown and value and not isinstance(error, ElementError) else ""
+            self.reject(option, f"{origin}:{shown} {error}.")
+            return None
+
+    def value(self, option: Option[T]) -> T:
+        """The value, or that of the default when it was not given or is invalid."""
+        value = self.optional(option)
+        return option.parse(option.default or "") if value is None else value
+
+    def file(self, option: Option[str], if_missing: str = "") -> bytes | None:
+        """What is in the file that the option names, or None when it was not given or cannot be read."""
+        name = self.optional(option)
+        if name is None:
+            return None
+        try:
+            return self.read(name)
+        except OSError as error:
+            why = if_missing if error.errno == errno.ENOENT and if_missing else f"cannot be read ({error.strerror})"
+            self.reject(option, f"{self.name(option)}: {quoted(name)} {why}.")
+            return None
+
+    def reject(self, option: Option[Any], sentence: str) -> None:
+        """Keep an invalid option; of one option only the first sentence, the others follow from it."""
+        if option.name not in self._reported:
+            self._reported.add(option.name)
+            self.invalid.append(InvalidOption(option.label, sentence))
+
+    def has_error(self, *options: Option[Any]) -> bool:
+        """Whether one of these is known to be invalid."""
+        return any(option.name in self._reported for option in options)
+
+    def arguments(self) -> tuple[str, ...]:
+        """The options that were given, as flags, without secrets and without the scans."""
+        arguments: list[str] = []
+        for option in OPTIONS:
+            given = self.text_of(option)
+            # CI systems hand over every option, most of them as they are anyway.
+            if given is None or not option.flag or option.name in NOT_RESUMED or given[0] == option.default:
+                continue
+            if option is TIMEOUT and not option.parse(given[0]):
+                continue  # Asking once is no way to keep waiting.
+            if option.is_switch:
+                arguments.append(f"--{option.name}" if given[0].lower() in TRUE else f"--no-{option.name}")
+            else:
+                arguments += [f"--{option.name}", ",".join(given[0].split("\n"))]
+        return tuple(arguments)

@@ -1,0 +1,126 @@
+"""How `--help` is laid out: first what one needs, an example and the exit codes, then the options in their groups."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from gate.options import (
+    API_KEY_FILE,
+    APPLICATION_ID,
+    KEY_VARIABLE,
+    OPTIONS,
+    PENDING_SCAN_ID,
+    STATUS_URL,
+    UPLOAD_RESPONSE,
+    URL,
+)
+from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
+from gate.threadfix.links import URL_EXAMPLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import click
+
+NEEDS: Final = (
+    (f"{URL.label} URL", "Base URL of ThreadFix with its context path."),
+    (KEY_VARIABLE, f"The API key, in the environment; or {API_KEY_FILE.label} PATH."),
+    (
+        "a pending scan",
+        f"{APPLICATION_ID.label} and {PENDING_SCAN_ID.label}; or {STATUS_URL.label}, or {UPLOAD_RESPONSE.label}.",
+    ),
+)
+EXAMPLE: Final = (
+    f"export {KEY_VARIABLE}=...  # from a secret of your CI",
+    "threadfix-gate run \\",
+    f"  --url {URL_EXAMPLE} \\",
+    "  --application-id 6 --pending-scan-id 41",
+)
+NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+INDENT: Final = 6
+"""Columns before the text of an option."""
+
+
+def exit_codes() -> list[tuple[str, str]]:
+    """Each exit code, and its verdict with the reasons that give it."""
+    codes: dict[str, list[Reason]] = {}
+    for reason in sorted(REASONS, key=lambda reason: reason.row.exit_code):
+        code = ", ".join(map(str, SIGNAL_EXIT_CODES)) if reason is Reason.CANCELLED else str(reason.row.exit_code)
+        codes.setdefault(code, []).append(reason)
+    return [(code, f"{reasons[0].row.kind.value}: {', '.join(reasons)}") for code, reasons in codes.items()]
+
+
+def write_introduction(formatter: click.HelpFormatter) -> None:
+    """What one needs, an example, the exit codes, and where else options may come from."""
+    with formatter.section("What you need"):
+        _write_columns(formatter, NEEDS)
+    with formatter.section("Example"):
+        for line in EXAMPLE:
+            _write_line(formatter, line)
+    with formatter.section("Exit codes"):
+        _write_columns(formatter, exit_codes())
+    formatter.write_paragraph()
+    formatter.write_text(
+        "Every option may come from the environment: --some-name is THREADFIX_SOME_NAME there. A flag beats the "
+        "environment."
+    )
+
+
+def write_options(formatter: click.HelpFormatter, records: list[tuple[str, tuple[str, str]]]) -> None:
+    """The options under their groups; each text stands below its flag, so that it is as wide as the screen.
+
+    Args:
+        formatter: where to write.
+        records: group, and flag and text, of each option.
+    """
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for group, record in records:
+        groups.setdefault(group, []).append(record)
+    for group, members in groups.items():
+        with formatter.section(group):
+            for flag, text in members:
+                _write_line(formatter, flag)
+                for line in wrap(text, formatter.width - INDENT):
+                    _write_line(formatter, line, INDENT)
+
+
+def group_of(flag: str) -> str:
+    """The heading for a flag such as `--timeout`; those of the command line alone have none of their own."""
+    return {option.label: option.group for option in OPTIONS}.get(flag, "Other")
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in lines of `width`; a word that is longer is broken behind a slash, never within a placeholder."""
+    # A default stays beside its word.
+    text = text.replace("default: ", f"default:{NO_BREAK}")
+    words = []
+    for word in text.split(" "):
+        words += _pieces(word, width) if len(word) > width else [word]
+    lines = textwrap.wrap(" ".join(words), width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces = [""]
+    for part in re.findall("[^/]+/*|/+", word):
+        if pieces[-1] and len(pieces[-1]) + len(part) > width:
+            pieces.append("")
+        pieces[-1] += part
+    return pieces
+
+
+def _write_columns(formatter: click.HelpFormatter, rows: Iterable[tuple[str, str]]) -> None:
+    """Rows of two columns, the second one wrapped."""
+    rows = tuple(rows)
+    start = formatter.current_indent + max(len(left) for left, _ in rows) + 2
+    for left, text in rows:
+        first, *others = wrap(text, formatter.width - start)
+        _write_line(formatter, f"{left:<{start - formatter.current_indent}}{first}")
+        for line in others:
+            _write_line(formatter, line, start)
+
+
+def _write_line(formatter: click.HelpFormatter, line: str, indent: int | None = None) -> None:
+    formatter.write(f"{'':{formatter.current_indent if indent is None else indent}}{line}\n")
