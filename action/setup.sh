@@ -38,7 +38,7 @@ if (($# == 0)); then
   export THREADFIX_GATE_ACTION=1
   case ${THREADFIX_COMMAND:-run} in
     run | doctor) set -- "${THREADFIX_COMMAND:-run}" ;;
-    *) stop usage 2 'invalid input' 'The input `command` is neither run nor doctor (value not shown).' \
+    *) stop usage 2 'invalid input' "The input \`command\` is neither run nor doctor (value not shown)." \
       'Write run or doctor, or leave it out.' ;;
   esac
 fi

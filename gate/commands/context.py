@@ -103,10 +103,9 @@ class CommandContext:
 
         parsed = parsing.parse(flags, self._env, read, invalid, needs_scan=needs_scan)
         server = parsed.server
-        if server:
-            unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env))
-            if unusable:
-                parsed = replace(parsed, settings=None, invalid=parsed.invalid + unusable)
+        unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env)) if server else ()
+        if unusable:
+            parsed = replace(parsed, settings=None, invalid=parsed.invalid + unusable)
         self._apply(parsed)
         for warning in parsed.warnings:
             self.console.warning(warning)
