@@ -1,4 +1,4 @@
-"""What the doctor finds, over real sockets: one fault at a time, and the check that names it."""
+"""What the doctor reports, over real sockets: one fault at a time, and the check that names it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator
 
 from gate.cli import main
-from gate.commands import doctor
+from gate.doctor.checks import CHECKS, OPTION_CHECKS
+from gate.doctor.probe import UNUSED_ID, Responses, ScanResponse
 from gate.history import Failure, ScanReading, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
@@ -139,7 +140,7 @@ def test_nothing_fails_where_nothing_is_wrong(examine: Doctor, threadfix: Thread
     assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in NOT_VERIFIED else "✓" for name in NAMES]
     assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 3 skipped."
     assert seen.check("pending-scan")["message"] == "41 is QUEUED."
-    assert seen.check("application")["message"] == "6 is “Contoso shop”."
+    assert seen.check("application")["message"] == '6 is "Contoso shop".'
     assert [(method, path.partition("/applications/")[2]) for method, path, _ in threadfix.seen] == [
         ("GET", "6/pendingScan/41/status"), ("GET", "6"),
     ]  # fmt: skip
@@ -150,7 +151,7 @@ def test_without_a_pending_scan_the_permission_is_still_told(examine: Doctor, th
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"pending-scan"})
     assert "did not refuse" in seen.check("permission")["message"]
-    assert f"/pendingScan/{doctor.UNUSED_ID}/" in threadfix.seen[0][1]
+    assert f"/pendingScan/{UNUSED_ID}/" in threadfix.seen[0][1]
 
 
 def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
@@ -287,7 +288,7 @@ def test_a_name_that_does_not_exist(examine: Doctor) -> None:
     """And whatever comes after it is not tried."""
     seen = examine("--url", "https://tf.invalid/threadfix")
     seen.blamed("dns", Reason.UNREACHABLE, "tf.invalid cannot be looked up", "host in --url")
-    assert {check["message"] for check in seen.document["checks"][3:]} == {"not tried, because dns failed."}
+    assert {check["message"] for check in seen.document["checks"][3:]} == {"skipped, because dns failed."}
 
 
 def test_a_name_is_looked_up_and_its_addresses_are_shown(examine: Doctor) -> None:
@@ -302,7 +303,7 @@ def test_a_name_server_that_hangs_is_not_waited_for(examine: Doctor, monkeypatch
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
     seen = examine("--url", "http://localhost:1/threadfix", "--request-timeout", "50ms")
     over.set()
-    seen.blamed("dns", Reason.UNREACHABLE, "did not answer within", "name server")
+    seen.blamed("dns", Reason.UNREACHABLE, "did not answer within", "DNS server")
 
 
 def test_a_connection_that_is_refused(examine: Doctor) -> None:
@@ -404,7 +405,7 @@ def test_insecure_is_told(examine: Doctor, serve: Serve, threadfix: ThreadFix, t
     """Nobody looked at the certificate, and that is dangerous."""
     seen = examine("--url", serve(threadfix, tls=certificate(tmp_path)[1]), "--insecure")
     assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"})
-    assert "Somebody else may get the API key" in seen.check("certificate")["hint"]
+    assert "The API key may be sent to an impostor" in seen.check("certificate")["hint"]
 
 
 def test_a_client_certificate_is_shown(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
@@ -438,7 +439,7 @@ def test_through_a_proxy(examine: Doctor, serve: Serve) -> None:
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"dns", "tcp"})
     assert f"through the proxy {proxy.partition('@')[2]}," in seen.check("dns")["message"]
     assert "hunter2" not in seen.log + json.dumps(seen.document)
-    assert "everybody on the way can read it" in seen.check("url")["hint"]
+    assert "the API key is sent unencrypted" in seen.check("url")["hint"]
 
 
 @pytest.mark.parametrize("length", [100, 101])
@@ -612,7 +613,7 @@ def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: D
 def test_an_application_without_a_name(examine: Doctor, serve: Serve) -> None:
     """Is there all the same."""
     seen = examine("--url", serve(Reticent(about=envelope({"id": 6}))))
-    assert seen.check("application")["message"] == "6 is there."
+    assert seen.check("application")["message"] == "6 exists."
 
 
 BLAMED = {
@@ -642,8 +643,8 @@ def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: Th
     [
         ("Thu, 01 Jan 2099 00:00:00 GMT", "failed", "ahead of this machine's"),
         ("Thu, 01 Jan 1998 00:00:00 GMT", "failed", "behind this machine's"),
-        ("yesterday", "skipped", "no date"),
-        ("", "skipped", "no date"),
+        ("yesterday", "skipped", "no valid Date header"),
+        ("", "skipped", "no valid Date header"),
     ],
 )
 def test_a_clock_that_is_off(
@@ -655,7 +656,7 @@ def test_a_clock_that_is_off(
     found = seen.check("clock")
     assert (found["state"], words in found["message"]) == (state, True)
     if state == "failed":
-        seen.blamed("clock", Reason.UNREACHABLE, words, "Set the clock")
+        seen.blamed("clock", Reason.UNREACHABLE, words, "Correct the clock")
 
 
 # --- Promises.
@@ -756,7 +757,7 @@ def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     Draft202012Validator(SCHEMA).validate(document)
     assert (process.returncode, document["exit_code"], document["reason"]) == (143, 143, "cancelled")
     assert [check["state"] for check in document["checks"][:4]] == ["passed"] * 4
-    assert {check["message"] for check in document["checks"][7:]} == {"not tried."}
+    assert {check["message"] for check in document["checks"][7:]} == {"skipped, because the run ended before."}
     assert "NOT OK (cancelled, exit code 143)" in log
 
 
@@ -771,7 +772,7 @@ def test_the_page_shows_what_is_printed(
     page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
 
     def timeless(text: str) -> list[str]:
-        text = re.sub(r"store: \S+|localhost is .*|\S+, port", "…", text)
+        text = re.sub(r"store: \S+|localhost resolves to .*|\S+, port", "…", text)
         return re.sub(r"\d+", "0", text).strip().splitlines()
 
     shown = re.search(r"```console\n\$ threadfix-gate doctor.*\n((?s:.*?))```", page)
@@ -783,13 +784,13 @@ def test_the_schema_is_one_and_is_strict() -> None:
     """And names the checks of the code; a name that nobody has described is a mistake."""
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["additionalProperties"] is False
-    assert [*doctor.GIVEN, *(check.name for check in doctor.CHECKS)] == NAMES
+    assert [*OPTION_CHECKS, *(check.name for check in CHECKS)] == NAMES
 
 
 def test_the_main_evidence_is_the_best_one() -> None:
     """One good answer tells more than any trouble; else the first trouble counts."""
     made = RequestMade("GET", "/", 200, 1.0)
-    bad = [doctor.ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
-    good = doctor.ScanResponse(Target(6, 3), ScanReading("DONE"), made)
-    assert doctor.Responses((*bad, good)).main is good
-    assert doctor.Responses(tuple(bad)).main is bad[0]
+    bad = [ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
+    good = ScanResponse(Target(6, 3), ScanReading("DONE"), made)
+    assert Responses((*bad, good)).main is good
+    assert Responses(tuple(bad)).main is bad[0]
