@@ -32,7 +32,7 @@ class GateError(Exception):
     @property
     def hint(self) -> str:
         """What to do next, in a sentence."""
-        return self.reason.row.do
+        return self.reason.row.advice
 
 
 class UsageError(GateError):

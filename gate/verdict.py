@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from gate import __version__
 from gate.errors import UsageError
 from gate.history import Failure, StopCause
-from gate.reasons import Kind, Reason
+from gate.reasons import DOCTOR_ADVICE, Kind, Reason
 from gate.rules import Decision
 from gate.text import count, seconds
 from gate.threadfix.statuses import DELETED, INTERRUPTED, normal, words
@@ -212,8 +212,8 @@ def from_bug(error: BaseException) -> Conclusion:
 
 def _concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:
     row = reason.row
-    do = "" if row.kind is Kind.PASS else row.do
-    return Conclusion(reason, message, meaning or row.means, hint or do, row.exit_code)
+    advice = "" if row.kind is Kind.PASS else row.advice
+    return Conclusion(reason, message, meaning or row.meaning, hint or advice, row.exit_code)
 
 
 def _conclusion_of(history: History, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
@@ -265,7 +265,8 @@ def _failed_with(history: History, newest: Failure) -> Conclusion:
     if newest.reason is Reason.NOT_FOUND and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
         return _concluded(Reason.SCAN_VANISHED, message, newest.hint)
-    return _concluded(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
+    hint = f"{newest.hint} {DOCTOR_ADVICE}" if newest.hint else None
+    return _concluded(newest.reason, f"{newest.what}{_stretch(history)}", hint, newest.meaning)
 
 
 def _stretch(history: History) -> str:

@@ -58,14 +58,14 @@ def exit_code(reason: Reason) -> str:
 
 def reasons() -> str:
     """Verdict, reason and exit code."""
-    rows = ((row.kind.value, f"`{reason}`", exit_code(reason), row.when) for reason, row in REASONS.items())
+    rows = ((row.kind.value, f"`{reason}`", exit_code(reason), row.condition) for reason, row in REASONS.items())
     return table(("verdict", "reason", "exit code", "when"), rows)
 
 
 def what_to_do() -> str:
     """What a person at a red build reads."""
     rows = (
-        (f"`{row.kind.value.upper()} ({reason}, exit code {exit_code(reason)})`", row.means, row.do)
+        (f"`{row.kind.value.upper()} ({reason}, exit code {exit_code(reason)})`", row.meaning, row.advice)
         for reason, row in REASONS.items()
         if row.kind is not Kind.PASS
     )

@@ -8,7 +8,7 @@ import pytest
 
 from gate.errors import Cancelled, UsageError
 from gate.history import Failure, History, Observation, Outage, Phase, ScanReading, StopCause, Target
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.reasons import DOCTOR_ADVICE, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
 from gate.settings import Server, Settings
 from gate.text import Secret
@@ -129,7 +129,7 @@ def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str)
     [
         (ScanReading("SCAN_DELETED"), "Somebody deleted", "who deletes scans"),
         (ScanReading("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
-        (ScanReading("SCAN_DELETED", error=True), "could not process", "Read what ThreadFix says"),
+        (ScanReading("SCAN_DELETED", error=True), "could not process", "Read ThreadFix's message"),
     ],
 )
 def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: ScanReading, means: str, do: str) -> None:
@@ -143,7 +143,7 @@ def test_a_failure_may_know_better_what_it_means() -> None:
     """Another application's response is no login page."""
     failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
     assert judged(seen(failure)).conclusion.meaning == "It is another one."
-    assert judged(seen(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.means
+    assert judged(seen(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
 
 
 def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
@@ -155,7 +155,7 @@ def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
 def test_the_hint_of_the_trouble_beats_that_of_the_reason() -> None:
     """It knows more."""
     failure = replace(ALL[Reason.PROTOCOL], hint="Do this.")
-    assert judged(seen(failure, StopCause.LIMIT)).conclusion.hint == "Do this."
+    assert judged(seen(failure, StopCause.LIMIT)).conclusion.hint == f"Do this. {DOCTOR_ADVICE}"
 
 
 def test_what_is_softened_ends_in_zero_and_stays_unknown() -> None:
