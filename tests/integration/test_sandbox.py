@@ -43,24 +43,33 @@ def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) ->
     assert shown.endswith(" --timeout 0 --stall-after 5s --json --on-timeout warn")
 
 
+def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd: pytest.CaptureFixture[str]) -> None:
+    """After a timeout the demo says that its server is gone, instead of how to keep waiting for it."""
+    assert main(["demo", "stuck", "--speed", "20", "--timeout", "0"]) == 3
+    log = capfd.readouterr().err
+    assert log.count("threadfix-gate run") == 2  # what was run, and what to run with a ThreadFix of one's own
+    assert "What to do:    Nothing: the sandbox has stopped" in log
+
+
 def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:
-    """Each with its end."""
+    """Each with what it does, and the verdict it ends with."""
     assert main(["demo", "--list"]) == 0
     out, _ = capfd.readouterr()
     for scenario in SCENARIOS.values():
-        assert f"{scenario.name:<18} {scenario.about}" in out
-        assert str(scenario.expect) in out
+        row = scenario.expect.row
+        end = f"{row.kind} ({scenario.expect}), exit code {row.exit_code}"
+        assert f"{scenario.name:<18} {end}\n    {scenario.about}\n" in f"{out}\n"
 
 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("demo", "nonsense"), "there is no scenario of that name"),
-        (("demo", "done", "--speed", "fast"), "--speed: write how many times faster"),
+        (("demo", "nonsense"), "unknown scenario; use one of done, slow, "),
+        (("demo", "done", "--speed", "fast"), "--speed must be a factor"),
         (("demo", "done", "--tiemout", "1"), "did you mean --timeout?"),
-        (("sandbox", "--port", "http"), "--port: write a number"),
-        (("sandbox", "--speed", "0"), "--speed: write how many times faster"),
-        (("sandbox", "--host", "nowhere.invalid"), "nowhere.invalid:0 cannot be bound"),
+        (("sandbox", "--port", "http"), "--port must be a number"),
+        (("sandbox", "--speed", "0"), "--speed must be a factor"),
+        (("sandbox", "--host", "nowhere.invalid"), "cannot bind nowhere.invalid:0"),
     ],
 )
 def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +82,7 @@ def test_a_port_that_is_taken_is_named(capfd: pytest.CaptureFixture[str]) -> Non
     """Instead of a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 2
-    assert "cannot be bound" in capfd.readouterr().err
+    assert "cannot bind" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -106,7 +115,7 @@ def test_a_sandbox_that_is_open_to_the_network_says_so() -> None:
     assert process.stdout
     assert process.stderr
     assert process.stdout.readline().startswith("export THREADFIX_URL=http://127.0.0.1:")
-    assert process.stderr.readline() == "warning: whoever can reach this machine can reach the sandbox.\n"
+    assert process.stderr.readline() == "warning: anybody who can reach this machine can reach the sandbox.\n"
     process.terminate()
     process.communicate(timeout=10)
     assert process.returncode == 0
