@@ -173,7 +173,7 @@ def _sandbox(host: str, port: str, speed: str, quiet: bool | None) -> int:  # no
 
 
 def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - click's way
-    from gate.commands.sandbox import demo, list_scenarios
+    from gate.commands.demo import demo, list_scenarios
 
     if values.pop("list"):
         return list_scenarios()

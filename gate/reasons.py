@@ -1,6 +1,6 @@
-"""The table of reasons: which verdict and exit code each gives, when it happens, what it means and what to do.
+"""The table of reasons: the verdict and exit code of each, its condition, its meaning and what to do.
 
-One source for the verdict, the README's tables and the hints that a person reads.
+One source for the verdict, the documentation's tables and the advice that a person reads.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The word that the gate says."""
+    """The verdict, in one word."""
 
     PASS = "pass"  # noqa: S105 - the verdict, not a password
     FAIL = "fail"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the gate says it."""
+    """Why the verdict is what it is, in one word; stable, for scripts."""
 
     PROCESSED = "processed"
     SCAN_FAILED = "scan-failed"
@@ -49,10 +49,10 @@ class Row:
 
     Attributes:
         kind: the verdict it belongs to.
-        exit_code: of the process.
-        condition: what happened, for the table of exit codes.
-        meaning: what that means for the person at the red build.
-        advice: what to do next; a template of `gate.naming`.
+        exit_code: of the process; of `cancelled` that of SIGINT.
+        condition: what happened, for the table of exit codes. Markdown, without a full stop.
+        meaning: what that means for the person at the red build. Markdown, in sentences.
+        advice: what to do next. Markdown, in sentences; a template of `gate.naming`.
     """
 
     kind: Kind
@@ -73,24 +73,24 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.PROCESSED: Row(
         Kind.PASS,
         0,
-        "every pending scan reached a success status, and ThreadFix reported no error with it",
+        "every pending scan reached a success status, and ThreadFix reported no error",
         "ThreadFix has processed the scan.",
         "Nothing.",
     ),
     Reason.SCAN_FAILED: Row(
         Kind.FAIL,
         1,
-        "a failure status, or `error: true` beside any status",
-        "ThreadFix could not process the scan, or somebody deleted it. Its findings are not in ThreadFix.",
-        "Read what ThreadFix says in the verdict, open the application's scans in ThreadFix, and upload the scan "
+        "a failure status, or `error: true` with any status",
+        "ThreadFix could not process the scan, or the scan was deleted. Its findings are not in ThreadFix.",
+        "Read ThreadFix's message in the verdict, check the application's scans in ThreadFix, and upload the scan "
         "again.",
     ),
     Reason.SCAN_VANISHED: Row(
         Kind.FAIL,
         1,
-        "ThreadFix knew the pending scan, then said 'not found' until `--outage-limit`",
-        "Somebody or something removed the pending scan while it was being processed.",
-        "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
+        'ThreadFix returned the pending scan at first, then "not found" until `--outage-limit`',
+        "The pending scan was removed while it was being processed.",
+        "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans.",
     ),
     Reason.UNKNOWN_STATUS: Row(
         Kind.FAIL,
@@ -103,54 +103,54 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.USAGE: Row(
         Kind.UNKNOWN,
         2,
-        "options are missing, wrong or contradict each other",
-        "The gate does not know what to do, so it sent nothing to ThreadFix.",
+        "options are missing, invalid or contradict each other",
+        "The options are incomplete or invalid, so nothing was sent to ThreadFix.",
         "Correct the {@options} named here; {@help}.",
     ),
     Reason.TIMEOUT: Row(
         Kind.UNKNOWN,
         3,
         "the scan was not finished at the deadline",
-        "ThreadFix is still processing the scan, and goes on; only the gate has stopped waiting.",
-        "{@resume}, or give the gate more time with `{--timeout}`.",
+        "ThreadFix is still processing the scan. It continues there; only the gate has stopped waiting.",
+        "{@resume}, or allow more time with `{--timeout}`.",
     ),
     Reason.DENIED: Row(
         Kind.UNKNOWN,
         4,
         "401, 403, or a response that mentions the API key or a permission",
-        "ThreadFix does not accept the API key, or the key's user may not see this scan.",
+        "ThreadFix does not accept the API key, or the key's user may not access this scan.",
         "Check that the secret is set and current, and that the key's user has the *Upload Scans* permission for the "
-        "application: ThreadFix asks for that one here, read access is not enough.",
+        "application: ThreadFix requires it for the status of a pending scan; read access is not enough.",
     ),
     Reason.NOT_FOUND: Row(
         Kind.UNKNOWN,
         5,
-        "404, 410 or another `success: false`, from the start until `--first-contact-limit`",
-        "ThreadFix does not know this pending scan of this application.",
-        "Check both ids against the link that the upload returned, and that `{--url}` has its context path and "
-        "`{--api-version}` fits your ThreadFix.",
+        "404, 410 or another `success: false`, from the first poll until `--first-contact-limit`",
+        "ThreadFix does not know this pending scan for this application.",
+        "Check both ids against the link in the upload's response, that `{--url}` includes its context path, and that "
+        "`{--api-version}` matches your ThreadFix.",
     ),
     Reason.UNREACHABLE: Row(
         Kind.UNKNOWN,
         6,
-        "no connection, a TLS error, no response in time, 408, 425, 429 or 5xx, until the limit",
-        "ThreadFix could not be asked. What became of the scan is not known.",
-        "Check `{--url}`, and whether this machine may reach it (DNS, firewall, proxy, certificates); then run the "
+        "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit",
+        "ThreadFix could not be reached. What became of the scan is not known.",
+        "Check `{--url}`, and whether this machine can reach it (DNS, firewall, proxy, certificates); then run the "
         "gate again.",
     ),
     Reason.PROTOCOL: Row(
         Kind.UNKNOWN,
         7,
-        "a response that is not ThreadFix's: a redirect, a web page, broken JSON, another application's id, other 4xx",
-        "Something answered, but not as ThreadFix's REST API does. Often it is a login page or a proxy.",
-        "Check that `{--url}` has its context path, such as `/threadfix`, and that nothing in between asks for a "
+        "a response that is not ThreadFix's: a redirect, a web page, invalid JSON, another application's id, other 4xx",
+        "There was a response, but not from ThreadFix's REST API. Often it is from a login page or a proxy.",
+        "Check that `{--url}` includes its context path, such as `/threadfix`, and that nothing in between requires a "
         "login.",
     ),
     Reason.CANCELLED: Row(
         Kind.UNKNOWN,
         SIGNAL_EXIT_CODES[0],
         "SIGINT (130) or SIGTERM (143)",
-        "The job was stopped. The scan goes on in ThreadFix; only the gate has stopped waiting.",
+        "The job was stopped. The scan continues in ThreadFix; only the gate has stopped waiting.",
         "{@resume}.",
     ),
     Reason.INTERNAL: Row(

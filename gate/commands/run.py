@@ -30,18 +30,29 @@ if TYPE_CHECKING:
 
 FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "dotenv", "html-file": "html"}
 """The options that name a report's file, and the module of `gate.reporters` that renders it."""
+SANDBOX_ADVICE: Final = (
+    "Nothing: the sandbox has stopped, and its scans are gone. With your own ThreadFix, the command to keep waiting is "
+    "printed here."
+)
 
 
-def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], invalid: Sequence[InvalidOption] = ()) -> int:
+def run_gate(
+    flags: Mapping[str, Sequence[str]],
+    env: Mapping[str, str],
+    invalid: Sequence[InvalidOption] = (),
+    *,
+    in_sandbox: bool = False,
+) -> int:
     """Run the gate; the exit code.
 
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
         invalid: what is wrong with the command line itself.
+        in_sandbox: whether the server stops with this run, so that nobody can keep waiting afterwards.
     """
     with signals.handled() as handler:
-        run = _Run(env)
+        run = _Run(env, in_sandbox=in_sandbox)
         try:
             verdict = run.judge(flags, invalid, handler)
             handler.decided(verdict.conclusion.exit_code)
@@ -55,8 +66,9 @@ def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], invalid
 class _Run:
     """One run, from its options to its reports."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], *, in_sandbox: bool) -> None:
         self._env = env
+        self._in_sandbox = in_sandbox
         self._context = CommandContext(env)
         self._started_at = datetime.now(UTC)
         self._started = time.monotonic()
@@ -114,7 +126,11 @@ class _Run:
         client.http.close()
         scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
         conclusion = verdicts.conclude(scans)
-        return self.conclude(conclusion, scans, resume=asked.resume if conclusion.reason in verdicts.RESUMABLE else "")
+        if conclusion.reason not in verdicts.RESUMABLE:
+            return self.conclude(conclusion, scans)
+        if self._in_sandbox:
+            return self.conclude(replace(conclusion, hint=SANDBOX_ADVICE), scans)
+        return self.conclude(conclusion, scans, resume=asked.resume)
 
     def conclude(
         self,

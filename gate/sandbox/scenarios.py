@@ -1,4 +1,4 @@
-"""The sandbox's scenarios, as data: how a pending scan walks through the statuses, and what goes wrong on the way.
+"""The sandbox's scenarios, as data: the statuses that a pending scan passes through, and the faults on the way.
 
 Times are seconds since the pending scan was first asked for, before the sandbox's speed divides them.
 """
@@ -18,7 +18,14 @@ HTML: Final = "text/html;charset=UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """An HTTP answer, byte for byte."""
+    """An HTTP response, byte for byte.
+
+    Attributes:
+        code: HTTP status.
+        body: the bytes sent.
+        content_type: the header of that name.
+        headers: further ones, as pairs of name and value.
+    """
 
     code: int
     body: bytes = b""
@@ -28,12 +35,16 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection breaks, with a TCP reset."""
+    """The connection is reset instead of a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """The answer comes a byte at a time, and never ends: from the first header on, or only in the body."""
+    """A response that comes a byte at a time, and never ends.
+
+    Attributes:
+        headers_too: whether it trickles from the first header on; else only the body does.
+    """
 
     headers_too: bool = False
 
@@ -41,7 +52,7 @@ class Trickle:
 Fault = Raw | Reset | Trickle
 
 BAD_GATEWAY: Final = Raw(502, b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>")
-# ThreadFix answers an uncaught exception with HTTP 200 and a page (Community Edition, issue 574).
+# On an uncaught exception ThreadFix responds with HTTP 200 and a web page (Community Edition, issue 574).
 SYSTEM_ERROR: Final = Raw(
     200, b"<!DOCTYPE html><html><head><title>System error</title></head><body>Log id: 7</body></html>"
 )
@@ -60,23 +71,23 @@ def _flaky(number: int) -> Fault | None:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One story that a pending scan tells.
+    """One scenario of a pending scan.
 
     Attributes:
-        name: what people call it.
-        about: one sentence for `demo --list`.
-        expect: the reason that the gate ends with, given the options below.
-        walk: each status with the seconds it lasts; the last one stays.
-        fault: what goes wrong with the n-th request for this scan, counted from 1; None for nothing.
-        error_message: set together with the error flag when the walk has reached its end.
-        scan_id: whether the end brings the finished scan's id.
-        application_id: what the answer says it is about; None for what was asked.
-        scan_name: of the uploaded file.
-        message: the server's words; None for those of the status.
-        options: what the demo adds to the command, so that it ends within a minute.
-        wrong_key: whether the environment to export has a key that the sandbox does not know.
-        read_only_key: whether the environment to export has a key without the permission to upload.
-        without_context: whether the environment to export lacks the URL's context path.
+        name: as in `demo NAME`.
+        about: one sentence about the scan, for `demo --list`.
+        expect: the reason that the gate ends with, given `options`.
+        walk: each status with the seconds that it lasts; the last one stays.
+        fault: the fault of the n-th request for this scan, counted from 1; None where that is served normally.
+        error_message: set together with the error flag once the last status is reached; None for neither.
+        scan_id: whether DONE comes with the finished scan's id.
+        application_id: the `appId` of the response; None for the one requested.
+        scan_name: the name of the uploaded file.
+        message: the `scanMessage` of the response; None for the one of the status.
+        options: what the demo adds to the command, so that it ends within a minute; flag and value in turn.
+        wrong_key: whether the scenario needs a key that the sandbox does not know.
+        read_only_key: whether the scenario needs a key without the permission to upload.
+        without_context: whether the scenario needs a URL without its context path.
     """
 
     name: str
@@ -95,7 +106,7 @@ class Scenario:
     without_context: bool = False
 
     def status(self, elapsed: float) -> tuple[str, bool]:
-        """The status after `elapsed` seconds, and whether it is the last one."""
+        """The status after `elapsed` seconds, and whether that is the last one."""
         for name, lasts in self.walk[:-1]:
             if elapsed < lasts:
                 return name, False
@@ -122,37 +133,39 @@ _HOSTILE: Final = (
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
     for scenario in (
-        Scenario("done", "Walks through every status to DONE in ten seconds.", Reason.PROCESSED, _WHOLE),
+        Scenario(
+            "done", "The scan passes through every status and is DONE after ten seconds.", Reason.PROCESSED, _WHOLE
+        ),
         Scenario(
             "slow",
-            "Takes its time, 45 seconds, so that the polls become rarer.",
+            "The scan takes 45 seconds; the gate polls less and less often.",
             Reason.PROCESSED,
             tuple((name, lasts * 4.5) for name, lasts in _WHOLE),
         ),
         Scenario(
             "remote-import",
-            "Is pulled from another server: ends as FINISHED_FINDING_PULLING, without a scan id.",
+            "A remote import: ends with FINISHED_FINDING_PULLING, without a scan id.",
             Reason.PROCESSED,
             (("QUEUED", 3.0), ("FINISHED_FINDING_PULLING", 0.0)),
             scan_id=False,
         ),
         Scenario(
             "interrupted",
-            "Is interrupted while its findings are generated.",
+            "Processing is interrupted while findings are generated.",
             Reason.SCAN_FAILED,
             (*_START, ("SCAN_INTERRUPTED", 0.0)),
             scan_id=False,
         ),
         Scenario(
             "deleted",
-            "Is queued to be deleted, and then deleted.",
+            "The scan is queued for deletion, then deleted.",
             Reason.SCAN_FAILED,
             (*_START, ("SCAN_QUEUED_FOR_DELETE", 2.0), ("SCAN_DELETED", 0.0)),
             scan_id=False,
         ),
         Scenario(
             "error-flag",
-            "Has its error flag set beside a status that looks harmless.",
+            "ThreadFix sets the error flag, though the status itself looks harmless.",
             Reason.SCAN_FAILED,
             (*_START, ("CHANNEL_MERGING", 0.0)),
             error_message="Scan file is in the wrong format.",
@@ -160,27 +173,27 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "unknown-status",
-            "Passes through a status that is not documented; the gate warns, and waits on.",
+            "The scan passes through an undocumented status; the gate warns and keeps waiting.",
             Reason.PROCESSED,
             (*_START, ("REINDEXING", 3.0), ("DONE", 0.0)),
         ),
         Scenario(
             "flaky",
-            "Has a bad gateway, a reset, an error page and a server that asks to be left alone; all are ridden out.",
+            "HTTP 502, a reset connection, an error page, HTTP 503: the gate recovers from all of them.",
             Reason.PROCESSED,
             _WHOLE,
             _flaky,
         ),
         Scenario(
             "late",
-            "Is not found at first, as happens right after an upload.",
+            "The scan is not found at first, as can happen right after an upload.",
             Reason.PROCESSED,
             _QUICK,
             lambda number: NOT_FOUND if number <= 2 else None,  # noqa: PLR2004
         ),
         Scenario(
             "vanishes",
-            "Is there, and then is not found any more.",
+            "ThreadFix returns the scan at first, then no longer finds it.",
             Reason.SCAN_VANISHED,
             _WHOLE,
             lambda number: NOT_FOUND if number > 2 else None,  # noqa: PLR2004
@@ -188,23 +201,23 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "stuck",
-            "Never gets past FINDINGS_GENERATING.",
+            "The scan never gets past FINDINGS_GENERATING; the gate times out after ten seconds.",
             Reason.TIMEOUT,
             (("QUEUED", 1.0), ("FINDINGS_GENERATING", 0.0)),
             options=("--timeout", "10s", "--stall-after", "5s"),
         ),
-        Scenario("bad-key", "Is asked for with a key that ThreadFix does not know.", Reason.DENIED, wrong_key=True),
+        Scenario("bad-key", "ThreadFix does not know the API key.", Reason.DENIED, wrong_key=True),
         Scenario(
             "login-page",
-            "Is asked for without the context path: ThreadFix redirects to its login page.",
+            "The URL lacks its context path: ThreadFix redirects to its login page.",
             Reason.PROTOCOL,
             options=("--first-contact-limit", "4s"),
             without_context=True,
         ),
-        Scenario("wrong-application", "Is answered for another application.", Reason.PROTOCOL, application_id=7),
+        Scenario("wrong-application", "The response is about another application.", Reason.PROTOCOL, application_id=7),
         Scenario(
             "hostile-text",
-            "Fails with texts that try to forge workflow commands, colours, markup and outputs.",
+            "The scan fails, with texts that try to forge workflow commands, colours, markup and outputs.",
             Reason.SCAN_FAILED,
             (("QUEUED", 2.0), ("SCAN_INTERRUPTED", 0.0)),
             error_message=_HOSTILE,
@@ -214,17 +227,17 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "slow-body",
-            "Sends its answer a byte at a time, for ever.",
+            "The response arrives one byte at a time, and never ends.",
             Reason.UNREACHABLE,
             fault=lambda _: Trickle(),
             options=("--request-timeout", "2s", "--first-contact-limit", "5s"),
         ),
         Scenario(
             "read-only-key",
-            "Is asked for with a key whose user may read, but not upload.",
+            "The key's user has read access, but not the Upload Scans permission.",
             Reason.DENIED,
             read_only_key=True,
         ),
     )
 }
-"""Every scenario by its name."""
+"""Every scenario by its name, in the order of `demo --list`."""

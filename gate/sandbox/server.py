@@ -1,7 +1,7 @@
-"""The embedded ThreadFix: a real HTTP server that answers as ThreadFix 2.8 does, as far as a pending scan needs it.
+"""The embedded ThreadFix: a real HTTP server that responds as ThreadFix 2.8 does, as far as a pending scan needs it.
 
-What it answers to a wrong key, to an unknown path and to a call without `Accept: application/json` is what the source
-of ThreadFix Community Edition does; the replies have the fields of the vendor's page "Check Pending Scan Status".
+Its responses to a wrong key, to an unknown path and to a request without `Accept: application/json` are those of the
+source of ThreadFix Community Edition; the others have the fields of the vendor's page "Check Pending Scan Status".
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CONTEXT: Final = "/threadfix"
+"""The context path of the base URL."""
 API_KEY: Final = "sandboxKeyThatOpensNothingElse00000000000000"
+"""A key that may do everything."""
 READ_ONLY_KEY: Final = API_KEY.replace("Opens", "Reads")
+"""A key without the Upload Scans permission."""
 APPLICATION_ID: Final = 6
 FIRST_PENDING_SCAN: Final = 41
 LARGEST_UPLOAD: Final = 64 * 1024 * 1024
+"""Bytes of an upload that are accepted; they are kept in memory."""
 JSON: Final = "application/json;charset=UTF-8"
 _STATUS: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)/pendingScan/(\d+)/status")
 _APPLICATION: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)")
@@ -44,7 +48,14 @@ OWN_VIEW: Final = "http://10.150.1.155:8080/threadfix/rest/latest"
 
 @dataclass(slots=True)
 class Scan:
-    """A pending scan: its scenario, and where it is in it."""
+    """A pending scan: its scenario, and where it is in it.
+
+    Attributes:
+        scenario: what happens to the scan.
+        application_id: the application that it belongs to.
+        began: when its status was first requested, by the server's clock; None before that.
+        requests: how often its status has been requested.
+    """
 
     scenario: Scenario
     application_id: int = APPLICATION_ID
@@ -57,13 +68,18 @@ class ThreadFix:
     """What the server keeps: applications, keys and pending scans.
 
     Attributes:
-        speed: how many times faster than told the scenarios walk.
-        keys: those that may do everything.
-        readers: keys that may read, and no more.
-        application_name: of every application.
-        seen: every request, as (method, path, HTTP status or 0).
-        headers: of every request.
-        connections: how many were opened.
+        speed: how many times faster the scenarios are played than they are written.
+        keys: API keys that may do everything.
+        readers: API keys that may read, but not upload.
+        applications: ids of the applications that exist.
+        scans: the pending scans by their ids.
+        application_name: the name of every application.
+        clock: returns seconds on a monotonic clock.
+        log: called with each request's method, path and HTTP status; 0 for one without a response.
+        seen: every request so far, as (method, path, HTTP status or 0).
+        headers: the headers of every request, by name in small letters, in the order of `seen`.
+        connections: how many TCP connections were opened.
+        lock: held while the fields above are changed.
     """
 
     speed: float = 1.0
@@ -84,30 +100,37 @@ class ThreadFix:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, scenario: Scenario, application_id: int = APPLICATION_ID) -> int:
-        """Queue a pending scan; its id."""
+        """Queue a pending scan; returns its id."""
         with self.lock:
             number = max(self.scans, default=FIRST_PENDING_SCAN - 1) + 1
             self.scans[number] = Scan(scenario, application_id)
         return number
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Raw | Reset | Trickle:
-        """What the server answers to a request."""
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Raw | Reset | Trickle:
+        """The response to a request.
+
+        Args:
+            method: such as `GET`.
+            path: with its query.
+            headers: by name in small letters.
+            body: empty where there is none.
+        """
         if not path.startswith(f"{CONTEXT}/rest/"):
             if path == f"{CONTEXT}/login.jsp":
                 return Raw(200, b"<!DOCTYPE html><html><head><title>ThreadFix Login</title></head></html>")
             return Raw(302, headers=(("Location", f"{CONTEXT}/login.jsp"),))
-        call = path.removeprefix(CONTEXT).partition("?")[0]
-        calls = {"GET": (_STATUS, _APPLICATION), "POST": (_UPLOAD,)}.get(method, ())
-        found = next((match for pattern in calls if (match := pattern.fullmatch(call))), None)
-        if not found or "application/json" not in headers.get("accept", ""):
+        endpoint = path.removeprefix(CONTEXT).partition("?")[0]
+        endpoints = {"GET": (_STATUS, _APPLICATION), "POST": (_UPLOAD,)}.get(method, ())
+        match = next((match for pattern in endpoints if (match := pattern.fullmatch(endpoint))), None)
+        if not match or "application/json" not in headers.get("accept", ""):
             return refusal("Bad rest request due to unrecognized path.", 404)
-        application, reads = int(found[1]), found.re is _APPLICATION
+        application, reads = int(match[1]), match.re is _APPLICATION
         refused = self._refused(headers, application, reads=reads)
         if refused:
             return refused
         if reads:
             return envelope({"id": application, "name": self.application_name})
-        return self._status(application, int(found[2])) if found.re is _STATUS else self._upload(application, body)
+        return self._status(application, int(match[2])) if match.re is _STATUS else self._upload(application, body)
 
     def _refused(self, headers: dict[str, str], application: int, *, reads: bool) -> Raw | None:
         word, _, key = headers.get("authorization", "").partition(" ")
@@ -141,11 +164,18 @@ class ThreadFix:
 
 
 def status_object(scenario: Scenario, number: int, application: int, elapsed: float) -> dict[str, Any]:
-    """The `object` of a status reply; a pending scan in flight has no `scanId`, as in the vendor's older sample."""
+    """The `object` of a status response; a pending scan in flight has no `scanId`, as in the vendor's older sample.
+
+    Args:
+        scenario: what happens to the scan.
+        number: the pending scan's id.
+        application: the application's id.
+        elapsed: seconds since its status was first requested, at the scenario's own speed.
+    """
     status, last = scenario.status(elapsed)
     words = scenario.message if scenario.message is not None else STATUSES.get(status, status)
     now = int(time.time() * 1000)
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": number,
         "modifiedDate": now,
         "active": True,
@@ -160,23 +190,23 @@ def status_object(scenario: Scenario, number: int, application: int, elapsed: fl
         "scanMessage": words,
     }
     if scenario.scan_id and status == "DONE":
-        found["scanId"] = number - 29
-    return found
+        fields["scanId"] = number - 29
+    return fields
 
 
 def envelope(content: object, *, links: object = None) -> Raw:
-    """A good answer. `message` repeats the scan's own, as ThreadFix does."""
+    """A successful response around `content`. Its `message` repeats the scan's own, as ThreadFix does."""
     message = content.get("scanMessage", "") if isinstance(content, dict) else ""
-    reply: dict[str, object] = {"message": message, "success": True, "responseCode": -1, "object": content}
+    body: dict[str, object] = {"message": message, "success": True, "responseCode": -1, "object": content}
     if links is not None:
-        reply["links"] = links
-    return Raw(200, json.dumps(reply).encode(), JSON)
+        body["links"] = links
+    return Raw(200, json.dumps(body).encode(), JSON)
 
 
 def refusal(message: str, code: int = 200) -> Raw:
-    """A refusal: HTTP 200 with `success: false`, unless told otherwise."""
-    reply = {"message": message, "success": False, "responseCode": -1, "object": None}
-    return Raw(code, json.dumps(reply).encode(), JSON)
+    """A refusal: `success: false`, with HTTP 200 unless `code` says otherwise, as ThreadFix refuses."""
+    body = {"message": message, "success": False, "responseCode": -1, "object": None}
+    return Raw(code, json.dumps(body).encode(), JSON)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -206,15 +236,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, body: bytes) -> None:
         threadfix = self.server.threadfix
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = threadfix.answer(self.command, self.path, headers, body)
-        code = answer.code if isinstance(answer, Raw) else 0
+        response = threadfix.respond(self.command, self.path, headers, body)
+        code = response.code if isinstance(response, Raw) else 0
         with threadfix.lock:
             threadfix.seen.append((self.command, self.path, code))
             threadfix.headers.append(headers)
         threadfix.log(self.command, self.path, code)
-        match answer:
+        match response:
             case Raw():
-                self._send(answer)
+                self._send(response)
             case Reset():
                 # Closing without lingering makes the kernel send a reset.
                 self.connection.setsockopt(
@@ -223,26 +253,26 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.close()
                 self.close_connection = True
             case _:
-                self._trickle(answer)
+                self._trickle(response)
 
-    def _send(self, answer: Raw) -> None:
-        self.send_response(answer.code)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        for name, value in answer.headers:
+    def _send(self, response: Raw) -> None:
+        self.send_response(response.code)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
+        for name, value in response.headers:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        self.wfile.write(response.body)
 
-    def _trickle(self, answer: Trickle) -> None:
+    def _trickle(self, response: Trickle) -> None:
         self.close_connection = True
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n"
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: " if answer.headers_too else head + b"\r\n{")
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: " if response.headers_too else head + b"\r\n{")
         while not self.server.stopping.wait(0.05):
             self.wfile.write(b" ")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: `ThreadFix.log` hears of every request."""
+        """Log nothing: `ThreadFix.log` is called with every request."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -261,20 +291,20 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that hangs up is what the sandbox is for."""
+        """Log nothing: clients that hang up are what the sandbox is for."""
 
 
 @contextmanager
 def serving(
     threadfix: ThreadFix, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """Serve `threadfix` while the block runs; its base URL.
+    """Serve `threadfix` while the block runs; gives its base URL, context path included.
 
     Args:
         threadfix: what to serve.
         host: address to bind to.
         port: 0 for any that is free.
-        tls: makes it https.
+        tls: makes it https; None for plain http.
 
     Raises:
         OSError: the address cannot be bound.
@@ -284,7 +314,7 @@ def serving(
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    # Bound to every address, it is reached from here by that of this machine itself.
+    # A server bound to every address is reached from here by the loopback one.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only to be shown otherwise
     shown = f"[{host}]" if ":" in host else host
     try:
@@ -296,7 +326,12 @@ def serving(
 
 
 def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
-    """The variables that let a gate, or any client, play the scenario `name` against the sandbox at `url`."""
+    """The environment variables with which a gate, or any other client, meets scenario `name` of the sandbox at `url`.
+
+    Raises:
+        KeyError: there is no such scenario.
+        StopIteration: `scans` has none of it.
+    """
     scenario = SCENARIOS[name]
     number = next(number for number, scan in scans.items() if scan.scenario is scenario)
     key = READ_ONLY_KEY if scenario.read_only_key else API_KEY

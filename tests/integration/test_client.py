@@ -262,9 +262,9 @@ def test_the_status_path_can_be_another_one(gate: Gate, serve: Serve) -> None:
     """For servers that answer elsewhere; the ids go where the pattern says."""
 
     class Elsewhere(ThreadFix):
-        def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
             assert path == "/threadfix/api/v3/pending/41?app=6"
-            return super().answer(method, "/threadfix/rest/latest/applications/6/pendingScan/41/status", headers, body)
+            return super().respond(method, "/threadfix/rest/latest/applications/6/pendingScan/41/status", headers, body)
 
     pattern = "api/v3/pending/{pending_scan_id}?app={application_id}"
     ran = gate("--url", serve(Elsewhere(speed=1000)), "--pending-scan-id", "41", "--status-path", pattern)
@@ -562,10 +562,10 @@ def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -
     came: list[bool] = []
 
     class OneHangs(ThreadFix):
-        def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
             if f"/pendingScan/{scans[0]}/" in path:
                 came.append(all(done.acquire(timeout=20) for _ in range(others)))
-            given = ThreadFix.answer(self, method, path, headers, body)
+            given = ThreadFix.respond(self, method, path, headers, body)
             if isinstance(given, Raw) and b'"DONE"' in given.body:
                 done.release()
             return given
@@ -588,8 +588,8 @@ def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -
 class Proxied(ThreadFix):
     """A ThreadFix that is reached through a proxy: the path of a request is then a whole URL."""
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
-        return ThreadFix.answer(self, method, urlsplit(path).path, headers, body)
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return ThreadFix.respond(self, method, urlsplit(path).path, headers, body)
 
 
 def test_a_proxy_serves_hosts_other_than_this_one(gate: Gate, serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""What the doctor finds, over real sockets: one fault at a time, and the check that names it."""
+"""What the doctor reports, over real sockets: one fault at a time, and the check that names it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator
 
 from gate.cli import main
-from gate.commands import doctor
+from gate.doctor.checks import CHECKS, OPTION_CHECKS
+from gate.doctor.probe import UNUSED_ID, Responses, ScanResponse
 from gate.history import Failure, ScanReading, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
@@ -131,7 +132,7 @@ def scan(threadfix: ThreadFix, answer: Fault) -> str:
 
 
 def test_nothing_fails_where_nothing_is_wrong(examine: Doctor, threadfix: ThreadFix) -> None:
-    """A line for each check, the numbers in them, and exit code 0; with two requests, both to read."""
+    """Where all is well every check has a line, the exit code is 0, and two requests were sent, both GET."""
     seen = examine()
     assert (seen.code, seen.document["ok"], seen.states("failed"), seen.states("skipped")) == (
         0, True, set(), NOT_VERIFIED,
@@ -139,22 +140,22 @@ def test_nothing_fails_where_nothing_is_wrong(examine: Doctor, threadfix: Thread
     assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in NOT_VERIFIED else "✓" for name in NAMES]
     assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 3 skipped."
     assert seen.check("pending-scan")["message"] == "41 is QUEUED."
-    assert seen.check("application")["message"] == "6 is “Contoso shop”."
+    assert seen.check("application")["message"] == '6 is "Contoso shop".'
     assert [(method, path.partition("/applications/")[2]) for method, path, _ in threadfix.seen] == [
         ("GET", "6/pendingScan/41/status"), ("GET", "6"),
     ]  # fmt: skip
 
 
 def test_without_a_pending_scan_the_permission_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
-    """One that nobody has is asked for; that ThreadFix looks for it shows that it may be asked."""
+    """Without a pending scan the permission is checked with one that does not exist: looking for it is not refusing."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"pending-scan"})
     assert "did not refuse" in seen.check("permission")["message"]
-    assert f"/pendingScan/{doctor.UNUSED_ID}/" in threadfix.seen[0][1]
+    assert f"/pendingScan/{UNUSED_ID}/" in threadfix.seen[0][1]
 
 
 def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
-    """What belongs to an application is left out, and says which option it wants."""
+    """Without an application the key is still checked, and what needs an application names the option to set."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"permission", "application", "pending-scan"})
     assert "--application-id" in seen.check("permission")["hint"]
@@ -162,7 +163,7 @@ def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix
 
 
 def test_several_pending_scans_are_all_asked_for(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Each is named with its status; one that is not there fails, and the others still show the rest."""
+    """Each pending scan is named with its status; one that does not exist fails, and the others still show the rest."""
     one, two = (str(threadfix.add(Scenario("", "", Reason.PROCESSED))) for _ in range(2))
     assert (
         examine("--pending-scan-id", f"{one},{two}").check("pending-scan")["message"]
@@ -174,7 +175,7 @@ def test_several_pending_scans_are_all_asked_for(examine: Doctor, threadfix: Thr
 
 
 def test_ids_come_from_an_upload_s_answer_too(examine: Doctor, tmp_path: Path) -> None:
-    """As for the gate."""
+    """The doctor takes the ids from an upload's response, as the gate does."""
     answer = tmp_path / "upload.json"
     link = "http://10.0.0.1:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
     answer.write_bytes(envelope("started", links=[{"href": link}]).body)
@@ -183,12 +184,12 @@ def test_ids_come_from_an_upload_s_answer_too(examine: Doctor, tmp_path: Path) -
 
 
 def test_a_command_of_the_gate_needs_only_another_word(examine: Doctor) -> None:
-    """What only the gate has a use for is taken, and not in the way."""
+    """The doctor accepts every option of the gate, so that only the name of the command has to be changed."""
     assert examine("--timeout", "45m", "--on-timeout", "warn").code == 0
 
 
 def test_the_help_lists_what_the_doctor_has_a_use_for(capfd: pytest.CaptureFixture[str]) -> None:
-    """What it takes for the gate's sake is left out; and the JSON is not the gate's."""
+    """The help leaves out the options that only the gate uses."""
     assert main(["doctor", "--help"]) == 0
     shown = capfd.readouterr().out
     assert all(flag in shown for flag in ("--url", "--ca-file", "--pending-scan-id", "--request-timeout"))
@@ -196,26 +197,26 @@ def test_the_help_lists_what_the_doctor_has_a_use_for(capfd: pytest.CaptureFixtu
 
 
 def test_the_gate_starts_without_the_doctor() -> None:
-    """What a command does not need, it does not load."""
+    """A command loads no other command's modules."""
     show = "import sys, gate.cli; print('gate.commands.doctor' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
 
 
 def test_quiet_says_only_what_fails(examine: Doctor) -> None:
-    """And the last line."""
+    """With --quiet only failed checks and the last line are logged."""
     assert len(examine("--quiet").log.splitlines()) == 1
     assert [line[0] for line in examine("--quiet", "--application-id", "9").log.splitlines()] == ["✗", " ", "N"]
 
 
 def test_several_pending_scans_are_not_asked_for_in_vain(examine: Doctor, threadfix: ThreadFix) -> None:
-    """After one that was answered by something else than ThreadFix, the rest would take their time too."""
+    """After a failure that is not from ThreadFix no further pending scan is requested."""
     busy, other = scan(threadfix, Raw(503)), str(threadfix.add(Scenario("", "", Reason.PROCESSED)))
     examine("--pending-scan-id", f"{busy},{other}").blamed("rest", Reason.UNREACHABLE, "HTTP 503", "later")
     assert len(threadfix.seen) == 1
 
 
 def test_a_log_that_cannot_show_the_marks(examine: Doctor) -> None:
-    """Has others, and no escapes."""
+    """A log whose encoding lacks the marks gets plain ones, and no escapes."""
     env = os.environ | {"THREADFIX_URL": examine.url, "THREADFIX_API_KEY": API_KEY, "PYTHONIOENCODING": "cp1252"}
     command = [sys.executable, "-m", "gate", "doctor", "--application-id", "9"]
     lines = subprocess.run(command, env=env, capture_output=True, check=False).stderr.decode("cp1252").splitlines()
@@ -226,7 +227,7 @@ def test_a_log_that_cannot_show_the_marks(examine: Doctor) -> None:
 def test_without_json_standard_output_is_empty(
     examine: Doctor, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log is on standard error, always."""
+    """The log is on standard error; standard output is for --json alone."""
     monkeypatch.setenv("THREADFIX_API_KEY", API_KEY)
     assert main(["doctor", "--url", examine.url]) == 0
     out, err = capfd.readouterr()
@@ -234,7 +235,7 @@ def test_without_json_standard_output_is_empty(
 
 
 def test_verbose_shows_the_requests(examine: Doctor) -> None:
-    """As for the gate."""
+    """With --verbose the doctor logs each request, as the gate does."""
     assert "GET /threadfix/rest/latest/applications/6 → 200" in examine("--verbose").log
 
 
@@ -242,7 +243,7 @@ def test_verbose_shows_the_requests(examine: Doctor) -> None:
 
 
 def test_mistakes_are_told_all_at_once(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Those about the URL beside the others, in command line and environment; then nothing is sent."""
+    """All invalid options are reported at once, those of the URL apart from the others, and nothing is sent."""
     seen = examine("--url", "ftp://tf.example.com", "--frob", "--json", THREADFIX_API_KEY="", THREADFIX_INTERVAL="x")
     assert (seen.code, seen.states("failed"), seen.states("passed")) == (2, {"url", "options"}, set())
     assert "is not an http or https URL" in seen.check("url")["message"]
@@ -253,19 +254,19 @@ def test_mistakes_are_told_all_at_once(examine: Doctor, threadfix: ThreadFix) ->
 
 
 def test_a_url_is_told_to_be_right_beside_other_mistakes(examine: Doctor) -> None:
-    """An option whose name only begins like that of the URL is no mistake in it."""
+    """An unknown option whose name begins like that of the URL does not make the URL invalid."""
     seen = examine("--urll", "x", "--application-id", "six")
     seen.blamed("options", Reason.USAGE, "unknown option --urll; did you mean --url?", "--help")
     assert "url" in seen.states("passed")
 
 
 def test_a_pending_scan_without_an_application_is_a_mistake(examine: Doctor) -> None:
-    """Its number is known only together with the application's."""
+    """A pending scan without its application is an invalid option."""
     examine(THREADFIX_APPLICATION_ID="").blamed("options", Reason.USAGE, "--application-id is missing", "--help")
 
 
 def test_a_file_that_is_no_certificate_is_a_mistake(examine: Doctor, tmp_path: Path) -> None:
-    """Found before anything is sent."""
+    """A CA file without a certificate is reported before anything is sent."""
     junk = tmp_path / "junk.pem"
     junk.write_text("junk")
     seen = examine("--url", "https://127.0.0.1:1/threadfix", "--ca-file", str(junk))
@@ -284,41 +285,41 @@ def closed_port() -> int:
 
 
 def test_a_name_that_does_not_exist(examine: Doctor) -> None:
-    """And whatever comes after it is not tried."""
+    """A host name that does not exist fails the DNS lookup, and every later check is skipped."""
     seen = examine("--url", "https://tf.invalid/threadfix")
     seen.blamed("dns", Reason.UNREACHABLE, "tf.invalid cannot be looked up", "host in --url")
-    assert {check["message"] for check in seen.document["checks"][3:]} == {"not tried, because dns failed."}
+    assert {check["message"] for check in seen.document["checks"][3:]} == {"skipped, because dns failed."}
 
 
 def test_a_name_is_looked_up_and_its_addresses_are_shown(examine: Doctor) -> None:
-    """So that a wrong one is seen."""
+    """The addresses from DNS are shown, so that a wrong one is noticed."""
     found = examine("--url", examine.url.replace("127.0.0.1", "localhost")).check("dns")
     assert (found["state"], "127.0.0.1" in found["message"]) == ("passed", True)
 
 
 def test_a_name_server_that_hangs_is_not_waited_for(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of a request runs over the look-up too."""
+    """The time limit of a request also ends a DNS lookup that hangs."""
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
     seen = examine("--url", "http://localhost:1/threadfix", "--request-timeout", "50ms")
     over.set()
-    seen.blamed("dns", Reason.UNREACHABLE, "did not answer within", "name server")
+    seen.blamed("dns", Reason.UNREACHABLE, "did not answer within", "DNS server")
 
 
 def test_a_connection_that_is_refused(examine: Doctor) -> None:
-    """Nobody listens at this port."""
+    """A refused connection fails the check of TCP."""
     seen = examine("--url", f"http://127.0.0.1:{closed_port()}/threadfix")
     seen.blamed("tcp", Reason.UNREACHABLE, "refuses the connection", "port in --url")
 
 
 def test_https_to_a_port_that_speaks_http(examine: Doctor) -> None:
-    """There is a connection, but no TLS."""
+    """A port that speaks plain http fails the check of TLS."""
     seen = examine("--url", examine.url.replace("http:", "https:"))
     seen.blamed("tls", Reason.UNREACHABLE, "TLS with", "speaks https on this port")
 
 
 def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
-    """The clock of a request runs over it."""
+    """The time limit of a request also ends a TLS handshake that hangs."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
         seen = examine("--url", url, "--request-timeout", "500ms")
@@ -353,7 +354,7 @@ def certificate(
 
 
 def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """Who stands for it, which trust store knows him, how many days are left; his name is text of a stranger."""
+    """A verified certificate is shown with issuer, trust store and days left; the issuer is untrusted text."""
     trusted, tls = certificate(tmp_path)
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
     assert (seen.code, seen.states("skipped")) == (0, set())
@@ -367,7 +368,7 @@ def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: T
 
 
 def test_a_certificate_that_ends_soon(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """Nothing fails yet, but there is something to do."""
+    """A certificate that expires soon passes, with a hint to renew it."""
     trusted, tls = certificate(tmp_path, days=1)
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
     assert (seen.code, seen.check("expiry")["message"][:10]) == (0, "1 day left")
@@ -388,7 +389,7 @@ def test_a_certificate_that_ends_soon(examine: Doctor, serve: Serve, threadfix: 
 def test_a_certificate_that_does_not_verify(
     how: dict[str, Any], words: str, hint: str, examine: Doctor, tmp_path: Path
 ) -> None:
-    """Why, and what to do about just that; the key is not sent."""
+    """A certificate that does not verify fails with its cause and a fitting hint, and the key is not sent."""
     trusted, tls = certificate(tmp_path, **how)
     store = () if words == "self-signed certificate" else ("--ca-file", str(trusted))
     seen = examine("--url", examine.serve(examine.threadfix, tls=tls), *store)
@@ -401,14 +402,14 @@ def test_a_certificate_that_does_not_verify(
 
 
 def test_insecure_is_told(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """Nobody looked at the certificate, and that is dangerous."""
+    """With --insecure the certificate is skipped, with a warning about the API key."""
     seen = examine("--url", serve(threadfix, tls=certificate(tmp_path)[1]), "--insecure")
     assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"})
-    assert "Somebody else may get the API key" in seen.check("certificate")["hint"]
+    assert "The API key may be sent to an impostor" in seen.check("certificate")["hint"]
 
 
 def test_a_client_certificate_is_shown(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """A server that wants one would else end the handshake."""
+    """The client certificate is sent in the handshake, to a server that requires one."""
     trusted, tls = certificate(tmp_path)
     own, _ = certificate(tmp_path, name="127.0.0.2")
     tls.verify_mode = ssl.CERT_REQUIRED
@@ -427,23 +428,23 @@ def test_a_client_certificate_is_shown(examine: Doctor, serve: Serve, threadfix:
 class Proxied(ThreadFix):
     """A ThreadFix behind a proxy: the path of a request is a whole URL."""
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
-        return ThreadFix.answer(self, method, urlsplit(path).path, headers, body)
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return ThreadFix.respond(self, method, urlsplit(path).path, headers, body)
 
 
 def test_through_a_proxy(examine: Doctor, serve: Serve) -> None:
-    """What the proxy does is not checked from here; the requests are. Its password is not shown."""
+    """Behind a proxy DNS, TCP and TLS are skipped, the requests are checked, and the proxy's password is not shown."""
     proxy = serve(Proxied()).removesuffix("/threadfix").replace("http://", "http://robot:hunter2@")
     seen = examine("--url", "http://tf.invalid/threadfix", "--allow-http", HTTP_PROXY=proxy)
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"dns", "tcp"})
     assert f"through the proxy {proxy.partition('@')[2]}," in seen.check("dns")["message"]
     assert "hunter2" not in seen.log + json.dumps(seen.document)
-    assert "everybody on the way can read it" in seen.check("url")["hint"]
+    assert "the API key is sent unencrypted" in seen.check("url")["hint"]
 
 
 @pytest.mark.parametrize("length", [100, 101])
 def test_a_long_name_of_a_proxy_is_cut(length: int, examine: Doctor) -> None:
-    """A hundred characters are shown whole, port included; of more no more than these."""
+    """A proxy's name is shown up to a hundred characters, port included."""
     proxy = f"{'p' * 60}.{'q' * (length - 74)}.invalid:9999"
     assert len(proxy) == length
     seen = examine("--url", "http://tf.invalid/threadfix", "--allow-http", HTTP_PROXY=f"http://{proxy}")
@@ -452,7 +453,7 @@ def test_a_long_name_of_a_proxy_is_cut(length: int, examine: Doctor) -> None:
 
 
 def test_a_proxy_that_does_not_let_through(examine: Doctor) -> None:
-    """Under https it is asked for a tunnel; TLS was not seen from here."""
+    """A proxy that cannot be reached fails the check of the REST API, and names the variable to correct."""
     seen = examine(
         "--url", "https://tf.invalid/threadfix", HTTPS_PROXY=f"http://robot:hunter2@127.0.0.1:{closed_port()}"
     )
@@ -465,7 +466,7 @@ def test_a_proxy_that_does_not_let_through(examine: Doctor) -> None:
 
 
 def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Ends at the login page; it is not followed, and the URL's own check has seen it coming."""
+    """A redirect to the login page is not followed, and the URL's own check hints at the context path."""
     seen = examine("--url", examine.url.removesuffix("/threadfix"))
     seen.blamed("redirects", Reason.PROTOCOL, "/threadfix/login.jsp", "context path")
     assert "context path" in seen.check("url")["hint"]
@@ -473,7 +474,7 @@ def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
 
 
 def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Has a hint of its own."""
+    """A redirect to https has a hint of its own."""
     answer = Raw(301, headers=(("Location", "HTTPS://tf.example.com/threadfix/"),))
     seen = examine("--pending-scan-id", scan(threadfix, answer))
     seen.blamed("redirects", Reason.PROTOCOL, "HTTP 301", "--url with https://")
@@ -493,7 +494,7 @@ def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
 def test_something_that_is_not_a_threadfix(
     answer: Fault, reason: Reason, words: str, hint: str, examine: Doctor
 ) -> None:
-    """It was reached, but nothing can be said of key and ids."""
+    """A response that is not from ThreadFix fails the check of the REST API; key and ids are skipped."""
     patience = "500ms" if isinstance(answer, Trickle) else "30s"
     seen = examine("--pending-scan-id", scan(examine.threadfix, answer), "--request-timeout", patience)
     seen.blamed("rest", reason, words, hint)
@@ -507,21 +508,21 @@ class Older(ThreadFix):
     unknown: str = "/latest/"
     code: int = 404
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
         if self.unknown in path:
             return refusal("Bad rest request due to unrecognized path.", self.code)
-        return ThreadFix.answer(self, method, path, headers, body)
+        return ThreadFix.respond(self, method, path, headers, body)
 
 
 def test_a_version_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
-    """Both calls are unknown to it, so it is the path and not the pending scan; the right version works."""
+    """Where both endpoints are unknown the path is wrong, not the pending scan; the right version passes."""
     url = serve(Older())
     examine("--url", url).blamed("rest", Reason.NOT_FOUND, "unrecognized path", "--api-version none")
     assert examine("--url", url, "--api-version", "none").code == 0
 
 
 def test_a_status_call_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
-    """The application is known, so the API is there; whether the key may upload cannot be told."""
+    """Without the status endpoint the application still passes, and the permission cannot be determined."""
     seen = examine("--url", serve(Older(unknown="/pendingScan/")))
     seen.blamed("pending-scan", Reason.NOT_FOUND, "unrecognized path", "--pending-scan-id")
     assert "permission" in seen.states("skipped")
@@ -531,7 +532,7 @@ def test_a_status_call_that_the_server_does_not_have(examine: Doctor, serve: Ser
 
 
 def test_another_application_s_answer(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Whatever it is, it is not what was asked for."""
+    """A response about another application fails, whatever its status."""
     number = str(threadfix.add(Scenario("", "", Reason.PROTOCOL, application_id=7)))
     seen = examine("--pending-scan-id", number)
     seen.blamed("rest", Reason.PROTOCOL, "answered for application 7", "--application-id")
@@ -541,7 +542,7 @@ def test_another_application_s_answer(examine: Doctor, threadfix: ThreadFix) -> 
 
 
 def test_a_key_that_is_not_known(examine: Doctor) -> None:
-    """Neither call takes it."""
+    """A key that neither endpoint accepts fails the check of the key alone."""
     seen = examine(THREADFIX_API_KEY="x" * 44)
     seen.blamed("key", Reason.DENIED, "API Key not found in database", "secret is set and current")
     assert "rest" in seen.states("passed")
@@ -549,7 +550,7 @@ def test_a_key_that_is_not_known(examine: Doctor) -> None:
 
 @pytest.mark.parametrize("application", ["", "6"])
 def test_a_key_that_is_refused_by_status(application: str, examine: Doctor, serve: Serve) -> None:
-    """401 may come from anything in between, so nothing is said of the REST API."""
+    """An HTTP 401 may come from anything in between, so the REST API is skipped and the key fails."""
     url = serve(Older(unknown="/rest/", code=401))
     seen = examine("--url", url, THREADFIX_APPLICATION_ID=application, THREADFIX_PENDING_SCAN_ID="")
     seen.blamed("key", Reason.DENIED, "HTTP 401", "secret is set and current")
@@ -558,21 +559,21 @@ def test_a_key_that_is_refused_by_status(application: str, examine: Doctor, serv
 
 @pytest.mark.parametrize("number", ["41", ""])
 def test_a_key_that_may_only_read(number: str, examine: Doctor) -> None:
-    """The key is good, the permission is missing; also where no pending scan is named."""
+    """A key with read access only fails the permission, with and without a pending scan."""
     seen = examine(THREADFIX_API_KEY=READ_ONLY_KEY, THREADFIX_PENDING_SCAN_ID=number)
     seen.blamed("permission", Reason.DENIED, "restricted for your API Key", "Upload Scans")
     assert seen.states("passed") >= {"key", "application"}
 
 
 def test_an_application_that_is_not_there(examine: Doctor) -> None:
-    """Then nothing can be said of a permission for it."""
+    """An application that does not exist fails, and its permission cannot be determined."""
     seen = examine("--application-id", "9")
     seen.blamed("application", Reason.NOT_FOUND, "Application lookup failed", "--application-id")
     assert seen.states("skipped") >= {"permission", "pending-scan"}
 
 
 def test_a_pending_scan_that_is_not_there(examine: Doctor) -> None:
-    """Everything before it is well."""
+    """A pending scan that does not exist fails, after everything before it has passed."""
     seen = examine("--pending-scan-id", "4711")
     seen.blamed("pending-scan", Reason.NOT_FOUND, "Pending scan lookup failed", "--pending-scan-id")
     assert seen.states("passed") >= {"key", "permission", "application"}
@@ -584,8 +585,8 @@ class Reticent(ThreadFix):
 
     about: Fault = field(default_factory=lambda: refusal("The requested URL is restricted for your API Key."))
 
-    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
-        return self.about if path.endswith("/applications/6") else ThreadFix.answer(self, method, path, headers, body)
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return self.about if path.endswith("/applications/6") else ThreadFix.respond(self, method, path, headers, body)
 
 
 ABOUT = {
@@ -600,7 +601,7 @@ ABOUT = {
 
 @pytest.mark.parametrize("about", ABOUT.values(), ids=ABOUT)
 def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: Doctor, serve: Serve) -> None:
-    """Its own call works, so nothing has failed, whatever is answered to the other one."""
+    """Whatever the application's endpoint returns, nothing fails as long as the gate's own endpoint works."""
     url = serve(Reticent(about=about))
     seen = examine("--url", url)
     assert (seen.code, seen.check("application")["state"]) == (0, "passed")
@@ -610,9 +611,9 @@ def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: D
 
 
 def test_an_application_without_a_name(examine: Doctor, serve: Serve) -> None:
-    """Is there all the same."""
+    """An application without a name passes."""
     seen = examine("--url", serve(Reticent(about=envelope({"id": 6}))))
-    assert seen.check("application")["message"] == "6 is there."
+    assert seen.check("application")["message"] == "6 exists."
 
 
 BLAMED = {
@@ -627,7 +628,7 @@ BLAMED = {
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: ThreadFix) -> None:
-    """The doctor looks once, and sends nothing but GET; a scan that fails is no fault of the way to it."""
+    """The doctor sends GET only, and fails no check because a scan has failed."""
     patience = "500ms" if name == "slow-body" else "30s"
     seen = examine("--request-timeout", patience, **environment(examine.url, name, threadfix.scans))
     assert seen.states("failed") == ({BLAMED[name]} if name in BLAMED else set())
@@ -642,20 +643,20 @@ def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: Th
     [
         ("Thu, 01 Jan 2099 00:00:00 GMT", "failed", "ahead of this machine's"),
         ("Thu, 01 Jan 1998 00:00:00 GMT", "failed", "behind this machine's"),
-        ("yesterday", "skipped", "no date"),
-        ("", "skipped", "no date"),
+        ("yesterday", "skipped", "no valid Date header"),
+        ("", "skipped", "no valid Date header"),
     ],
 )
 def test_a_clock_that_is_off(
     date: str, state: str, words: str, examine: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More than some minutes is a fault, for certificates are judged by it; an unreadable date is none."""
+    """Clocks that differ by more than five minutes fail; an unreadable date is skipped."""
     monkeypatch.setattr("gate.sandbox.server._Handler.date_time_string", lambda _: date)
     seen = examine()
     found = seen.check("clock")
     assert (found["state"], words in found["message"]) == (state, True)
     if state == "failed":
-        seen.blamed("clock", Reason.UNREACHABLE, words, "Set the clock")
+        seen.blamed("clock", Reason.UNREACHABLE, words, "Correct the clock")
 
 
 # --- Promises.
@@ -664,7 +665,7 @@ HOSTILE = "::error::x ##[error]y\r\n::set-output name=a::b\x1b[2J\u202e"
 
 
 def test_text_of_the_server_is_data(examine: Doctor, threadfix: ThreadFix) -> None:
-    """It begins no line, so it starts no command; it moves no cursor."""
+    """Text from the server starts no workflow command and moves no cursor."""
     threadfix.application_name = HOSTILE
     seen = examine("--pending-scan-id", scan(threadfix, refusal(HOSTILE)))
     told = seen.log + "".join(f"{check['message']}{check['hint']}" for check in seen.document["checks"])
@@ -678,7 +679,7 @@ ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
 
 @pytest.mark.parametrize("echo", [ODD_KEY, quote(ODD_KEY), f"half {ODD_KEY[:-2]}" + ODD_KEY[-2:]])
 def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: ThreadFix) -> None:
-    """Though the server says it back; it is sent in a header only."""
+    """The key is sent in a header only, and never shown, even where the server echoes it."""
     threadfix.keys.add(ODD_KEY)
     threadfix.application_name = echo
     for answer in (refusal(f"API Key {echo} is odd"), Raw(302, headers=(("Location", f"/login?{echo}"),))):
@@ -691,7 +692,7 @@ def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: Threa
 
 @pytest.mark.usefixtures("on_a_runner")
 def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> None:
-    """Before anything else is printed, once; elsewhere no such command is printed."""
+    """On a GitHub runner the key is masked once, before anything else is printed; elsewhere no command is printed."""
     file = tmp_path / "key"
     file.write_text(API_KEY)
     for env in ({}, {"THREADFIX_API_KEY": "", "THREADFIX_API_KEY_FILE": str(file)}):
@@ -702,7 +703,7 @@ def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> N
 
 
 def test_a_bug_is_told_without_the_key(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the gate does it: exit code 70, and the JSON is whole."""
+    """A bug ends with exit code 70, a complete JSON document, and a traceback without the key."""
 
     def broken(*_: object) -> ScanReading:
         raise RuntimeError(f"with {API_KEY} in it")
@@ -715,7 +716,7 @@ def test_a_bug_is_told_without_the_key(examine: Doctor, monkeypatch: pytest.Monk
 
 
 def test_json_that_nobody_reads_does_not_change_the_exit_code(examine: Doctor) -> None:
-    """`threadfix-gate doctor --json | head -1` included."""
+    """A closed pipe on standard output does not change the exit code."""
     env = os.environ | {"THREADFIX_URL": examine.url, "THREADFIX_API_KEY": API_KEY}
     command = [sys.executable, "-m", "gate", "doctor", "--json", "--application-id", "9"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -729,7 +730,7 @@ def test_json_that_nobody_reads_does_not_change_the_exit_code(examine: Doctor) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
-    """With the signal's exit code, and the JSON of what was found so far."""
+    """A signal ends the doctor with its exit code and the JSON of the checks made so far."""
     came = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -756,14 +757,14 @@ def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     Draft202012Validator(SCHEMA).validate(document)
     assert (process.returncode, document["exit_code"], document["reason"]) == (143, 143, "cancelled")
     assert [check["state"] for check in document["checks"][:4]] == ["passed"] * 4
-    assert {check["message"] for check in document["checks"][7:]} == {"not tried."}
+    assert {check["message"] for check in document["checks"][7:]} == {"skipped, because the run ended before."}
     assert "NOT OK (cancelled, exit code 143)" in log
 
 
 def test_the_page_shows_what_is_printed(
     examine: Doctor, threadfix: ThreadFix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Line by line, but for numbers, addresses and paths."""
+    """The page in docs shows what is printed, line by line, but for numbers, addresses and paths."""
     trusted, tls = certificate(tmp_path, name="localhost", issuer="Contoso Root CA")
     monkeypatch.setenv("THREADFIX_CA_FILE", str(trusted))
     url = examine.serve(threadfix, tls=tls).replace("127.0.0.1", "localhost")
@@ -771,7 +772,7 @@ def test_the_page_shows_what_is_printed(
     page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
 
     def timeless(text: str) -> list[str]:
-        text = re.sub(r"store: \S+|localhost is .*|\S+, port", "…", text)
+        text = re.sub(r"store: \S+|localhost resolves to .*|\S+, port", "…", text)
         return re.sub(r"\d+", "0", text).strip().splitlines()
 
     shown = re.search(r"```console\n\$ threadfix-gate doctor.*\n((?s:.*?))```", page)
@@ -780,16 +781,16 @@ def test_the_page_shows_what_is_printed(
 
 
 def test_the_schema_is_one_and_is_strict() -> None:
-    """And names the checks of the code; a name that nobody has described is a mistake."""
+    """The JSON Schema is valid, strict, and names exactly the checks of the code."""
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["additionalProperties"] is False
-    assert [*doctor.GIVEN, *(check.name for check in doctor.CHECKS)] == NAMES
+    assert [*OPTION_CHECKS, *(check.name for check in CHECKS)] == NAMES
 
 
 def test_the_main_evidence_is_the_best_one() -> None:
-    """One good answer tells more than any trouble; else the first trouble counts."""
+    """A reading says more than any failure; without one the first failure counts."""
     made = RequestMade("GET", "/", 200, 1.0)
-    bad = [doctor.ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
-    good = doctor.ScanResponse(Target(6, 3), ScanReading("DONE"), made)
-    assert doctor.Responses((*bad, good)).main is good
-    assert doctor.Responses(tuple(bad)).main is bad[0]
+    bad = [ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
+    good = ScanResponse(Target(6, 3), ScanReading("DONE"), made)
+    assert Responses((*bad, good)).main is good
+    assert Responses(tuple(bad)).main is bad[0]

@@ -24,7 +24,7 @@ GOOD = {"Accept": "application/json", "Authorization": f"APIKEY {API_KEY}"}
 
 
 def test_the_demo_ends_as_its_scenario(capfd: pytest.CaptureFixture[str]) -> None:
-    """It shows the command that it runs, the gate's own log, and what to copy."""
+    """The demo shows the command that it runs, the gate's own log and what to run next, and ends as the gate does."""
     assert main(["demo", "interrupted", "--speed", "20", "--interval", "50ms"]) == 1
     out, err = capfd.readouterr()
     assert out == ""
@@ -35,7 +35,7 @@ def test_the_demo_ends_as_its_scenario(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) -> None:
-    """They beat those of the scenario."""
+    """Options given to the demo take precedence over those of its scenario."""
     assert main(["demo", "stuck", "--speed", "20", "--timeout", "0", "--json", "--on-timeout", "warn"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out)["reason"] == "timeout"
@@ -43,42 +43,51 @@ def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) ->
     assert shown.endswith(" --timeout 0 --stall-after 5s --json --on-timeout warn")
 
 
+def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd: pytest.CaptureFixture[str]) -> None:
+    """After a timeout the demo says that its server is gone, instead of how to keep waiting for it."""
+    assert main(["demo", "stuck", "--speed", "20", "--timeout", "0"]) == 3
+    log = capfd.readouterr().err
+    assert log.count("threadfix-gate run") == 2  # what was run, and what to run with a ThreadFix of one's own
+    assert "What to do:    Nothing: the sandbox has stopped" in log
+
+
 def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:
-    """Each with its end."""
+    """Each with what it does, and the verdict it ends with."""
     assert main(["demo", "--list"]) == 0
     out, _ = capfd.readouterr()
     for scenario in SCENARIOS.values():
-        assert f"{scenario.name:<18} {scenario.about}" in out
-        assert str(scenario.expect) in out
+        row = scenario.expect.row
+        end = f"{row.kind} ({scenario.expect}), exit code {row.exit_code}"
+        assert f"{scenario.name:<18} {end}\n    {scenario.about}\n" in f"{out}\n"
 
 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("demo", "nonsense"), "there is no scenario of that name"),
-        (("demo", "done", "--speed", "fast"), "--speed: write how many times faster"),
+        (("demo", "nonsense"), "unknown scenario; use one of done, slow, "),
+        (("demo", "done", "--speed", "fast"), "--speed must be a factor"),
         (("demo", "done", "--tiemout", "1"), "did you mean --timeout?"),
-        (("sandbox", "--port", "http"), "--port: write a number"),
-        (("sandbox", "--speed", "0"), "--speed: write how many times faster"),
-        (("sandbox", "--host", "nowhere.invalid"), "nowhere.invalid:0 cannot be bound"),
+        (("sandbox", "--port", "http"), "--port must be a number"),
+        (("sandbox", "--speed", "0"), "--speed must be a factor"),
+        (("sandbox", "--host", "nowhere.invalid"), "cannot bind nowhere.invalid:0"),
     ],
 )
 def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """And nothing is started."""
+    """Invalid options end with exit code 2, and nothing is started."""
     assert main(args) == 2
     assert says in capfd.readouterr().err
 
 
 def test_a_port_that_is_taken_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    """Instead of a traceback."""
+    """A port that is in use is an error message, not a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 2
-    assert "cannot be bound" in capfd.readouterr().err
+    assert "cannot bind" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
-    """What it prints on standard output is for a shell, and points a client at it."""
+    """The sandbox prints shell exports that point a client at it, and serves until a signal stops it."""
     command = [sys.executable, "-m", "gate", "sandbox", "--speed", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -100,20 +109,20 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
 
 
 def test_a_sandbox_that_is_open_to_the_network_says_so() -> None:
-    """And exports the address by which this machine reaches it, to which plain http is allowed."""
+    """A sandbox bound to every address warns, and exports the loopback one, to which plain http is allowed."""
     command = [sys.executable, "-m", "gate", "sandbox", "--host", "0.0.0.0"]  # noqa: S104 - that is what is tested
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stderr
     assert process.stdout.readline().startswith("export THREADFIX_URL=http://127.0.0.1:")
-    assert process.stderr.readline() == "warning: whoever can reach this machine can reach the sandbox.\n"
+    assert process.stderr.readline() == "warning: anybody who can reach this machine can reach the sandbox.\n"
     process.terminate()
     process.communicate(timeout=10)
     assert process.returncode == 0
 
 
 def test_a_quiet_sandbox_logs_no_request() -> None:
-    """Where another program's log is to be read."""
+    """With --quiet the sandbox logs no requests."""
     command = [sys.executable, "-m", "gate", "sandbox", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
@@ -128,7 +137,7 @@ def test_a_quiet_sandbox_logs_no_request() -> None:
 
 
 def test_an_upload_is_waited_for(gate: Gate) -> None:
-    """The recipe of the documentation: the answer of the upload is all that the gate needs."""
+    """An upload's response is all that the gate needs to wait for the scan, as documented."""
     files = {"file": ("interrupted.fpr", b"x" * 100_000)}
     url = f"{gate.url}/rest/latest/applications/6/upload"
     response = requests.post(url, files=files, headers=GOOD | {"Expect": "100-continue"}, timeout=10)
@@ -140,7 +149,7 @@ def test_an_upload_is_waited_for(gate: Gate) -> None:
 
 
 def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serve) -> None:
-    """A wrong key and an unknown application in HTTP 200, an unknown path in 404, everything else to the login page."""
+    """The sandbox refuses as ThreadFix does: HTTP 200 for a wrong key or id, 404 for a path, else the login page."""
     threadfix.scans[99] = Scan(SCENARIOS["done"], application_id=7)
     url = serve(threadfix)
     path = f"{url}/rest/latest/applications/6/pendingScan/41/status"
@@ -162,13 +171,13 @@ def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serv
 
 
 def test_an_upload_without_a_sensible_length_is_refused(gate: Gate) -> None:
-    """The sandbox keeps what it reads in memory."""
+    """An upload without a Content-Length is refused, since the sandbox keeps what it reads in memory."""
     url = f"{gate.url}/rest/latest/applications/6/upload"
     assert requests.post(url, data=iter([b"x"]), headers=GOOD, timeout=10).status_code == 413
 
 
 def test_the_sandbox_speaks_ipv6(threadfix: ThreadFix, serve: Serve) -> None:
-    """Its URL has the brackets."""
+    """The URL of a sandbox on IPv6 has brackets."""
     try:
         url = serve(threadfix, "::1")
     except OSError:

@@ -128,7 +128,7 @@ def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str)
     [
         (ScanReading("SCAN_DELETED"), "Somebody deleted", "who deletes scans"),
         (ScanReading("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
-        (ScanReading("SCAN_DELETED", error=True), "could not process", "Read what ThreadFix says"),
+        (ScanReading("SCAN_DELETED", error=True), "could not process", "Read ThreadFix's message"),
     ],
 )
 def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: ScanReading, means: str, do: str) -> None:

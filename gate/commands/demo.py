@@ -1,0 +1,95 @@
+"""The command `demo`: the gate against the embedded ThreadFix sandbox, for somebody who has no server at hand."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+from gate.commands.run import run_gate
+from gate.commands.sandbox import INVALID_SPEED, parse_speed, report_invalid
+from gate.options import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, URL
+from gate.reporters.console import to_log
+from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import ThreadFix, environment, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gate.errors import InvalidOption
+    from gate.sandbox.scenarios import Scenario
+
+AFTERWARDS: Final = """
+That was the sandbox. With your own ThreadFix, run:
+
+  export THREADFIX_API_KEY=...        # from a secret of your CI system
+  threadfix-gate run --url https://tf.example.com/threadfix --application-id 6 --pending-scan-id 41
+
+Both ids are in the link in ThreadFix's response to an upload; --upload-response FILE reads them from there.
+To check the connection first, use doctor in place of run. Other scenarios: threadfix-gate demo --list"""
+
+
+def list_scenarios() -> int:
+    """Explain each scenario on standard output; exit code 0."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
+    lines = ["Run one with: threadfix-gate demo SCENARIO", ""]
+    for scenario in SCENARIOS.values():
+        row = scenario.expect.row
+        lines.append(f"{scenario.name:<18} {row.kind} ({scenario.expect}), exit code {row.exit_code}")
+        lines.append(textwrap.fill(scenario.about, width, initial_indent=" " * 4, subsequent_indent=" " * 4))
+    print("\n".join(lines))  # noqa: T201 - what was asked for
+    return 0
+
+
+def demo(name: str, speed: str, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> int:
+    """Run the gate against one scenario; the gate's exit code.
+
+    Args:
+        name: of the scenario.
+        speed: how many times faster the scenario is played, as typed.
+        flags: the command line's values by option name, which take precedence over the scenario's own.
+        invalid: what is invalid in the command line.
+    """
+    scenario = SCENARIOS.get(name)
+    factor = parse_speed(speed)
+    sentences = [str(one) for one in invalid]
+    if scenario is None:
+        sentences.append(f"unknown scenario; use one of {', '.join(SCENARIOS)}.")
+    if factor is None:
+        sentences.append(INVALID_SPEED)
+    if sentences or scenario is None or factor is None:
+        return report_invalid(sentences)
+    return _play(scenario, factor, flags)
+
+
+def _play(scenario: Scenario, speed: float, flags: Mapping[str, Sequence[str]]) -> int:
+    threadfix = ThreadFix(speed=speed)
+    inherited = {variable: value for variable, value in os.environ.items() if not variable.startswith("THREADFIX_")}
+    with serving(threadfix) as url:
+        variables = environment(url, scenario.name, threadfix.scans)
+        pairs = zip(scenario.options[::2], scenario.options[1::2], strict=True)
+        options = {flag.removeprefix("--"): [value] for flag, value in pairs} | dict(flags)
+        to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
+        to_log(f"Scenario '{scenario.name}': {scenario.about}")
+        to_log(f"\n$ {shlex.join(_command(variables, options))}")
+        exit_code = run_gate(options, inherited | variables, in_sandbox=True)
+    to_log(f"(exit code {exit_code})")
+    to_log(AFTERWARDS)
+    return exit_code
+
+
+def _command(variables: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> list[str]:
+    """The command that the demo runs, as a person would type it; the key is in the environment."""
+    command = ["threadfix-gate", "run"]
+    for option in (URL, APPLICATION_ID, PENDING_SCAN_ID):
+        command += [f"--{option.name}", variables[option.variable]]
+    switches = {option.name for option in OPTIONS if option.is_switch}
+    for name, values in flags.items():
+        for value in values:
+            if name in switches:
+                command.append(f"--{name}" if value == "true" else f"--no-{name}")
+            else:
+                command += [f"--{name}", value]
+    return command
