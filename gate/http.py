@@ -35,9 +35,9 @@ from gate import __version__, threads
 from gate.errors import OutOfThreadsError
 from gate.history import Failure
 from gate.reasons import Reason
-from gate.text import seconds
 from gate.threadfix.certificates import locations
 from gate.threadfix.links import is_loopback
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -10,12 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gate.redaction import CONTROLS, INVISIBLE, hide
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
@@ -132,25 +129,3 @@ def escape_xml(value: str) -> str:
 def escape_dotenv(value: str, limit: int) -> str:
     """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
     return shorten(_DOTENV_FORBIDDEN.sub(" ", _visible(value)).strip(), limit)
-
-
-def seconds(value: float) -> str:
-    """A length of time for people: `0.4s`, `8s`, `2m10s`, `1h03m`."""
-    if value < 10:  # noqa: PLR2004
-        return f"{round(value, 1):g}s"
-    whole = round(value)
-    if whole < 60:  # noqa: PLR2004
-        return f"{whole}s"
-    if whole < 3600:  # noqa: PLR2004
-        return f"{whole // 60}m{whole % 60:02}s" if whole % 60 else f"{whole // 60}m"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m" if whole % 3600 // 60 else f"{whole // 3600}h"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 poll`, `2 polls`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def timestamp(moment: datetime) -> str:
-    """A moment in UTC as machines read it: RFC 3339, to the millisecond."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

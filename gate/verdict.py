@@ -14,8 +14,8 @@ from gate.errors import UsageError
 from gate.history import Failure, StopCause
 from gate.reasons import Kind, Reason
 from gate.rules import Decision
-from gate.text import count, seconds
 from gate.threadfix.statuses import DELETED, INTERRUPTED, normal, words
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

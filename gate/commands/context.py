@@ -17,8 +17,9 @@ from gate import settings, threads
 from gate.errors import OutOfThreadsError, UsageError
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
-from gate.text import Sanitizer, seconds
+from gate.text import Sanitizer
 from gate.threadfix import certificates, proxies
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

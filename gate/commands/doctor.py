@@ -27,8 +27,8 @@ from gate.history import Failure, ScanReading, Target
 from gate.reasons import Reason
 from gate.reporters.console import Console
 from gate.reporters.streams import print_whole
-from gate.text import count, seconds, timestamp
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS, Client
+from gate.wording import count, seconds, timestamp
 
 if TYPE_CHECKING:
     import ssl

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from gate import __version__
 from gate.reasons import Kind
-from gate.text import count, log_line, seconds
+from gate.text import log_line
 from gate.verdict import told
 from gate.waiting import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.wording import count, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,10 +191,10 @@ class Console:
         for mistake in verdict.mistakes:
             self.line(f"  {mistake}")
         if conclusion.kind is not Kind.PASS:
-            self.line(f"What it means: {_plain(conclusion.meaning)}")
+            self.line(f"What it means: {plain(conclusion.meaning)}")
             if verdict.resume:
                 self.line(f"Wait on with:  {verdict.resume}")
-            self.line(f"What to do:    {_plain(conclusion.hint)}")
+            self.line(f"What to do:    {plain(conclusion.hint)}")
         if conclusion.downgraded:
             option = f"--on-{conclusion.reason} warn"
             self._put(f"warning: the verdict is unknown, and the job goes on with exit code 0, because of {option}.")
@@ -223,8 +224,3 @@ class Console:
 
     def _number(self, target: Target) -> str:
         return f" #{target.pending_scan_id}" if len(self._walked) > 1 else ""
-
-
-def _plain(markdown: str) -> str:
-    """A sentence of the table of reasons without its marks: a log shows no Markdown."""
-    return markdown.replace("`", "").replace("*", "")

@@ -18,12 +18,12 @@ from markupsafe import Markup
 
 from gate.reasons import Kind
 from gate.reporters import timeline
-from gate.text import count, seconds, shorten
+from gate.text import shorten
 from gate.threadfix.statuses import normal, words
+from gate.wording import count, moment, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
 
     from gate.build import Build
     from gate.history import History, Outage
@@ -183,7 +183,7 @@ def render(verdict: Verdict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"seconds": seconds, "shorten": shorten, "marked": marked, "moment": _moment}
+    environment.filters |= {"seconds": seconds, "shorten": shorten, "marked": marked, "moment": moment}
     style, _, _ = loader.get_source(environment, "page.css")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("page.html.j2").render(
@@ -330,8 +330,8 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
     if verdict.build:
         yield "build", _build(verdict.build)
     yield "took", seconds(verdict.elapsed)
-    yield "began", _moment(verdict.started_at)
-    yield "ended", _moment(verdict.finished_at)
+    yield "began", moment(verdict.started_at)
+    yield "ended", moment(verdict.finished_at)
     yield "exit code", str(verdict.conclusion.exit_code)
 
 
@@ -358,7 +358,3 @@ def _style_of(status: str) -> tuple[str, str]:
 
 def _percent(share: float) -> str:
     return f"{min(max(share, 0.0), 1.0) * 100:.2f}%"
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

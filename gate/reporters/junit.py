@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from gate.reasons import Kind
-from gate.text import escape_xml, seconds
+from gate.text import escape_xml
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from gate.verdict import Conclusion, ScanVerdict, Verdict

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.text import count
+from gate.wording import count
 
 if TYPE_CHECKING:
     from typing import TextIO

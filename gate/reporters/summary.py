@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from gate.reasons import Kind
 from gate.reporters import timeline
-from gate.text import count, escape_html, escape_markdown, seconds, shorten
+from gate.text import escape_html, escape_markdown, shorten
 from gate.verdict import told
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from gate.build import Build

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from gate.text import seconds
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gate.text import count, seconds, shorten
+from gate.text import shorten
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from gate.history import History
