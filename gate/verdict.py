@@ -163,7 +163,7 @@ class Verdict:
         return sum(scan.history.errors for scan in self.scans)
 
 
-def told(part: Part) -> str:
+def description(part: Part) -> str:
     """What a part came to, with its subject."""
     return f"{part.subject}: {part.conclusion.message}"
 
@@ -187,12 +187,12 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
     deciding_scan = decide(parts)
     worst = deciding_scan.conclusion
     if len(parts) == 1:
-        return replace(worst, message=told(deciding_scan))
+        return replace(worst, message=description(deciding_scan))
     like = [part for part in parts if part.conclusion.kind is worst.kind]
     if worst.kind is Kind.PASS:
         return replace(worst, message=f"all {len(parts)} pending scans were processed.")
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
-    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {told(deciding_scan)}"
+    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {description(deciding_scan)}"
     return replace(worst, message=message)
 
 

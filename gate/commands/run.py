@@ -8,26 +8,25 @@ import time
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gate import build, signals
 from gate import verdict as verdicts
 from gate.commands.context import CommandContext
 from gate.errors import Cancelled, GateError, UsageError
 from gate.reasons import Kind
+from gate.reporters.reports import REPORTS, Destination
 from gate.waiting import Deadline, Schedule, Wait, wait_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gate.history import History
+    from gate.reporters.github import GitHub
+    from gate.reporters.reports import Report
     from gate.settings import Settings
     from gate.signals import Signals
     from gate.verdict import Conclusion, ScanVerdict, Verdict
-
-FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "dotenv", "html-file": "html"}
-"""The options that name a report's file, and the module of `gate.reporters` that renders it."""
 
 
 def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistakes: Sequence[str] = ()) -> int:
@@ -153,34 +152,32 @@ class _Run:
 
     def _reporters(self, verdict: Verdict) -> Iterator[tuple[str, Callable[[], None]]]:
         """What each report is called, and what writes it."""
-        reports, github = self._context.parsed.reports, self._context.github
+        github = self._context.github
         if github:
             yield "the step's outputs", partial(github.outputs, verdict)
-            if reports.summary:
-                yield "the job summary", partial(github.summary, verdict)
-        for option, module in FILES.items():
-            path = getattr(reports, option.replace("-", "_"))
-            if path:
-                yield f"--{option} {path}", partial(_write, path, module, verdict)
-        if reports.json:
-            yield "--json", partial(_print, "result", verdict)
+        for report in REPORTS:
+            value = getattr(self._context.parsed.reports, report.option.replace("-", "_"))
+            if value and report.destination is Destination.FILE:
+                yield f"--{report.option} {value}", partial(_write, value, report, verdict)
+            elif value and report.destination is Destination.STANDARD_OUTPUT:
+                yield f"--{report.option}", partial(_print, report, verdict)
+            elif value and github:
+                yield report.name, partial(_summarize, github, report, verdict)
         if github:
             yield "the annotation", partial(github.verdict, verdict)
 
 
-def _rendered(module: str, verdict: Verdict) -> str:
-    """The report's text; its module is imported only where the report is asked for."""
-    text: str = import_module(f"gate.reporters.{module}").render(verdict)
-    return text
-
-
-def _write(path: str, module: str, verdict: Verdict) -> None:
+def _write(path: str, report: Report, verdict: Verdict) -> None:
     from gate.reporters.files import write_atomic
 
-    write_atomic(path, _rendered(module, verdict))
+    write_atomic(path, report.render(verdict))
 
 
-def _print(module: str, verdict: Verdict) -> None:
+def _print(report: Report, verdict: Verdict) -> None:
     from gate.reporters.streams import print_whole
 
-    print_whole(_rendered(module, verdict))
+    print_whole(report.render(verdict))
+
+
+def _summarize(github: GitHub, report: Report, verdict: Verdict) -> None:
+    github.summary(report.render(verdict))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gate.reasons import Kind
-from gate.reporters import summary
 from gate.reporters.outputs import output_values
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class GitHub:
         for name, value in output_values(verdict).items():
             core.set_output(name, value)
 
-    def summary(self, verdict: Verdict) -> None:
+    def summary(self, markdown: str) -> None:
         """Add to the job's summary.
 
         Raises:
@@ -104,7 +103,7 @@ class GitHub:
         from actions_toolkit.file_command import issue_file_command
 
         self._file("GITHUB_STEP_SUMMARY")
-        issue_file_command("STEP_SUMMARY", summary.render(verdict))
+        issue_file_command("STEP_SUMMARY", markdown)
 
     def _file(self, variable: str) -> None:
         name = self._env.get(variable, "")
