@@ -111,14 +111,19 @@ class History:
     """Everything one wait saw.
 
     Attributes:
-        elapsed: how long the wait took.
-        polls: requests made; `errors` of them brought trouble.
+        target: which pending scan.
+        ended: why the wait stopped asking; None while it goes on.
+        elapsed: how long the wait took, or has taken so far.
+        polls: requests made.
+        errors: those of them that failed.
+        phases: every status, in the order seen.
+        outages: every stretch of failed polls, in the order in which they began.
         newest: the last observation, good or bad.
-        answer: the last good one.
+        reading: the last good one.
     """
 
     target: Target
-    ended: StopCause
+    ended: StopCause | None
     elapsed: float = 0.0
     polls: int = 0
     errors: int = 0

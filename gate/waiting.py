@@ -242,8 +242,8 @@ class Wait:
             logger=None,
         )(lambda: made.pop() if made else self._poll())()
 
-    def snapshot(self, ended: StopCause) -> History:
-        """The history, from another thread; if the wait is not over, as if it ended now for the reason `ended`."""
+    def snapshot(self, ended: StopCause | None = None) -> History:
+        """The history, from another thread; if the wait is not over, so far, or as if `ended` had ended it now."""
         with self._lock:
             return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
 
@@ -381,7 +381,7 @@ def wait_all(
     *,
     stop: threading.Event,
     notify: Callable[[Event], None],
-    tick: Callable[[], None],
+    tick: Callable[[Sequence[History]], None],
     fatal: Callable[[History], bool],
 ) -> tuple[tuple[History, ...], Cancelled | None]:
     """Run waits side by side until all are over; their histories in the same order.
@@ -390,7 +390,7 @@ def wait_all(
         waits: none of them running yet.
         stop: ends every sleep of the waits; set when nothing more is to be waited for.
         notify: told of every event in the calling thread, one at a time.
-        tick: called several times a second while nothing happens, for what moves on a screen.
+        tick: given the histories so far several times a second while nothing happens, for what moves on a screen.
         fatal: whether a history that is over makes the others not worth waiting for.
 
     Returns:
@@ -409,7 +409,7 @@ def wait_all(
         while running and not stop.is_set():
             event = _next(events)
             if event is None:
-                tick()
+                tick([wait.snapshot() for wait in waits])
                 continue
             if isinstance(event, Broken):
                 raise event.error

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from gate.reporters.github import GitHub
+    from gate.reporters.lines import Line
     from gate.reporters.terminal import Terminal
     from gate.settings import Parsed, Settings
     from gate.signals import Signals
@@ -58,7 +59,7 @@ class CommandContext:
         self.log = BackgroundStream(sys.stderr)
         self.github: GitHub | None = None
         self.terminal: Terminal | None = None
-        self.console = Console(self.say)
+        self.console = Console(self._print)
 
     @property
     def sanitizer(self) -> Sanitizer:
@@ -70,6 +71,9 @@ class CommandContext:
         # Where it is a program's own stream, that one may be closed.
         with suppress(OSError, ValueError):
             self.log.write(f"{line}\n")
+
+    def _print(self, line: Line) -> None:
+        self.say(line.text)
 
     def parse(
         self,
@@ -133,7 +137,7 @@ class CommandContext:
 
                 self.terminal = Terminal(self.log)
         self.console = Console(
-            self.terminal.write if self.terminal else self.say,
+            self.terminal.write if self.terminal else self._print,
             warn=self.github.warning if self.github else None,
             quiet=reports.quiet,
             verbose=reports.verbose,

@@ -25,7 +25,7 @@ from gate.commands.context import CommandContext
 from gate.errors import Cancelled, UsageError
 from gate.history import Failure, ScanReading, Target
 from gate.reasons import Reason
-from gate.reporters.console import Console
+from gate.reporters.lines import LineKind
 from gate.reporters.streams import print_whole
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS, Client
 from gate.wording import count, seconds, timestamp
@@ -90,6 +90,11 @@ class State(StrEnum):
 
 
 MARKS: Final = {State.PASSED: "✓", State.FAILED: "✗", State.SKIPPED: "–"}
+LINE_KINDS: Final = {
+    State.PASSED: LineKind.CHECK_PASSED,
+    State.FAILED: LineKind.CHECK_FAILED,
+    State.SKIPPED: LineKind.PLAIN,
+}
 ARROW: Final = "→"
 PLAIN: Final = str.maketrans({"✓": "+", "✗": "x", "–": "-", "→": ">"})
 """For a log whose encoding has none of them, as on Windows."""
@@ -559,13 +564,14 @@ class _DoctorRun:
 
     def _note(self, name: str, outcome: Outcome) -> None:
         self._concluded[name] = outcome
-        console = Console(self._context.say) if outcome.state is State.FAILED else self._context.console
+        always = outcome.state is State.FAILED
         mark, arrow = MARKS[outcome.state], ARROW
         if not _can_show(mark + arrow):
             mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
-        console.line(f"{mark} {name:<12}  {outcome.message}")
+        line = self._context.console.line
+        line(f"{mark} {name:<12}  {outcome.message}", LINE_KINDS[outcome.state], indent=16, always=always)
         if outcome.hint:
-            console.line(f"{'':<14}  {arrow} {outcome.hint}")
+            line(f"{'':<14}  {arrow} {outcome.hint}", indent=18, always=always)
 
     def conclude(self, code: int) -> int:
         """Write the JSON, and the last line; the exit code."""
@@ -580,7 +586,8 @@ class _DoctorRun:
             except OSError as error:
                 self._context.say(f"warning: --json could not be written ({error.strerror}). The checks stand.")
         said = ", ".join(f"{sum(one.state is state for one in self._concluded.values())} {state}" for state in State)
-        self._context.say(f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}.")
+        last = f"OK: {said}." if reason is None else f"NOT OK ({reason}, exit code {code}): {said}."
+        self._context.console.line(last, LineKind.FAIL if reason else LineKind.PASS, always=True)
         self._context.log.close()
         return code
 

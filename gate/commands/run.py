@@ -43,7 +43,7 @@ def run_gate(flags: Mapping[str, Sequence[str]], env: Mapping[str, str], mistake
             verdict = run.judge(flags, mistakes, handler)
             handler.decided(verdict.conclusion.exit_code)
         except Cancelled as error:
-            # It comes once at most, but at any moment: also while a mistake is being told.
+            # It comes once at most, but at any moment: also while an invalid option is being reported.
             verdict = run.conclude(verdicts.from_error(error))
         run.report(verdict)
     return verdict.conclusion.exit_code
@@ -100,10 +100,11 @@ class _Run:
         def fatal(history: History) -> bool:
             return asked.fail_fast and verdicts.judge_scan(history, asked).conclusion.kind is Kind.FAIL
 
-        def tick() -> None:
-            console.tick()
+        def tick(histories: Sequence[History]) -> None:
+            progress = console.progress(histories)
+            console.tick(progress)
             if context.terminal:
-                context.terminal.draw(console.progress)
+                context.terminal.draw(progress)
 
         with group, context.terminal or nullcontext():
             console.opening(asked, datetime.now(UTC) + timedelta(seconds=left))

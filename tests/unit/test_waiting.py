@@ -31,7 +31,7 @@ from gate.waiting import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TARGET = Target(6, 41)
 QUEUED, MERGING, DONE = ScanReading("QUEUED"), ScanReading("CHANNEL_MERGING"), ScanReading("DONE", scan_id=12)
@@ -331,7 +331,7 @@ def together(
     scripts: dict[int, Callable[[], Observation]],
     notify: Callable[[Event], None] = lambda _: None,
     fatal: Callable[[History], bool] = lambda _: False,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[Sequence[History]], None] = lambda _: None,
 ) -> tuple[tuple[History, ...], Cancelled | None]:
     """Wait for several scans whose answers come from `scripts`, by pending scan id."""
     stop = threading.Event()
@@ -398,13 +398,19 @@ def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
 def test_the_calling_thread_ticks_while_nothing_happens() -> None:
     """That is what moves the live line, and what the heartbeat hangs on."""
     ticked = threading.Event()
+    running: list[StopCause | None] = []
+
+    def tick(histories: Sequence[History]) -> None:
+        running.extend(history.ended for history in histories)
+        ticked.set()
 
     def slow() -> Observation:
         ticked.wait(5)
         return DONE
 
-    histories, _ = together({1: slow}, tick=ticked.set)
+    histories, _ = together({1: slow}, tick=tick)
     assert ticked.is_set()
+    assert set(running) == {None}
     assert histories[0].ended is StopCause.DECIDED
 
 
