@@ -77,7 +77,15 @@ UNASKED: Final = Failure(Reason.INTERNAL, "ThreadFix has not been asked yet.")
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch in which the status did not change."""
+    """A stretch in which the status did not change.
+
+    Attributes:
+        status: as the server wrote it.
+        first_seen: when it was first seen.
+        last_seen: when it was last seen.
+        polls: responses that had it.
+        errors: failed polls before the next status.
+    """
 
     status: str
     first_seen: float
@@ -88,7 +96,14 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A stretch of trouble: from its first bad answer to the good one that ended it, if any did."""
+    """A stretch of failed polls: from its first error to the good response that ended it, if any did.
+
+    Attributes:
+        began: when its first error came.
+        newest: its newest error.
+        polls: how many failed.
+        ended: when a good response ended it; None where none did.
+    """
 
     began: float
     newest: Failure
@@ -138,5 +153,5 @@ class History:
         return until - self.phases[index].first_seen
 
     def outage_end(self, outage: Outage) -> float:
-        """When a stretch of trouble ended: with the good answer that ended it, or with the wait."""
+        """When an outage ended: with the good response that ended it, or with the wait."""
         return self.elapsed if outage.ended is None else outage.ended

@@ -17,6 +17,8 @@ from gate.redaction import CONTROLS, INVISIBLE, hide
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
 """Characters that are kept of one text of the server."""
+ELLIPSIS: Final = "..."
+"""Three dots and not the one character, which old consoles cannot show."""
 
 _CONTROL: Final = re.compile(f"[{CONTROLS}]")
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
@@ -77,7 +79,7 @@ class Sanitizer:
         if line != redacted:
             line = self._redacted(line, cut=cut)
         # A secret quoted at length may have taken all that was looked at: the rest is missing all the same.
-        return shorten(line, limit) if not cut or len(line) > limit else shorten(f"{line} …", limit)
+        return shorten(line, limit) if not cut or len(line) > limit else shorten(f"{line} {ELLIPSIS}", limit)
 
     def _redacted(self, value: str, *, cut: bool) -> str:
         secrets = tuple(secret.reveal() for secret in self.secrets if secret.reveal())
@@ -90,8 +92,8 @@ def _folded(gap: re.Match[str]) -> str:
 
 
 def shorten(value: str, limit: int) -> str:
-    """`value`, cut to `limit` characters; an ellipsis shows where."""
-    return value if len(value) <= limit else value[: limit - 1].rstrip() + "…"
+    """`value`, cut to `limit` characters, at least those of the three dots that show where."""
+    return value if len(value) <= limit else value[: limit - len(ELLIPSIS)].rstrip() + ELLIPSIS
 
 
 def _visible(value: str) -> str:

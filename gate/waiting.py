@@ -90,7 +90,15 @@ def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class StatusSeen:
-    """A status that differs from the one before, or the first one. `previous` lasted `lasted` seconds."""
+    """A status that differs from the one before, or the first one.
+
+    Attributes:
+        target: the scan.
+        at: when it was seen.
+        reading: the response with it.
+        previous: the status before; None for the first one.
+        lasted: how long that one lasted, in seconds.
+    """
 
     target: Target
     at: float
@@ -101,17 +109,32 @@ class StatusSeen:
 
 @dataclass(frozen=True, slots=True)
 class OutageBegan:
-    """The first bad answer of a stretch; trouble is put up with for `limit` seconds, 0 at the deadline."""
+    """The first error of an outage.
+
+    Attributes:
+        target: the scan.
+        at: when it came.
+        failure: the error.
+        limit: seconds for which the gate retries; 0 at the deadline.
+        first_contact: whether there was no good response before it.
+    """
 
     target: Target
     at: float
     failure: Failure
     limit: float
+    first_contact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OutageEnded:
-    """The good answer that ended a stretch of trouble."""
+    """The good response that ended an outage.
+
+    Attributes:
+        target: the scan.
+        at: when it came.
+        outage: what it ended.
+    """
 
     target: Target
     at: float
@@ -120,7 +143,12 @@ class OutageEnded:
 
 @dataclass(frozen=True, slots=True)
 class CutOff:
-    """The deadline came while a request was under way, so it was given up for the last one. That is no error."""
+    """The deadline came while a request was under way, so it was given up for the last one. That is no error.
+
+    Attributes:
+        target: the scan.
+        at: when it was cut off.
+    """
 
     target: Target
     at: float
@@ -128,7 +156,14 @@ class CutOff:
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """The status has not changed for `unchanged` seconds."""
+    """The status has not changed for long.
+
+    Attributes:
+        target: the scan.
+        at: when that was noticed.
+        status: the status.
+        unchanged: seconds since it was first seen.
+    """
 
     target: Target
     at: float
@@ -138,14 +173,22 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A wait is over."""
+    """A wait is over.
+
+    Attributes:
+        history: all that it saw.
+    """
 
     history: History
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A wait was ended by a bug."""
+    """A wait was ended by a bug.
+
+    Attributes:
+        error: what was raised.
+    """
 
     error: BaseException
 
@@ -343,7 +386,8 @@ class Wait:
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
         if not went_on and not failure.final:
             limit = min(self._patience(), self._deadline.remaining())
-            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit))
+            first_contact = history.reading is None
+            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit, first_contact))
 
     def _record_reading(self, reading: ScanReading) -> None:
         history, now = self._history, self._now()

@@ -76,29 +76,29 @@ class _Run:
             self._context.explain(error)
             return self.conclude(verdicts.from_bug(error))
 
-    def wait(self, asked: Settings) -> Verdict:
+    def wait(self, settings: Settings) -> Verdict:
         """Wait for the pending scans, and judge what was seen."""
         # The clock of the wait runs from the start: what was read may have come slowly.
-        left = max(0.0, asked.plan.timeout - (time.monotonic() - self._started))
+        left = max(0.0, settings.plan.timeout - (time.monotonic() - self._started))
         from gate.threadfix.client import Client
 
         context, console = self._context, self._context.console
-        client = Client(asked.server, context.sanitizer, trace=console.requested)
+        client = Client(settings.server, context.sanitizer, trace=console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
         stop = threading.Event()
         schedule = Schedule(
-            plan=asked.plan,
+            plan=settings.plan,
             deadline=Deadline.after(left, time.monotonic),
             sleep=stop.wait,
             jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - no secret depends on it
         )
         waits = [
-            Wait(target, observe=partial(client.observe, target), settled=asked.rules.settled, schedule=schedule)
-            for target in asked.targets
+            Wait(target, observe=partial(client.observe, target), settled=settings.rules.settled, schedule=schedule)
+            for target in settings.targets
         ]
 
         def fatal(history: History) -> bool:
-            return asked.fail_fast and verdicts.judge_scan(history, asked).conclusion.kind is Kind.FAIL
+            return settings.fail_fast and verdicts.judge_scan(history, settings).conclusion.kind is Kind.FAIL
 
         def tick(histories: Sequence[History]) -> None:
             progress = console.progress(histories)
@@ -107,12 +107,14 @@ class _Run:
                 context.terminal.draw(progress)
 
         with group, context.terminal or nullcontext():
-            console.opening(asked, datetime.now(UTC) + timedelta(seconds=left))
+            console.opening(settings, datetime.now(UTC) + timedelta(seconds=left))
             histories, cancelled = wait_all(waits, stop=stop, notify=console.handle, tick=tick, fatal=fatal)
         client.http.close()
-        scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
+        scans = tuple(verdicts.judge_scan(history, settings, cancelled) for history in histories)
         conclusion = verdicts.conclude(scans)
-        return self.conclude(conclusion, scans, resume=asked.resume if conclusion.reason in verdicts.RESUMABLE else "")
+        return self.conclude(
+            conclusion, scans, resume=settings.resume if conclusion.reason in verdicts.RESUMABLE else ""
+        )
 
     def conclude(
         self,

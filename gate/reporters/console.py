@@ -235,7 +235,8 @@ class Console:
             self.warning(f"pending scan {event.target.pending_scan_id} {text}")
 
     def _hint_once(self, event: OutageBegan) -> None:
-        hint = event.failure.hint
+        # After a good response the address is right, and most hints are about the address.
+        hint = event.failure.hint if event.first_contact else None
         if hint and hint not in self._hinted:
             self._hinted.add(hint)
             self.line(f"{'':<{_INDENT}}{plain(hint)}", LineKind.ADVICE, indent=_INDENT)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from gate.reasons import Kind
 from gate.reporters.outputs import output_values
+from gate.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,7 +80,7 @@ class GitHub:
         title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"
         annotate = core.warning if conclusion.downgraded else core.error
         with self._saying():
-            annotate(f"{conclusion.message} {conclusion.hint}", title=title)
+            annotate(f"{conclusion.message} {plain(conclusion.hint)}", title=title)
 
     def outputs(self, verdict: Verdict) -> None:
         """Set the step's outputs.

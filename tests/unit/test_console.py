@@ -187,12 +187,13 @@ def test_progress_is_read_from_the_histories() -> None:
 
 
 def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
-    """Nobody waits for a minute to read that the context path is missing; the same hint is not repeated."""
+    """It is logged once, and only before the first good response: after that the address is right."""
     listener = Listener()
     console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
     page = replace(DOWN, hint="Check that `--url` has its context path.")
-    for at, failure in ((0.0, page), (20.0, page), (40.0, replace(page, hint="Set *another* header."))):
-        console.handle(OutageBegan(ONE, at, failure, 60.0))
+    for target, failure in ((ONE, page), (TWO, page), (TWO, replace(page, hint="Set *another* header."))):
+        console.handle(OutageBegan(target, 0.0, failure, 60.0, first_contact=True))
+    console.handle(OutageBegan(ONE, 40.0, replace(page, hint="Check the port."), 300.0))
     hints = [line for line in listener.lines[1:] if "error" not in line]
     assert hints == ["         Check that --url has its context path.", "         Set another header."]
 
@@ -233,7 +234,7 @@ def test_the_verdict_is_the_last_line() -> None:
     assert line.startswith("PASS (processed): pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
     assert line.endswith("after 12s (DONE). https://tf.example.com/threadfix/scans/12")
     listener.lines.clear()
-    console.closing(verdict(FAILED, resume="threadfix-gate run …"))
+    console.closing(verdict(FAILED, resume="threadfix-gate run ..."))
     assert [line.partition(":")[0] for line in listener.lines] == [
         "What it means",
         "To keep waiting, run",

@@ -207,7 +207,7 @@ def test_the_deadline_comes_before_a_limit_that_lies_behind_it() -> None:
     world = World(lambda _n, _at: DOWN, Plan(timeout=30))
     history = world.wait()
     assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 30)
-    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30)
+    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30, first_contact=True)
 
 
 @pytest.mark.parametrize(("at_deadline", "answer"), [(StopCause.DECIDED, DONE), (StopCause.DEADLINE, QUEUED)])
@@ -293,7 +293,7 @@ def test_events_are_said_once_each() -> None:
         OutageBegan, OutageEnded, StatusSeen, OutageBegan, OutageEnded, StatusSeen, StatusSeen, Ended
     ]  # fmt: skip
     first, _, seen, again, ended, changed, _, _ = world.events
-    assert first == OutageBegan(TARGET, 0, DOWN, 60)
+    assert first == OutageBegan(TARGET, 0, DOWN, 60, first_contact=True)
     assert seen == StatusSeen(TARGET, 4, QUEUED)
     assert isinstance(again, OutageBegan)
     assert again.limit == 300
