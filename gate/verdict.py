@@ -88,7 +88,7 @@ class ScanVerdict:
     """What a pending scan came to, and the history that says so.
 
     Attributes:
-        finding: what it came to.
+        conclusion: what it came to.
         history: all that was seen of it.
         url: link to the scan in ThreadFix; None where a part of it is not known.
     """
@@ -123,7 +123,7 @@ class Verdict:
     """The finished verdict: all that a reporter reads.
 
     Attributes:
-        finding: of the gate as a whole; its message names the subject.
+        conclusion: of the gate as a whole; its message names the subject.
         scans: the parts about pending scans, in the order asked for.
         started_at, finished_at: UTC.
         elapsed: seconds, on a monotonic clock.

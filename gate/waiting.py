@@ -245,7 +245,7 @@ class Wait:
         self._slots = schedule.slots
         self._notify: Callable[[Event], None] = lambda _: None
         self._began = self._clock()
-        # Where the next poll starts: at the deadline, or where trouble reaches its limit. Kept as facts and not asked
+        # Where the next poll starts: at the deadline, or where an outage reaches its limit. Kept as facts and not asked
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
         self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
@@ -338,7 +338,7 @@ class Wait:
         return min(wait, max(0.0, limit - now))
 
     def _patience(self) -> float:
-        """How long trouble is put up with now."""
+        """How long an outage is tolerated now."""
         return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
 
     def _poll(self) -> Observation:

@@ -139,17 +139,18 @@ class _Run:
         )
 
     def report(self, verdict: Verdict) -> None:
-        """Write every report that was asked for, and last the log: whoever does not read it holds up nothing else.
+        """Write every report that was asked for, and last the log, so that a log that nobody reads delays no report.
 
-        One that fails is said loudly, and the others are still written.
+        One that cannot be written is warned of, also with --quiet, and the others are still written.
         """
         for name, write in self._reporters(verdict):
             try:
                 write()
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
-                why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-                what = f"{name} could not be written ({why}). The verdict stands."
-                self._context.console.warning(what, always=True)
+                cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+                self._context.console.warning(
+                    f"{name} could not be written ({cause}). The verdict stands.", always=True
+                )
         self._context.console.closing(verdict)
         self._context.log.close()
 

@@ -1,7 +1,7 @@
 """What a person reads while the gate runs: few lines, each worth it, the verdict last.
 
-In a log: a line that says what is asked of whom and until when, a line a change, a heartbeat a minute. At a terminal
-`gate.reporters.terminal` adds a live line under them.
+In a log: a line with the server, the scan and the deadline, a line for each change, and a heartbeat each minute of
+silence. At a terminal `gate.reporters.terminal` adds a live line under them.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class Console:
             target = f"{len(settings.targets)} pending scans of application {first.application_id}"
         until = f", until {now:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
         self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {target}{until}.")
-        # Also for a quiet gate: whoever made it quiet once must not forget it.
+        # Also with --quiet: a danger that was accepted once must not be forgotten.
         if settings.server.insecure:
             risk = "--insecure: the server's certificate is not verified, so somebody else may get the API key."
             self.warning(risk, always=True)

@@ -25,7 +25,7 @@ TITLE: Final = "ThreadFix gate"
 
 
 class GitHub:
-    """What a step can tell its runner.
+    """What a step writes for its runner.
 
     Args:
         env: the environment; `actions_toolkit` itself reads the process's.
@@ -52,7 +52,7 @@ class GitHub:
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Fold what is said while the block runs."""
+        """Fold what is logged while the block runs."""
         from actions_toolkit import core
 
         with self._saying():
