@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from gate import threads
 from gate.errors import Cancelled
+from gate.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from gate.events import Event
     from gate.history import Observation
 
 LATENESS = 0.1
@@ -85,103 +87,6 @@ def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
     return bounded(bounded(waited * LATENESS) * (1 + JITTER * jitter))
 
 
-# What the calling thread is told. `at` is in seconds since the wait began.
-
-
-@dataclass(frozen=True, slots=True)
-class StatusSeen:
-    """A status that differs from the one before, or the first one.
-
-    Attributes:
-        target: the scan.
-        at: when it was seen.
-        reading: the response with it.
-        previous: the status before; None for the first one.
-        lasted: how long that one lasted, in seconds.
-    """
-
-    target: Target
-    at: float
-    reading: ScanReading
-    previous: str | None = None
-    lasted: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class OutageBegan:
-    """The first error of an outage.
-
-    Attributes:
-        target: the scan.
-        at: when it came.
-        failure: the error.
-        limit: seconds for which the gate retries; 0 at the deadline.
-        first_contact: whether there was no good response before it.
-    """
-
-    target: Target
-    at: float
-    failure: Failure
-    limit: float
-    first_contact: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class OutageEnded:
-    """The good response that ended an outage.
-
-    Attributes:
-        target: the scan.
-        at: when it came.
-        outage: what it ended.
-    """
-
-    target: Target
-    at: float
-    outage: Outage
-
-
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """The deadline came while a request was under way, so it was given up for the last one. That is no error.
-
-    Attributes:
-        target: the scan.
-        at: when it was cut off.
-    """
-
-    target: Target
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """The status has not changed for long.
-
-    Attributes:
-        target: the scan.
-        at: when that was noticed.
-        status: the status.
-        unchanged: seconds since it was first seen.
-    """
-
-    target: Target
-    at: float
-    status: str
-    unchanged: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A wait is over.
-
-    Attributes:
-        history: all that it saw.
-    """
-
-    history: History
-
-
 @dataclass(frozen=True, slots=True)
 class Broken:
     """A wait was ended by a bug.
@@ -191,9 +96,6 @@ class Broken:
     """
 
     error: BaseException
-
-
-Event = StatusSeen | OutageBegan | OutageEnded | CutOff | Stalled | Ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate import __version__
+from gate.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.reasons import Kind
 from gate.reporters.lines import Line, LineKind
 from gate.text import log_line
 from gate.verdict import description
-from gate.waiting import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.wording import count, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from gate.events import Event
     from gate.history import History
     from gate.http import RequestMade
     from gate.settings import Settings
     from gate.verdict import Verdict
-    from gate.waiting import Event
 
 HEARTBEAT: Final = 60.0
 """Seconds of silence after which the log says that the gate still waits."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from gate.events import CutOff
 from gate.history import Failure, Observation, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
@@ -23,14 +24,14 @@ from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
-from gate.waiting import CutOff, Deadline, Plan, Schedule, Wait, cadence, wait_all
+from gate.waiting import Deadline, Plan, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:
     import socket
 
+    from gate.events import Event
     from gate.history import History
-    from gate.waiting import Event
 
 TARGET = Target(6, 41)
 ASKED = Settings(Server("https://tf.example.com", Secret("key")), (TARGET,))

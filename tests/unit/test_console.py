@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gate.errors import UsageError
+from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.history import Failure, History, Outage, Phase, ScanReading, StopCause, Target
 from gate.http import RequestMade
 from gate.reasons import Reason
@@ -19,7 +20,6 @@ from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Server, Settings
 from gate.text import Secret
 from gate.verdict import Verdict, conclude, from_error, judge_scan
-from gate.waiting import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))

@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.errors import Cancelled
+from gate.events import CutOff, Ended, Event, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.history import UNASKED, Failure, History, Observation, ScanReading, StopCause, Target
 from gate.reasons import Reason
 from gate.waiting import (
     NO_SLOT,
     REQUESTS_AT_ONCE,
-    CutOff,
     Deadline,
-    Ended,
-    Event,
-    OutageBegan,
-    OutageEnded,
     Plan,
     Schedule,
-    Stalled,
-    StatusSeen,
     Wait,
     cadence,
     wait_all,
