@@ -64,7 +64,7 @@ FAILED = replace(PASSED, newest=ScanReading("SCAN_DELETED"), reading=ScanReading
 
 
 def test_the_first_line_says_what_is_asked_of_whom_and_until_when() -> None:
-    """Whoever reads the log later knows what this was."""
+    """The log begins with the server, the scan and the deadline."""
     listener = Listener()
     listener.console()
     assert listener.lines[0].endswith(
@@ -90,7 +90,7 @@ STALLED = "pending scan 41 has been CHANNEL_MERGING for 11m28s. ThreadFix may be
 
 
 def test_each_event_has_its_line() -> None:
-    """A line a change, with the time it took; an outage when it begins and when it ends."""
+    """A change has a line with the time it took, an outage one when it begins and one when it ends."""
     listener = Listener()
     console = listener.console()
     console.handle(StatusSeen(ONE, 0.0, ScanReading("QUEUED")))
@@ -109,14 +109,14 @@ def test_each_event_has_its_line() -> None:
 
 
 def test_an_error_at_the_deadline_is_not_retried() -> None:
-    """Its line does not say for how long the gate retries."""
+    """An error at the deadline does not say for how long the gate retries."""
     listener = Listener()
     listener.console().handle(OutageBegan(ONE, 0.0, DOWN, 0.0))
     assert listener.lines[1] == "[    0s] error: tf.example.com answered HTTP 502."
 
 
 def test_with_several_scans_each_line_says_which() -> None:
-    """By its number."""
+    """Of several scans, each line has the number of its own."""
     listener = Listener()
     console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
@@ -139,7 +139,7 @@ def running(now: float, *phases: Phase, target: Target = ONE, outages: tuple[Out
 
 
 def test_a_heartbeat_comes_once_a_minute_of_silence() -> None:
-    """Whatever else is logged puts it off for a minute."""
+    """The log says that the gate still waits after each minute without another line."""
     listener = Listener()
     console = listener.console()
     beats = []
@@ -178,7 +178,7 @@ def test_the_heartbeat_shows_an_outage_and_several_scans() -> None:
 
 
 def test_progress_is_read_from_the_histories() -> None:
-    """It shows the first scan that is not decided; an outage that is over is none."""
+    """Progress shows the first scan that is not decided, and no outage that is over."""
     over = Outage(20.0, DOWN, ended=30.0)
     second = running(40.0, Phase("QUEUED", 0, 15), Phase("DONE", 35, 40), target=TWO, outages=(over,))
     assert Progress.of([PASSED, second], 9.0) == Progress((("QUEUED", 35.0), ("DONE", 5.0)), 1, 2, 9.0, outage=False)
@@ -187,7 +187,7 @@ def test_progress_is_read_from_the_histories() -> None:
 
 
 def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
-    """It is logged once, and only before the first good response: after that the address is right."""
+    """A hint is logged once, and only before the first good response: after that the address is right."""
     listener = Listener()
     console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
     page = replace(DOWN, hint="Check that `--url` has its context path.")
@@ -225,7 +225,7 @@ def test_a_verbose_gate_says_every_request() -> None:
 
 
 def test_the_verdict_is_the_last_line() -> None:
-    """With the link; before it what to do, when it is not a pass."""
+    """The verdict is the last line, with the link; unless it is a pass, what to do stands before it."""
     listener = Listener()
     console = listener.console()
     asked = replace(ASKED, ui_url="{url}/scans/{scan_id}")
@@ -252,8 +252,8 @@ def test_several_scans_that_did_not_pass_are_told_each() -> None:
     assert listener.lines[-1].startswith("FAIL (scan-failed, exit code 1): 1 of 2 pending scans failed")
 
 
-def test_mistakes_have_a_line_each() -> None:
-    """And the verdict counts them; a quiet gate has only that line, so it names them there."""
+def test_invalid_options_have_a_line_each() -> None:
+    """Each invalid option has a line and the verdict counts them; a quiet gate names them in the verdict."""
     listener = Listener()
     listener.console().closing(verdict())
     assert listener.lines[1:3] == ["  --timeout: is empty.", "  --url is missing."]
@@ -263,8 +263,8 @@ def test_mistakes_have_a_line_each() -> None:
     assert quiet.lines == ["UNKNOWN (usage, exit code 2): 2 invalid options: --timeout: is empty. --url is missing."]
 
 
-def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
-    """And shows no exit code, since that is 0."""
+def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+    """A downgraded verdict has a warning, and no exit code, since that is 0."""
     listener = Listener()
     queued = ScanReading("QUEUED")
     timeout = replace(PASSED, newest=queued, reading=queued, ended=StopCause.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
@@ -279,7 +279,7 @@ def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
 
 
 def test_the_live_line_shows_the_phases_and_the_time_left() -> None:
-    """Cut from the left: what is newest stays in sight."""
+    """The live line is cut from the left: what is newest stays in sight."""
     progress = Progress((("QUEUED", 2.0), ("CHANNEL_MERGING", 65.0)), 0, 1, 1734.0, outage=False)
     assert live_text(progress, 100).plain == "QUEUED 2s › CHANNEL_MERGING 1m05s · 28m54s left"
     assert live_text(progress, 30).plain == "…L_MERGING 1m05s · 28m54s left"
@@ -330,7 +330,7 @@ def test_prose_is_wrapped_and_a_command_is_not(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("kind", LineKind)
 def test_a_line_has_the_colour_of_its_kind(kind: LineKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its text begins with; a plain one has none."""
+    """The kind of a line decides its colour, and not its text; a plain line has none."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()

@@ -119,7 +119,7 @@ def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict
 
 
 def seen(history: History) -> ScanVerdict:
-    """What is found of a history."""
+    """The verdict on a history."""
     return judge_scan(history, ASKED)
 
 
@@ -147,7 +147,7 @@ every_ending = pytest.mark.parametrize("found", ENDINGS.values(), ids=ENDINGS)
 
 @every_ending
 def test_the_verdict_comes_first(found: Verdict) -> None:
-    """In the title, in the one heading of the first rank, and in the first words."""
+    """The verdict stands in the title, in the only heading of the first rank, and in the first words."""
     text = render.render(found)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
@@ -193,7 +193,7 @@ def test_nothing_is_loaded(found: Verdict) -> None:
 
 @every_ending
 def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
-    """With what it means and, where there is one, the command that waits on."""
+    """Unless it is a pass, the page has what it means, what to do and the command to keep waiting."""
     text = Page(render.render(found)).text
     is_pass = found.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
@@ -201,15 +201,15 @@ def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
     assert found.resume in text
 
 
-def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
-    """So that nobody takes the green job for a pass."""
+def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+    """The page of a downgraded verdict says why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of <code>--on-timeout warn</code>." in render.render(soft)
     assert "The job continues" not in render.render(TIMEOUT)
 
 
 def test_the_table_of_reasons_marks_words() -> None:
-    """Its code and emphasis become elements; a lone mark stays as it is."""
+    """Code and emphasis in a sentence become elements; a lone mark stays as it is."""
     assert render.marked("Say `--url`, with *Upload Scans*.") == [
         ("", "Say "),
         ("code", "--url"),
@@ -221,7 +221,7 @@ def test_the_table_of_reasons_marks_words() -> None:
 
 
 def test_the_statuses_are_listed_for_one_scan() -> None:
-    """With when each began, how long it lasted, and how many polls saw it."""
+    """Each status of one scan is listed with its begin, its duration and its polls."""
     text = Page(render.render(PASS)).text
     assert "QUEUED Queued 0s 10s 4" in text
     assert "FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
@@ -229,13 +229,13 @@ def test_the_statuses_are_listed_for_one_scan() -> None:
 
 
 def test_an_outage_that_ended_the_wait_is_not_over() -> None:
-    """It is drawn and listed like one that recovered, and the words differ."""
+    """An outage that ended the wait is listed as not over."""
     text = Page(render.render(verdict(seen(SILENT)))).text
     assert "at 0s for 1m (9 failed polls), not over: tf.example.com answered HTTP 502." in text
 
 
 def test_several_scans_have_a_row_each() -> None:
-    """With a link where one is known; and what became of those that did not pass."""
+    """Each of several scans has a row with its link, and its message where it did not pass."""
     page = Page(render.render(MANY))
     assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
     for part in (
@@ -255,7 +255,7 @@ def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
 
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
-    """However many there are, the page stays one that can be read."""
+    """At most so many invalid options are listed; the page says how many more there are."""
     text = Page(render.render(verdict(mistakes=50))).text
     assert text.count("--timeout: is empty.") == render.MISTAKES
     assert f"… and {50 - render.MISTAKES} more, in the log." in text
@@ -300,7 +300,7 @@ def test_a_label_is_shown_where_it_fits() -> None:
 
 
 def test_scans_share_one_scale() -> None:
-    """That of the longest; a short one ends early."""
+    """All scans are drawn to the scale of the longest."""
     timeline = drawing.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
     assert timeline is not None
     assert [lane.x for lane in timeline.lanes] == ["100.00%", "25.00%"]
@@ -309,7 +309,7 @@ def test_scans_share_one_scale() -> None:
 @given(st.floats(0.05, 40 * 86400.0))
 @hypothesis.example(11489.0)
 def test_every_axis_can_be_read(whole: float) -> None:
-    """It has few marks, in order, the first at 0, and no two so near that their labels touch on a phone."""
+    """An axis has few marks, in order, the first at 0, and no two so near that their labels touch on a phone."""
     timeline = drawing.draw([seen(replace(scan().history, elapsed=whole))])
     assert timeline is not None
     at = [percent(mark.x) for mark in timeline.marks]
@@ -322,7 +322,7 @@ def test_every_axis_can_be_read(whole: float) -> None:
 
 @pytest.mark.parametrize("number", [1, 20, 100])
 def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
-    """For who cannot see it; the ids by which they are found are there once."""
+    """Each drawing has a title and a description for screen readers, under ids that are unique."""
     page = Page(render.render(verdict(*(scan(41 + index) for index in range(number)))))
     drawings = [svg for svg in page.all("svg") if svg.get("role") == "img"]
     assert len(drawings) == number
@@ -394,7 +394,7 @@ NASTY: Final = "</script><svg/onload=alert(1)>\"'&amp;{{ 7 * 7 }}{% raw %}-->" *
 
 @pytest.mark.parametrize(("number", "limit"), [(1, 60), (20, 384), (300, 768)])
 def test_the_page_stays_small(number: int, limit: int) -> None:
-    """In KiB, for one scan, for twenty and for far too many; whatever the server says, and however often it changes."""
+    """The page has an upper limit in KiB for one scan, for twenty and for hundreds, whatever the server says."""
     clean = Sanitizer().sanitize(NASTY)
     phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
     failure = Failure(Reason.UNREACHABLE, clean)

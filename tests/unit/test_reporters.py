@@ -95,7 +95,7 @@ def test_no_report_is_loaded_before_it_is_asked_for() -> None:
 
 
 def test_the_outputs_of_one_scan() -> None:
-    """Every one, as text."""
+    """Every output of one scan is there, as text."""
     values = output_values(PASS)
     scans = json.loads(values.pop("scans"))
     assert values == {
@@ -124,7 +124,7 @@ def test_the_outputs_of_several_scans_have_lists_of_equal_length() -> None:
 
 
 def test_the_outputs_of_wrong_options_are_there_too() -> None:
-    """Empty where nothing is known."""
+    """Invalid options give every output too, empty where nothing is known."""
     values = output_values(USAGE)
     assert (values["verdict"], values["reason"], values["exit-code"]) == ("unknown", "usage", "2")
     assert (values["status"], values["pending-scan-id"], values["scans"]) == ("", "", "[]")
@@ -172,7 +172,7 @@ def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
 
 
 def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
-    """Also with a hundred scans, whose ids are the longest there are."""
+    """The dotenv file stays within GitLab's limit with a hundred scans of the longest ids."""
     most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
     assert len(dotenv.render(most).encode()) <= dotenv.SIZE_LIMIT
 
@@ -197,7 +197,7 @@ RAILS_TYPES = {"array", "file", "symbol", "date", "datetime", "duration", "integ
 
 
 def test_junit_says_everything_where_gitlab_reads_it() -> None:
-    """Its text alone has the subject, what happened, what it means, the command and what to do."""
+    """The text of an error alone has the subject, what happened, what it means, the command and what to do."""
     (suite,) = JUnitXml.fromstring(junit.render(TIMEOUT).encode())
     (case,) = suite
     assert (case.name, case.classname) == ("pending scan", "threadfix-gate")
@@ -243,7 +243,7 @@ def test_a_timeline_is_drawn_to_scale() -> None:
 
 
 def test_no_bar_leaves_the_timeline() -> None:
-    """However the stretches fall, each has a mark, and none goes beyond the end."""
+    """Each stretch of a timeline has a mark, and none goes beyond the end."""
     for tenths in range(101):
         history = replace(PASS.scans[0].history, phases=(Phase("A", 0, 0), Phase("B", tenths / 10, 0)), elapsed=10.0)
         bars = [line[28:] for line in timeline.draw(history).splitlines()[:2]]
@@ -259,7 +259,7 @@ def test_a_timeline_has_an_end() -> None:
 
 @pytest.mark.parametrize("found", [PASS, FAIL, TIMEOUT, USAGE, MANY])
 def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
-    """Then what to do, when it is not a pass."""
+    """The summary begins with the verdict; unless it is a pass, it has what to do."""
     text = summary.render(found)
     first = text.partition("\n")[0]
     assert first.endswith(f"ThreadFix gate: {found.conclusion.kind} ({found.conclusion.reason})")
@@ -282,14 +282,14 @@ def test_the_summary_has_what_a_person_asks_for() -> None:
 
 
 def test_the_summary_folds_the_timelines_of_several_scans() -> None:
-    """Those of the scans that did not pass come first."""
+    """The timelines of scans that did not pass come first."""
     folded = summary.render(MANY).partition("<details><summary>Timelines</summary>")[2].partition("</details>")[0]
     assert re.findall(r"^(.) (\d+)", folded, flags=re.MULTILINE) == [("❌", "42"), ("❔", "43"), ("✅", "41")]
     assert folded.count("<pre>") == 3
 
 
 def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
-    """There is nothing to draw."""
+    """A scan without a single response has no timeline."""
     history = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
     silent = replace(judge_scan(history, ASKED), history=replace(history, outages=()))
     assert "<pre>" not in summary.render(verdict(silent))
@@ -311,15 +311,15 @@ def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
     assert [line.partition(" ")[0] for line in drawn] == ["QUEUED", "CHANNEL_MERGING", "DONE", "(outage)"]
 
 
-def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
-    """So that nobody takes the green job for a pass."""
+def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+    """The summary of a downgraded verdict says why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of `--on-timeout warn`." in summary.render(soft)
 
 
 @pytest.mark.parametrize("status", ["SCAN_DELETED", "`|*<>" * 30])
 def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
-    """Whatever the server says."""
+    """The summary of 130 scans stays under 64 KiB, whatever the server says."""
     walk = tuple(Phase("`|*<>" * 30, second, second) for second in range(90))
     scans = [scan(number, status, StopCause.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
     hundred = verdict(*(replace(one, history=replace(one.history, phases=walk)) for one in scans))
@@ -330,7 +330,7 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
 
 
 def test_a_report_makes_its_folder(tmp_path: Path) -> None:
-    """And is readable for whoever the umask lets read."""
+    """A report is written with its folder, and with the mode that the umask gives."""
     name = tmp_path / "a" / "b" / "report.txt"
     files.write_atomic(str(name), "one\ntwo ✓\n")
     assert name.read_bytes() == "one\ntwo ✓\n".encode()
@@ -353,7 +353,7 @@ def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> Non
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    """And nothing beside it."""
+    """A report that cannot be written leaves the old one, and no other file beside it."""
     name = tmp_path / "report.txt"
     name.write_text("old")
     with pytest.raises(UnicodeEncodeError):
@@ -364,7 +364,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
 def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None:
-    """It is said that the report could not be written, and the verdict comes."""
+    """Writing to a pipe that nobody reads fails at once instead of blocking."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device"):
         files.write_atomic(str(tmp_path / "pipe"), "x")
