@@ -42,12 +42,14 @@ class OutageBegan:
         at: when.
         failure: what went wrong.
         limit: seconds for which polls are still made; 0 at the deadline.
+        first_contact: whether there was no good response before it.
     """
 
     target: Target
     at: float
     failure: Failure
     limit: float
+    first_contact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

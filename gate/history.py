@@ -89,7 +89,15 @@ UNASKED: Final = Failure(Reason.INTERNAL, "ThreadFix has not been asked yet.")
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch in which the status did not change."""
+    """A stretch in which the status did not change.
+
+    Attributes:
+        status: as the server wrote it.
+        first_seen: when it was first seen.
+        last_seen: when it was last seen.
+        polls: responses that had it.
+        errors: failed polls before the next status.
+    """
 
     status: str
     first_seen: float
@@ -100,7 +108,14 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A stretch of trouble: from its first bad answer to the good one that ended it, if any did."""
+    """A stretch of failed polls: from its first error to the good response that ended it, if any did.
+
+    Attributes:
+        began: when its first error came.
+        newest: its newest error.
+        polls: how many failed.
+        ended: when a good response ended it; None where none did.
+    """
 
     began: float
     newest: Failure
@@ -123,14 +138,19 @@ class History(Generic[R]):
     """Everything one wait saw; generic in what it reads.
 
     Attributes:
-        elapsed: how long the wait took.
-        polls: requests made; `errors` of them brought trouble.
+        target: which pending scan.
+        ended: why the wait stopped asking; None while it goes on.
+        elapsed: how long the wait took, or has taken so far.
+        polls: requests made.
+        errors: those of them that failed.
+        phases: every status, in the order seen.
+        outages: every stretch of failed polls, in the order in which they began.
         newest: the last observation, good or bad.
-        answer: the last good one.
+        reading: the last good one.
     """
 
     target: Target
-    ended: StopCause
+    ended: StopCause | None
     elapsed: float = 0.0
     polls: int = 0
     errors: int = 0
@@ -145,7 +165,7 @@ class History(Generic[R]):
         return until - self.phases[index].first_seen
 
     def outage_end(self, outage: Outage) -> float:
-        """When a stretch of trouble ended: with the good answer that ended it, or with the wait."""
+        """When an outage ended: with the good response that ended it, or with the wait."""
         return self.elapsed if outage.ended is None else outage.ended
 
 

@@ -30,9 +30,9 @@ from gate.connections import Adapter, Exchange
 from gate.failures import BROKEN, failure_of
 from gate.history import Failure
 from gate.reasons import Reason
-from gate.text import seconds
 from gate.threadfix.certificates import locations
 from gate.threadfix.links import is_loopback
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

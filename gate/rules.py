@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from gate.text import seconds
 from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, normal
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

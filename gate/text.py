@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gate.redaction import CONTROLS, INVISIBLE, hide
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 REDACTED: Final = "***"
 TEXT_LIMIT: Final = 500
 """Characters that are kept of one text of the server."""
+ELLIPSIS: Final = "..."
+"""Three dots and not the one character, which old consoles cannot show."""
 
 _CONTROL: Final = re.compile(f"[{CONTROLS}]")
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
@@ -80,7 +79,7 @@ class Sanitizer:
         if line != redacted:
             line = self._redacted(line, cut=cut)
         # A secret quoted at length may have taken all that was looked at: the rest is missing all the same.
-        return shorten(line, limit) if not cut or len(line) > limit else shorten(f"{line} …", limit)
+        return shorten(line, limit) if not cut or len(line) > limit else shorten(f"{line} {ELLIPSIS}", limit)
 
     def _redacted(self, value: str, *, cut: bool) -> str:
         secrets = tuple(secret.reveal() for secret in self.secrets if secret.reveal())
@@ -93,8 +92,8 @@ def _folded(gap: re.Match[str]) -> str:
 
 
 def shorten(value: str, limit: int) -> str:
-    """`value`, cut to `limit` characters; an ellipsis shows where."""
-    return value if len(value) <= limit else value[: limit - 1].rstrip() + "…"
+    """`value`, cut to `limit` characters, at least those of the three dots that show where."""
+    return value if len(value) <= limit else value[: limit - len(ELLIPSIS)].rstrip() + ELLIPSIS
 
 
 def _visible(value: str) -> str:
@@ -132,25 +131,3 @@ def escape_xml(value: str) -> str:
 def escape_dotenv(value: str, limit: int) -> str:
     """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
     return shorten(_DOTENV_FORBIDDEN.sub(" ", _visible(value)).strip(), limit)
-
-
-def seconds(value: float) -> str:
-    """A length of time for people: `0.4s`, `8s`, `2m10s`, `1h03m`."""
-    if value < 10:  # noqa: PLR2004
-        return f"{round(value, 1):g}s"
-    whole = round(value)
-    if whole < 60:  # noqa: PLR2004
-        return f"{whole}s"
-    if whole < 3600:  # noqa: PLR2004
-        return f"{whole // 60}m{whole % 60:02}s" if whole % 60 else f"{whole // 60}m"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m" if whole % 3600 // 60 else f"{whole // 3600}h"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 poll`, `2 polls`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def timestamp(moment: datetime) -> str:
-    """A moment in UTC as machines read it: RFC 3339, to the millisecond."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -15,8 +15,8 @@ from gate.history import Failure, ScanHistory, StopCause
 from gate.naming import FLAGS, Naming
 from gate.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.rules import Decision
-from gate.text import count, seconds
 from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ class ScanVerdict:
     """What a pending scan came to, and the history that says so.
 
     Attributes:
-        finding: what it came to.
+        conclusion: what it came to.
         history: all that was seen of it.
         url: link to the scan in ThreadFix; None where a part of it is not known.
     """
@@ -124,7 +124,7 @@ class Verdict:
     """The finished verdict: all that a reporter reads.
 
     Attributes:
-        finding: of the gate as a whole; its message names the subject.
+        conclusion: of the gate as a whole; its message names the subject.
         scans: the parts about pending scans, in the order asked for.
         started_at, finished_at: UTC.
         elapsed: seconds, on a monotonic clock.
@@ -186,7 +186,7 @@ def name_options(conclusion: Conclusion, naming: Naming) -> Conclusion:
     )
 
 
-def told(part: Part) -> str:
+def describe(part: Part) -> str:
     """What a part came to, with its subject."""
     return f"{part.subject}: {part.conclusion.message}"
 
@@ -206,21 +206,21 @@ def decide(parts: Sequence[P]) -> P:
 
 
 def conclude(parts: Sequence[Part]) -> Conclusion:
-    """The finding of the gate as a whole, from those of at least one part."""
+    """The conclusion of the gate as a whole, from those of at least one part."""
     deciding_scan = decide(parts)
     worst = deciding_scan.conclusion
     if len(parts) == 1:
-        return replace(worst, message=told(deciding_scan))
+        return replace(worst, message=describe(deciding_scan))
     like = [part for part in parts if part.conclusion.kind is worst.kind]
     if worst.kind is Kind.PASS:
         return replace(worst, message=f"all {len(parts)} pending scans were processed.")
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
-    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {told(deciding_scan)}"
+    message = f"{len(like)} of {len(parts)} pending scans {verb}; the deciding one: {describe(deciding_scan)}"
     return replace(worst, message=message)
 
 
 def from_error(error: GateError) -> Conclusion:
-    """The finding when the gate ended before ThreadFix was asked."""
+    """The conclusion when the gate ended before ThreadFix was asked."""
     if isinstance(error, UsageError):
         message = f"{count(len(error.invalid), 'invalid option')}: {error}"
     else:
@@ -229,7 +229,7 @@ def from_error(error: GateError) -> Conclusion:
 
 
 def from_bug(error: BaseException) -> Conclusion:
-    """The finding when the gate itself broke. The error's own text may hold anything, so it is left out."""
+    """The conclusion when the gate itself broke. The error's own text may hold anything, so it is left out."""
     return _concluded(Reason.INTERNAL, f"internal error: {type(error).__name__}.")
 
 
@@ -286,7 +286,7 @@ FAILED = {
 
 
 def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
-    """The finding when the newest observation is a failure that nothing better came after."""
+    """The conclusion when the newest observation is a failure that nothing better came after."""
     if newest.reason is Reason.NOT_FOUND and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
         return _concluded(Reason.SCAN_VANISHED, message, newest.hint)

@@ -124,7 +124,7 @@ class Wait(Generic[R]):
         self._slots = schedule.slots
         self._notify: Callable[[Event[R]], None] = lambda _: None
         self._began = self._clock()
-        # Where the next poll starts: at the deadline, or where trouble reaches its limit. Kept as facts and not asked
+        # Where the next poll starts: at the deadline, or where an outage reaches its limit. Kept as facts and not asked
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
         self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
@@ -164,8 +164,8 @@ class Wait(Generic[R]):
             logger=None,
         )(lambda: made.pop() if made else self._poll())()
 
-    def snapshot(self, ended: StopCause) -> History[R]:
-        """The history, from another thread; if the wait is not over, as if it ended now for the reason `ended`."""
+    def snapshot(self, ended: StopCause | None = None) -> History[R]:
+        """The history, from another thread; if the wait is not over, so far, or as if `ended` had ended it now."""
         with self._lock:
             return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
 
@@ -217,7 +217,7 @@ class Wait(Generic[R]):
         return min(wait, max(0.0, limit - now))
 
     def _patience(self) -> float:
-        """How long trouble is put up with now."""
+        """How long an outage is tolerated now."""
         return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
 
     def _poll(self) -> R | Failure:
@@ -265,7 +265,8 @@ class Wait(Generic[R]):
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
         if not went_on and not failure.final:
             limit = min(self._patience(), self._deadline.remaining())
-            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit))
+            first_contact = history.reading is None
+            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit, first_contact))
 
     def _record_reading(self, reading: R) -> None:
         history, now = self._history, self._now()
@@ -303,7 +304,7 @@ def wait_all(
     *,
     stop: threading.Event,
     notify: Callable[[Event[R]], None],
-    tick: Callable[[], None],
+    tick: Callable[[Sequence[History[R]]], None],
     fatal: Callable[[History[R]], bool],
 ) -> tuple[tuple[History[R], ...], Cancelled | None]:
     """Run waits side by side until all are over; their histories in the same order.
@@ -312,7 +313,7 @@ def wait_all(
         waits: none of them running yet.
         stop: ends every sleep of the waits; set when nothing more is to be waited for.
         notify: told of every event in the calling thread, one at a time.
-        tick: called several times a second while nothing happens, for what moves on a screen.
+        tick: given the histories so far several times a second while nothing happens, for what moves on a screen.
         fatal: whether a history that is over makes the others not worth waiting for.
 
     Returns:
@@ -331,7 +332,7 @@ def wait_all(
         while running and not stop.is_set():
             event = _next(events)
             if event is None:
-                tick()
+                tick([wait.snapshot() for wait in waits])
                 continue
             if isinstance(event, Broken):
                 raise event.error

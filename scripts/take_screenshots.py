@@ -31,7 +31,7 @@ RUNS: dict[str, tuple[list[Scenario], dict[str, list[str]], dict[str, object]]] 
     "light": (
         [named("slow", "checkout.fpr", fault=SCENARIOS["flaky"].fault)],
         QUICK,
-        {"width": 800, "until": "section:has(#trouble)"},
+        {"width": 800, "until": "section:has(#outages)"},
     ),
     "dark": (
         [named("error-flag", "mobile-app.fpr"), named("flaky", "payments.fpr")],

@@ -20,8 +20,9 @@ from gate.options import KEY_VARIABLE
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
 from gate.settings import Reports
-from gate.text import Sanitizer, seconds
+from gate.text import Sanitizer
 from gate.threadfix import certificates, proxies
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gate.errors import InvalidOption
     from gate.parsing import Parsed
     from gate.reporters.github import GitHub
+    from gate.reporters.lines import Line
     from gate.reporters.terminal import Terminal
     from gate.settings import Settings
     from gate.signals import Signals
@@ -64,7 +66,7 @@ class CommandContext:
         self.log = BackgroundStream(sys.stderr)
         self.github: GitHub | None = None
         self.terminal: Terminal | None = None
-        self.console = Console(self.say)
+        self.console = Console(self._print)
 
     @property
     def sanitizer(self) -> Sanitizer:
@@ -76,6 +78,9 @@ class CommandContext:
         # Where it is a program's own stream, that one may be closed.
         with suppress(OSError, ValueError):
             self.log.write(f"{line}\n")
+
+    def _print(self, line: Line) -> None:
+        self.say(line.text)
 
     def parse(
         self,
@@ -141,7 +146,7 @@ class CommandContext:
 
                 self.terminal = Terminal(self.log)
         self.console = Console(
-            self.terminal.write if self.terminal else self.say,
+            self.terminal.write if self.terminal else self._print,
             warn=self.github.warning if self.github else None,
             quiet=reports.quiet,
             verbose=reports.verbose,

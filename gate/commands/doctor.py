@@ -17,10 +17,10 @@ from gate.doctor.probe import Connection
 from gate.errors import Cancelled, UsageError
 from gate.options import URL
 from gate.reasons import Reason
-from gate.reporters.console import Console
+from gate.reporters.lines import LineKind
 from gate.reporters.streams import print_whole
-from gate.text import timestamp
 from gate.threadfix.client import Client
+from gate.wording import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 SCHEMA_VERSION: Final = 1
 """Of the JSON document, `docs/doctor.schema.json`."""
 MARKS: Final = {State.PASSED: "✓", State.FAILED: "✗", State.SKIPPED: "–"}
+LINE_KINDS: Final = {
+    State.PASSED: LineKind.CHECK_PASSED,
+    State.FAILED: LineKind.CHECK_FAILED,
+    State.SKIPPED: LineKind.PLAIN,
+}
 ARROW: Final = "→"
 PLAIN: Final = str.maketrans({"✓": "+", "✗": "x", "–": "-", "→": ">"})
 """For a log whose encoding has none of them, as on Windows."""
@@ -169,13 +174,14 @@ class _DoctorRun:
         naming = self._context.naming
         outcome = replace(outcome, message=naming.fill(outcome.message), hint=naming.fill(outcome.hint))
         self._outcomes[name] = outcome
-        console = Console(self._context.say) if outcome.state is State.FAILED else self._context.console
+        always = outcome.state is State.FAILED
         mark, arrow = MARKS[outcome.state], ARROW
         if not _can_show(mark + arrow):
             mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
-        console.line(f"{mark} {name:<12}  {outcome.message}")
+        line = self._context.console.line
+        line(f"{mark} {name:<12}  {outcome.message}", LINE_KINDS[outcome.state], indent=16, always=always)
         if outcome.hint:
-            console.line(f"{'':<14}  {arrow} {outcome.hint}")
+            line(f"{'':<14}  {arrow} {outcome.hint}", indent=18, always=always)
 
     def _document(self, reason: Reason | None, exit_code: int) -> dict[str, Any]:
         return {

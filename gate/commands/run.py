@@ -9,7 +9,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from gate import build, signals
@@ -17,6 +16,7 @@ from gate import verdict as verdicts
 from gate.commands.context import CommandContext
 from gate.errors import Cancelled, GateError, UsageError
 from gate.reasons import Kind
+from gate.reporters.reports import REPORTS, Destination
 from gate.waiting import Deadline, Schedule, Wait, wait_all
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from gate.errors import InvalidOption
     from gate.history import ScanHistory
+    from gate.reporters.github import GitHub
+    from gate.reporters.reports import Report
     from gate.settings import Settings
     from gate.signals import Signals
     from gate.verdict import Conclusion, ScanVerdict, Verdict
 
-FILES: Final = {"result-file": "result", "junit-file": "junit", "dotenv-file": "dotenv", "html-file": "html"}
-"""The options that name a report's file, and the module of `gate.reporters` that renders it."""
 SANDBOX_ADVICE: Final = (
     "Nothing: the sandbox has stopped, and its scans are gone. With your own ThreadFix, the command to keep waiting is "
     "printed here."
@@ -57,7 +57,7 @@ def run_gate(
             verdict = run.judge(flags, invalid, handler)
             handler.decided(verdict.conclusion.exit_code)
         except Cancelled as error:
-            # It comes once at most, but at any moment: also while an error is being reported.
+            # It comes once at most, but at any moment: also while an invalid option is being reported.
             verdict = run.conclude(verdicts.from_error(error))
         run.report(verdict)
     return verdict.conclusion.exit_code
@@ -91,46 +91,47 @@ class _Run:
             self._context.explain(error)
             return self.conclude(verdicts.from_bug(error))
 
-    def wait(self, asked: Settings) -> Verdict:
+    def wait(self, settings: Settings) -> Verdict:
         """Wait for the pending scans, and judge what was seen."""
         # The clock of the wait runs from the start: what was read may have come slowly.
-        left = max(0.0, asked.plan.timeout - (time.monotonic() - self._started))
+        left = max(0.0, settings.plan.timeout - (time.monotonic() - self._started))
         from gate.threadfix.client import Client
 
         context, console = self._context, self._context.console
-        client = Client(asked.server, context.sanitizer, trace=console.requested)
+        client = Client(settings.server, context.sanitizer, trace=console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
         stop = threading.Event()
         schedule = Schedule(
-            plan=asked.plan,
+            plan=settings.plan,
             deadline=Deadline.after(left, time.monotonic),
             sleep=stop.wait,
             jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - no secret depends on it
         )
         waits = [
-            Wait(target, observe=partial(client.observe, target), settled=asked.rules.settled, schedule=schedule)
-            for target in asked.targets
+            Wait(target, observe=partial(client.observe, target), settled=settings.rules.settled, schedule=schedule)
+            for target in settings.targets
         ]
 
         def fatal(history: ScanHistory) -> bool:
-            return asked.fail_fast and verdicts.judge_scan(history, asked).conclusion.kind is Kind.FAIL
+            return settings.fail_fast and verdicts.judge_scan(history, settings).conclusion.kind is Kind.FAIL
 
-        def tick() -> None:
-            console.tick()
+        def tick(histories: Sequence[ScanHistory]) -> None:
+            progress = console.progress(histories)
+            console.tick(progress)
             if context.terminal:
-                context.terminal.draw(console.progress)
+                context.terminal.draw(progress)
 
         with group, context.terminal or nullcontext():
-            console.opening(asked, datetime.now(UTC) + timedelta(seconds=left))
+            console.opening(settings, datetime.now(UTC) + timedelta(seconds=left))
             histories, cancelled = wait_all(waits, stop=stop, notify=console.handle, tick=tick, fatal=fatal)
         client.http.close()
-        scans = tuple(verdicts.judge_scan(history, asked, cancelled) for history in histories)
+        scans = tuple(verdicts.judge_scan(history, settings, cancelled) for history in histories)
         conclusion = verdicts.conclude(scans)
         if conclusion.reason not in verdicts.RESUMABLE:
             return self.conclude(conclusion, scans)
         if self._in_sandbox:
             return self.conclude(replace(conclusion, hint=SANDBOX_ADVICE), scans)
-        return self.conclude(conclusion, scans, resume=asked.resume)
+        return self.conclude(conclusion, scans, resume=settings.resume)
 
     def conclude(
         self,
@@ -157,50 +158,49 @@ class _Run:
         )
 
     def report(self, verdict: Verdict) -> None:
-        """Write every report that was asked for, and last the log: whoever does not read it holds up nothing else.
+        """Write every report that was asked for, and last the log, so that a log that nobody reads delays no report.
 
-        One that fails is said loudly, and the others are still written.
+        One that cannot be written is warned of, also with --quiet, and the others are still written.
         """
         for name, write in self._reporters(verdict):
             try:
                 write()
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
-                why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-                what = f"{name} could not be written ({why}). The verdict stands."
-                self._context.console.warning(what, always=True)
+                cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+                self._context.console.warning(
+                    f"{name} could not be written ({cause}). The verdict stands.", always=True
+                )
         self._context.console.closing(verdict)
         self._context.log.close()
 
     def _reporters(self, verdict: Verdict) -> Iterator[tuple[str, Callable[[], None]]]:
         """What each report is called, and what writes it."""
-        reports, github = self._context.parsed.reports, self._context.github
+        github = self._context.github
         if github:
             yield "the step's outputs", partial(github.outputs, verdict)
-            if reports.summary:
-                yield "the job summary", partial(github.summary, verdict)
-        for option, module in FILES.items():
-            path = getattr(reports, option.replace("-", "_"))
-            if path:
-                yield f"--{option} {path}", partial(_write, path, module, verdict)
-        if reports.json:
-            yield "--json", partial(_print, "result", verdict)
+        for report in REPORTS:
+            value = getattr(self._context.parsed.reports, report.option.replace("-", "_"))
+            if value and report.destination is Destination.FILE:
+                yield f"--{report.option} {value}", partial(_write, value, report, verdict)
+            elif value and report.destination is Destination.STANDARD_OUTPUT:
+                yield f"--{report.option}", partial(_print, report, verdict)
+            elif value and github:
+                yield report.name, partial(_summarize, github, report, verdict)
         if github:
             yield "the annotation", partial(github.verdict, verdict)
 
 
-def _rendered(module: str, verdict: Verdict) -> str:
-    """The report's text; its module is imported only where the report is asked for."""
-    text: str = import_module(f"gate.reporters.{module}").render(verdict)
-    return text
-
-
-def _write(path: str, module: str, verdict: Verdict) -> None:
+def _write(path: str, report: Report, verdict: Verdict) -> None:
     from gate.reporters.files import write_atomic
 
-    write_atomic(path, _rendered(module, verdict))
+    write_atomic(path, report.render(verdict))
 
 
-def _print(module: str, verdict: Verdict) -> None:
+def _print(report: Report, verdict: Verdict) -> None:
     from gate.reporters.streams import print_whole
 
-    print_whole(_rendered(module, verdict))
+    print_whole(report.render(verdict))
+
+
+def _summarize(github: GitHub, report: Report, verdict: Verdict) -> None:
+    github.summary(report.render(verdict))

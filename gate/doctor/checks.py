@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from gate.history import Failure
 from gate.reasons import Reason
-from gate.text import count, seconds
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """What a person reads while the gate runs: few lines, each worth it, the verdict last.
 
-In a log: a line that says what is asked of whom and until when, a line a change, a heartbeat a minute. At a terminal
-`gate.reporters.terminal` adds a live line under them.
+In a log: a line with the server, the scan and the deadline, a line for each change, and a heartbeat each minute of
+silence. At a terminal `gate.reporters.terminal` adds a live line under them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate import __version__
-from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
+from gate.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.naming import FLAGS
 from gate.reasons import Kind
-from gate.text import count, log_line, seconds
-from gate.verdict import told
+from gate.reporters.lines import Line, LineKind
+from gate.text import log_line
+from gate.verdict import describe
+from gate.wording import count, plain, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from gate.history import ScanReading, Target
+    from gate.events import ScanEvent
+    from gate.history import ScanHistory, ScanReading
     from gate.http import RequestMade
     from gate.naming import Naming
     from gate.settings import Settings
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT: Final = 60.0
 """Seconds of silence after which the log says that the gate still waits."""
+_INDENT: Final = 9
+"""Characters of the time in front of what happened, with its blank."""
 
 
 def to_log(line: str) -> None:
@@ -42,13 +47,34 @@ def to_log(line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the live line shows: the phases of the first scan that is not decided, and how far the others are."""
+    """What the live line shows: the phases of the first scan that is not decided, and how far the others are.
+
+    Attributes:
+        phases: each status and the seconds that it has lasted.
+        decided: scans that are not waited for any more.
+        scans: all of them.
+        left: seconds until the deadline.
+        outage: whether the newest poll failed.
+    """
 
     phases: tuple[tuple[str, float], ...]
     decided: int
     scans: int
     left: float
-    failure: bool
+    outage: bool
+
+    @classmethod
+    def of(cls, histories: Sequence[ScanHistory], left: float) -> Progress:
+        """How far waits are."""
+        running = [history for history in histories if history.ended is None]
+        first = running[0] if running else None
+        return cls(
+            phases=tuple((phase.status, first.lasted(i)) for i, phase in enumerate(first.phases)) if first else (),
+            decided=len(histories) - len(running),
+            scans=len(histories),
+            left=left,
+            outage=bool(first and first.outages and first.outages[-1].ended is None),
+        )
 
 
 class Console:
@@ -56,7 +82,7 @@ class Console:
 
     Args:
         write: writes one line.
-        warn: says a warning where people look for warnings; by default in the log.
+        warn: shows a warning where people look for warnings; by default in the log.
         quiet: whether only the verdict is wanted.
         verbose: whether every request is.
         naming: how texts name an option.
@@ -65,7 +91,7 @@ class Console:
 
     def __init__(  # noqa: PLR0913 - what a log can be asked for
         self,
-        write: Callable[[str], None],
+        write: Callable[[Line], None],
         *,
         warn: Callable[[str], None] | None = None,
         quiet: bool = False,
@@ -82,134 +108,133 @@ class Console:
         self._naming = naming
         self._lock = threading.Lock()
         self._settings: Settings | None = None
-        self._began = self._said = clock()
-        self._walked: dict[Target, list[tuple[str, float]]] = {}
-        self._in_trouble: set[Target] = set()
-        self._decided: set[Target] = set()
+        self._began = self._last_output = clock()
         self._warned: set[str] = set()
+        self._hinted: set[str] = set()
 
-    def line(self, text: str) -> None:
-        """Say a line, unless only the verdict is wanted. Safe to call from several threads."""
-        if not self._quiet:
-            self._put(text)
+    def line(self, text: str, kind: LineKind = LineKind.PLAIN, *, indent: int = 2, always: bool = False) -> None:
+        """Log a line, unless only the verdict is wanted. Safe to call from several threads.
+
+        Args:
+            text: safe text.
+            kind: what kind of line it is.
+            indent: blanks in front of what follows, where a terminal wraps it.
+            always: also when only the verdict is wanted.
+        """
+        if always or not self._quiet:
+            self._put(text, kind, indent)
 
     def warning(self, text: str, *, always: bool = False) -> None:
-        """Say a warning; a loud one also when only the verdict is wanted."""
-        if self._quiet and not always:
-            return
-        if self._warn:
+        """Log a warning; with `always` also when only the verdict is wanted."""
+        if self._warn and (always or not self._quiet):
             with suppress(OSError, ValueError):
                 self._warn(text)
         else:
-            self._put(f"warning: {text}")
+            self.line(f"warning: {text}", LineKind.WARNING, always=always)
 
     def requested(self, request: RequestMade) -> None:
-        """Say that a request was made, if every one is wanted."""
+        """Log a request, if every one is wanted."""
         if self._verbose:
-            code = request.http_status or "no answer"
+            code = request.http_status or "no response"
             self.line(f"{self._at()} {request.method} {request.path} → {code}, {request.milliseconds:.0f} ms")
 
     def opening(self, settings: Settings, now: datetime) -> None:
-        """Say what is asked of whom, and until when."""
+        """Log what is asked of which server, and until when."""
         self._settings = settings
-        self._began = self._said = self._clock()
-        self._walked = {target: [] for target in settings.targets}
+        self._began = self._last_output = self._clock()
         first = settings.targets[0]
-        what = str(first)
+        target = str(first)
         if len(settings.targets) > 1:
-            what = f"{len(settings.targets)} pending scans of application {first.application_id}"
+            target = f"{len(settings.targets)} pending scans of application {first.application_id}"
         until = f", until {now:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
-        self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {what}{until}.")
+        self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {target}{until}.")
+        # Also with --quiet: a danger that was accepted once must not be forgotten.
         if settings.server.insecure:
-            # Loud: who made it quiet once must not forget it.
+            # Also where only the verdict is wanted: whoever made it quiet once must not forget it.
             name = self._naming.switch("insecure")
-            what = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
-            self.warning(what, always=True)
+            risk = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
+            self.warning(risk, always=True)
         if settings.server.allow_http and settings.server.url.startswith("http://"):
-            what = f"{self._naming.switch('allow-http')}: the API key is sent unencrypted."
-            self.warning(what, always=True)
+            self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.", always=True)
 
     def handle(self, event: ScanEvent) -> None:
-        """Say what happened."""
+        """Log what happened."""
         match event:
             case StatusSeen():
-                self._walked[event.target].append((event.reading.status, event.at))
-                was = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
-                self.line(f"{self._at(event.at)}{self._number(event.target)} {event.reading.status}{was}")
+                before = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
+                self._event(event, f"{event.reading.status}{before}")
                 self._warn_once(event)
             case OutageBegan():
-                self._in_trouble.add(event.target)
-                until = f" This is put up with for {seconds(event.limit)}." if event.limit else ""
-                self.line(f"{self._at(event.at)}{self._number(event.target)} trouble: {event.failure.what}{until}")
+                retrying = f" Retrying for up to {seconds(event.limit)}." if event.limit else ""
+                self._event(event, f"error: {event.failure.what}{retrying}")
+                self._hint_once(event)
             case OutageEnded():
-                self._in_trouble.discard(event.target)
-                lasted = seconds(event.at - event.outage.began)
-                what = f"answering again after {lasted} of trouble ({count(event.outage.polls, 'poll')})"
-                self.line(f"{self._at(event.at)}{self._number(event.target)} {what}")
+                polls = count(event.outage.polls, "failed poll")
+                self._event(event, f"recovered after {seconds(event.at - event.outage.began)} ({polls})")
             case Stalled():
                 number = event.target.pending_scan_id
                 self.warning(
                     f"pending scan {number} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
-                    "busy or stuck; the gate waits on."
+                    "busy or stuck; the gate keeps waiting."
                 )
             case CutOff():
-                what = "the request under way was cut off at the deadline; asking once more"
-                self.line(f"{self._at(event.at)}{self._number(event.target)} {what}")
+                self._event(event, "the request under way was cut off at the deadline; asking once more")
             case Ended():
-                self._decided.add(event.history.target)
+                pass
 
-    def tick(self) -> None:
-        """Say that the gate still waits, when nothing else was said for a while."""
+    def tick(self, progress: Progress) -> None:
+        """Log that the gate still waits, when nothing else was logged for a while."""
         now = self._clock()
-        if now - self._said < HEARTBEAT:
+        if now - self._last_output < HEARTBEAT:
             return
-        progress = self.progress()
-        what = f"{progress.decided} of {progress.scans} decided" if progress.scans > 1 else "waiting for a first answer"
-        if progress.scans == 1 and progress.phases:
+        if progress.scans > 1:
+            state = f"{progress.decided} of {progress.scans} decided"
+        elif progress.phases:
             status, lasted = progress.phases[-1]
-            what = f"{'in trouble, was' if progress.failure else 'still'} {status} for {seconds(lasted)}"
-        self.line(f"{self._at()} {what}; {seconds(progress.left)} left")
-        # Also where nothing is to be said: a quiet gate must not come here four times a second.
-        self._said = now
+            state = f"{'outage, had been' if progress.outage else 'still'} {status} for {seconds(lasted)}"
+        else:
+            state = "waiting for a first response"
+        self.line(f"{self._at()} {state}; {seconds(progress.left)} left", indent=_INDENT)
+        # Also where nothing is logged: a quiet gate must not come here four times a second.
+        self._last_output = now
 
-    def progress(self) -> Progress:
-        """How far the wait is."""
-        now = self._clock() - self._began
-        undecided = [target for target in self._walked if target not in self._decided]
-        walked = self._walked[undecided[0]] if undecided else []
-        ends = [at for _, at in walked[1:]] + [now]
-        return Progress(
-            phases=tuple((status, end - at) for (status, at), end in zip(walked, ends, strict=False)),
-            decided=len(self._decided),
-            scans=len(self._walked),
-            left=max(0.0, (self._settings.plan.timeout if self._settings else 0.0) - now),
-            failure=bool(undecided) and undecided[0] in self._in_trouble,
-        )
+    def progress(self, histories: Sequence[ScanHistory]) -> Progress:
+        """How far the waits are, by their histories so far."""
+        timeout = self._settings.plan.timeout if self._settings else 0.0
+        return Progress.of(histories, max(0.0, timeout - (self._clock() - self._began)))
 
     def closing(self, verdict: Verdict) -> None:
-        """Say the verdict, in one line, last; before it what it means and what to do."""
+        """Log the verdict, in one line, last; before it what it means and what to do."""
         conclusion = verdict.conclusion
         if len(verdict.scans) > 1:
             for scan in verdict.scans:
                 if scan.conclusion.kind is not Kind.PASS:
-                    self.line(f"  {scan.conclusion.kind.value}: {told(scan)}")
-        for mistake in verdict.mistakes:
-            self.line(f"  {mistake}")
+                    self.line(f"  {scan.conclusion.kind.value}: {describe(scan)}", indent=4)
+        for invalid_option in verdict.mistakes:
+            self.line(f"  {invalid_option}", indent=4)
         if conclusion.kind is not Kind.PASS:
-            self.line(f"What it means: {_plain(conclusion.meaning)}")
+            self.line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
             if verdict.resume:
                 how, what = verdict.how_to_resume
-                self.line(f"{how} {what.replace(chr(10), ', ')}")
-            self.line(f"What to do:    {_plain(conclusion.hint)}")
+                self.line(f"{how} {what.replace(chr(10), ', ')}", LineKind.COMMAND)
+            self.line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
         if conclusion.downgraded:
+            # Not by `warning`, which on a runner would be a second annotation of the verdict.
             option = self._naming.option(f"on-{conclusion.reason}", "warn")
-            self._put(f"warning: the verdict is unknown; the job continues with exit code 0 because of {option}.")
+            job = f"The job continues because of {option}."
+            self._put(f"warning: the verdict is unknown, with exit code 0. {job}", LineKind.WARNING)
         message = conclusion.message
         if verdict.mistakes and not self._quiet:
             message = f"{count(len(verdict.mistakes), 'invalid option')} (above); nothing was sent."
         link = f" {verdict.deciding_scan.url}" if verdict.deciding_scan and verdict.deciding_scan.url else ""
         code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
-        self._put(f"{conclusion.kind.value.upper()} ({conclusion.reason.value}{code}): {message}{link}")
+        kind = conclusion.kind.value
+        self._put(f"{kind.upper()} ({conclusion.reason.value}{code}): {message}{link}", LineKind(kind))
+
+    def _event(self, event: StatusSeen[ScanReading] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
+        several = self._settings and len(self._settings.targets) > 1
+        number = f" #{event.target.pending_scan_id}" if several else ""
+        self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
 
     def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
         first = event.previous is None
@@ -218,20 +243,19 @@ class Console:
             self._warned.add(text)
             self.warning(f"pending scan {event.target.pending_scan_id} {self._naming.fill(text)}")
 
-    def _put(self, text: str) -> None:
+    def _hint_once(self, event: OutageBegan) -> None:
+        # After a good response the address is right, and most hints are about the address.
+        hint = event.failure.hint if event.first_contact else None
+        if hint and hint not in self._hinted:
+            self._hinted.add(hint)
+            self.line(f"{'':<{_INDENT}}{plain(hint)}", LineKind.ADVICE, indent=_INDENT)
+
+    def _put(self, text: str, kind: LineKind, indent: int = 2) -> None:
         with self._lock:
-            self._said = self._clock()
+            self._last_output = self._clock()
             # A log that nobody reads any more must not change what the gate does.
             with suppress(OSError, ValueError):
-                self._write(log_line(text))
+                self._write(Line(log_line(text), kind, indent))
 
     def _at(self, at: float | None = None) -> str:
         return f"[{seconds(round(self._clock() - self._began if at is None else at)):>6}]"
-
-    def _number(self, target: Target) -> str:
-        return f" #{target.pending_scan_id}" if len(self._walked) > 1 else ""
-
-
-def _plain(markdown: str) -> str:
-    """A sentence of the table of reasons without its marks: a log shows no Markdown."""
-    return markdown.replace("`", "").replace("*", "")

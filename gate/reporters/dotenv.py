@@ -26,10 +26,10 @@ def render(verdict: Verdict) -> str:
 
     What would not fit is left empty, the longest first: half a list of ids would name scans that do not exist.
     """
-    found = output_values(verdict)
+    outputs = output_values(verdict)
     # A path or a link with a character changed would be another one; a sentence stays the same.
-    values = {name: value if escape_dotenv(value, SIZE_LIMIT) == value else "" for name, value in found.items()}
-    values["message"] = shorten(escape_dotenv(found["message"], SIZE_LIMIT), MESSAGE_LIMIT)
+    values = {name: value if escape_dotenv(value, SIZE_LIMIT) == value else "" for name, value in outputs.items()}
+    values["message"] = shorten(escape_dotenv(outputs["message"], SIZE_LIMIT), MESSAGE_LIMIT)
     del values[LEFT_OUT]
     while len(text := "".join(f"{variable(name)}={values[name]}\n" for name in values).encode()) > SIZE_LIMIT:
         values[max(values, key=lambda name: len(values[name]))] = ""

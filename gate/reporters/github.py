@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gate.reasons import Kind
-from gate.reporters import summary
 from gate.reporters.outputs import output_values
+from gate.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ TITLE: Final = "ThreadFix gate"
 
 
 class GitHub:
-    """What a step can tell its runner.
+    """What a step writes for its runner.
 
     Args:
         env: the environment; `actions_toolkit` itself reads the process's.
@@ -52,7 +52,7 @@ class GitHub:
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Fold what is said while the block runs."""
+        """Fold what is logged while the block runs."""
         from actions_toolkit import core
 
         with self._saying():
@@ -80,7 +80,7 @@ class GitHub:
         title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"
         annotate = core.warning if conclusion.downgraded else core.error
         with self._saying():
-            annotate(f"{conclusion.message} {conclusion.hint}", title=title)
+            annotate(f"{conclusion.message} {plain(conclusion.hint)}", title=title)
 
     def outputs(self, verdict: Verdict) -> None:
         """Set the step's outputs.
@@ -95,7 +95,7 @@ class GitHub:
         for name, value in output_values(verdict).items():
             core.set_output(name, value)
 
-    def summary(self, verdict: Verdict) -> None:
+    def summary(self, markdown: str) -> None:
         """Add to the job's summary.
 
         Raises:
@@ -104,7 +104,7 @@ class GitHub:
         from actions_toolkit.file_command import issue_file_command
 
         self._file("GITHUB_STEP_SUMMARY")
-        issue_file_command("STEP_SUMMARY", summary.render(verdict))
+        issue_file_command("STEP_SUMMARY", markdown)
 
     def _file(self, variable: str) -> None:
         name = self._env.get(variable, "")

@@ -1,7 +1,8 @@
 """The JUnit report: one suite, one case a pending scan; fail is a failure, unknown is an error.
 
 A case has the same name in every build, since history and trend hang on names; ids stand in the text. GitLab keeps only
-the text of a failure and drops its `message`, so the text says everything.
+the text of a failure and drops its `message`, so the text says everything. GitLab also takes `[[ATTACHMENT|path]]` in a
+case's output for a link to an artifact, and reads a `type` such as `yaml` as an instruction; a reason is none of these.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
 from gate.reasons import Kind
-from gate.text import escape_xml, seconds
+from gate.text import escape_xml
+from gate.verdict import RESUMABLE, describe
+from gate.wording import plain, seconds
 
 if TYPE_CHECKING:
     from gate.verdict import Conclusion, ScanVerdict, Verdict
@@ -25,13 +28,14 @@ def render(verdict: Verdict) -> str:
     suite = TestSuite(SUITE)
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
     for number, scan in enumerate(verdict.scans, 1):
-        # Of two cases with one name GitLab keeps the first.
+        # Of two cases with one name GitLab keeps only one.
         name = f"pending scan {number}" if len(verdict.scans) > 1 else "pending scan"
-        case = _case(name, scan.history.elapsed, scan.conclusion, f"{scan.subject}: ")
-        case.system_out = _walk(scan)
+        case = _case(name, scan.history.elapsed, scan.conclusion, describe(scan), verdict.resume)
+        case.system_out = _statuses(scan)
         suite.add_testcase(case)
     if not verdict.scans:
-        suite.add_testcase(_case("options", verdict.elapsed, verdict.conclusion))
+        name = "options" if verdict.mistakes else "gate"
+        suite.add_testcase(_case(name, verdict.elapsed, verdict.conclusion, verdict.conclusion.message))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
@@ -42,23 +46,20 @@ def render(verdict: Verdict) -> str:
     return written.getvalue().decode("utf-8") + "\n"
 
 
-def _case(name: str, elapsed: float, conclusion: Conclusion, subject: str = "") -> TestCase:
+def _case(name: str, elapsed: float, conclusion: Conclusion, message: str, resume: str = "") -> TestCase:
     case = TestCase(name, classname=SUITE, time=round(elapsed, 3))
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
     if conclusion.kind in kinds:
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
-        lines = (
-            f"{subject}{conclusion.message}",
-            f"What it means: {conclusion.meaning}",
-            f"What to do: {conclusion.hint}",
-        )
+        lines = [message, f"What it means: {plain(conclusion.meaning)}"]
+        if resume and conclusion.reason in RESUMABLE:
+            lines.append(f"To keep waiting, run: {resume}")
+        lines.append(f"What to do: {plain(conclusion.hint)}")
         broken.text = "\n".join(escape_xml(line) for line in lines)
         case.result = [broken]
     return case
 
 
-def _walk(scan: ScanVerdict) -> str:
-    history = scan.history
-    return "\n".join(
-        f"{escape_xml(phase.status)} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases)
-    )
+def _statuses(scan: ScanVerdict) -> str:
+    lines = [f"{phase.status} {seconds(scan.history.lasted(index))}" for index, phase in enumerate(scan.history.phases)]
+    return "\n".join(escape_xml(line).replace("[[", "[ [") for line in lines)

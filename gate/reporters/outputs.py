@@ -15,7 +15,7 @@ OUTPUTS: Final[dict[str, str]] = {
     "reason": "Why, in one word of the table of reasons, such as `processed` or `timeout`.",
     "message": "What happened, in a sentence.",
     "exit-code": "The exit code of the gate.",
-    "status": "The last status that ThreadFix answered; of the deciding scan, where there are several.",
+    "status": "The last status that ThreadFix returned; of the deciding scan, where there are several.",
     "application-id": "Id of the application.",
     "pending-scan-id": "Id of the pending scan; several are separated by commas.",
     "scan-id": "Id of the finished scan, where ThreadFix gave one; several are separated by commas.",
@@ -87,5 +87,5 @@ def _as_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return ",".join(_as_text(one) for one in value)
+        return ",".join(_as_text(item) for item in value)
     return str(value)

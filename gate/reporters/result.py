@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.reporters.outputs import document_fields, scan_fields
-from gate.text import timestamp
+from gate.wording import timestamp
 
 if TYPE_CHECKING:
     from gate.verdict import ScanVerdict, Verdict

@@ -1,7 +1,7 @@
-"""Standard output and standard error, written to in the background: who does not read them holds nobody up.
+"""Standard output and standard error, written to in the background, so that a slow reader delays nothing.
 
-A pipe that is full blocks whoever writes to it. The wait, its deadlines and the reports must not depend on that, so
-only a thread of its own ever waits for a reader.
+A full pipe blocks its writer. The wait, its deadlines and the reports must not depend on that, so only a thread of its
+own ever waits for a reader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.text import count
+from gate.wording import count
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -30,7 +30,7 @@ _RETRY: Final = 0.02
 
 
 class BackgroundStream:
-    """Writes to a stream in the order in which it was told to, and never lets the caller wait.
+    """Writes to a stream in order, and never lets the caller wait.
 
     Below Python's own buffer: its lock, held by a thread that waits for a reader, would keep Python from ending. Where
     there is no system's stream below (a program has put its own in place) or no thread is to be had, it writes at once.
@@ -39,7 +39,7 @@ class BackgroundStream:
         stream: a text stream.
 
     Attributes:
-        error: the last one that came of writing; None where all went well.
+        error: the last error of writing; None where there was none.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -132,7 +132,7 @@ class BackgroundStream:
         while left:
             taken = self._raw.write(left[:_PIECE])
             if taken is None:
-                # Whoever made the pipe has set it not to block; it is full.
+                # The pipe was made non-blocking, and it is full.
                 time.sleep(_RETRY)
                 continue
             left = left[taken:]

@@ -1,4 +1,4 @@
-"""GitHub's job summary, as Markdown: verdict first, then the timeline, the facts, the trouble and what to do."""
+"""GitHub's job summary, as Markdown: verdict first, then the timeline, the outages, the facts and what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from gate.reasons import Kind
 from gate.reporters import timeline
-from gate.text import count, escape_html, escape_markdown, seconds, shorten
-from gate.verdict import told
+from gate.text import escape_html, escape_markdown, shorten
+from gate.verdict import describe
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from gate.build import Build
@@ -19,11 +20,13 @@ ROWS: Final = 100
 """Scans in the table; the result document has all."""
 SHORT: Final = 24
 """Characters of a name or a status in the table. A mark of punctuation takes six bytes."""
-STORIES: Final = 8
-"""Scans whose message stands above the table, with at most `STORY` characters; the whole one is in the log."""
-STORY: Final = 160
+SENTENCES: Final = 8
+"""Scans whose message stands above the table, with at most `SENTENCE` characters; the whole one is in the log."""
+SENTENCE: Final = 160
 STRETCHES: Final = 16
+"""Statuses and outages in one timeline."""
 OUTAGES: Final = 8
+"""Outages that are listed."""
 
 ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
@@ -43,7 +46,7 @@ def render(verdict: Verdict) -> str:
     if len(verdict.scans) == 1:
         parts += _alone(verdict.scans[0])
     elif verdict.scans:
-        parts += _stories(verdict.scans)
+        parts += _sentences(verdict.scans)
         parts.append(_table(verdict.scans))
         parts += _timelines(verdict.scans, LIMIT - len("\n\n".join(parts).encode()))
     if verdict.build:
@@ -63,12 +66,12 @@ def _what_now(verdict: Verdict) -> list[str]:
 def _alone(scan: ScanVerdict) -> list[str]:
     name = f" ({escape_markdown(shorten(scan.name, 80))})" if scan.name else ""
     drawn = _drawn(scan)
-    failure = [
-        f"- {escape_markdown(when)}: {escape_markdown(shorten(what, STORY))}"
-        for when, what in timeline.failure(scan.history)
+    lines = [
+        f"- {escape_markdown(when)}: {escape_markdown(shorten(error, SENTENCE))}"
+        for when, error in timeline.outages(scan.history)
     ]
-    more = [f"- … and {len(failure) - OUTAGES} more"] if len(failure) > OUTAGES else []
-    outages = ["**Trouble on the way:**", "\n".join(failure[:OUTAGES] + more)] if failure else []
+    more = [f"- … and {len(lines) - OUTAGES} more"] if len(lines) > OUTAGES else []
+    outages = ["**Outages:**", "\n".join(lines[:OUTAGES] + more)] if lines else []
     return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
 
 
@@ -85,15 +88,15 @@ def _table(scans: tuple[ScanVerdict, ...]) -> str:
     return "\n".join(rows) + (f"\n\n… and {count(more, 'scan')} more." if more > 0 else "")
 
 
-def _stories(scans: tuple[ScanVerdict, ...]) -> list[str]:
-    """What became of each scan that did not pass."""
+def _sentences(scans: tuple[ScanVerdict, ...]) -> list[str]:
+    """What each scan came to that did not pass."""
     lines = [
-        f"- {ICONS[scan.conclusion.kind]} {escape_markdown(shorten(_sentence(told(scan)), STORY))}"
+        f"- {ICONS[scan.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(scan)), SENTENCE))}"
         for scan in scans
         if scan.conclusion.kind is not Kind.PASS
     ]
-    more = [f"- … and {len(lines) - STORIES} more"] if len(lines) > STORIES else []
-    return ["\n".join(lines[:STORIES] + more)] if lines else []
+    more = [f"- … and {len(lines) - SENTENCES} more"] if len(lines) > SENTENCES else []
+    return ["\n".join(lines[:SENTENCES] + more)] if lines else []
 
 
 def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
@@ -134,5 +137,5 @@ def _facts(verdict: Verdict) -> str:
         facts.append(escape_markdown(verdict.server))
     facts += [f"took {seconds(verdict.elapsed)}", count(verdict.polls, "poll")]
     if verdict.errors:
-        facts.append(f"{verdict.errors} of them in trouble")
+        facts.append(f"{verdict.errors} of them failed")
     return " · ".join(facts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gate.text import count, seconds, shorten
+from gate.text import shorten
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
-    from gate.history import ScanHistory
+    from gate.history import Outage, ScanHistory
 
 WIDTH: Final = 20
 LABEL: Final = 20
@@ -17,34 +18,38 @@ _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of the timeline; `start` and `length` in seconds since the wait began."""
+    """A stretch of the timeline.
+
+    Attributes:
+        label: a status, or what else it was.
+        start: seconds since the wait began.
+        length: in seconds.
+    """
 
     label: str
     start: float
     length: float
 
 
-def walked(history: ScanHistory) -> list[Bar]:
+def status_bars(history: ScanHistory) -> list[Bar]:
     """The statuses in the order seen, a bar for each phase."""
     return [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
 
 
 def outage_bars(history: ScanHistory) -> list[Bar]:
-    """The stretches of trouble, a bar for each outage."""
-    ends = [history.outage_end(outage) for outage in history.outages]
-    return [
-        Bar("(trouble)", outage.began, end - outage.began) for outage, end in zip(history.outages, ends, strict=True)
-    ]
+    """The outages, a bar for each."""
+    return [Bar("(outage)", outage.began, history.outage_end(outage) - outage.began) for outage in history.outages]
 
 
-def failure(history: ScanHistory) -> list[tuple[str, str]]:
-    """Each stretch of trouble in words: when it was, and what."""
-    told = []
-    for bar, outage in zip(outage_bars(history), history.outages, strict=True):
-        ended = "not over" if outage.ended is None else "ridden out"
-        when = f"at {seconds(bar.start)} for {seconds(bar.length)} ({count(outage.polls, 'poll')}), {ended}"
-        told.append((when, outage.newest.what))
-    return told
+def outages(history: ScanHistory) -> list[tuple[str, str]]:
+    """Each outage in words: when it was, and its newest error."""
+    return [_outage(bar, outage) for bar, outage in zip(outage_bars(history), history.outages, strict=True)]
+
+
+def _outage(bar: Bar, outage: Outage) -> tuple[str, str]:
+    end = "not over" if outage.ended is None else "recovered"
+    polls = count(outage.polls, "failed poll")
+    return f"at {seconds(bar.start)} for {seconds(bar.length)} ({polls}), {end}", outage.newest.what
 
 
 def draw(history: ScanHistory, most: int = 40) -> str:
@@ -55,7 +60,7 @@ def draw(history: ScanHistory, most: int = 40) -> str:
         most: stretches that are drawn; the last line says how many more there are.
     """
     whole = history.elapsed or 1.0
-    bars = walked(history) + outage_bars(history)
+    bars = status_bars(history) + outage_bars(history)
     lines = []
     for bar in bars[:most]:
         # A stretch starts on a whole cell, the one that holds its beginning, and ends on the right eighth of one.

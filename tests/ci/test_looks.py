@@ -121,7 +121,7 @@ def seen(pages: Path, look: Look) -> Views:
 
 
 def test_a_look_sees_what_is_wrong(look: Look, tmp_path: Path) -> None:
-    """Or the tests below could not fail: a page that is wide, pale, talkative and asks for more."""
+    """A look at a wide, pale, talkative page that loads more finds each of these, so the tests below can fail."""
     page = tmp_path / "bad.html"
     page.write_text(
         "<p style='width: 999px; color: #bbb'>pale</p><img src='http://127.0.0.1:9/x.png'><script>console.log(7)</script>"
@@ -160,7 +160,7 @@ def test_the_page_keeps_nobody_out(seen: Views, name: str, width: int, scheme: s
 @every_size
 @every_kind
 def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
-    """It loads nothing, runs nothing, and does nothing that its own policy forbids (the console would tell)."""
+    """A page loads nothing, runs nothing, and does nothing that its own policy forbids (the console would show it)."""
     found = seen[name, kind, width, scheme]
     assert (found["requests"], found["said"]) == ([], [])
 

@@ -534,11 +534,11 @@ def test_a_name_look_up_that_hangs_is_bounded(gate: Gate, monkeypatch: pytest.Mo
 
 
 def test_verbose_tells_every_request_and_nothing_in_it(gate: Gate) -> None:
-    """Method, path, HTTP status, milliseconds; `no answer` where none came."""
+    """Method, path, HTTP status, milliseconds; `no response` where none came."""
     ran = gate.play(first(Raw(502, b"secret words"), Reset(), Trickle()), "-v", "--request-timeout", "500ms", *PATIENT)
     told = [line for line in ran.err.splitlines() if " GET /threadfix/rest/latest/applications/6/pendingScan/" in line]
     codes = [line.rpartition(" → ")[2].partition(",")[0] for line in told]
-    assert codes == ["502", "no answer", "200", "200"]
+    assert codes == ["502", "no response", "200", "200"]
     assert all(line.endswith(" ms") for line in told)
     assert API_KEY not in ran.err
     assert "secret words" not in ran.err

@@ -175,7 +175,7 @@ def test_the_log_commands_nothing_else(ending: Ending, gate: Gate, runner: Runne
 
 @every_ending
 def test_the_summary_is_added_to(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """What other steps wrote stays, and ours begins with the verdict."""
+    """The summary of other steps stays, and ours begins with the verdict."""
     runner.step_summary.write_text("## Of another step\n\n")
     gate.play(ending.scenario, *ending.args, env=runner.env)
     written = runner.step_summary.read_text()
@@ -218,7 +218,7 @@ def test_a_log_that_nobody_reads_any_more_changes_nothing(lines: int, gate: Gate
 
 
 def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
-    """Of equal length, in the order asked for; the status is the deciding scan's."""
+    """The lists of several scans have equal length and the order asked for; the status is the deciding scan's."""
     scans = [gate.threadfix.add(scenario) for scenario in (DONE, FAILS, DONE)]
     gate("--pending-scan-id", ",".join(map(str, scans)), env=runner.env)
     outputs = runner.outputs()
@@ -257,7 +257,7 @@ def test_a_file_that_is_missing_is_said_loudly(lost: str, how: str, gate: Gate, 
 
 
 def test_the_summary_can_be_left_out(gate: Gate, runner: Runner) -> None:
-    """By the option, or by its variable; then its file need not be there."""
+    """The option and its variable leave the summary out; then its file need not be there."""
     runner.step_summary.unlink()
     for args, env in ((("--no-summary",), {}), ((), {"THREADFIX_SUMMARY": "no"})):
         ran = gate.play(DONE, *args, env=runner.env | env)
@@ -285,7 +285,7 @@ def test_what_a_person_should_know_is_annotated(gate: Gate, runner: Runner) -> N
 
 
 def test_a_missing_secret_of_a_fork_is_explained(gate: Gate, runner: Runner) -> None:
-    """Its pull requests get no secrets; then there is nothing to mask, and no empty mask is sent."""
+    """Without a key on a fork's pull request the message explains why, and no empty mask is sent."""
     ran = gate.play(DONE, env=runner.env | {"THREADFIX_API_KEY": "", "GITHUB_EVENT_NAME": "pull_request"})
     assert ran.code == 2
     assert named(ran, "add-mask") == []
@@ -317,7 +317,7 @@ TEXT = HOSTILE.scan_name.encode("latin-1", "ignore").decode("latin-1")
 @pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
 @pytest.mark.usefixtures("on_a_runner")
 def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runner) -> None:
-    """Whatever it says, and in however many scans: no command, no output and no annotation but ours."""
+    """No text of a server is a command, an output or an annotation, in however many scans."""
     scans = ",".join(str(gate.threadfix.add(scenario)) for _ in range(2))
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     ran = gate("--pending-scan-id", scans, *once, "-v", "--json", env=runner.env)

@@ -86,7 +86,7 @@ def suite_of(gate: Gate) -> Any:  # noqa: ANN401 - the library's types are loose
 def test_the_document_is_what_its_schema_says(
     scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate
 ) -> None:
-    """In the file and on standard output, which has nothing else; both are the same."""
+    """File and standard output hold the same document, and standard output nothing else."""
     ran = play(gate, scenarios, "--json", *args)
     jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
     assert json.loads(ran.out) == ran.document
@@ -232,7 +232,7 @@ def test_the_schema_knows_what_the_code_knows() -> None:
 
 
 def test_a_missing_folder_is_made(gate: Gate) -> None:
-    """With all that lie above it."""
+    """A folder that is missing is made, with all above it."""
     made = [gate.folder / "a" / option / "b" / "report" for option in FILES]
     ran = gate.play(DONE, *(word for option, file in zip(FILES, made, strict=True) for word in (option, str(file))))
     assert ran.code == 0
@@ -303,7 +303,7 @@ def test_a_report_takes_the_place_of_the_one_before(gate: Gate) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_device_is_written_to_as_it_is(gate: Gate) -> None:
-    """It is neither replaced nor taken for a folder; one that is full is said."""
+    """A device is neither replaced nor taken for a folder; one that is full is warned of."""
     ran = gate.play(FAILS, "--junit-file", "/dev/full", "--dotenv-file", "/dev/null")
     assert ran.code == 1
     assert "--junit-file /dev/full could not be written (No space left on device)" in ran.err

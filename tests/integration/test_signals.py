@@ -113,11 +113,8 @@ def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Sig
     document = running.left(code)
     assert document["status"] == "FINDINGS_GENERATING"
     assert f"pending scan {scan} of application 6 " in str(document["message"])
-    resume = (
-        next(line for line in log if line.startswith("To keep waiting, run:"))
-        .removeprefix("To keep waiting, run:")
-        .strip()
-    )
+    label = "To keep waiting, run: "
+    resume = next(line for line in log if line.startswith(label)).removeprefix(label)
     assert resume == document["resume"]
     assert API_KEY not in resume
     assert log[-1].startswith(f"UNKNOWN (cancelled, exit code {code}): ")

@@ -42,7 +42,7 @@ def watched(gate: Gate, *args: str, **env: str) -> tuple[int, str]:
 
 
 def test_a_person_who_watches_sees_a_live_line(gate: Gate) -> None:
-    """A spinner, the phases and the time left; the lines of the log stay, and the cursor comes back."""
+    """A terminal shows a spinner, the phases and the time left; the log's lines stay, and the cursor comes back."""
     code, sent = watched(gate)
     assert code == 3
     assert "FINDINGS_GENERATING 0." in sent
@@ -53,7 +53,7 @@ def test_a_person_who_watches_sees_a_live_line(gate: Gate) -> None:
 
 @pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"})])
 def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
-    """Only the verdict, or a terminal that cannot move its cursor."""
+    """There is no live line with --quiet, or where the cursor cannot be moved."""
     code, sent = watched(gate, *args, **env)
     assert code == 3
     assert "\x1b" not in sent
@@ -85,7 +85,7 @@ def test_a_terminal_that_goes_away_takes_nothing_with_it(gate: Gate) -> None:
 
 
 def test_a_log_in_a_file_has_no_codes_in_it(gate: Gate) -> None:
-    """Nor a live line."""
+    """A log in a file has neither colours nor a live line."""
     ran = gate.play(STUCK, *SLOWLY)
     assert "\x1b" not in ran.err
     assert ran.err.count("FINDINGS_GENERATING") == 2

@@ -224,7 +224,7 @@ def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list
                 Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
                 for target in (Target(TARGET.application_id, number) for number in polls)
             ]
-            histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda: None, fatal=lambda _: False)
+            histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None, fatal=lambda _: False)
             for history, play in zip(histories, plays, strict=True):
                 verdict = judge_scan(history, replace(ASKED, plan=plan)).conclusion.kind
                 assert (verdict is Kind.PASS) is passes(play[min(turn, len(play) - 1)])

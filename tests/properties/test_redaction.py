@@ -27,7 +27,7 @@ untimed = settings(deadline=None)
 printable = st.text([chr(code) for code in range(0x21, 0x7F)], min_size=8, max_size=20)
 likely = st.text("abcXYZ0189+/=-_.", min_size=8, max_size=20)
 keys = (printable | likely).filter(lambda key: "*" not in key)
-around = st.lists(st.sampled_from(["x", " ", "\n", "key=", '"', "'", "<b>", "…", "(", ": "]), max_size=4).map("".join)
+around = st.lists(st.sampled_from(["x", " ", "\n", "key=", '"', "'", "<b>", "...", "(", ": "]), max_size=4).map("".join)
 
 
 def ways(character: str) -> list[str]:
@@ -93,4 +93,4 @@ def test_a_cut_leaves_no_half_of_a_key(pair: tuple[str, str], filler: int, limit
     """Wherever the text is cut, the key goes whole: its first half is not left."""
     key, echo = pair
     shown = Sanitizer((Secret(key),)).sanitize(f"{'~' * filler} {echo} {'~' * 200}", limit)
-    assert shown.strip("~ …*") == ""
+    assert shown.strip("~ .*") == ""

@@ -164,7 +164,7 @@ def test_no_more_is_looked_at_than_can_be_shown(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_cut_shows_where_a_key_took_all_the_room() -> None:
     """A key that is quoted at great length may be all that was looked at; the rest is missing all the same."""
-    assert SANITIZER.sanitize("x " + KEY[0] + "\\" * 5_000 + KEY[1:] + " y") == f"x {REDACTED} …"
+    assert SANITIZER.sanitize("x " + KEY[0] + "\\" * 5_000 + KEY[1:] + " y") == f"x {REDACTED} ..."
 
 
 WORK = r"""

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,9 +17,11 @@ from junitparser import JUnitXml
 
 from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
+from gate.options import OPTIONS
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
+from gate.reporters.reports import REPORTS, Destination
 from gate.settings import Server, Settings
 from gate.text import Secret
 from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
@@ -31,6 +34,8 @@ ASKED = Settings(
     (Target(6, 41),),
     ui_url="{url}/scans/{scan_id}",
 )
+INPUTS = {"api-key-file", "ca-file"}
+"""Options that name a file to read."""
 DOWN = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
@@ -39,7 +44,7 @@ WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase(
 def scan(
     number: int = 41, status: str = "DONE", ended: StopCause = StopCause.DECIDED, name: str = "contoso.fpr"
 ) -> ScanVerdict:
-    """A pending scan that walked through three statuses and one stretch of trouble."""
+    """A pending scan that walked through three statuses and one outage."""
     answer = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*WALK[:2], replace(WALK[2], status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
@@ -71,8 +76,27 @@ USAGE = verdict()
 MANY = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE))
 
 
+def test_every_report_has_an_option_and_a_renderer() -> None:
+    """The table names options that exist; each of its modules renders every kind of verdict."""
+    known = {option.name: option for option in OPTIONS}
+    for report in REPORTS:
+        assert known[report.option].is_switch is (report.destination is not Destination.FILE)
+        assert all(report.render(verdict) for verdict in (PASS, FAIL, TIMEOUT, USAGE, MANY))
+    assert {report.option for report in REPORTS} >= {name for name in known if name.endswith("-file")} - INPUTS
+
+
+def test_no_report_is_loaded_before_it_is_asked_for() -> None:
+    """Neither the template engine nor the JUnit library takes time at start-up."""
+    script = (
+        "import sys, gate.cli, gate.commands.run, gate.reporters.reports;"
+        "print(sorted({'jinja2', 'markupsafe', 'junitparser', 'rich'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
+
+
 def test_the_outputs_of_one_scan() -> None:
-    """Every one, as text."""
+    """Every output of one scan is there, as text."""
     values = output_values(PASS)
     scans = json.loads(values.pop("scans"))
     assert values == {
@@ -101,7 +125,7 @@ def test_the_outputs_of_several_scans_have_lists_of_equal_length() -> None:
 
 
 def test_the_outputs_of_wrong_options_are_there_too() -> None:
-    """Empty where nothing is known."""
+    """Invalid options give every output too, empty where nothing is known."""
     values = output_values(USAGE)
     assert (values["verdict"], values["reason"], values["exit-code"]) == ("unknown", "usage", "2")
     assert (values["status"], values["pending-scan-id"], values["scans"]) == ("", "", "[]")
@@ -149,7 +173,7 @@ def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
 
 
 def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
-    """Also with a hundred scans, whose ids are the longest there are."""
+    """The dotenv file stays within GitLab's limit with a hundred scans of the longest ids."""
     most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
     assert len(dotenv.render(most).encode()) <= dotenv.SIZE_LIMIT
 
@@ -167,18 +191,60 @@ def test_junit_has_a_case_for_each_scan(found: Verdict, failures: int, errors: i
     assert suite.time == 101.234
 
 
+# What GitLab's parser (lib/gitlab/ci/parsers/test/junit.rb) makes of a report: a case's name, its class and the text of
+# its failure or error. It reads XML by Rails' rules, by which some words as a `type` stand for something else.
+RAILS_TYPES = {"array", "file", "symbol", "date", "datetime", "duration", "integer", "float", "decimal", "boolean",
+               "string", "yaml", "base64Binary", "hexBinary"}  # fmt: skip
+
+
+def test_junit_says_everything_where_gitlab_reads_it() -> None:
+    """The text of an error alone has the subject, what happened, what it means, the command and what to do."""
+    (suite,) = JUnitXml.fromstring(junit.render(TIMEOUT).encode())
+    (case,) = suite
+    assert (case.name, case.classname) == ("pending scan", "threadfix-gate")
+    assert [line.partition(": ")[0] for line in case.result[0].text.splitlines()] == [
+        "pending scan 41 of application 6 (contoso.fpr)",
+        "What it means",
+        "To keep waiting, run",
+        "What to do",
+    ]
+    assert "threadfix-gate run --url x" in case.result[0].text
+    assert not set("`*") & set(case.result[0].text)
+    assert not RAILS_TYPES & set(Reason)
+
+
+def test_junit_names_are_the_same_in_every_build() -> None:
+    """No id is in a name, and no two cases of a report share one."""
+
+    def names(found: Verdict) -> list[str]:
+        (suite,) = JUnitXml.fromstring(junit.render(found).encode())
+        return [case.name for case in suite]
+
+    assert names(PASS) == names(verdict(scan(77, "SCAN_DELETED"))) == ["pending scan"]
+    assert names(MANY) == ["pending scan 1", "pending scan 2", "pending scan 3"]
+    assert names(USAGE) == ["options"]
+    assert names(replace(USAGE, mistakes=())) == ["gate"]
+
+
+def test_a_server_attaches_nothing_in_gitlab() -> None:
+    """GitLab takes a mark in a case's output for a link to an artifact, so a status cannot hold one."""
+    status = "[[ATTACHMENT|key.pem]]"
+    history = replace(PASS.scans[0].history, phases=(Phase(status, 0, 1),))
+    assert "[[" not in junit.render(verdict(replace(PASS.scans[0], history=history)))
+
+
 def test_a_timeline_is_drawn_to_scale() -> None:
     """Each bar begins where the one before ends."""
     assert timeline.draw(PASS.scans[0].history).splitlines() == [
         "QUEUED                  10s ██",
         "CHANNEL_MERGING       1m30s   ██████████████████",
         "DONE                     0s                    █",
-        "(trouble)               10s     ██",
+        "(outage)                10s     ██",
     ]
 
 
 def test_no_bar_leaves_the_timeline() -> None:
-    """However the stretches fall, each has a mark, and none goes beyond the end."""
+    """Each stretch of a timeline has a mark, and none goes beyond the end."""
     for tenths in range(101):
         history = replace(PASS.scans[0].history, phases=(Phase("A", 0, 0), Phase("B", tenths / 10, 0)), elapsed=10.0)
         bars = [line[28:] for line in timeline.draw(history).splitlines()[:2]]
@@ -194,7 +260,7 @@ def test_a_timeline_has_an_end() -> None:
 
 @pytest.mark.parametrize("found", [PASS, FAIL, TIMEOUT, USAGE, MANY])
 def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
-    """Then what to do, when it is not a pass."""
+    """The summary begins with the verdict; unless it is a pass, it has what to do."""
     text = summary.render(found)
     first = text.partition("\n")[0]
     assert first.endswith(f"ThreadFix gate: {found.conclusion.kind} ({found.conclusion.reason})")
@@ -203,12 +269,12 @@ def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
 
 
 def test_the_summary_has_what_a_person_asks_for() -> None:
-    """The link, the resume command, the mistakes, the trouble, a row a scan and what became of those that failed."""
+    """The link, the resume command, the invalid options, the outages, and a row for each scan."""
     assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
     assert "**To keep waiting, run:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
-    failure = "- at 20s for 10s &#40;2 polls&#41;&#44; ridden out: tf&#46;example&#46;com answered HTTP 502&#46;"
-    assert f"**Trouble on the way:**\n\n{failure}\n" in summary.render(PASS)
+    failure = "- at 20s for 10s &#40;2 failed polls&#41;&#44; recovered: tf&#46;example&#46;com answered HTTP 502&#46;"
+    assert f"**Outages:**\n\n{failure}\n" in summary.render(PASS)
     assert "| 42 | ❌\N{NO-BREAK SPACE}scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(
         MANY
     )
@@ -217,44 +283,44 @@ def test_the_summary_has_what_a_person_asks_for() -> None:
 
 
 def test_the_summary_folds_the_timelines_of_several_scans() -> None:
-    """Those of the scans that did not pass come first."""
+    """The timelines of scans that did not pass come first."""
     folded = summary.render(MANY).partition("<details><summary>Timelines</summary>")[2].partition("</details>")[0]
     assert re.findall(r"^(.) (\d+)", folded, flags=re.MULTILINE) == [("❌", "42"), ("❔", "43"), ("✅", "41")]
     assert folded.count("<pre>") == 3
 
 
 def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
-    """There is nothing to draw."""
+    """A scan without a single response has no timeline."""
     history: ScanHistory = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
     silent = replace(judge_scan(history, ASKED), history=replace(history, outages=()))
     assert "<pre>" not in summary.render(verdict(silent))
     assert "<pre>" not in summary.render(verdict(silent, silent))
 
 
-def test_the_summary_lists_only_so_much_trouble() -> None:
+def test_the_summary_lists_only_so_many_outages() -> None:
     """The rest is counted."""
     one = PASS.scans[0]
     many = tuple(Outage(float(second), DOWN, 1, ended=second + 0.5) for second in range(20))
     text = summary.render(verdict(replace(one, history=replace(one.history, outages=many))))
-    assert text.count("ridden out") == summary.OUTAGES
+    assert text.count("recovered") == summary.OUTAGES
     assert f"- … and {20 - summary.OUTAGES} more" in text
 
 
 def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
-    """Three statuses and one stretch of trouble, each on a line of its own."""
+    """Three statuses and one outage, each on a line of its own."""
     drawn = summary.render(PASS).partition("<pre>")[2].partition("</pre>")[0].splitlines()
-    assert [line.partition(" ")[0] for line in drawn] == ["QUEUED", "CHANNEL_MERGING", "DONE", "(trouble)"]
+    assert [line.partition(" ")[0] for line in drawn] == ["QUEUED", "CHANNEL_MERGING", "DONE", "(outage)"]
 
 
-def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
-    """So that nobody takes the green job for a pass."""
+def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+    """The summary of a downgraded verdict says why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
-    assert "The job continues because of `--on-timeout warn`" in summary.render(soft)
+    assert "The job continues because of `--on-timeout warn`." in summary.render(soft)
 
 
 @pytest.mark.parametrize("status", ["SCAN_DELETED", "`|*<>" * 30])
 def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
-    """Whatever the server says."""
+    """The summary of 130 scans stays under 64 KiB, whatever the server says."""
     walk = tuple(Phase("`|*<>" * 30, second, second) for second in range(90))
     scans = [scan(number, status, StopCause.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
     hundred = verdict(*(replace(one, history=replace(one.history, phases=walk)) for one in scans))
@@ -265,7 +331,7 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
 
 
 def test_a_report_makes_its_folder(tmp_path: Path) -> None:
-    """And is readable for whoever the umask lets read."""
+    """A report is written with its folder, and with the mode that the umask gives."""
     name = tmp_path / "a" / "b" / "report.txt"
     files.write_atomic(str(name), "one\ntwo ✓\n")
     assert name.read_bytes() == "one\ntwo ✓\n".encode()
@@ -288,7 +354,7 @@ def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> Non
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    """And nothing beside it."""
+    """A report that cannot be written leaves the old one, and no other file beside it."""
     name = tmp_path / "report.txt"
     name.write_text("old")
     with pytest.raises(UnicodeEncodeError):
@@ -299,7 +365,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
 def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None:
-    """It is said that the report could not be written, and the verdict comes."""
+    """Writing to a pipe that nobody reads fails at once instead of blocking."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device"):
         files.write_atomic(str(tmp_path / "pipe"), "x")

@@ -17,7 +17,7 @@ from gate.settings import Plan
 from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TARGET = Target(6, 41)
 QUEUED, MERGING, DONE = ScanReading("QUEUED"), ScanReading("CHANNEL_MERGING"), ScanReading("DONE", scan_id=12)
@@ -193,7 +193,7 @@ def test_the_deadline_comes_before_a_limit_that_lies_behind_it() -> None:
     world = World(lambda _n, _at: DOWN, Plan(timeout=30))
     history = world.wait()
     assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 30)
-    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30)
+    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30, first_contact=True)
 
 
 @pytest.mark.parametrize(("at_deadline", "answer"), [(StopCause.DECIDED, DONE), (StopCause.DEADLINE, QUEUED)])
@@ -279,7 +279,7 @@ def test_events_are_said_once_each() -> None:
         OutageBegan, OutageEnded, StatusSeen, OutageBegan, OutageEnded, StatusSeen, StatusSeen, Ended
     ]  # fmt: skip
     first, _, seen, again, ended, changed, _, _ = world.events
-    assert first == OutageBegan(TARGET, 0, DOWN, 60)
+    assert first == OutageBegan(TARGET, 0, DOWN, 60, first_contact=True)
     assert seen == StatusSeen(TARGET, 4, QUEUED)
     assert isinstance(again, OutageBegan)
     assert again.limit == 300
@@ -317,7 +317,7 @@ def together(
     scripts: dict[int, Callable[[], Observation]],
     notify: Callable[[ScanEvent], None] = lambda _: None,
     fatal: Callable[[ScanHistory], bool] = lambda _: False,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[Sequence[ScanHistory]], None] = lambda _: None,
 ) -> tuple[tuple[ScanHistory, ...], Cancelled | None]:
     """Wait for several scans whose answers come from `scripts`, by pending scan id."""
     stop = threading.Event()
@@ -384,13 +384,19 @@ def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
 def test_the_calling_thread_ticks_while_nothing_happens() -> None:
     """That is what moves the live line, and what the heartbeat hangs on."""
     ticked = threading.Event()
+    running: list[StopCause | None] = []
+
+    def tick(histories: Sequence[ScanHistory]) -> None:
+        running.extend(history.ended for history in histories)
+        ticked.set()
 
     def slow() -> Observation:
         ticked.wait(5)
         return DONE
 
-    histories, _ = together({1: slow}, tick=ticked.set)
+    histories, _ = together({1: slow}, tick=tick)
     assert ticked.is_set()
+    assert set(running) == {None}
     assert histories[0].ended is StopCause.DECIDED
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
-from gate.reporters import html
+from gate.reporters.page import colours, drawing, render
 from gate.settings import Server, Settings
 from gate.text import Sanitizer, Secret
 from gate.threadfix.statuses import STATUSES
@@ -95,7 +95,7 @@ class Page(HTMLParser):
 def scan(
     number: int = 41, status: str = "DONE", ended: StopCause = StopCause.DECIDED, name: str | None = "a.fpr"
 ) -> ScanVerdict:
-    """A pending scan that walked through four statuses and one stretch of trouble."""
+    """A pending scan that walked through four statuses and one outage."""
     answer = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*WALK[:3], replace(WALK[3], status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
@@ -119,7 +119,7 @@ def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict
 
 
 def seen(history: ScanHistory) -> ScanVerdict:
-    """What is found of a history."""
+    """The verdict on a history."""
     return judge_scan(history, ASKED)
 
 
@@ -149,8 +149,8 @@ every_ending = pytest.mark.parametrize("found", ENDINGS.values(), ids=ENDINGS)
 
 @every_ending
 def test_the_verdict_comes_first(found: Verdict) -> None:
-    """In the title, in the one heading of the first rank, and in the first words."""
-    text = html.render(found)
+    """The verdict stands in the title, in the only heading of the first rank, and in the first words."""
+    text = render.render(found)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
     assert page.text.startswith(f"{found.conclusion.kind.value} ({found.conclusion.reason.value})")
@@ -162,7 +162,7 @@ def test_the_verdict_comes_first(found: Verdict) -> None:
 @every_ending
 def test_headings_are_in_order(found: Verdict) -> None:
     """None skips a rank, and each section is named by its own."""
-    page = Page(html.render(found))
+    page = Page(render.render(found))
     ranks = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert ranks[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(ranks))
@@ -172,7 +172,7 @@ def test_headings_are_in_order(found: Verdict) -> None:
 @every_ending
 def test_nothing_is_loaded(found: Verdict) -> None:
     """No script, no address but the link to the scan; and the page itself forbids all but its own style sheet."""
-    text = html.render(found)
+    text = render.render(found)
     page = Page(text)
     assert {tag for tag, _ in page.tags} & {
         "script",
@@ -195,50 +195,50 @@ def test_nothing_is_loaded(found: Verdict) -> None:
 
 @every_ending
 def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
-    """With what it means and, where there is one, the command that waits on."""
-    text = Page(html.render(found)).text
+    """Unless it is a pass, the page has what it means, what to do and the command to keep waiting."""
+    text = Page(render.render(found)).text
     is_pass = found.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
     assert ("To keep waiting, run:" in text) is bool(found.resume)
     assert found.resume in text
 
 
-def test_a_soft_verdict_says_that_the_job_goes_on() -> None:
-    """So that nobody takes the green job for a pass."""
+def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+    """The page of a downgraded verdict says why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
-    assert "The job continues because of <code>--on-timeout warn</code>" in html.render(soft)
-    assert "The job continues because of <code>--on-timeout warn</code>" not in html.render(TIMEOUT)
+    assert "The job continues because of <code>--on-timeout warn</code>." in render.render(soft)
+    assert "The job continues" not in render.render(TIMEOUT)
 
 
 def test_the_table_of_reasons_marks_words() -> None:
-    """Its code and emphasis become elements; a lone mark stays as it is."""
-    assert html.marked("Say `--url`, with *Upload Scans*.") == [
+    """Code and emphasis in a sentence become elements; a lone mark stays as it is."""
+    assert render.marked("Say `--url`, with *Upload Scans*.") == [
         ("", "Say "),
         ("code", "--url"),
         ("", ", with "),
         ("em", "Upload Scans"),
         ("", "."),
     ]
-    assert html.marked("2 * 3 ` ") == [("", "2 * 3 ` ")]
+    assert render.marked("2 * 3 ` ") == [("", "2 * 3 ` ")]
 
 
 def test_the_statuses_are_listed_for_one_scan() -> None:
-    """With when each began, how long it lasted, and how many polls saw it."""
-    text = Page(html.render(PASS)).text
+    """Each status of one scan is listed with its begin, its duration and its polls."""
+    text = Page(render.render(PASS)).text
     assert "QUEUED Queued 0s 10s 4" in text
     assert "FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
-    assert "at 20s for 10s (2 polls), ridden out: tf.example.com answered HTTP 502." in text
+    assert "at 20s for 10s (2 failed polls), recovered: tf.example.com answered HTTP 502." in text
 
 
-def test_trouble_that_ended_the_wait_is_not_over() -> None:
-    """It is drawn and listed like what was ridden out, and told apart from it."""
-    text = Page(html.render(verdict(seen(SILENT)))).text
-    assert "at 0s for 1m (9 polls), not over: tf.example.com answered HTTP 502." in text
+def test_an_outage_that_ended_the_wait_is_not_over() -> None:
+    """An outage that ended the wait is listed as not over."""
+    text = Page(render.render(verdict(seen(SILENT)))).text
+    assert "at 0s for 1m (9 failed polls), not over: tf.example.com answered HTTP 502." in text
 
 
 def test_several_scans_have_a_row_each() -> None:
-    """With a link where one is known; and what became of those that did not pass."""
-    page = Page(html.render(MANY))
+    """Each of several scans has a row with its link, and its message where it did not pass."""
+    page = Page(render.render(MANY))
     assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
     for part in (
         "#41 a.fpr pass, processed, DONE 1m40s 14",
@@ -251,16 +251,16 @@ def test_several_scans_have_a_row_each() -> None:
 
 def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
     """One poll is no course; the fact is in the table all the same."""
-    page = Page(html.render(ENDINGS["instant"]))
+    page = Page(render.render(ENDINGS["instant"]))
     assert "Timeline" not in page.text
     assert "DONE Scan Processing Completed" in page.text
 
 
-def test_mistakes_are_listed_up_to_a_limit() -> None:
-    """However many there are, the page stays one that can be read."""
-    text = Page(html.render(verdict(mistakes=50))).text
-    assert text.count("--timeout: is empty.") == html.MISTAKES
-    assert f"… and {50 - html.MISTAKES} mistakes more" in text
+def test_invalid_options_are_listed_up_to_a_limit() -> None:
+    """At most so many invalid options are listed; the page says how many more there are."""
+    text = Page(render.render(verdict(mistakes=50))).text
+    assert text.count("--timeout: is empty.") == render.MISTAKES
+    assert f"… and {50 - render.MISTAKES} more, in the log." in text
 
 
 # --- The drawing.
@@ -274,24 +274,26 @@ def percent(value: str) -> float:
 
 def test_the_drawing_is_to_scale() -> None:
     """Each stretch begins where the one before ends; the last one, which took no time, is a tick."""
-    drawing = html.draw(PASS.scans)
-    assert drawing is not None
-    (lane,) = drawing.lanes
+    timeline = drawing.draw(PASS.scans)
+    assert timeline is not None
+    (lane,) = timeline.lanes
     assert [(part.x, part.width, part.tick) for part in lane.segments] == [
         ("0.00%", "10.00%", False),
         ("10.00%", "70.00%", False),
         ("80.00%", "20.00%", False),
         ("100.00%", "0.00%", True),
     ]
-    assert [(part.x, part.width) for part in lane.failure] == [("20.00%", "10.00%")]
-    assert lane.told.startswith("QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls")
+    assert [(part.x, part.width) for part in lane.outages] == [("20.00%", "10.00%")]
+    assert lane.description.startswith(
+        "QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls"
+    )
 
 
 def test_a_label_is_shown_where_it_fits() -> None:
     """Anywhere, on a tablet, on a wide screen, or nowhere: by how wide its stretch is there."""
-    drawing = html.draw([seen(replace(scan().history, phases=PHASES, elapsed=100.0))])
-    assert drawing is not None
-    assert [(part.label, part.fits) for part in drawing.lanes[0].segments] == [
+    timeline = drawing.draw([seen(replace(scan().history, phases=PHASES, elapsed=100.0))])
+    assert timeline is not None
+    assert [(part.label, part.fits) for part in timeline.lanes[0].segments] == [
         ("FINDINGS_GENERATING", ""),
         ("QUEUED", "mid"),
         ("CHANNEL_MERGING", "roomy"),
@@ -300,30 +302,30 @@ def test_a_label_is_shown_where_it_fits() -> None:
 
 
 def test_scans_share_one_scale() -> None:
-    """That of the longest; a short one ends early."""
-    drawing = html.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
-    assert drawing is not None
-    assert [lane.x for lane in drawing.lanes] == ["100.00%", "25.00%"]
+    """All scans are drawn to the scale of the longest."""
+    timeline = drawing.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
+    assert timeline is not None
+    assert [lane.x for lane in timeline.lanes] == ["100.00%", "25.00%"]
 
 
 @given(st.floats(0.05, 40 * 86400.0))
 @hypothesis.example(11489.0)
 def test_every_axis_can_be_read(whole: float) -> None:
-    """It has few marks, in order, the first at 0, and no two so near that their labels touch on a phone."""
-    drawing = html.draw([seen(replace(scan().history, elapsed=whole))])
-    assert drawing is not None
-    at = [percent(mark.x) for mark in drawing.marks]
+    """An axis has few marks, in order, the first at 0, and no two so near that their labels touch on a phone."""
+    timeline = drawing.draw([seen(replace(scan().history, elapsed=whole))])
+    assert timeline is not None
+    at = [percent(mark.x) for mark in timeline.marks]
     assert at[0] == 0
     assert 2 <= len(at) <= 7
     assert all(after - before >= 14 for before, after in pairwise(at))
     assert at[-1] <= 100
-    assert all((mark.anchor == "end") is (percent(mark.x) > 94) for mark in drawing.marks)
+    assert all((mark.anchor == "end") is (percent(mark.x) > 94) for mark in timeline.marks)
 
 
 @pytest.mark.parametrize("number", [1, 20, 100])
 def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
-    """For who cannot see it; the ids by which they are found are there once."""
-    page = Page(html.render(verdict(*(scan(41 + index) for index in range(number)))))
+    """Each drawing has a title and a description for screen readers, under ids that are unique."""
+    page = Page(render.render(verdict(*(scan(41 + index) for index in range(number)))))
     drawings = [svg for svg in page.all("svg") if svg.get("role") == "img"]
     assert len(drawings) == number
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -334,11 +336,10 @@ def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
 
 # --- Colours.
 
-SHEET: Final = (files("gate.reporters") / "page.css").read_text(encoding="utf-8")
+SHEET: Final = colours.style_sheet()
 LIGHT, DARK = (
     dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", SHEET, re.DOTALL)
 )
-BARS: Final = [name.lower().replace("_", "-") for name in STATUSES]
 
 
 def contrast(one: str, other: str) -> float:
@@ -361,20 +362,31 @@ def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
     written = [("ink", "card"), ("ink", "page"), ("soft", "card"), ("soft", "page"), ("link", "card")]
     written += [("on-link", "link"), *((kind, f"{kind}-tint") for kind in kinds)]
     written += [(text, f"{kind}-tint") for kind in kinds for text in ("ink", "soft")]
-    bars = [name for name in [*BARS, "other"] if name in scheme] + kinds
+    bars = sorted({*colours.STATUS_COLOURS.values(), "other", *kinds})
     written += [("on-bar", bar) for bar in bars]
-    assert len(bars) == 12
+    assert len(bars) == 11
     assert [pair for pair in written if contrast(scheme[pair[0]], scheme[pair[1]]) < 4.5] == []
     assert [bar for bar in bars if contrast(scheme[bar], scheme["card"]) < 3] == []
 
 
 def test_every_status_has_a_colour() -> None:
-    """In the style sheet, and in the drawing itself for where there is no style sheet."""
-    assert set(html.COLOURS) == set(STATUSES)
-    for name in [*BARS, "other", "trouble"]:
-        assert re.search(rf"^(?:\.[\w-]+, )*\.{name}\b[^{{}}]*\{{ fill: var\(", SHEET, flags=re.MULTILINE), name
-    for colour in [*html.COLOURS.values(), html.OTHER, *html.ENDS.values()]:
-        assert contrast(colour, "#ffffff") >= 4.5
+    """The style sheet fills with each, and the drawing itself has it for where there is no style sheet."""
+    assert set(colours.STATUS_COLOURS) == set(STATUSES)
+    for painted in (*map(colours.status_paint, [*STATUSES, "NEW"]), *colours.KIND_PAINTS.values()):
+        assert f".{painted.style} {{ fill: var(--{painted.style.removeprefix('fill-')}); }}" in SHEET
+        assert contrast(painted.colour, "#ffffff") >= 4.5
+
+
+def test_colours_have_one_home() -> None:
+    """No colour stands in the page's package outside of its palette."""
+    package = files("gate.reporters.page")
+    literals = {
+        file.name: re.findall(r"(?<![\w&])#(?:[0-9a-f]{6}|[0-9a-f]{3})\b|\b(?:rgb|hsl)a?\(", file.read_text("utf-8"))
+        for file in package.iterdir()
+        if file.is_file()
+    }
+    palette = [value for colour in colours.PALETTE.values() for value in (colour.light, colour.dark)]
+    assert {name: values for name, values in literals.items() if values} == {"colours.py": palette}
 
 
 # --- How large it may get, and what a server cannot do.
@@ -384,7 +396,7 @@ NASTY: Final = "</script><svg/onload=alert(1)>\"'&amp;{{ 7 * 7 }}{% raw %}-->" *
 
 @pytest.mark.parametrize(("number", "limit"), [(1, 60), (20, 384), (300, 768)])
 def test_the_page_stays_small(number: int, limit: int) -> None:
-    """In KiB, for one scan, for twenty and for far too many; whatever the server says, and however often it changes."""
+    """The page has an upper limit in KiB for one scan, for twenty and for hundreds, whatever the server says."""
     clean = Sanitizer().sanitize(NASTY)
     phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
     failure = Failure(Reason.UNREACHABLE, clean)
@@ -394,17 +406,17 @@ def test_the_page_stays_small(number: int, limit: int) -> None:
         seen(History(Target(6, 41 + index), StopCause.DECIDED, 200.0, 400, 200, phases, outages, answer, answer))
         for index in range(number)
     ]
-    text = html.render(verdict(*scans))
+    text = render.render(verdict(*scans))
     page = Page(text)
     assert len(text.encode()) < limit * 1024
-    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == min(number, html.LANES)
-    assert (f"… and {number - html.LANES} scans more." in page.text) is (number > html.LANES)
-    assert f"… and {200 * number - html.OUTAGES} more." in page.text
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == min(number, render.LANES)
+    assert (f"… and {number - render.LANES} scans more." in page.text) is (number > render.LANES)
+    assert f"… and {200 * number - render.OUTAGES} more." in page.text
 
 
 def test_a_usual_page_is_much_smaller() -> None:
     """The limit is for servers that mean harm."""
-    assert len(html.render(PASS).encode()) < 20 * 1024
+    assert len(render.render(PASS).encode()) < 20 * 1024
 
 
 texts = st.text() | st.lists(
@@ -419,7 +431,7 @@ def told(status: str, name: str, message: str, what: str) -> Page:
     phases = (Phase(answer.status, 0, 1), Phase("QUEUED", 2, 3))
     outages = (Outage(1.0, Failure(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
     one = seen(History(Target(6, 41), StopCause.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
-    return Page(html.render(verdict(one)) + html.render(verdict(one, one)))
+    return Page(render.render(verdict(one)) + render.render(verdict(one, one)))
 
 
 HARMLESS: Final = told("X", "X", "X", "X")

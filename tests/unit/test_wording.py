@@ -1,0 +1,37 @@
+"""Lengths of time, counts, moments and sentences, as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gate.wording import count, moment, plain, seconds, timestamp
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0s"), (0.04, "0s"), (2, "2s"), (9.94, "9.9s"), (10.4, "10s"), (59.4, "59s"), (59.6, "1m"), (61, "1m01s"),
+     (1800, "30m"), (3599.7, "1h"), (3780, "1h03m")],
+)  # fmt: skip
+def test_lengths_of_time(value: float, text: str) -> None:
+    """As short as people say them."""
+    assert seconds(value) == text
+
+
+def test_counts() -> None:
+    """A noun takes an s for every number but one."""
+    assert (count(1, "poll"), count(2, "poll"), count(0, "poll")) == ("1 poll", "2 polls", "0 polls")
+
+
+def test_moments() -> None:
+    """Machines read RFC 3339 to the millisecond, people a date and a time of day in UTC."""
+    assert timestamp(AT) == "2026-01-02T03:04:05.678Z"
+    assert moment(AT) == "2026-01-02 03:04:05 UTC"
+
+
+def test_a_sentence_without_its_marks() -> None:
+    """A log and JUnit show no Markdown."""
+    assert plain("Set `--url`, with *Upload Scans*.") == "Set --url, with Upload Scans."
