@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate import __version__
-from gate.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.reasons import Kind
 from gate.reporters.lines import Line, LineKind
 from gate.text import log_line
@@ -172,8 +172,6 @@ class Console:
                 )
             case CutOff():
                 self._event(event, "the request under way was cut off at the deadline; asking once more")
-            case Ended():
-                pass
 
     def tick(self, progress: Progress) -> None:
         """Log that the gate still waits, when nothing else was logged for a while."""
