@@ -161,6 +161,12 @@ class Verdict:
         return "To keep waiting, run the action again with:", inputs
 
     @property
+    def resume_line(self) -> str:
+        """The same in one line; empty where there is nothing to wait for."""
+        how, what = self.how_to_resume if self.resume else ("", "")
+        return f"{how} {what}".replace("\n", ", ").strip()
+
+    @property
     def deciding_scan(self) -> ScanVerdict | None:
         """The part that decided; None where the gate never came to ask."""
         return decide(self.scans) if self.scans else None

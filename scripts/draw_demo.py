@@ -15,6 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from gate.commands.demo import AFTERWARDS
+
 FILE: Final = Path(__file__).parent.parent / "docs" / "demo.svg"
 SCENARIO: Final = "flaky"
 COLUMNS: Final = 100
@@ -38,8 +40,8 @@ def log() -> list[tuple[float, str]]:
         lines += [(time.monotonic() - began, line.rstrip("\n")) for line in process.stderr or ()]
     if process.returncode:
         raise SystemExit(f"the demo ended with {process.returncode}")
-    # What follows the first empty line is for the reader's own ThreadFix, and in the README.
-    return lines[: [line for _, line in lines].index("")]
+    # What the demo says afterwards is for the reader's own ThreadFix, and in the README.
+    return lines[: -len(AFTERWARDS.splitlines())]
 
 
 def style(line: str) -> str:

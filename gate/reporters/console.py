@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate import __version__
-from gate.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.naming import FLAGS
 from gate.reasons import Kind
 from gate.reporters.lines import Line, LineKind
@@ -179,8 +179,6 @@ class Console:
                 )
             case CutOff():
                 self._event(event, "the request under way was cut off at the deadline; asking once more")
-            case Ended():
-                pass
 
     def tick(self, progress: Progress) -> None:
         """Log that the gate still waits, when nothing else was logged for a while."""
@@ -215,8 +213,7 @@ class Console:
         if conclusion.kind is not Kind.PASS:
             self.line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
             if verdict.resume:
-                how, what = verdict.how_to_resume
-                self.line(f"{how} {what.replace(chr(10), ', ')}", LineKind.COMMAND)
+                self.line(verdict.resume_line, LineKind.COMMAND)
             self.line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
         if conclusion.downgraded:
             # Not by `warning`, which on a runner would be a second annotation of the verdict.

@@ -30,7 +30,7 @@ def render(verdict: Verdict) -> str:
     for number, scan in enumerate(verdict.scans, 1):
         # Of two cases with one name GitLab keeps only one.
         name = f"pending scan {number}" if len(verdict.scans) > 1 else "pending scan"
-        case = _case(name, scan.history.elapsed, scan.conclusion, describe(scan), verdict.resume)
+        case = _case(name, scan.history.elapsed, scan.conclusion, describe(scan), verdict.resume_line)
         case.system_out = _statuses(scan)
         suite.add_testcase(case)
     if not verdict.scans:
@@ -53,7 +53,7 @@ def _case(name: str, elapsed: float, conclusion: Conclusion, message: str, resum
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
         lines = [message, f"What it means: {plain(conclusion.meaning)}"]
         if resume and conclusion.reason in RESUMABLE:
-            lines.append(f"To keep waiting, run: {resume}")
+            lines.append(resume)
         lines.append(f"What to do: {plain(conclusion.hint)}")
         broken.text = "\n".join(escape_xml(line) for line in lines)
         case.result = [broken]

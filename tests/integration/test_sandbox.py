@@ -48,7 +48,7 @@ def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd:
     assert main(["demo", "stuck", "--speed", "20", "--timeout", "0"]) == 3
     log = capfd.readouterr().err
     assert log.count("threadfix-gate run") == 2  # what was run, and what to run with a ThreadFix of one's own
-    assert "What to do:    Nothing: the sandbox has stopped" in log
+    assert "What to do: Nothing: the sandbox has stopped" in log
 
 
 def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gate.build import Build
 from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
@@ -254,6 +255,16 @@ def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
     page = Page(render.render(ENDINGS["instant"]))
     assert "Timeline" not in page.text
     assert "DONE Scan Processing Completed" in page.text
+
+
+def test_the_build_links_to_its_run() -> None:
+    """The facts name the build, and its link holds no markup of a branch."""
+    build = Build("GitHub Actions", "octo/web", "c" * 40, "<b>main", "https://github.com/octo/web/actions/runs/7")
+    page = Page(render.render(replace(PASS, build=build)))
+    assert f"build GitHub Actions, octo/web, <b>main, {'c' * 12}" in page.text
+    assert build.url in [link["href"] for link in page.all("a")]
+    assert page.all("b") == []
+    assert "build Jenkins" in Page(render.render(replace(PASS, build=Build("Jenkins")))).text
 
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:

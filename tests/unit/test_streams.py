@@ -92,7 +92,7 @@ def test_a_slow_reader_is_waited_for(pipe: tuple[int, io.TextIOWrapper], monkeyp
     log.write("." * 500_000 + "\n")
 
     def read_late() -> None:
-        while next(moves) < 10:
+        while next(moves) < 100:
             time.sleep(0.001)
         left = 500_001
         while left:
