@@ -74,7 +74,7 @@ def _check_options(parsed: Parsed, invalid: Sequence[InvalidOption]) -> tuple[Ou
     if parsed.settings and not urlsplit(url).path:
         hint = "ThreadFix usually has a context path, such as /threadfix; if yours has one, add it."
     if parsed.settings and parsed.settings.server.allow_http and url.startswith("http:"):
-        hint = "--allow-http: the API key is sent unencrypted."
+        hint = "{--allow-http}: the API key is sent unencrypted."
     return _invalid(about_url) or passed(url, hint), _invalid(others) or passed("complete and consistent.")
 
 

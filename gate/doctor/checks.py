@@ -47,7 +47,7 @@ class Outcome:
 
     Attributes:
         state: passed, failed, or skipped: cannot be determined, or does not apply.
-        message: what was seen; a sentence that follows the check's name.
+        message: what was seen; a sentence that follows the check's name; a template of `gate.naming`, as `hint` is.
         hint: what to do; empty where there is nothing. Also of a check that passed, if something will fail soon.
         reason: of a failed one, for the exit code; None of any other.
     """
@@ -115,8 +115,8 @@ def _certificate(connection: Connection, sanitizer: Sanitizer) -> Outcome:
         return failed(handshake.distrust)
     if connection.server.insecure:
         return skipped(
-            "not verified, because of --insecure.",
-            "The API key may be sent to an impostor; set --ca-file to your company's CA certificates instead.",
+            "not verified, because of {--insecure}.",
+            "The API key may be sent to an impostor; set {--ca-file} to your company's CA certificates instead.",
         )
     if not handshake:
         return skipped("not visible through the proxy; the request below shows whether it verifies.")
@@ -159,8 +159,8 @@ def _rest(responses: Responses) -> Outcome:
     if failure and request.http_status in NOT_FOUND and not responses.key_accepted_for_application:
         return failed(
             failure,
-            "Check that --url includes its context path, such as /threadfix, and that --api-version (and "
-            "--status-path) match your ThreadFix; --api-version none is for 2.5 to 2.7.",
+            "Check that {--url} includes its context path, such as /threadfix, and that {--api-version} (and "
+            "{--status-path}) match your ThreadFix; {--api-version none} is for 2.5 to 2.7.",
         )
     if failure and request.http_status in DENIED and not responses.key_accepted_for_application:
         return skipped(f"cannot be determined: HTTP {request.http_status} may come from any server or proxy.")
@@ -187,13 +187,13 @@ def _permission(responses: Responses) -> Outcome:
             "for the status of a pending scan; read access is not enough.",
         )
     if responses.application_id is None:
-        return skipped("Upload Scans is granted for an application, and none is specified.", "Set --application-id.")
+        return skipped("Upload Scans is granted for an application, and none is specified.", "Set {--application-id}.")
     no_endpoint = responses.main.request.http_status in NOT_FOUND
     if no_endpoint or not isinstance(responses.application, str):
         return skipped(
             "Upload Scans: cannot be determined, because ThreadFix may not have looked for the pending scan.",
             "This ThreadFix may lack the status endpoint, which exists from 2.5 on; without it no gate can work. "
-            "Check --api-version and --status-path."
+            "Check {--api-version} and {--status-path}."
             if no_endpoint
             else "",
         )
@@ -203,13 +203,13 @@ def _permission(responses: Responses) -> Outcome:
 def _application(responses: Responses) -> Outcome:
     application_id, application = responses.application_id, responses.application
     if application_id is None:
-        return skipped("not specified.", "Set --application-id.")
+        return skipped("not specified.", "Set {--application-id}.")
     if isinstance(application, str):
         return passed(f'{application_id} is "{application}".' if application else f"{application_id} exists.")
     if not responses.failure:
         return passed(f"{application_id} exists; ThreadFix returned its pending scan.")
     if application and responses.application_missing:
-        return failed(application, "Check --application-id against the URL of the application's page in ThreadFix.")
+        return failed(application, "Check {--application-id} against the URL of the application's page in ThreadFix.")
     why = f" ({application.what.rstrip('.')})" if application else ""
     return skipped(
         f"cannot be determined: ThreadFix did not return application {application_id}, which takes read access{why}."
@@ -218,13 +218,13 @@ def _application(responses: Responses) -> Outcome:
 
 def _pending_scan(responses: Responses) -> Outcome:
     if not responses.scan_specified:
-        return skipped("not specified.", "Set --pending-scan-id, --status-url or --upload-response.")
+        return skipped("not specified.", "Set {--pending-scan-id}, {--status-url} or {--upload-response}.")
     statuses = []
     for scan in responses.scans:
         if isinstance(scan.observation, Failure):
             return failed(
                 scan.observation,
-                "Check --pending-scan-id against the link in the upload's response: it is not the id of a finished "
+                "Check {--pending-scan-id} against the link in the upload's response: it is not the id of a finished "
                 "scan.",
             )
         statuses.append(f"{scan.target.pending_scan_id} is {scan.observation.status}")
