@@ -132,7 +132,7 @@ def scan(threadfix: ThreadFix, answer: Fault) -> str:
 # --- All is well.
 
 
-def test_nothing_fails_where_nothing_is_wrong(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_where_all_is_well_every_check_has_a_line(examine: Doctor, threadfix: ThreadFix) -> None:
     """Where all is well every check has a line, the exit code is 0, and two requests were sent, both GET."""
     seen = examine()
     assert (seen.code, seen.document["ok"], seen.states("failed"), seen.states("skipped")) == (
@@ -147,7 +147,7 @@ def test_nothing_fails_where_nothing_is_wrong(examine: Doctor, threadfix: Thread
     ]  # fmt: skip
 
 
-def test_without_a_pending_scan_the_permission_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
     """Without a pending scan the permission is checked with one that does not exist: looking for it is not refusing."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"pending-scan"})
@@ -155,7 +155,7 @@ def test_without_a_pending_scan_the_permission_is_still_told(examine: Doctor, th
     assert f"/pendingScan/{UNUSED_ID}/" in threadfix.seen[0][1]
 
 
-def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_without_an_application_the_key_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
     """Without an application the key is still checked, and what needs an application names the option to set."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"permission", "application", "pending-scan"})
@@ -163,7 +163,7 @@ def test_without_an_application_the_key_is_still_told(examine: Doctor, threadfix
     assert len(threadfix.seen) == 1
 
 
-def test_several_pending_scans_are_all_asked_for(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_several_pending_scans_are_all_requested(examine: Doctor, threadfix: ThreadFix) -> None:
     """Each pending scan is named with its status; one that does not exist fails, and the others still show the rest."""
     one, two = (str(threadfix.add(Scenario("", "", Reason.PROCESSED))) for _ in range(2))
     assert (
@@ -175,7 +175,7 @@ def test_several_pending_scans_are_all_asked_for(examine: Doctor, threadfix: Thr
     assert "permission" in seen.states("passed")
 
 
-def test_ids_come_from_an_upload_s_answer_too(examine: Doctor, tmp_path: Path) -> None:
+def test_ids_come_from_an_upload_response_too(examine: Doctor, tmp_path: Path) -> None:
     """The doctor takes the ids from an upload's response, as the gate does."""
     answer = tmp_path / "upload.json"
     link = "http://10.0.0.1:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
@@ -184,12 +184,12 @@ def test_ids_come_from_an_upload_s_answer_too(examine: Doctor, tmp_path: Path) -
     assert (seen.code, seen.check("pending-scan")["state"]) == (0, "passed")
 
 
-def test_a_command_of_the_gate_needs_only_another_word(examine: Doctor) -> None:
+def test_the_options_of_the_gate_are_accepted(examine: Doctor) -> None:
     """The doctor accepts every option of the gate, so that only the name of the command has to be changed."""
     assert examine("--timeout", "45m", "--on-timeout", "warn").code == 0
 
 
-def test_the_help_lists_what_the_doctor_has_a_use_for(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_help_lists_only_the_options_that_are_used(capfd: pytest.CaptureFixture[str]) -> None:
     """The help leaves out the options that only the gate uses."""
     assert main(["doctor", "--help"]) == 0
     shown = capfd.readouterr().out
@@ -203,13 +203,13 @@ def test_the_gate_starts_without_the_doctor() -> None:
     assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
 
 
-def test_quiet_says_only_what_fails(examine: Doctor) -> None:
+def test_quiet_logs_only_what_fails(examine: Doctor) -> None:
     """With --quiet only failed checks and the last line are logged."""
     assert len(examine("--quiet").log.splitlines()) == 1
     assert [line[0] for line in examine("--quiet", "--application-id", "9").log.splitlines()] == ["✗", " ", "N"]
 
 
-def test_several_pending_scans_are_not_asked_for_in_vain(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_no_further_pending_scan_is_requested_in_vain(examine: Doctor, threadfix: ThreadFix) -> None:
     """After a failure that is not from ThreadFix no further pending scan is requested."""
     busy, other = scan(threadfix, Raw(503)), str(threadfix.add(Scenario("", "", Reason.PROCESSED)))
     examine("--pending-scan-id", f"{busy},{other}").blamed("rest", Reason.UNREACHABLE, "HTTP 503", "later")
@@ -243,7 +243,7 @@ def test_verbose_shows_the_requests(examine: Doctor) -> None:
 # --- Options.
 
 
-def test_mistakes_are_told_all_at_once(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_invalid_options_are_reported_all_at_once(examine: Doctor, threadfix: ThreadFix) -> None:
     """All invalid options are reported at once, those of the URL apart from the others, and nothing is sent."""
     seen = examine("--url", "ftp://tf.example.com", "--frob", "--json", THREADFIX_API_KEY="", THREADFIX_INTERVAL="x")
     assert (seen.code, seen.states("failed"), seen.states("passed")) == (2, {"url", "options"}, set())
@@ -254,19 +254,19 @@ def test_mistakes_are_told_all_at_once(examine: Doctor, threadfix: ThreadFix) ->
     assert threadfix.connections == 0
 
 
-def test_a_url_is_told_to_be_right_beside_other_mistakes(examine: Doctor) -> None:
+def test_a_valid_url_passes_beside_other_invalid_options(examine: Doctor) -> None:
     """An unknown option whose name begins like that of the URL does not make the URL invalid."""
     seen = examine("--urll", "x", "--application-id", "six")
     seen.blamed("options", Reason.USAGE, "unknown option --urll; did you mean --url?", "--help")
     assert "url" in seen.states("passed")
 
 
-def test_a_pending_scan_without_an_application_is_a_mistake(examine: Doctor) -> None:
+def test_a_pending_scan_without_an_application_is_invalid(examine: Doctor) -> None:
     """A pending scan without its application is an invalid option."""
     examine(THREADFIX_APPLICATION_ID="").blamed("options", Reason.USAGE, "--application-id is missing", "--help")
 
 
-def test_a_file_that_is_no_certificate_is_a_mistake(examine: Doctor, tmp_path: Path) -> None:
+def test_a_file_that_is_no_certificate_is_invalid(examine: Doctor, tmp_path: Path) -> None:
     """A CA file without a certificate is reported before anything is sent."""
     junk = tmp_path / "junk.pem"
     junk.write_text("junk")
@@ -292,13 +292,13 @@ def test_a_name_that_does_not_exist(examine: Doctor) -> None:
     assert {check["message"] for check in seen.document["checks"][3:]} == {"skipped, because dns failed."}
 
 
-def test_a_name_is_looked_up_and_its_addresses_are_shown(examine: Doctor) -> None:
+def test_the_addresses_from_dns_are_shown(examine: Doctor) -> None:
     """The addresses from DNS are shown, so that a wrong one is noticed."""
     found = examine("--url", examine.url.replace("127.0.0.1", "localhost")).check("dns")
     assert (found["state"], "127.0.0.1" in found["message"]) == ("passed", True)
 
 
-def test_a_name_server_that_hangs_is_not_waited_for(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dns_lookup_that_hangs_is_cut_off(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time limit of a request also ends a DNS lookup that hangs."""
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
@@ -368,7 +368,7 @@ def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: T
     assert seen.check("expiry")["hint"] is None
 
 
-def test_a_certificate_that_ends_soon(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+def test_a_certificate_that_expires_soon(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
     """A certificate that expires soon passes, with a hint to renew it."""
     trusted, tls = certificate(tmp_path, days=1)
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
@@ -402,14 +402,14 @@ def test_a_certificate_that_does_not_verify(
     assert examine.threadfix.seen == []
 
 
-def test_insecure_is_told(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+def test_insecure_skips_the_certificate(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
     """With --insecure the certificate is skipped, with a warning about the API key."""
     seen = examine("--url", serve(threadfix, tls=certificate(tmp_path)[1]), "--insecure")
     assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"})
     assert "The API key may be sent to an impostor" in seen.check("certificate")["hint"]
 
 
-def test_a_client_certificate_is_shown(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
+def test_a_client_certificate_is_sent(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
     """The client certificate is sent in the handshake, to a server that requires one."""
     trusted, tls = certificate(tmp_path)
     own, _ = certificate(tmp_path, name="127.0.0.2")
@@ -522,7 +522,7 @@ def test_a_version_that_the_server_does_not_have(examine: Doctor, serve: Serve) 
     assert examine("--url", url, "--api-version", "none").code == 0
 
 
-def test_a_status_call_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
+def test_a_status_endpoint_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
     """Without the status endpoint the application still passes, and the permission cannot be determined."""
     seen = examine("--url", serve(Older(unknown="/pendingScan/")))
     seen.blamed("pending-scan", Reason.NOT_FOUND, "unrecognized path", "--pending-scan-id")
@@ -532,7 +532,7 @@ def test_a_status_call_that_the_server_does_not_have(examine: Doctor, serve: Ser
     assert "--status-path" in seen.check("permission")["hint"]
 
 
-def test_another_application_s_answer(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_a_response_about_another_application(examine: Doctor, threadfix: ThreadFix) -> None:
     """A response about another application fails, whatever its status."""
     number = str(threadfix.add(Scenario("", "", Reason.PROTOCOL, application_id=7)))
     seen = examine("--pending-scan-id", number)
@@ -703,7 +703,7 @@ def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> N
     assert "::add-mask::" not in examine().log
 
 
-def test_a_bug_is_told_without_the_key(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_reported_without_the_key(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug ends with exit code 70, a complete JSON document, and a traceback without the key."""
 
     def broken(*_: object) -> ScanReading:
@@ -788,7 +788,7 @@ def test_the_schema_is_one_and_is_strict() -> None:
     assert [*OPTION_CHECKS, *(check.name for check in CHECKS)] == NAMES
 
 
-def test_the_main_evidence_is_the_best_one() -> None:
+def test_the_main_response_is_the_most_informative_one() -> None:
     """A reading says more than any failure; without one the first failure counts."""
     made = RequestMade("GET", "/", 200, 1.0)
     bad = [ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
