@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -12,10 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gate.history import History, Phase, ScanReading, StopCause, Target
+from gate.history import ScanReading
 from gate.reporters import dotenv, junit, result, summary
 from gate.sandbox.scenarios import SCENARIOS
-from gate.settings import Server, Settings
 from gate.text import (
     REDACTED,
     TEXT_LIMIT,
@@ -27,7 +25,7 @@ from gate.text import (
     escape_xml,
     log_line,
 )
-from gate.verdict import Verdict, conclude, judge_scan
+from tests.builders import history_of, judged, verdict_on
 
 HOSTILE = SCENARIOS["hostile-text"].message or ""
 WORDS = (
@@ -141,13 +139,7 @@ def test_every_report_takes_every_text(status: str, name: str, message: str) -> 
     answer = ScanReading(
         clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
     )
-    history = History(
-        Target(6, 41), StopCause.DECIDED, 1.0, 1, phases=(Phase(answer.status, 0, 0),), newest=answer, reading=answer
-    )
-    asked = Settings(Server("https://tf.example.com", Secret("key")), (Target(6, 41),))
-    scans = (judge_scan(history, asked),)
-    now = datetime.now(UTC)
-    verdict = Verdict(conclude(scans), now, now, 1.0, scans, "https://tf.example.com")
+    verdict = verdict_on(judged(history_of(answer)))
     assert json.loads(result.render(verdict))["scans"][0]["status"] == answer.status
     ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
     lines = dotenv.render(verdict).splitlines()

@@ -7,64 +7,41 @@ from dataclasses import replace
 import pytest
 
 from gate.errors import Cancelled, InvalidOption, UsageError
-from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
+from gate.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
 from gate.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
-from gate.settings import Plan, Server, Settings
-from gate.text import Secret
+from gate.settings import Plan
 from gate.verdict import ScanVerdict, conclude, decide, from_bug, from_error, judge_scan
+from tests.builders import SETTINGS, TARGET, history_of, judged
 
-TARGET = Target(6, 41)
-ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (TARGET,))
 QUEUED = ScanReading("QUEUED")
 ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
-
-
-def seen(newest: Observation, ended: StopCause = StopCause.DECIDED, reading: ScanReading | None = None) -> ScanHistory:
-    """A history whose newest observation is `newest`; `answer` is an earlier good one."""
-    known = newest if isinstance(newest, ScanReading) else reading
-    return History(
-        TARGET,
-        ended,
-        elapsed=100.0,
-        polls=9,
-        errors=int(isinstance(newest, Failure)),
-        phases=(Phase(known.status, 0, 90),) if known else (),
-        outages=(Outage(40.0, newest, polls=3),) if isinstance(newest, Failure) else (),
-        newest=newest,
-        reading=known,
-    )
-
-
-def judged(history: ScanHistory, **changes: object) -> ScanVerdict:
-    """The verdict on a history, with some settings changed."""
-    return judge_scan(history, replace(ASKED, **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("history", "reason"),
     [
-        (seen(ScanReading("DONE", scan_id=12, name="contoso.fpr")), Reason.PROCESSED),
-        (seen(ScanReading("FINISHED_FINDING_PULLING")), Reason.PROCESSED),
-        (seen(ScanReading("DONE", error=True)), Reason.SCAN_FAILED),
-        (seen(ScanReading("SCAN_DELETED")), Reason.SCAN_FAILED),
-        (seen(ScanReading("NEW_ONE")), Reason.UNKNOWN_STATUS),
-        (seen(ALL[Reason.DENIED]), Reason.DENIED),
-        (seen(ALL[Reason.DENIED], reading=QUEUED), Reason.DENIED),
-        (seen(ALL[Reason.PROTOCOL], StopCause.LIMIT), Reason.PROTOCOL),
-        (seen(ALL[Reason.UNREACHABLE], StopCause.LIMIT, QUEUED), Reason.UNREACHABLE),
-        (seen(ALL[Reason.NOT_FOUND], StopCause.LIMIT), Reason.NOT_FOUND),
-        (seen(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED), Reason.SCAN_VANISHED),
-        (seen(QUEUED, StopCause.DEADLINE), Reason.TIMEOUT),
-        (seen(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
-        (seen(ALL[Reason.NOT_FOUND], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
-        (seen(ALL[Reason.UNREACHABLE], StopCause.DEADLINE), Reason.UNREACHABLE),
-        (seen(ALL[Reason.NOT_FOUND], StopCause.DEADLINE), Reason.NOT_FOUND),
-        (seen(QUEUED, StopCause.CANCELLED), Reason.CANCELLED),
-        (seen(QUEUED, StopCause.FAIL_FAST), Reason.CANCELLED),
+        (history_of(ScanReading("DONE", scan_id=12, name="contoso.fpr")), Reason.PROCESSED),
+        (history_of(ScanReading("FINISHED_FINDING_PULLING")), Reason.PROCESSED),
+        (history_of(ScanReading("DONE", error=True)), Reason.SCAN_FAILED),
+        (history_of(ScanReading("SCAN_DELETED")), Reason.SCAN_FAILED),
+        (history_of(ScanReading("NEW_ONE")), Reason.UNKNOWN_STATUS),
+        (history_of(ALL[Reason.DENIED]), Reason.DENIED),
+        (history_of(ALL[Reason.DENIED], reading=QUEUED), Reason.DENIED),
+        (history_of(ALL[Reason.PROTOCOL], StopCause.LIMIT), Reason.PROTOCOL),
+        (history_of(ALL[Reason.UNREACHABLE], StopCause.LIMIT, QUEUED), Reason.UNREACHABLE),
+        (history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT), Reason.NOT_FOUND),
+        (history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED), Reason.SCAN_VANISHED),
+        (history_of(QUEUED, StopCause.DEADLINE), Reason.TIMEOUT),
+        (history_of(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
+        (history_of(ALL[Reason.NOT_FOUND], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
+        (history_of(ALL[Reason.UNREACHABLE], StopCause.DEADLINE), Reason.UNREACHABLE),
+        (history_of(ALL[Reason.NOT_FOUND], StopCause.DEADLINE), Reason.NOT_FOUND),
+        (history_of(QUEUED, StopCause.CANCELLED), Reason.CANCELLED),
+        (history_of(QUEUED, StopCause.FAIL_FAST), Reason.CANCELLED),
         (History(TARGET, StopCause.CANCELLED), Reason.CANCELLED),
         # Bugs of the wait, if there were any: never a pass.
-        (seen(QUEUED), Reason.UNKNOWN_STATUS),
+        (history_of(QUEUED), Reason.UNKNOWN_STATUS),
         (History(TARGET, StopCause.DECIDED), Reason.INTERNAL),
     ],
 )
@@ -82,29 +59,29 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
 @pytest.mark.parametrize(
     ("history", "says"),
     [
-        (seen(ScanReading("DONE", scan_id=12, name="contoso.fpr")), "processed as scan 12 after 1m40s (DONE)."),
+        (history_of(ScanReading("DONE", scan_id=12, name="contoso.fpr")), "processed as scan 12 after 1m40s (DONE)."),
         (
-            seen(ScanReading("CHANNEL_MERGING", error=True, error_message="wrong format", message="Merging")),
+            history_of(ScanReading("CHANNEL_MERGING", error=True, error_message="wrong format", message="Merging")),
             "ended as CHANNEL_MERGING with its error flag set after 1m40s. ThreadFix says: 'wrong format'.",
         ),
         (
-            seen(ScanReading("SCAN_DELETED", message="Gone")),
+            history_of(ScanReading("SCAN_DELETED", message="Gone")),
             "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Gone'.",
         ),
-        (seen(ScanReading("SCAN_DELETED")), "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Scan Deleted'."),
-        (seen(ScanReading("X", error=True)), "ended as X with its error flag set after 1m40s."),
-        (seen(QUEUED, StopCause.DEADLINE), "had been QUEUED for 1m40s when the timeout expired (30m)."),
+        (history_of(ScanReading("SCAN_DELETED")), "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Scan Deleted'."),
+        (history_of(ScanReading("X", error=True)), "ended as X with its error flag set after 1m40s."),
+        (history_of(QUEUED, StopCause.DEADLINE), "had been QUEUED for 1m40s when the timeout expired (30m)."),
         (
-            seen(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED),
+            history_of(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED),
             "had been QUEUED for 1m40s when the timeout expired (30m). The newest poll failed: unreachable.",
         ),
-        (seen(ALL[Reason.UNREACHABLE], StopCause.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
+        (history_of(ALL[Reason.UNREACHABLE], StopCause.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
         (
-            seen(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED),
+            history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED),
             "no longer exists; its last status was QUEUED. not-found.",
         ),
         (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
-        (seen(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed ({--fail-fast})."),
+        (history_of(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed ({--fail-fast})."),
     ],
 )
 def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None:
@@ -120,7 +97,7 @@ def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None
 )
 def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str) -> None:
     """So that a person finds it."""
-    assert judged(seen(ScanReading("DONE", name=name))).subject == subject
+    assert judged(history_of(ScanReading("DONE", name=name))).subject == subject
 
 
 @pytest.mark.parametrize(
@@ -133,7 +110,7 @@ def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str)
 )
 def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: ScanReading, means: str, do: str) -> None:
     """Different people can help."""
-    conclusion = judged(seen(reading)).conclusion
+    conclusion = judged(history_of(reading)).conclusion
     assert means in conclusion.meaning
     assert do in conclusion.hint
 
@@ -141,49 +118,49 @@ def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: ScanReading, me
 def test_a_failure_may_know_better_what_it_means() -> None:
     """Another application's response is no login page."""
     failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
-    assert judged(seen(failure)).conclusion.meaning == "It is another one."
-    assert judged(seen(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
+    assert judged(history_of(failure)).conclusion.meaning == "It is another one."
+    assert judged(history_of(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
 
 
 def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
     """`--timeout 0` is a question, not a wait."""
-    message = judged(seen(QUEUED, StopCause.DEADLINE), plan=Plan(timeout=0)).conclusion.message
+    message = judged(history_of(QUEUED, StopCause.DEADLINE), plan=Plan(timeout=0)).conclusion.message
     assert message.endswith("when asked once ({--timeout 0}).")
 
 
 def test_the_hint_of_the_trouble_beats_that_of_the_reason() -> None:
     """It knows more."""
     failure = replace(ALL[Reason.PROTOCOL], hint="Do this.")
-    assert judged(seen(failure, StopCause.LIMIT)).conclusion.hint == f"Do this. {DIAGNOSIS}"
+    assert judged(history_of(failure, StopCause.LIMIT)).conclusion.hint == f"Do this. {DIAGNOSIS}"
 
 
 def test_what_is_softened_ends_in_zero_and_stays_unknown() -> None:
     """Exactly the reason that the user named."""
     soft = frozenset({Reason.TIMEOUT})
-    conclusion = judged(seen(QUEUED, StopCause.DEADLINE), downgraded=soft).conclusion
+    conclusion = judged(history_of(QUEUED, StopCause.DEADLINE), downgraded=soft).conclusion
     assert (conclusion.kind, conclusion.exit_code, conclusion.downgraded) == (Kind.UNKNOWN, 0, True)
-    assert judged(seen(ALL[Reason.UNREACHABLE], StopCause.LIMIT), downgraded=soft).conclusion.exit_code == 6
+    assert judged(history_of(ALL[Reason.UNREACHABLE], StopCause.LIMIT), downgraded=soft).conclusion.exit_code == 6
 
 
 def test_a_cancellation_has_the_exit_code_of_its_signal() -> None:
     """As shells count."""
-    history = seen(QUEUED, StopCause.CANCELLED)
-    codes = [judge_scan(history, ASKED, Cancelled(number)).conclusion.exit_code for number in (2, 15)]
+    history = history_of(QUEUED, StopCause.CANCELLED)
+    codes = [judge_scan(history, SETTINGS, Cancelled(number)).conclusion.exit_code for number in (2, 15)]
     assert tuple(codes) == SIGNAL_EXIT_CODES
 
 
 def test_an_unknown_status_that_fails_is_named() -> None:
     """So that it can be put into a list."""
-    conclusion = judged(seen(ScanReading("NEW_ONE")), rules=Rules(unknown_fails=True)).conclusion
+    conclusion = judged(history_of(ScanReading("NEW_ONE")), rules=Rules(unknown_fails=True)).conclusion
     assert "NEW_ONE" in conclusion.message
     assert conclusion.exit_code == 1
 
 
-PASS = judged(seen(ScanReading("DONE")))
-FAIL = judged(seen(ScanReading("SCAN_DELETED")))
-TIMEOUT = judged(seen(QUEUED, StopCause.DEADLINE))
-SOFT = judged(seen(QUEUED, StopCause.DEADLINE), downgraded=frozenset({Reason.TIMEOUT}))
-DENIED = judged(seen(ALL[Reason.DENIED]))
+PASS = judged(history_of(ScanReading("DONE")))
+FAIL = judged(history_of(ScanReading("SCAN_DELETED")))
+TIMEOUT = judged(history_of(QUEUED, StopCause.DEADLINE))
+SOFT = judged(history_of(QUEUED, StopCause.DEADLINE), downgraded=frozenset({Reason.TIMEOUT}))
+DENIED = judged(history_of(ALL[Reason.DENIED]))
 
 
 @pytest.mark.parametrize(
