@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+    from types import FrameType, TracebackType
     from typing import Any
 
 LAST_WORDS: Final = 1.8
 """Seconds that a stopped gate has for its outputs and reports before it goes without them."""
 START: Final = 5.0
 """Seconds that it has for them where it was stopped while it still started, on a machine that is very slow."""
+POSTPONED: Final = 0.01
+"""Seconds after which a signal is handled that came where an exception would have been lost."""
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -34,20 +36,35 @@ class Signals:
         self._listening = False
         self._listened = False
         self._caught = 0
+        self._postponed = False
         self._code: int | None = None
 
-    def __call__(self, number: int, _frame: object) -> None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. Only the first one counts: runners, shells and `make` all send several."""
-        if self._caught:
+        if self._caught and not self._postponed:
             return
+        if not self._caught:
+            self._bound(number)
+        if self._listening:
+            self._postponed = _would_swallow(frame)
+            if not self._postponed:
+                self._cancel()
+            _thread.start_new_thread(self._again, (number,))
+
+    def _bound(self, number: int) -> None:
+        """Keep the signal, and see to it that the process ends."""
         self._caught = number
         try:
             _thread.start_new_thread(self._end_late, (os._exit, LAST_WORDS if self._listened else START))
         except RuntimeError:  # pragma: no cover - where no thread is to be had
             # Then the last words are not bounded; better late than killed in the middle.
             self._code = None
-        if self._listening:
-            self._cancel()
+
+    @staticmethod
+    def _again(number: int) -> None:  # pragma: no cover - in a thread that no tracer sees
+        """Have the handler called once more, a moment later and somewhere else."""
+        time.sleep(POSTPONED)
+        _thread.interrupt_main(signal.Signals(number))
 
     def listen(self) -> None:
         """Have a signal raise `Cancelled` in the main thread from here on.
@@ -81,6 +98,16 @@ class Signals:
     def _end_late(self, end: Callable[[int], Any], seconds: float) -> None:  # pragma: no cover - it ends the process
         time.sleep(seconds)
         end(128 + self._caught if self._code is None else self._code)
+
+
+def _would_swallow(frame: FrameType | None) -> bool:
+    """Whether an exception raised here is lost: Python ignores those of `__del__` and of what an import cleans up."""
+    while frame:
+        code = frame.f_code
+        if code.co_name == "__del__" or (code.co_name == "cb" and code.co_filename.startswith("<frozen importlib")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def install() -> Signals:

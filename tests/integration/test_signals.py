@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gate.errors import Cancelled
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario, Trickle
 from gate.sandbox.server import API_KEY
+from gate.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -307,3 +309,29 @@ def test_no_moment_is_a_wrong_one(
     reasons = {Reason.CANCELLED: CODES[number], Reason.USAGE: 2, Reason.PROCESSED: 0}
     assert ran.code == reasons[ran.document["reason"]]
     assert ran.last.startswith(("PASS (processed)", "UNKNOWN (usage, ", "UNKNOWN (cancelled, "))
+
+
+class Lost:
+    """Something whose end Python calls, and whose exceptions it ignores."""
+
+    def __init__(self, end: Callable[[], None]) -> None:
+        self.end = end
+
+    def __del__(self) -> None:
+        self.end()
+
+
+def test_a_signal_is_not_lost_where_python_ignores_exceptions() -> None:
+    """While something is cleaned up an exception would be swallowed; the signal is handled a moment later."""
+    handler = Signals()
+    # The process is to live on.
+    handler._bound = lambda number: setattr(handler, "_caught", number)  # type: ignore[method-assign]  # noqa: SLF001
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(Cancelled):  # noqa: PT012 - it comes somewhere in the block
+            handler.listen()
+            Lost(lambda: signal.raise_signal(signal.SIGTERM))
+            assert handler._postponed  # noqa: SLF001
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGTERM, before)
