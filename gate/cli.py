@@ -18,7 +18,7 @@ from gate.options import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gate.options import Option
 
@@ -180,6 +180,57 @@ def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - cl
     return demo(scenario, speed, _flags(values), _invalid())
 
 
+def _gate_commands() -> Iterator[click.Command]:
+    """The commands that talk to a ThreadFix of yours."""
+    yield _RunCommand(
+        "run",
+        callback=_run,
+        params=_run_options(),
+        short_help="The gate: wait, judge, report.",
+        help="Wait until ThreadFix has processed the pending scans, then say pass, fail or unknown.",
+    )
+    yield _Command(
+        "doctor",
+        callback=_doctor,
+        params=_doctor_options(),
+        short_help="Check URL, TLS, key, permission and ids, step by step.",
+        help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
+        "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. Takes "
+        "the options of run, but needs neither application nor pending scan. Ends with the exit code of the first "
+        "check that fails, or 0.",
+    )
+
+
+def _sandbox_commands() -> Iterator[click.Command]:
+    """The commands that bring a ThreadFix of their own."""
+    yield _Command(
+        "demo",
+        callback=_demo,
+        short_help="Watch the gate against a ThreadFix of its own.",
+        help="Start the embedded ThreadFix sandbox and run the gate against one of its scenarios (default: done). "
+        "Any option of `run` may be added. Ends as the gate does.",
+        params=[
+            click.Argument(["scenario"], default="done", required=False),
+            click.Option(["--list"], is_flag=True, help="Explain each scenario."),
+            click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+            *_run_options(hidden=True),
+        ],
+    )
+    yield _Command(
+        "sandbox",
+        callback=_sandbox,
+        short_help="Serve only the embedded ThreadFix.",
+        help="Serve the embedded ThreadFix until it is stopped, so that any client can be pointed at it. Prints "
+        "the environment to export.",
+        params=[
+            click.Option(["--host"], default="127.0.0.1", metavar="ADDRESS", help="Bind to it. [default: 127.0.0.1]"),
+            click.Option(["--port"], default="0", metavar="PORT", help="0 takes any free one. [default: 0]"),
+            click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+            click.Option(["--quiet/--no-quiet", "-q"], default=None, help="Do not log the requests."),
+        ],
+    )
+
+
 def _build() -> click.Group:
     group = click.Group(
         PROG,
@@ -190,59 +241,8 @@ def _build() -> click.Group:
         no_args_is_help=False,
     )
     group.params.append(_version_option())
-    group.add_command(
-        _RunCommand(
-            "run",
-            callback=_run,
-            params=_run_options(),
-            short_help="The gate: wait, judge, report.",
-            help="Wait until ThreadFix has processed the pending scans, then say pass, fail or unknown.",
-        )
-    )
-    group.add_command(
-        _Command(
-            "doctor",
-            callback=_doctor,
-            params=_doctor_options(),
-            short_help="Check URL, TLS, key, permission and ids, step by step.",
-            help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
-            "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. Takes "
-            "the options of run, but needs neither application nor pending scan. Ends with the exit code of the first "
-            "check that fails, or 0.",
-        )
-    )
-    group.add_command(
-        _Command(
-            "demo",
-            callback=_demo,
-            short_help="Watch the gate against a ThreadFix of its own.",
-            help="Start the embedded ThreadFix sandbox and run the gate against one of its scenarios (default: done). "
-            "Any option of `run` may be added. Ends as the gate does.",
-            params=[
-                click.Argument(["scenario"], default="done", required=False),
-                click.Option(["--list"], is_flag=True, help="Explain each scenario."),
-                click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
-                *_run_options(hidden=True),
-            ],
-        )
-    )
-    group.add_command(
-        _Command(
-            "sandbox",
-            callback=_sandbox,
-            short_help="Serve only the embedded ThreadFix.",
-            help="Serve the embedded ThreadFix until it is stopped, so that any client can be pointed at it. Prints "
-            "the environment to export.",
-            params=[
-                click.Option(
-                    ["--host"], default="127.0.0.1", metavar="ADDRESS", help="Bind to it. [default: 127.0.0.1]"
-                ),
-                click.Option(["--port"], default="0", metavar="PORT", help="0 takes any free one. [default: 0]"),
-                click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
-                click.Option(["--quiet/--no-quiet", "-q"], default=None, help="Do not log the requests."),
-            ],
-        )
-    )
+    for command in (*_gate_commands(), *_sandbox_commands()):
+        group.add_command(command)
     return group
 
 

@@ -34,31 +34,31 @@ MACHINE_HINT: Final = "Raise the limit (ulimit -n, ulimit -u), or wait for fewer
 BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError, OutOfThreadsError)
 
 _EXHAUSTED: Final = {
-    errno.EMFILE: "{host} was not asked: this process has no file descriptor left.",
-    errno.ENFILE: "{host} was not asked: this machine has no file descriptor left.",
+    errno.EMFILE: "{host} was not asked: this process has no file descriptors left.",
+    errno.ENFILE: "{host} was not asked: this machine has no file descriptors left.",
 }
 
 # The first that is in the chain of causes tells most.
 _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
-    (OutOfThreadsError, "{host} was not asked: this machine gives the gate no thread more.", MACHINE_HINT),
+    (OutOfThreadsError, "{host} was not asked: this machine lets the gate start no more threads.", MACHINE_HINT),
     (
         requests.exceptions.InvalidSchema,
-        "{host} was not asked: the proxy on the way to it speaks SOCKS, which the gate does not.",
+        "{host} was not asked: the proxy speaks SOCKS, which the gate does not support.",
         "Name an http proxy in HTTPS_PROXY, or put the host into NO_PROXY.",
     ),
     (
         urllib3.exceptions.ProxyError,
-        "the proxy on the way to {host} does not let the gate through.",
+        "the proxy to {host} refused the connection.",
         "Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY.",
     ),
     (
         socket.gaierror,
-        "the name {host} cannot be looked up.",
-        "Check the host in {--url}, and that this machine may look up names of your network; then run the gate again.",
+        "DNS lookup of {host} failed.",
+        "Check the host in {--url}, and that this machine can resolve names of your network; then run the gate again.",
     ),
     (
         ConnectionRefusedError,
-        "{host} refuses the connection.",
+        "{host} refused the connection.",
         "Check the port in {--url}, and that ThreadFix is running; then run the gate again.",
     ),
     (
@@ -66,10 +66,10 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
         "TLS with {host} fails.",
         "Check that it speaks https on this port, and TLS 1.2 or later.",
     ),
-    (ConnectionResetError, "{host} broke the connection.", BROKEN_HINT),
-    (urllib3.exceptions.DecodeError, "{host} answered with a body that cannot be unpacked.", None),
-    (urllib3.exceptions.TimeoutError, "{host} did not answer in time.", None),
-    (urllib3.exceptions.ProtocolError, "{host} broke the connection.", BROKEN_HINT),
+    (ConnectionResetError, "{host} closed the connection.", BROKEN_HINT),
+    (urllib3.exceptions.DecodeError, "{host} returned a body that cannot be decompressed.", None),
+    (urllib3.exceptions.TimeoutError, "{host} did not respond in time.", None),
+    (urllib3.exceptions.ProtocolError, "{host} closed the connection.", BROKEN_HINT),
 )
 
 

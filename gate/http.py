@@ -181,7 +181,7 @@ class Transport:
         finally:
             self._under_way.discard(exchange)
         if done is None:
-            what = f"{self.host} did not answer within {seconds(timeout)}."
+            what = f"{self.host} did not respond within {seconds(timeout)}."
             return Failure(Reason.UNREACHABLE, what, timed_out=True)
         return done
 
@@ -217,7 +217,7 @@ class Transport:
             if len(body) > RESPONSE_LIMIT:
                 return Failure(
                     Reason.PROTOCOL,
-                    f"{self.host} answered with more than {RESPONSE_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
+                    f"{self.host} returned more than {RESPONSE_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
                 )
             return Response(response.status_code, response.headers, body)
 

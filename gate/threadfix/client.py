@@ -85,13 +85,13 @@ class Client:
         try:
             scan = responses.pending_scan(reply)
         except responses.NotThreadFixError as error:
-            return self._protocol(response, f"answered without a pending scan: {self._sanitizer.sanitize(str(error))}.")
+            return self._protocol(response, f"returned no pending scan: {self._sanitizer.sanitize(str(error))}.")
         if scan.app_id != target.application_id:
             return self._about_another(scan.app_id, target.application_id)
         status = self._sanitizer.sanitize(scan.status, STATUS_LIMIT)
         if status != scan.status.strip():
             # What is decided must be what was said: cleaning must not make a success of something else.
-            return self._protocol(response, f"answered with a status that is no plain word: {status}.")
+            return self._protocol(response, f"returned a status that is not a plain word: {status}.")
         return ScanReading(
             status=status,
             error=scan.error,
@@ -117,7 +117,7 @@ class Client:
         try:
             found = responses.application(reply)
         except responses.NotThreadFixError as error:
-            return self._protocol(response, f"answered without an application: {self._sanitizer.sanitize(str(error))}.")
+            return self._protocol(response, f"returned no application: {self._sanitizer.sanitize(str(error))}.")
         if found.id != application_id:
             return self._about_another(found.id, application_id)
         return self._sanitizer.sanitize(responses.non_empty(found.name) or "", 80)
@@ -132,7 +132,7 @@ class Client:
         if code in REDIRECTS:
             where = self._sanitizer.sanitize(response.headers.get("Location", "nowhere"), 200)
             to_https = where.lower().startswith("https:") and self._server.url.startswith("http:")
-            what = f"answered HTTP {code}, a redirect to {where}, which the gate does not follow."
+            what = f"returned HTTP {code}, a redirect to {where}, which the gate does not follow."
             return self._protocol(response, what, HTTPS_HINT if to_https else CONTEXT_HINT)
         reply, flaw = None, ""
         try:
@@ -145,23 +145,23 @@ class Client:
         if refusal:
             reason, final = refusal
             said = f" and says: {self._sanitizer.sanitize(message).rstrip('.')}" if message else ""
-            said = said or (" and refuses without a word" if refused else "")
+            said = said or (" and refused without a message" if refused else "")
             hint = PROXY_LOGIN_HINT if code == PROXY_LOGIN else None
-            what = f"{self.http.host} answered HTTP {code}{said}."
+            what = f"{self.http.host} returned HTTP {code}{said}."
             return Failure(reason, what, hint, final, response.retry_after)
         return reply or self._not_threadfix(response, flaw)
 
     def _not_threadfix(self, response: Response, flaw: str) -> Failure:
         if response.body.lstrip()[:1] == b"<":
             found = _PAGE_TITLE.search(response.body[:PAGE_START])
-            title = f" (“{self._sanitizer.sanitize(found[1].decode('utf-8', 'replace'), 80)}”)" if found else ""
-            return self._protocol(response, f"answered with a web page{title} instead of JSON.", CONTEXT_HINT)
-        return self._protocol(response, f"answered, but not as ThreadFix does: {self._sanitizer.sanitize(flaw)}.")
+            title = f" ('{self._sanitizer.sanitize(found[1].decode('utf-8', 'replace'), 80)}')" if found else ""
+            return self._protocol(response, f"returned a web page{title} instead of JSON.", CONTEXT_HINT)
+        return self._protocol(response, f"did not return a ThreadFix response: {self._sanitizer.sanitize(flaw)}.")
 
     def _about_another(self, found: int, asked: int) -> Failure:
         return Failure(
             Reason.PROTOCOL,
-            f"{self.http.host} answered for application {found}, but application {asked} was asked for.",
+            f"{self.http.host} returned application {found}, but application {asked} was requested.",
             "Check {--application-id} and {--status-path}.",
             final=True,
             meaning="The response is about something else than what was asked for, so it says nothing about your scan.",

@@ -100,7 +100,7 @@ def upload_links(body: bytes) -> tuple[str, ...]:
         reply = envelope(body)
         links = _shaped(reply.links, list[Link] | None)  # type: ignore[arg-type]
     except NotThreadFixError as error:
-        raise NotThreadFixError(f"this is not what ThreadFix answers to an upload: {error}") from error
+        raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
     if not reply.success:
         raise NotThreadFixError(f"ThreadFix refused the upload: {non_empty(reply.message) or 'it does not say why'}")
     if not links:

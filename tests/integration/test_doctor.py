@@ -288,7 +288,7 @@ def closed_port() -> int:
 def test_a_name_that_does_not_exist(examine: Doctor) -> None:
     """A host name that does not exist fails the DNS lookup, and every later check is skipped."""
     seen = examine("--url", "https://tf.invalid/threadfix")
-    seen.blamed("dns", Reason.UNREACHABLE, "tf.invalid cannot be looked up", "host in --url")
+    seen.blamed("dns", Reason.UNREACHABLE, "DNS lookup of tf.invalid failed", "host in --url")
     assert {check["message"] for check in seen.document["checks"][3:]} == {"skipped, because dns failed."}
 
 
@@ -304,13 +304,13 @@ def test_a_dns_lookup_that_hangs_is_cut_off(examine: Doctor, monkeypatch: pytest
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
     seen = examine("--url", "http://localhost:1/threadfix", "--request-timeout", "50ms")
     over.set()
-    seen.blamed("dns", Reason.UNREACHABLE, "did not answer within", "DNS server")
+    seen.blamed("dns", Reason.UNREACHABLE, "did not respond within", "DNS server")
 
 
 def test_a_connection_that_is_refused(examine: Doctor) -> None:
     """A refused connection fails the check of TCP."""
     seen = examine("--url", f"http://127.0.0.1:{closed_port()}/threadfix")
-    seen.blamed("tcp", Reason.UNREACHABLE, "refuses the connection", "port in --url")
+    seen.blamed("tcp", Reason.UNREACHABLE, "refused the connection", "port in --url")
 
 
 def test_https_to_a_port_that_speaks_http(examine: Doctor) -> None:
@@ -324,7 +324,7 @@ def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
         seen = examine("--url", url, "--request-timeout", "500ms")
-    seen.blamed("tls", Reason.UNREACHABLE, "did not answer within 0.5s", "firewall")
+    seen.blamed("tls", Reason.UNREACHABLE, "did not respond within 0.5s", "firewall")
 
 
 # --- Certificates.
@@ -484,11 +484,11 @@ def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason", "words", "hint"),
     [
-        (Raw(200, b"<html><title>Sign in</title>"), Reason.PROTOCOL, "a web page (“Sign in”)", "context path"),
-        (Raw(200, b"{}", JSON), Reason.PROTOCOL, "not as ThreadFix does", "not ThreadFix's REST API"),
+        (Raw(200, b"<html><title>Sign in</title>"), Reason.PROTOCOL, "a web page ('Sign in')", "context path"),
+        (Raw(200, b"{}", JSON), Reason.PROTOCOL, "did not return a ThreadFix response", "not ThreadFix's REST API"),
         (Raw(400, b"no"), Reason.PROTOCOL, "HTTP 400", "not ThreadFix's REST API"),
         (Raw(503, b"busy"), Reason.UNREACHABLE, "HTTP 503", "try again later"),
-        (Trickle(), Reason.UNREACHABLE, "did not answer within", "try again later"),
+        (Trickle(), Reason.UNREACHABLE, "did not respond within", "try again later"),
     ],
     ids=["login-page", "other-json", "400", "503", "trickle"],
 )
@@ -536,7 +536,7 @@ def test_a_response_about_another_application(examine: Doctor, threadfix: Thread
     """A response about another application fails, whatever its status."""
     number = str(threadfix.add(Scenario("", "", Reason.PROTOCOL, application_id=7)))
     seen = examine("--pending-scan-id", number)
-    seen.blamed("rest", Reason.PROTOCOL, "answered for application 7", "--application-id")
+    seen.blamed("rest", Reason.PROTOCOL, "returned application 7", "--application-id")
 
 
 # --- Key, permission, application, pending scan.

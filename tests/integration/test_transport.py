@@ -143,7 +143,7 @@ def test_interim_responses_without_end_are_cut_off(gate: Gate) -> None:
     with talking(talk) as url:
         ran = gate("--url", url, "--pending-scan-id", "41", "--request-timeout", "300ms", *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
-    assert "did not answer within 0.3s" in ran.document["message"]
+    assert "did not respond within 0.3s" in ran.document["message"]
 
 
 # --- Bodies that are not what they are said to be.
@@ -372,7 +372,7 @@ def test_a_process_without_file_descriptors_is_unknown_with_outputs(gate: Gate) 
     written = (gate.folder / "output").read_text()
     assert "verdict" in written
     assert ran.returncode == 0, ran.stderr
-    assert "no file descriptor left" in ran.stderr
+    assert "no file descriptors left" in ran.stderr
 
 
 def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,7 +387,7 @@ def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.Monkey
         found = client.observe(Target(6, 41), 1.0)
     assert isinstance(found, Failure)
     assert (found.reason, found.final) == (Reason.UNREACHABLE, False)
-    assert "no thread more" in found.what
+    assert "no more threads" in found.what
 
 
 # --- What the environment could turn against the key.

@@ -100,7 +100,7 @@ def test_an_upload_s_answer_may_come_from_standard_input(
     """So that `curl … | threadfix-gate run --upload-response -` works."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
     sentences = usage(capfd, "--upload-response", "-")
-    assert any("this is not what ThreadFix answers" in sentence for sentence in sentences)
+    assert any("this is not ThreadFix's response" in sentence for sentence in sentences)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (context.INPUT_LIMIT + 1))))
     sentences = usage(capfd, "--upload-response", "-")
     assert any("longer than 1 MiB" in sentence for sentence in sentences)

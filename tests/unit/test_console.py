@@ -24,7 +24,7 @@ from gate.verdict import Verdict, conclude, from_error, judge_scan
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))
 UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=UTC)
-DOWN = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 
 
 @dataclass
@@ -103,7 +103,7 @@ def test_each_event_has_its_line() -> None:
     assert listener.lines[1:] == [
         "[    0s] QUEUED",
         "[   12s] CHANNEL_MERGING (QUEUED took 12s)",
-        "[   20s] error: tf.example.com answered HTTP 502. Retrying for up to 5m.",
+        "[   20s] error: tf.example.com returned HTTP 502. Retrying for up to 5m.",
         "[ 1m05s] recovered after 45s (4 failed polls)",
         "warning: " + STALLED,
     ]
@@ -113,7 +113,7 @@ def test_an_error_at_the_deadline_is_not_retried() -> None:
     """An error at the deadline does not say for how long the gate retries."""
     listener = Listener()
     listener.console().handle(OutageBegan(ONE, 0.0, DOWN, 0.0))
-    assert listener.lines[1] == "[    0s] error: tf.example.com answered HTTP 502."
+    assert listener.lines[1] == "[    0s] error: tf.example.com returned HTTP 502."
 
 
 def test_with_several_scans_each_line_says_which() -> None:
@@ -316,14 +316,14 @@ def test_prose_is_wrapped_and_a_command_is_not(monkeypatch: pytest.MonkeyPatch) 
     terminal = Terminal(stream)
     url = "https://tf.example.com/threadfix/applications/6/scans/12"
     terminal.write(Line(f"FAIL (scan-failed): ended as SCAN_DELETED after 12s. {url}", LineKind.FAIL))
-    terminal.write(Line("[    0s] error: tf.example.com answered HTTP 502.", indent=9))
+    terminal.write(Line("[    0s] error: tf.example.com returned HTTP 502.", indent=9))
     command = "To keep waiting, run: threadfix-gate run " + "--url https://tf.example.com " * 3
     terminal.write(Line(command, LineKind.COMMAND))
     assert stream.getvalue().splitlines() == [
         "FAIL (scan-failed): ended as",
         "  SCAN_DELETED after 12s.",
         f"  {url}",
-        "[    0s] error: tf.example.com answered",
+        "[    0s] error: tf.example.com returned",
         "         HTTP 502.",
         command,
     ]

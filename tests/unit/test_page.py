@@ -30,7 +30,7 @@ from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
 ASKED: Final = Settings(
     Server("https://tf.example.com/threadfix", Secret("key")), (Target(6, 41),), ui_url="{url}/scans/{scan_id}"
 )
-DOWN: Final = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+DOWN: Final = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK: Final = (
     Phase("QUEUED", 0, 8, 4),
@@ -228,13 +228,13 @@ def test_the_statuses_are_listed_for_one_scan() -> None:
     text = Page(render.render(PASS)).text
     assert "QUEUED Queued 0s 10s 4" in text
     assert "FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
-    assert "at 20s for 10s (2 failed polls), recovered: tf.example.com answered HTTP 502." in text
+    assert "at 20s for 10s (2 failed polls), recovered: tf.example.com returned HTTP 502." in text
 
 
 def test_an_outage_that_ended_the_wait_is_not_over() -> None:
     """An outage that ended the wait is listed as not over."""
     text = Page(render.render(verdict(seen(SILENT)))).text
-    assert "at 0s for 1m (9 failed polls), not over: tf.example.com answered HTTP 502." in text
+    assert "at 0s for 1m (9 failed polls), not over: tf.example.com returned HTTP 502." in text
 
 
 def test_several_scans_have_a_row_each() -> None:

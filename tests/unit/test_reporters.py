@@ -36,7 +36,7 @@ ASKED = Settings(
 )
 INPUTS = {"api-key-file", "ca-file"}
 """Options that name a file to read."""
-DOWN = Failure(Reason.UNREACHABLE, "tf.example.com answered HTTP 502.")
+DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
 
@@ -151,7 +151,7 @@ def test_the_document_has_the_history() -> None:
             "polls": 2,
             "over": True,
             "reason": "unreachable",
-            "message": "tf.example.com answered HTTP 502.",
+            "message": "tf.example.com returned HTTP 502.",
         }
     ]
     assert document["pending_scan_id"] == 41
@@ -273,7 +273,7 @@ def test_the_summary_has_what_a_person_asks_for() -> None:
     assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
     assert "**To keep waiting, run:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
-    failure = "- at 20s for 10s &#40;2 failed polls&#41;&#44; recovered: tf&#46;example&#46;com answered HTTP 502&#46;"
+    failure = "- at 20s for 10s &#40;2 failed polls&#41;&#44; recovered: tf&#46;example&#46;com returned HTTP 502&#46;"
     assert f"**Outages:**\n\n{failure}\n" in summary.render(PASS)
     assert "| 42 | ❌\N{NO-BREAK SPACE}scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(
         MANY
