@@ -24,9 +24,10 @@ from gate.history import Target
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
-from gate.settings import Plan, Server
+from gate.settings import Plan
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.server import Server
 from gate.waiting import cadence
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -29,16 +29,14 @@ from gate import __version__
 from gate.connections import Adapter, Exchange
 from gate.failures import BROKEN, failure_of
 from gate.history import Failure
+from gate.network import is_loopback, locations
 from gate.reasons import Reason
-from gate.threadfix.certificates import locations
-from gate.threadfix.links import is_loopback
 from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gate.settings import Server
-    from gate.text import Sanitizer
+    from gate.text import Sanitizer, Secret
 
 T = TypeVar("T")
 
@@ -92,6 +90,40 @@ class Response:
         return date(self.headers.get("Date"))
 
 
+class Peer(Protocol):
+    """What must be known of a server to talk to it."""
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        ...
+
+    @property
+    def api_key(self) -> Secret:
+        """Sent as `Authorization: APIKEY ...`."""
+        ...
+
+    @property
+    def ca_file(self) -> str | None:
+        """Path of the trust store, a file or a folder; None for the default one."""
+        ...
+
+    @property
+    def client_cert(self) -> str | None:
+        """Path of the client certificate, where one is to be shown."""
+        ...
+
+    @property
+    def client_key(self) -> str | None:
+        """Path of its key, where that is a file of its own."""
+        ...
+
+    @property
+    def insecure(self) -> bool:
+        """Whether its certificate is not verified."""
+        ...
+
+
 class Transport:
     """Sends requests to one server; safe to use from several threads.
 
@@ -101,7 +133,7 @@ class Transport:
         trace: told of every request, in the thread that asked for it.
     """
 
-    def __init__(self, server: Server, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
+    def __init__(self, server: Peer, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
         """Nothing is sent yet."""
         self._server = server
         self._sanitizer = sanitizer

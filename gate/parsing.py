@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.errors import InvalidOption
 from gate.history import Target
+from gate.network import is_loopback
 from gate.options import (
     ALLOW_HTTP,
     API_KEY,
@@ -54,9 +55,10 @@ from gate.options import (
 from gate.reader import OptionReader
 from gate.reasons import Reason
 from gate.rules import Rules
-from gate.settings import Plan, Reports, Server, Settings
+from gate.settings import Plan, Reports, Settings
 from gate.text import Sanitizer, Secret
 from gate.threadfix import links
+from gate.threadfix.server import Server
 from gate.values import api_key, quoted
 from gate.variables import nearest_option, unknown_variables
 
@@ -257,7 +259,7 @@ def _server(reader: OptionReader, key: Secret) -> Server:
             f"{how}{variable}.",
         )
     allow_http = reader.value(ALLOW_HTTP)
-    if url and url.startswith("http://") and not links.is_loopback(url) and not allow_http:
+    if url and url.startswith("http://") and not is_loopback(url) and not allow_http:
         allow = reader.naming.switch(ALLOW_HTTP.name)
         reader.reject(
             URL,

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
-from gate.settings import Server, Settings
+from gate.settings import Settings
 from gate.text import Secret
+from gate.threadfix.server import Server
 from gate.verdict import ScanVerdict, Verdict, conclude, judge_scan
 
 TARGET: Final = Target(6, 41)

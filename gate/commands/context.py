@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate import parsing, threads
+from gate import certificates, parsing, proxies, threads
 from gate.errors import OutOfThreadsError, UsageError
 from gate.naming import Naming, naming
 from gate.options import KEY_VARIABLE
@@ -21,7 +21,6 @@ from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
 from gate.settings import Reports
 from gate.text import Sanitizer
-from gate.threadfix import certificates, proxies
 from gate.wording import seconds
 
 if TYPE_CHECKING:

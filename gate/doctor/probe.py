@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from gate.connections import Exchange
     from gate.history import Observation
     from gate.http import RequestMade
-    from gate.settings import Server, Settings
+    from gate.settings import Settings
     from gate.threadfix.client import Client
+    from gate.threadfix.server import Server
 
 T = TypeVar("T")
 

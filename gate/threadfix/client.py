@@ -14,8 +14,8 @@ from gate.threadfix import responses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.settings import Server
     from gate.text import Sanitizer
+    from gate.threadfix.server import Server
 
 REDIRECTS: Final = range(300, 400)
 CLIENT_ERRORS: Final = range(400, 500)

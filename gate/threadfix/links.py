@@ -6,7 +6,6 @@ behind a proxy), so only the two ids are taken from it.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from contextlib import suppress
 from typing import Final
@@ -90,18 +89,6 @@ def origin(url: str) -> str:
     """Scheme, host and port of a base URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
-    host = urlsplit(url).hostname or ""
-    # Not its subdomains: for those a name server may be asked.
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_host(host: str) -> bool:

@@ -21,9 +21,9 @@ from gate.history import Failure, ScanReading, Target
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import APPLICATION_ID, envelope
-from gate.settings import Server
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.server import Server
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:

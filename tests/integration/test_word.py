@@ -14,9 +14,9 @@ from gate.reasons import Kind, Reason
 from gate.rules import Decision, Rules
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import APPLICATION_ID, JSON, ThreadFix, serving
-from gate.settings import Server
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.server import Server
 
 if TYPE_CHECKING:
     from tests.conftest import Gate

@@ -19,9 +19,10 @@ from gate.events import CutOff, ScanEvent
 from gate.history import Failure, Observation, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
-from gate.settings import Plan, Server, Settings
+from gate.settings import Plan, Settings
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.server import Server
 from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
 from gate.waiting import Deadline, Schedule, Wait, cadence, wait_all

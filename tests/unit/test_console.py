@@ -17,8 +17,9 @@ from gate.reasons import Reason
 from gate.reporters.console import Console, Progress
 from gate.reporters.lines import Line, LineKind
 from gate.reporters.terminal import Terminal, live_text
-from gate.settings import Server, Settings
+from gate.settings import Settings
 from gate.text import Secret
+from gate.threadfix.server import Server
 from gate.verdict import Verdict, conclude, from_error, judge_scan
 
 ONE, TWO = Target(6, 41), Target(6, 42)

@@ -22,8 +22,9 @@ from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.reporters.page import colours, drawing, render
-from gate.settings import Server, Settings
+from gate.settings import Settings
 from gate.text import Sanitizer, Secret
+from gate.threadfix.server import Server
 from gate.threadfix.statuses import STATUSES
 from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
 

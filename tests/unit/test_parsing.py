@@ -17,8 +17,9 @@ from gate.options import OPTIONS
 from gate.parsing import Parsed, parse
 from gate.reasons import Reason
 from gate.rules import Rules
-from gate.settings import Plan, Reports, Server, Settings
+from gate.settings import Plan, Reports, Settings
 from gate.threadfix import links
+from gate.threadfix.server import Server
 from gate.variables import distance, unknown_variables
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.reports import REPORTS, Destination
-from gate.settings import Server, Settings
+from gate.settings import Settings
 from gate.text import Secret
+from gate.threadfix.server import Server
 from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
 
 if TYPE_CHECKING:

@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gate.errors import InvalidOption
+from gate.network import locations
 
 if TYPE_CHECKING:
     from gate.naming import Naming
-    from gate.settings import Server
-
-
-def locations(trust_store: str) -> tuple[str | None, str | None]:
-    """A trust store as `ssl` takes it, file or folder; a folder is one of certificates under their hashes."""
-    return (None, trust_store) if Path(trust_store).is_dir() else (trust_store, None)
+    from gate.threadfix.server import Server
 
 
 def unusable(server: Server, naming: Naming) -> tuple[InvalidOption, ...]:

@@ -6,12 +6,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from gate.errors import InvalidOption
-from gate.threadfix.links import is_loopback
+from gate.network import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gate.settings import Server
+    from gate.threadfix.server import Server
 
 _SCHEMES: Final = ("http", "https")
 _SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")

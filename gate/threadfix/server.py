@@ -1,0 +1,50 @@
+"""Which ThreadFix, and where its endpoints are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gate.threadfix import links
+
+if TYPE_CHECKING:
+    from gate.history import Target
+    from gate.text import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Which ThreadFix, and how to talk to it."""
+
+    url: str
+    """Base URL in normal form; empty where it could not be read."""
+    api_key: Secret
+    """The key of its REST API."""
+    api_version: str = "latest"
+    """Version segment of the path; empty for none."""
+    status_path: str = links.STATUS_PATH
+    """Path of the status endpoint below the base URL, with placeholders."""
+    ca_file: str | None = None
+    """Path of the trust store, a file or a folder; None for the default one."""
+    client_cert: str | None = None
+    """Path of the client certificate."""
+    client_key: str | None = None
+    """Path of its key, where that is a file of its own."""
+    insecure: bool = False
+    """Whether the server's certificate is not verified."""
+    allow_http: bool = False
+    """Whether the key may go over plain http to another host."""
+
+    def status_url(self, target: Target) -> str:
+        """The URL of the status endpoint for `target`."""
+        return self._endpoint(
+            self.status_path, application_id=target.application_id, pending_scan_id=target.pending_scan_id
+        )
+
+    def application_url(self, application_id: int) -> str:
+        """The URL of the endpoint that describes an application."""
+        return self._endpoint(links.APPLICATION_PATH, application_id=application_id)
+
+    def _endpoint(self, template: str, **ids: int) -> str:
+        template = template if self.api_version else template.replace("{version}/", "")
+        return f"{self.url}/{template.format(version=self.api_version, **ids)}"
