@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gate.events import CutOff, ScanEvent
-from gate.history import Failure, Observation, ScanHistory, ScanReading, StopCause, Target
+from gate.history import Failure, Observation, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
 from gate.settings import Plan, Settings
@@ -27,12 +26,12 @@ from gate.threadfix.statuses import STATUSES, SUCCESS
 from gate.verdict import judge_scan
 from gate.waiting import Deadline, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
+from tests.simulation import TARGET, World
 
 if TYPE_CHECKING:
     import socket
 
 
-TARGET = Target(6, 41)
 ASKED = Settings(Server("https://tf.example.com", Secret("key")), (TARGET,))
 
 lengths = st.floats(0.01, 400)
@@ -60,52 +59,6 @@ schedules = st.lists(
 )
 
 
-class World:
-    """A server that answers by a schedule, its last answer for ever, and a clock that only it and sleeping move."""
-
-    def __init__(
-        self, schedule: list[tuple[Observation, float]], plan: Plan, jitter: float, oversleeps: float = 0.0
-    ) -> None:
-        self.schedule = schedule
-        self.plan = plan
-        self.jitter = jitter
-        self.oversleeps = oversleeps
-        self.now = 0.0
-        self.cut_off = 0
-        self.heard: list[tuple[float, float, Observation]] = []
-
-    def notify(self, event: ScanEvent) -> None:
-        self.cut_off += isinstance(event, CutOff)
-
-    def observe(self, budget: float) -> Observation:
-        assert budget > 0
-        observation, takes = self.schedule[min(len(self.heard), len(self.schedule) - 1)]
-        if takes > budget:
-            observation, takes = Failure(Reason.UNREACHABLE, "no answer in time", timed_out=True), budget
-        started = self.now
-        self.now += takes
-        self.heard.append((started, self.now, observation))
-        return observation
-
-    def sleep(self, seconds: float) -> bool:
-        assert seconds >= 0
-        self.now += seconds + self.oversleeps
-        return False
-
-    def wait(self) -> ScanHistory:
-        return Wait(
-            TARGET,
-            observe=self.observe,
-            settled=ASKED.rules.settled,
-            schedule=Schedule(
-                plan=self.plan,
-                deadline=Deadline.after(self.plan.timeout, lambda: self.now),
-                sleep=self.sleep,
-                jitter=lambda: self.jitter,
-            ),
-        ).run(self.notify)
-
-
 def says_success(observation: Observation) -> bool:
     """What the promise means by it, written without the code under test."""
     if isinstance(observation, Failure) or observation.error:
@@ -119,7 +72,7 @@ def test_pass_if_and_only_if_the_server_said_success_in_time(
     schedule: list[tuple[Observation, float]], plan: Plan, jitter: float, oversleeps: float
 ) -> None:
     """Nothing that was heard before may change that, and a machine that wakes late delays it by that much only."""
-    world = World(schedule, plan, jitter, oversleeps)
+    world = World.playing(schedule, plan=plan, jitter=jitter, oversleeps=oversleeps, settled=ASKED.rules.settled)
     history = world.wait()
     conclusion = judge_scan(history, replace(ASKED, plan=plan)).conclusion
     event(str(conclusion.reason))
@@ -137,7 +90,7 @@ def test_pass_if_and_only_if_the_server_said_success_in_time(
 @given(schedules, plans, st.floats(-1, 1))
 def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, float]], plan: Plan, jitter: float) -> None:
     """Between the intervals; longer only where the server asked for it; shorter only at a limit or the deadline."""
-    world = World(schedule, plan, jitter)
+    world = World.playing(schedule, plan=plan, jitter=jitter, settled=ASKED.rules.settled)
     history = world.wait()
     stretch: float | None = None
     answered = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,77 +14,15 @@ from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading
 from gate.reasons import Reason
 from gate.settings import Plan
 from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
+from tests.simulation import TARGET, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-TARGET = Target(6, 41)
 QUEUED, MERGING, DONE = ScanReading("QUEUED"), ScanReading("CHANNEL_MERGING"), ScanReading("DONE", scan_id=12)
 DOWN = Failure(Reason.UNREACHABLE, "HTTP 502.")
 MISSING = Failure(Reason.NOT_FOUND, "HTTP 404.")
 DENIED = Failure(Reason.DENIED, "HTTP 401.", final=True)
-
-
-@dataclass
-class World:
-    """A server that answers by a script, and a clock that only it and sleeping move.
-
-    Attributes:
-        answer: what the server answers to the n-th poll (from 0) that starts at a time.
-        takes: how long that poll takes; it is cut off at its budget.
-        polls: when each poll started, and its budget.
-    """
-
-    answer: Callable[[int, float], Observation]
-    plan: Plan = field(default_factory=Plan)
-    takes: Callable[[int], float] = lambda _: 0.0
-    jitter: float = 0.0
-    stop_at: float | None = None
-    oversleeps: float = 0.0
-    now: float = 1000.0
-    polls: list[tuple[float, float]] = field(default_factory=list)
-    sleeps: list[float] = field(default_factory=list)
-    events: list[ScanEvent] = field(default_factory=list)
-    slots: threading.Semaphore = field(default_factory=threading.Semaphore)
-
-    def observe(self, budget: float) -> Observation:
-        number, started = len(self.polls), self.now - 1000.0
-        self.polls.append((started, budget))
-        takes = self.takes(number)
-        self.now += min(takes, budget)
-        return (
-            self.answer(number, started)
-            if takes <= budget
-            else Failure(Reason.UNREACHABLE, "no answer in time.", timed_out=True)
-        )
-
-    def sleep(self, seconds: float) -> bool:
-        assert seconds >= 0
-        self.sleeps.append(seconds)
-        self.now += seconds + self.oversleeps
-        return self.stop_at is not None and self.now - 1000.0 >= self.stop_at
-
-    def wait(self) -> ScanHistory:
-        return Wait(
-            TARGET,
-            observe=self.observe,
-            settled=lambda answer: answer.status == "DONE",
-            schedule=self.schedule,
-        ).run(self.events.append)
-
-    @property
-    def schedule(self) -> Schedule:
-        return Schedule(
-            plan=self.plan,
-            deadline=Deadline.after(self.plan.timeout, lambda: self.now),
-            sleep=self.sleep,
-            jitter=lambda: self.jitter,
-            slots=self.slots,
-        )
-
-    @property
-    def starts(self) -> list[float]:
-        return [started for started, _ in self.polls]
 
 
 def test_a_finished_scan_costs_one_request() -> None:
