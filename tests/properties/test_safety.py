@@ -25,7 +25,8 @@ from gate.text import (
     escape_xml,
     log_line,
 )
-from tests.builders import history_of, judged, verdict_on
+from tests import builders
+from tests.builders import history_of, judged
 
 HOSTILE = SCENARIOS["hostile-text"].message or ""
 WORDS = (
@@ -139,7 +140,7 @@ def test_every_report_takes_every_text(status: str, name: str, message: str) -> 
     answer = ScanReading(
         clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
     )
-    verdict = verdict_on(judged(history_of(answer)))
+    verdict = builders.verdict(judged(history_of(answer)))
     assert json.loads(result.render(verdict))["scans"][0]["status"] == answer.status
     ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
     lines = dotenv.render(verdict).splitlines()

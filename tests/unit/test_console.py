@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gate.errors import InvalidOption, UsageError
+from gate.errors import InvalidOption
 from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.http import RequestMade
@@ -20,7 +20,8 @@ from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Settings
 from gate.text import Secret
 from gate.threadfix.server import Server
-from gate.verdict import Verdict, conclude, from_error, judge_scan
+from gate.verdict import Verdict, judge_scan
+from tests import builders
 
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))
@@ -44,20 +45,13 @@ class Listener:
         return console
 
 
+INVALID = (InvalidOption("--timeout", "--timeout: is empty."), InvalidOption("--url", "--url is missing."))
+
+
 def verdict(*histories: ScanHistory, asked: Settings = ASKED, resume: str = "") -> Verdict:
-    """The verdict on histories, or on wrong options."""
-    scans = tuple(judge_scan(history, asked) for history in histories)
-    invalid = (InvalidOption("--timeout", "--timeout: is empty."), InvalidOption("--url", "--url is missing."))
-    error = UsageError(invalid)
-    return Verdict(
-        conclusion=conclude(scans) if scans else from_error(error),
-        started_at=UNTIL,
-        finished_at=UNTIL,
-        elapsed=12.0,
-        scans=scans,
-        resume=resume,
-        mistakes=() if scans else error.invalid,
-    )
+    """The verdict on histories, or on invalid options."""
+    scans = (judge_scan(history, asked) for history in histories)
+    return builders.verdict(*scans, resume=resume, invalid=INVALID, elapsed=12.0)
 
 
 DONE = ScanReading("DONE", scan_id=12, name="contoso.fpr")

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
@@ -18,21 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.build import Build
-from gate.errors import InvalidOption, UsageError
 from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
 from gate.reasons import Kind, Reason
 from gate.reporters.page import colours, drawing, render
-from gate.settings import Settings
-from gate.text import Sanitizer, Secret
-from gate.threadfix.server import Server
+from gate.text import Sanitizer
 from gate.threadfix.statuses import STATUSES
-from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
+from gate.verdict import ScanVerdict, Verdict, judge_scan
+from tests.builders import DOWN, EMPTY, LINKED, verdict, walked
 
-ASKED: Final = Settings(
-    Server("https://tf.example.com/threadfix", Secret("key")), (Target(6, 41),), ui_url="{url}/scans/{scan_id}"
-)
-DOWN: Final = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
-AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK: Final = (
     Phase("QUEUED", 0, 8, 4),
     Phase("FINDINGS_GENERATING", 10, 78, 9, 2),
@@ -94,35 +87,12 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def scan(
-    number: int = 41, status: str = "DONE", ended: StopCause = StopCause.DECIDED, name: str | None = "a.fpr"
-) -> ScanVerdict:
-    """A pending scan that walked through four statuses and one outage."""
-    answer = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
-    phases = (*WALK[:3], replace(WALK[3], status=status))
-    outages = (Outage(20.0, DOWN, 2, ended=30.0),)
-    history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, answer, answer)
-    return judge_scan(history, ASKED)
-
-
-def verdict(*scans: ScanVerdict, resume: str = "", mistakes: int = 1) -> Verdict:
-    """The verdict on some scans; without any, on wrong options."""
-    error = UsageError([InvalidOption("--timeout", "--timeout: is empty.")] * mistakes)
-    return Verdict(
-        conclusion=conclude(scans) if scans else from_error(error),
-        started_at=AT,
-        finished_at=AT,
-        elapsed=101.234,
-        scans=scans,
-        server="https://tf.example.com" if scans else "",
-        resume=resume,
-        mistakes=() if scans else error.invalid,
-    )
+scan = partial(walked, name="a.fpr", walk=WALK)
 
 
 def seen(history: ScanHistory) -> ScanVerdict:
     """The verdict on a history."""
-    return judge_scan(history, ASKED)
+    return judge_scan(history, LINKED)
 
 
 SILENT: Final[ScanHistory] = History(
@@ -133,7 +103,9 @@ PASS: Final = verdict(scan())
 FAIL: Final = verdict(scan(status="SCAN_DELETED"))
 TIMEOUT: Final = verdict(scan(status="QUEUED", ended=StopCause.DEADLINE), resume="threadfix-gate run --url 'x y'")
 USAGE: Final = verdict()
-MANY: Final = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE, None), seen(SILENT))
+MANY: Final = verdict(
+    scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE, name=None), seen(SILENT)
+)
 ENDINGS: Final = {
     "pass": PASS,
     "fail": FAIL,
@@ -270,7 +242,7 @@ def test_the_build_links_to_its_run() -> None:
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
     """At most so many invalid options are listed; the page says how many more there are."""
-    text = Page(render.render(verdict(mistakes=50))).text
+    text = Page(render.render(verdict(invalid=[EMPTY] * 50))).text
     assert text.count("--timeout: is empty.") == render.MISTAKES
     assert f"… and {50 - render.MISTAKES} more, in the log." in text
 

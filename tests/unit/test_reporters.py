@@ -9,67 +9,32 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from junitparser import JUnitXml
 
-from gate.errors import InvalidOption, UsageError
-from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
+from gate.history import History, Outage, Phase, ScanHistory, StopCause, Target
 from gate.options import OPTIONS
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.reports import REPORTS, Destination
-from gate.settings import Settings
-from gate.text import Secret
-from gate.threadfix.server import Server
-from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
+from gate.verdict import Verdict, judge_scan
+from tests import builders
+from tests.builders import DOWN, walked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ASKED = Settings(
-    Server("https://tf.example.com/threadfix", Secret("key")),
-    (Target(6, 41),),
-    ui_url="{url}/scans/{scan_id}",
-)
 INPUTS = {"api-key-file", "ca-file"}
 """Options that name a file to read."""
-DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
-AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
 
 
-def scan(
-    number: int = 41, status: str = "DONE", ended: StopCause = StopCause.DECIDED, name: str = "contoso.fpr"
-) -> ScanVerdict:
-    """A pending scan that walked through three statuses and one outage."""
-    answer = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
-    phases = (*WALK[:2], replace(WALK[2], status=status))
-    outages = (Outage(20.0, DOWN, 2, ended=30.0),)
-    history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, answer, answer)
-    return judge_scan(history, ASKED)
-
-
-def verdict(*scans: ScanVerdict, resume: str = "") -> Verdict:
-    """The verdict on some scans; without any, on wrong options."""
-    error = UsageError([InvalidOption("--timeout", "--timeout: is empty.")])
-    conclusion = conclude(scans) if scans else from_error(error)
-    return Verdict(
-        conclusion=conclusion,
-        started_at=AT,
-        finished_at=AT,
-        elapsed=101.234,
-        scans=scans,
-        server="https://tf.example.com" if scans else "",
-        resume=resume,
-        mistakes=() if scans else error.invalid,
-        result_file="result.json",
-    )
-
-
+scan = partial(walked, walk=WALK)
+verdict = partial(builders.verdict, result_file="result.json")
 PASS = verdict(scan())
 FAIL = verdict(scan(status="SCAN_DELETED"))
 TIMEOUT = verdict(scan(status="QUEUED", ended=StopCause.DEADLINE), resume="threadfix-gate run --url x")
@@ -293,7 +258,7 @@ def test_the_summary_folds_the_timelines_of_several_scans() -> None:
 def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
     """A scan without a single response has no timeline."""
     history: ScanHistory = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
-    silent = replace(judge_scan(history, ASKED), history=replace(history, outages=()))
+    silent = replace(judge_scan(history, builders.LINKED), history=replace(history, outages=()))
     assert "<pre>" not in summary.render(verdict(silent))
     assert "<pre>" not in summary.render(verdict(silent, silent))
 
