@@ -38,7 +38,7 @@ def entry() -> int:
         except (OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     code = handler.exit_code(code)
-    handler.close()
+    handler.close(code)
     return code
 
 

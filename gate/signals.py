@@ -85,8 +85,9 @@ class Signals:
         """How the process is to end that would end with `code`: a signal that nobody listened to is not lost."""
         return 128 + self._caught if self._caught and not self._listened else code
 
-    def close(self) -> None:
+    def close(self, exit_code: int) -> None:
         """Ignore both signals: how the process ends is settled, and Python's own end would let them kill it."""
+        self._code = exit_code
         for number in NUMBERS:
             signal.signal(number, signal.SIG_IGN)
 
