@@ -258,7 +258,7 @@ def test_a_standard_input_that_must_not_block_is_read_to_its_end(step: Step) -> 
         os.close(writer)
         log = process.stderr.read()
     assert process.returncode == 2
-    assert b"--upload-response: this is not what ThreadFix answers" in log
+    assert b"--upload-response: this is not ThreadFix's response" in log
 
 
 # --- Folders and names.
