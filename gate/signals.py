@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 LAST_WORDS: Final = 1.8
-"""Seconds that a stopped gate has for its outputs and reports before it goes without them."""
-START: Final = 5.0
-"""Seconds that it has for them where it was stopped while it still started, on a machine that is very slow."""
+"""Seconds that a stopped gate has for its outputs and reports before it goes without the rest of them."""
+STALLED: Final = 5.0
+"""Seconds that it has where even the first of them is not written yet, on a machine that is very slow."""
 POSTPONED: Final = 0.01
 """Seconds after which a signal is handled that came where an exception would have been lost."""
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -37,6 +37,7 @@ class Signals:
         self._listened = False
         self._caught = 0
         self._postponed = False
+        self._written = False
         self._code: int | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -55,7 +56,7 @@ class Signals:
         """Keep the signal, and see to it that the process ends."""
         self._caught = number
         try:
-            _thread.start_new_thread(self._end_late, (os._exit, LAST_WORDS if self._listened else START))
+            _thread.start_new_thread(self._end_late, (os._exit,))
         except RuntimeError:  # pragma: no cover - where no thread is to be had
             # Then the last words are not bounded; better late than killed in the middle.
             self._code = None
@@ -81,6 +82,10 @@ class Signals:
         self._listening = False
         self._code = exit_code
 
+    def written(self) -> None:
+        """The first of the outputs and reports is written; the others must not hold the process up for long."""
+        self._written = True
+
     def exit_code(self, code: int) -> int:
         """How the process is to end that would end with `code`: a signal that nobody listened to is not lost."""
         return 128 + self._caught if self._caught and not self._listened else code
@@ -96,8 +101,10 @@ class Signals:
 
         raise Cancelled(self._caught)
 
-    def _end_late(self, end: Callable[[int], Any], seconds: float) -> None:  # pragma: no cover - it ends the process
-        time.sleep(seconds)
+    def _end_late(self, end: Callable[[int], Any]) -> None:  # pragma: no cover - it ends the process
+        time.sleep(LAST_WORDS)
+        if not self._written:
+            time.sleep(STALLED - LAST_WORDS)
         end(128 + self._caught if self._code is None else self._code)
 
 

@@ -59,7 +59,7 @@ def run_gate(
         except Cancelled as error:
             # It comes once at most, but at any moment: also while an invalid option is being reported.
             verdict = run.conclude(verdicts.from_error(error))
-        run.report(verdict)
+        run.report(verdict, handler)
     return verdict.conclusion.exit_code
 
 
@@ -157,7 +157,7 @@ class _Run:
             build=build.current(self._env, self._context.sanitizer),
         )
 
-    def report(self, verdict: Verdict) -> None:
+    def report(self, verdict: Verdict, handler: Signals) -> None:
         """Write every report that was asked for, and last the log, so that a log that nobody reads delays no report.
 
         One that cannot be written is warned of, also with --quiet, and the others are still written.
@@ -165,6 +165,7 @@ class _Run:
         for name, write in self._reporters(verdict):
             try:
                 write()
+                handler.written()
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
                 cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
                 self._context.console.warning(
