@@ -8,12 +8,13 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import TracebackType
     from typing import Any
 
 LAST_WORDS: Final = 1.8
@@ -21,7 +22,7 @@ LAST_WORDS: Final = 1.8
 STALLED: Final = 5.0
 """Seconds that it has where even the first of them is not written yet, on a machine that is very slow."""
 POSTPONED: Final = 0.01
-"""Seconds after which a signal is handled that came where an exception would have been lost."""
+"""Seconds after which a signal is handled again whose exception was lost."""
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -40,17 +41,15 @@ class Signals:
         self._written = False
         self._code: int | None = None
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, _frame: object) -> None:
         """Handle a signal. Only the first one counts: runners, shells and `make` all send several."""
         if self._caught and not self._postponed:
             return
         if not self._caught:
             self._bound(number)
         if self._listening:
-            self._postponed = _would_swallow(frame)
-            if not self._postponed:
-                self._cancel()
-            _thread.start_new_thread(self._again, (number,))
+            self._postponed = False
+            self._cancel()
 
     def _bound(self, number: int) -> None:
         """Keep the signal, and see to it that the process ends."""
@@ -60,6 +59,14 @@ class Signals:
         except RuntimeError:  # pragma: no cover - where no thread is to be had
             # Then the last words are not bounded; better late than killed in the middle.
             self._code = None
+
+    def unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        """Handle the signal again where Python had to ignore `Cancelled`: in `__del__`, or as an import cleans up."""
+        if self._listening and lost.exc_type.__name__ == "Cancelled":
+            self._postponed = True
+            _thread.start_new_thread(self._again, (self._caught,))
+        else:
+            sys.__unraisablehook__(lost)
 
     @staticmethod
     def _again(number: int) -> None:  # pragma: no cover - in a thread that no tracer sees
@@ -108,21 +115,12 @@ class Signals:
         end(128 + self._caught if self._code is None else self._code)
 
 
-def _would_swallow(frame: FrameType | None) -> bool:
-    """Whether an exception raised here is lost: Python ignores those of `__del__` and of what an import cleans up."""
-    while frame:
-        code = frame.f_code
-        if code.co_name == "__del__" or (code.co_name == "cb" and code.co_filename.startswith("<frozen importlib")):
-            return True
-        frame = frame.f_back
-    return False
-
-
 def install() -> Signals:
     """Handle both signals for the rest of the process, also where whoever started it had them blocked."""
     handler = Signals()
     for number in NUMBERS:
         signal.signal(number, handler)
+    sys.unraisablehook = handler.unraisable
     # A signal that came while they were blocked comes now.
     unblock = getattr(signal, "pthread_sigmask", lambda *_: None)
     unblock(getattr(signal, "SIG_UNBLOCK", None), NUMBERS)

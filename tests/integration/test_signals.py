@@ -242,7 +242,7 @@ def test_no_moment_of_the_start_is_a_wrong_one(number: signal.Signals, milliseco
     else:
         # One that was there before the process was, is never too late.
         assert (document["reason"], code, milliseconds > 0) == ("processed", 0, True)
-    assert not [line for line in log if "Traceback" in line]
+    assert not [line for line in log if "Traceback" in line], log
 
 
 @pytest.mark.skipif(
@@ -321,11 +321,12 @@ class Lost:
         self.end()
 
 
-def test_a_signal_is_not_lost_where_python_ignores_exceptions() -> None:
-    """While something is cleaned up an exception would be swallowed; the signal is handled a moment later."""
+def test_a_signal_is_not_lost_where_python_ignores_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While something is cleaned up an exception is swallowed; the signal is handled once more, a moment later."""
     handler = Signals()
     # The process is to live on.
     handler._bound = lambda number: setattr(handler, "_caught", number)  # type: ignore[method-assign]  # noqa: SLF001
+    monkeypatch.setattr(sys, "unraisablehook", handler.unraisable)
     before = signal.signal(signal.SIGTERM, handler)
     try:
         with pytest.raises(Cancelled):  # noqa: PT012 - it comes somewhere in the block
@@ -335,3 +336,16 @@ def test_a_signal_is_not_lost_where_python_ignores_exceptions() -> None:
             time.sleep(5)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_other_exceptions_that_python_ignores_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As without us."""
+    monkeypatch.setattr(sys, "unraisablehook", Signals().unraisable)
+
+    def end() -> None:
+        raise ZeroDivisionError
+
+    Lost(end)
+    assert "ZeroDivisionError" in capfd.readouterr().err
