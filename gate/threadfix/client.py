@@ -76,12 +76,10 @@ class Client:
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        response = self.http.get(self._server.status_url(target), timeout)
-        if isinstance(response, Failure):
-            return response
-        reply = self._envelope(response)
-        if isinstance(reply, Failure):
-            return reply
+        asked = self._ask(self._server.status_url(target), timeout)
+        if isinstance(asked, Failure):
+            return asked
+        response, reply = asked
         try:
             scan = responses.pending_scan(reply)
         except responses.NotThreadFixError as error:
@@ -90,7 +88,7 @@ class Client:
             return self._about_another(scan.app_id, target.application_id)
         status = self._sanitizer.sanitize(scan.status, STATUS_LIMIT)
         if status != scan.status.strip():
-            # What is decided must be what was said: cleaning must not make a success of something else.
+            # What is decided must be what was said: sanitizing must not make a success of something else.
             return self._protocol(response, f"returned a status that is not a plain word: {status}.")
         return ScanReading(
             status=status,
@@ -108,12 +106,10 @@ class Client:
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        response = self.http.get(self._server.application_url(application_id), timeout)
-        if isinstance(response, Failure):
-            return response
-        reply = self._envelope(response)
-        if isinstance(reply, Failure):
-            return reply
+        asked = self._ask(self._server.application_url(application_id), timeout)
+        if isinstance(asked, Failure):
+            return asked
+        response, reply = asked
         try:
             found = responses.application(reply)
         except responses.NotThreadFixError as error:
@@ -121,6 +117,14 @@ class Client:
         if found.id != application_id:
             return self._about_another(found.id, application_id)
         return self._sanitizer.sanitize(responses.non_empty(found.name) or "", 80)
+
+    def _ask(self, url: str, timeout: float) -> tuple[Response, responses.Envelope] | Failure:
+        """Ask ThreadFix once; its response and the envelope in it."""
+        response = self.http.get(url, timeout)
+        if isinstance(response, Failure):
+            return response
+        reply = self._envelope(response)
+        return reply if isinstance(reply, Failure) else (response, reply)
 
     def _words(self, value: object) -> str | None:
         """The server's words as safe text; None where there are none."""

@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 import time
-import tracemalloc
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -19,6 +18,7 @@ import pytest
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Fault, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, envelope, refusal
+from tests.memory import peak
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:
@@ -364,16 +364,6 @@ def test_no_cookie_is_kept(gate: Gate) -> None:
 
 
 # --- Answers that are too large.
-
-
-def peak(run: Callable[[], Any]) -> int:
-    """Bytes of memory that `run` needed at most, beyond what was there before."""
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])

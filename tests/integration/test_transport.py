@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from gate.sandbox.server import APPLICATION_ID, envelope
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
+from tests.memory import peak
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:
@@ -147,16 +147,6 @@ def test_interim_responses_without_end_are_cut_off(gate: Gate) -> None:
 
 
 # --- Bodies that are not what they are said to be.
-
-
-def peak(run: Callable[[], Any]) -> int:
-    """Bytes of memory that `run` needed at most, beyond what was there before."""
-    tracemalloc.start()
-    try:
-        run()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def answering(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
