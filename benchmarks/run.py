@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from gate.history import Target
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
 from gate.settings import Plan
+from gate.subjects import Target
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server

@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic
 
-from gate.history import R, ScanReading
+from gate.history import R, ScanReading, T
+from gate.subjects import Target
 
 if TYPE_CHECKING:
-    from gate.history import Failure, History, Outage, Target
+    from gate.history import Failure, History, Outage, Upload
+    from gate.subjects import ScanFile, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class StatusSeen(Generic[R]):
         lasted: seconds for which the one before was seen.
     """
 
-    target: Target
+    target: Subject
     at: float
     reading: R
     previous: str | None = None
@@ -45,7 +47,7 @@ class OutageBegan:
         first_contact: whether there was no good response before it.
     """
 
-    target: Target
+    target: Subject
     at: float
     failure: Failure
     limit: float
@@ -62,7 +64,7 @@ class OutageEnded:
         outage: what it was.
     """
 
-    target: Target
+    target: Subject
     at: float
     outage: Outage
 
@@ -76,7 +78,7 @@ class CutOff:
         at: when.
     """
 
-    target: Target
+    target: Subject
     at: float
 
 
@@ -91,21 +93,62 @@ class Stalled:
         unchanged: for how many seconds.
     """
 
-    target: Target
+    target: Subject
     at: float
     status: str
     unchanged: float
 
 
 @dataclass(frozen=True, slots=True)
-class Ended(Generic[R]):
+class Ended(Generic[T, R]):
     """A wait is over.
 
     Attributes:
         history: all that it saw.
     """
 
-    history: History[R]
+    history: History[T, R]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadBegan:
+    """A file is about to be sent.
+
+    Attributes:
+        file: which file.
+        number: its place among the files, from 1.
+        files: how many there are.
+    """
+
+    file: ScanFile
+    number: int = 1
+    files: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UploadProgress:
+    """More of a file has been sent.
+
+    Attributes:
+        file: which file.
+        sent: bytes so far.
+        elapsed: seconds since its upload began.
+    """
+
+    file: ScanFile
+    sent: int
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class UploadEnded:
+    """It is known what became of an upload.
+
+    Attributes:
+        upload: the file, and what became of it.
+    """
+
+    upload: Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,5 +162,6 @@ class Broken:
     error: BaseException
 
 
-Event = StatusSeen[R] | OutageBegan | OutageEnded | CutOff | Stalled | Ended[R]
-ScanEvent = Event[ScanReading]
+Event = StatusSeen[R] | OutageBegan | OutageEnded | CutOff | Stalled | Ended[T, R]
+UploadEvent = UploadBegan | UploadProgress | UploadEnded | OutageBegan | OutageEnded
+ScanEvent = Event[ScanReading, Target]

@@ -1,26 +1,20 @@
-"""What was seen of one pending scan, and when: the record that the wait writes and the verdict is read from.
+"""What was seen, and when: the record that uploads and waits write, and that the verdict is read from.
 
-Times are seconds since the wait began. `None` means "not known".
+Times are seconds since the wait began, unless they are called moments: those are seconds since the epoch, by the
+server's clock. `None` means "not known".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from gate.reasons import Reason
+from gate.subjects import Check, ScanFile, Subject, Target
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One pending scan of one application, by ThreadFix's ids."""
-
-    application_id: int
-    pending_scan_id: int
-
-    def __str__(self) -> str:
-        return f"pending scan {self.pending_scan_id} of application {self.application_id}"
+if TYPE_CHECKING:
+    from gate.threadfix.refusals import Refusal
 
 
 class Reading(Protocol):
@@ -33,6 +27,7 @@ class Reading(Protocol):
 
 
 R = TypeVar("R", bound=Reading)
+T = TypeVar("T", bound=Subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,8 @@ class ScanReading:
         name: the scan's name, usually that of the uploaded file.
         message: the server's words for the status.
         age: seconds since the status was reached, by the server's own clock.
+        refusal: the documented refusal that `error_message` is, word for word; None where it is none.
+        since: the moment since which it says so: `modifiedDate`, else that of the response.
     """
 
     status: str
@@ -56,6 +53,8 @@ class ScanReading:
     name: str | None = None
     message: str | None = None
     age: float | None = None
+    refusal: Refusal | None = None
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +69,7 @@ class Failure:
         retry_after: seconds that the server asks to be left alone.
         meaning: what it means, where that can be said better than for the reason as a whole.
         timed_out: the time that the request was given ended first.
+        unsent: nothing of the request left this machine, so asking again cannot do anything twice.
     """
 
     reason: Reason
@@ -79,6 +79,7 @@ class Failure:
     retry_after: float | None = None
     meaning: str | None = None
     timed_out: bool = False
+    unsent: bool = False
 
 
 Observation = ScanReading | Failure
@@ -134,11 +135,11 @@ class StopCause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class History(Generic[R]):
-    """Everything one wait saw; generic in what it reads.
+class History(Generic[T, R]):
+    """Everything one wait saw; generic in what it asks about, and in what it reads.
 
     Attributes:
-        target: which pending scan.
+        target: what was asked about.
         ended: why the wait stopped asking; None while it goes on.
         elapsed: how long the wait took, or has taken so far.
         polls: requests made.
@@ -149,7 +150,7 @@ class History(Generic[R]):
         reading: the last good one.
     """
 
-    target: Target
+    target: T
     ended: StopCause | None
     elapsed: float = 0.0
     polls: int = 0
@@ -169,4 +170,172 @@ class History(Generic[R]):
         return self.elapsed if outage.ended is None else outage.ended
 
 
-ScanHistory = History[ScanReading]
+ScanHistory = History[Target, ScanReading]
+
+
+# --- Applications.
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application as ThreadFix describes it.
+
+    Attributes:
+        id: ThreadFix's.
+        name: as safe text; empty where it has none.
+        team_id: of its team.
+    """
+
+    id: int
+    name: str = ""
+    team_id: int | None = None
+
+    @property
+    def status(self) -> str:
+        """It is there."""
+        return "found"
+
+
+# --- Uploads.
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """ThreadFix took a file and queued it.
+
+    Attributes:
+        targets: the pending scans that it made of the file; at least one.
+    """
+
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """ThreadFix took a file and processed it at once, as its oldest REST API does.
+
+    Attributes:
+        scan_id: the finished scan.
+        at: the moment of the response.
+    """
+
+    scan_id: int
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """ThreadFix took the request and refused the file.
+
+    Attributes:
+        text: what it says, as safe text; empty where it says nothing.
+        refusal: the documented refusal that this is, word for word; None where it is none.
+    """
+
+    text: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Nothing of a file was sent, and nobody tried: the gate was stopped before.
+
+    Attributes:
+        cause: what stopped it.
+    """
+
+    cause: StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenOff:
+    """The gate was stopped while a file was being sent: nobody knows whether ThreadFix has it."""
+
+
+Receipt = Queued | Finished | Refused | Failure | NotSent | BrokenOff
+"""What became of an upload; with a failure nobody knows whether ThreadFix has the file, unless nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file, and what became of its upload.
+
+    Attributes:
+        file: which file.
+        receipt: what ThreadFix made of it, or what came instead.
+        elapsed: seconds that it took, all attempts together.
+    """
+
+    file: ScanFile
+    receipt: Receipt
+    elapsed: float = 0.0
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The pending scans that ThreadFix made of it."""
+        return self.receipt.targets if isinstance(self.receipt, Queued) else ()
+
+
+# --- Checks of the release.
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What ThreadFix says of one policy, or of one criterion.
+
+    Attributes:
+        name: the policy's, or the severity that the criterion limits; safe text.
+        holds: whether it does; None where ThreadFix says neither.
+        word: ThreadFix's own for it, such as `PASSING`; safe text.
+        limits: what it allows, in words, such as `at most 0 open`; empty where that is not known.
+        severity: ThreadFix's number of that severity, from 1 (Info) to 5 (Critical).
+        count: open vulnerabilities of that severity.
+        evaluated: the moment at which ThreadFix evaluated it last.
+        behind: seconds by which that is older than the scan; 0 where it is not; None where it cannot be told.
+    """
+
+    name: str
+    holds: bool | None
+    word: str
+    limits: tuple[str, ...] = ()
+    severity: int | None = None
+    count: int | None = None
+    evaluated: float | None = None
+    behind: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReading:
+    """ThreadFix's answer to a check.
+
+    Attributes:
+        status: `fresh`, or `stale` where it may be from before the scan.
+        holds: whether ThreadFix says that the check holds; None where it says neither, or evaluated nothing.
+        results: what it says of each policy or criterion, those that do not hold first.
+    """
+
+    status: str
+    holds: bool | None
+    results: tuple[CheckResult, ...] = ()
+
+
+CheckHistory = History[Check, CheckReading]
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """An open vulnerability that is in the way of a release. All texts are safe.
+
+    Attributes:
+        id: ThreadFix's.
+        name: of its kind, such as a CWE's.
+        severity: as ThreadFix calls it.
+        place: path, parameter or dependency; empty where it is not known.
+        url: its page in ThreadFix; None where a part of that is not known.
+    """
+
+    id: int
+    name: str
+    severity: str
+    place: str = ""
+    url: str | None = None

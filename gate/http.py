@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -152,11 +152,34 @@ class Transport:
         Raises:
             BaseException: a bug; a failure on the way is a value.
         """
+        return self._request("GET", url, timeout)
+
+    def post(
+        self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT
+    ) -> Response | Failure:
+        """Make one POST request with a form; its response, or what came instead, is here within `timeout` seconds.
+
+        Args:
+            url: of the endpoint.
+            form: its fields.
+            timeout: seconds of the whole request.
+            limit: bytes of the response's body, after unpacking.
+
+        Raises:
+            BaseException: a bug; a failure on the way is a value.
+        """
+        return self._request("POST", url, timeout, urlencode(form).encode(), limit)
+
+    def _request(
+        self, method: str, url: str, timeout: float, form: bytes | None = None, limit: int = RESPONSE_LIMIT
+    ) -> Response | Failure:
         exchange = Exchange()
         began = time.monotonic()
-        response = self._run(exchange, lambda exchange: self._send(exchange, "GET", url, timeout), timeout)
+        response = self._run(
+            exchange, lambda exchange: self._send(exchange, method, url, timeout, form, limit), timeout
+        )
         took = (time.monotonic() - began) * 1000
-        self._trace(RequestMade("GET", urlsplit(url).path, exchange.http_status, took, exchange.clock_ahead))
+        self._trace(RequestMade(method, urlsplit(url).path, exchange.http_status, took, exchange.clock_ahead))
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
@@ -217,7 +240,9 @@ class Transport:
             return Failure(Reason.UNREACHABLE, what, timed_out=True)
         return done
 
-    def _send(self, exchange: Exchange, method: str, url: str, timeout: float) -> Response | Failure:
+    def _send(  # noqa: PLR0913 - all that a request has
+        self, exchange: Exchange, method: str, url: str, timeout: float, form: bytes | None, limit: int
+    ) -> Response | Failure:
         secure = url.startswith("https:")
         # An adapter and no session: a session resolves one redirect and reads its body whatever it is told, has
         # `.netrc` replace the key, and keeps cookies.
@@ -233,7 +258,9 @@ class Transport:
                 "Authorization": f"APIKEY {self._server.api_key.reveal()}",
                 "Connection": "close",
                 "User-Agent": f"threadfix-gate/{__version__}",
+                **({} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}),
             },
+            data=form,
         ).prepare()
         with (
             contextlib.closing(adapter),
@@ -245,11 +272,10 @@ class Transport:
             sent = date(response.headers.get("Date"))
             exchange.clock_ahead = None if sent is None else sent - time.time()
             # In pieces, so that a small packed response cannot become a large one in memory.
-            body: bytes = response.raw.read(RESPONSE_LIMIT + 1, decode_content=True)
-            if len(body) > RESPONSE_LIMIT:
+            body: bytes = response.raw.read(limit + 1, decode_content=True)
+            if len(body) > limit:
                 return Failure(
-                    Reason.PROTOCOL,
-                    f"{self.host} returned more than {RESPONSE_LIMIT // 1024} KiB; ThreadFix needs less than 1.",
+                    Reason.PROTOCOL, f"{self.host} returned more than {limit // 1024} KiB; ThreadFix needs far less."
                 )
             return Response(response.status_code, response.headers, body)
 

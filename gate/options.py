@@ -62,8 +62,10 @@ class Option(Generic[T]):
 _SERVER = "ThreadFix"
 _TLS = "TLS"
 _TARGET = "Target"
+_UPLOAD = "Upload"
 _TIMING = "Timing"
 _MAPPING = "Status mapping"
+_RELEASE = "Release checks"
 _REPORTS = "Reports"
 
 URL = Option(
@@ -129,9 +131,21 @@ ALLOW_HTTP = Option(
 APPLICATION_ID = Option(
     "application-id",
     links.number,
-    "Id of the application. Required unless a status link or an upload response contains it.",
+    "Id of the application. Required unless a name, a status link or an upload response brings it.",
     _TARGET,
     "ID",
+)
+TEAM_NAME = Option(
+    "team-name",
+    values.text,
+    "Name of the application's team, to look the application up with `{--application-name}` or "
+    "`{--application-unique-id}`.",
+    _TARGET,
+    "NAME",
+)
+APPLICATION_NAME = Option("application-name", values.text, "Name of the application within its team.", _TARGET, "NAME")
+APPLICATION_UNIQUE_ID = Option(
+    "application-unique-id", values.text, "Unique id that people gave the application, within its team.", _TARGET, "ID"
 )
 PENDING_SCAN_ID = Option(
     "pending-scan-id",
@@ -156,6 +170,27 @@ UPLOAD_RESPONSE = Option(
     "File with the JSON response of ThreadFix's upload endpoint (`-` is standard input); the ids come from its links.",
     _TARGET,
     "PATH",
+)
+SCAN_FILE = Option(
+    "scan-file",
+    values.paths,
+    "File to upload first, then to wait for; `*`, `?`, `[...]` and `**` stand for names. Several files are one on a "
+    "line each.",
+    _UPLOAD,
+    "PATH",
+    many=True,
+)
+UPLOAD_TIMEOUT = Option(
+    "upload-timeout", values.duration, "Limit of each file's upload, its response included.", _UPLOAD, "DURATION", "10m"
+)
+ACCEPT = Option(
+    "accept",
+    values.accepted,
+    "Refusals that count as a pass, with a notice: `duplicate`, a file that ThreadFix already has, and `empty`, a file "
+    "without results.",
+    _UPLOAD,
+    "REFUSAL",
+    many=True,
 )
 TIMEOUT = Option(
     "timeout", values.duration_or_zero, "Limit of the whole wait; `0` asks once.", _TIMING, "DURATION", "30m"
@@ -228,6 +263,39 @@ ON_UNREACHABLE = Option(
     _MAPPING,
     "CHOICE",
     "fail",
+)
+PASS_CRITERIA = Option(
+    "pass-criteria",
+    values.boolean,
+    "After the wait, ask ThreadFix whether the application meets its CI/CD pass criteria.",
+    _RELEASE,
+    "",
+    "false",
+)
+CRITERIA_FROM = Option(
+    "criteria-from",
+    values.day,
+    "First day of what the pass criteria count as introduced, such as 2026-01-31.",
+    _RELEASE,
+    "DATE",
+)
+CRITERIA_TO = Option("criteria-to", values.day, "Last day of that.", _RELEASE, "DATE")
+POLICY = Option(
+    "policy",
+    values.policies,
+    "After the wait, this ThreadFix policy must be PASSING: its id, its name, `remediation:NAME`, or `all` for every "
+    "one attached to the application. Several are one on a line each.",
+    _RELEASE,
+    "POLICY",
+    many=True,
+)
+SETTLE_TIMEOUT = Option(
+    "settle-timeout",
+    values.duration_or_zero,
+    "How long ThreadFix may take to evaluate again after the scan; `0` takes its first response.",
+    _RELEASE,
+    "DURATION",
+    "2m",
 )
 RESULT_FILE = Option("result-file", values.path, "Write the result document (JSON) to this file.", _REPORTS, "PATH")
 JUNIT_FILE = Option("junit-file", values.path, "Write a JUnit report to this file.", _REPORTS, "PATH")

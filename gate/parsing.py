@@ -9,18 +9,20 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from gate import targets
 from gate.errors import InvalidOption
-from gate.history import Target
 from gate.network import is_loopback
 from gate.options import (
+    ACCEPT,
     ALLOW_HTTP,
     API_KEY,
     API_KEY_FILE,
     API_VERSION,
-    APPLICATION_ID,
     CA_FILE,
     CLIENT_CERT,
     CLIENT_KEY,
+    CRITERIA_FROM,
+    CRITERIA_TO,
     DOTENV_FILE,
     FAIL_FAST,
     FAILURE_STATUSES,
@@ -37,18 +39,19 @@ from gate.options import (
     ON_UNREACHABLE,
     OPTIONS,
     OUTAGE_LIMIT,
-    PENDING_SCAN_ID,
+    PASS_CRITERIA,
+    POLICY,
     QUIET,
     REQUEST_TIMEOUT,
     RESULT_FILE,
+    SETTLE_TIMEOUT,
     STALL_AFTER,
     STATUS_PATH,
-    STATUS_URL,
     SUCCESS_STATUSES,
     SUMMARY,
     TIMEOUT,
     UI_URL,
-    UPLOAD_RESPONSE,
+    UPLOAD_TIMEOUT,
     URL,
     VERBOSE,
 )
@@ -56,6 +59,7 @@ from gate.reader import OptionReader
 from gate.reasons import Reason
 from gate.rules import Rules
 from gate.settings import Plan, Reports, Settings
+from gate.subjects import PassCriteria
 from gate.text import Sanitizer, Secret
 from gate.threadfix import links
 from gate.threadfix.server import Server
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gate.options import Option
+    from gate.subjects import Check, ScanFile
+    from gate.threadfix.refusals import Accept
 
 SHORTEST_KEY: Final = 8
 """Characters from which on a key is looked for in other options; ThreadFix's have 40 and more."""
@@ -113,10 +119,11 @@ def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> P
     return Parsed(None, (), _reports(reader), (Secret(key),) if key else (), input_limit=limit)
 
 
-def parse(
+def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     flags: Mapping[str, Sequence[str]],
     env: Mapping[str, str],
     read: Callable[[str], bytes],
+    find: Callable[[Sequence[str]], tuple[ScanFile, ...]],
     invalid: Sequence[InvalidOption] = (),
     *,
     needs_scan: bool = True,
@@ -127,6 +134,7 @@ def parse(
         flags: the values of each flag that was given, by option name; a switch has `true` or `false`.
         env: the environment.
         read: reads a file; `-` is standard input.
+        find: finds the files of paths and patterns of paths; raises ValueError with what is wrong with one.
         invalid: what is wrong with the command line itself.
         needs_scan: whether it is an error to specify no pending scan.
     """
@@ -135,8 +143,10 @@ def parse(
     unknown = _check_variables(reader)
     reports = _reports(reader)
     secrets = _key(reader)
+    # What was typed comes back in texts, and what was meant to be a number, or to be a file's name, may be the key.
+    sanitizer = Sanitizer(secrets)
     server = _server(reader, secrets[0] if secrets else Secret(""))
-    application, targets = _targets(reader, needs_scan=needs_scan)
+    target = targets.parse(reader, find, sanitizer, needs_scan=needs_scan)
     plan = _plan(reader)
     rules = _rules(reader)
     downgraded = {
@@ -144,23 +154,25 @@ def parse(
         for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
         if reader.value(option) == "warn"
     }
+    checks = _checks(reader)
     fail_fast, ui_url = reader.value(FAIL_FAST), reader.value(UI_URL)
     _reject_leaked_key(reader, secrets)
     settings = None
     if not reader.invalid:
         settings = Settings(
             server=server,
-            targets=targets,
+            application=target.application,
+            pending_scan_ids=target.pending_scan_ids,
+            files=target.files,
+            uploaded=target.uploaded,
+            checks=checks,
             plan=plan,
             rules=rules,
             fail_fast=fail_fast,
             downgraded=frozenset(downgraded),
             ui_url=ui_url,
             arguments=reader.arguments(),
-            application_id=application,
         )
-    # What was typed comes back in these texts, and what was meant to be a number may be the key.
-    sanitizer = Sanitizer(secrets)
     return Parsed(
         settings=settings,
         invalid=tuple(replace(one, text=sanitizer.sanitize(one.text, TEXT_LIMIT)) for one in reader.invalid),
@@ -306,66 +318,6 @@ def _ca_file(reader: OptionReader) -> str | None:
     return name
 
 
-def _targets(reader: OptionReader, *, needs_scan: bool) -> tuple[int | None, tuple[Target, ...]]:
-    """The application and its pending scans."""
-    application = reader.optional(APPLICATION_ID)
-    scans = reader.optional(PENDING_SCAN_ID) or ()
-    linked = [*(reader.optional(STATUS_URL) or ()), *_uploaded(reader)]
-    requested = any(reader.text_of(option) for option in (PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE))
-    if needs_scan and not requested:
-        reader.reject(
-            PENDING_SCAN_ID,
-            f"no pending scan is specified; set {reader.naming.option(PENDING_SCAN_ID.name, '41')}, or "
-            f"{reader.name(STATUS_URL)} to the link that the upload returned, or {reader.name(UPLOAD_RESPONSE)} to the "
-            "file with its whole response.",
-        )
-    applications = {target.application_id for target in linked} | ({application} if application else set())
-    if len(applications) > 1:
-        options = (APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE)
-        names = ", ".join(reader.name(option) for option in options)
-        ids = ", ".join(map(str, sorted(applications)))
-        reader.reject(
-            next(option for option in options if reader.text_of(option)),
-            f"{names}: they name several applications ({ids}); one gate judges one application, so start one for each.",
-        )
-    if requested and not applications and not reader.has_error(APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE):
-        variable = "" if reader.naming.inputs else f", or {APPLICATION_ID.variable}"
-        reader.reject(
-            APPLICATION_ID,
-            f"{reader.name(APPLICATION_ID)} is missing; the id of a pending scan is known only together with its "
-            f"application's, for example {reader.naming.option(APPLICATION_ID.name, '6')}{variable}.",
-        )
-    if not applications:
-        return None, ()
-    number = application or linked[0].application_id
-    return number, tuple(dict.fromkeys([*(Target(number, scan) for scan in scans), *linked]))
-
-
-def _uploaded(reader: OptionReader) -> list[Target]:
-    key_file, response = reader.text_of(API_KEY_FILE), reader.text_of(UPLOAD_RESPONSE)
-    name = reader.name(UPLOAD_RESPONSE)
-    if key_file and response and key_file[0] == response[0] == "-":
-        reader.reject(UPLOAD_RESPONSE, f"{reader.name(API_KEY_FILE)}, {name}: only one can come from standard input.")
-        return []
-    body = reader.file(UPLOAD_RESPONSE, "does not exist: the upload left no response there; look at the upload's log")
-    if body is None:
-        return []
-    if not body.strip():
-        reader.reject(
-            UPLOAD_RESPONSE, f"{name}: is empty: the upload left no response in it; look at the upload's log."
-        )
-        return []
-    from gate.threadfix import responses
-
-    try:
-        return [links.status_link(link) for link in responses.upload_links(body)]
-    except responses.NotThreadFixError as error:
-        reader.reject(UPLOAD_RESPONSE, f"{name}: {error}.")
-    except ValueError as error:
-        reader.reject(UPLOAD_RESPONSE, f"{name}: a link in it {error}.")
-    return []
-
-
 def _plan(reader: OptionReader) -> Plan:
     plan = Plan(
         timeout=reader.value(TIMEOUT),
@@ -375,6 +327,8 @@ def _plan(reader: OptionReader) -> Plan:
         first_contact_limit=reader.value(FIRST_CONTACT_LIMIT),
         outage_limit=reader.value(OUTAGE_LIMIT),
         stall_after=reader.value(STALL_AFTER),
+        upload_timeout=reader.value(UPLOAD_TIMEOUT),
+        settle_timeout=reader.value(SETTLE_TIMEOUT),
     )
     if plan.interval > plan.max_interval and not reader.has_error(INTERVAL, MAX_INTERVAL):
         longest = reader.name(MAX_INTERVAL)
@@ -386,9 +340,32 @@ def _plan(reader: OptionReader) -> Plan:
     return plan
 
 
+def _checks(reader: OptionReader) -> tuple[Check, ...]:
+    """What to ask after the wait: the pass criteria first, then the policies in their order."""
+    since, until = reader.optional(CRITERIA_FROM), reader.optional(CRITERIA_TO)
+    wanted = reader.value(PASS_CRITERIA)
+    if not wanted:
+        for option in (CRITERIA_FROM, CRITERIA_TO):
+            if reader.text_of(option):
+                switch = reader.naming.switch(PASS_CRITERIA.name)
+                reader.reject(
+                    option, f"{reader.name(option)} narrows the pass criteria; add {switch}, or leave it out."
+                )
+    if since and until and since > until:
+        reader.reject(
+            CRITERIA_FROM,
+            f"{reader.name(CRITERIA_FROM)} ({since}) is after {reader.name(CRITERIA_TO)} ({until}); swap them.",
+        )
+    criteria: tuple[Check, ...] = (PassCriteria(since, until),) if wanted else ()
+    return (*criteria, *(reader.optional(POLICY) or ()))
+
+
 def _rules(reader: OptionReader) -> Rules:
     success, failure = reader.value(SUCCESS_STATUSES), reader.value(FAILURE_STATUSES)
-    rules = Rules(frozenset(success), frozenset(failure), reader.value(ON_UNKNOWN_STATUS) == "fail")
+    accepted: tuple[Accept, ...] = reader.optional(ACCEPT) or ()
+    rules = Rules(
+        frozenset(success), frozenset(failure), reader.value(ON_UNKNOWN_STATUS) == "fail", frozenset(accepted)
+    )
     both = ", ".join(sorted(rules.success & rules.failure))
     if both and not reader.has_error(SUCCESS_STATUSES, FAILURE_STATUSES):
         names = f"{reader.name(SUCCESS_STATUSES)} and {reader.name(FAILURE_STATUSES)}"

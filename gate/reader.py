@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gate.errors import InvalidOption
 from gate.naming import naming
-from gate.options import APPLICATION_ID, JSON, OPTIONS, PENDING_SCAN_ID, STATUS_URL, TIMEOUT, UPLOAD_RESPONSE
+from gate.options import (
+    APPLICATION_ID,
+    APPLICATION_NAME,
+    APPLICATION_UNIQUE_ID,
+    JSON,
+    OPTIONS,
+    PENDING_SCAN_ID,
+    SCAN_FILE,
+    STATUS_URL,
+    TEAM_NAME,
+    TIMEOUT,
+    UPLOAD_RESPONSE,
+    UPLOAD_TIMEOUT,
+)
 from gate.values import TRUE, ElementError, quoted, text
 
 if TYPE_CHECKING:
@@ -18,7 +31,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NOT_RESUMED: Final = frozenset(
-    option.name for option in (APPLICATION_ID, PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE, JSON)
+    option.name
+    for option in (
+        APPLICATION_ID,
+        TEAM_NAME,
+        APPLICATION_NAME,
+        APPLICATION_UNIQUE_ID,
+        PENDING_SCAN_ID,
+        STATUS_URL,
+        UPLOAD_RESPONSE,
+        SCAN_FILE,
+        UPLOAD_TIMEOUT,
+        JSON,
+    )
 )
 """Options that are not part of the command that keeps waiting."""
 
@@ -105,5 +130,7 @@ class OptionReader:
             if option.is_switch:
                 arguments.append(f"--{option.name}" if given[0].lower() in TRUE else f"--no-{option.name}")
             else:
-                arguments += [f"--{option.name}", ",".join(given[0].split("\n"))]
+                # Each line by itself: a name may have commas and blanks.
+                for line in filter(str.strip, given[0].splitlines()):
+                    arguments += [f"--{option.name}", line.strip()]
         return tuple(arguments)

@@ -25,15 +25,20 @@ class Reason(StrEnum):
     """Why the verdict is what it is, in one word; stable, for scripts."""
 
     PROCESSED = "processed"
+    ALREADY_IMPORTED = "already-imported"
+    EMPTY_SCAN = "empty-scan"
     SCAN_FAILED = "scan-failed"
     SCAN_VANISHED = "scan-vanished"
+    POLICY_FAILED = "policy-failed"
     UNKNOWN_STATUS = "unknown-status"
+    UPLOAD_REFUSED = "upload-refused"
     USAGE = "usage"
     TIMEOUT = "timeout"
     DENIED = "denied"
     NOT_FOUND = "not-found"
     UNREACHABLE = "unreachable"
     PROTOCOL = "protocol"
+    POLICY_UNKNOWN = "policy-unknown"
     CANCELLED = "cancelled"
     INTERNAL = "internal"
 
@@ -73,8 +78,23 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.PROCESSED: Row(
         Kind.PASS,
         0,
-        "every pending scan reached a success status, and ThreadFix reported no error",
+        "every pending scan reached a success status, ThreadFix reported no error, and every check that was asked for "
+        "holds",
         "ThreadFix has processed the scan.",
+        "Nothing.",
+    ),
+    Reason.ALREADY_IMPORTED: Row(
+        Kind.PASS,
+        0,
+        "ThreadFix has the file already, with `--accept duplicate`",
+        "ThreadFix took nothing new: it has this file from an earlier upload.",
+        "Nothing.",
+    ),
+    Reason.EMPTY_SCAN: Row(
+        Kind.PASS,
+        0,
+        "the file has no results, with `--accept empty`",
+        "ThreadFix took nothing: there are no results in the file.",
         "Nothing.",
     ),
     Reason.SCAN_FAILED: Row(
@@ -92,6 +112,14 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "The pending scan was removed while it was being processed.",
         "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans.",
     ),
+    Reason.POLICY_FAILED: Row(
+        Kind.FAIL,
+        1,
+        "ThreadFix says that a pass criterion or a policy is broken",
+        "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
+        "Fix the vulnerabilities that are named here, or have those decide who own the rule in ThreadFix; then upload "
+        "a new scan.",
+    ),
     Reason.UNKNOWN_STATUS: Row(
         Kind.FAIL,
         1,
@@ -99,6 +127,13 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "Your ThreadFix uses a status that this gate does not know.",
         "Add the status to `{--success-statuses}` or `{--failure-statuses}`, or let the gate wait for the next one "
         "with `{--on-unknown-status wait}`.",
+    ),
+    Reason.UPLOAD_REFUSED: Row(
+        Kind.FAIL,
+        1,
+        "ThreadFix took the request and refused the file",
+        "ThreadFix did not import the file. Its findings are not in ThreadFix.",
+        "Read ThreadFix's message in the verdict, and check the file and the scanner that made it.",
     ),
     Reason.USAGE: Row(
         Kind.UNKNOWN,
@@ -145,6 +180,14 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "There was a response, but not from ThreadFix's REST API. Often it is from a login page or a proxy.",
         "Check that `{--url}` includes its context path, such as `/threadfix`, and that nothing in between requires a "
         "login.",
+    ),
+    Reason.POLICY_UNKNOWN: Row(
+        Kind.UNKNOWN,
+        8,
+        "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
+        "The scan was processed, but ThreadFix does not say whether this application may be released.",
+        "Check in ThreadFix that the policy or the pass criteria exist, and that the application is attached to them; "
+        "allow more time with `{--settle-timeout}`.",
     ),
     Reason.CANCELLED: Row(
         Kind.UNKNOWN,

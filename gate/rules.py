@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.history import ScanReading
+    from gate.threadfix.refusals import Accept, Refusal
 
 OLD: Final = 24 * 3600.0
 """Seconds after which a scan that was finished before the gate asked may well be another build's."""
@@ -21,6 +22,7 @@ OLD: Final = 24 * 3600.0
 class Decision(StrEnum):
     """What an answer amounts to."""
 
+    ACCEPTED = "accepted"
     SUCCESS = "success"
     ERROR = "error"
     FAILURE = "failure"
@@ -28,7 +30,7 @@ class Decision(StrEnum):
     IN_FLIGHT = "in flight"
 
 
-DECIDED: Final = frozenset({Decision.SUCCESS, Decision.ERROR, Decision.FAILURE})
+DECIDED: Final = frozenset({Decision.ACCEPTED, Decision.SUCCESS, Decision.ERROR, Decision.FAILURE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Acceptor:
 
 
 ACCEPTORS: Final = (
+    Acceptor(Decision.ACCEPTED, lambda rules, answer: answer.error and rules.accepts(answer.refusal)),
     Acceptor(Decision.ERROR, lambda _, answer: answer.error),
     Acceptor(Decision.FAILURE, lambda rules, answer: normal(answer.status) in rules.failure),
     Acceptor(Decision.SUCCESS, lambda rules, answer: normal(answer.status) in rules.success),
@@ -57,11 +60,17 @@ class Rules:
         success: statuses in normal form (`normal`).
         failure: likewise; it has no status of `success`.
         unknown_fails: whether a status that is not documented ends the wait.
+        accepted: refusals that count as a pass.
     """
 
     success: frozenset[str] = frozenset(SUCCESS)
     failure: frozenset[str] = frozenset(FAILURE)
     unknown_fails: bool = False
+    accepted: frozenset[Accept] = frozenset()
+
+    def accepts(self, refusal: Refusal | None) -> bool:
+        """Whether a refusal counts as a pass."""
+        return refusal is not None and refusal.accept in self.accepted
 
     def decide(self, answer: ScanReading) -> Decision:
         """What `answer` amounts to."""

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gate.rules import Rules
+from gate.subjects import ApplicationId
 from gate.threadfix import links
 
 if TYPE_CHECKING:
-    from gate.history import Target
+    from collections.abc import Sequence
+
+    from gate.history import Upload
     from gate.reasons import Reason
+    from gate.subjects import ApplicationName, Check, ScanFile, Target
     from gate.threadfix.server import Server
 
 
@@ -33,6 +37,10 @@ class Plan:
     """How long one outage is tolerated after that."""
     stall_after: float = 600.0
     """Time without a change of the status after which there is a warning."""
+    upload_timeout: float = 600.0
+    """For the upload of each file, its response included."""
+    settle_timeout: float = 120.0
+    """How long ThreadFix may take to evaluate again after the scan; 0 takes its first response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,16 @@ class Settings:
 
     server: Server
     """Which ThreadFix."""
-    targets: tuple[Target, ...]
-    """The pending scans; none only where none is needed."""
+    application: ApplicationId | ApplicationName | None = None
+    """The application; None only where none is needed, or where ThreadFix refused an upload without naming one."""
+    pending_scan_ids: tuple[int, ...] = ()
+    """The pending scans that were named; those of an upload are not known yet."""
+    files: tuple[ScanFile, ...] = ()
+    """What to upload first, in this order."""
+    uploaded: Upload | None = None
+    """An upload that was made before the gate started, where ThreadFix refused it."""
+    checks: tuple[Check, ...] = ()
+    """What to ask after the wait, in this order."""
     plan: Plan = field(default_factory=Plan)
     """How long to wait, and how often to ask."""
     rules: Rules = field(default_factory=Rules)
@@ -77,23 +93,32 @@ class Settings:
     """URL template of the scan link."""
     arguments: tuple[str, ...] = ()
     """The options that were given, as flags, without secrets and without the scans."""
-    application_id: int | None = None
-    """The application, also where no pending scan is named."""
 
     @property
-    def resume(self) -> str:
-        """The command that keeps waiting. The key is not in it: it comes from the environment again."""
-        scans = ",".join(str(target.pending_scan_id) for target in self.targets)
-        ids = ("--application-id", str(self.targets[0].application_id), "--pending-scan-id", scans)
+    def application_id(self) -> int | None:
+        """The application's id, where it is known before ThreadFix was asked."""
+        return self.application.id if isinstance(self.application, ApplicationId) else None
+
+    def resume(self, targets: Sequence[Target]) -> str:
+        """The command that keeps waiting for `targets`, of one application; at least one.
+
+        The key is not in it: it comes from the environment again.
+        """
+        scans = ",".join(str(target.pending_scan_id) for target in targets)
+        ids = ("--application-id", str(targets[0].application_id), "--pending-scan-id", scans)
         return shlex.join(("threadfix-gate", "run", *self.arguments, *ids))
 
-    def scan_url(self, target: Target, scan_id: int | None) -> str | None:
+    def scan_url(
+        self, application_id: int, scan_id: int | None, pending_scan_id: int | None = None, team_id: int | None = None
+    ) -> str | None:
         """The link that a person is shown, or None where a part of it is not known."""
-        if "{team_id}" in self.ui_url or ("{scan_id}" in self.ui_url and scan_id is None):
+        parts = {
+            "url": self.server.url,
+            "team_id": team_id,
+            "application_id": application_id,
+            "pending_scan_id": pending_scan_id,
+            "scan_id": scan_id,
+        }
+        if any(value is None and f"{{{name}}}" in self.ui_url for name, value in parts.items()):
             return None
-        return self.ui_url.format(
-            url=self.server.url,
-            application_id=target.application_id,
-            pending_scan_id=target.pending_scan_id,
-            scan_id=scan_id,
-        )
+        return self.ui_url.format(**parts)

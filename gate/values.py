@@ -6,16 +6,19 @@ Each function raises ValueError; its text follows the option's name, as in `--ti
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from gate.subjects import AllPolicies, Policy
 from gate.threadfix import links
+from gate.threadfix.refusals import Accept
 from gate.threadfix.statuses import normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.history import Target
+    from gate.subjects import Target
 
 T = TypeVar("T")
 
@@ -104,6 +107,52 @@ def status_links(value: str) -> tuple[Target, ...]:
 def statuses(value: str) -> tuple[str, ...]:
     """A list of statuses, in their normal form."""
     return tuple(dict.fromkeys(_parse_each(normal, value)))
+
+
+def lines(value: str) -> tuple[str, ...]:
+    """The lines of a list, each once. Blanks and commas may be part of a name."""
+    found = tuple(dict.fromkeys(line.strip() for line in re.split(r"[\r\n]+", value) if line.strip()))
+    if not found:
+        raise ValueError("is empty")
+    return found
+
+
+def paths(value: str) -> tuple[str, ...]:
+    """A list of paths or patterns of paths, one on a line."""
+    return tuple(map(path, lines(value)))
+
+
+def accepted(value: str) -> tuple[Accept, ...]:
+    """A list of refusals that count as a pass."""
+    return tuple(dict.fromkeys(Accept(word) for word in _parse_each(one_of(*Accept), value)))
+
+
+def day(value: str) -> date:
+    """A day, written as `2026-01-31`."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("is not a day; write it as 2026-01-31")
+
+
+def policies(value: str) -> tuple[Policy | AllPolicies, ...]:
+    """A list of policies, one on a line: an id, a name, `remediation:NAME` or `all`."""
+    return tuple(dict.fromkeys(map(_policy, lines(value))))
+
+
+def _policy(line: str) -> Policy | AllPolicies:
+    if line.lower() == "all":
+        return AllPolicies()
+    if re.fullmatch("[0-9]+", line):
+        return Policy(id=links.number(line))
+    kind, colon, name = line.partition(":")
+    if colon and kind.strip().lower() == "remediation":
+        if not name.strip():
+            raise ValueError("names no policy; write remediation:NAME")
+        return Policy(name=name.strip(), remediation=True)
+    return Policy(name=line)
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

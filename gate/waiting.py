@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Generic
 from gate import threads
 from gate.errors import Cancelled
 from gate.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
-from gate.history import Failure, History, Outage, Phase, R, StopCause
+from gate.history import Failure, History, Outage, Phase, R, StopCause, T
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from gate.events import Event
-    from gate.history import Target
     from gate.settings import Plan
 
 LATENESS = 0.1
@@ -94,7 +93,7 @@ class Schedule:
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
 
 
-class Wait(Generic[R]):
+class Wait(Generic[T, R]):
     """The wait for one pending scan, or for whatever else has a status; generic in what it reads.
 
     Args:
@@ -106,7 +105,7 @@ class Wait(Generic[R]):
 
     def __init__(
         self,
-        target: Target,
+        target: T,
         *,
         observe: Callable[[float], R | Failure],
         settled: Callable[[R], bool],
@@ -122,7 +121,7 @@ class Wait(Generic[R]):
         self._sleep = schedule.sleep
         self._jitter = schedule.jitter
         self._slots = schedule.slots
-        self._notify: Callable[[Event[R]], None] = lambda _: None
+        self._notify: Callable[[Event[R, T]], None] = lambda _: None
         self._began = self._clock()
         # Where the next poll starts: at the deadline, or where an outage reaches its limit. Kept as facts and not asked
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
@@ -133,9 +132,9 @@ class Wait(Generic[R]):
         self._stall_reported = False
         self._over = False
         self._lock = threading.Lock()
-        self._history: History[R] = History(target, StopCause.CANCELLED)
+        self._history: History[T, R] = History(target, StopCause.CANCELLED)
 
-    def run(self, notify: Callable[[Event[R]], None]) -> History[R]:
+    def run(self, notify: Callable[[Event[R, T]], None]) -> History[T, R]:
         """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop.
 
         Args:
@@ -164,7 +163,7 @@ class Wait(Generic[R]):
             logger=None,
         )(lambda: made.pop() if made else self._poll())()
 
-    def snapshot(self, ended: StopCause | None = None) -> History[R]:
+    def snapshot(self, ended: StopCause | None = None) -> History[T, R]:
         """The history, from another thread; if the wait is not over, so far, or as if `ended` had ended it now."""
         with self._lock:
             return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
@@ -172,7 +171,7 @@ class Wait(Generic[R]):
     def _now(self) -> float:
         return self._clock() - self._began
 
-    def _update(self, **changes: object) -> History[R]:
+    def _update(self, **changes: object) -> History[T, R]:
         with self._lock:
             self._history = replace(self._history, elapsed=self._now(), **changes)  # type: ignore[arg-type]
             return self._history
@@ -300,13 +299,13 @@ class Wait(Generic[R]):
 
 
 def wait_all(
-    waits: Sequence[Wait[R]],
+    waits: Sequence[Wait[T, R]],
     *,
     stop: threading.Event,
-    notify: Callable[[Event[R]], None],
-    tick: Callable[[Sequence[History[R]]], None],
-    fatal: Callable[[History[R]], bool],
-) -> tuple[tuple[History[R], ...], Cancelled | None]:
+    notify: Callable[[Event[R, T]], None],
+    tick: Callable[[Sequence[History[T, R]]], None],
+    fatal: Callable[[History[T, R]], bool],
+) -> tuple[tuple[History[T, R], ...], Cancelled | None]:
     """Run waits side by side until all are over; their histories in the same order.
 
     Args:
@@ -324,7 +323,7 @@ def wait_all(
         OutOfThreadsError: a wait could not be started.
         BaseException: whatever broke a wait; a bug, to be reported as one.
     """
-    events: queue.SimpleQueue[Event[R] | Broken] = queue.SimpleQueue()
+    events: queue.SimpleQueue[Event[R, T] | Broken] = queue.SimpleQueue()
 
     running, cut, cancelled = len(waits), StopCause.FAIL_FAST, None
     try:
@@ -348,10 +347,10 @@ def wait_all(
     return tuple(wait.snapshot(cut) for wait in waits), cancelled
 
 
-def _start(waits: Sequence[Wait[R]], notify: Callable[[Event[R] | Broken], None]) -> None:
+def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken], None]) -> None:
     """Start each wait in a thread of its own."""
 
-    def run(wait: Wait[R]) -> None:
+    def run(wait: Wait[T, R]) -> None:
         try:
             wait.run(notify)
         except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
@@ -364,7 +363,7 @@ def _start(waits: Sequence[Wait[R]], notify: Callable[[Event[R] | Broken], None]
         threads.start(partial(run, wait), str(wait.target))
 
 
-def _next(events: queue.SimpleQueue[Event[R] | Broken]) -> Event[R] | Broken | None:
+def _next(events: queue.SimpleQueue[Event[R, T] | Broken]) -> Event[R, T] | Broken | None:
     """The next event, or None where none comes for a while."""
     try:
         return events.get(timeout=TICK)

@@ -6,19 +6,26 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from gate.conclusions import conclude, from_error
 from gate.errors import InvalidOption, UsageError
-from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
+from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause
+from gate.parts.scans import ScanVerdict, judge_scan
 from gate.reasons import Reason
 from gate.settings import Settings
+from gate.subjects import ApplicationId, Target
 from gate.text import Secret
 from gate.threadfix.server import Server
-from gate.verdict import ScanVerdict, Verdict, conclude, from_error, judge_scan
+from gate.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TARGET: Final = Target(6, 41)
-SETTINGS: Final = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (TARGET,))
+SETTINGS: Final = Settings(
+    Server("https://tf.example.com/threadfix", Secret("key")),
+    ApplicationId(TARGET.application_id),
+    (TARGET.pending_scan_id,),
+)
 
 
 def history_of(

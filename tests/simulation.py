@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gate.events import CutOff
-from gate.history import Failure, Target
+from gate.history import Failure
 from gate.reasons import Reason
 from gate.settings import Plan
+from gate.subjects import Target
 from gate.waiting import Deadline, Schedule, Wait
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate import certificates, parsing, proxies, threads
+from gate import certificates, files, parsing, proxies, threads
 from gate.errors import OutOfThreadsError, UsageError
 from gate.naming import Naming, naming
 from gate.options import KEY_VARIABLE
@@ -105,7 +105,7 @@ class CommandContext:
         def read(name: str) -> bytes:
             return _read(name, until, early.input_limit)
 
-        parsed = parsing.parse(flags, self._env, read, invalid, needs_scan=needs_scan)
+        parsed = parsing.parse(flags, self._env, read, files.find, invalid, needs_scan=needs_scan)
         server = parsed.server
         unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env)) if server else ()
         if unusable:

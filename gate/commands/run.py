@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import random
-import threading
 import time
-from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeVar
 
 from gate import build, signals
-from gate import verdict as verdicts
 from gate.commands.context import CommandContext
+from gate.conclusions import from_bug, from_error, name_options
 from gate.errors import Cancelled, GateError, UsageError
-from gate.reasons import Kind
+from gate.parts.checks import CheckVerdict
+from gate.parts.scans import ScanVerdict
+from gate.parts.uploads import UploadVerdict
 from gate.reporters.reports import REPORTS, Destination
-from gate.waiting import Deadline, Schedule, Wait, wait_all
+from gate.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from gate.commands.stages import Outcome
+    from gate.conclusions import Conclusion
     from gate.errors import InvalidOption
-    from gate.history import ScanHistory
     from gate.reporters.github import GitHub
     from gate.reporters.reports import Report
     from gate.settings import Settings
     from gate.signals import Signals
-    from gate.verdict import Conclusion, ScanVerdict, Verdict
 
-SANDBOX_ADVICE: Final = (
-    "Nothing: the sandbox has stopped, and its scans are gone. With your own ThreadFix, the command to keep waiting is "
-    "printed here."
-)
+P = TypeVar("P", ScanVerdict, UploadVerdict, CheckVerdict)
 
 
 def run_gate(
@@ -58,7 +54,7 @@ def run_gate(
             handler.decided(verdict.conclusion.exit_code)
         except Cancelled as error:
             # It comes once at most, but at any moment: also while an invalid option is being reported.
-            verdict = run.conclude(verdicts.from_error(error))
+            verdict = run.conclude(from_error(error))
         run.report(verdict, handler)
     return verdict.conclusion.exit_code
 
@@ -80,78 +76,48 @@ class _Run:
             Cancelled: the process was told to stop while nothing was being waited for.
         """
         try:
-            return self.wait(self._context.parse(flags, invalid, handler))
+            return self.run(self._context.parse(flags, invalid, handler))
         except Cancelled:
             raise
         except UsageError as error:
-            return self.conclude(verdicts.from_error(error), mistakes=error.invalid)
+            return self.conclude(from_error(error), mistakes=error.invalid)
         except GateError as error:
-            return self.conclude(verdicts.from_error(error))
+            return self.conclude(from_error(error))
         except BaseException as error:  # noqa: BLE001 - whatever it is, also `SystemExit`: the job must get its verdict
             self._context.explain(error)
-            return self.conclude(verdicts.from_bug(error))
+            return self.conclude(from_bug(error))
 
-    def wait(self, settings: Settings) -> Verdict:
-        """Wait for the pending scans, and judge what was seen."""
+    def run(self, settings: Settings) -> Verdict:
+        """Go through the stages, and finish the verdict."""
         # The clock of the wait runs from the start: what was read may have come slowly.
         left = max(0.0, settings.plan.timeout - (time.monotonic() - self._started))
-        from gate.threadfix.client import Client
+        from gate.commands.stages import Stages
 
-        context, console = self._context, self._context.console
-        client = Client(settings.server, context.sanitizer, trace=console.requested)
-        group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
-        stop = threading.Event()
-        schedule = Schedule(
-            plan=settings.plan,
-            deadline=Deadline.after(left, time.monotonic),
-            sleep=stop.wait,
-            jitter=lambda: random.uniform(-1, 1),  # noqa: S311 - no secret depends on it
-        )
-        waits = [
-            Wait(target, observe=partial(client.observe, target), settled=settings.rules.settled, schedule=schedule)
-            for target in settings.targets
-        ]
-
-        def fatal(history: ScanHistory) -> bool:
-            return settings.fail_fast and verdicts.judge_scan(history, settings).conclusion.kind is Kind.FAIL
-
-        def tick(histories: Sequence[ScanHistory]) -> None:
-            progress = console.progress(histories)
-            console.tick(progress)
-            if context.terminal:
-                context.terminal.draw(progress)
-
-        with group, context.terminal or nullcontext():
-            console.opening(settings, datetime.now(UTC) + timedelta(seconds=left))
-            histories, cancelled = wait_all(waits, stop=stop, notify=console.handle, tick=tick, fatal=fatal)
-        client.http.close()
-        scans = tuple(verdicts.judge_scan(history, settings, cancelled) for history in histories)
-        conclusion = verdicts.conclude(scans)
-        if conclusion.reason not in verdicts.RESUMABLE:
-            return self.conclude(conclusion, scans)
-        if self._in_sandbox:
-            return self.conclude(replace(conclusion, hint=SANDBOX_ADVICE), scans)
-        return self.conclude(conclusion, scans, resume=settings.resume)
+        outcome = Stages(settings, self._context, left, in_sandbox=self._in_sandbox).run()
+        return self.conclude(outcome.conclusion, outcome)
 
     def conclude(
-        self,
-        conclusion: Conclusion,
-        scans: tuple[ScanVerdict, ...] = (),
-        *,
-        resume: str = "",
-        mistakes: tuple[InvalidOption, ...] = (),
+        self, conclusion: Conclusion, outcome: Outcome | None = None, *, mistakes: tuple[InvalidOption, ...] = ()
     ) -> Verdict:
         """The finished verdict."""
         naming = self._context.naming
-        return verdicts.Verdict(
-            conclusion=verdicts.name_options(conclusion, naming),
+
+        def named(parts: Iterable[P]) -> tuple[P, ...]:
+            return tuple(replace(part, conclusion=name_options(part.conclusion, naming)) for part in parts)
+
+        return Verdict(
+            conclusion=name_options(conclusion, naming),
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             elapsed=time.monotonic() - self._started,
-            scans=tuple(replace(scan, conclusion=verdicts.name_options(scan.conclusion, naming)) for scan in scans),
+            scans=named(outcome.scans) if outcome else (),
+            ended_uploads=named(outcome.ended_uploads) if outcome else (),
+            checks=named(outcome.checks) if outcome else (),
+            uploads=outcome.uploads if outcome else (),
+            application_id=outcome.application_id if outcome else None,
             naming=naming,
             server=self._context.parsed.origin,
-            resume=resume,
+            resume=outcome.resume if outcome else "",
             mistakes=mistakes,
             result_file=self._context.parsed.reports.result_file or "",
             build=build.current(self._env, self._context.sanitizer),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from gate.history import Failure
+from gate.history import Application, Failure
 from gate.reasons import Reason
 from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS
 from gate.wording import count, seconds
@@ -189,7 +189,7 @@ def _permission(responses: Responses) -> Outcome:
     if responses.application_id is None:
         return skipped("Upload Scans is granted for an application, and none is specified.", "Set {--application-id}.")
     no_endpoint = responses.main.request.http_status in NOT_FOUND
-    if no_endpoint or not isinstance(responses.application, str):
+    if no_endpoint or not isinstance(responses.application, Application):
         return skipped(
             "Upload Scans: cannot be determined, because ThreadFix may not have looked for the pending scan.",
             "This ThreadFix may lack the status endpoint, which exists from 2.5 on; without it no gate can work. "
@@ -204,8 +204,8 @@ def _application(responses: Responses) -> Outcome:
     application_id, application = responses.application_id, responses.application
     if application_id is None:
         return skipped("not specified.", "Set {--application-id}.")
-    if isinstance(application, str):
-        return passed(f'{application_id} is "{application}".' if application else f"{application_id} exists.")
+    if isinstance(application, Application):
+        return passed(f'{application_id} is "{application.name}".' if application.name else f"{application_id} exists.")
     if not responses.failure:
         return passed(f"{application_id} exists; ThreadFix returned its pending scan.")
     if application and responses.application_missing:

@@ -10,8 +10,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from gate.history import Failure, ScanReading, Target
+from gate.history import Application, Failure, ScanReading
 from gate.reasons import Reason
+from gate.subjects import Target
 from gate.threadfix.client import NOT_FOUND
 
 if TYPE_CHECKING:
@@ -88,14 +89,14 @@ class Responses:
     Attributes:
         scans: one for each pending scan that was specified; one for `UNUSED_ID` where none was. Never empty.
         application_id: the application that was specified; None where none was.
-        application: its name (empty where it has none) or the failure in its place; None where it was not requested.
+        application: it, or the failure in its place; None where it was not requested.
         application_status: HTTP status of that response; None where there was none.
         scan_specified: whether a pending scan was specified.
     """
 
     scans: tuple[ScanResponse, ...]
     application_id: int | None = None
-    application: str | Failure | None = None
+    application: Application | Failure | None = None
     application_status: int | None = None
     scan_specified: bool = True
 
@@ -118,7 +119,7 @@ class Responses:
     @property
     def key_accepted_for_application(self) -> bool:
         """Whether ThreadFix returned the application, or reported that it does not exist: either takes a valid key."""
-        return isinstance(self.application, str) or self.application_missing
+        return isinstance(self.application, Application) or self.application_missing
 
     @property
     def application_missing(self) -> bool:
@@ -227,7 +228,10 @@ class Connection:
     @cached_property
     def responses(self) -> Responses:
         """Request the pending scans, and the application if ThreadFix may have looked for one. Sent once."""
-        application_id, targets = self._settings.application_id, self._settings.targets
+        application_id = self._settings.application_id
+        targets = (
+            [Target(application_id, number) for number in self._settings.pending_scan_ids] if application_id else []
+        )
         scans: list[ScanResponse] = []
         for target in targets or (Target(application_id or UNUSED_ID, UNUSED_ID),):
             observation = self._client.observe(target, self._timeout)

@@ -11,26 +11,28 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
+from gate.conclusions import describe
 from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.history import Application
 from gate.naming import FLAGS
 from gate.reasons import Kind
 from gate.reporters.lines import Line, LineKind
 from gate.text import log_line
-from gate.verdict import describe
 from gate.wording import count, plain, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from gate.events import ScanEvent
-    from gate.history import ScanHistory, ScanReading
+    from gate.events import Event, UploadEvent
+    from gate.history import History, ScanReading
     from gate.http import RequestMade
     from gate.naming import Naming
     from gate.settings import Settings
+    from gate.subjects import Target
     from gate.verdict import Verdict
 
 HEARTBEAT: Final = 60.0
@@ -64,7 +66,7 @@ class Progress:
     outage: bool
 
     @classmethod
-    def of(cls, histories: Sequence[ScanHistory], left: float) -> Progress:
+    def of(cls, histories: Sequence[History[Any, Any]], left: float) -> Progress:
         """How far waits are."""
         running = [history for history in histories if history.ended is None]
         first = running[0] if running else None
@@ -108,6 +110,7 @@ class Console:
         self._naming = naming
         self._lock = threading.Lock()
         self._settings: Settings | None = None
+        self._several = False
         self._began = self._last_output = clock()
         self._warned: set[str] = set()
         self._hinted: set[str] = set()
@@ -138,16 +141,10 @@ class Console:
             code = request.http_status or "no response"
             self.line(f"{self._at()} {request.method} {request.path} → {code}, {request.milliseconds:.0f} ms")
 
-    def opening(self, settings: Settings, now: datetime) -> None:
-        """Log what is asked of which server, and until when."""
+    def opening(self, settings: Settings) -> None:
+        """Log what must be known before the first request: the dangers that were accepted."""
         self._settings = settings
         self._began = self._last_output = self._clock()
-        first = settings.targets[0]
-        target = str(first)
-        if len(settings.targets) > 1:
-            target = f"{len(settings.targets)} pending scans of application {first.application_id}"
-        until = f", until {now:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
-        self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {target}{until}.")
         # Also with --quiet: a danger that was accepted once must not be forgotten.
         if settings.server.insecure:
             # Also where only the verdict is wanted: whoever made it quiet once must not forget it.
@@ -157,9 +154,26 @@ class Console:
         if settings.server.allow_http and settings.server.url.startswith("http://"):
             self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.", always=True)
 
-    def handle(self, event: ScanEvent) -> None:
+    def waiting(self, settings: Settings, targets: Sequence[Target], until: datetime) -> None:
+        """Log what is asked of which server, and until when."""
+        self._began = self._last_output = self._clock()
+        self._several = len(targets) > 1
+        target = f"{len(targets)} pending scans of application {targets[0].application_id}"
+        target = target if self._several else str(targets[0])
+        limit = (
+            f", until {until:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
+        )
+        self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {target}{limit}.")
+
+    def handle_upload(self, event: UploadEvent) -> None:
+        """Log what happened during an upload."""
+        raise NotImplementedError
+
+    def handle(self, event: Event[Any, Any]) -> None:
         """Log what happened."""
         match event:
+            case StatusSeen(reading=Application() as application):
+                self._event(event, f"{event.target} is there" + f": {application.name}" * bool(application.name))
             case StatusSeen():
                 before = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
                 self._event(event, f"{event.reading.status}{before}")
@@ -172,9 +186,8 @@ class Console:
                 polls = count(event.outage.polls, "failed poll")
                 self._event(event, f"recovered after {seconds(event.at - event.outage.began)} ({polls})")
             case Stalled():
-                number = event.target.pending_scan_id
                 self.warning(
-                    f"pending scan {number} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
+                    f"{event.target.label} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
                     "busy or stuck; the gate keeps waiting."
                 )
             case CutOff():
@@ -196,7 +209,7 @@ class Console:
         # Also where nothing is logged: a quiet gate must not come here four times a second.
         self._last_output = now
 
-    def progress(self, histories: Sequence[ScanHistory]) -> Progress:
+    def progress(self, histories: Sequence[History[Any, Any]]) -> Progress:
         """How far the waits are, by their histories so far."""
         timeout = self._settings.plan.timeout if self._settings else 0.0
         return Progress.of(histories, max(0.0, timeout - (self._clock() - self._began)))
@@ -228,9 +241,8 @@ class Console:
         kind = conclusion.kind.value
         self._put(f"{kind.upper()} ({conclusion.reason.value}{code}): {message}{link}", LineKind(kind))
 
-    def _event(self, event: StatusSeen[ScanReading] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
-        several = self._settings and len(self._settings.targets) > 1
-        number = f" #{event.target.pending_scan_id}" if several else ""
+    def _event(self, event: StatusSeen[Any] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
+        number = f" {event.target.label}" if self._several else ""
         self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
 
     def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
@@ -238,7 +250,7 @@ class Console:
         text = self._settings.rules.warning(event.reading, first=first) if self._settings else None
         if text and text not in self._warned:
             self._warned.add(text)
-            self.warning(f"pending scan {event.target.pending_scan_id} {self._naming.fill(text)}")
+            self.warning(f"pending scan {event.target.label} {self._naming.fill(text)}")
 
     def _hint_once(self, event: OutageBegan) -> None:
         # After a good response the address is right, and most hints are about the address.

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
+from gate.conclusions import RESUMABLE, describe
 from gate.reasons import Kind
 from gate.text import escape_xml
-from gate.verdict import RESUMABLE, describe
 from gate.wording import plain, seconds
 
 if TYPE_CHECKING:
-    from gate.verdict import Conclusion, ScanVerdict, Verdict
+    from gate.conclusions import Conclusion
+    from gate.parts.scans import ScanVerdict
+    from gate.verdict import Verdict
 
 SUITE = "threadfix-gate"
 

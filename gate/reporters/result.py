@@ -10,7 +10,8 @@ from gate.reporters.outputs import document_fields, scan_fields
 from gate.wording import timestamp
 
 if TYPE_CHECKING:
-    from gate.verdict import ScanVerdict, Verdict
+    from gate.parts.scans import ScanVerdict
+    from gate.verdict import Verdict
 
 SCHEMA_VERSION: Final = 1
 

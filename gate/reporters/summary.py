@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gate.conclusions import describe
 from gate.reasons import Kind
 from gate.reporters import timeline
 from gate.text import escape_html, escape_markdown, shorten
-from gate.verdict import describe
 from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from gate.build import Build
-    from gate.verdict import ScanVerdict, Verdict
+    from gate.parts.scans import ScanVerdict
+    from gate.verdict import Verdict
 
 LIMIT: Final = 60 * 1024
 """Bytes; timelines are left out where they would go beyond it (the runner drops what is over 1 MiB)."""

@@ -6,14 +6,18 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from gate.connections import OK
-from gate.history import Failure, Observation, ScanReading, Target
+from gate.history import Application, Failure, Observation, ScanReading
 from gate.http import RequestMade, Response, Transport
 from gate.reasons import Reason
 from gate.threadfix import responses
+from gate.threadfix.refusals import mentions_key, names_key, refusal_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gate.history import Receipt
+    from gate.settings import Plan
+    from gate.subjects import ApplicationName, ScanFile, Target
     from gate.text import Sanitizer
     from gate.threadfix.server import Server
 
@@ -28,18 +32,6 @@ STATUS_LIMIT: Final = 80
 PAGE_START: Final = 20_000
 """Bytes of a web page in which its title is looked for."""
 
-# `success: false` beside HTTP 200 is how ThreadFix refuses a key (Community Edition: "Authentication failed, check your
-# API Key.", "API Key not found in database.", "The requested URL is restricted for your API Key.").
-_MENTIONS_KEY: Final = re.compile(
-    r"api[ _-]?key|authenticat|authoriz|authoris|permission|credential|access (is )?denied|forbidden|restricted"
-    r"|privilege",
-    re.IGNORECASE,
-)
-_NAMES_KEY: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)
-"""What only a refusal of the key says; in a response that something is not there, the other words may be its name."""
-# No quoted text may run over the beginning of another: trying each of a million such beginnings to the end would stop
-# every thread.
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|“[^“”]*”")
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 CONTEXT_HINT: Final = (
@@ -94,14 +86,16 @@ class Client:
             status=status,
             error=scan.error,
             error_message=self._words(scan.error_message),
+            refusal=refusal_of(responses.non_empty(scan.error_message) or ""),
             scan_id=responses.identity(scan.scan_id),
             name=self._words(scan.name),
             message=self._words(scan.scan_message) or self._words(reply.message),
             age=_age(scan.modified_date, response.date),
+            since=responses.moment(scan.modified_date) or response.date,
         )
 
-    def application(self, application_id: int, timeout: float) -> str | Failure:
-        """Ask once for an application; its name, empty where it has none.
+    def application(self, application_id: int, timeout: float) -> Application | Failure:
+        """Ask once for an application.
 
         Raises:
             BaseException: a bug; a failure is a value.
@@ -116,7 +110,24 @@ class Client:
             return self._protocol(response, f"returned no application: {self._sanitizer.sanitize(str(error))}.")
         if found.id != application_id:
             return self._about_another(found.id, application_id)
-        return self._sanitizer.sanitize(responses.non_empty(found.name) or "", 80)
+        name = self._sanitizer.sanitize(responses.non_empty(found.name) or "", 80)
+        return Application(found.id, name, responses.team_id(found))
+
+    def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
+        """Ask once for an application by its names.
+
+        Raises:
+            BaseException: a bug; a failure is a value.
+        """
+        raise NotImplementedError
+
+    def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+        """Upload a file, once.
+
+        Raises:
+            BaseException: a bug; a failure is a value.
+        """
+        raise NotImplementedError
 
     def _ask(self, url: str, timeout: float) -> tuple[Response, responses.Envelope] | Failure:
         """Ask ThreadFix once; its response and the envelope in it."""
@@ -196,8 +207,7 @@ def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] |
     """
     if code in TEMPORARY:
         return Reason.UNREACHABLE, False
-    mentions = (_NAMES_KEY if code in NOT_FOUND else _MENTIONS_KEY).search(_QUOTED.sub("", message))
-    if code in DENIED or mentions:
+    if code in DENIED or (names_key if code in NOT_FOUND else mentions_key)(message):
         return Reason.DENIED, True
     if code in NOT_FOUND:
         return Reason.NOT_FOUND, False

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from gate.history import Target
+from gate.subjects import Target
 
 MAX_ID: Final = 2**63 - 1
 _STATUS_PATH: Final = re.compile(r"/applications/([0-9]{1,19})/pendingScan/([0-9]{1,19})/status/?\Z", re.IGNORECASE)

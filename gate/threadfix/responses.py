@@ -48,6 +48,7 @@ class Application(msgspec.Struct, frozen=True):
 
     id: int
     name: Any = None
+    organization: Any = None
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -94,20 +95,41 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     """The links in the answer to an upload (vendor page "Upload Scan"); the pending scan's id is only in there.
 
     Raises:
-        NotThreadFixError: the upload was refused, or the answer has no link. The message may hold the server's words.
+        NotThreadFixError: the answer has no link. The message may hold the server's words.
     """
     try:
         reply = envelope(body)
         links = _shaped(reply.links, list[Link] | None)  # type: ignore[arg-type]
     except NotThreadFixError as error:
         raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
-    if not reply.success:
-        raise NotThreadFixError(f"ThreadFix refused the upload: {non_empty(reply.message) or 'it does not say why'}")
     if not links:
         raise NotThreadFixError(
             "there is no link to a pending scan in it; ThreadFix gives one from 2.5 on, and not for version `legacy`"
         )
     return tuple(link.href for link in links)
+
+
+def upload_refusal(body: bytes) -> str | None:
+    """What ThreadFix says where it refused an upload; empty where it says nothing, None where it did not refuse.
+
+    Raises:
+        NotThreadFixError: this is not its response.
+    """
+    try:
+        reply = envelope(body)
+    except NotThreadFixError as error:
+        raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
+    return None if reply.success else non_empty(reply.message) or ""
+
+
+def team_id(found: Application) -> int | None:
+    """The id of an application's team, where it is told."""
+    return identity(found.organization.get("id")) if isinstance(found.organization, dict) else None
+
+
+def moment(milliseconds: object) -> float | None:
+    """A moment in seconds since the epoch, of one in milliseconds, as ThreadFix writes them; None where it is none."""
+    return milliseconds / 1000 if type(milliseconds) is int and 0 < milliseconds <= MAX_ID else None
 
 
 def non_empty(value: object) -> str | None:

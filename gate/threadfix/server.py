@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gate.threadfix import links
 
 if TYPE_CHECKING:
-    from gate.history import Target
+    from gate.subjects import Target
     from gate.text import Secret
 
 

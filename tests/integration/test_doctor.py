@@ -30,7 +30,7 @@ from jsonschema import Draft202012Validator
 from gate.cli import main
 from gate.doctor.checks import CHECKS, OPTION_CHECKS
 from gate.doctor.probe import UNUSED_ID, Responses, ScanResponse
-from gate.history import Failure, ScanReading, Target
+from gate.history import Failure, ScanReading
 from gate.http import RequestMade
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
@@ -44,6 +44,7 @@ from gate.sandbox.server import (
     environment,
     refusal,
 )
+from gate.subjects import Target
 
 if TYPE_CHECKING:
     from tests.conftest import Serve

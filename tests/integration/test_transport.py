@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.history import Failure, ScanReading, Target
+from gate.history import Failure, ScanReading
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import APPLICATION_ID, envelope
+from gate.subjects import Target
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server

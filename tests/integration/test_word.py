@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.history import ScanReading, Target
+from gate.history import ScanReading
 from gate.reasons import Kind, Reason
 from gate.rules import Decision, Rules
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import APPLICATION_ID, JSON, ThreadFix, serving
+from gate.subjects import Target
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server

@@ -11,9 +11,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gate import values
-from gate.history import Target
 from gate.options import OPTIONS
 from gate.parsing import parse
+from gate.subjects import Target
 from gate.threadfix import links
 
 numbers = st.integers(1, 2**63 - 1)

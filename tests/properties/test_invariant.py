@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gate.history import Failure, Observation, ScanReading, StopCause, Target
+from gate.history import Failure, Observation, ScanReading, StopCause
+from gate.parts.scans import judge_scan
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
 from gate.settings import Plan, Settings
+from gate.subjects import ApplicationId, Target
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
 from gate.threadfix.statuses import STATUSES, SUCCESS
-from gate.verdict import judge_scan
 from gate.waiting import Deadline, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
 from tests.simulation import TARGET, World
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     import socket
 
 
-ASKED = Settings(Server("https://tf.example.com", Secret("key")), (TARGET,))
+ASKED = Settings(
+    Server("https://tf.example.com", Secret("key")), ApplicationId(TARGET.application_id), (TARGET.pending_scan_id,)
+)
 
 lengths = st.floats(0.01, 400)
 plans = st.builds(

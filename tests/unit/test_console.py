@@ -6,25 +6,30 @@ import io
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gate.errors import InvalidOption
 from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
-from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
+from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause
 from gate.http import RequestMade
+from gate.parts.scans import judge_scan
 from gate.reasons import Reason
 from gate.reporters.console import Console, Progress
 from gate.reporters.lines import Line, LineKind
 from gate.reporters.terminal import Terminal, live_text
 from gate.settings import Settings
+from gate.subjects import ApplicationId, Target
 from gate.text import Secret
 from gate.threadfix.server import Server
-from gate.verdict import Verdict, judge_scan
 from tests import builders
 
+if TYPE_CHECKING:
+    from gate.verdict import Verdict
+
 ONE, TWO = Target(6, 41), Target(6, 42)
-ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), (ONE,))
+ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), ApplicationId(6), (41,))
 UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=UTC)
 DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 
@@ -41,7 +46,8 @@ class Listener:
         console = Console(
             lambda line: self.lines.append(line.text), quiet=quiet, verbose=verbose, clock=lambda: self.now
         )
-        console.opening(asked, UNTIL)
+        console.opening(asked)
+        console.waiting(asked, [Target(6, number) for number in asked.pending_scan_ids], UNTIL)
         return console
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import hypothesis
 import pytest
@@ -18,13 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.build import Build
-from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause, Target
+from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause
+from gate.parts.scans import ScanVerdict, judge_scan
 from gate.reasons import Kind, Reason
 from gate.reporters.page import colours, drawing, render
+from gate.subjects import Target
 from gate.text import Sanitizer
 from gate.threadfix.statuses import STATUSES
-from gate.verdict import ScanVerdict, Verdict, judge_scan
 from tests.builders import DOWN, EMPTY, LINKED, verdict, walked
+
+if TYPE_CHECKING:
+    from gate.verdict import Verdict
 
 WALK: Final = (
     Phase("QUEUED", 0, 8, 4),

@@ -12,12 +12,13 @@ import pytest
 from gate import parsing, values
 from gate.cli import main
 from gate.errors import InvalidOption
-from gate.history import Target
+from gate.files import find
 from gate.options import OPTIONS
 from gate.parsing import Parsed, parse
 from gate.reasons import Reason
 from gate.rules import Rules
 from gate.settings import Plan, Reports, Settings
+from gate.subjects import ApplicationId, Target
 from gate.threadfix import links
 from gate.threadfix.server import Server
 from gate.variables import distance, unknown_variables
@@ -50,7 +51,7 @@ def parsed(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> 
     flags: dict[str, list[str]] = {}
     for flag, value in zip(args[::2], args[1::2], strict=True):
         flags.setdefault(flag.removeprefix("--"), []).append(value)
-    return parse(flags, GOOD | env, read)
+    return parse(flags, GOOD | env, read, find)
 
 
 def errors(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def test_the_defaults_serve_the_first_time_user() -> None:
     found = ok()
     assert found.server == Server("https://tf.example.com/threadfix", found.server.api_key)
     assert found.server.api_key.reveal() == KEY
-    assert found.targets == (Target(6, 41),)
+    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (41,))
     assert found.plan == Plan()
     assert found.rules == Rules()
     assert found.downgraded == frozenset()
@@ -144,13 +145,13 @@ def test_only_the_timeout_may_be_zero() -> None:
 @pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
 def test_lists_take_commas_blanks_and_lines(text: str) -> None:
     """Commas, spaces and newlines separate the elements, and each counts once."""
-    assert ok("--pending-scan-id", text).targets == (Target(6, 41), Target(6, 42))
+    assert ok("--pending-scan-id", text).pending_scan_ids == (41, 42)
 
 
 def test_a_flag_may_be_repeated() -> None:
     """The values of a repeated flag add up, in order, without duplicates."""
     found = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
-    assert found.targets == (Target(6, 43), Target(6, 41))
+    assert found.pending_scan_ids == (43, 41)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "9223372036854775808", "41;42"])
@@ -167,8 +168,8 @@ LINK = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingSca
 def test_a_status_link_brings_both_ids_and_nothing_else() -> None:
     """The server's own view of its host is not where the key goes."""
     found = ok("--status-url", LINK, THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="")
-    assert found.targets == (Target(6, 716),)
-    assert found.server.status_url(found.targets[0]) == (
+    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (716,))
+    assert found.server.status_url(Target(6, 716)) == (
         "https://tf.example.com/threadfix/rest/latest/applications/6/pendingScan/716/status"
     )
 
@@ -195,7 +196,7 @@ def test_scans_from_everywhere_add_up() -> None:
         "up.json",
         files={"up.json": answer % LINK.encode()},
     )
-    assert [target.pending_scan_id for target in found.targets] == [41, 42, 716]
+    assert found.pending_scan_ids == (41, 42, 716)
 
 
 @pytest.mark.parametrize(

@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 import pytest
 from junitparser import JUnitXml
 
-from gate.history import History, Outage, Phase, ScanHistory, StopCause, Target
+from gate.history import History, Outage, Phase, ScanHistory, StopCause
 from gate.options import OPTIONS
+from gate.parts.scans import judge_scan
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.reports import REPORTS, Destination
-from gate.verdict import Verdict, judge_scan
+from gate.subjects import Target
 from tests import builders
 from tests.builders import DOWN, walked
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gate.verdict import Verdict
 
 INPUTS = {"api-key-file", "ca-file"}
 """Options that name a file to read."""

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from gate.conclusions import conclude, decide, from_bug, from_error
 from gate.errors import Cancelled, InvalidOption, UsageError
 from gate.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
+from gate.parts.scans import ScanVerdict, judge_scan
 from gate.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.rules import Rules
 from gate.settings import Plan
-from gate.verdict import ScanVerdict, conclude, decide, from_bug, from_error, judge_scan
 from tests.builders import SETTINGS, TARGET, history_of, judged
 
 QUEUED = ScanReading("QUEUED")

@@ -10,9 +10,10 @@ import pytest
 
 from gate.errors import Cancelled
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
-from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause, Target
+from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause
 from gate.reasons import Reason
 from gate.settings import Plan
+from gate.subjects import Target
 from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 from tests.simulation import TARGET, World
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gate.history import Outage, ScanHistory
+    from gate.parts.scans import ScanVerdict
     from gate.reporters.timeline import Bar
-    from gate.verdict import ScanVerdict
 
 SEGMENTS: Final = 30
 """Statuses that are drawn of one scan; fewer where there are many scans, `ALL_SEGMENTS` in all, `FEWEST` at least."""

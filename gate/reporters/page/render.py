@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gate.build import Build
-    from gate.verdict import ScanVerdict, Verdict
+    from gate.parts.scans import ScanVerdict
+    from gate.verdict import Verdict
 
 LANES: Final = 100
 """Scans that are drawn and listed; the result document has all."""

@@ -1,0 +1,269 @@
+"""The stages of a run: find the application, upload, wait, evaluate. Each builds on what the ones before brought."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from gate.conclusions import RESUMABLE, Conclusion, conclude, decide, from_failure
+from gate.errors import Cancelled
+from gate.history import Application, Failure, History, NotSent, StopCause, Upload
+from gate.parts.scans import judge_scan
+from gate.parts.uploads import UploadVerdict, judge_upload
+from gate.reasons import Kind
+from gate.subjects import ApplicationName, Target
+from gate.threadfix.client import Client
+from gate.waiting import Deadline, Schedule, Wait, wait_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gate.commands.context import CommandContext
+    from gate.conclusions import Part
+    from gate.history import ScanHistory
+    from gate.parts.checks import CheckVerdict
+    from gate.parts.scans import ScanVerdict
+    from gate.settings import Settings
+
+SANDBOX_ADVICE: Final = (
+    "Nothing: the sandbox has stopped, and its scans are gone. With your own ThreadFix, the command to keep waiting is "
+    "printed here."
+)
+NEVER: Final = 365 * 24 * 3600.0
+"""Seconds of a deadline that something else always comes before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the stages brought; the fields are those of `Verdict`."""
+
+    conclusion: Conclusion
+    scans: tuple[ScanVerdict, ...] = ()
+    ended_uploads: tuple[UploadVerdict, ...] = ()
+    checks: tuple[CheckVerdict, ...] = ()
+    uploads: tuple[Upload, ...] = ()
+    application_id: int | None = None
+    resume: str = ""
+
+
+@dataclass(slots=True)
+class Stages:
+    """One run's stages.
+
+    Attributes:
+        settings: what was asked for.
+        context: where it is said.
+        left: seconds of the wait that are left when it begins.
+        in_sandbox: whether the server stops with this run, so that nobody can keep waiting afterwards.
+    """
+
+    settings: Settings
+    context: CommandContext
+    left: float
+    in_sandbox: bool = False
+    _client: Client = field(init=False)
+    _application: Application | None = None
+    _missing: Conclusion | None = None
+    _uploads: tuple[Upload, ...] = ()
+    _histories: tuple[ScanHistory, ...] = ()
+    _checks: tuple[CheckVerdict, ...] = ()
+    _stopped: Cancelled | None = None
+    _failed_fast: bool = False
+
+    def run(self) -> Outcome:
+        """Everything that was asked for, in its order.
+
+        Raises:
+            Cancelled: the process was told to stop before anything was known.
+            OutOfThreadsError: a wait could not be started.
+            BaseException: a bug.
+        """
+        settings, context = self.settings, self.context
+        self._client = Client(settings.server, context.sanitizer, trace=context.console.requested)
+        group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
+        try:
+            with group, context.terminal or nullcontext():
+                context.console.opening(settings)
+                self._advance()
+        except Cancelled as error:
+            # At any moment: what is known by then is reported.
+            self._stopped = error
+        finally:
+            self._client.http.close()
+        return self._outcome()
+
+    def _advance(self) -> None:
+        settings = self.settings
+        if settings.files or isinstance(settings.application, ApplicationName):
+            self._find_application()
+        self._upload()
+        self._wait()
+        if settings.checks and all(part.conclusion.kind is Kind.PASS for part in self._parts()):
+            self._evaluate()
+
+    def _outcome(self) -> Outcome:
+        ended, scans = self._ended(), self._scans()
+        parts = self._parts()
+        if not parts:
+            if self._missing is None:
+                assert self._stopped is not None  # noqa: S101 - else something was asked for, and a part has come of it
+                raise self._stopped
+            return Outcome(self._missing, application_id=self._application_id)
+        conclusion, resume = conclude(parts), ""
+        if conclusion.reason in RESUMABLE and scans and not isinstance(decide(parts), UploadVerdict):
+            if self.in_sandbox:
+                conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
+            else:
+                resume = self.settings.resume([scan.target for scan in scans])
+        return Outcome(conclusion, scans, ended, self._checks, self._uploads, self._application_id, resume)
+
+    @property
+    def _application_id(self) -> int | None:
+        return self._application.id if self._application else self.settings.application_id
+
+    @property
+    def _team_id(self) -> int | None:
+        return self._application.team_id if self._application else None
+
+    def _parts(self) -> tuple[Part, ...]:
+        return (*self._ended(), *self._scans(), *self._checks)
+
+    def _ended(self) -> tuple[UploadVerdict, ...]:
+        """What the uploads came to that made no pending scan."""
+        judged = (
+            judge_upload(
+                upload, self.settings, self._stopped, application_id=self._application_id, team_id=self._team_id
+            )
+            for upload in self._uploads
+        )
+        return tuple(verdict for verdict in judged if verdict)
+
+    def _scans(self) -> tuple[ScanVerdict, ...]:
+        """What the pending scans came to."""
+        by_target = {target: upload for upload in reversed(self._uploads) for target in upload.targets}
+        return tuple(
+            judge_scan(
+                history, self.settings, self._stopped, upload=by_target.get(history.target), team_id=self._team_id
+            )
+            for history in self._histories
+        )
+
+    # --- The application.
+
+    def _find_application(self) -> None:
+        """Ask for the application, with the patience of a first poll, so that a wrong URL, key or id ends it here."""
+        subject = self.settings.application
+        assert subject is not None  # noqa: S101 - the settings have one wherever something is uploaded or looked up
+        observe = (
+            partial(self._client.look_up, subject)
+            if isinstance(subject, ApplicationName)
+            else partial(self._client.application, subject.id)
+        )
+        stop = threading.Event()
+        schedule = self._schedule(NEVER, stop)
+        wait: Wait[Any, Application] = Wait(subject, observe=observe, settled=lambda _: True, schedule=schedule)
+        console = self.context.console
+        (history,), self._stopped = wait_all(
+            [wait], stop=stop, notify=console.handle, tick=self._tick, fatal=lambda _: False
+        )
+        if self._stopped:
+            raise self._stopped
+        if isinstance(history.newest, Failure):
+            self._missing = from_failure(history.newest, str(subject))
+        else:
+            self._application = history.newest
+
+    # --- Uploads.
+
+    def _upload(self) -> None:
+        """Every upload: the one that was refused before the gate started, then those that are made now."""
+        settings, console = self.settings, self.context.console
+        self._uploads = (settings.uploaded,) if settings.uploaded else ()
+        if not settings.files:
+            return
+        if self._missing:
+            failure = Failure(
+                self._missing.reason,
+                f"not sent; {self._missing.message}",
+                self._missing.hint,
+                meaning=self._missing.meaning,
+                unsent=True,
+            )
+            self._uploads += tuple(Upload(file, failure) for file in settings.files)
+            return
+        from gate.uploading import upload_all
+
+        assert self._application is not None  # noqa: S101 - it was found, or is missing
+        uploads, self._stopped = upload_all(
+            settings.files,
+            partial(self._client.upload, self._application.id, settings.plan),
+            plan=settings.plan,
+            jitter=_jitter,
+            notify=console.handle_upload,
+            fatal=self._is_fatal,
+        )
+        self._failed_fast = any(upload.receipt == NotSent(StopCause.FAIL_FAST) for upload in uploads)
+        self._uploads += uploads
+
+    def _is_fatal(self, upload: Upload) -> bool:
+        verdict = judge_upload(upload, self.settings)
+        return self.settings.fail_fast and verdict is not None and verdict.conclusion.kind is Kind.FAIL
+
+    # --- The wait.
+
+    def _wait(self) -> None:
+        """Wait for the pending scans: those that were named, and those that came of the uploads."""
+        settings, console, application_id = self.settings, self.context.console, self._application_id
+        ids = settings.pending_scan_ids if application_id is not None else ()
+        named = [Target(application_id, number) for number in ids] if application_id is not None else []
+        uploaded = [target for upload in self._uploads for target in upload.targets]
+        targets = tuple(dict.fromkeys([*named, *uploaded]))
+        if self._stopped or self._failed_fast:
+            cause = StopCause.CANCELLED if self._stopped else StopCause.FAIL_FAST
+            self._histories = tuple(History(target, cause) for target in targets)
+            return
+        if not targets:
+            return
+        stop = threading.Event()
+        schedule = self._schedule(self.left, stop)
+        settled = settings.rules.settled
+        waits = [
+            Wait(target, observe=partial(self._client.observe, target), settled=settled, schedule=schedule)
+            for target in targets
+        ]
+
+        def fatal(history: ScanHistory) -> bool:
+            return settings.fail_fast and judge_scan(history, settings).conclusion.kind is Kind.FAIL
+
+        console.waiting(settings, targets, datetime.now(UTC) + timedelta(seconds=self.left))
+        self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick, fatal=fatal)
+
+    def _tick(self, histories: Sequence[History[Any, Any]]) -> None:
+        progress = self.context.console.progress(histories)
+        self.context.console.tick(progress)
+        if self.context.terminal:
+            self.context.terminal.draw(progress)
+
+    # --- The checks.
+
+    def _evaluate(self) -> None:
+        """Ask whether the application may be released, now that every scan has passed."""
+        raise NotImplementedError
+
+    def _schedule(self, seconds: float, stop: threading.Event) -> Schedule:
+        return Schedule(
+            plan=self.settings.plan,
+            deadline=Deadline.after(seconds, time.monotonic),
+            sleep=stop.wait,
+            jitter=_jitter,
+        )
+
+
+def _jitter() -> float:
+    return random.uniform(-1, 1)  # noqa: S311 - no secret depends on it

@@ -1,0 +1,156 @@
+"""What a part of the gate comes to, and what the parts come to together: fail beats unknown beats pass. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+
+from gate.errors import UsageError
+from gate.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
+from gate.wording import count
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gate.errors import GateError
+    from gate.history import Failure
+    from gate.naming import Naming
+
+RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
+"""Reasons after which waiting on may bring the answer."""
+_RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
+NAMED_PASSES: Final = 3
+"""Parts that are named one by one in the message of a pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a part of the gate, or the gate as a whole, comes to. Its texts are safe.
+
+    Attributes:
+        reason: why; it has the kind (pass, fail, unknown).
+        message: what happened, with the names and numbers; it does not name its subject.
+        meaning: what that means for the person at the red build.
+        hint: what to do next; empty for a pass.
+        exit_code: of the reason, or 0 where the user asked for a warning only.
+    """
+
+    reason: Reason
+    message: str
+    meaning: str
+    hint: str
+    exit_code: int
+
+    @property
+    def kind(self) -> Kind:
+        """The word that the gate says."""
+        return self.reason.row.kind
+
+    @property
+    def downgraded(self) -> bool:
+        """Whether the verdict is unknown, and the user asked for exit code 0 all the same."""
+        return self.kind is Kind.UNKNOWN and self.exit_code == 0
+
+
+class Part(Protocol):
+    """One thing that was asked for, and what it came to."""
+
+    @property
+    def noun(self) -> str:
+        """What kind of thing it is about, in the singular: `pending scan`, `upload` or `check`."""
+        ...
+
+    @property
+    def subject(self) -> str:
+        """What it is about, as people call it; safe text."""
+        ...
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """What it came to."""
+        ...
+
+    @property
+    def url(self) -> str | None:
+        """Where a person can see it; None where that is not known."""
+        ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+def name_options(conclusion: Conclusion, naming: Naming) -> Conclusion:
+    """The conclusion with the names of options in its texts, which are templates until then."""
+    return replace(
+        conclusion,
+        message=naming.fill(conclusion.message),
+        meaning=naming.fill(conclusion.meaning),
+        hint=naming.fill(conclusion.hint),
+    )
+
+
+def describe(part: Part) -> str:
+    """What a part came to, with its subject."""
+    return f"{part.subject}: {part.conclusion.message}"
+
+
+def decide(parts: Sequence[P]) -> P:
+    """The part that decides: fail before unknown before pass; of unknowns one that ends the job; then the first."""
+    return min(parts, key=lambda part: (_RANK[part.conclusion.kind], part.conclusion.exit_code == 0))
+
+
+def conclude(parts: Sequence[Part]) -> Conclusion:
+    """The conclusion of the gate as a whole, from those of at least one part."""
+    deciding = decide(parts)
+    worst = deciding.conclusion
+    if len(parts) == 1:
+        return replace(worst, message=describe(deciding))
+    nouns = {part.noun for part in parts}
+    if worst.kind is Kind.PASS:
+        if nouns == {"pending scan"}:
+            return replace(worst, message=f"all {len(parts)} pending scans were processed.")
+        if len(parts) <= NAMED_PASSES:
+            return replace(worst, message=" ".join(describe(part) for part in parts))
+        return replace(worst, message=f"{_counted(parts)} passed.")
+    like = [part for part in parts if part.conclusion.kind is worst.kind]
+    if len(nouns) > 1 and len(like) == 1:
+        # The scan passed and one check did not: what the scan came to stands in the lines above.
+        return replace(worst, message=describe(deciding))
+    verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
+    whole = f"{len(parts)} {nouns.pop()}s" if len(nouns) == 1 else _counted(parts)
+    return replace(worst, message=f"{len(like)} of {whole} {verb}; the deciding one: {describe(deciding)}")
+
+
+def _counted(parts: Sequence[Part]) -> str:
+    """`1 upload, 2 pending scans and 1 check`."""
+    nouns = [part.noun for part in parts]
+    counts = [count(nouns.count(noun), noun) for noun in dict.fromkeys(nouns)]
+    return " and ".join((", ".join(counts[:-1]), counts[-1])) if len(counts) > 1 else counts[0]
+
+
+def from_error(error: GateError) -> Conclusion:
+    """The conclusion when the gate ended before ThreadFix was asked."""
+    if isinstance(error, UsageError):
+        message = f"{count(len(error.invalid), 'invalid option')}: {error}"
+    else:
+        message = f"{error}, before there was a verdict."
+    return replace(concluded(error.reason, message, error.hint), exit_code=error.exit_code)
+
+
+def from_bug(error: BaseException) -> Conclusion:
+    """The conclusion when the gate itself broke. The error's own text may hold anything, so it is left out."""
+    return concluded(Reason.INTERNAL, f"internal error: {type(error).__name__}.")
+
+
+def from_failure(failure: Failure, subject: str) -> Conclusion:
+    """The conclusion when something failed on which everything else rests; its message names the subject."""
+    return concluded(failure.reason, f"{subject}: {failure.what}", failure.hint, failure.meaning)
+
+
+def concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:
+    """A conclusion with the words of its reason's row, where no better ones are given."""
+    row = reason.row
+    advice = "" if row.kind is Kind.PASS else hint or row.advice
+    if reason in DIAGNOSABLE:
+        advice = f"{advice} {DIAGNOSIS}"
+    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code)

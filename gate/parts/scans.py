@@ -1,0 +1,179 @@
+"""What the history of a pending scan means. It passes only if the newest reading is a success (`gate.rules`). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gate.conclusions import Conclusion, concluded
+from gate.history import Failure, StopCause
+from gate.reasons import Reason
+from gate.rules import Decision
+from gate.threadfix.refusals import Accept
+from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
+from gate.wording import seconds
+
+if TYPE_CHECKING:
+    from gate.errors import Cancelled
+    from gate.history import ScanHistory, ScanReading, Upload
+    from gate.rules import Rules
+    from gate.settings import Settings
+    from gate.subjects import Target
+
+ACCEPTED = {Accept.DUPLICATE: Reason.ALREADY_IMPORTED, Accept.EMPTY: Reason.EMPTY_SCAN}
+"""What a refusal comes to that the user accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanVerdict:
+    """What a pending scan came to, and the history that says so.
+
+    Attributes:
+        conclusion: what it came to.
+        history: all that was seen of it.
+        url: link to the scan in ThreadFix; None where a part of it is not known.
+        upload: the upload that it came from; None where the gate made none.
+    """
+
+    conclusion: Conclusion
+    history: ScanHistory
+    url: str | None = None
+    upload: Upload | None = None
+
+    @property
+    def noun(self) -> str:
+        """What it is about."""
+        return "pending scan"
+
+    @property
+    def subject(self) -> str:
+        """The pending scan and its name, where ThreadFix gave one."""
+        return f"{self.target} ({self.name})" if self.name else f"{self.target}"
+
+    @property
+    def target(self) -> Target:
+        """Which pending scan."""
+        return self.history.target
+
+    @property
+    def scan_id(self) -> int | None:
+        """The finished scan's id, where ThreadFix gave it."""
+        return self.history.reading.scan_id if self.history.reading else None
+
+    @property
+    def name(self) -> str | None:
+        """The scan's name, usually that of the uploaded file; the file's where ThreadFix gave none."""
+        name = self.history.reading.name if self.history.reading else None
+        return name or (self.upload.file.shown if self.upload else None)
+
+
+def judge_scan(
+    history: ScanHistory,
+    settings: Settings,
+    cancelled: Cancelled | None = None,
+    *,
+    upload: Upload | None = None,
+    team_id: int | None = None,
+) -> ScanVerdict:
+    """What one history means.
+
+    Args:
+        history: all that was seen of the pending scan.
+        settings: what was asked for.
+        cancelled: what stopped the gate, if anything did.
+        upload: the upload that the scan came from.
+        team_id: of the application's team, for the link.
+    """
+    conclusion = _conclusion_of(history, settings, cancelled)
+    if conclusion.reason in settings.downgraded:
+        conclusion = replace(conclusion, exit_code=0)
+    answer = history.reading
+    target = history.target
+    scan_id = answer.scan_id if answer else None
+    url = settings.scan_url(target.application_id, scan_id, target.pending_scan_id, team_id)
+    return ScanVerdict(conclusion, history, url, upload)
+
+
+def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
+    if history.ended is StopCause.CANCELLED:
+        conclusion = concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
+        return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
+    if history.ended is StopCause.FAIL_FAST:
+        message = f"{_so_far(history)} when another one failed ({{--fail-fast}})."
+        return concluded(Reason.CANCELLED, message, "Run the gate on this scan alone.")
+    if history.ended is StopCause.DEADLINE and history.reading:
+        return _timed_out(history, settings.plan.timeout)
+    if isinstance(history.newest, Failure):
+        return _failed_with(history, history.newest)
+    return _read_as(history, history.newest, settings.rules)
+
+
+def _read_as(history: ScanHistory, answer: ScanReading, rules: Rules) -> Conclusion:
+    decision = rules.decide(answer)
+    if decision is Decision.SUCCESS:
+        scan = f" as scan {answer.scan_id}" if answer.scan_id else ""
+        return concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
+    if decision is Decision.ACCEPTED and answer.refusal and answer.refusal.accept:
+        message = f"not imported {_after(history)}; ThreadFix says: '{answer.refusal.text.rstrip('.')}'."
+        return concluded(ACCEPTED[answer.refusal.accept], message)
+    if decision in (Decision.ERROR, Decision.FAILURE):
+        # Of all texts the server's own error message is the one that a person at a red build needs.
+        said = (answer.error_message or answer.message or description(answer.status)).rstrip(".")
+        flag = " with its error flag set" if answer.error else ""
+        message = f"ended as {answer.status}{flag} {_after(history)}."
+        meaning, hint = (None, None) if answer.error else FAILED.get(normal(answer.status), (None, None))
+        if answer.refusal:
+            meaning, hint = answer.refusal.meaning, answer.refusal.advice
+        return concluded(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning)
+    return concluded(Reason.UNKNOWN_STATUS, f"has the status {answer.status}, which is not documented.")
+
+
+FAILED = {
+    DELETED: (
+        "Somebody deleted the scan before it was processed. Its findings are not in ThreadFix.",
+        "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
+    ),
+    INTERRUPTED: (
+        "ThreadFix stopped processing the scan, perhaps because it was restarted. Its findings are not in ThreadFix.",
+        "Upload the scan again; if it happens twice, ask your ThreadFix administrator for the server's log.",
+    ),
+}
+"""What a failure status means and what to do, by its normal form; an error flag says less than its message."""
+
+
+def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
+    """The conclusion when the newest observation is a failure that nothing better came after."""
+    if newest.reason is Reason.NOT_FOUND and history.reading:
+        message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
+        return concluded(Reason.SCAN_VANISHED, message, newest.hint)
+    return concluded(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
+
+
+def _stretch(history: ScanHistory) -> str:
+    outage = history.outages[-1]
+    if outage.polls == 1:
+        return ""
+    return f" This went on for {seconds(history.elapsed - outage.began)} ({outage.polls} failed polls)."
+
+
+def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:
+    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once ({--timeout 0})"
+    message = f"{_so_far(history)} {limit}."
+    if isinstance(history.newest, Failure):
+        message = f"{message} The newest poll failed: {history.newest.what}"
+    return concluded(Reason.TIMEOUT, message)
+
+
+def _after(history: ScanHistory) -> str:
+    return f"after {seconds(history.elapsed)}"
+
+
+def _so_far(history: ScanHistory) -> str:
+    if history.reading is None:
+        return "no status received yet"
+    unchanged = history.lasted(len(history.phases) - 1)
+    return (
+        f"had been {history.reading.status} for {seconds(unchanged)}"
+        if unchanged >= 1
+        else f"was {history.reading.status}"
+    )
