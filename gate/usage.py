@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 from gate.options import (
     API_KEY_FILE,
     APPLICATION_ID,
+    APPLICATION_NAME,
     KEY_VARIABLE,
     OPTIONS,
     PENDING_SCAN_ID,
+    SCAN_FILE,
     STATUS_URL,
+    TEAM_NAME,
     UPLOAD_RESPONSE,
     URL,
 )
@@ -27,16 +30,17 @@ if TYPE_CHECKING:
 NEEDS: Final = (
     (f"{URL.label} URL", "Base URL of ThreadFix with its context path."),
     (KEY_VARIABLE, f"The API key, in the environment; or {API_KEY_FILE.label} PATH."),
+    ("an application", f"{APPLICATION_ID.label} ID; or {TEAM_NAME.label} and {APPLICATION_NAME.label}."),
     (
-        "a pending scan",
-        f"{APPLICATION_ID.label} and {PENDING_SCAN_ID.label}; or {STATUS_URL.label}, or {UPLOAD_RESPONSE.label}.",
+        "a scan",
+        f"{SCAN_FILE.label} PATH to upload one; or {PENDING_SCAN_ID.label}, {STATUS_URL.label}, {UPLOAD_RESPONSE.label}.",
     ),
 )
 EXAMPLE: Final = (
     f"export {KEY_VARIABLE}=...  # from a secret of your CI",
     "threadfix-gate run \\",
     f"  --url {URL_EXAMPLE} \\",
-    "  --application-id 6 --pending-scan-id 41",
+    "  --application-id 6 --scan-file report.fpr",
 )
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 INDENT: Final = 6
