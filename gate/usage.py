@@ -14,9 +14,7 @@ from gate.options import (
     OPTIONS,
     PENDING_SCAN_ID,
     SCAN_FILE,
-    STATUS_URL,
     TEAM_NAME,
-    UPLOAD_RESPONSE,
     URL,
 )
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
@@ -31,10 +29,7 @@ NEEDS: Final = (
     (f"{URL.label} URL", "Base URL of ThreadFix with its context path."),
     (KEY_VARIABLE, f"The API key, in the environment; or {API_KEY_FILE.label} PATH."),
     ("an application", f"{APPLICATION_ID.label} ID; or {TEAM_NAME.label} and {APPLICATION_NAME.label}."),
-    (
-        "a scan",
-        f"{SCAN_FILE.label} PATH to upload one; or {PENDING_SCAN_ID.label}, {STATUS_URL.label}, {UPLOAD_RESPONSE.label}.",
-    ),
+    ("a scan", f"{SCAN_FILE.label} PATH uploads one; {PENDING_SCAN_ID.label} ID waits for one."),
 )
 EXAMPLE: Final = (
     f"export {KEY_VARIABLE}=...  # from a secret of your CI",
