@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gate.verdict import Verdict
 
-INPUTS = {"api-key-file", "ca-file"}
+INPUTS = {"api-key-file", "ca-file", "scan-file"}
 """Options that name a file to read."""
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
 
