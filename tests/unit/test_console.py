@@ -571,12 +571,12 @@ def test_the_live_line_of_an_upload_fits_its_terminal() -> None:
     numbers = "45% · 9 MB of 20 MB · 1 MB/s · 11s left"
     assert [upload_text(sending, width).plain for width in (96, 60, 40)] == [
         f"2 of 3 large.fpr {'━' * 11}{'─' * 13} {numbers}",
-        f"2 of 3 {'━' * 6}{'─' * 8} {numbers}",
+        f"2 of 3 {'━' * 6}{'─' * 7} {numbers}",
         numbers,
     ]
     assert all(len(upload_text(sending, width).plain) <= width for width in range(40, 200))
     deep = replace(sending, file=replace(LARGE, shown="target/reports/security/large.fpr"))
-    assert upload_text(deep, 96).plain.startswith("2 of 3 …s/security/large.fpr ━")
+    assert upload_text(deep, 96).plain.startswith("2 of 3 …orts/security/large.fpr ━")
     sent = sending.after(UploadProgress(LARGE, 20_000_300, 20.0))
     assert upload_text(sent, 96).plain.endswith("━ 20 MB sent; waiting for ThreadFix's response")
     assert "─" not in upload_text(sent, 96).plain
