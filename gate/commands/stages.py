@@ -137,12 +137,24 @@ class Stages:
             assert self._missing is not None  # noqa: S101 - else something was asked for, and a part has come of it
             return Outcome(self._missing, application_id=self._application_id)
         conclusion, resume = conclude(parts), ""
+        if conclusion.kind is Kind.PASS and not self._complete():
+            raise RuntimeError("something that was asked for has no result")
         if conclusion.reason in RESUMABLE and scans and not isinstance(decide(parts), UploadVerdict):
             if self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
                 resume = self.settings.resume([scan.target for scan in scans])
         return Outcome(conclusion, scans, ended, self._checks, self._uploads, self._application_id, resume)
+
+    def _complete(self) -> bool:
+        """Whether every file, pending scan and check that was asked for has come to something."""
+        settings = self.settings
+        return (
+            {upload.file for upload in self._uploads} >= set(settings.files)
+            and {history.target for history in self._histories} == set(self._targets())
+            and (self._application_id is not None or not settings.pending_scan_ids)
+            and {verdict.check for verdict in self._checks} == set(settings.checks)
+        )
 
     @property
     def _application_id(self) -> int | None:
@@ -210,6 +222,10 @@ class Stages:
         settings, console = self.settings, self.context.console
         self._uploads = (settings.uploaded,) if settings.uploaded else ()
         if not settings.files:
+            return
+        if settings.uploaded and self._is_fatal(settings.uploaded):
+            self._failed_fast = True
+            self._uploads += tuple(Upload(file, NotSent(StopCause.FAIL_FAST)) for file in settings.files)
             return
         if self._missing:
             failure = Failure(

@@ -141,6 +141,8 @@ def test_a_refused_upload_beside_others_needs_their_application() -> None:
     assert both.uploaded
     (error,) = errors(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS)
     assert error.startswith("--application-id is missing")
+    (error,) = errors(RESPONSE, "up.json", "--policy", "all", files={"up.json": body}, **NAMELESS, **SCANLESS)
+    assert error.startswith("--application-id is missing")
 
 
 def test_documented_refusals_are_compared_whole_and_in_any_case() -> None:
