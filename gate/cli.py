@@ -186,8 +186,9 @@ def _gate_commands() -> Iterator[click.Command]:
         "run",
         callback=_run,
         params=_run_options(),
-        short_help="The gate: wait, judge, report.",
-        help="Wait until ThreadFix has processed the pending scans, then say pass, fail or unknown.",
+        short_help="The gate: upload, wait, evaluate, report.",
+        help="Upload scans to ThreadFix, wait until it has processed them, ask whether the application may be "
+        "released, and say pass, fail or unknown. Each of these steps is made where its options ask for it.",
     )
     yield _Command(
         "doctor",
@@ -234,7 +235,7 @@ def _sandbox_commands() -> Iterator[click.Command]:
 def _build() -> click.Group:
     group = click.Group(
         PROG,
-        help="Wait until ThreadFix has processed a pending scan, then say pass, fail or unknown.",
+        help="Upload a scan to ThreadFix, wait until it is processed, then say pass, fail or unknown.",
         epilog="Start with: threadfix-gate demo",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         # What click's versions make of no command at all differs; `main` says the same under each.

@@ -240,7 +240,7 @@ class Transport:
             return Failure(Reason.UNREACHABLE, what, timed_out=True)
         return done
 
-    def _send(  # noqa: PLR0913 - all that a request has
+    def _send(  # noqa: PLR0913, PLR0917 - all that a request has
         self, exchange: Exchange, method: str, url: str, timeout: float, form: bytes | None, limit: int
     ) -> Response | Failure:
         secure = url.startswith("https:")

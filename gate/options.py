@@ -174,8 +174,7 @@ UPLOAD_RESPONSE = Option(
 SCAN_FILE = Option(
     "scan-file",
     values.paths,
-    "File to upload first, then to wait for; `*`, `?`, `[...]` and `**` stand for names. Several files are one on a "
-    "line each.",
+    "Scan results to upload, and then to wait for: a file, or a pattern with `*`, `?`, `[...]` or `**`; one per line.",
     _UPLOAD,
     "PATH",
     many=True,
@@ -186,8 +185,8 @@ UPLOAD_TIMEOUT = Option(
 ACCEPT = Option(
     "accept",
     values.accepted,
-    "Refusals that count as a pass, with a notice: `duplicate`, a file that ThreadFix already has, and `empty`, a file "
-    "without results.",
+    "What counts as a pass, with a notice, instead of a fail: `duplicate`, a file that ThreadFix already has; `empty`, "
+    "a file without results.",
     _UPLOAD,
     "REFUSAL",
     many=True,
@@ -284,7 +283,7 @@ POLICY = Option(
     "policy",
     values.policies,
     "After the wait, this ThreadFix policy must be PASSING: its id, its name, `remediation:NAME`, or `all` for every "
-    "one attached to the application. Several are one on a line each.",
+    "one attached to the application; one per line.",
     _RELEASE,
     "POLICY",
     many=True,

@@ -146,7 +146,8 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     # What was typed comes back in texts, and what was meant to be a number, or to be a file's name, may be the key.
     sanitizer = Sanitizer(secrets)
     server = _server(reader, secrets[0] if secrets else Secret(""))
-    target = targets.parse(reader, find, sanitizer, needs_scan=needs_scan)
+    checks = _checks(reader)
+    target = targets.parse(reader, find, sanitizer, needs_scan=needs_scan, has_checks=bool(checks))
     plan = _plan(reader)
     rules = _rules(reader)
     downgraded = {
@@ -154,7 +155,6 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
         for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
         if reader.value(option) == "warn"
     }
-    checks = _checks(reader)
     fail_fast, ui_url = reader.value(FAIL_FAST), reader.value(UI_URL)
     _reject_leaked_key(reader, secrets)
     settings = None

@@ -49,6 +49,7 @@ def parse(
     sanitizer: Sanitizer,
     *,
     needs_scan: bool,
+    has_checks: bool,
 ) -> Asked:
     """The application, its pending scans and the files to upload.
 
@@ -57,6 +58,7 @@ def parse(
         find: finds files; raises ValueError with what is wrong.
         sanitizer: makes the texts of others safe.
         needs_scan: whether it is an error to specify neither a pending scan nor a file.
+        has_checks: whether the application is asked about after the wait.
     """
     scans = reader.optional(PENDING_SCAN_ID) or ()
     uploaded = _uploaded(reader, sanitizer)
@@ -72,7 +74,8 @@ def parse(
             f"{reader.name(STATUS_URL)} to the link that the upload returned, or {reader.name(UPLOAD_RESPONSE)} to the "
             f"file with its whole response; or let the gate upload a file, with {reader.name(SCAN_FILE)}.",
         )
-    needs_application = requested and not (earlier and not scans and not files)
+    # An upload that was refused before is judged without asking anybody.
+    needs_application = requested and (has_checks or not earlier or bool(scans or files))
     application = _application(reader, linked, needed=needs_application)
     ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
     return Asked(application, tuple(ids), files, earlier)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from gate.options import (
     API_KEY_FILE,
     APPLICATION_ID,
+    APPLICATION_NAME,
     KEY_VARIABLE,
     OPTIONS,
     PENDING_SCAN_ID,
-    STATUS_URL,
-    UPLOAD_RESPONSE,
+    SCAN_FILE,
+    TEAM_NAME,
     URL,
 )
 from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
@@ -27,16 +28,14 @@ if TYPE_CHECKING:
 NEEDS: Final = (
     (f"{URL.label} URL", "Base URL of ThreadFix with its context path."),
     (KEY_VARIABLE, f"The API key, in the environment; or {API_KEY_FILE.label} PATH."),
-    (
-        "a pending scan",
-        f"{APPLICATION_ID.label} and {PENDING_SCAN_ID.label}; or {STATUS_URL.label}, or {UPLOAD_RESPONSE.label}.",
-    ),
+    ("an application", f"{APPLICATION_ID.label} ID; or {TEAM_NAME.label} and {APPLICATION_NAME.label}."),
+    ("a scan", f"{SCAN_FILE.label} PATH uploads one; {PENDING_SCAN_ID.label} ID waits for one."),
 )
 EXAMPLE: Final = (
     f"export {KEY_VARIABLE}=...  # from a secret of your CI",
     "threadfix-gate run \\",
     f"  --url {URL_EXAMPLE} \\",
-    "  --application-id 6 --pending-scan-id 41",
+    "  --application-id 6 --scan-file report.fpr",
 )
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 INDENT: Final = 6

@@ -18,7 +18,7 @@ HEAD: Final = """\
 # Made by scripts/generate_action.py from the tables in gate/options.py and gate/reporters/outputs.py: edit those, then
 # `make docs`.
 name: ThreadFix gate
-description: Waits until ThreadFix has processed a pending scan, then says pass, fail or unknown, and ends the job so.
+description: Uploads a scan to ThreadFix, waits until it is processed, then passes or fails the job.
 branding:
   icon: shield
   color: blue
@@ -27,7 +27,7 @@ PYTHON: Final = (
     "Python 3.11 or later to run the gate with; found by itself where it is python3, python or in the tool cache."
 )
 COMMAND: Final = (
-    "`run` waits for the pending scan; `doctor` checks the connection to ThreadFix, the key, the permission and the "
+    "`run` uploads, waits and evaluates; `doctor` checks the connection to ThreadFix, the key, the permission and the "
     "ids step by step, and sets no outputs."
 )
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.conclusions import RESUMABLE, Conclusion, conclude, decide, from_failure
 from gate.errors import Cancelled
-from gate.history import Application, Failure, History, NotSent, StopCause, Upload
+from gate.history import Application, BrokenOff, Failure, History, NotSent, StopCause, Upload
+from gate.parts.checks import judge_check
 from gate.parts.scans import judge_scan
 from gate.parts.uploads import UploadVerdict, judge_upload
 from gate.reasons import Kind
@@ -75,6 +76,7 @@ class Stages:
     _checks: tuple[CheckVerdict, ...] = ()
     _stopped: Cancelled | None = None
     _failed_fast: bool = False
+    _uploading: bool = False
 
     def run(self) -> Outcome:
         """Everything that was asked for, in its order.
@@ -88,15 +90,36 @@ class Stages:
         self._client = Client(settings.server, context.sanitizer, trace=context.console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
         try:
-            with group, context.terminal or nullcontext():
-                context.console.opening(settings)
-                self._advance()
+            try:
+                with group, context.terminal or nullcontext():
+                    context.console.opening(settings)
+                    self._advance()
+            finally:
+                self._client.http.close()
         except Cancelled as error:
-            # At any moment: what is known by then is reported.
+            # It comes at any moment: what is known by then is reported.
             self._stopped = error
-        finally:
-            self._client.http.close()
+        if self._stopped:
+            self._fill(self._stopped)
         return self._outcome()
+
+    def _fill(self, stopped: Cancelled) -> None:
+        """Give what the signal left without a result one that says so: what is missing must not look like a pass."""
+        if self._application_id is None:
+            raise stopped
+        known = {upload.file for upload in self._uploads}
+        receipt = BrokenOff() if self._uploading else NotSent(StopCause.CANCELLED)
+        self._uploads += tuple(Upload(file, receipt) for file in self.settings.files if file not in known)
+        waited = {history.target for history in self._histories}
+        self._histories += tuple(
+            History(target, StopCause.CANCELLED) for target in self._targets() if target not in waited
+        )
+        if self._all_passed():
+            made = {verdict.check for verdict in self._checks}
+            missing = (check for check in self.settings.checks if check not in made)
+            self._checks += tuple(
+                judge_check(History(check, StopCause.CANCELLED), self.settings, stopped) for check in missing
+            )
 
     def _advance(self) -> None:
         settings = self.settings
@@ -104,24 +127,34 @@ class Stages:
             self._find_application()
         self._upload()
         self._wait()
-        if settings.checks and all(part.conclusion.kind is Kind.PASS for part in self._parts()):
+        if settings.checks and self._all_passed() and not self._stopped:
             self._evaluate()
 
     def _outcome(self) -> Outcome:
         ended, scans = self._ended(), self._scans()
         parts = self._parts()
         if not parts:
-            if self._missing is None:
-                assert self._stopped is not None  # noqa: S101 - else something was asked for, and a part has come of it
-                raise self._stopped
+            assert self._missing is not None  # noqa: S101 - else something was asked for, and a part has come of it
             return Outcome(self._missing, application_id=self._application_id)
         conclusion, resume = conclude(parts), ""
+        if conclusion.kind is Kind.PASS and not self._complete():
+            raise RuntimeError("something that was asked for has no result")
         if conclusion.reason in RESUMABLE and scans and not isinstance(decide(parts), UploadVerdict):
             if self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
                 resume = self.settings.resume([scan.target for scan in scans])
         return Outcome(conclusion, scans, ended, self._checks, self._uploads, self._application_id, resume)
+
+    def _complete(self) -> bool:
+        """Whether every file, pending scan and check that was asked for has come to something."""
+        settings = self.settings
+        return (
+            {upload.file for upload in self._uploads} >= set(settings.files)
+            and {history.target for history in self._histories} == set(self._targets())
+            and (self._application_id is not None or not settings.pending_scan_ids)
+            and {verdict.check for verdict in self._checks} == set(settings.checks)
+        )
 
     @property
     def _application_id(self) -> int | None:
@@ -133,6 +166,9 @@ class Stages:
 
     def _parts(self) -> tuple[Part, ...]:
         return (*self._ended(), *self._scans(), *self._checks)
+
+    def _all_passed(self) -> bool:
+        return all(part.conclusion.kind is Kind.PASS for part in self._parts())
 
     def _ended(self) -> tuple[UploadVerdict, ...]:
         """What the uploads came to that made no pending scan."""
@@ -187,6 +223,10 @@ class Stages:
         self._uploads = (settings.uploaded,) if settings.uploaded else ()
         if not settings.files:
             return
+        if settings.uploaded and self._is_fatal(settings.uploaded):
+            self._failed_fast = True
+            self._uploads += tuple(Upload(file, NotSent(StopCause.FAIL_FAST)) for file in settings.files)
+            return
         if self._missing:
             failure = Failure(
                 self._missing.reason,
@@ -199,6 +239,7 @@ class Stages:
             return
         from gate.uploading import upload_all
 
+        self._uploading = True
         assert self._application is not None  # noqa: S101 - it was found, or is missing
         uploads, self._stopped = upload_all(
             settings.files,
@@ -219,11 +260,7 @@ class Stages:
 
     def _wait(self) -> None:
         """Wait for the pending scans: those that were named, and those that came of the uploads."""
-        settings, console, application_id = self.settings, self.context.console, self._application_id
-        ids = settings.pending_scan_ids if application_id is not None else ()
-        named = [Target(application_id, number) for number in ids] if application_id is not None else []
-        uploaded = [target for upload in self._uploads for target in upload.targets]
-        targets = tuple(dict.fromkeys([*named, *uploaded]))
+        settings, console, targets = self.settings, self.context.console, self._targets()
         if self._stopped or self._failed_fast:
             cause = StopCause.CANCELLED if self._stopped else StopCause.FAIL_FAST
             self._histories = tuple(History(target, cause) for target in targets)
@@ -243,6 +280,13 @@ class Stages:
 
         console.waiting(settings, targets, datetime.now(UTC) + timedelta(seconds=self.left))
         self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick, fatal=fatal)
+
+    def _targets(self) -> tuple[Target, ...]:
+        application_id = self._application_id
+        ids = self.settings.pending_scan_ids
+        named = [] if application_id is None else [Target(application_id, number) for number in ids]
+        uploaded = [target for upload in self._uploads for target in upload.targets]
+        return tuple(dict.fromkeys([*named, *uploaded]))
 
     def _tick(self, histories: Sequence[History[Any, Any]]) -> None:
         progress = self.context.console.progress(histories)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gate.conclusions import Conclusion
+    from gate.errors import Cancelled
     from gate.history import CheckHistory, CheckResult, Obstacle
+    from gate.settings import Settings
     from gate.subjects import Check
 
 
@@ -46,3 +48,8 @@ class CheckVerdict:
     def results(self) -> tuple[CheckResult, ...]:
         """What ThreadFix said last of each policy or criterion."""
         return self.history.reading.results if self.history.reading else ()
+
+
+def judge_check(history: CheckHistory, settings: Settings, cancelled: Cancelled | None = None) -> CheckVerdict:
+    """What the history of a check means."""
+    raise NotImplementedError

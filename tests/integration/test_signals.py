@@ -279,7 +279,7 @@ MOMENTS = {
     "gate.commands.context._github": "before the options are read",
     "gate.parsing.parse": "while they are read",
     "gate.http.Transport.close": "when the wait is over",
-    "gate.verdict.from_error": "while a mistake is told",
+    "gate.commands.run.from_error": "while a mistake is told",
     "gate.reporters.files.write_atomic": "while a report is written",
     "gate.reporters.console.Console.closing": "while the verdict is told",
 }

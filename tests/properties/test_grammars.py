@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gate import values
 from gate.options import OPTIONS
 from gate.parsing import parse
-from gate.subjects import Target
+from gate.subjects import ScanFile, Target
 from gate.threadfix import links
 
 numbers = st.integers(1, 2**63 - 1)
@@ -128,7 +128,10 @@ def test_no_flags_break_the_settings(flags: dict[str, list[str]]) -> None:
     def read(name: str) -> bytes:
         raise FileNotFoundError(2, "No such file or directory", name)
 
-    parsed = parse(flags, {"THREADFIX_API_KEY": "k" * 40}, read)
+    def find(_: object) -> tuple[ScanFile, ...]:
+        raise ValueError("a pattern matches no file")
+
+    parsed = parse(flags, {"THREADFIX_API_KEY": "k" * 40}, read, find)
     assert bool(parsed.invalid) is (parsed.settings is None)
     for invalid in parsed.invalid:
         assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]", invalid.text)

@@ -217,8 +217,11 @@ def test_only_a_pass_ends_in_zero() -> None:
     """The exit codes of the table are stable: scripts rely on them."""
     codes = {reason.value: reason.row.exit_code for reason in Reason}
     assert codes == {
-        "processed": 0, "scan-failed": 1, "scan-vanished": 1, "unknown-status": 1, "usage": 2, "timeout": 3,
+        "processed": 0, "already-imported": 0, "empty-scan": 0, "upload-refused": 1, "policy-failed": 1,
+        "policy-unknown": 8, "scan-failed": 1, "scan-vanished": 1, "unknown-status": 1, "usage": 2, "timeout": 3,
         "denied": 4, "not-found": 5, "unreachable": 6, "protocol": 7, "cancelled": 130, "internal": 70,
     }  # fmt: skip
-    assert {reason for reason in Reason if reason.row.kind is Kind.PASS} == {Reason.PROCESSED}
+    assert {reason for reason in Reason if reason.row.kind is Kind.PASS} == {
+        Reason.PROCESSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
+    }  # fmt: skip
     assert set(REASONS) == set(Reason)

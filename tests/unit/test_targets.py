@@ -1,0 +1,224 @@
+"""What is asked for: applications by id and by name, files, earlier uploads, and the checks of a release."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.history import Failure, Refused
+from gate.reasons import Reason
+from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
+from gate.threadfix.refusals import REFUSALS, Accept, refusal_of
+from tests.unit.test_parsing import KEY, LINK, errors, ok
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gate.settings import Settings
+
+NAMELESS: dict[str, Any] = {"THREADFIX_APPLICATION_ID": ""}
+SCANLESS: dict[str, Any] = {"THREADFIX_PENDING_SCAN_ID": ""}
+RESPONSE = "--upload-response"
+
+
+def refused(message: str) -> Settings:
+    """The settings with an upload response in which ThreadFix refused the file, and nothing else to wait for."""
+    body = b'{"success": false, "message": "%s"}' % message.encode()
+    return ok(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS, **SCANLESS)
+
+
+def test_an_application_goes_by_its_name_or_by_its_unique_id() -> None:
+    """Either one, within its team."""
+    team = ("--team-name", "Web, and more")
+    assert ok(*team, "--application-name", "Shop", **NAMELESS).application == ApplicationName("Web, and more", "Shop")
+    by_id = ok(*team, "--application-unique-id", "shop-1", **NAMELESS)
+    assert by_id.application == ApplicationName("Web, and more", unique_id="shop-1")
+    assert by_id.application_id is None
+    assert by_id.pending_scan_ids == (41,)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--team-name", "Web"), "--team-name requires --application-name or --application-unique-id too"),
+        (("--application-name", "Shop"), "--application-name requires --team-name too"),
+        (("--application-unique-id", "s"), "--application-unique-id requires --team-name too"),
+        (("--team-name", "a", "--application-name", "b", "--application-unique-id", "c"), "both name the application"),
+        (("--team-name", "a", "--application-name", "b", "--status-url", LINK), "is known from --status-url already"),
+    ],
+)
+def test_a_name_is_complete_and_the_only_one(flags: tuple[str, ...], says: str) -> None:
+    """Half a name finds nothing, and of two answers to one question one is wrong."""
+    (error,) = errors(*flags, **NAMELESS)
+    assert says in error
+
+
+def test_a_name_beside_an_id_contradicts_it() -> None:
+    """Nobody knows which of the two is meant."""
+    (error,) = errors("--team-name", "Web", "--application-name", "Shop")
+    assert error.startswith("--team-name: the application is known from --application-id already")
+
+
+def test_a_name_that_is_no_text_is_reported_alone() -> None:
+    """What follows from it is not said."""
+    (error,) = errors("--team-name", "\udcff", "--application-name", "Shop", **NAMELESS)
+    assert error.startswith("--team-name: ")
+    assert "is not UTF-8" in error
+
+
+def test_files_are_found_and_asked_for(tmp_path: Path) -> None:
+    """Paths and patterns, one on a line; commas and blanks belong to names."""
+    for name in ("b, c.xml", "a.fpr"):
+        (tmp_path / name).write_text("x" * 3)
+    found = ok("--scan-file", f"{tmp_path}/*.fpr\n{tmp_path}/b, c.xml", **SCANLESS)
+    assert [(file.path, file.size) for file in found.files] == [
+        (str(tmp_path / "a.fpr"), 3), (str(tmp_path / "b, c.xml"), 3),
+    ]  # fmt: skip
+    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), ())
+
+
+def test_a_files_name_is_untrusted_text(tmp_path: Path) -> None:
+    """The code under test chose it: it may look like a command, or hold the key."""
+    path = tmp_path / f"##[error]{KEY}\x1b[2J.xml"
+    path.write_text("x")
+    (file,) = ok("--scan-file", f"{tmp_path}/*", **SCANLESS).files
+    assert file.path == str(path)
+    assert file.shown == f"{tmp_path}/# #[error]*** [2J.xml"
+
+
+def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None:
+    """Before anything is sent."""
+    (error,) = errors("--scan-file", f"{tmp_path}/*.fpr", **SCANLESS)
+    assert error.startswith("--scan-file: ")
+    assert "matches no file" in error
+    assert errors("--scan-file", " \n", **SCANLESS) == ("--scan-file: is empty.",)
+
+
+def test_a_file_needs_an_application(tmp_path: Path) -> None:
+    """It is uploaded to one."""
+    (tmp_path / "a.fpr").write_text("x")
+    (error,) = errors("--scan-file", f"{tmp_path}/a.fpr", **NAMELESS, **SCANLESS)
+    assert error.startswith("--application-id is missing")
+    assert "--team-name and --application-name" in error
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.text)
+def test_an_upload_that_was_refused_before_is_no_usage_error(refusal: object) -> None:
+    """ThreadFix refused it: what that comes to is for the verdict, and no application is needed for it."""
+    text = getattr(refusal, "text", "")
+    settings = refused(f"  {text.upper()} ")
+    assert settings.uploaded
+    assert settings.uploaded.file.shown == "up.json"
+    assert isinstance(settings.uploaded.receipt, Refused)
+    assert settings.uploaded.receipt.refusal is refusal
+    assert settings.application is None
+
+
+@pytest.mark.parametrize("text", ["The file 'api key.xml' is bad.", "Scan file has already been uploaded. Twice.", ""])
+def test_another_refusal_is_only_its_text(text: str) -> None:
+    """What only contains a documented text is another one, and a name is none that speaks of the key."""
+    settings = refused(text)
+    assert settings.uploaded
+    assert settings.uploaded.receipt == Refused(text)
+
+
+def test_a_refusal_that_speaks_of_the_key_is_denied() -> None:
+    """ThreadFix says with HTTP 200 that it does not know a key."""
+    settings = refused("API Key not found in database.")
+    assert settings.uploaded
+    assert isinstance(settings.uploaded.receipt, Failure)
+    assert settings.uploaded.receipt.reason is Reason.DENIED
+
+
+def test_a_refused_upload_beside_others_needs_their_application() -> None:
+    """Scans that are named are waited for all the same."""
+    body = b'{"success": false, "message": "no"}'
+    both = ok(RESPONSE, "up.json", files={"up.json": body})
+    assert (both.application_id, both.pending_scan_ids) == (6, (41,))
+    assert both.uploaded
+    (error,) = errors(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS)
+    assert error.startswith("--application-id is missing")
+    (error,) = errors(RESPONSE, "up.json", "--policy", "all", files={"up.json": body}, **NAMELESS, **SCANLESS)
+    assert error.startswith("--application-id is missing")
+
+
+def test_documented_refusals_are_compared_whole_and_in_any_case() -> None:
+    """None is found in another text, and two of them may be accepted."""
+    assert refusal_of("scan FILE has already been uploaded.") is REFUSALS[0]
+    assert refusal_of("Scan file has already been uploaded") is None
+    assert [refusal.accept for refusal in REFUSALS if refusal.accept] == [Accept.DUPLICATE, Accept.EMPTY]
+    assert len({refusal.text.casefold() for refusal in REFUSALS}) == len(REFUSALS)
+
+
+def test_what_is_accepted_is_a_list() -> None:
+    """In any case, as every list."""
+    assert ok("--accept", "Duplicate empty").rules.accepted == frozenset(Accept)
+    assert ok().rules.accepted == frozenset()
+    (error,) = errors("--accept", "older")
+    assert error == "--accept: contains 'older', which is not one of duplicate, empty."
+
+
+def test_the_checks_are_asked_in_their_order() -> None:
+    """The pass criteria first, then each policy once: an id, a name, a remediation policy, or all."""
+    policies = "7\nPCI, level 1\nremediation: 30 days \nAll\n7"
+    flags = ("--pass-criteria", "true", "--criteria-from", "2026-01-31", "--policy", policies)
+    assert ok(*flags).checks == (
+        PassCriteria(date(2026, 1, 31)),
+        Policy(id=7),
+        Policy(name="PCI, level 1"),
+        Policy(name="30 days", remediation=True),
+        AllPolicies(),
+    )
+    assert ok().checks == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--criteria-to", "2026-01-31"), "--criteria-to narrows the pass criteria; add --pass-criteria"),
+        (("--pass-criteria", "1", "--criteria-from", "31.1.2026"), "is not a day; write it as 2026-01-31"),
+        (("--pass-criteria", "1", "--criteria-from", "2026-02-30"), "is not a day"),
+        (
+            ("--pass-criteria", "1", "--criteria-from", "2026-02-02", "--criteria-to", "2026-02-01"),
+            "--criteria-from (2026-02-02) is after --criteria-to (2026-02-01)",
+        ),
+        (("--policy", "remediation:"), "names no policy"),
+        (("--policy", "0"), "is not a valid id"),
+    ],
+)
+def test_a_check_that_cannot_be_asked_is_invalid(flags: tuple[str, ...], says: str) -> None:
+    """Each says what would be right."""
+    (error,) = errors(*flags)
+    assert says in error
+
+
+def test_the_resume_command_uploads_nothing_and_asks_every_check(tmp_path: Path) -> None:
+    """It waits on by ids; what was a line stays one."""
+    (tmp_path / "a.fpr").write_text("x")
+    found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--policy", "a, b\nall", "--accept", "empty",
+        "--team-name", "Web", "--application-name", "Shop", **NAMELESS, **SCANLESS)  # fmt: skip
+    assert shlex.split(found.resume([Target(6, 41)])) == [
+        "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--accept", "empty",
+        "--policy", "a, b", "--policy", "all", "--application-id", "6", "--pending-scan-id", "41",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        (ApplicationId(6), "application 6"),
+        (ApplicationName("Web", "Shop"), "application 'Shop' of team 'Web'"),
+        (ApplicationName("Web", unique_id="s-1"), "application with the unique id 's-1' of team 'Web'"),
+        (PassCriteria(), "pass criteria"),
+        (Policy(id=7), "policy 7"),
+        (Policy(name="PCI"), "policy 'PCI'"),
+        (Policy(name="30 days", remediation=True), "remediation policy '30 days'"),
+        (AllPolicies(), "all policies"),
+    ],
+)
+def test_what_is_asked_about_has_its_words(subject: PassCriteria, words: str) -> None:
+    """They are its label in the log, too."""
+    assert str(subject) == subject.label == words
