@@ -120,7 +120,7 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
         # The scan passed and one check did not: what the scan came to stands in the lines above.
         return replace(worst, message=describe(deciding))
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
-    whole = f"{len(parts)} {nouns.pop()}s" if len(nouns) == 1 else _counted(parts)
+    whole = f"{len(parts)} ({_counted(parts)})" if len(nouns) > 1 else _counted(parts)
     return replace(worst, message=f"{len(like)} of {whole} {verb}; the deciding one: {describe(deciding)}")
 
 
