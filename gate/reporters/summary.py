@@ -44,6 +44,8 @@ STRETCHES: Final = 16
 """Statuses and outages in one timeline."""
 RESERVE: Final = 64
 """Bytes for the line that counts the checks which are not shown."""
+MESSAGE: Final = 1200
+"""Characters of the verdict's own message."""
 OUTAGES: Final = 8
 """Outages that are listed."""
 
@@ -69,7 +71,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
     if verdict.mistakes:
         yield "\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes)
     else:
-        yield escape_markdown(_sentence(conclusion.message))
+        yield escape_markdown(shorten(_sentence(conclusion.message), MESSAGE))
     if verdict.url:
         what = "Open the scan in ThreadFix" if verdict.url == verdict.scan_url else "Open in ThreadFix"
         yield f"[{what}](<{escape_html(verdict.url)}>)"
@@ -218,8 +220,8 @@ def _results(results: list[CheckResult], noun: str) -> str:
 
 
 def _word(result: CheckResult) -> str:
-    kind = {True: Kind.PASS, False: Kind.FAIL, None: Kind.UNKNOWN}[result.holds]
-    return f"{ICONS[kind]}\N{NO-BREAK SPACE}{escape_markdown(shorten(phrases.word(result), SHORT))}"
+    word = escape_markdown(shorten(phrases.word(result), SHORT))
+    return f"{ICONS[phrases.kind_of_result(result)]}\N{NO-BREAK SPACE}{word}"
 
 
 def _obstacle(obstacle: Obstacle) -> str:
