@@ -92,7 +92,8 @@ class UploadRow:
         took: how long it took, in words.
         came: what came of it.
         kind: the verdict on it; None where its pending scan has that.
-        message: why, where it did not pass or only because the user accepts it; else empty.
+        message: why, where it did not pass or only because the user accepts it, and the verdict does not say it; else
+            empty.
     """
 
     file: str
@@ -132,7 +133,7 @@ class CheckCard:
         subject: which check, shortened.
         conclusion: what it came to.
         message: what happened; empty where the verdict says it already.
-        hint: what to do; empty where the verdict says it already.
+        hint: what to do; empty where the verdict or a check above says it already.
         noun: what a row is about.
         rows: what ThreadFix says of each policy or criterion.
         more: how many more of those there are.
@@ -181,7 +182,7 @@ def render(verdict: Verdict) -> str:
         drawing=draw(scans, checks),
         steps=list(_steps(alone)) if alone else [],
         legend=_legend(scans, checks),
-        checks=[_check_card(check, verdict) for check in checks],
+        checks=list(_check_cards(checks, verdict)),
         outages=_outages(verdict),
         all_outages=sum(len(history.outages) for _, history in _histories(verdict)),
         facts=list(_facts(verdict)),
@@ -217,7 +218,11 @@ def _steps(scan: ScanVerdict) -> Iterator[Step]:
 def _upload_row(upload: Upload, verdict: Verdict) -> UploadRow:
     part = verdict.ended(upload)
     came = phrases.outcome(upload) if part is None or part.scan_id is not None else part.conclusion.reason.value
-    told = part and (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in phrases.NOTICED)
+    told = (
+        part
+        and (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in phrases.NOTICED)
+        and describe(part) != verdict.conclusion.message
+    )
     return UploadRow(
         file=shorten(upload.file.shown, NAME),
         size=size(upload.file.size),
@@ -228,19 +233,23 @@ def _upload_row(upload: Upload, verdict: Verdict) -> UploadRow:
     )
 
 
-def _check_card(check: CheckVerdict, verdict: Verdict) -> CheckCard:
-    most = max(FEWEST_RESULTS, ALL_RESULTS // min(len(verdict.checks), CHECKS))
-    conclusion, whole = check.conclusion, verdict.conclusion
-    return CheckCard(
-        subject=shorten(check.subject, NAME),
-        conclusion=conclusion,
-        message="" if describe(check) == whole.message else shorten(conclusion.message, 2 * ROW),
-        hint="" if conclusion.hint == whole.hint else conclusion.hint,
-        noun="severity" if phrases.kind_of(check.check) == "criteria" else "policy",
-        rows=tuple(map(_result_row, phrases.ordered(check.results)[:most])),
-        more=max(0, len(check.results) - most),
-        obstacles=check.obstacles,
-    )
+def _check_cards(checks: Sequence[CheckVerdict], verdict: Verdict) -> Iterator[CheckCard]:
+    most = max(FEWEST_RESULTS, ALL_RESULTS // max(len(checks), 1))
+    # What is to be done about several checks stands where it is needed first.
+    advised = {verdict.conclusion.hint}
+    for check in checks:
+        conclusion = check.conclusion
+        yield CheckCard(
+            subject=shorten(check.subject, NAME),
+            conclusion=conclusion,
+            message="" if describe(check) == verdict.conclusion.message else shorten(conclusion.message, 2 * ROW),
+            hint="" if conclusion.hint in advised else conclusion.hint,
+            noun="severity" if phrases.kind_of(check.check) == "criteria" else "policy",
+            rows=tuple(map(_result_row, phrases.ordered(check.results)[:most])),
+            more=max(0, len(check.results) - most),
+            obstacles=check.obstacles,
+        )
+        advised.add(conclusion.hint)
 
 
 def _result_row(result: CheckResult) -> ResultRow:
