@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 from gate.sandbox import forms
 from gate.sandbox.endpoints import CONTEXT, ThreadFix
-from gate.sandbox.model import APPLICATION_ID
+from gate.sandbox.model import API_KEY, APPLICATION_ID, READ_ONLY_KEY
 from gate.sandbox.responses import JSON, envelope, refusal
 from gate.sandbox.scans import status_object
 from gate.sandbox.scenarios import SCENARIOS, Raw, Reset
-from gate.sandbox.state import API_KEY, FIRST_PENDING_SCAN, READ_ONLY_KEY, UNKNOWN_KEY, Scan
+from gate.sandbox.state import FIRST_PENDING_SCAN, Scan
 
 if TYPE_CHECKING:
     import ssl
@@ -296,16 +296,19 @@ def serving(
 def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
     """The environment variables with which a gate, or any other client, meets scenario `name` of the sandbox at `url`.
 
+    The pending scan is not among them where the scenario begins with an upload.
+
     Raises:
         KeyError: there is no such scenario.
         StopIteration: `scans` has none of it.
     """
     scenario = SCENARIOS[name]
-    number = next(number for number, scan in scans.items() if scan.scenario is scenario)
-    key = READ_ONLY_KEY if scenario.read_only_key else UNKNOWN_KEY if scenario.wrong_key else API_KEY
-    return {
+    variables = {
         "THREADFIX_URL": url.removesuffix(CONTEXT) if scenario.without_context else url,
-        "THREADFIX_API_KEY": key,
-        "THREADFIX_APPLICATION_ID": str(APPLICATION_ID),
-        "THREADFIX_PENDING_SCAN_ID": str(number),
+        "THREADFIX_API_KEY": scenario.key,
+        "THREADFIX_APPLICATION_ID": str(scenario.application),
     }
+    if scenario.content is None:
+        number = next(number for number, scan in scans.items() if scan.scenario is scenario)
+        variables["THREADFIX_PENDING_SCAN_ID"] = str(number)
+    return variables
