@@ -209,6 +209,8 @@ class ThreadFix(State):
 
 def _find(generation: Version, method: str, path: str) -> tuple[Endpoint, Call] | Raw:
     """The endpoint of a request, and what its path says; else the response."""
+    # Tomcat takes several slashes for one; a public client sends them.
+    path = re.sub("/{2,}", "/", path)
     if not path.startswith(f"{CONTEXT}/rest/"):
         return LOGIN_PAGE if path == LOGIN else Raw(302, headers=(("Location", LOGIN),))
     if re.search("%2f|%5c", path, re.IGNORECASE):
