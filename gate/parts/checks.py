@@ -54,11 +54,6 @@ class CheckVerdict:
         return self.history.target
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the last that ThreadFix said is too old to count, so that waiting on may bring the answer."""
-        return self.conclusion.reason is Reason.POLICY_UNKNOWN and any(result.behind != 0 for result in self.results)
-
-    @property
     def results(self) -> tuple[CheckResult, ...]:
         """What ThreadFix said last of each policy or criterion."""
         return self.history.reading.results if self.history.reading else ()
@@ -89,7 +84,7 @@ def judge_check(
 
 def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | None) -> Conclusion:
     if history.ended is StopCause.CANCELLED:
-        said = "ThreadFix's response was stale" if history.reading else "there was no good response yet"
+        said = "there was no fresh response yet" if history.reading else "there was no good response yet"
         conclusion = concluded(Reason.CANCELLED, f"{said} when the gate was stopped.", meaning=STOPPED)
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
     newest = history.newest
@@ -112,7 +107,8 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
         return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check))
     if len(counted) < len(results):
         stale = [result for result in results if result.behind != 0]
-        return concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), STALE_HINT, STALE_MEANING)
+        conclusion = concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), STALE_HINT, STALE_MEANING)
+        return replace(conclusion, resumable=True)
     if undecided:
         message = f"ThreadFix says {_each(undecided, check)}."
         return concluded(Reason.POLICY_UNKNOWN, message, UNDECIDED_HINT)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from gate.conclusions import RESUMABLE, describe
+from gate.conclusions import describe
 from gate.reasons import Kind
 from gate.text import escape_xml
 from gate.wording import plain, seconds
@@ -54,7 +54,7 @@ def _case(name: str, elapsed: float, conclusion: Conclusion, message: str, resum
     if conclusion.kind in kinds:
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
         lines = [message, f"What it means: {plain(conclusion.meaning)}"]
-        if resume and conclusion.reason in RESUMABLE:
+        if resume and conclusion.resumable:
             lines.append(resume)
         lines.append(f"What to do: {plain(conclusion.hint)}")
         broken.text = "\n".join(escape_xml(line) for line in lines)

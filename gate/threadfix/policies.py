@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-import msgspec
-
 from gate.history import CheckReading, CheckResult, Failure
 from gate.reasons import Reason
 from gate.subjects import AllPolicies, PassCriteria, Policy
@@ -30,8 +28,8 @@ WORD_LIMIT: Final = 60
 """Characters of a policy's status; the longest documented one has 14."""
 
 PERMISSIONS: Final = {
-    PassCriteria: "Give the key's user a role with the *Manage CI/CD* permission for the application: ThreadFix requires "
-    "it for the pass criteria; *Upload Scans* is not enough.",
+    PassCriteria: "Give the key's user a role with the *Manage CI/CD* permission for the application: ThreadFix "
+    "requires it for the pass criteria; *Upload Scans* is not enough.",
     Policy: "Give the key's user read access to the application, with any role: ThreadFix requires it for policies; "
     "*Upload Scans* alone is not enough.",
 }
@@ -43,6 +41,9 @@ VERSIONS: Final = {
     "policies, and before 2.6 they must be attached to the application. `remediation:` takes 2.8.",
 }
 """What to do where ThreadFix does not know a check, by its kind."""
+ANOTHER_HINT: Final = (
+    "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id."
+)
 ANOTHER: Final = "The response is about something else than what was asked for, so it says nothing about the release."
 
 
@@ -244,7 +245,7 @@ class Asker:
             return self._api.malformed(asked, f"no {NOUNS[type(check)]}", error)
         except AnotherError as error:
             what = f"{host} returned {error}, but {self._api.sanitize(str(check))} was requested."
-            return Failure(Reason.PROTOCOL, what, "", final=True, meaning=ANOTHER)
+            return Failure(Reason.PROTOCOL, what, ANOTHER_HINT, final=True, meaning=ANOTHER)
         except UnknownError as error:
             return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", VERSIONS[kind], final=True)
         self._generations = (generation,)
@@ -265,7 +266,7 @@ def _leads_on(asked: Asked | Failure) -> bool:
 
 
 def _failure(failure: Failure, kind: type[Check]) -> Failure:
-    """A failure of the request, as one of the check. ThreadFix's own refusal is final; a web page in its place is not."""
+    """A failure of the request, as one of the check. ThreadFix's own refusal is final; a web page instead is not."""
     if failure.reason is Reason.DENIED:
         return replace(failure, hint=PERMISSIONS[kind])
     if failure.reason is Reason.NOT_FOUND:
