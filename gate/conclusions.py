@@ -109,11 +109,14 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
         return replace(worst, message=describe(deciding))
     nouns = {part.noun for part in parts}
     if worst.kind is Kind.PASS:
-        if nouns == {"pending scan"}:
+        others = [part.conclusion.reason for part in parts if part.conclusion.reason is not Reason.PROCESSED]
+        if nouns == {"pending scan"} and not others:
             return replace(worst, message=f"all {len(parts)} pending scans were processed.")
         if len(parts) <= NAMED_PASSES:
             return replace(worst, message=" ".join(describe(part) for part in parts))
-        return replace(worst, message=f"{_counted(parts)} passed.")
+        # What passed only because the user accepts it must not hide in the number.
+        counts = ", ".join(f"{others.count(reason)} of them {reason}" for reason in dict.fromkeys(others))
+        return replace(worst, message=f"{_counted(parts)} passed{f' ({counts})' if counts else ''}.")
     like = [part for part in parts if part.conclusion.kind is worst.kind]
     if len(nouns) > 1 and len(like) == 1:
         # The scan passed and one check did not: what the scan came to stands in the lines above.
