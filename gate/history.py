@@ -70,6 +70,7 @@ class Failure:
         meaning: what it means, where that can be said better than for the reason as a whole.
         timed_out: the time that the request was given ended first.
         unsent: nothing of the request left this machine, so asking again cannot do anything twice.
+        http_status: of the response that it is about; None where there was none.
     """
 
     reason: Reason
@@ -80,6 +81,7 @@ class Failure:
     meaning: str | None = None
     timed_out: bool = False
     unsent: bool = False
+    http_status: int | None = None
 
 
 Observation = ScanReading | Failure

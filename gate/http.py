@@ -146,13 +146,18 @@ class Transport:
         if server.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-    def get(self, url: str, timeout: float) -> Response | Failure:
+    def get(self, url: str, timeout: float, *, limit: int = RESPONSE_LIMIT) -> Response | Failure:
         """Make one GET request; its response, or what came instead, is here within `timeout` seconds.
+
+        Args:
+            url: of the endpoint.
+            timeout: seconds of the whole request.
+            limit: bytes of the response's body, after unpacking.
 
         Raises:
             BaseException: a bug; a failure on the way is a value.
         """
-        return self._request("GET", url, timeout)
+        return self._request("GET", url, timeout, limit=limit)
 
     def post(
         self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT

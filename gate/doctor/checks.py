@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.history import Application, Failure
 from gate.reasons import Reason
-from gate.threadfix.client import DENIED, NOT_FOUND, REDIRECTS
+from gate.threadfix.api import DENIED, NOT_FOUND, REDIRECTS
 from gate.wording import count, seconds
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from gate.history import Application, Failure, ScanReading
 from gate.reasons import Reason
 from gate.subjects import Target
-from gate.threadfix.client import NOT_FOUND
+from gate.threadfix.api import NOT_FOUND
 
 if TYPE_CHECKING:
     import ssl

@@ -5,10 +5,12 @@ Times are seconds since the pending scan was first asked for, before the sandbox
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate.reasons import Reason
+from gate.threadfix.statuses import SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +114,25 @@ class Scenario:
                 return name, False
             elapsed -= lasts
         return self.walk[-1][0], True
+
+    def since(self, elapsed: float) -> float:
+        """When the status of `elapsed` seconds began, in seconds."""
+        began = 0.0
+        for _, lasts in self.walk[:-1]:
+            if elapsed < began + lasts:
+                break
+            began += lasts
+        return began
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last status."""
+        return self.since(math.inf)
+
+    @property
+    def imports(self) -> bool:
+        """Whether the scan is in ThreadFix in the end."""
+        return self.walk[-1][0] in SUCCESS and self.error_message is None
 
 
 _START: Final = (("QUEUED", 1.0), ("UPLOADED", 1.0), ("FINDINGS_GENERATING", 3.0))

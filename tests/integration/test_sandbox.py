@@ -170,10 +170,12 @@ def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serv
     assert "ThreadFix Login" in page.text
 
 
-def test_an_upload_without_a_length_is_refused(gate: Gate) -> None:
-    """An upload without a Content-Length is refused, since the sandbox keeps what it reads in memory."""
+def test_an_upload_may_come_in_chunks(gate: Gate) -> None:
+    """An upload without a Content-Length is read in chunks."""
     url = f"{gate.url}/rest/latest/applications/6/upload"
-    assert requests.post(url, data=iter([b"x"]), headers=GOOD, timeout=10).status_code == 413
+    form = b'--A\r\nContent-Disposition: form-data; name="file"; filename="a.fpr"\r\n\r\nx\r\n--A--\r\n'
+    headers = GOOD | {"Content-Type": "multipart/form-data; boundary=A"}
+    assert requests.post(url, data=iter([form[:40], form[40:]]), headers=headers, timeout=10).json()["links"]
 
 
 def test_the_sandbox_speaks_ipv6(threadfix: ThreadFix, serve: Serve) -> None:

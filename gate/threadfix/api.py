@@ -1,0 +1,215 @@
+"""Asks one endpoint of ThreadFix's REST API once: the envelope in its response, or what came instead."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from gate.connections import OK
+from gate.history import Failure
+from gate.http import RESPONSE_LIMIT, RequestMade, Response, Transport
+from gate.reasons import Reason
+from gate.threadfix import responses
+from gate.threadfix.refusals import mentions_key, names_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gate.text import Sanitizer
+    from gate.threadfix.server import Server
+
+REDIRECTS: Final = range(300, 400)
+CLIENT_ERRORS: Final = range(400, 500)
+DENIED: Final = frozenset({401, 403})
+NOT_FOUND: Final = frozenset({404, 410})
+NO_METHOD: Final = 405
+PROXY_LOGIN: Final = 407
+TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
+UNRECOGNIZED: Final = "bad rest request due to unrecognized path."
+"""How ThreadFix says that there is no such endpoint (Community Edition, `UnknownRestController`), in small letters."""
+PAGE_START: Final = 20_000
+"""Bytes of a web page in which its title is looked for."""
+
+_PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
+
+CONTEXT_HINT: Final = (
+    "Does {--url} lack its context path, such as /threadfix? If it has one, see what answers there instead of "
+    "ThreadFix: a login page, a proxy, a load balancer."
+)
+HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front."
+PROXY_LOGIN_HINT: Final = (
+    "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
+)
+
+
+class Asked(NamedTuple):
+    """A response that is ThreadFix's own.
+
+    Attributes:
+        response: the HTTP response.
+        envelope: what it says; no text in it is safe yet.
+    """
+
+    response: Response
+    envelope: responses.Envelope
+
+
+class RestApi:
+    """Asks endpoints of one ThreadFix; safe to use from several threads.
+
+    Args:
+        server: which server, and how to talk to it.
+        sanitizer: makes the server's words safe; every one of them goes through it.
+        trace: told of every request, in the thread that asks.
+
+    Attributes:
+        http: what sends the requests.
+        server: which server.
+        sanitize: makes a text safe.
+    """
+
+    def __init__(self, server: Server, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
+        """Nothing is sent yet."""
+        self.http = Transport(server, sanitizer, trace)
+        self.server = server
+        self.sanitize = sanitizer.sanitize
+
+    def ask(
+        self,
+        url: str,
+        timeout: float,
+        form: Mapping[str, str] | None = None,
+        *,
+        limit: int = RESPONSE_LIMIT,
+        refusals: bool = False,
+    ) -> Asked | Failure:
+        """Ask once, by GET, or by POST where there is a form; the answer is here within `timeout` seconds.
+
+        Args:
+            url: of the endpoint.
+            timeout: seconds of the whole request.
+            form: fields to send.
+            limit: bytes of the response's body.
+            refusals: as for `read`.
+
+        Raises:
+            BaseException: a bug; a failure is a value.
+        """
+        if form is None:
+            response = self.http.get(url, timeout, limit=limit)
+        else:
+            response = self.http.post(url, form, timeout, limit=limit)
+        return response if isinstance(response, Failure) else self.read(response, refusals=refusals)
+
+    def read(self, response: Response, *, refusals: bool = False) -> Asked | Failure:
+        """What a response says, if ThreadFix itself sent it; else what it amounts to.
+
+        Args:
+            response: what the server sent back.
+            refusals: whether a `success: false` with HTTP 200 comes back as it is, so that its `message` can be looked
+                at; one that speaks of the key or of a permission is a failure all the same.
+        """
+        code = response.http_status
+        if code in REDIRECTS:
+            where = self.sanitize(response.headers.get("Location", "nowhere"), 200)
+            to_https = where.lower().startswith("https:") and self.server.url.startswith("http:")
+            what = f"returned HTTP {code}, a redirect to {where}, which the gate does not follow."
+            return self.protocol(response, what, HTTPS_HINT if to_https else CONTEXT_HINT)
+        envelope, flaw = None, ""
+        try:
+            envelope = responses.envelope(response.body)
+        except responses.NotThreadFixError as error:
+            flaw = str(error)
+        refused = envelope is not None and not envelope.success
+        message = (responses.non_empty(envelope.message) or "") if envelope and refused else ""
+        refusal = _refusal(code, message, refused=refused)
+        if envelope and (not refusal or (refusals and code == OK and refusal[0] is not Reason.DENIED)):
+            return Asked(response, envelope)
+        if not refusal:
+            return self._not_threadfix(response, flaw)
+        reason, final = refusal
+        said = f" and says: {self.sanitize(message).rstrip('.')}" if message else ""
+        said = said or (" and refused without a message" if refused else "")
+        hint = PROXY_LOGIN_HINT if code == PROXY_LOGIN else None
+        what = f"{self.http.host} returned HTTP {code}{said}."
+        return Failure(reason, what, hint, final, response.retry_after, http_status=code)
+
+    def words(self, value: object) -> str | None:
+        """The server's words as safe text; None where there are none."""
+        return self.sanitize(text) or None if (text := responses.non_empty(value)) else None
+
+    def protocol(self, response: Response, what: str, hint: str | None = None) -> Failure:
+        """What is not ThreadFix's response; another one may be.
+
+        Args:
+            response: what the server sent back.
+            what: what is wrong with it, as the rest of a sentence that begins with the server's name; safe text.
+            hint: what to do about it.
+        """
+        return Failure(
+            Reason.PROTOCOL,
+            f"{self.http.host} {what}",
+            hint,
+            retry_after=response.retry_after,
+            http_status=response.http_status,
+        )
+
+    def malformed(self, asked: Asked, what: str, error: responses.NotThreadFixError) -> Failure:
+        """What ThreadFix sent in an envelope, but not of the shape that it should have.
+
+        Args:
+            asked: the response.
+            what: what is missing, such as `no pending scan`.
+            error: what is wrong.
+        """
+        return self.protocol(asked.response, f"returned {what}: {self.sanitize(str(error))}.")
+
+    def about_another(self, found: int, application_id: int) -> Failure:
+        """A response about another application than the one that was asked for."""
+        return Failure(
+            Reason.PROTOCOL,
+            f"{self.http.host} returned application {found}, but application {application_id} was requested.",
+            "Check {--application-id} and {--status-path}.",
+            final=True,
+            meaning="The response is about something else than what was asked for, so it says nothing about your scan.",
+        )
+
+    def _not_threadfix(self, response: Response, flaw: str) -> Failure:
+        if response.body.lstrip()[:1] == b"<":
+            found = _PAGE_TITLE.search(response.body[:PAGE_START])
+            title = f" ('{self.sanitize(found[1].decode('utf-8', 'replace'), 80)}')" if found else ""
+            return self.protocol(response, f"returned a web page{title} instead of JSON.", CONTEXT_HINT)
+        return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(flaw)}.")
+
+
+def lacks_endpoint(asked: Asked | Failure) -> bool:
+    """Whether ThreadFix, or whatever responds in its place, has no such endpoint, or not for this HTTP method.
+
+    A version that has another form of it may be asked in that form then.
+    """
+    if isinstance(asked, Failure):
+        return asked.http_status in {*NOT_FOUND, NO_METHOD}
+    message = responses.non_empty(asked.envelope.message) or ""
+    return not asked.envelope.success and message.strip().lower() == UNRECOGNIZED
+
+
+def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] | None:
+    """The reason in an HTTP status and in what a `success: false` says, and whether it is final; None for a good one.
+
+    A refusal that mentions the key is one whatever its HTTP status; only with 5xx and their like the server may be
+    well again later.
+
+    Args:
+        code: HTTP status.
+        message: what the refusal says, all of it, as the server wrote it.
+        refused: whether it was one.
+    """
+    if code in TEMPORARY:
+        return Reason.UNREACHABLE, False
+    if code in DENIED or (names_key if code in NOT_FOUND else mentions_key)(message):
+        return Reason.DENIED, True
+    if code in NOT_FOUND:
+        return Reason.NOT_FOUND, False
+    if code != OK:
+        return Reason.PROTOCOL, code in CLIENT_ERRORS
+    return (Reason.NOT_FOUND, False) if refused else None
