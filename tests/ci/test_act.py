@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import certifi
 import pytest
 
+from gate.sandbox.scenarios import SCENARIOS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -76,7 +78,7 @@ def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sandbox() -> Iterator[dict[str, str]]:
     """A ThreadFix, quick; the environment to reach it."""
     command = [sys.executable, "-m", "gate", "sandbox", "--quiet", "--speed", "40"]
@@ -276,18 +278,20 @@ def test_summary_is_written(act: Callable[..., Ended]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "verdict", "reason"),
+    ("scenario", "verdict", "reason"),
     [
-        ("results.fpr", "PASS", "processed"),
-        ("error-flag.fpr", "FAIL", "scan-failed"),
-        ("policy-fail.fpr", "FAIL", "policy-failed"),
-        ("policy-vacuous.fpr", "UNKNOWN", "policy-unknown"),
-        ("stuck.fpr", "UNKNOWN", "timeout"),
+        ("done", "PASS", "processed"),
+        ("error-flag", "FAIL", "scan-failed"),
+        ("policy-fail", "FAIL", "policy-failed"),
+        ("policy-vacuous", "UNKNOWN", "policy-unknown"),
+        ("stuck", "UNKNOWN", "timeout"),
     ],
 )
-def test_only_a_pass_is_released(act: Callable[..., Ended], report: str, verdict: str, reason: str) -> None:
+def test_only_a_pass_is_released(act: Callable[..., Ended], scenario: str, verdict: str, reason: str) -> None:
     """Upload, wait, evaluate, publish: nothing goes out where ThreadFix says no, or does not say."""
-    done = act("push", example("release.yml", report=report, hour="timeout: 2s"))
+    application = {"THREADFIX_APPLICATION_ID": str(SCENARIOS[scenario].application)}
+    workflow = example("release.yml", report=f"{scenario}.fpr", hour="timeout: 2s")
+    done = act("push", workflow, more=application)
     assert f"{verdict} ({reason}" in done.said, done.log
     assert ("published" in done.said) is (verdict == "PASS")
     assert done.jobs["ThreadFix gate"] == ("success" if verdict == "PASS" else "failure")

@@ -62,6 +62,7 @@ def build_with(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Pat
     def run(docker: Path, pipeline: Path, scenario: str, **replaced: str) -> dict[str, Any]:
         variables = sandbox(scenario)
         text = pipeline.read_text(encoding="utf-8")
+        text = text.replace("--application-id 6", f"--application-id {variables['THREADFIX_APPLICATION_ID']}")
         file = tmp_path / pipeline.name
         # The name of the uploaded file tells the sandbox what to play.
         file.write_text(text.replace("results.fpr", f"{scenario}.fpr").replace("--timeout 45m", "--timeout 2s"))
