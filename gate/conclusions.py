@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gate.naming import Naming
 
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
-"""Reasons after which waiting on may bring the answer."""
+"""Reasons after which waiting on may always bring the answer."""
 _RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 NAMED_PASSES: Final = 3
 """Parts that are named one by one in the message of a pass."""
@@ -33,6 +33,7 @@ class Conclusion:
         meaning: what that means for the person at the red build.
         hint: what to do next; empty for a pass.
         exit_code: of the reason, or 0 where the user asked for a warning only.
+        resumable: whether waiting on may bring the answer.
     """
 
     reason: Reason
@@ -40,6 +41,7 @@ class Conclusion:
     meaning: str
     hint: str
     exit_code: int
+    resumable: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -156,4 +158,4 @@ def concluded(reason: Reason, message: str, hint: str | None = None, meaning: st
     advice = "" if row.kind is Kind.PASS else hint or row.advice
     if reason in DIAGNOSABLE:
         advice = f"{advice} {DIAGNOSIS}"
-    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code)
+    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code, reason in RESUMABLE)

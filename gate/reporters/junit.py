@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from gate.conclusions import RESUMABLE, describe
+from gate.conclusions import describe
 from gate.reasons import Kind
 from gate.reporters import phrases
 from gate.text import escape_xml
@@ -89,7 +89,7 @@ def _case(name: str, elapsed: float, conclusion: Conclusion, text: Iterable[str]
     if conclusion.kind in kinds:
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
         lines = [*text, f"What it means: {plain(conclusion.meaning)}"]
-        if resume and conclusion.reason in RESUMABLE:
+        if resume and conclusion.resumable:
             lines.append(resume)
         lines.append(f"What to do: {plain(conclusion.hint)}")
         broken.text = "\n".join(escape_xml(line) for line in lines)
