@@ -111,7 +111,7 @@ def test_an_application_of_ten_thousand_costs_one_page_of_ten(run: Run) -> None:
         served.append(len(page.body))
         return page
 
-    broken = criteria(failed=[criterion("Critical"), criterion("Critical", maxIntroduced=0)])
+    broken = criteria(failed=[criterion("Bad"), criterion("Critical"), criterion("Critical", maxIntroduced=0)])
     run.threadfix.set(CRITERIA, broken).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6, "organization": {"id": 2}})
     run.threadfix.answers["POST", VULNERABILITIES] = find
     run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", settle="0")

@@ -493,7 +493,7 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
     first, second = criteria(), criteria(failed=[criterion("Low")])
     run.threadfix.set(CRITERIA, first, second, second)
     run.ends(Reason.POLICY_FAILED, "1 of 2 criteria is broken: Low", "--pass-criteria", settle="20s")
-    run.threadfix.set(CRITERIA, *[first, second] * 200)
+    run.threadfix.set(CRITERIA, *[criteria(failed=[criterion("Low", maxAllowed=number)]) for number in range(300)])
     run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not say the same twice", "--pass-criteria")
 
 
