@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from gate.conclusions import conclude, concluded, from_error
+from gate.conclusions import conclude, concluded, from_error, name_options
 from gate.errors import InvalidOption, UsageError
 from gate.history import (
     CheckHistory,
@@ -26,9 +26,10 @@ from gate.history import (
     StopCause,
     Upload,
 )
+from gate.naming import FLAGS
 from gate.parts.checks import CheckVerdict
 from gate.parts.scans import ScanVerdict, judge_scan
-from gate.parts.uploads import judge_upload
+from gate.parts.uploads import UploadVerdict, judge_upload
 from gate.reasons import Reason
 from gate.settings import Settings
 from gate.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gate.conclusions import Part
+
+Judged = TypeVar("Judged", ScanVerdict, UploadVerdict, CheckVerdict)
 
 TARGET: Final = Target(6, 41)
 SETTINGS: Final = Settings(
@@ -223,16 +226,17 @@ def verdict(  # noqa: PLR0913 - what a verdict may be about
     error = UsageError(invalid)
     settings = replace(LINKED, rules=replace(LINKED.rules, accepted=accepted))
     judged_uploads = (judge_upload(upload, settings, application_id=6) for upload in uploads)
-    ended = tuple(one for one in judged_uploads if one)
+    ended = tuple(_filled(one) for one in judged_uploads if one)
+    scans, checks = tuple(map(_filled, scans)), tuple(map(_filled, checks))
     parts: tuple[Part, ...] = (*ended, *scans, *checks)
     return Verdict(
-        conclusion=conclude(parts) if parts else from_error(error),
+        conclusion=name_options(conclude(parts) if parts else from_error(error), FLAGS),
         started_at=AT,
         finished_at=AT,
         elapsed=elapsed,
         scans=scans,
         ended_uploads=ended,
-        checks=tuple(checks),
+        checks=checks,
         uploads=tuple(uploads),
         application_id=6 if parts else None,
         server="https://tf.example.com" if parts else "",
@@ -241,3 +245,8 @@ def verdict(  # noqa: PLR0913 - what a verdict may be about
         mistakes=() if parts else error.invalid,
         result_file=result_file,
     )
+
+
+def _filled(part: Judged) -> Judged:
+    """The verdict with the names of options in its texts, as a run has them."""
+    return replace(part, conclusion=name_options(part.conclusion, FLAGS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gate.history import Failure, Finished, NotSent, Queued, Refused
-from gate.reasons import Reason
+from gate.reasons import Kind, Reason
 from gate.subjects import PassCriteria, Policy
 from gate.wording import moment, seconds, utc
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from gate.conclusions import Part
     from gate.history import CheckReading, CheckResult, Obstacle, Upload
+    from gate.parts.checks import CheckVerdict
     from gate.subjects import Check
     from gate.verdict import Verdict
 
@@ -22,11 +23,17 @@ NOTICED: Final = frozenset({Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN})
 ANSWERS: Final = {True: "holds", False: "does not hold", None: "undecided"}
 """What ThreadFix says of a check, in our words."""
 _ORDER: Final = {False: 0, None: 1, True: 2}
+_URGENCY: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 
 
 def noticed(verdict: Verdict) -> list[Part]:
     """The parts that passed only because the user accepts it."""
     return [part for part in verdict.parts if part.conclusion.reason in NOTICED]
+
+
+def urgent_first(checks: Iterable[CheckVerdict]) -> list[CheckVerdict]:
+    """The checks that failed first, then those that are undecided, each in the order asked for."""
+    return sorted(checks, key=lambda check: _URGENCY[check.conclusion.kind])
 
 
 def outcome(upload: Upload) -> str:

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from gate.sandbox import applications, forms, scans, versions
+from gate.sandbox import applications, forms, policies, scans, versions, vulnerabilities
 from gate.sandbox.responses import LOOKUP_FAILED, UNRECOGNIZED, refusal
 from gate.sandbox.scenarios import SYSTEM_ERROR, Raw
 from gate.sandbox.state import State
@@ -34,6 +34,7 @@ class Permission(Enum):
 
     READ = auto()
     UPLOAD_SCANS = auto()
+    MANAGE_CICD = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,43 @@ class Endpoint:
 
 
 _APPLICATION: Final = r"applications/(?P<application>[0-9]{1,19})"
+_LOOK_UP: Final = "applications/(?P<team>[^/]+)/lookup"
+_EVALUATE: Final = f"{_APPLICATION}/policy/eval"
 ENDPOINTS: Final = (
     Endpoint("GET", _APPLICATION, applications.by_id),
-    Endpoint("POST", rf"{_APPLICATION}/upload", scans.upload, Permission.UPLOAD_SCANS),
+    Endpoint("GET", _LOOK_UP, applications.look_up),
+    Endpoint("POST", _LOOK_UP, applications.look_up, since=SINCE[Feature.FORM_LOOKUP]),
+    Endpoint("GET", "applications/allTeamLookup", applications.look_up_in_all_teams),
+    Endpoint("GET", "teams", applications.teams),
+    Endpoint("GET", "teams/(?P<team>[0-9]{1,19})", applications.team_by_id),
+    Endpoint("GET", "teams/lookup", applications.team_by_name),
+    Endpoint("POST", f"{_APPLICATION}/upload", scans.upload, Permission.UPLOAD_SCANS),
+    Endpoint("GET", f"{_APPLICATION}/scans", scans.listed),
     Endpoint(
         "GET",
-        rf"{_APPLICATION}/pendingScan/(?P<scan>[0-9]{{1,19}})/status",
+        f"{_APPLICATION}/pendingScan/(?P<scan>[0-9]{{1,19}})/status",
         scans.status,
         Permission.UPLOAD_SCANS,
         SINCE[Feature.PENDING_SCANS],
     ),
+    Endpoint("GET", f"{_APPLICATION}/policyStatuses", policies.statuses, since=SINCE[Feature.POLICIES]),
+    Endpoint(
+        "GET",
+        _EVALUATE,
+        policies.evaluate,
+        since=SINCE[Feature.EVALUATION],
+        until=SINCE[Feature.EVALUATION_BY_FORM],
+    ),
+    Endpoint("POST", _EVALUATE, policies.evaluate, since=SINCE[Feature.EVALUATION_BY_FORM]),
+    Endpoint(
+        "GET",
+        "policy/status/application/(?P<application>[0-9]{1,19})/evaluate",
+        policies.evaluate_criteria,
+        Permission.MANAGE_CICD,
+        SINCE[Feature.PASS_CRITERIA],
+    ),
+    Endpoint("POST", "vulnerabilities", vulnerabilities.search),
+    Endpoint("GET", "severities", vulnerabilities.severities),
 )
 """Every endpoint that the sandbox has."""
 
@@ -167,15 +195,22 @@ class ThreadFix(State):
         key = key if word == "APIKEY" else fields.get("apiKey", "")
         if not key:
             return refusal("Authentication failed, check your API Key.")
-        if key not in self.keys | self.readers:
+        granted = {
+            Permission.READ: self.keys | self.uploaders | self.readers,
+            Permission.UPLOAD_SCANS: self.keys | self.uploaders,
+            Permission.MANAGE_CICD: self.keys,
+        }
+        if key not in granted[Permission.READ]:
             return refusal("API Key not found in database.")
-        if key not in self.keys and permission is not Permission.READ:
+        if key not in granted[permission]:
             return refusal("The requested URL is restricted for your API Key.")
         return None
 
 
 def _find(generation: Version, method: str, path: str) -> tuple[Endpoint, Call] | Raw:
     """The endpoint of a request, and what its path says; else the response."""
+    # Tomcat takes several slashes for one; a public client sends them.
+    path = re.sub("/{2,}", "/", path)
     if not path.startswith(f"{CONTEXT}/rest/"):
         return LOGIN_PAGE if path == LOGIN else Raw(302, headers=(("Location", LOGIN),))
     if re.search("%2f|%5c", path, re.IGNORECASE):

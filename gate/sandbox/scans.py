@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from gate.sandbox import versions
 from gate.sandbox.model import SEVERITIES
 from gate.sandbox.responses import envelope, refusal
-from gate.sandbox.scenarios import SCENARIOS, SYSTEM_ERROR
+from gate.sandbox.scenarios import DUPLICATE, EMPTY, SCENARIOS, SYSTEM_ERROR
+from gate.sandbox.state import scan_id
 from gate.sandbox.versions import Feature, has
 from gate.threadfix.statuses import STATUSES
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 OWN_VIEW: Final = "http://10.150.1.155:8080/threadfix/rest"
 """The server's own view of itself, as in the vendor's sample: behind a proxy nobody else can reach it."""
-DUPLICATE: Final = "Scan file has already been uploaded."
-EMPTY: Final = "The scan file contained 0 results."
 STARTED: Final = "Scan upload process started."
 FAILED: Final = "Something went wrong while processing the scan."
 
@@ -83,7 +82,7 @@ def upload(state: State, call: Call) -> Fault:
         return refusal(refused)
     number = state.add(scenario, call.application.id, file)
     if at_once:
-        return envelope(finished_scan(state, number))
+        return envelope(_processed(state, call, number))
     return envelope(STARTED, links=_links(call, number))
 
 
@@ -109,18 +108,21 @@ def _links(call: Call, number: int) -> list[dict[str, str]] | None:
     return [{"method": "GET", "rel": "related", "href": href}]
 
 
-def finished_scan(state: State, number: int) -> dict[str, Any]:
-    """A finished scan as the oldest REST API returns it; its numbers are those of a scan that found nothing new."""
-    now = state.moment(state.clock())
-    kinds = ("New", "Old", "Resurfaced", "Closed", "Total", *reversed(SEVERITIES.values()))
-    counts = {f"number{kind}Vulnerabilities": 0 for kind in kinds}
-    times = {"importTime": now, "updatedDate": now, "scannerName": "Contoso Scanner"}
-    return {"id": scan_id(number)} | times | counts | {"numberRepeatResults": 0, "numberRepeatFindings": 0}
+def listed(state: State, call: Call) -> Fault:
+    """The finished scans of an application."""
+    return envelope(state.finished_scans(call.application.id))
 
 
-def scan_id(number: int) -> int:
-    """The finished scan's id of a pending scan; they are two numbers in ThreadFix."""
-    return number - 29
+def _processed(state: State, call: Call, number: int) -> dict[str, Any]:
+    """A scan that is finished at once, as the oldest REST API returns it."""
+    state.finish(number)
+    listed = next(scan for scan in state.finished_scans(call.application.id) if scan["id"] == scan_id(number))
+    had, brought = call.application.vulnerabilities, state.scans[number].scenario.brings
+    now = [one.severity for one in (*had, *brought) if one.counts]
+    kinds = {"New": len(brought), "Old": len(now) - len(brought), "Resurfaced": 0, "Closed": 0, "Total": len(now)}
+    kinds |= {name: now.count(severity) for severity, name in reversed(SEVERITIES.items())}
+    counts = {f"number{kind}Vulnerabilities": count for kind, count in kinds.items()}
+    return listed | counts | {"numberRepeatResults": 0, "numberRepeatFindings": 0}
 
 
 def status(state: State, call: Call) -> Fault:

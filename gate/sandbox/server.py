@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 from gate.sandbox import forms
 from gate.sandbox.endpoints import CONTEXT, ThreadFix
-from gate.sandbox.model import APPLICATION_ID
+from gate.sandbox.model import API_KEY, APPLICATION_ID, READ_ONLY_KEY
 from gate.sandbox.responses import JSON, envelope, refusal
 from gate.sandbox.scans import status_object
 from gate.sandbox.scenarios import SCENARIOS, Raw, Reset
-from gate.sandbox.state import API_KEY, FIRST_PENDING_SCAN, READ_ONLY_KEY, UNKNOWN_KEY, Scan
+from gate.sandbox.state import FIRST_PENDING_SCAN, Scan
 
 if TYPE_CHECKING:
     import ssl
@@ -63,9 +63,6 @@ class _Body:
     Args:
         handler: that reads it.
         limit: bytes that may come; None for any number.
-
-    Attributes:
-        ended: whether all of it was read.
     """
 
     def __init__(self, handler: _Handler, limit: int | None) -> None:
@@ -74,7 +71,6 @@ class _Body:
         self._total = 0
         self._chunked = handler.headers.get("Transfer-Encoding", "").lower() == "chunked"
         self._left = 0 if self._chunked else int(handler.headers.get("Content-Length", "0"))
-        self.ended = not self._chunked and self._left == 0
 
     def read(self, size: int) -> bytes:
         """Up to so many bytes; none at the end.
@@ -84,10 +80,10 @@ class _Body:
             MalformedError: a chunk says no size.
             _TooLargeError: more has come than may.
         """
-        if not self._left and self._chunked and not self.ended:
+        if not self._left and self._chunked:
             self._left = self._next_chunk()
+            self._chunked = self._left > 0
         if not self._left:
-            self.ended = True
             return b""
         piece = self._file.read(min(size, self._left))
         if not piece:
@@ -98,7 +94,6 @@ class _Body:
             raise _TooLargeError
         if self._chunked and not self._left:
             self._line()
-        self.ended = not self._chunked and not self._left
         return piece
 
     def _next_chunk(self) -> int:
@@ -126,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
     # Uploads come in large pieces.
     rbufsize = 128 * 1024
     server: _Server
+    _unread = False
+    """Whether the client may still be sending when it gets its response."""
 
     def setup(self) -> None:
         super().setup()
@@ -151,11 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _known(self) -> Fault | None:
-        """The response to a POST that needs no body for it."""
-        length = self.headers.get("Content-Length")
-        if self.headers.get("Transfer-Encoding", "").lower() != "chunked" and not re.fullmatch(
-            "[0-9]{1,18}", length or ""
-        ):
+        """The response to a request with a body, if it needs none of it for that."""
+        chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        if not chunked and not re.fullmatch("[0-9]{1,18}", self.headers.get("Content-Length", "")):
             return Raw(411, b"a request with a body needs a length")
         return self.server.threadfix.refuse_early(self.path, self._by_name)
 
@@ -167,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
                 threadfix.upload_attempts += 1
         known = self._known()
         if known is not None:
-            self.close_connection = True
+            self.close_connection = self._unread = True
             return known
         body = _Body(self, threadfix.max_upload if boundary is not None else LARGEST_FORM)
         try:
@@ -182,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
                     pass
             return threadfix.receive(self.path, headers, form)
         except _TooLargeError:
-            self.close_connection = True
+            self.close_connection = self._unread = True
             return threadfix.too_large()
 
     def _serve(self, answer: Callable[[dict[str, str]], Fault]) -> None:
@@ -201,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         match response:
             case Raw():
                 self._send(response)
-                if self.close_connection and self.command == "POST":
+                if self._unread:
                     self._linger()
             case Reset():
                 # Closing without lingering makes the kernel send a reset.
@@ -216,17 +211,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _linger(self) -> None:
         """Throw away what still comes: closing now would reset the connection, and the response with it."""
         give_up = time.monotonic() + LINGER
-        self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(0.1)
-        with suppress(OSError):
-            while time.monotonic() < give_up and self.connection.recv(forms.CHUNK):
-                pass
+        self.connection.settimeout(0.05)
+        while time.monotonic() < give_up and not self.server.stopping.is_set():
+            with suppress(TimeoutError):
+                if not self.connection.recv(forms.CHUNK):
+                    break
 
     def _send(self, response: Raw) -> None:
         self.send_response(response.code)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         for name, value in response.headers:
             self.send_header(name, value)
         self.end_headers()
@@ -296,16 +293,19 @@ def serving(
 def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
     """The environment variables with which a gate, or any other client, meets scenario `name` of the sandbox at `url`.
 
+    The pending scan is not among them where the scenario begins with an upload.
+
     Raises:
         KeyError: there is no such scenario.
         StopIteration: `scans` has none of it.
     """
     scenario = SCENARIOS[name]
-    number = next(number for number, scan in scans.items() if scan.scenario is scenario)
-    key = READ_ONLY_KEY if scenario.read_only_key else UNKNOWN_KEY if scenario.wrong_key else API_KEY
-    return {
+    variables = {
         "THREADFIX_URL": url.removesuffix(CONTEXT) if scenario.without_context else url,
-        "THREADFIX_API_KEY": key,
-        "THREADFIX_APPLICATION_ID": str(APPLICATION_ID),
-        "THREADFIX_PENDING_SCAN_ID": str(number),
+        "THREADFIX_API_KEY": scenario.key,
+        "THREADFIX_APPLICATION_ID": str(scenario.application),
     }
+    if scenario.content is None:
+        number = next(number for number, scan in scans.items() if scan.scenario is scenario)
+        variables["THREADFIX_PENDING_SCAN_ID"] = str(number)
+    return variables

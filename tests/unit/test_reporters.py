@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 from junitparser import JUnitXml
 
+from gate import __version__
 from gate.history import (
     BrokenOff,
     Finished,
@@ -41,6 +42,7 @@ from tests.builders import (
     CRITERIA,
     CRITICAL,
     DOWN,
+    FAILING,
     HIGH,
     LOST,
     OBSTACLES,
@@ -504,6 +506,89 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
     assert 32 * 1024 < len(text.encode()) < 64 * 1024
     assert text.count("<details>") == text.count("</details>") == 1
     assert "… and 30 scans more." in text
+
+
+def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
+    """Verdict, what to do, uploads, scans, then the checks, the red ones first, and last the facts."""
+    text = summary.render(RELEASES["held-back"])
+    heads = re.findall(
+        r"^(?:#+ .*|\*\*What.*?\*\*|\| (?:file|scan) .*|<details>.*|threadfix-gate .*)$", text, re.MULTILINE
+    )
+    assert [re.sub("&#39;", "'", head)[:28] for head in heads] == [
+        "## ❌ ThreadFix gate: fail (p",
+        "| file | size | took | resul",
+        "| scan | verdict | took | st",
+        "<details><summary>Timelines<",
+        "### ❌ Pass criteria",
+        "### ❔ All policies",
+        "### ✅ Policy 'Release'",
+        f"threadfix-gate {__version__} · https://tf"[:28],
+    ]
+
+
+def test_the_summary_has_a_row_for_each_upload() -> None:
+    """A file has its size, its seconds and what came of it; what ThreadFix said stands above the rows."""
+    text = summary.render(RELEASES["one-refused"])
+    assert "| a&#46;fpr | 12 MB | 8s | ❌\N{NO-BREAK SPACE}upload-refused |" in text
+    assert "| b&#46;fpr | 12 MB | 8s | queued as pending scan 42 |" in text
+    assert "Upload of a&#46;fpr&#58; refused&#59; ThreadFix says&#58;" in text
+    assert "| ✅\N{NO-BREAK SPACE}finished as scan 12 |" in summary.render(RELEASES["finished"])
+    assert "| ✅\N{NO-BREAK SPACE}already-imported |" in summary.render(RELEASES["accepted"])
+    assert "❔\N{NO-BREAK SPACE}unreachable" in summary.render(RELEASES["lost"])
+    both = verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO], accepted=frozenset({Accept.DUPLICATE}))
+    assert "- ✅ Upload of a&#46;fpr&#58; not imported" in summary.render(replace(both, conclusion=PASS.conclusion))
+
+
+def test_the_summary_has_a_table_for_each_check() -> None:
+    """A row has ThreadFix's word, the limit, the number and the time; below it stands what is in the way, as links."""
+    text = summary.render(RELEASES["held-back"])
+    red, grey, green = (part.partition("threadfix-gate")[0] for part in text.split("\n### ")[1:])
+    assert red.splitlines()[2:6] == [
+        "| severity | ThreadFix says | limit | open |",
+        "| --- | --- | --- | ---: |",
+        "| Critical | ❌\N{NO-BREAK SPACE}failed | at most 0 open&#44; at most 0 new | 3 |",
+        "| High | ✅\N{NO-BREAK SPACE}passed | at most 9 open | 2 |",
+    ]
+    assert (
+        "<pre>stale                   12s ████████████\nfresh                    8s             ████████</pre>" in red
+    )
+    assert red.count("- [SQL Injection](<https://tf.example.com/threadfix/vulnerabilities/7") == 10
+    assert [part.count("**What to do:**") for part in (red, grey, green)] == [0, 1, 0]
+    assert " (Critical) in &#47;login&#46;jsp&#58; user0" in red
+    assert "| policy | ThreadFix says | evaluated |" in grey
+    assert "| Release | ❔\N{NO-BREAK SPACE}PASSING | 2026-01-02 03:04:05 UTC, 4m before the scan |" in grey
+    assert "<pre>" not in green
+    assert "[Open in ThreadFix](<https://tf.example.com/threadfix/applications/6>)" in text
+    assert " · application 6 · " in text
+
+
+def test_the_summary_of_a_check_that_was_not_made_has_its_outage() -> None:
+    """A check that ThreadFix refused has no rows, but the errors; a vulnerability without a link is text."""
+    text = summary.render(RELEASES["unasked"])
+    part = text.partition("### ❔ Policy &#39;Release&#39;")[2]
+    assert "ThreadFix says |" not in part
+    assert "**Outages:**" in part
+    bare = [replace(OBSTACLES[0], url=None, severity="", place="")]
+    assert "\n- SQL Injection\n" in summary.render(
+        verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=bare)])
+    )
+
+
+def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
+    """Hundreds of uploads, checks and policies stay under 64 KiB; what is left out is counted, and the red stay."""
+    bad = "`|*<>" * 100
+    rows = [replace(FAILING, name=bad, word=bad, limits=(bad, bad)) for _ in range(200)]
+    obstacles = [replace(one, name=bad, severity=bad, place=bad) for one in OBSTACLES]
+    red = checked(POLICIES, *rows, stale=10.0, obstacles=obstacles)
+    files = [uploaded(41, bad) for _ in range(200)]
+    scans = [scan(number, "DONE", StopCause.DECIDED, bad, upload=files[0]) for number in range(1, 131)]
+    for checks in ([red] * 300, [GREEN] * 300, [GREEN] * 40 + [red] * 3):
+        text = summary.render(verdict(*scans, uploads=files, checks=checks))
+        assert 32 * 1024 < len(text.encode()) < 64 * 1024
+        assert "… and 180 more." in text or "### ❌" not in text
+        assert re.search(r"… and \d+ checks more\.", text) or len(checks) < 100
+        assert re.search(r"… and \d+ uploads more\.", text)
+        assert (checks[-1] is red) is ("### ❌ All policies" in text)
 
 
 def test_a_report_makes_its_folder(tmp_path: Path) -> None:
