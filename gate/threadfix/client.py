@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gate.settings import Plan
     from gate.subjects import ApplicationName, ScanFile, Target
     from gate.text import Sanitizer
+    from gate.threadfix.lookup import Finder
     from gate.threadfix.server import Server
 
 STATUS_LIMIT: Final = 80
@@ -43,6 +44,7 @@ class Client:
         self.api = RestApi(server, sanitizer, trace)
         self.http = self.api.http
         self._server = server
+        self._finder: Finder | None = None
 
     def observe(self, target: Target, timeout: float) -> Observation:
         """Ask once for the status of `target`; the answer is here within `timeout` seconds.
@@ -96,20 +98,26 @@ class Client:
         return Application(found.id, name, responses.team_id(found))
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
-        """Ask once for an application by its names.
+        """Ask once for an application by its names; see `gate.threadfix.lookup.Finder`.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        raise NotImplementedError
+        if self._finder is None:
+            from gate.threadfix.lookup import Finder
+
+            self._finder = Finder(self.api)
+        return self._finder.find(name, timeout)
 
     def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
-        """Upload a file, once.
+        """Upload a file, once; see `gate.threadfix.uploads.upload`.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        raise NotImplementedError
+        from gate.threadfix import uploads
+
+        return uploads.upload(self.api, application_id, plan, file, progress)
 
 
 def _age(modified: object, now: float | None) -> float | None:
