@@ -55,7 +55,7 @@ cancelled() {
   done
   if [[ -n $result ]]; then rm -f "$result"; fi
   stop cancelled "$2" cancelled "The job was cancelled ($1) while the gate was being set up; ThreadFix was not asked." \
-    "Run the job again: the gate only reads."
+    "Run the job again: nothing was sent to ThreadFix."
 }
 trap 'cancelled SIGINT 130' INT
 trap 'cancelled SIGTERM 143' TERM
@@ -143,7 +143,7 @@ if ! found=$("${environment[@]}" find 2>/dev/null); then
   result=''
   if ((code)); then
     cannot_start "${found:-The set-up broke; its traceback is in the log.}" \
-      "Correct that, then run the job again: the gate only reads."
+      "Correct that, then run the job again: nothing was sent to ThreadFix."
   fi
 fi
 

@@ -166,18 +166,19 @@ def _doctor(**values: object) -> int:
     return run_doctor(_flags(values), os.environ, _invalid())
 
 
-def _sandbox(host: str, port: str, speed: str, quiet: bool | None) -> int:  # noqa: FBT001 - click's way
-    from gate.commands.sandbox import serve
+def _sandbox(host: str, port: str, quiet: bool | None, **kind: str) -> int:  # noqa: FBT001 - click's way
+    from gate.commands.sandbox import Kind, serve
 
-    return serve(host, port, speed, bool(quiet), _invalid())
+    return serve(host, port, Kind(**kind), bool(quiet), _invalid())
 
 
-def _demo(scenario: str, speed: str, **values: Any) -> int:  # noqa: ANN401 - click's way
+def _demo(scenario: str, speed: str, generation: str, max_upload: str, **values: Any) -> int:  # noqa: ANN401 - click's way
     from gate.commands.demo import demo, list_scenarios
+    from gate.commands.sandbox import Kind
 
     if values.pop("list"):
         return list_scenarios()
-    return demo(scenario, speed, _flags(values), _invalid())
+    return demo(scenario, Kind(speed, generation, max_upload), _flags(values), _invalid())
 
 
 def _gate_commands() -> Iterator[click.Command]:
@@ -202,6 +203,21 @@ def _gate_commands() -> Iterator[click.Command]:
     )
 
 
+def _kind_options() -> list[click.Parameter]:
+    return [
+        click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+        click.Option(
+            ["--generation"],
+            default="2.8.8",
+            metavar="VERSION",
+            help="Which version of ThreadFix to be, such as 2.6.1, or legacy. [default: 2.8.8]",
+        ),
+        click.Option(
+            ["--max-upload"], default="", metavar="BYTES", help="Refuse larger uploads, as a proxy does; 500k, 10M."
+        ),
+    ]
+
+
 def _sandbox_commands() -> Iterator[click.Command]:
     """The commands that bring a ThreadFix of their own."""
     yield _Command(
@@ -213,7 +229,7 @@ def _sandbox_commands() -> Iterator[click.Command]:
         params=[
             click.Argument(["scenario"], default="done", required=False),
             click.Option(["--list"], is_flag=True, help="Explain each scenario."),
-            click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+            *_kind_options(),
             *_run_options(hidden=True),
         ],
     )
@@ -226,7 +242,7 @@ def _sandbox_commands() -> Iterator[click.Command]:
         params=[
             click.Option(["--host"], default="127.0.0.1", metavar="ADDRESS", help="Bind to it. [default: 127.0.0.1]"),
             click.Option(["--port"], default="0", metavar="PORT", help="0 takes any free one. [default: 0]"),
-            click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+            *_kind_options(),
             click.Option(["--quiet/--no-quiet", "-q"], default=None, help="Do not log the requests."),
         ],
     )

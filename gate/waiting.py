@@ -6,12 +6,13 @@ This module knows no ThreadFix and does no I/O: it asks through a function, and 
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from gate import threads
 from gate.errors import Cancelled
@@ -43,6 +44,24 @@ NO_SLOT = Failure(
 )
 SHORTEST = 0.001
 """Seconds that are given to a request whose time is over before it began."""
+
+
+class TimeLimit(Protocol):
+    """When to stop asking: a fixed moment, or one that depends on what came so far."""
+
+    @property
+    def at(self) -> float:
+        """The moment on the clock; infinite while nothing but an error can end the wait."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """A monotonic clock, in seconds."""
+        ...
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +106,7 @@ class Schedule:
     """
 
     plan: Plan
-    deadline: Deadline
+    deadline: TimeLimit
     sleep: Callable[[float], bool]
     jitter: Callable[[], float]
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
@@ -196,7 +215,8 @@ class Wait(Generic[T, R]):
 
     def _pause(self, observation: R | Failure) -> float | None:
         """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
-        if self._at_deadline:
+        # One that an error has put off is none: the error has its own limit.
+        if self._at_deadline and not math.isinf(self._deadline.at):
             self._update(ended=StopCause.DEADLINE)
             return None
         if self._at_limit and isinstance(observation, Failure):
@@ -234,7 +254,8 @@ class Wait(Generic[T, R]):
 
     def _ask(self) -> R | Failure:
         """Ask once, when there is a slot. Waiting for one is no part of a request's time, unless it is the last."""
-        has_slot = not self._at_deadline and self._slots.acquire(timeout=self._deadline.remaining())
+        patience = min(self._deadline.remaining(), threading.TIMEOUT_MAX)
+        has_slot = not self._at_deadline and self._slots.acquire(timeout=patience)
         budget, left = self._plan.request_timeout, self._deadline.remaining()
         # A sleep may wake late, past the deadline; then this is the last poll, with a budget of its own.
         self._at_deadline = self._at_deadline or not left

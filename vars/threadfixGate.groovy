@@ -1,7 +1,7 @@
-// A step of a Jenkins shared library: waits until ThreadFix has processed a pending scan, and ends the build accordingly.
+// A step of a Jenkins shared library: uploads a scan, waits until ThreadFix has processed it, and ends the build so.
 //
 //     threadfixGate(url: 'https://tf.example.com/threadfix', credentialsId: 'threadfix-api-key',
-//                   arguments: '--upload-response upload.json --timeout 45m')
+//                   arguments: '--application-id 6 --scan-file results.fpr --timeout 45m')
 //
 // url, credentialsId: required; the credential is a "Secret text" that holds the API key.
 // arguments: options of `threadfix-gate run`. They become part of a shell script: write nothing untrusted into them.
@@ -16,16 +16,18 @@ int call(Map options) {
     String reports = ' --result-file threadfix-gate/result.json --junit-file threadfix-gate/junit.xml' +
         ' --html-file threadfix-gate/report.html'
     // Single quotes: the shell takes the values from its environment, and the key stays out of the script.
+    // The container reads the workspace, and writes only its reports.
     String docker = '''docker run --rm --env THREADFIX_URL --env THREADFIX_API_KEY \
-        --env THREADFIX_APPLICATION_ID --env THREADFIX_PENDING_SCAN_ID \
-        --user "$(id -u):$(id -g)" --volume "$WORKSPACE:$WORKSPACE" --workdir "$WORKSPACE" "$GATE_IMAGE"'''
+        --env THREADFIX_APPLICATION_ID --env THREADFIX_PENDING_SCAN_ID --user "$(id -u):$(id -g)" \
+        --volume "$WORKSPACE:$WORKSPACE:ro" --volume "$WORKSPACE/threadfix-gate:$WORKSPACE/threadfix-gate" \
+        --workdir "$WORKSPACE" "$GATE_IMAGE"'''
     String gate = settings.tool == 'docker' ? docker : 'threadfix-gate'
     int code = 0
     try {
         withEnv(["GATE_IMAGE=${settings.image}", "THREADFIX_URL=${settings.url}"]) {
             withCredentials([string(credentialsId: settings.credentialsId, variable: 'THREADFIX_API_KEY')]) {
-                code = sh(label: 'threadfix-gate', returnStatus: true, script: 'rm -rf threadfix-gate\n' +
-                    gate + ' run ' + settings.arguments + reports)
+                code = sh(label: 'threadfix-gate', returnStatus: true, script:
+                    'rm -rf threadfix-gate\nmkdir threadfix-gate\n' + gate + ' run ' + settings.arguments + reports)
             }
         }
     } finally {

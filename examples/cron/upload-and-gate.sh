@@ -17,15 +17,10 @@ if ! flock --nonblock 9; then
     exit 75
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-{ printf 'Authorization: APIKEY '; cat "$THREADFIX_API_KEY_FILE"; } |
-    curl --header @- --header 'Accept: application/json' --form "file=@$results" --output "$work/upload.json" \
-        --fail-with-body --silent --show-error --max-time 600 \
-        "${THREADFIX_URL%/}/rest/latest/applications/$THREADFIX_APPLICATION_ID/upload"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 
 code=0
-threadfix-gate run --upload-response "$work/upload.json" --timeout 2h 2>"$work/log" || code=$?
-test "$code" -eq 0 || cat "$work/log"
+threadfix-gate run --scan-file "$results" --timeout 2h 2>"$log" || code=$?
+test "$code" -eq 0 || cat "$log"
 exit "$code"

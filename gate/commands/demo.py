@@ -6,28 +6,34 @@ import os
 import shlex
 import shutil
 import textwrap
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from gate.commands.run import run_gate
-from gate.commands.sandbox import INVALID_SPEED, parse_speed, report_invalid
-from gate.options import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, URL
+from gate.commands.sandbox import make, report_invalid
+from gate.options import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, SCAN_FILE, URL
 from gate.reporters.console import to_log
 from gate.sandbox.scenarios import SCENARIOS
-from gate.sandbox.server import ThreadFix, environment, serving
+from gate.sandbox.server import environment, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from gate.commands.sandbox import Kind
     from gate.errors import InvalidOption
+    from gate.sandbox.endpoints import ThreadFix
     from gate.sandbox.scenarios import Scenario
 
 AFTERWARDS: Final = """
 That was the sandbox. With your own ThreadFix, run:
 
   export THREADFIX_API_KEY=...        # from a secret of your CI system
-  threadfix-gate run --url https://tf.example.com/threadfix --application-id 6 --pending-scan-id 41
+  threadfix-gate run --url https://tf.example.com/threadfix --application-id 6 --scan-file scan.fpr
 
-Both ids are in the link in ThreadFix's response to an upload; --upload-response FILE reads them from there.
+That uploads the file and waits for its scan. To wait for a scan that was uploaded already, use --pending-scan-id in
+place of --scan-file; --policy and --pass-criteria ask ThreadFix whether the application may be released.
 To check the connection first, use doctor in place of run. Other scenarios: threadfix-gate demo --list"""
 
 
@@ -43,34 +49,43 @@ def list_scenarios() -> int:
     return 0
 
 
-def demo(name: str, speed: str, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> int:
+def demo(name: str, kind: Kind, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> int:
     """Run the gate against one scenario; the gate's exit code.
 
     Args:
         name: of the scenario.
-        speed: how many times faster the scenario is played, as typed.
+        kind: which ThreadFix plays it.
         flags: the command line's values by option name, which take precedence over the scenario's own.
         invalid: what is invalid in the command line.
     """
     scenario = SCENARIOS.get(name)
-    factor = parse_speed(speed)
     sentences = [str(one) for one in invalid]
     if scenario is None:
         sentences.append(f"unknown scenario; use one of {', '.join(SCENARIOS)}.")
-    if factor is None:
-        sentences.append(INVALID_SPEED)
-    if sentences or scenario is None or factor is None:
+    threadfix = make(kind, sentences)
+    if sentences or scenario is None:
         return report_invalid(sentences)
-    return _play(scenario, factor, flags)
+    with _file_of(scenario) as options:
+        return _play(scenario, threadfix, options | dict(flags))
 
 
-def _play(scenario: Scenario, speed: float, flags: Mapping[str, Sequence[str]]) -> int:
-    threadfix = ThreadFix(speed=speed)
+@contextmanager
+def _file_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
+    """The scenario's options by their names; the file to upload, if there is one, is there while the block runs."""
+    options: dict[str, Sequence[str]] = {name: [value] for name, value in scenario.options.items()}
+    if scenario.content is None:
+        yield options
+        return
+    with TemporaryDirectory(prefix="threadfix-gate-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder, scenario.file_name)
+        file.write_bytes(scenario.content)
+        yield {SCAN_FILE.name: [str(file)]} | options
+
+
+def _play(scenario: Scenario, threadfix: ThreadFix, options: Mapping[str, Sequence[str]]) -> int:
     inherited = {variable: value for variable, value in os.environ.items() if not variable.startswith("THREADFIX_")}
     with serving(threadfix) as url:
         variables = environment(url, scenario.name, threadfix.scans)
-        pairs = zip(scenario.options[::2], scenario.options[1::2], strict=True)
-        options = {flag.removeprefix("--"): [value] for flag, value in pairs} | dict(flags)
         to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
         to_log(f"Scenario '{scenario.name}': {scenario.about}")
         to_log(f"\n$ {shlex.join(_command(variables, options))}")
@@ -84,7 +99,8 @@ def _command(variables: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -
     """The command that the demo runs, as a person would type it; the key is in the environment."""
     command = ["threadfix-gate", "run"]
     for option in (URL, APPLICATION_ID, PENDING_SCAN_ID):
-        command += [f"--{option.name}", variables[option.variable]]
+        if option.variable in variables:
+            command += [f"--{option.name}", variables[option.variable]]
     switches = {option.name for option in OPTIONS if option.is_switch}
     for name, values in flags.items():
         for value in values:

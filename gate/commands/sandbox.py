@@ -2,52 +2,91 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate import signals
 from gate.errors import Cancelled
 from gate.reasons import Reason
 from gate.reporters.console import to_log
+from gate.sandbox import versions
 from gate.sandbox.scenarios import SCENARIOS
-from gate.sandbox.server import API_KEY, ThreadFix, environment, serving
+from gate.sandbox.server import ThreadFix, environment, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gate.errors import InvalidOption
 
-INVALID_SPEED: Final = "--speed must be a factor, for example 2 or 0.5."
+FIRST: Final = "done"
+"""The scenario of the variables that are printed."""
 _MAX_SPEED: Final = 1e6
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_UNITS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
-def serve(host: str, port: str, speed: str, quiet: bool, invalid: Sequence[InvalidOption]) -> int:  # noqa: FBT001
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Which ThreadFix to embed, as typed.
+
+    Attributes:
+        speed: how many times faster scenarios are played.
+        generation: its version.
+        max_upload: bytes of an upload that it takes; empty for any number.
+    """
+
+    speed: str = "1"
+    generation: str = "2.8.8"
+    max_upload: str = ""
+
+
+def make(kind: Kind, sentences: list[str]) -> ThreadFix:
+    """The ThreadFix to serve; a sentence for each invalid option is added to `sentences`."""
+    threadfix = ThreadFix()
+    try:
+        threadfix.speed = float(kind.speed)
+    except ValueError:
+        threadfix.speed = 0
+    if not 0 < threadfix.speed < _MAX_SPEED:
+        sentences.append("--speed must be a factor, for example 2 or 0.5.")
+    generation = versions.parse(kind.generation)
+    if generation is None or not generation >= versions.LEGACY:
+        sentences.append("--generation must be a version of ThreadFix, for example 2.4.5, 2.5 or 2.8.8, or legacy.")
+    else:
+        threadfix.generation = generation
+    size = re.fullmatch("([0-9]{1,15})([kmg]?)", kind.max_upload, re.IGNORECASE)
+    if size:
+        threadfix.max_upload = int(size[1]) * _UNITS[size[2].lower()]
+    elif kind.max_upload:
+        sentences.append("--max-upload must be a number of bytes, for example 500000, 500k or 10M.")
+    return threadfix
+
+
+def serve(host: str, port: str, kind: Kind, quiet: bool, invalid: Sequence[InvalidOption]) -> int:  # noqa: FBT001
     """Serve the sandbox until the process is stopped; the exit code.
 
     Args:
         host: the address to bind to.
         port: as typed; 0 for any free one.
-        speed: how many times faster scenarios are played, as typed.
+        kind: which ThreadFix.
         quiet: whether to log no requests.
         invalid: what is invalid in the command line.
     """
-    factor = parse_speed(speed)
     sentences = [str(one) for one in invalid]
+    threadfix = make(kind, sentences)
     if not (port.isascii() and port.isdigit() and int(port) < 2**16):
         sentences.append("--port must be a number from 0 to 65535.")
-    if factor is None:
-        sentences.append(INVALID_SPEED)
-    if sentences or factor is None:
+    if sentences:
         return report_invalid(sentences)
-    threadfix = ThreadFix(speed=factor)
     if not quiet:
         threadfix.log = lambda method, path, code: to_log(f"{method} {path} → {code or 'no response'}")
     try:
         with signals.handled() as handler, serving(threadfix, host, int(port)) as url:
             handler.listen()
-            for variable, value in environment(url, "done", threadfix.scans).items():
+            for variable, value in environment(url, FIRST, threadfix.scans).items():
                 print(f"export {variable}={shlex.quote(value)}", flush=True)  # noqa: T201 - to be evaluated by a shell
             if host not in _LOOPBACK:
                 to_log("warning: anybody who can reach this machine can reach the sandbox.")
@@ -61,15 +100,6 @@ def serve(host: str, port: str, speed: str, quiet: bool, invalid: Sequence[Inval
     return 0  # pragma: no cover - the wait above ends by a signal only
 
 
-def parse_speed(text: str) -> float | None:
-    """The factor in the value of `--speed`; None where it is none."""
-    try:
-        factor = float(text)
-    except ValueError:
-        return None
-    return factor if 0 < factor < _MAX_SPEED else None
-
-
 def report_invalid(sentences: Sequence[str]) -> int:
     """Log each invalid option; the exit code for them."""
     for sentence in sentences:
@@ -81,9 +111,13 @@ def _instructions(threadfix: ThreadFix, url: str) -> Iterator[str]:
     """How to use the sandbox: each pending scan with its scenario, and what else that scenario needs."""
     yield f"A ThreadFix sandbox is running at {url}. Stop it with Ctrl-C."
     yield "Set the variables above, and THREADFIX_PENDING_SCAN_ID to one of:"
+    usual = environment(url, FIRST, threadfix.scans)
     for scenario in SCENARIOS.values():
+        if scenario.content is not None:
+            continue
         variables = environment(url, scenario.name, threadfix.scans)
-        usual = {"THREADFIX_URL": url, "THREADFIX_API_KEY": API_KEY}
-        also = "".join(f" [{name}={variables[name]}]" for name, value in usual.items() if variables[name] != value)
-        yield f"  {variables['THREADFIX_PENDING_SCAN_ID']}  {scenario.name:<18} {scenario.about}{also}"
+        number = variables.pop("THREADFIX_PENDING_SCAN_ID")
+        also = [f"{name}={value}" for name, value in variables.items() if value != usual[name]]
+        also += [shlex.join(scenario.flags)] if scenario.flags else []
+        yield f"  {number}  {scenario.name:<18} {scenario.about}{''.join(f' [{one}]' for one in also)}"
     yield "An upload queues another one; the file's name, such as interrupted.fpr, chooses its scenario."

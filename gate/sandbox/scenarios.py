@@ -5,13 +5,17 @@ Times are seconds since the pending scan was first asked for, before the sandbox
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gate.reasons import Reason
+from gate.sandbox import model
+from gate.sandbox.model import SQL, XSS, Vulnerability
+from gate.threadfix.statuses import SUCCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 HTML: Final = "text/html;charset=UTF-8"
 
@@ -84,9 +88,12 @@ class Scenario:
         application_id: the `appId` of the response; None for the one requested.
         scan_name: the name of the uploaded file.
         message: the `scanMessage` of the response; None for the one of the status.
-        options: what the demo adds to the command, so that it ends within a minute; flag and value in turn.
-        wrong_key: whether the scenario needs a key that the sandbox does not know.
-        read_only_key: whether the scenario needs a key without the permission to upload.
+        brings: vulnerabilities that the application has once the scan is evaluated.
+        lag: seconds from DONE until ThreadFix has evaluated the application again; `math.inf` for never.
+        options: what the demo adds to the command, by the options' names; a switch has `true`.
+        application: the application that the scan belongs to.
+        content: of the file that the gate uploads first; None where the scan is there already.
+        key: the API key that the scenario needs.
         without_context: whether the scenario needs a URL without its context path.
     """
 
@@ -100,9 +107,12 @@ class Scenario:
     application_id: int | None = None
     scan_name: str = "contoso.fpr"
     message: str | None = None
-    options: tuple[str, ...] = ()
-    wrong_key: bool = False
-    read_only_key: bool = False
+    brings: tuple[Vulnerability, ...] = ()
+    lag: float = 0.0
+    options: Mapping[str, str] = field(default_factory=dict)
+    application: int = model.APPLICATION_ID
+    content: bytes | None = None
+    key: str = model.API_KEY
     without_context: bool = False
 
     def status(self, elapsed: float) -> tuple[str, bool]:
@@ -112,6 +122,36 @@ class Scenario:
                 return name, False
             elapsed -= lasts
         return self.walk[-1][0], True
+
+    def since(self, elapsed: float) -> float:
+        """When the status of `elapsed` seconds began, in seconds."""
+        began = 0.0
+        for _, lasts in self.walk[:-1]:
+            if elapsed < began + lasts:
+                break
+            began += lasts
+        return began
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the last status."""
+        return self.since(math.inf)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The options as a person types them."""
+        pairs = ((f"--{name}", value) for name, value in self.options.items())
+        return tuple(text for flag, value in pairs for text in ((flag,) if value == "true" else (flag, value)))
+
+    @property
+    def file_name(self) -> str:
+        """Of the file that the gate uploads first; an upload of that name plays this scenario."""
+        return f"{self.name}.json"
+
+    @property
+    def imports(self) -> bool:
+        """Whether the scan is in ThreadFix in the end."""
+        return self.walk[-1][0] in SUCCESS and self.error_message is None
 
 
 _START: Final = (("QUEUED", 1.0), ("UPLOADED", 1.0), ("FINDINGS_GENERATING", 3.0))
@@ -128,6 +168,17 @@ _HOSTILE: Final = (
     "::error title=forged::pwned ##[error]pwned ##vso[task.complete result=Succeeded;]\n::set-output name=verdict::pass"
     "\r\n\x1b[2J\x1b[1;31mred\x07 \u2028</code><script>alert(1)</script> | **bold** `code` ](http://evil.example) "
     "$(id) \"quotes\" 'and' ${HOME} ]]> &amp; \u202egnisrever\u202c \x00"
+)
+
+DUPLICATE: Final = "Scan file has already been uploaded."
+EMPTY: Final = "The scan file contained 0 results."
+_REFLECTED: Final = Vulnerability(301, *XSS, 4, "/search", "q")
+_STORED: Final = Vulnerability(302, *XSS, 4, "/profile", "nickname")
+_INJECTIONS: Final = tuple(
+    Vulnerability(310 + index, *SQL, 5, path, parameter)
+    for index, (path, parameter) in enumerate(
+        (("/login", "user"), ("/orders", "id"), ("/orders/export", "from"), ("/invoices", "number"))
+    )
 )
 
 SCENARIOS: Final[dict[str, Scenario]] = {
@@ -197,21 +248,21 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             Reason.SCAN_VANISHED,
             _WHOLE,
             lambda number: NOT_FOUND if number > 2 else None,  # noqa: PLR2004
-            options=("--outage-limit", "5s"),
+            options={"outage-limit": "5s"},
         ),
         Scenario(
             "stuck",
             "The scan never gets past FINDINGS_GENERATING; the gate times out after ten seconds.",
             Reason.TIMEOUT,
             (("QUEUED", 1.0), ("FINDINGS_GENERATING", 0.0)),
-            options=("--timeout", "10s", "--stall-after", "5s"),
+            options={"timeout": "10s", "stall-after": "5s"},
         ),
-        Scenario("bad-key", "ThreadFix does not know the API key.", Reason.DENIED, wrong_key=True),
+        Scenario("bad-key", "ThreadFix does not know the API key.", Reason.DENIED, key=model.UNKNOWN_KEY),
         Scenario(
             "login-page",
             "The URL lacks its context path: ThreadFix redirects to its login page.",
             Reason.PROTOCOL,
-            options=("--first-contact-limit", "4s"),
+            options={"first-contact-limit": "4s"},
             without_context=True,
         ),
         Scenario("wrong-application", "The response is about another application.", Reason.PROTOCOL, application_id=7),
@@ -230,13 +281,101 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "The response arrives one byte at a time, and never ends.",
             Reason.UNREACHABLE,
             fault=lambda _: Trickle(),
-            options=("--request-timeout", "2s", "--first-contact-limit", "5s"),
+            options={"request-timeout": "2s", "first-contact-limit": "5s"},
         ),
         Scenario(
             "read-only-key",
             "The key's user has read access, but not the Upload Scans permission.",
             Reason.DENIED,
-            read_only_key=True,
+            key=model.READ_ONLY_KEY,
+        ),
+        Scenario(
+            "duplicate",
+            "ThreadFix has the file already, and says so while it processes it; accepted.",
+            Reason.ALREADY_IMPORTED,
+            (("QUEUED", 2.0), ("FINDINGS_GENERATING", 0.0)),
+            error_message=DUPLICATE,
+            scan_id=False,
+            options={"accept": "duplicate"},
+        ),
+        Scenario(
+            "empty",
+            "There are no results in the file, as ThreadFix notices while it processes it; accepted.",
+            Reason.EMPTY_SCAN,
+            (("QUEUED", 2.0), ("FINDINGS_GENERATING", 0.0)),
+            error_message=EMPTY,
+            scan_id=False,
+            options={"accept": "empty"},
+        ),
+        Scenario(
+            "older",
+            "ThreadFix has a newer scan from this scanner, and takes no older one.",
+            Reason.SCAN_FAILED,
+            (("QUEUED", 2.0), ("FINDINGS_GENERATING", 0.0)),
+            error_message="A newer scan from this scanner has been uploaded.",
+            scan_id=False,
+        ),
+        Scenario(
+            "policy-pass",
+            "ThreadFix evaluates the application three seconds after DONE, and the policy holds.",
+            Reason.PROCESSED,
+            _QUICK,
+            lag=3.0,
+            options={"policy": "Release"},
+        ),
+        Scenario(
+            "policy-fail",
+            "A policy holds until ThreadFix has evaluated the scan; then it is broken: no release.",
+            Reason.POLICY_FAILED,
+            _QUICK,
+            brings=(_REFLECTED, _STORED),
+            lag=3.0,
+            options={"policy": "all"},
+        ),
+        Scenario(
+            "policy-stale",
+            "ThreadFix does not evaluate the application again: what it says is from before the scan.",
+            Reason.POLICY_UNKNOWN,
+            _QUICK,
+            lag=math.inf,
+            options={"policy": "Release", "settle-timeout": "5s"},
+        ),
+        Scenario(
+            "policy-vacuous",
+            "No policy is attached to the application, so that all of them hold means nothing.",
+            Reason.POLICY_UNKNOWN,
+            _QUICK,
+            options={"policy": "all"},
+            application=model.UNRULED_APPLICATION_ID,
+        ),
+        Scenario(
+            "criteria-fail",
+            "The scan brings vulnerabilities that the pass criteria do not allow; the gate names them.",
+            Reason.POLICY_FAILED,
+            _QUICK,
+            brings=(_REFLECTED, _STORED, *_INJECTIONS),
+            options={"pass-criteria": "true"},
+        ),
+        Scenario(
+            "criteria-forbidden",
+            "The key's user may upload scans, but lacks the Manage CI/CD permission for pass criteria.",
+            Reason.DENIED,
+            _QUICK,
+            options={"pass-criteria": "true"},
+            key=model.NO_CRITERIA_KEY,
+        ),
+        Scenario(
+            "upload",
+            "The gate uploads a file, then waits for its scan.",
+            Reason.PROCESSED,
+            _WHOLE,
+            content=b'{"results": [{"rule": "sql-injection", "path": "/search", "parameter": "q"}]}\n',
+        ),
+        Scenario(
+            "upload-refused",
+            "The gate uploads a file without results, which ThreadFix does not take.",
+            Reason.UPLOAD_REFUSED,
+            content=b'{"results": []}\n',
         ),
     )
 }

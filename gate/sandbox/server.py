@@ -1,12 +1,11 @@
-"""The embedded ThreadFix: a real HTTP server that responds as ThreadFix 2.8 does, as far as a pending scan needs it.
+"""The HTTP server of the embedded ThreadFix, which responds as ThreadFix does, as far as a gate needs it.
 
 Its responses to a wrong key, to an unknown path and to a request without `Accept: application/json` are those of the
-source of ThreadFix Community Edition; the others have the fields of the vendor's page "Check Pending Scan Status".
+source of ThreadFix Community Edition; the others have the fields of the vendor's pages.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import socketserver
@@ -14,199 +13,103 @@ import struct
 import sys
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario, Trickle
-from gate.threadfix.statuses import STATUSES
+from gate.sandbox import forms
+from gate.sandbox.endpoints import CONTEXT, ThreadFix
+from gate.sandbox.model import API_KEY, APPLICATION_ID, READ_ONLY_KEY
+from gate.sandbox.responses import JSON, envelope, refusal
+from gate.sandbox.scans import status_object
+from gate.sandbox.scenarios import SCENARIOS, Raw, Reset
+from gate.sandbox.state import FIRST_PENDING_SCAN, Scan
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
-CONTEXT: Final = "/threadfix"
-"""The context path of the base URL."""
-API_KEY: Final = "sandboxKeyThatOpensNothingElse00000000000000"
-"""A key that may do everything."""
-READ_ONLY_KEY: Final = API_KEY.replace("Opens", "Reads")
-"""A key without the Upload Scans permission."""
-APPLICATION_ID: Final = 6
-FIRST_PENDING_SCAN: Final = 41
-LARGEST_UPLOAD: Final = 64 * 1024 * 1024
-"""Bytes of an upload that are accepted; they are kept in memory."""
-JSON: Final = "application/json;charset=UTF-8"
-_STATUS: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)/pendingScan/(\d+)/status")
-_APPLICATION: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)")
-_UPLOAD: Final = re.compile(r"/rest/(?:[\w.]+/)?applications/(\d+)/upload")
-_FILE_NAME: Final = re.compile(rb'filename="([^"\r\n]{1,200})"')
-# The server's own view of itself, as in the vendor's sample: behind a proxy nobody else can reach it.
-OWN_VIEW: Final = "http://10.150.1.155:8080/threadfix/rest/latest"
+    from gate.sandbox.scenarios import Fault, Trickle
+
+__all__ = [
+    "API_KEY",
+    "APPLICATION_ID",
+    "CONTEXT",
+    "FIRST_PENDING_SCAN",
+    "JSON",
+    "READ_ONLY_KEY",
+    "Scan",
+    "ThreadFix",
+    "envelope",
+    "environment",
+    "refusal",
+    "serving",
+    "status_object",
+]
+
+LARGEST_FORM: Final = 1024 * 1024
+"""Bytes of a body that is no upload; they are kept in memory."""
+LINGER: Final = 2.0
+"""Seconds for which what still comes is thrown away behind a response that came before it."""
 
 
-@dataclass(slots=True)
-class Scan:
-    """A pending scan: its scenario, and where it is in it.
-
-    Attributes:
-        scenario: what happens to the scan.
-        application_id: the application that it belongs to.
-        began: when its status was first requested, by the server's clock; None before that.
-        requests: how often its status has been requested.
-    """
-
-    scenario: Scenario
-    application_id: int = APPLICATION_ID
-    began: float | None = None
-    requests: int = 0
+class _TooLargeError(Exception):
+    """More has come than may."""
 
 
-@dataclass(slots=True)
-class ThreadFix:
-    """What the server keeps: applications, keys and pending scans.
-
-    Attributes:
-        speed: how many times faster the scenarios are played than they are written.
-        keys: API keys that may do everything.
-        readers: API keys that may read, but not upload.
-        applications: ids of the applications that exist.
-        scans: the pending scans by their ids.
-        application_name: the name of every application.
-        clock: returns seconds on a monotonic clock.
-        log: called with each request's method, path and HTTP status; 0 for one without a response.
-        seen: every request so far, as (method, path, HTTP status or 0).
-        headers: the headers of every request, by name in small letters, in the order of `seen`.
-        connections: how many TCP connections were opened.
-        lock: held while the fields above are changed.
-    """
-
-    speed: float = 1.0
-    keys: set[str] = field(default_factory=lambda: {API_KEY})
-    readers: set[str] = field(default_factory=lambda: {READ_ONLY_KEY})
-    applications: set[int] = field(default_factory=lambda: {APPLICATION_ID})
-    scans: dict[int, Scan] = field(
-        default_factory=lambda: {
-            FIRST_PENDING_SCAN + index: Scan(scenario) for index, scenario in enumerate(SCENARIOS.values())
-        }
-    )
-    application_name: str = "Contoso shop"
-    clock: Callable[[], float] = time.monotonic
-    log: Callable[[str, str, int], None] = lambda _method, _path, _code: None
-    seen: list[tuple[str, str, int]] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    connections: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, scenario: Scenario, application_id: int = APPLICATION_ID) -> int:
-        """Queue a pending scan; returns its id."""
-        with self.lock:
-            number = max(self.scans, default=FIRST_PENDING_SCAN - 1) + 1
-            self.scans[number] = Scan(scenario, application_id)
-        return number
-
-    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Raw | Reset | Trickle:
-        """The response to a request.
-
-        Args:
-            method: such as `GET`.
-            path: with its query.
-            headers: by name in small letters.
-            body: empty where there is none.
-        """
-        if not path.startswith(f"{CONTEXT}/rest/"):
-            if path == f"{CONTEXT}/login.jsp":
-                return Raw(200, b"<!DOCTYPE html><html><head><title>ThreadFix Login</title></head></html>")
-            return Raw(302, headers=(("Location", f"{CONTEXT}/login.jsp"),))
-        endpoint = path.removeprefix(CONTEXT).partition("?")[0]
-        endpoints = {"GET": (_STATUS, _APPLICATION), "POST": (_UPLOAD,)}.get(method, ())
-        match = next((match for pattern in endpoints if (match := pattern.fullmatch(endpoint))), None)
-        if not match or "application/json" not in headers.get("accept", ""):
-            return refusal("Bad rest request due to unrecognized path.", 404)
-        application, reads = int(match[1]), match.re is _APPLICATION
-        refused = self._refused(headers, application, reads=reads)
-        if refused:
-            return refused
-        if reads:
-            return envelope({"id": application, "name": self.application_name})
-        return self._status(application, int(match[2])) if match.re is _STATUS else self._upload(application, body)
-
-    def _refused(self, headers: dict[str, str], application: int, *, reads: bool) -> Raw | None:
-        word, _, key = headers.get("authorization", "").partition(" ")
-        if word != "APIKEY" or not key:
-            return refusal("Authentication failed, check your API Key.")
-        if key not in self.keys | self.readers:
-            return refusal("API Key not found in database.")
-        if key not in self.keys and not reads:
-            return refusal("The requested URL is restricted for your API Key.")
-        if application not in self.applications:
-            return refusal("Application lookup failed. Check your ID.")
-        return None
-
-    def _status(self, application: int, number: int) -> Raw | Reset | Trickle:
-        with self.lock:
-            scan = self.scans.get(number)
-            if scan is None or scan.application_id != application:
-                return refusal("Pending scan lookup failed. Check your ID.")
-            now = self.clock()
-            scan.began = now if scan.began is None else scan.began
-            scan.requests += 1
-            fault = scan.scenario.fault(scan.requests)
-        return fault or envelope(status_object(scan.scenario, number, application, (now - scan.began) * self.speed))
-
-    def _upload(self, application: int, body: bytes) -> Raw:
-        name = _FILE_NAME.search(body[:10_000])
-        stem = PurePath(name[1].decode("utf-8", "replace")).stem if name else ""
-        number = self.add(SCENARIOS.get(stem, SCENARIOS["done"]), application)
-        href = f"{OWN_VIEW}/applications/{application}/pendingScan/{number}/status"
-        return envelope("Scan upload process started.", links=[{"method": "GET", "rel": "related", "href": href}])
-
-
-def status_object(scenario: Scenario, number: int, application: int, elapsed: float) -> dict[str, Any]:
-    """The `object` of a status response; a pending scan in flight has no `scanId`, as in the vendor's older sample.
+class _Body:
+    """The body of a request, whatever its length is told by.
 
     Args:
-        scenario: what happens to the scan.
-        number: the pending scan's id.
-        application: the application's id.
-        elapsed: seconds since its status was first requested, at the scenario's own speed.
+        handler: that reads it.
+        limit: bytes that may come; None for any number.
     """
-    status, last = scenario.status(elapsed)
-    words = scenario.message if scenario.message is not None else STATUSES.get(status, status)
-    now = int(time.time() * 1000)
-    fields: dict[str, Any] = {
-        "id": number,
-        "modifiedDate": now,
-        "active": True,
-        "fileDataList": [{"id": number + 15, "originalName": scenario.scan_name}],
-        "appId": scenario.application_id or application,
-        "errorMessage": scenario.error_message if last else None,
-        "status": status,
-        "error": last and scenario.error_message is not None,
-        "type": "upload",
-        "name": scenario.scan_name,
-        "time": now,
-        "scanMessage": words,
-    }
-    if scenario.scan_id and status == "DONE":
-        fields["scanId"] = number - 29
-    return fields
 
+    def __init__(self, handler: _Handler, limit: int | None) -> None:
+        self._file = handler.rfile
+        self._limit = limit
+        self._total = 0
+        self._chunked = handler.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        self._left = 0 if self._chunked else int(handler.headers.get("Content-Length", "0"))
 
-def envelope(content: object, *, links: object = None) -> Raw:
-    """A successful response around `content`. Its `message` repeats the scan's own, as ThreadFix does."""
-    message = content.get("scanMessage", "") if isinstance(content, dict) else ""
-    body: dict[str, object] = {"message": message, "success": True, "responseCode": -1, "object": content}
-    if links is not None:
-        body["links"] = links
-    return Raw(200, json.dumps(body).encode(), JSON)
+    def read(self, size: int) -> bytes:
+        """Up to so many bytes; none at the end.
 
+        Raises:
+            LostConnectionError: the client went away first.
+            MalformedError: a chunk says no size.
+            _TooLargeError: more has come than may.
+        """
+        if not self._left and self._chunked:
+            self._left = self._next_chunk()
+            self._chunked = self._left > 0
+        if not self._left:
+            return b""
+        piece = self._file.read(min(size, self._left))
+        if not piece:
+            raise forms.LostConnectionError
+        self._left -= len(piece)
+        self._total += len(piece)
+        if self._limit is not None and self._total > self._limit:
+            raise _TooLargeError
+        if self._chunked and not self._left:
+            self._line()
+        return piece
 
-def refusal(message: str, code: int = 200) -> Raw:
-    """A refusal: `success: false`, with HTTP 200 unless `code` says otherwise, as ThreadFix refuses."""
-    body = {"message": message, "success": False, "responseCode": -1, "object": None}
-    return Raw(code, json.dumps(body).encode(), JSON)
+    def _next_chunk(self) -> int:
+        size = self._line().partition(b";")[0].strip()
+        if not re.fullmatch(b"[0-9A-Fa-f]{1,16}", size):
+            raise forms.MalformedError("a chunk says no size")
+        if not int(size, 16):
+            while self._line():
+                pass  # Trailers are for nobody.
+        return int(size, 16)
+
+    def _line(self) -> bytes:
+        line = self._file.readline(forms.HEAD)
+        if not line.endswith(b"\n"):
+            raise forms.LostConnectionError
+        return line.rstrip(b"\r\n")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -215,36 +118,86 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Else a client that keeps its connection waits 40 ms for the body, which follows the headers.
     disable_nagle_algorithm = True
+    # Uploads come in large pieces.
+    rbufsize = 128 * 1024
     server: _Server
+    _unread = False
+    """Whether the client may still be sending when it gets its response."""
 
     def setup(self) -> None:
         super().setup()
         with self.server.threadfix.lock:
             self.server.threadfix.connections += 1
 
+    @property
+    def _by_name(self) -> dict[str, str]:
+        """The headers by name in small letters."""
+        return {name.lower(): value for name, value in self.headers.items()}
+
     def do_GET(self) -> None:
-        self._serve(b"")
+        self._serve(lambda headers: self.server.threadfix.respond("GET", self.path, headers, b""))
 
     def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not re.fullmatch("[0-9]{1,12}", length) or int(length) > LARGEST_UPLOAD:
-            self.close_connection = True
-            self._send(Raw(413, b"too large, or without a length"))
-            return
-        self._serve(self.rfile.read(int(length)))
+        self._serve(self._post)
 
-    def _serve(self, body: bytes) -> None:
+    def handle_expect_100(self) -> bool:
+        """Ask for the body, unless the response is known without it."""
+        if self._known() is None:
+            return super().handle_expect_100()
+        self._serve(self._post)
+        return False
+
+    def _known(self) -> Fault | None:
+        """The response to a request with a body, if it needs none of it for that."""
+        chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        if not chunked and not re.fullmatch("[0-9]{1,18}", self.headers.get("Content-Length", "")):
+            return Raw(411, b"a request with a body needs a length")
+        return self.server.threadfix.refuse_early(self.path, self._by_name)
+
+    def _post(self, headers: dict[str, str]) -> Fault:
         threadfix = self.server.threadfix
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        response = threadfix.respond(self.command, self.path, headers, body)
-        code = response.code if isinstance(response, Raw) else 0
-        with threadfix.lock:
-            threadfix.seen.append((self.command, self.path, code))
-            threadfix.headers.append(headers)
-        threadfix.log(self.command, self.path, code)
+        boundary = forms.boundary(headers.get("content-type", ""))
+        if boundary is not None:
+            with threadfix.lock:
+                threadfix.upload_attempts += 1
+        known = self._known()
+        if known is not None:
+            self.close_connection = self._unread = True
+            return known
+        body = _Body(self, threadfix.max_upload if boundary is not None else LARGEST_FORM)
+        try:
+            if boundary is None:
+                content = b"".join(iter(lambda: body.read(forms.CHUNK), b""))
+                return threadfix.respond("POST", self.path, headers, content)
+            try:
+                form = forms.multipart(body.read, boundary)
+            except forms.MalformedError:
+                form = None
+                while body.read(forms.CHUNK):
+                    pass
+            return threadfix.receive(self.path, headers, form)
+        except _TooLargeError:
+            self.close_connection = self._unread = True
+            return threadfix.too_large()
+
+    def _serve(self, answer: Callable[[dict[str, str]], Fault]) -> None:
+        threadfix = self.server.threadfix
+        headers = self._by_name
+        response: Fault | None = None
+        try:
+            response = answer(headers)
+        finally:
+            # Also where the client went away before it had sent everything.
+            code = response.code if isinstance(response, Raw) else 0
+            with threadfix.lock:
+                threadfix.seen.append((self.command, self.path, code))
+                threadfix.headers.append(headers)
+            threadfix.log(self.command, self.path, code)
         match response:
             case Raw():
                 self._send(response)
+                if self._unread:
+                    self._linger()
             case Reset():
                 # Closing without lingering makes the kernel send a reset.
                 self.connection.setsockopt(
@@ -255,10 +208,22 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 self._trickle(response)
 
+    def _linger(self) -> None:
+        """Throw away what still comes: closing now would reset the connection, and the response with it."""
+        give_up = time.monotonic() + LINGER
+        self.connection.shutdown(socket.SHUT_WR)
+        self.connection.settimeout(0.05)
+        while time.monotonic() < give_up and not self.server.stopping.is_set():
+            with suppress(TimeoutError):
+                if not self.connection.recv(forms.CHUNK):
+                    break
+
     def _send(self, response: Raw) -> None:
         self.send_response(response.code)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         for name, value in response.headers:
             self.send_header(name, value)
         self.end_headers()
@@ -328,16 +293,19 @@ def serving(
 def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
     """The environment variables with which a gate, or any other client, meets scenario `name` of the sandbox at `url`.
 
+    The pending scan is not among them where the scenario begins with an upload.
+
     Raises:
         KeyError: there is no such scenario.
         StopIteration: `scans` has none of it.
     """
     scenario = SCENARIOS[name]
-    number = next(number for number, scan in scans.items() if scan.scenario is scenario)
-    key = READ_ONLY_KEY if scenario.read_only_key else API_KEY
-    return {
+    variables = {
         "THREADFIX_URL": url.removesuffix(CONTEXT) if scenario.without_context else url,
-        "THREADFIX_API_KEY": API_KEY.replace("Opens", "Misses") if scenario.wrong_key else key,
-        "THREADFIX_APPLICATION_ID": str(APPLICATION_ID),
-        "THREADFIX_PENDING_SCAN_ID": str(number),
+        "THREADFIX_API_KEY": scenario.key,
+        "THREADFIX_APPLICATION_ID": str(scenario.application),
     }
+    if scenario.content is None:
+        number = next(number for number, scan in scans.items() if scan.scenario is scenario)
+        variables["THREADFIX_PENDING_SCAN_ID"] = str(number)
+    return variables

@@ -37,6 +37,12 @@ SCAN_FIELDS: Final = frozenset(
     }
 )
 """Fields of a scan beside its id (Community Edition, `Scan`)."""
+PASSING: Final = "PASSING"
+"""ThreadFix's word for a policy that holds."""
+FAILING: Final = "FAILING"
+"""ThreadFix's word for a policy that is broken."""
+LAST_MOMENT: Final = 32_503_680_000_000
+"""Milliseconds since the epoch at which no scan was processed: the year 3000. Calendars end soon after it."""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -79,6 +85,51 @@ class Named(msgspec.Struct, frozen=True):
 
     name: str
     id: Any = None
+
+
+class PolicyReference(msgspec.Struct, frozen=True, rename="camel"):
+    """Which policy a status is about. A policy that filters vulnerabilities names its filter."""
+
+    id: int
+    name: str
+    filter_name: Any = None
+
+
+class PolicyStatus(msgspec.Struct, frozen=True, rename="camel"):
+    """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
+
+    It has `passing` before ThreadFix 2.5.1.12, and `currentStatus` from then on. Its own `name` is the application's.
+    """
+
+    policy: PolicyReference
+    current_status: str | msgspec.UnsetType = msgspec.UNSET
+    passing: bool | msgspec.UnsetType = msgspec.UNSET
+    last_evaluated: Any = None
+
+
+class PolicyStatuses(msgspec.Struct, frozen=True, rename="camel"):
+    """The policies of an application, from ThreadFix 2.6.2 on; before that there is only the list."""
+
+    id: int
+    policy_statuses: list[PolicyStatus]
+
+
+class Criterion(msgspec.Struct, frozen=True, rename="camel"):
+    """What one of the pass criteria allows of a severity (vendor page "CI/CD Pass Criteria")."""
+
+    severity: Any
+    max_allowed: Any = None
+    max_introduced: Any = None
+    not_allowed: Any = None
+    not_introduced: Any = None
+
+
+class PassCriteria(msgspec.Struct, frozen=True):
+    """What came of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
+
+    passing: bool
+    passed: list[Criterion]
+    failed: list[Criterion]
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -164,6 +215,65 @@ def finished_scan(reply: Envelope) -> int | None:
     return identity(scan.get("id")) if isinstance(scan, dict) and SCAN_FIELDS & scan.keys() else None
 
 
+def policy_status(reply: Envelope) -> PolicyStatus:
+    """The status of the policy in an envelope.
+
+    Raises:
+        NotThreadFixError: there is none.
+    """
+    return _complete(_shaped(reply.object, PolicyStatus))
+
+
+def policy_statuses(reply: Envelope) -> PolicyStatuses | list[PolicyStatus]:
+    """The statuses of the policies in an envelope, in either of their shapes.
+
+    Raises:
+        NotThreadFixError: there are none.
+    """
+    # By hand: a union of shapes would have an error that names neither.
+    found: PolicyStatuses | list[PolicyStatus]
+    if isinstance(reply.object, list):
+        found = statuses = _shaped(reply.object, list[PolicyStatus])
+    else:
+        found = _shaped(reply.object, PolicyStatuses)
+        statuses = found.policy_statuses
+    for status in statuses:
+        _complete(status)
+    return found
+
+
+def _complete(status: PolicyStatus) -> PolicyStatus:
+    """A status that names its policy and says one thing.
+
+    Raises:
+        NotThreadFixError: it does not.
+    """
+    word, passing = status.current_status, status.passing
+    if not status.policy.name.strip():
+        raise NotThreadFixError("the policy's name is empty")
+    if word is msgspec.UNSET and passing is msgspec.UNSET:
+        raise NotThreadFixError("the policy has neither currentStatus nor passing")
+    if word is not msgspec.UNSET and passing is not msgspec.UNSET:
+        contradicts = word != PASSING if passing else word == PASSING
+        if contradicts:
+            raise NotThreadFixError("the policy's currentStatus and passing contradict each other")
+    return status
+
+
+def pass_criteria(reply: Envelope) -> PassCriteria:
+    """What came of the pass criteria, in an envelope. It may be that there are none.
+
+    Raises:
+        NotThreadFixError: there is no such thing, or it contradicts itself.
+    """
+    found = _shaped(reply.object, PassCriteria)
+    if found.passing and found.failed:
+        raise NotThreadFixError("passing is true beside a criterion that failed")
+    if found.passed and not found.passing and not found.failed:
+        raise NotThreadFixError("passing is false without a criterion that failed")
+    return found
+
+
 def upload_links(body: bytes) -> tuple[str, ...]:
     """The links in the answer to an upload (vendor page "Upload Scan"); the pending scan's id is only in there.
 
@@ -201,7 +311,7 @@ def team_id(found: Application) -> int | None:
 
 def moment(milliseconds: object) -> float | None:
     """A moment in seconds since the epoch, of one in milliseconds, as ThreadFix writes them; None where it is none."""
-    return milliseconds / 1000 if type(milliseconds) is int and 0 < milliseconds <= MAX_ID else None
+    return milliseconds / 1000 if type(milliseconds) is int and 0 < milliseconds < LAST_MOMENT else None
 
 
 def non_empty(value: object) -> str | None:

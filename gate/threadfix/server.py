@@ -46,10 +46,6 @@ class Server:
         """The URL of the endpoint that describes an application."""
         return self._endpoint(links.APPLICATION_PATH, application_id=application_id)
 
-    def upload_url(self, application_id: int) -> str:
-        """The URL of the endpoint that takes a file for an application."""
-        return self._endpoint(links.UPLOAD_PATH, application_id=application_id)
-
     def lookup_url(self, team: str) -> str:
         """The URL of the endpoint that finds an application of a team; what is looked for is not in it."""
         return self._endpoint(links.LOOKUP_PATH, team=quote(team, safe=""))
@@ -61,6 +57,21 @@ class Server:
     def teams_url(self) -> str:
         """The URL of the endpoint that lists the teams."""
         return self._endpoint(links.TEAMS_PATH)
+
+    def endpoint(self, path: str, application_id: int) -> str:
+        """The URL of another endpoint, by one of the paths in `gate.threadfix.links`."""
+        return self._endpoint(path, application_id=application_id)
+
+    def application_page(self, team_id: int | None, application_id: int) -> str | None:
+        """The application's page for people; None where its team is not known."""
+        if team_id is None:
+            return None
+        return links.APPLICATION_PAGE.format(url=self.url, team_id=team_id, application_id=application_id)
+
+    def vulnerability_page(self, team_id: int | None, application_id: int, vulnerability_id: int) -> str | None:
+        """A vulnerability's page for people; None where the application's team is not known."""
+        page = self.application_page(team_id, application_id)
+        return page and f"{page}/vulnerabilities/{vulnerability_id}"
 
     def _endpoint(self, template: str, **parts: int | str) -> str:
         template = template if self.api_version else template.replace("{version}/", "")

@@ -158,7 +158,7 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
             opened = True
             form = FileForm(content, os.fsencode(os.path.basename(file.path)), file.size, progress)  # noqa: PTH119 - as curl does
             response = api.http.upload(
-                api.server.upload_url(application_id),
+                api.server.endpoint(links.UPLOAD_PATH, application_id),
                 form,
                 connect_timeout=plan.request_timeout,
                 timeout=plan.upload_timeout,

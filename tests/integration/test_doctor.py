@@ -668,7 +668,7 @@ HOSTILE = "::error::x ##[error]y\r\n::set-output name=a::b\x1b[2J\u202e"
 
 def test_text_of_the_server_is_data(examine: Doctor, threadfix: ThreadFix) -> None:
     """Text from the server starts no workflow command and moves no cursor."""
-    threadfix.application_name = HOSTILE
+    threadfix.applications[6].name = HOSTILE
     seen = examine("--pending-scan-id", scan(threadfix, refusal(HOSTILE)))
     told = seen.log + "".join(f"{check['message']}{check['hint']}" for check in seen.document["checks"])
     assert "::set-output name=a::b" in told
@@ -683,7 +683,7 @@ ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
 def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: ThreadFix) -> None:
     """The key is sent in a header only, and never shown, even where the server echoes it."""
     threadfix.keys.add(ODD_KEY)
-    threadfix.application_name = echo
+    threadfix.applications[6].name = echo
     for answer in (refusal(f"API Key {echo} is odd"), Raw(302, headers=(("Location", f"/login?{echo}"),))):
         seen = examine("--verbose", "--pending-scan-id", scan(threadfix, answer), THREADFIX_API_KEY=ODD_KEY)
         assert seen.states("failed")

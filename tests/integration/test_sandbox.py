@@ -104,8 +104,9 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
         log += process.stderr.read()
         assert process.wait(10) == 0
     assert "→ 200" in log
-    for name in SCENARIOS:
-        assert f"  {name} " in log
+    for name, scenario in SCENARIOS.items():
+        assert (f"  {name} " in log) == (scenario.content is None)
+    assert "[THREADFIX_APPLICATION_ID=12] [--policy all]" in log
 
 
 def test_a_sandbox_that_is_open_to_the_network_warns() -> None:
@@ -162,7 +163,7 @@ def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serv
     assert says(path, Authorization="") == (200, "Authentication failed, check your API Key.")
     assert says(path, Authorization="APIKEY wrong") == (200, "API Key not found in database.")
     assert says(path, Accept="text/html") == (404, "Bad rest request due to unrecognized path.")
-    assert says(f"{url}/rest/latest/teams") == (404, "Bad rest request due to unrecognized path.")
+    assert says(f"{url}/rest/latest/nonsense") == (404, "Bad rest request due to unrecognized path.")
     assert says(path.replace("/6/", "/7/")) == (200, "Application lookup failed. Check your ID.")
     assert says(path.replace("/41/", "/99/")) == (200, "Pending scan lookup failed. Check your ID.")
     page = requests.get(url.removesuffix(CONTEXT), timeout=10)
@@ -170,10 +171,12 @@ def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serv
     assert "ThreadFix Login" in page.text
 
 
-def test_an_upload_without_a_length_is_refused(gate: Gate) -> None:
-    """An upload without a Content-Length is refused, since the sandbox keeps what it reads in memory."""
+def test_an_upload_may_come_in_chunks(gate: Gate) -> None:
+    """An upload without a Content-Length is read in chunks."""
     url = f"{gate.url}/rest/latest/applications/6/upload"
-    assert requests.post(url, data=iter([b"x"]), headers=GOOD, timeout=10).status_code == 413
+    form = b'--A\r\nContent-Disposition: form-data; name="file"; filename="a.fpr"\r\n\r\nx\r\n--A--\r\n'
+    headers = GOOD | {"Content-Type": "multipart/form-data; boundary=A"}
+    assert requests.post(url, data=iter([form[:40], form[40:]]), headers=headers, timeout=10).json()["links"]
 
 
 def test_the_sandbox_speaks_ipv6(threadfix: ThreadFix, serve: Serve) -> None:

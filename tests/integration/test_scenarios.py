@@ -19,6 +19,7 @@ TIGHT = {
     "stuck": ("--timeout", "300ms"),
     "vanishes": ("--outage-limit", "100ms"),
     "login-page": ("--first-contact-limit", "200ms"),
+    "policy-stale": ("--settle-timeout", "300ms"),
     "slow-body": ("--first-contact-limit", "200ms", "--request-timeout", "100ms"),
 }
 
@@ -26,7 +27,13 @@ TIGHT = {
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_a_scenario_ends_as_it_says(scenario: Scenario, gate: Gate) -> None:
     """Verdict, reason and exit code are the scenario's, in the log, in the document and for the shell."""
-    ran = gate(*QUICKER, *TIGHT.get(scenario.name, ()), env=environment(gate.url, scenario.name, gate.threadfix.scans))
+    options = list(scenario.flags)
+    if scenario.content is not None:
+        file = gate.folder / scenario.file_name
+        file.write_bytes(scenario.content)
+        options += ["--scan-file", str(file)]
+    known = environment(gate.url, scenario.name, gate.threadfix.scans)
+    ran = gate(*options, *QUICKER, *TIGHT.get(scenario.name, ()), env=known)
     row = scenario.expect.row
     assert ran.code == row.exit_code
     assert (ran.document["verdict"], ran.document["reason"]) == (row.kind, scenario.expect)

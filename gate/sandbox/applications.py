@@ -1,0 +1,133 @@
+"""The endpoints of applications and teams: one by its id, or looked up by its names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gate.sandbox import model
+from gate.sandbox.responses import LOOKUP_FAILED, envelope, refusal
+from gate.sandbox.versions import Feature, has
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gate.sandbox.endpoints import Call
+    from gate.sandbox.model import Application, Team, Vulnerability
+    from gate.sandbox.scenarios import Fault
+    from gate.sandbox.state import State
+    from gate.sandbox.versions import Version
+
+AMBIGUOUS = refusal("More than one application found. Check your search criteria.")
+
+
+def by_id(state: State, call: Call) -> Fault:
+    """An application."""
+    return envelope(_described(state, call.application, call.version))
+
+
+def look_up(state: State, call: Call) -> Fault:
+    """An application of a team, by its name or its unique id."""
+    named = _named(state, call.fields)
+    # The Community Edition reads a plus sign in the name of a team as a blank where it finds none otherwise.
+    for team in (call.parts["team"], call.parts["team"].replace("+", " ")):
+        found = [application for application in named if _same(application.team.name, team)]
+        if found:
+            return envelope(_described(state, found[0], call.version)) if len(found) == 1 else AMBIGUOUS
+    return LOOKUP_FAILED
+
+
+def look_up_in_all_teams(state: State, call: Call) -> Fault:
+    """The applications with a unique id, as a list."""
+    unique_id = {"uniqueId": call.fields.get("uniqueId", "")}
+    found = _named(state, unique_id)
+    return envelope([_described(state, application, call.version) for application in found]) if found else LOOKUP_FAILED
+
+
+def teams(state: State, _call: Call) -> Fault:
+    """Every team."""
+    return envelope([_described_team(state, team) for team in _teams(state).values()])
+
+
+def team_by_id(state: State, call: Call) -> Fault:
+    """A team."""
+    team = _teams(state).get(int(call.parts["team"]))
+    return envelope(_described_team(state, team)) if team else refusal("Team lookup failed. Check your ID.")
+
+
+def team_by_name(state: State, call: Call) -> Fault:
+    """A team by its name."""
+    name = call.fields.get("name", "")
+    found = [team for team in _teams(state).values() if _same(team.name, name)]
+    if not found:
+        return refusal(f"No team found with name '{name}'")
+    return envelope(_described_team(state, found[0]))
+
+
+def counts(vulnerabilities: Sequence[Vulnerability]) -> dict[str, int]:
+    """How many of each severity count, as an application shows it."""
+    counted = [one.severity for one in vulnerabilities if one.counts]
+    each = {f"{name.lower()}VulnCount": counted.count(number) for number, name in model.SEVERITIES.items()}
+    return each | {"totalVulnCount": len(counted)}
+
+
+def criticality() -> dict[str, Any]:
+    """How critical every application of the sandbox is."""
+    return {"id": 3, "name": "High"}
+
+
+def url_of(application: Application) -> str:
+    """The application's own URL."""
+    return f"https://{application.unique_id or application.id}.example"
+
+
+def _named(state: State, fields: dict[str, str]) -> list[Application]:
+    """The applications that go by the `name` or the `uniqueId` in `fields`."""
+    name, unique_id = fields.get("name", ""), fields.get("uniqueId", "")
+    return [
+        application
+        for application in state.applications.values()
+        if (name and _same(application.name, name)) or (unique_id and application.unique_id == unique_id)
+    ]
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _teams(state: State) -> dict[int, Team]:
+    return {application.team.id: application.team for application in state.applications.values()}
+
+
+def _described(state: State, application: Application, version: Version) -> dict[str, Any]:
+    team = application.team
+    described = _in_short(application) | {
+        "uniqueId": application.unique_id or None,
+        "organization": {"id": team.id, "name": team.name},
+        # Always empty here on the servers that somebody has looked at.
+        "policyStatuses": [],
+        "scans": state.finished_scans(application.id),
+        **counts(state.vulnerabilities(application)),
+    }
+    if has(version, Feature.UNASSIGNED_COUNT):
+        described["unassignedVulnCount"] = described["totalVulnCount"]
+    return described
+
+
+def _in_short(application: Application) -> dict[str, Any]:
+    return {
+        "id": application.id,
+        "name": application.name,
+        "url": url_of(application),
+        "applicationCriticality": criticality(),
+    }
+
+
+def _described_team(state: State, team: Team) -> dict[str, Any]:
+    applications = [application for application in state.applications.values() if application.team == team]
+    found = [one for application in applications for one in state.vulnerabilities(application)]
+    return {
+        "id": team.id,
+        "name": team.name,
+        "applications": [_in_short(application) for application in applications],
+        **counts(found),
+    }

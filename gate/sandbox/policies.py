@@ -1,0 +1,129 @@
+"""The endpoints of policies and of pass criteria, in the shapes of every version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from gate.sandbox import model
+from gate.sandbox.applications import criticality, url_of
+from gate.sandbox.responses import envelope, refusal
+from gate.sandbox.versions import Feature, has
+
+if TYPE_CHECKING:
+    from gate.sandbox.endpoints import Call
+    from gate.sandbox.model import Application, Criterion, Policy, Vulnerability
+    from gate.sandbox.scenarios import Fault
+    from gate.sandbox.state import State
+    from gate.sandbox.versions import Version
+
+FIRST_DAY: Final = "1969-12-31"
+
+
+def statuses(state: State, call: Call) -> Fault:
+    """The status of each policy that is attached to an application."""
+    application = call.application
+    attached = [state.policies[number] for number in application.policies]
+    found = [_status(state, policy, application, call.version) for policy in attached]
+    if not has(call.version, Feature.STATUSES_IN_APPLICATION):
+        return envelope(found)
+    broken = any(_word(state, policy, application) == model.FAILING for policy in attached)
+    described: dict[str, Any] = {
+        "id": application.id,
+        "name": application.name,
+        "url": url_of(application),
+        "applicationCriticality": criticality(),
+        "overallPolicyStatus": model.FAILING if broken else model.PASSING,
+        "policyStatuses": found,
+    }
+    if has(call.version, Feature.APPLICATION_DETAILS):
+        described |= {"testEnvironment": None, "releaseFrequency": None, "isInternal": False}
+    return envelope(described)
+
+
+def evaluate(state: State, call: Call) -> Fault:
+    """One policy's word on an application, whether or not it is attached to it."""
+    number, name, kind = (call.fields.get(field, "") for field in ("policyId", "policyName", "type"))
+    if not has(call.version, Feature.POLICY_TYPE):
+        kind = "filter"
+    elif name and kind not in ("filter", "remediation"):
+        return refusal("Parameter 'type' must be filter or remediation.")
+    policy = next(
+        (
+            policy
+            for policy in state.policies.values()
+            if str(policy.id) == number or (not number and (policy.name, policy.type) == (name, kind))
+        ),
+        None,
+    )
+    if policy is None:
+        return refusal("Policy lookup failed. Check your ID.")
+    found = _status(state, policy, call.application, call.version)
+    return envelope(found | {"id": None, "statusLastChanged": None})
+
+
+def evaluate_criteria(state: State, call: Call) -> Fault:
+    """Whether an application meets the pass criteria of every group that it is attached to."""
+    try:
+        since = _day(call.fields.get("fromDate") or FIRST_DAY)
+        until = _day(call.fields.get("toDate") or state.now().date().isoformat())
+    except ValueError:
+        return refusal("Dates must be in the format yyyy-MM-dd.")
+    end = until + timedelta(days=1, seconds=-1)
+    application = call.application
+    counted = [one for one in state.vulnerabilities(application) if one.counts]
+    introduced = [one for one in counted if since <= state.now() - timedelta(days=one.days) <= end]
+    verdicts = [(criterion, _holds(criterion, counted, introduced)) for criterion in application.criteria]
+    failed = [_criterion(state, criterion) for criterion, holds in verdicts if not holds]
+    return envelope(
+        {
+            "id": application.id,
+            "passed": [_criterion(state, criterion) for criterion, holds in verdicts if holds],
+            "failed": failed,
+            "fromDate": int(since.timestamp() * 1000),
+            "toDate": int(end.timestamp() * 1000),
+            # What the vendor's server says where nothing is attached is not known.
+            "passing": not failed,
+        }
+    )
+
+
+def _day(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+
+
+def _holds(criterion: Criterion, counted: list[Vulnerability], introduced: list[Vulnerability]) -> bool:
+    pairs = ((criterion.max_allowed, counted), (criterion.max_introduced, introduced))
+    return all(
+        limit is None or sum(one.severity == criterion.severity for one in found) <= limit for limit, found in pairs
+    )
+
+
+def _criterion(state: State, criterion: Criterion) -> dict[str, Any]:
+    return {
+        "id": criterion.id,
+        "severity": state.severity_name(criterion.severity),
+        "maxAllowed": criterion.max_allowed,
+        "maxIntroduced": criterion.max_introduced,
+    }
+
+
+def _word(state: State, policy: Policy, application: Application) -> str:
+    if state.evaluated(application) is None:
+        return model.NO_SCANS
+    return policy.evaluate(state.vulnerabilities(application))
+
+
+def _status(state: State, policy: Policy, application: Application, version: Version) -> dict[str, Any]:
+    evaluated, word = state.evaluated(application), _word(state, policy, application)
+    last = None if evaluated is None else state.moment(evaluated)
+    shared = {
+        "id": 100 * application.id + policy.id,
+        "statusLastChanged": last,
+        "name": application.name,
+        "lastEvaluated": last,
+        "policy": {"id": policy.id, "name": policy.name, "filterName": policy.filter_name or None},
+    }
+    if has(version, Feature.CURRENT_STATUS):
+        return shared | {"currentStatus": word}
+    return shared | {"passing": word == model.PASSING}
