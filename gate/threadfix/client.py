@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gate.history import Application, Failure, Observation, ScanReading
+from gate.reasons import Reason
 from gate.threadfix import responses
-from gate.threadfix.api import RestApi
+from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_HINT, NO_ENDPOINT_MEANING, NOT_FOUND, RestApi
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class Client:
         """
         asked = self.api.ask(self._server.application_url(application_id), timeout)
         if isinstance(asked, Failure):
-            return asked
+            return _without_application(asked)
         try:
             found = responses.application(asked.envelope)
         except responses.NotThreadFixError as error:
@@ -118,6 +120,16 @@ class Client:
         from gate.threadfix import uploads
 
         return uploads.upload(self.api, application_id, plan, file, progress)
+
+
+def _without_application(failure: Failure) -> Failure:
+    """The failure of a request for an application, in words that fit one."""
+    if failure.reason is not Reason.NOT_FOUND:
+        return failure
+    if failure.http_status in NOT_FOUND:
+        return replace(failure, hint=NO_ENDPOINT_HINT, meaning=NO_ENDPOINT_MEANING)
+    hint = "Check {--application-id} against the URL of the application's page in ThreadFix."
+    return replace(failure, hint=hint, meaning=NO_APPLICATION_MEANING)
 
 
 def _age(modified: object, now: float | None) -> float | None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from gate.history import Application, Failure
 from gate.reasons import Reason
 from gate.threadfix import responses
-from gate.threadfix.api import lacks_endpoint
+from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,13 +31,9 @@ SHORTEST: Final = 0.001
 # What a query can hold whatever stands in between; ThreadFix has the POST form for all others, from 2.7.6 on.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
-NOT_FOUND_MEANING: Final = (
-    "ThreadFix does not know this application, or the key's user may not see it. Nothing was sent to it."
-)
-NOT_FOUND_HINT: Final = (
-    "Write {{--team-name}} and {{--{option}}} as they are in ThreadFix, or set {{--application-id}}."
-)
-SEVERAL_MEANING: Final = "ThreadFix has several applications of this name in this team. Nothing was sent to them."
+NAMES_HINT: Final = "Write {{--team-name}} and {{--{option}}} as they are in ThreadFix, or set {{--application-id}}."
+ENDPOINT_HINT: Final = "Check that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
+SEVERAL_MEANING: Final = "ThreadFix has several applications of this name in this team."
 SEVERAL_HINT: Final = "Set {--application-id} to the one that is meant, and leave its names out."
 
 
@@ -67,13 +63,10 @@ class Finder:
             return found
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
-        option = "application-unique-id" if subject.name is None else "application-name"
-        return replace(
-            found,
-            what=f"{found.what}{self._candidates[subject]}",
-            hint=NOT_FOUND_HINT.format(option=option),
-            meaning=NOT_FOUND_MEANING,
-        )
+        hint, meaning = _names_hint(subject), NO_APPLICATION_MEANING
+        if found.http_status in NOT_FOUND:
+            hint, meaning = f"{ENDPOINT_HINT} {hint}", NO_ENDPOINT_MEANING
+        return replace(found, what=f"{found.what}{self._candidates[subject]}", hint=hint, meaning=meaning)
 
     def _ask(self, subject: ApplicationName, ends: float) -> Asked | Failure:
         """Ask for the application, in the form that fits its name and the version of ThreadFix."""
@@ -102,7 +95,7 @@ class Finder:
         if not ids:
             names = ", ".join(f"'{self._shown(_own(one, subject))}' (id {one.id})" for one in found[:SHOWN])
             what = f"{api.http.host} returned {names}, but another application was requested."
-            return Failure(Reason.PROTOCOL, what, NOT_FOUND_HINT.format(option="application-name"), final=True)
+            return Failure(Reason.PROTOCOL, what, _names_hint(subject), final=True)
         if len(ids) > 1:
             numbers = ", ".join(map(str, list(ids)[:SHOWN]))
             what = f"{api.http.host} found {len(ids)} of them: {numbers}{', ...' if len(ids) > SHOWN else ''}."
@@ -124,7 +117,7 @@ class Finder:
         applications = responses.named(team.get("applications") if isinstance(team, dict) else None)
         if not applications:
             return ""
-        return f" Applications of team '{subject.team}': {self._listed(applications, _key(subject)[1])}."
+        return f" Applications of this team: {self._listed(applications, _key(subject)[1])}."
 
     def _listed(self, candidates: Sequence[responses.Named], wanted: str) -> str:
         """Some of the candidates, the nearest ones first; with the ids of those that share their name."""
@@ -147,6 +140,10 @@ class Finder:
 
 def _left(ends: float) -> float:
     return max(SHORTEST, ends - time.monotonic())
+
+
+def _names_hint(subject: ApplicationName) -> str:
+    return NAMES_HINT.format(option="application-unique-id" if subject.name is None else "application-name")
 
 
 def _key(subject: ApplicationName) -> tuple[str, str]:
