@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gate.naming import Naming
 
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
-"""Reasons after which waiting on may bring the answer."""
+"""Reasons after which waiting on may always bring the answer."""
 _RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 NAMED_PASSES: Final = 3
 """Parts that are named one by one in the message of a pass."""
@@ -33,6 +33,7 @@ class Conclusion:
         meaning: what that means for the person at the red build.
         hint: what to do next; empty for a pass.
         exit_code: of the reason, or 0 where the user asked for a warning only.
+        resumable: whether waiting on may bring the answer.
     """
 
     reason: Reason
@@ -40,6 +41,7 @@ class Conclusion:
     meaning: str
     hint: str
     exit_code: int
+    resumable: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -107,11 +109,14 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
         return replace(worst, message=describe(deciding))
     nouns = {part.noun for part in parts}
     if worst.kind is Kind.PASS:
-        if nouns == {"pending scan"}:
+        others = [part.conclusion.reason for part in parts if part.conclusion.reason is not Reason.PROCESSED]
+        if nouns == {"pending scan"} and not others:
             return replace(worst, message=f"all {len(parts)} pending scans were processed.")
         if len(parts) <= NAMED_PASSES:
             return replace(worst, message=" ".join(describe(part) for part in parts))
-        return replace(worst, message=f"{_counted(parts)} passed.")
+        # What passed only because the user accepts it must not hide in the number.
+        counts = ", ".join(f"{others.count(reason)} of them {reason}" for reason in dict.fromkeys(others))
+        return replace(worst, message=f"{_counted(parts)} passed{f' ({counts})' if counts else ''}.")
     like = [part for part in parts if part.conclusion.kind is worst.kind]
     if len(nouns) > 1 and len(like) == 1:
         # The scan passed and one check did not: what the scan came to stands in the lines above.
@@ -153,4 +158,4 @@ def concluded(reason: Reason, message: str, hint: str | None = None, meaning: st
     advice = "" if row.kind is Kind.PASS else hint or row.advice
     if reason in DIAGNOSABLE:
         advice = f"{advice} {DIAGNOSIS}"
-    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code)
+    return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code, reason in RESUMABLE)

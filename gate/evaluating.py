@@ -1,8 +1,8 @@
 """Asks every check until what it hears is about the newest scan, side by side and with the same wait.
 
-Knows no ThreadFix. A response counts once it is fresh: a policy's when it was evaluated after the scan; that of the pass
-criteria, which has no date, when it was given twice. Until then it is stale, and is asked for again. Errors are not
-staleness: they have their own limit, and the time to settle stands still for as long as they last.
+Knows no ThreadFix. A response counts once it is fresh: a policy's when it was evaluated after the scan; that of the
+pass criteria, which has no date, when it was given twice. Until then it is stale, and is asked for again. Errors are
+not staleness: they have their own limit, and no time to settle ends during one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ FRESH: Final = "fresh"
 class Settling:
     """One check's responses: which of them count, and how long that may take.
 
-    It is the limit of the check's wait as well: there is none before the first good response and while the newest one is
-    an error; else it is the time to settle, from the first good response on.
+    It is the limit of the check's wait as well: there is none before the first good response, and while the newest one
+    is an error; else it is the time to settle, from the first good response on.
 
     Args:
         check: which one.
@@ -119,7 +119,37 @@ def _behind(result: CheckResult, reference: float | None) -> float | None:
     return max(0, round(reference * 1000) - round(result.evaluated * 1000)) / 1000
 
 
-def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
+def wait_for(  # noqa: PLR0913 - what to ask, and on which terms
+    check: Check,
+    ask: Callable[[float], CheckReading | Failure],
+    *,
+    reference: float | None,
+    plan: Plan,
+    clock: Callable[[], float],
+    sleep: Callable[[float], bool],
+    jitter: Callable[[], float],
+    slots: threading.Semaphore,
+) -> Wait[Check, CheckReading]:
+    """The wait for one check, not running yet.
+
+    Args:
+        check: which one.
+        ask: asks once; takes the seconds it may take, and returns within them.
+        reference: the moment since which the newest scan is processed; None where there is no such scan.
+        plan: how long, how often.
+        clock: monotonic.
+        sleep: sleeps so many seconds, and says whether it was told to stop.
+        jitter: draws a number in [-1, 1].
+        slots: one is held during a request.
+    """
+    settling = Settling(check, ask, reference, plan, clock)
+    # ThreadFix has responded before, so an error here is an outage; and when to stop is for `Settling` to say.
+    terms = replace(plan, timeout=math.inf, first_contact_limit=plan.outage_limit)
+    schedule = Schedule(terms, settling, sleep, jitter, slots)
+    return Wait(check, observe=settling.observe, settled=settling.settled, schedule=schedule)
+
+
+def evaluate_all(  # noqa: PLR0913 - likewise
     checks: Sequence[Check],
     ask: Callable[[Check], Callable[[float], CheckReading | Failure]],
     *,
@@ -128,19 +158,17 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
     jitter: Callable[[], float],
     notify: Callable[[Event[CheckReading, Check]], None],
     tick: Callable[[Sequence[CheckHistory]], None],
-    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[tuple[CheckHistory, ...], Cancelled | None]:
     """Make every check, side by side.
 
     Args:
         checks: which ones; at least one.
         ask: what asks once for a check.
-        reference: the moment since which the newest scan is processed; None where there is no such scan.
+        reference: as for `wait_for`.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
         notify: told of every event in the calling thread.
         tick: given the histories so far several times a second while nothing happens.
-        clock: monotonic.
 
     Returns:
         The histories in the order of the checks, and the cancellation that cut them short, if one did.
@@ -150,11 +178,17 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
         BaseException: a bug.
     """
     stop, slots = threading.Event(), threading.Semaphore(REQUESTS_AT_ONCE)
-    # ThreadFix has responded before, so an error here is an outage; and when to stop is for `Settling` to say.
-    terms = replace(plan, timeout=math.inf, first_contact_limit=plan.outage_limit)
-    waits = []
-    for check in checks:
-        settling = Settling(check, ask(check), reference, plan, clock)
-        schedule = Schedule(terms, settling, stop.wait, jitter, slots)
-        waits.append(Wait(check, observe=settling.observe, settled=settling.settled, schedule=schedule))
+    waits = [
+        wait_for(
+            check,
+            ask(check),
+            reference=reference,
+            plan=plan,
+            clock=time.monotonic,
+            sleep=stop.wait,
+            jitter=jitter,
+            slots=slots,
+        )
+        for check in checks
+    ]
     return wait_all(waits, stop=stop, notify=notify, tick=tick, fatal=lambda _: False)

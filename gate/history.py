@@ -71,6 +71,7 @@ class Failure:
         timed_out: the time that the request was given ended first.
         unsent: nothing of the request left this machine, so asking again cannot do anything twice.
         http_status: of the response that it is about; None where there was none.
+        refused: ThreadFix itself said so, in its own format; else it may be whoever stands in front of it.
     """
 
     reason: Reason
@@ -82,6 +83,7 @@ class Failure:
     timed_out: bool = False
     unsent: bool = False
     http_status: int | None = None
+    refused: bool = False
 
 
 Observation = ScanReading | Failure

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gate.rules import Rules
-from gate.subjects import ApplicationId
+from gate.subjects import ApplicationId, ApplicationName
 from gate.threadfix import links
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gate.history import Upload
     from gate.reasons import Reason
-    from gate.subjects import ApplicationName, Check, ScanFile, Target
+    from gate.subjects import Check, ScanFile, Target
     from gate.threadfix.server import Server
 
 
@@ -98,6 +98,15 @@ class Settings:
     def application_id(self) -> int | None:
         """The application's id, where it is known before ThreadFix was asked."""
         return self.application.id if isinstance(self.application, ApplicationId) else None
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Names of the options that were given and that a resumed run has ids in place of."""
+        files = ("scan-file",) if self.files else ()
+        if not isinstance(self.application, ApplicationName):
+            return files
+        name = "application-name" if self.application.name is not None else "application-unique-id"
+        return (*files, "team-name", name)
 
     def resume(self, targets: Sequence[Target]) -> str:
         """The command that keeps waiting for `targets`, of one application; at least one.

@@ -36,6 +36,7 @@ class Verdict:
         elapsed: seconds, on a monotonic clock.
         server: origin of the ThreadFix server; empty when it is not known.
         resume: the command that waits on; empty where there is nothing to wait for.
+        replaced: names of the options that `resume` has ids in place of; the action must leave them out as well.
         mistakes: the invalid options; `str()` of one is its sentence.
         result_file: path of the result document, as asked for; empty when none was.
         build: which build of a CI system this was; None outside of one.
@@ -54,6 +55,7 @@ class Verdict:
     application_id: int | None = None
     server: str = ""
     resume: str = ""
+    replaced: tuple[str, ...] = ()
     mistakes: tuple[InvalidOption, ...] = ()
     result_file: str = ""
     build: Build | None = None
@@ -73,7 +75,11 @@ class Verdict:
         targets = [scan.target for scan in self.scans]
         ids = ",".join(str(target.pending_scan_id) for target in targets)
         inputs = f"application-id: {targets[0].application_id}\npending-scan-id: {ids}"
-        return "To keep waiting, run the action again with:", inputs
+        # Else it would upload the same file once more.
+        left_out = (
+            f"without {', '.join(map(self.naming.option, self.replaced))}, and with:" if self.replaced else "with:"
+        )
+        return f"To keep waiting, run the action again {left_out}", inputs
 
     @property
     def resume_line(self) -> str:
@@ -85,6 +91,25 @@ class Verdict:
     def deciding_scan(self) -> ScanVerdict | None:
         """The pending scan that decided among them; None where none was waited for."""
         return decide(self.scans) if self.scans else None
+
+    @property
+    def url(self) -> str | None:
+        """Where a person can see what the verdict is about: what decided; of a check, else the scan."""
+        deciding = decide(self.parts) if self.parts else None
+        if deciding is None:
+            return None
+        return deciding.url or (self.scan_url if deciding in self.checks else None)
+
+    @property
+    def scan_url(self) -> str | None:
+        """Link to the scan; of the deciding one, where there are several; None where it is not known."""
+        finished = [upload for upload in self.ended_uploads if upload.scan_id is not None]
+        scans: tuple[Part, ...] = (*finished, *self.scans)
+        return decide(scans).url if scans else None
+
+    def ended(self, upload: Upload) -> UploadVerdict | None:
+        """What an upload came to; None where it made pending scans, which have verdicts of their own."""
+        return next((part for part in self.ended_uploads if part.upload == upload), None)
 
     @property
     def polls(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import Final
 
-if TYPE_CHECKING:
-    from datetime import datetime
+_UNITS: Final = ("kB", "MB", "GB", "TB")
+_STEP: Final = 1000
 
 
 def seconds(value: float) -> str:
@@ -23,6 +24,26 @@ def seconds(value: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 poll`, `2 polls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def size(octets: float) -> str:
+    """An amount of data for people, in steps of a thousand: `1 byte`, `812 bytes`, `1.2 kB`, `34 MB`."""
+    if octets < _STEP:
+        return count(round(octets), "byte")
+    value, unit = octets / _STEP, _UNITS[0]
+    for larger in _UNITS[1:]:
+        if round(value) < _STEP:
+            break
+        value, unit = value / _STEP, larger
+    return f"{round(value, 1):g} {unit}" if value < 10 else f"{round(value)} {unit}"  # noqa: PLR2004
+
+
+def utc(at: float) -> datetime | None:
+    """The moment `at`, in seconds since the epoch; None where the calendar has no such day."""
+    try:
+        return datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def timestamp(moment: datetime) -> str:

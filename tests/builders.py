@@ -1,24 +1,49 @@
-"""Histories, scan verdicts and verdicts for tests: valid ones, of which a test says only what it is about."""
+"""Histories, verdicts on uploads, scans and checks, and whole ones: valid, and a test says only what it is about."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from gate.conclusions import conclude, from_error
+from gate.conclusions import conclude, concluded, from_error, name_options
 from gate.errors import InvalidOption, UsageError
-from gate.history import Failure, History, Observation, Outage, Phase, ScanHistory, ScanReading, StopCause
+from gate.history import (
+    CheckHistory,
+    CheckReading,
+    CheckResult,
+    Failure,
+    History,
+    Observation,
+    Obstacle,
+    Outage,
+    Phase,
+    Queued,
+    Receipt,
+    Refused,
+    ScanHistory,
+    ScanReading,
+    StopCause,
+    Upload,
+)
+from gate.naming import FLAGS
+from gate.parts.checks import CheckVerdict
 from gate.parts.scans import ScanVerdict, judge_scan
+from gate.parts.uploads import UploadVerdict, judge_upload
 from gate.reasons import Reason
 from gate.settings import Settings
-from gate.subjects import ApplicationId, Target
+from gate.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
 from gate.text import Secret
+from gate.threadfix.refusals import REFUSALS, Accept
 from gate.threadfix.server import Server
 from gate.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from gate.conclusions import Part
+
+Judged = TypeVar("Judged", ScanVerdict, UploadVerdict, CheckVerdict)
 
 TARGET: Final = Target(6, 41)
 SETTINGS: Final = Settings(
@@ -63,13 +88,14 @@ AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 EMPTY: Final = InvalidOption("--timeout", "--timeout: is empty.")
 
 
-def walked(
+def walked(  # noqa: PLR0913 - what a walk may be about
     number: int = 41,
     status: str = "DONE",
     ended: StopCause = StopCause.DECIDED,
     name: str | None = "contoso.fpr",
     *,
     walk: tuple[Phase, ...],
+    upload: Upload | None = None,
 ) -> ScanVerdict:
     """The verdict on a pending scan that walked through some statuses and one outage, in 100 seconds.
 
@@ -79,31 +105,148 @@ def walked(
         ended: what ended the wait.
         name: the scan's name.
         walk: its phases; the last one gets `status`.
+        upload: the upload that it came from.
     """
     reading = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*walk[:-1], replace(walk[-1], status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
     history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, reading, reading)
-    return judge_scan(history, LINKED)
+    return judge_scan(history, LINKED, upload=upload)
 
 
-def verdict(
+# --- Uploads.
+
+DUPLICATE, NO_RESULTS = REFUSALS[0], REFUSALS[1]
+REFUSED: Final = Refused(DUPLICATE.text, DUPLICATE)
+LOST: Final = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection before it responded.")
+
+
+def uploaded(receipt: Receipt | int, name: str = "contoso.fpr", *, size: int = 12_345_678) -> Upload:
+    """An upload that took 8 seconds.
+
+    Args:
+        receipt: what became of it; a number stands for the pending scan that ThreadFix made of it.
+        name: the file's.
+        size: bytes.
+    """
+    made = Queued((Target(6, receipt),)) if isinstance(receipt, int) else receipt
+    return Upload(ScanFile(name, size, name), made, 8.0)
+
+
+# --- Checks.
+
+POLICY: Final = Policy(name="Release")
+CRITERIA: Final = PassCriteria()
+POLICIES: Final = AllPolicies()
+MORNING: Final = 1_767_323_045.0
+"""A moment, 2026-01-02 03:04:05 UTC."""
+PASSING: Final = CheckResult("Release", True, "PASSING", evaluated=MORNING)  # noqa: FBT003 - whether it holds
+FAILING: Final = CheckResult("Release", False, "FAILING", evaluated=MORNING)  # noqa: FBT003
+STALE: Final = CheckResult("Release", None, "PASSING", evaluated=MORNING, behind=240.0)
+CRITICAL: Final = CheckResult("Critical", False, "failed", ("at most 0 open", "at most 0 new"), 5, 3)  # noqa: FBT003
+HIGH: Final = CheckResult("High", True, "passed", ("at most 9 open",), 4, 2)  # noqa: FBT003
+OBSTACLES: Final = tuple(
+    Obstacle(
+        700 + number,
+        "SQL Injection",
+        "Critical",
+        f"/login.jsp: user{number}",
+        f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}",
+    )
+    for number in range(10)
+)
+
+
+def checked(
+    check: Check = POLICY,
+    *results: CheckResult,
+    stale: float = 0.0,
+    obstacles: Sequence[Obstacle] = (),
+    failure: Failure | None = None,
+) -> CheckVerdict:
+    """The verdict on a check that took 20 seconds.
+
+    Args:
+        check: which one.
+        results: what ThreadFix says of each policy or criterion; a check without any is undecided.
+        stale: seconds for which the response was older than the scan.
+        obstacles: what is in the way.
+        failure: what came instead of a response.
+    """
+    holds = None if not results or any(result.holds is None for result in results) else True
+    holds = False if any(result.holds is False for result in results) else holds
+    reading = CheckReading("stale" if holds is None else "fresh", holds, results)
+    phases = (Phase("stale", 0.0, stale - 1.0, 3),) if stale else ()
+    if not failure and holds is not None:
+        phases = (*phases, Phase("fresh", stale, 20.0, 2))
+    history: CheckHistory = History(
+        check,
+        StopCause.LIMIT if failure else StopCause.DECIDED,
+        20.0,
+        5,
+        2 if failure else 0,
+        phases,
+        (Outage(2.0, failure, 2),) if failure else (),
+        failure or reading,
+        None if failure else reading,
+    )
+    broken = ", ".join(f"'{result.name}'" for result in results if result.holds is False)
+    conclusion = {
+        True: concluded(Reason.PROCESSED, "ThreadFix says that it holds."),
+        False: concluded(Reason.POLICY_FAILED, f"ThreadFix says that it does not hold: {broken}."),
+        None: concluded(Reason.POLICY_UNKNOWN, "ThreadFix does not say whether it holds."),
+    }[holds]
+    if failure:
+        conclusion = concluded(failure.reason, failure.what, failure.hint, failure.meaning)
+    return CheckVerdict(conclusion, history, tuple(obstacles), "https://tf.example.com/threadfix/applications/6")
+
+
+def verdict(  # noqa: PLR0913 - what a verdict may be about
     *scans: ScanVerdict,
+    uploads: Sequence[Upload] = (),
+    checks: Sequence[CheckVerdict] = (),
+    accepted: frozenset[Accept] = frozenset(),
     resume: str = "",
     invalid: Sequence[InvalidOption] = (EMPTY,),
     elapsed: float = 101.234,
     result_file: str = "",
 ) -> Verdict:
-    """The finished verdict on some scans; without any, on invalid options."""
+    """The finished verdict on some uploads, scans and checks; without any, on invalid options.
+
+    Args:
+        scans: those of the uploads are among them.
+        uploads: all of them; those that made no pending scan are judged here.
+        checks: their verdicts.
+        accepted: refusals that count as a pass.
+        resume: the command that waits on.
+        invalid: the invalid options.
+        elapsed: seconds.
+        result_file: path of the result document.
+    """
     error = UsageError(invalid)
+    settings = replace(LINKED, rules=replace(LINKED.rules, accepted=accepted))
+    judged_uploads = (judge_upload(upload, settings, application_id=6) for upload in uploads)
+    ended = tuple(_filled(one) for one in judged_uploads if one)
+    scans, checks = tuple(map(_filled, scans)), tuple(map(_filled, checks))
+    parts: tuple[Part, ...] = (*ended, *scans, *checks)
     return Verdict(
-        conclusion=conclude(scans) if scans else from_error(error),
+        conclusion=name_options(conclude(parts) if parts else from_error(error), FLAGS),
         started_at=AT,
         finished_at=AT,
         elapsed=elapsed,
         scans=scans,
-        server="https://tf.example.com" if scans else "",
+        ended_uploads=ended,
+        checks=checks,
+        uploads=tuple(uploads),
+        application_id=6 if parts else None,
+        server="https://tf.example.com" if parts else "",
         resume=resume,
-        mistakes=() if scans else error.invalid,
+        replaced=("scan-file",) if uploads else (),
+        mistakes=() if parts else error.invalid,
         result_file=result_file,
     )
+
+
+def _filled(part: Judged) -> Judged:
+    """The verdict with the names of options in its texts, as a run has them."""
+    return replace(part, conclusion=name_options(part.conclusion, FLAGS))

@@ -147,6 +147,7 @@ class CommandContext:
         self.console = Console(
             self.terminal.write if self.terminal else self._print,
             warn=self.github.warning if self.github else None,
+            draw=self.terminal.draw_upload if self.terminal else None,
             quiet=reports.quiet,
             verbose=reports.verbose,
             naming=self.naming,

@@ -100,7 +100,7 @@ class _Run:
         self, conclusion: Conclusion, outcome: Outcome | None = None, *, mistakes: tuple[InvalidOption, ...] = ()
     ) -> Verdict:
         """The finished verdict."""
-        naming = self._context.naming
+        naming, settings = self._context.naming, self._context.parsed.settings
 
         def named(parts: Iterable[P]) -> tuple[P, ...]:
             return tuple(replace(part, conclusion=name_options(part.conclusion, naming)) for part in parts)
@@ -118,6 +118,7 @@ class _Run:
             naming=naming,
             server=self._context.parsed.origin,
             resume=outcome.resume if outcome else "",
+            replaced=settings.replaced if settings else (),
             mistakes=mistakes,
             result_file=self._context.parsed.reports.result_file or "",
             build=build.current(self._env, self._context.sanitizer),

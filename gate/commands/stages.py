@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.conclusions import RESUMABLE, Conclusion, conclude, decide, from_failure
+from gate.conclusions import Conclusion, conclude, decide, from_failure
 from gate.errors import Cancelled
 from gate.history import Application, BrokenOff, Failure, History, NotSent, StopCause, Upload
 from gate.parts.checks import judge_check
@@ -127,7 +127,7 @@ class Stages:
             self._find_application()
         self._upload()
         self._wait()
-        if settings.checks and self._all_passed() and not self._stopped:
+        if settings.checks and self._parts() and self._all_passed() and not self._stopped:
             self._evaluate()
 
     def _outcome(self) -> Outcome:
@@ -139,7 +139,7 @@ class Stages:
         conclusion, resume = conclude(parts), ""
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
-        if conclusion.reason in RESUMABLE and scans and not isinstance(decide(parts), UploadVerdict):
+        if conclusion.resumable and scans and not isinstance(decide(parts), UploadVerdict):
             if self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
@@ -298,7 +298,16 @@ class Stages:
 
     def _evaluate(self) -> None:
         """Ask whether the application may be released, now that every scan has passed."""
-        raise NotImplementedError
+        from gate.commands.evaluation import Evaluation, reference_of
+
+        application_id = self._application_id
+        assert application_id is not None  # noqa: S101 - a part has passed that is about one
+        evaluation = Evaluation(self.settings, self.context, self._client, application_id, self._team_id)
+        reference = reference_of(self._scans(), self._uploads)
+        self._checks, self._stopped = evaluation.judge(reference, jitter=_jitter, tick=self._tick)
+        if not self._stopped:
+            # A signal from here on loses no verdict.
+            self._checks = tuple(map(evaluation.decorate, self._checks))
 
     def _schedule(self, seconds: float, stop: threading.Event) -> Schedule:
         return Schedule(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from gate.conclusions import Conclusion, concluded
+from gate.history import Failure, StopCause
+from gate.parts.scans import stretch
+from gate.reasons import Reason
+from gate.subjects import PassCriteria, Policy
+from gate.wording import moment, seconds
 
 if TYPE_CHECKING:
-    from gate.conclusions import Conclusion
+    from collections.abc import Sequence
+
     from gate.errors import Cancelled
-    from gate.history import CheckHistory, CheckResult, Obstacle
-    from gate.settings import Settings
+    from gate.history import CheckHistory, CheckReading, CheckResult, Obstacle
+    from gate.settings import Plan, Settings
     from gate.subjects import Check
 
 
@@ -50,6 +59,154 @@ class CheckVerdict:
         return self.history.reading.results if self.history.reading else ()
 
 
-def judge_check(history: CheckHistory, settings: Settings, cancelled: Cancelled | None = None) -> CheckVerdict:
-    """What the history of a check means."""
-    raise NotImplementedError
+def judge_check(
+    history: CheckHistory,
+    settings: Settings,
+    cancelled: Cancelled | None = None,
+    *,
+    obstacles: tuple[Obstacle, ...] = (),
+    url: str | None = None,
+) -> CheckVerdict:
+    """What the history of a check means.
+
+    Args:
+        history: all that was seen of the check.
+        settings: what was asked for.
+        cancelled: what stopped the gate, if anything did.
+        obstacles: what is in the way; it changes nothing.
+        url: where a person can see it.
+    """
+    conclusion = _conclusion_of(history, settings.plan, cancelled)
+    if conclusion.reason in settings.downgraded:
+        conclusion = replace(conclusion, exit_code=0)
+    return CheckVerdict(conclusion, history, obstacles, url)
+
+
+def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | None) -> Conclusion:
+    if history.ended is StopCause.CANCELLED:
+        said = "there was no fresh response yet" if history.reading else "there was no good response yet"
+        conclusion = concluded(Reason.CANCELLED, f"{said} when the gate was stopped.", meaning=STOPPED)
+        return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
+    newest = history.newest
+    if isinstance(newest, Failure):
+        # The scan itself was found, whatever this says.
+        reason = Reason.POLICY_UNKNOWN if newest.reason is Reason.NOT_FOUND else newest.reason
+        meaning = newest.meaning or Reason.POLICY_UNKNOWN.row.meaning
+        return concluded(reason, f"{newest.what}{stretch(history)}", newest.hint, meaning)
+    return _read_as(newest, history.target, plan)
+
+
+def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
+    """The conclusion from what ThreadFix said last."""
+    results = reading.results
+    # Without time to settle, what is there is taken as it is.
+    counted = [result for result in results if result.behind == 0 or not plan.settle_timeout]
+    broken = [result for result in counted if result.holds is False]
+    undecided = [result for result in counted if result.holds is None]
+    if broken:
+        return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check))
+    if len(counted) < len(results):
+        stale = [result for result in results if result.behind != 0]
+        conclusion = concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), STALE_HINT, STALE_MEANING)
+        return replace(conclusion, resumable=True)
+    if undecided:
+        message = f"ThreadFix says {_each(undecided, check)}."
+        return concluded(Reason.POLICY_UNKNOWN, message, UNDECIDED_HINT)
+    if not results or not reading.holds:
+        message, hint = NO_CRITERIA if isinstance(check, PassCriteria) else NO_POLICIES
+        return concluded(Reason.POLICY_UNKNOWN, message, hint)
+    return concluded(Reason.PROCESSED, _holding(results, check))
+
+
+STOPPED: Final = (
+    "The scan was processed, but the gate was stopped before ThreadFix had said whether this application may be "
+    "released."
+)
+STALE_MEANING: Final = (
+    "The scan was processed, but what ThreadFix says of the application may be from before that, so it does not count."
+)
+STALE_HINT: Final = (
+    "Give ThreadFix more time with `{--settle-timeout}`. If that does not help, ask your ThreadFix administrator when "
+    "it evaluates policies, and whether its queue is long."
+)
+UNDECIDED_HINT: Final = "Look at the policy in ThreadFix: only PASSING is a pass."
+NO_CRITERIA: Final = (
+    "ThreadFix evaluated nothing: no criterion passed, and none failed.",
+    "In ThreadFix, attach the application to a group of CI/CD pass criteria that has at least one criterion.",
+)
+NO_POLICIES: Final = (
+    "no policy is attached to the application.",
+    "In ThreadFix, attach a policy to the application; or name one with `{--policy}`.",
+)
+NAMED: Final = 5
+"""Policies or criteria that a message names one by one."""
+
+
+def _broken(broken: Sequence[CheckResult], number: int, check: Check) -> str:
+    if isinstance(check, PassCriteria):
+        shown = _some([f"{result.name} ({_limits(result)})" for result in broken])
+        return f"{len(broken)} of {number} criteria {_are(broken)} broken: {shown}."
+    if number == 1:
+        return f"ThreadFix says {_each(broken, check)}."
+    return f"{len(broken)} of {number} policies {_are(broken)} broken: {_some(_names(broken))}."
+
+
+def _holding(results: Sequence[CheckResult], check: Check) -> str:
+    if isinstance(check, PassCriteria):
+        return f"{len(results)} of {len(results)} criteria hold."
+    if len(results) > 1:
+        return f"{len(results)} of {len(results)} policies hold: {_some(_names(results))}."
+    (result,) = results
+    at = "" if result.evaluated is None else f", evaluated at {_moment(result.evaluated)}"
+    stale = (
+        f", {seconds(result.behind)} before the scan was processed ({{--settle-timeout 0}})" if result.behind else ""
+    )
+    return f"ThreadFix says {_each(results, check)}{at}{stale}."
+
+
+def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
+    if isinstance(check, PassCriteria):
+        return (
+            f"stale: ThreadFix did not say the same twice, {seconds(plan.interval)} apart ({{--interval}}), within "
+            f"{seconds(plan.settle_timeout)} ({{--settle-timeout}})."
+        )
+    return f"{_some([_one_stale(result, check) for result in stale])}."
+
+
+def _one_stale(result: CheckResult, check: Check) -> str:
+    said = f"ThreadFix says {_each([result], check)}"
+    if result.evaluated is None or result.behind is None:
+        return f"stale: {said}, but not when it evaluated that"
+    return (
+        f"stale by {seconds(result.behind)}: {said}, evaluated at {_moment(result.evaluated)}, and the scan was "
+        f"processed at {_moment(result.evaluated + result.behind)}"
+    )
+
+
+def _each(results: Sequence[CheckResult], check: Check) -> str:
+    """`PASSING`; with the name of the policy, where the check is not called by it."""
+    is_named = isinstance(check, Policy) and check.name is not None
+    return _some([result.word if is_named else f"{result.word} of '{result.name}'" for result in results])
+
+
+def _limits(result: CheckResult) -> str:
+    limits = " and ".join(result.limits) or "its limit is not known"
+    return limits if result.count is None else f"{limits}; {result.count} open"
+
+
+def _names(results: Sequence[CheckResult]) -> list[str]:
+    return [f"'{result.name}'" for result in results]
+
+
+def _some(texts: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(texts) - NAMED
+    return ", ".join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _are(results: Sequence[CheckResult]) -> str:
+    return "is" if len(results) == 1 else "are"
+
+
+def _moment(at: float) -> str:
+    return moment(datetime.fromtimestamp(at, UTC))

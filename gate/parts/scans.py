@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gate.conclusions import Conclusion, concluded
 from gate.history import Failure, StopCause
@@ -15,7 +15,7 @@ from gate.wording import seconds
 
 if TYPE_CHECKING:
     from gate.errors import Cancelled
-    from gate.history import ScanHistory, ScanReading, Upload
+    from gate.history import History, ScanHistory, ScanReading, Upload
     from gate.rules import Rules
     from gate.settings import Settings
     from gate.subjects import Target
@@ -146,10 +146,11 @@ def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
     if newest.reason is Reason.NOT_FOUND and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
         return concluded(Reason.SCAN_VANISHED, message, newest.hint)
-    return concluded(newest.reason, f"{newest.what}{_stretch(history)}", newest.hint, newest.meaning)
+    return concluded(newest.reason, f"{newest.what}{stretch(history)}", newest.hint, newest.meaning)
 
 
-def _stretch(history: ScanHistory) -> str:
+def stretch(history: History[Any, Any]) -> str:
+    """How long the newest outage went on, as a sentence behind that of its error; empty for a single error."""
     outage = history.outages[-1]
     if outage.polls == 1:
         return ""

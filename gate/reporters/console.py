@@ -1,7 +1,7 @@
 """What a person reads while the gate runs: few lines, each worth it, the verdict last.
 
-In a log: a line with the server, the scan and the deadline, a line for each change, and a heartbeat each minute of
-silence. At a terminal `gate.reporters.terminal` adds a live line under them.
+In a log: a line with the server, the scan and the deadline, a line for each change, a line per tenth of a large upload,
+and a heartbeat each minute of silence. At a terminal `gate.reporters.terminal` adds a live line under them.
 """
 
 from __future__ import annotations
@@ -10,33 +10,37 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
-from gate.conclusions import describe
-from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen
-from gate.history import Application
+from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
+from gate.history import Application, CheckReading, Failure, Queued, Refused
 from gate.naming import FLAGS
-from gate.reasons import Kind
+from gate.reporters import closing, phrases
 from gate.reporters.lines import Line, LineKind
+from gate.reporters.progress import Progress, Sending
+from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.text import log_line
-from gate.wording import count, plain, seconds
+from gate.wording import count, plain, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from gate.events import Event, UploadEvent
-    from gate.history import History, ScanReading
+    from gate.history import History, ScanReading, Upload
     from gate.http import RequestMade
     from gate.naming import Naming
     from gate.settings import Settings
-    from gate.subjects import Target
+    from gate.subjects import Subject
     from gate.verdict import Verdict
 
 HEARTBEAT: Final = 60.0
 """Seconds of silence after which the log says that the gate still waits."""
+LARGE: Final = 10_000_000
+"""Bytes of a file from which on the log has a line per tenth of its upload."""
+REDRAW: Final = 0.1
+"""Seconds between two pictures of an upload at a terminal."""
 _INDENT: Final = 9
 """Characters of the time in front of what happened, with its blank."""
 
@@ -47,44 +51,13 @@ def to_log(line: str) -> None:
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - the log of a command is standard error
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What the live line shows: the phases of the first scan that is not decided, and how far the others are.
-
-    Attributes:
-        phases: each status and the seconds that it has lasted.
-        decided: scans that are not waited for any more.
-        scans: all of them.
-        left: seconds until the deadline.
-        outage: whether the newest poll failed.
-    """
-
-    phases: tuple[tuple[str, float], ...]
-    decided: int
-    scans: int
-    left: float
-    outage: bool
-
-    @classmethod
-    def of(cls, histories: Sequence[History[Any, Any]], left: float) -> Progress:
-        """How far waits are."""
-        running = [history for history in histories if history.ended is None]
-        first = running[0] if running else None
-        return cls(
-            phases=tuple((phase.status, first.lasted(i)) for i, phase in enumerate(first.phases)) if first else (),
-            decided=len(histories) - len(running),
-            scans=len(histories),
-            left=left,
-            outage=bool(first and first.outages and first.outages[-1].ended is None),
-        )
-
-
 class Console:
     """Turns what happens into lines.
 
     Args:
         write: writes one line.
         warn: shows a warning where people look for warnings; by default in the log.
+        draw: shows how far an upload is, where a person watches; None takes that away again.
         quiet: whether only the verdict is wanted.
         verbose: whether every request is.
         naming: how texts name an option.
@@ -96,6 +69,7 @@ class Console:
         write: Callable[[Line], None],
         *,
         warn: Callable[[str], None] | None = None,
+        draw: Callable[[Sending | None], None] | None = None,
         quiet: bool = False,
         verbose: bool = False,
         naming: Naming = FLAGS,
@@ -104,6 +78,7 @@ class Console:
         """Keep where to write."""
         self._write = write
         self._warn = warn
+        self._draw = draw
         self._quiet = quiet
         self._verbose = verbose
         self._clock = clock
@@ -111,7 +86,10 @@ class Console:
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._several = False
-        self._began = self._last_output = clock()
+        self._announced = False
+        self._files: dict[Target, str] = {}
+        self._sending: Sending | None = None
+        self._began = self._last_output = self._drawn = clock()
         self._warned: set[str] = set()
         self._hinted: set[str] = set()
 
@@ -142,38 +120,114 @@ class Console:
             self.line(f"{self._at()} {request.method} {request.path} → {code}, {request.milliseconds:.0f} ms")
 
     def opening(self, settings: Settings) -> None:
-        """Log what must be known before the first request: the dangers that were accepted."""
+        """Log what must be known before the first request: what goes where, and the dangers that were accepted."""
         self._settings = settings
         self._began = self._last_output = self._clock()
-        # Also with --quiet: a danger that was accepted once must not be forgotten.
-        if settings.server.insecure:
-            # Also where only the verdict is wanted: whoever made it quiet once must not forget it.
-            name = self._naming.switch("insecure")
-            risk = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
-            self.warning(risk, always=True)
-        if settings.server.allow_http and settings.server.url.startswith("http://"):
-            self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.", always=True)
+        url, application = settings.server.url, settings.application
+        if settings.files:
+            (first, *others), whole = settings.files, size(sum(file.size for file in settings.files))
+            files = count(len(settings.files), "file") if others else first.shown
+            self._announce(f"uploading {files} ({whole}) to {application} on {url}.")
+        elif isinstance(application, ApplicationName):
+            self._announce(f"looking up {application} on {url}.")
 
     def waiting(self, settings: Settings, targets: Sequence[Target], until: datetime) -> None:
         """Log what is asked of which server, and until when."""
         self._began = self._last_output = self._clock()
         self._several = len(targets) > 1
         target = f"{len(targets)} pending scans of application {targets[0].application_id}"
-        target = target if self._several else str(targets[0])
+        if not self._several:
+            file = self._files.get(targets[0])
+            target = f"{targets[0]} ({file})" if file else f"{targets[0]}"
         limit = (
             f", until {until:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
         )
-        self.line(f"threadfix-gate {__version__}: asking {settings.server.url} for {target}{limit}.")
+        self._announce(f"asking {settings.server.url} for {target}{limit}.")
+
+    def _announce(self, text: str) -> None:
+        """Log what begins; the first such line names the gate, and the dangers stand behind it."""
+        if self._announced:
+            self.line(f"{text[:1].upper()}{text[1:]}")
+            return
+        self._announced = True
+        self.line(f"threadfix-gate {__version__}: {text}")
+        server = self._settings.server if self._settings else None
+        # Also with --quiet: a danger that was accepted once must not be forgotten.
+        if server and server.insecure:
+            name = self._naming.switch("insecure")
+            risk = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
+            self.warning(risk, always=True)
+        if server and server.allow_http and server.url.startswith("http://"):
+            self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.", always=True)
 
     def handle_upload(self, event: UploadEvent) -> None:
         """Log what happened during an upload."""
-        raise NotImplementedError
+        match event:
+            case UploadBegan():
+                self._sending = Sending(event.file, event.number, event.files)
+                place = f", {event.number} of {event.files}" if event.files > 1 else ""
+                self._now(f"uploading {event.file.shown} ({size(event.file.size)}){place}")
+                self._show(self._sending)
+            case UploadProgress():
+                before = self._sending or Sending(event.file)
+                self._sending = before.after(event)
+                self._advanced(before, self._sending, event.elapsed)
+            case UploadEnded():
+                self._show(None)
+                self._uploaded(event.upload)
+            case _:
+                self.handle(event)
+
+    def _advanced(self, before: Sending, sending: Sending, elapsed: float) -> None:
+        """More of a file was sent: a person sees a bar move, a log gets a line per tenth of a large one."""
+        if self._draw:
+            self._show(sending)
+            return
+        now, whole = self._clock(), size(sending.file.size)
+        is_due = now - self._last_output >= HEARTBEAT
+        passed_tenth = sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10)
+        if not (is_due or passed_tenth):
+            return
+        if sending.is_sent:
+            sent = f"{whole} sent in {seconds(elapsed)};" if passed_tenth else "still"
+            state = f"{sent} waiting for ThreadFix's response"
+        else:
+            speed = f", {size(sending.speed)}/s" if sending.speed else ""
+            left = f", {seconds(sending.left)} left" if sending.left else ""
+            state = f"{int(sending.share * 100)}% of {whole}{speed}{left}"
+        self._now(state)
+        # Also where nothing is logged.
+        self._last_output = now
+
+    def _show(self, sending: Sending | None) -> None:
+        """Show how far an upload is, where somebody watches, and not more often than anybody can see."""
+        now = self._clock()
+        if self._draw and (sending is None or sending.is_sent or not sending.sent or now - self._drawn >= REDRAW):
+            self._drawn = now
+            self._draw(sending)
+
+    def _uploaded(self, upload: Upload) -> None:
+        """Log what became of an upload."""
+        match upload.receipt:
+            case Queued(targets):
+                self._files |= dict.fromkeys(targets, upload.file.shown)
+                more = ""
+            case Refused(text) if text:
+                more = f"; ThreadFix says: '{text.rstrip('.')}'"
+            case Failure() as failure:
+                more = f": {failure.what}"
+            case _:
+                more = ""
+        self._now(f"{upload.file.shown}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}{more}")
 
     def handle(self, event: Event[Any, Any]) -> None:
         """Log what happened."""
         match event:
             case StatusSeen(reading=Application() as application):
-                self._event(event, f"{event.target} is there" + f": {application.name}" * bool(application.name))
+                self._event(event, f"{event.target} {_found(event.target, application)}")
+            case StatusSeen(reading=CheckReading() as reading):
+                before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""
+                self._event(event, f"{phrases.reading(reading)}{before}")
             case StatusSeen():
                 before = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
                 self._event(event, f"{event.reading.status}{before}")
@@ -187,7 +241,7 @@ class Console:
                 self._event(event, f"recovered after {seconds(event.at - event.outage.began)} ({polls})")
             case Stalled():
                 self.warning(
-                    f"{event.target.label} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
+                    f"{_name(event.target)} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
                     "busy or stuck; the gate keeps waiting."
                 )
             case CutOff():
@@ -198,59 +252,65 @@ class Console:
         now = self._clock()
         if now - self._last_output < HEARTBEAT:
             return
-        if progress.scans > 1:
-            state = f"{progress.decided} of {progress.scans} decided"
+        subject = f"{progress.subject}: " if progress.subject else ""
+        if progress.waits > 1:
+            state = f"{progress.decided} of {progress.waits} decided"
         elif progress.phases:
             status, lasted = progress.phases[-1]
-            state = f"{'outage, had been' if progress.outage else 'still'} {status} for {seconds(lasted)}"
+            state = f"{subject}{'outage, had been' if progress.outage else 'still'} {status} for {seconds(lasted)}"
         else:
-            state = "waiting for a first response"
+            state = f"{subject}waiting for a first response"
         self.line(f"{self._at()} {state}; {seconds(progress.left)} left", indent=_INDENT)
         # Also where nothing is logged: a quiet gate must not come here four times a second.
         self._last_output = now
 
     def progress(self, histories: Sequence[History[Any, Any]]) -> Progress:
         """How far the waits are, by their histories so far."""
-        timeout = self._settings.plan.timeout if self._settings else 0.0
-        return Progress.of(histories, max(0.0, timeout - (self._clock() - self._began)))
+        if self._settings is None:
+            return Progress.of(histories, 0.0)
+        plan, waited = self._settings.plan, max(history.elapsed for history in histories)
+        match histories[0].target:
+            case PassCriteria() | Policy() | AllPolicies():
+                left = plan.settle_timeout - waited
+            case ApplicationId() | ApplicationName():
+                left = plan.first_contact_limit - waited
+            case _:
+                left = plan.timeout - (self._clock() - self._began)
+        return Progress.of(histories, max(0.0, left))
 
     def closing(self, verdict: Verdict) -> None:
         """Log the verdict, in one line, last; before it what it means and what to do."""
-        conclusion = verdict.conclusion
-        if len(verdict.scans) > 1:
-            for scan in verdict.scans:
-                if scan.conclusion.kind is not Kind.PASS:
-                    self.line(f"  {scan.conclusion.kind.value}: {describe(scan)}", indent=4)
-        for invalid_option in verdict.mistakes:
-            self.line(f"  {invalid_option}", indent=4)
-        if conclusion.kind is not Kind.PASS:
-            self.line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
-            if verdict.resume:
-                self.line(verdict.resume_line, LineKind.COMMAND)
-            self.line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
-        if conclusion.downgraded:
-            # Not by `warning`, which on a runner would be a second annotation of the verdict.
-            option = self._naming.option(f"on-{conclusion.reason}", "warn")
-            job = f"The job continues because of {option}."
-            self._put(f"warning: the verdict is unknown, with exit code 0. {job}", LineKind.WARNING)
-        message = conclusion.message
-        if verdict.mistakes and not self._quiet:
-            message = f"{count(len(verdict.mistakes), 'invalid option')} (above); nothing was sent."
-        link = f" {verdict.deciding_scan.url}" if verdict.deciding_scan and verdict.deciding_scan.url else ""
-        code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
-        kind = conclusion.kind.value
-        self._put(f"{kind.upper()} ({conclusion.reason.value}{code}): {message}{link}", LineKind(kind))
+        told = list(closing.explanation(verdict))
+        if not self._warn:
+            # On a runner they are annotations, as the verdict is.
+            told += closing.notices(verdict)
+        for line in [] if self._quiet else told:
+            self._put(line.text, line.kind, line.indent)
+        # Not by `warning`, which on a runner would be a second annotation of the verdict.
+        for line in (*closing.downgrade(verdict), closing.verdict_line(verdict, alone=self._quiet)):
+            self._put(line.text, line.kind, line.indent)
 
     def _event(self, event: StatusSeen[Any] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
-        number = f" {event.target.label}" if self._several else ""
-        self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
+        match event.target:
+            case Target() as target:
+                file = self._files.get(target)
+                number = f" {target.label}{f' ({file})' if file else ''}" if self._several else ""
+                self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
+            case PassCriteria() | Policy() | AllPolicies() as check:
+                # A check's own time begins when the scans' has ended; the log goes on with theirs.
+                self._now(f"{check}: {text}")
+            case _:
+                self._now(text)
+
+    def _now(self, text: str) -> None:
+        self.line(f"{self._at()} {text}", indent=_INDENT)
 
     def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
         first = event.previous is None
         text = self._settings.rules.warning(event.reading, first=first) if self._settings else None
         if text and text not in self._warned:
             self._warned.add(text)
-            self.warning(f"pending scan {event.target.label} {self._naming.fill(text)}")
+            self.warning(f"{_name(event.target)} {self._naming.fill(text)}")
 
     def _hint_once(self, event: OutageBegan) -> None:
         # After a good response the address is right, and most hints are about the address.
@@ -268,3 +328,15 @@ class Console:
 
     def _at(self, at: float | None = None) -> str:
         return f"[{seconds(round(self._clock() - self._began if at is None else at)):>6}]"
+
+
+def _name(subject: Subject) -> str:
+    """What a sentence calls it."""
+    return f"pending scan {subject.pending_scan_id}" if isinstance(subject, Target) else str(subject)
+
+
+def _found(subject: Subject, application: Application) -> str:
+    """That an application is there: its id, where it was asked for by its name; else its name."""
+    if isinstance(subject, ApplicationName):
+        return f"is application {application.id}"
+    return f"is there: {application.name}" if application.name else "is there"

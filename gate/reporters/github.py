@@ -10,7 +10,9 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from gate.conclusions import describe
 from gate.reasons import Kind
+from gate.reporters import phrases
 from gate.reporters.outputs import output_values
 from gate.wording import plain
 
@@ -71,10 +73,18 @@ class GitHub:
             core.warning(message, title=TITLE)
 
     def verdict(self, verdict: Verdict) -> None:
-        """Annotate with the verdict: an error, a warning where the user asked for no more; nothing for a pass."""
+        """Annotate with the verdict: an error, a warning where the user asked for no more; nothing for a pass.
+
+        What passed only because the user accepts it is a notice.
+        """
         from actions_toolkit import core
 
         conclusion = verdict.conclusion
+        if accepted := phrases.noticed(verdict):
+            # One for all: a step has ten annotations.
+            more = f" (and {len(accepted) - 1} more)" if len(accepted) > 1 else ""
+            with self._saying():
+                core.notice(f"{describe(accepted[0])}{more}", title=TITLE)
         if conclusion.kind is Kind.PASS:
             return
         title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"

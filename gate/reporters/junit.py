@@ -1,43 +1,61 @@
-"""The JUnit report: one suite, one case a pending scan; fail is a failure, unknown is an error.
+"""The JUnit report: one suite, a case for each part of the verdict; fail is a failure, unknown is an error.
 
-A case has the same name in every build, since history and trend hang on names; ids stand in the text. GitLab keeps only
-the text of a failure and drops its `message`, so the text says everything. GitLab also takes `[[ATTACHMENT|path]]` in a
-case's output for a link to an artifact, and reads a `type` such as `yaml` as an instruction; a reason is none of these.
+The parts are uploads that made no pending scan, pending scans, and checks of the release. A case has the same name in
+every build, since history and trend hang on names; ids stand in the text. GitLab keeps only the text of a failure and
+drops its `message`, so the text says everything. GitLab also takes `[[ATTACHMENT|path]]` in a case's output for a link
+to an artifact, and reads a `type` such as `yaml` as an instruction; a reason is none of these.
 """
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from gate.conclusions import RESUMABLE, describe
+from gate.conclusions import describe
 from gate.reasons import Kind
+from gate.reporters import phrases
 from gate.text import escape_xml
-from gate.wording import plain, seconds
+from gate.wording import plain, seconds, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
     from gate.conclusions import Conclusion
+    from gate.history import History, Upload
+    from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.verdict import Verdict
 
-SUITE = "threadfix-gate"
+SUITE: Final = "threadfix-gate"
+ROWS: Final = 100
+"""Policies and criteria that are listed of one check; the result document has all."""
 
 
 def render(verdict: Verdict) -> str:
     """The report as XML text."""
     suite = TestSuite(SUITE)
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
-    for number, scan in enumerate(verdict.scans, 1):
-        # Of two cases with one name GitLab keeps only one.
-        name = f"pending scan {number}" if len(verdict.scans) > 1 else "pending scan"
-        case = _case(name, scan.history.elapsed, scan.conclusion, describe(scan), verdict.resume_line)
-        case.system_out = _statuses(scan)
+    for place, upload in enumerate(verdict.uploads, 1):
+        part = verdict.ended(upload)
+        if part:
+            name = f"upload {place}" if len(verdict.uploads) > 1 else "upload"
+            case = _case(name, upload.elapsed, part.conclusion, [describe(part)])
+            case.system_out = _output([_facts(upload)])
+            suite.add_testcase(case)
+    for name, scan in _named(verdict):
+        case = _case(name, scan.history.elapsed, scan.conclusion, [describe(scan)], verdict.resume_line)
+        case.system_out = _output(_phases(scan.history))
         suite.add_testcase(case)
-    if not verdict.scans:
+    for check in verdict.checks:
+        case = _case(check.subject, check.history.elapsed, check.conclusion, [describe(check), *_details(check)])
+        case.system_out = _output([*_phases(check.history), *_rows(check)])
+        suite.add_testcase(case)
+    if not verdict.parts:
         name = "options" if verdict.mistakes else "gate"
-        suite.add_testcase(_case(name, verdict.elapsed, verdict.conclusion, verdict.conclusion.message))
+        suite.add_testcase(_case(name, verdict.elapsed, verdict.conclusion, [verdict.conclusion.message]))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
@@ -48,13 +66,30 @@ def render(verdict: Verdict) -> str:
     return written.getvalue().decode("utf-8") + "\n"
 
 
-def _case(name: str, elapsed: float, conclusion: Conclusion, message: str, resume: str = "") -> TestCase:
-    case = TestCase(name, classname=SUITE, time=round(elapsed, 3))
+def _named(verdict: Verdict) -> Iterator[tuple[str, ScanVerdict]]:
+    """Each pending scan with the name of its case.
+
+    One that came of an upload has its number by the place of its file: also where the files before it got no further.
+    """
+    slots: list[list[ScanVerdict]] = [[scan] for scan in verdict.scans if scan.upload is None]
+    slots += [[scan for scan in verdict.scans if scan.upload == upload] for upload in verdict.uploads]
+    several = sum(max(len(slot), 1) for slot in slots) > 1
+    number = 0
+    for slot in slots:
+        for scan in slot:
+            number += 1
+            yield f"pending scan {number}" if several else "pending scan", scan
+        number += not slot
+
+
+def _case(name: str, elapsed: float, conclusion: Conclusion, text: Iterable[str], resume: str = "") -> TestCase:
+    # Of two cases with one name GitLab keeps only one.
+    case = TestCase(escape_xml(name), classname=SUITE, time=round(elapsed, 3))
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
     if conclusion.kind in kinds:
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
-        lines = [message, f"What it means: {plain(conclusion.meaning)}"]
-        if resume and conclusion.reason in RESUMABLE:
+        lines = [*text, f"What it means: {plain(conclusion.meaning)}"]
+        if resume and conclusion.resumable:
             lines.append(resume)
         lines.append(f"What to do: {plain(conclusion.hint)}")
         broken.text = "\n".join(escape_xml(line) for line in lines)
@@ -62,6 +97,28 @@ def _case(name: str, elapsed: float, conclusion: Conclusion, message: str, resum
     return case
 
 
-def _statuses(scan: ScanVerdict) -> str:
-    lines = [f"{phase.status} {seconds(scan.history.lasted(index))}" for index, phase in enumerate(scan.history.phases)]
+def _facts(upload: Upload) -> str:
+    return f"{upload.file.shown}, {size(upload.file.size)}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}"
+
+
+def _phases(history: History[Any, Any]) -> Iterator[str]:
+    for index, phase in enumerate(history.phases):
+        yield f"{phase.status} {seconds(history.lasted(index))}"
+
+
+def _rows(check: CheckVerdict) -> Iterator[str]:
+    """What ThreadFix says of each policy or criterion, what does not hold first."""
+    yield from map(phrases.row, phrases.ordered(check.results)[:ROWS])
+    if len(check.results) > ROWS:
+        yield f"... and {len(check.results) - ROWS} more"
+
+
+def _details(check: CheckVerdict) -> Iterator[str]:
+    """Its rows, and what is in the way."""
+    yield from _rows(check)
+    for obstacle in check.obstacles:
+        yield f"In the way: {phrases.obstacle_line(obstacle)}{f' {obstacle.url}' if obstacle.url else ''}"
+
+
+def _output(lines: Iterable[str]) -> str:
     return "\n".join(escape_xml(line).replace("[[", "[ [") for line in lines)

@@ -16,6 +16,7 @@ class LineKind(StrEnum):
     CHECK_PASSED = "check passed"
     CHECK_FAILED = "check failed"
     WARNING = "warning"
+    NOTICE = "notice"
     ADVICE = "advice"
     COMMAND = "command"
 

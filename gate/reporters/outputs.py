@@ -32,19 +32,21 @@ OUTPUTS: Final[dict[str, str]] = {
 def document_fields(verdict: Verdict) -> dict[str, Any]:
     """Every output by its name in `snake_case`, in the types of the result document.
 
-    With several scans `pending_scan_id` and `scan_id` are lists of equal length.
+    With several scans `pending_scan_id` and `scan_id` are lists of equal length. A scan that ThreadFix finished at once
+    has no pending scan.
     """
     deciding_scan, scans = verdict.deciding_scan, verdict.scans
+    finished = [upload.scan_id for upload in verdict.ended_uploads if upload.scan_id is not None]
     return {
         "verdict": verdict.conclusion.kind.value,
         "reason": verdict.conclusion.reason.value,
         "message": verdict.conclusion.message,
         "exit_code": verdict.conclusion.exit_code,
         "status": deciding_scan.history.reading.status if deciding_scan and deciding_scan.history.reading else None,
-        "application_id": deciding_scan.target.application_id if deciding_scan else None,
-        "pending_scan_id": _one_or_many([scan.target.pending_scan_id for scan in scans]),
-        "scan_id": _one_or_many([scan.scan_id for scan in scans]),
-        "scan_url": deciding_scan.url if deciding_scan else None,
+        "application_id": verdict.application_id,
+        "pending_scan_id": _one_or_many([*(None for _ in finished), *(scan.target.pending_scan_id for scan in scans)]),
+        "scan_id": _one_or_many([*finished, *(scan.scan_id for scan in scans)]),
+        "scan_url": verdict.scan_url,
         "elapsed_seconds": round(verdict.elapsed, 1),
         "polls": verdict.polls,
         "result_file": verdict.result_file or None,

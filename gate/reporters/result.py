@@ -6,10 +6,15 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from gate.history import Finished
+from gate.reporters import phrases
 from gate.reporters.outputs import document_fields, scan_fields
-from gate.wording import timestamp
+from gate.wording import timestamp, utc
 
 if TYPE_CHECKING:
+    from gate.conclusions import Conclusion
+    from gate.history import CheckResult, History, Obstacle, Upload
+    from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.verdict import Verdict
 
@@ -19,7 +24,9 @@ SCHEMA_VERSION: Final = 1
 def document(verdict: Verdict) -> dict[str, Any]:
     """The document as Python data."""
     fields = document_fields(verdict)
-    fields["scans"] = [scan_fields(scan) | _history(scan) for scan in verdict.scans]
+    fields["scans"] = [_scan(scan) for scan in verdict.scans]
+    fields["uploads"] = [_upload(upload, verdict) for upload in verdict.uploads]
+    fields["checks"] = [_check(check) for check in verdict.checks]
     return {
         "schema_version": SCHEMA_VERSION,
         "gate_version": verdict.version,
@@ -39,10 +46,75 @@ def render(verdict: Verdict) -> str:
     return json.dumps(document(verdict), indent=2, ensure_ascii=True) + "\n"
 
 
-def _history(scan: ScanVerdict) -> dict[str, Any]:
-    history = scan.history
+def _scan(scan: ScanVerdict) -> dict[str, Any]:
+    file = scan.upload.file.shown if scan.upload else None
+    return scan_fields(scan) | {"file": file, "exit_code": scan.conclusion.exit_code} | _history(scan.history)
+
+
+def _upload(upload: Upload, verdict: Verdict) -> dict[str, Any]:
+    """An upload, and what it came to; where it made a pending scan, that one has the verdict."""
+    ended = verdict.ended(upload)
     return {
-        "exit_code": scan.conclusion.exit_code,
+        "file": upload.file.shown,
+        "size_bytes": upload.file.size,
+        "elapsed_seconds": round(upload.elapsed, 3),
+        "pending_scan_ids": [target.pending_scan_id for target in upload.targets],
+        "scan_id": upload.receipt.scan_id if isinstance(upload.receipt, Finished) else None,
+        "scan_url": ended.url if ended else None,
+        **_conclusion(ended.conclusion if ended else None),
+    }
+
+
+def _check(check: CheckVerdict) -> dict[str, Any]:
+    return {
+        "check": check.subject,
+        "kind": phrases.kind_of(check.check),
+        **_conclusion(check.conclusion),
+        "url": check.url,
+        "elapsed_seconds": round(check.history.elapsed, 3),
+        "polls": check.history.polls,
+        "errors": check.history.errors,
+        "results": [_result(result) for result in check.results],
+        "obstacles": [_obstacle(obstacle) for obstacle in check.obstacles],
+        **_history(check.history),
+    }
+
+
+def _conclusion(conclusion: Conclusion | None) -> dict[str, Any]:
+    return {
+        "verdict": conclusion.kind.value if conclusion else None,
+        "reason": conclusion.reason.value if conclusion else None,
+        "message": conclusion.message if conclusion else None,
+        "exit_code": conclusion.exit_code if conclusion else None,
+    }
+
+
+def _result(result: CheckResult) -> dict[str, Any]:
+    at = None if result.evaluated is None else utc(result.evaluated)
+    return {
+        "name": result.name,
+        "holds": result.holds,
+        "word": result.word,
+        "limits": list(result.limits),
+        "severity": result.severity,
+        "count": result.count,
+        "evaluated_at": timestamp(at) if at else None,
+        "behind_seconds": None if result.behind is None else round(result.behind, 3),
+    }
+
+
+def _obstacle(obstacle: Obstacle) -> dict[str, Any]:
+    return {
+        "id": obstacle.id,
+        "name": obstacle.name,
+        "severity": obstacle.severity,
+        "place": obstacle.place or None,
+        "url": obstacle.url,
+    }
+
+
+def _history(history: History[Any, Any]) -> dict[str, Any]:
+    return {
         "history": [
             {
                 "status": phase.status,

@@ -1,4 +1,4 @@
-"""GitHub's job summary, as Markdown: verdict first, then the timeline, the outages, the facts and what to do."""
+"""GitHub's job summary, as Markdown: the verdict and what to do, then uploads, timelines, checks and facts."""
 
 from __future__ import annotations
 
@@ -6,26 +6,44 @@ from typing import TYPE_CHECKING, Final
 
 from gate.conclusions import describe
 from gate.reasons import Kind
-from gate.reporters import timeline
+from gate.reporters import phrases, timeline
 from gate.text import escape_html, escape_markdown, shorten
-from gate.wording import count, seconds
+from gate.wording import count, seconds, size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
     from gate.build import Build
+    from gate.conclusions import Conclusion, Part
+    from gate.history import CheckResult, History, Obstacle, Upload
+    from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.verdict import Verdict
 
 LIMIT: Final = 60 * 1024
-"""Bytes; timelines are left out where they would go beyond it (the runner drops what is over 1 MiB)."""
+"""Bytes; checks are cut and timelines left out where they would go beyond it (the runner drops what is over 1 MiB)."""
 ROWS: Final = 100
-"""Scans in the table; the result document has all."""
+"""Scans in the table, and uploads in theirs; the result document has all."""
+UPLOADS_ROOM: Final = 6 * 1024
+"""Bytes of the rows of uploads."""
+SCANS_ROOM: Final = 40 * 1024
+"""Bytes of the rows of scans."""
+SCANS_BESIDE_CHECKS: Final = 12 * 1024
+"""Bytes of the rows of scans where there are checks too: then all scans passed."""
+CHECK_ROWS: Final = 20
+"""Policies or criteria in the table of one check."""
 SHORT: Final = 24
-"""Characters of a name or a status in the table. A mark of punctuation takes six bytes."""
+"""Characters of a scan's name or a status in a table. A mark of punctuation takes six bytes."""
+LONG: Final = 48
+"""Characters of the name of a file, a policy or a vulnerability."""
 SENTENCES: Final = 8
-"""Scans whose message stands above the table, with at most `SENTENCE` characters; the whole one is in the log."""
+"""Parts whose message stands above the table, with at most `SENTENCE` characters; the whole one is in the log."""
 SENTENCE: Final = 160
 STRETCHES: Final = 16
 """Statuses and outages in one timeline."""
+RESERVE: Final = 64
+"""Bytes for the line that counts the checks which are not shown."""
 OUTAGES: Final = 8
 """Outages that are listed."""
 
@@ -34,26 +52,30 @@ ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 def render(verdict: Verdict) -> str:
     """The summary's Markdown; under 64 KiB, whatever the server says."""
+    head = list(_head(verdict))
+    uploads = _uploads(verdict) if verdict.uploads else []
+    scans = _scans(verdict)
+    tail = [*([_build(verdict.build)] if verdict.build else []), _facts(verdict)]
+    room = LIMIT - _bytes([*head, *uploads, *scans, *tail])
+    checks = list(_checks(verdict, room))
+    timelines = _timelines(verdict.scans, room - _bytes(checks)) if len(verdict.scans) > 1 else []
+    return "\n\n".join([*head, *uploads, *scans, *timelines, *checks, *tail]) + "\n"
+
+
+def _head(verdict: Verdict) -> Iterator[str]:
+    """The verdict, the link, what to do, and what each part came to that did not pass."""
     conclusion = verdict.conclusion
-    parts = [f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"]
+    yield f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"
     if verdict.mistakes:
-        parts.append("\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes))
+        yield "\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes)
     else:
-        parts.append(escape_markdown(_sentence(conclusion.message)))
-    if verdict.deciding_scan and verdict.deciding_scan.url:
-        parts.append(f"[Open the scan in ThreadFix](<{escape_html(verdict.deciding_scan.url)}>)")
+        yield escape_markdown(_sentence(conclusion.message))
+    if verdict.url:
+        what = "Open the scan in ThreadFix" if verdict.url == verdict.scan_url else "Open in ThreadFix"
+        yield f"[{what}](<{escape_html(verdict.url)}>)"
     if conclusion.kind is not Kind.PASS:
-        parts += _what_now(verdict)
-    if len(verdict.scans) == 1:
-        parts += _alone(verdict.scans[0])
-    elif verdict.scans:
-        parts += _sentences(verdict.scans)
-        parts.append(_table(verdict.scans))
-        parts += _timelines(verdict.scans, LIMIT - len("\n\n".join(parts).encode()))
-    if verdict.build:
-        parts.append(_build(verdict.build))
-    parts.append(_facts(verdict))
-    return "\n\n".join(parts) + "\n"
+        yield from _what_now(verdict)
+    yield from _sentences(verdict)
 
 
 def _what_now(verdict: Verdict) -> list[str]:
@@ -64,40 +86,148 @@ def _what_now(verdict: Verdict) -> list[str]:
     return [f"**What it means:** {conclusion.meaning}", *soft, *command, f"**What to do:** {conclusion.hint}"]
 
 
-def _alone(scan: ScanVerdict) -> list[str]:
-    name = f" ({escape_markdown(shorten(scan.name, 80))})" if scan.name else ""
-    drawn = _drawn(scan)
-    lines = [
-        f"- {escape_markdown(when)}: {escape_markdown(shorten(error, SENTENCE))}"
-        for when, error in timeline.outages(scan.history)
-    ]
-    more = [f"- … and {len(lines) - OUTAGES} more"] if len(lines) > OUTAGES else []
-    outages = ["**Outages:**", "\n".join(lines[:OUTAGES] + more)] if lines else []
-    return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
+def _uploads(verdict: Verdict) -> list[str]:
+    """A row for each file."""
+
+    def row(upload: Upload) -> str:
+        part = verdict.ended(upload)
+        came = phrases.outcome(upload) if part is None or part.scan_id is not None else part.conclusion.reason.value
+        icon = f"{ICONS[part.conclusion.kind]}\N{NO-BREAK SPACE}" if part else ""
+        name = escape_markdown(shorten(upload.file.shown, LONG))
+        return f"| {name} | {size(upload.file.size)} | {seconds(upload.elapsed)} | {icon}{came} |"
+
+    head = ["| file | size | took | result |", "|---|---:|---:|---|"]
+    return [_table(head, verdict.uploads, row, "upload", UPLOADS_ROOM)]
 
 
-def _table(scans: tuple[ScanVerdict, ...]) -> str:
-    rows = ["| scan | verdict | took | status | name |", "|---:|---|---:|---|---|"]
-    for scan in scans[:ROWS]:
-        history, conclusion = scan.history, scan.conclusion
+def _scans(verdict: Verdict) -> list[str]:
+    """One scan in full, or a row for each of several."""
+    if not verdict.scans:
+        return []
+    if len(verdict.scans) == 1:
+        (scan,) = verdict.scans
+        name = f" ({escape_markdown(shorten(scan.name, 80))})" if scan.name else ""
+        drawn = _drawn(scan.history)
+        outages = _outages(scan.history)
+        return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
+
+    def row(scan: ScanVerdict) -> str:
+        history = scan.history
         status = escape_markdown(shorten(history.reading.status, SHORT)) if history.reading else "–"
         name = escape_markdown(shorten(scan.name or "–", SHORT))
-        # No break between them, however narrow the column is.
-        kind = f"{ICONS[conclusion.kind]}\N{NO-BREAK SPACE}{conclusion.reason.value}"
-        rows.append(f"| {scan.target.pending_scan_id} | {kind} | {seconds(history.elapsed)} | {status} | {name} |")
-    more = len(scans) - ROWS
-    return "\n".join(rows) + (f"\n\n… and {count(more, 'scan')} more." if more > 0 else "")
+        number, kind = scan.target.pending_scan_id, _kind(scan.conclusion)
+        return f"| {number} | {kind} | {seconds(history.elapsed)} | {status} | {name} |"
+
+    head = ["| scan | verdict | took | status | name |", "|---:|---|---:|---|---|"]
+    return [_table(head, verdict.scans, row, "scan", SCANS_BESIDE_CHECKS if verdict.checks else SCANS_ROOM)]
 
 
-def _sentences(scans: tuple[ScanVerdict, ...]) -> list[str]:
-    """What each scan came to that did not pass."""
+def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], noun: str, room: int) -> str:
+    """A table with a row for each item, as many as there is room for."""
+    rows: list[str] = []
+    for item in items[:ROWS]:
+        rows.append(row(item))
+        room -= len(rows[-1].encode()) + 1
+        if room < 0:
+            rows.pop()
+            break
+    more = len(items) - len(rows)
+    return "\n".join([*head, *rows]) + (f"\n\n… and {count(more, noun)} more." if more else "")
+
+
+def _kind(conclusion: Conclusion) -> str:
+    """The verdict and its reason, with no break between them, however narrow the column is."""
+    return f"{ICONS[conclusion.kind]}\N{NO-BREAK SPACE}{conclusion.reason.value}"
+
+
+def _sentences(verdict: Verdict) -> list[str]:
+    """What each upload and scan came to that did not pass, or only because the user accepts it."""
+    parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
     lines = [
-        f"- {ICONS[scan.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(scan)), SENTENCE))}"
-        for scan in scans
-        if scan.conclusion.kind is not Kind.PASS
+        f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
+        for part in parts
+        if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in phrases.NOTICED)
+        # What decided stands above already.
+        and describe(part) != verdict.conclusion.message
     ]
-    more = [f"- … and {len(lines) - SENTENCES} more"] if len(lines) > SENTENCES else []
-    return ["\n".join(lines[:SENTENCES] + more)] if lines else []
+    return ["\n".join(_cut(lines, SENTENCES))] if lines else []
+
+
+def _outages(history: History[Any, Any]) -> list[str]:
+    lines = [
+        f"- {escape_markdown(when)}: {escape_markdown(shorten(error, SENTENCE))}"
+        for when, error in timeline.outages(history)
+    ]
+    return ["**Outages:**", "\n".join(_cut(lines, OUTAGES))] if lines else []
+
+
+def _cut(lines: list[str], most: int) -> list[str]:
+    """At most so many lines, and how many more there are."""
+    return lines[:most] + ([f"- … and {len(lines) - most} more"] if len(lines) > most else [])
+
+
+def _checks(verdict: Verdict, room: int) -> Iterator[str]:
+    """A part for each check, the red ones first; where there is no room for all of one, only what it came to."""
+    left = 0
+    for check in phrases.urgent_first(verdict.checks):
+        heading = f"### {ICONS[check.conclusion.kind]} {escape_markdown(shorten(_sentence(check.subject), 80))}"
+        said = describe(check) == verdict.conclusion.message
+        message = "" if said else escape_markdown(shorten(_sentence(check.conclusion.message), 2 * SENTENCE))
+        own = check.conclusion.hint != verdict.conclusion.hint
+        advice = f"**What to do:** {check.conclusion.hint}" if check.conclusion.hint and own else ""
+        short = "\n\n".join(filter(None, (heading, message, advice)))
+        whole = "\n\n".join([short, *_details(check)])
+        part = next((part for part in (whole, short) if _bytes([part]) + RESERVE <= room), None)
+        if part is None:
+            left += 1
+            continue
+        room -= _bytes([part])
+        yield part
+    if left:
+        yield f"… and {count(left, 'check')} more."
+
+
+def _details(check: CheckVerdict) -> Iterator[str]:
+    """What ThreadFix says, how that changed, and what is in the way."""
+    results = phrases.ordered(check.results)
+    if results:
+        yield _results(results, "severity" if phrases.kind_of(check.check) == "criteria" else "policy")
+    if len(check.history.phases) > 1 or check.history.outages:
+        yield _drawn(check.history)
+        yield from _outages(check.history)
+    if check.obstacles:
+        yield "**In the way:**"
+        yield "\n".join(map(_obstacle, check.obstacles))
+
+
+def _results(results: list[CheckResult], noun: str) -> str:
+    """A row for each policy or criterion; a column of which nothing is known is left out."""
+    columns: dict[str, tuple[str, Callable[[CheckResult], str]]] = {
+        noun: ("---", lambda result: escape_markdown(shorten(result.name, LONG))),
+        "ThreadFix says": ("---", _word),
+        "limit": ("---", lambda result: escape_markdown(shorten(", ".join(result.limits), 2 * LONG))),
+        "open": ("---:", lambda result: "" if result.count is None else str(result.count)),
+        "evaluated": ("---", phrases.evaluated),
+    }
+    cells = {name: [cell(result) for result in results[:CHECK_ROWS]] for name, (_, cell) in columns.items()}
+    known = {name: column for name, column in cells.items() if any(column)}
+    lines = [known, [columns[name][0] for name in known], *zip(*known.values(), strict=True)]
+    more = len(results) - CHECK_ROWS
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table + (f"\n\n… and {more} more." if more > 0 else "")
+
+
+def _word(result: CheckResult) -> str:
+    kind = {True: Kind.PASS, False: Kind.FAIL, None: Kind.UNKNOWN}[result.holds]
+    return f"{ICONS[kind]}\N{NO-BREAK SPACE}{escape_markdown(shorten(phrases.word(result), SHORT))}"
+
+
+def _obstacle(obstacle: Obstacle) -> str:
+    name = escape_markdown(shorten(obstacle.name, LONG))
+    name = f"[{name}](<{escape_html(obstacle.url)}>)" if obstacle.url else name
+    severity = f" ({escape_markdown(shorten(obstacle.severity, SHORT))})" if obstacle.severity else ""
+    place = f" in {escape_markdown(shorten(obstacle.place, 2 * LONG))}" if obstacle.place else ""
+    return f"- {name}{severity}{place}"
 
 
 def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
@@ -105,7 +235,7 @@ def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
     parts = []
     for scan in sorted(scans, key=lambda scan: scan.conclusion.kind is Kind.PASS):
         name = f" {escape_markdown(shorten(scan.name, SHORT))}" if scan.name else ""
-        part = f"{ICONS[scan.conclusion.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan)}"
+        part = f"{ICONS[scan.conclusion.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan.history)}"
         room -= len(part.encode()) + 2
         if room < 0:
             break
@@ -113,9 +243,14 @@ def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
     return ["<details><summary>Timelines</summary>", *parts, "</details>"] if parts else []
 
 
-def _drawn(scan: ScanVerdict) -> str:
-    lines = [escape_html(line) for line in timeline.draw(scan.history, STRETCHES).splitlines()]
+def _drawn(history: History[Any, Any]) -> str:
+    lines = [escape_html(line) for line in timeline.draw(history, STRETCHES).splitlines()]
     return "<pre>{}</pre>".format("\n".join(lines)) if lines else ""
+
+
+def _bytes(parts: Iterable[str]) -> int:
+    """What parts take, with the blank lines between them."""
+    return sum(len(part.encode()) + 2 for part in parts)
 
 
 def _sentence(text: str) -> str:
@@ -136,6 +271,8 @@ def _facts(verdict: Verdict) -> str:
     facts = [f"threadfix-gate {verdict.version}"]
     if verdict.server:
         facts.append(escape_markdown(verdict.server))
+    if verdict.application_id is not None:
+        facts.append(f"application {verdict.application_id}")
     facts += [f"took {seconds(verdict.elapsed)}", count(verdict.polls, "poll")]
     if verdict.errors:
         facts.append(f"{verdict.errors} of them failed")

@@ -1,4 +1,4 @@
-"""The live line at a terminal: a spinner, the phases so far, the time left. The only importer of `rich`."""
+"""The live line at a terminal: how far an upload or a wait is, and the time left. The only importer of `rich`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from gate.reporters.lines import LineKind
-from gate.wording import seconds
+from gate.wording import seconds, size
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import IO, TextIO
 
-    from gate.reporters.console import Progress
     from gate.reporters.lines import Line
+    from gate.reporters.progress import Progress, Sending
     from gate.reporters.streams import BackgroundStream
 
 _STYLES: Final = {
@@ -29,10 +29,17 @@ _STYLES: Final = {
     LineKind.CHECK_PASSED: "green",
     LineKind.CHECK_FAILED: "red",
     LineKind.WARNING: "yellow",
+    LineKind.NOTICE: "bold cyan",
     LineKind.ADVICE: "cyan",
     LineKind.COMMAND: "cyan",
 }
 """What each kind of line is coloured; a plain one is not."""
+MARGIN: Final = 4
+"""Columns of the live line that its text leaves free: for the spinner, and at the end."""
+BAR: Final = (8, 30)
+"""Columns of the bar of an upload, at least and at most."""
+NAME: Final = 12
+"""Columns from which on a file's name is worth being shown."""
 
 
 class Terminal:
@@ -69,11 +76,18 @@ class Terminal:
         self._screen.print(Text(text, style=_STYLES.get(line.kind, "")))
 
     def draw(self, progress: Progress) -> None:
-        """Draw the live line anew."""
+        """Draw the live line of a wait anew."""
+        self._draw(live_text(progress, self._screen.width - MARGIN))
+
+    def draw_upload(self, sending: Sending | None) -> None:
+        """Draw the live line of an upload anew; without one, take it away."""
+        self._draw(upload_text(sending, self._screen.width - MARGIN) if sending else None)
+
+    def _draw(self, text: Text | None) -> None:
         if self._live.is_started:
-            self._spinner.update(text=live_text(progress, self._screen.width - 4))
+            self._spinner.update(text=text or "")
             with suppress(OSError, ValueError):
-                self._live.update(self._spinner, refresh=True)
+                self._live.update(self._spinner if text else "", refresh=True)
 
 
 def wrapped(line: Line, width: int) -> str:
@@ -92,10 +106,37 @@ def live_text(progress: Progress, width: int) -> Text:
     phases = " › ".join(f"{status} {seconds(lasted)}" for status, lasted in progress.phases) or "asking"
     if progress.outage:
         phases += " (outage)"
-    if progress.scans > 1:
-        phases = f"{progress.decided} of {progress.scans} decided · {phases}"
+    if progress.subject:
+        phases = f"{progress.subject}: {phases}"
+    if progress.waits > 1:
+        phases = f"{progress.decided} of {progress.waits} decided · {phases}"
     left = f" · {seconds(progress.left)} left"
     room = max(width - len(left), 10)
-    if len(phases) > room:
-        phases = "…" + phases[-(room - 1) :]
-    return Text(phases + left, no_wrap=True, overflow="crop")
+    return Text(_end(phases, room) + left, no_wrap=True, overflow="crop")
+
+
+def upload_text(sending: Sending, width: int) -> Text:
+    """The live line of an upload, in `width` characters: the numbers first, then the bar, then the file's name."""
+    whole = size(sending.file.size)
+    if sending.is_sent:
+        numbers = f"{whole} sent; waiting for ThreadFix's response"
+    else:
+        speed = f" · {size(sending.speed)}/s" if sending.speed else ""
+        left = f" · {seconds(sending.left)} left" if sending.left else ""
+        numbers = f"{sending.share:.0%} · {size(sending.sent)} of {whole}{speed}{left}"
+    place = f"{sending.number} of {sending.files} " if sending.files > 1 else ""
+    least, most = BAR
+    room = width - len(numbers) - len(place) - 1
+    if room < least:
+        return Text(numbers, no_wrap=True, overflow="crop")
+    named = room > least + NAME
+    bar = min(most, max(least, room // 2)) if named else min(most, room)
+    name = f"{_end(sending.file.shown, room - bar - 1)} " if named else ""
+    done = round(bar * sending.share)
+    text = Text(place + name, no_wrap=True, overflow="crop")
+    return text.append("━" * done, "cyan").append("─" * (bar - done), "dim").append(f" {numbers}")
+
+
+def _end(text: str, width: int) -> str:
+    """The last `width` characters of a text, with a mark where something was cut off."""
+    return text if len(text) <= width else "…" + text[-(width - 1) :]

@@ -1,15 +1,15 @@
-"""The timeline of a scan's statuses, drawn to scale with text: it needs no picture, no script and no colour."""
+"""The timeline of a wait's statuses, drawn to scale with text: it needs no picture, no script and no colour."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gate.text import shorten
 from gate.wording import count, seconds
 
 if TYPE_CHECKING:
-    from gate.history import Outage, ScanHistory
+    from gate.history import History, Outage
 
 WIDTH: Final = 20
 LABEL: Final = 20
@@ -31,17 +31,17 @@ class Bar:
     length: float
 
 
-def status_bars(history: ScanHistory) -> list[Bar]:
+def status_bars(history: History[Any, Any]) -> list[Bar]:
     """The statuses in the order seen, a bar for each phase."""
     return [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
 
 
-def outage_bars(history: ScanHistory) -> list[Bar]:
+def outage_bars(history: History[Any, Any]) -> list[Bar]:
     """The outages, a bar for each."""
     return [Bar("(outage)", outage.began, history.outage_end(outage) - outage.began) for outage in history.outages]
 
 
-def outages(history: ScanHistory) -> list[tuple[str, str]]:
+def outages(history: History[Any, Any]) -> list[tuple[str, str]]:
     """Each outage in words: when it was, and its newest error."""
     return [_outage(bar, outage) for bar, outage in zip(outage_bars(history), history.outages, strict=True)]
 
@@ -52,7 +52,7 @@ def _outage(bar: Bar, outage: Outage) -> tuple[str, str]:
     return f"at {seconds(bar.start)} for {seconds(bar.length)} ({polls}), {end}", outage.newest.what
 
 
-def draw(history: ScanHistory, most: int = 40) -> str:
+def draw(history: History[Any, Any], most: int = 40) -> str:
     """The timeline as lines: a label, the length of the stretch, and its bar, so that a phone cuts off the bar first.
 
     Args:

@@ -132,7 +132,7 @@ class RestApi:
         said = said or (" and refused without a message" if refused else "")
         hint = PROXY_LOGIN_HINT if code == PROXY_LOGIN else None
         what = f"{self.http.host} returned HTTP {code}{said}."
-        return Failure(reason, what, hint, final, response.retry_after, http_status=code)
+        return Failure(reason, what, hint, final, response.retry_after, http_status=code, refused=refused)
 
     def words(self, value: object) -> str | None:
         """The server's words as safe text; None where there are none."""

@@ -96,6 +96,13 @@ abstract class Jenkins extends Script {
         }
     }
 
+    void dir(String name, Closure body) {
+        def before = workspace
+        workspace = new File(workspace, name)
+        assert workspace.mkdirs()
+        try { body() } finally { workspace = before }
+    }
+
     void deleteDir() { assert workspace.deleteDir() && workspace.mkdirs() }
 
     void stash(Map step) {

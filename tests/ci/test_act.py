@@ -10,11 +10,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import certifi
 import pytest
+
+from gate.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +36,7 @@ runs:
   steps:
     - shell: bash
       env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}"}
-      run: mkdir "$STORE/$NAME" && cp -r "$FROM" "$STORE/$NAME"
+      run: mkdir "$STORE/$NAME" && if [ -d "$FROM" ]; then FROM=$FROM/.; fi && cp -r "$FROM" "$STORE/$NAME"
 """,
     "actions/download-artifact": """
 inputs: {name: {required: true}, path: {required: true}}
@@ -46,7 +49,8 @@ runs:
 """,
 }
 """What plays the two actions that act cannot fetch: an artifact is a folder beside the jobs, all that they share."""
-SCAN: Final = 'echo findings >"$2"'
+SCAN: Final = 'date "+findings of $2 at %s%N" >"$2"'
+"""A scan finds something else every time: ThreadFix takes no file twice."""
 TRUSTED: Final = os.environ.get("PIP_CERT") or certifi.where()
 
 
@@ -74,7 +78,7 @@ def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sandbox() -> Iterator[dict[str, str]]:
     """A ThreadFix, quick; the environment to reach it."""
     command = [sys.executable, "-m", "gate", "sandbox", "--quiet", "--speed", "40"]
@@ -108,8 +112,8 @@ def act(
 ) -> Callable[..., Ended]:
     """Runs one event in a repository that has these workflows."""
     program = need_tool("act")
-    for other in ("git", "curl"):
-        need_tool(other)
+    need_tool("git")
+    runs = count(1)
 
     def run(  # noqa: PLR0913 - what differs between the events
         event: str,
@@ -120,8 +124,10 @@ def act(
         more: Mapping[str, str] | None = None,
         key: str = sandbox["THREADFIX_API_KEY"],
         scan: str = SCAN,
+        attempt: int = 1,
     ) -> Ended:
-        repository = tmp_path / "repository"
+        place = tmp_path / str(next(runs))
+        repository = place / "repository"
         folder = repository / ".github/workflows"
         folder.mkdir(parents=True)
         for name, text in workflows.items():
@@ -129,7 +135,7 @@ def act(
         for name, text in {"scan.sh": scan, "publish.sh": "echo published"}.items():
             (repository / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
             (repository / name).chmod(0o755)
-        (tmp_path / "event.json").write_text(json.dumps({"inputs": inputs} | dict(payload or {})), encoding="utf-8")
+        (place / "event.json").write_text(json.dumps({"inputs": inputs} | dict(payload or {})), encoding="utf-8")
         for command in ("init --quiet --initial-branch main", "add .", "commit --quiet --message Start"):
             author = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false"]
             subprocess.run(["git", *author, *command.split()], cwd=repository, check=True)
@@ -140,8 +146,8 @@ def act(
             "PIP_INDEX_URL": os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple"),
         } | dict(more or {})
         options = [f"--var={name}={value}" for name, value in variables.items()]
-        options.append(f"--eventpath={tmp_path / 'event.json'}")
-        options += [f"--local-repository={use}" for use in artifact_actions(tmp_path, workflows.values())]
+        options += [f"--eventpath={place / 'event.json'}", f"--env=GITHUB_RUN_ATTEMPT={attempt}"]
+        options += [f"--local-repository={use}" for use in artifact_actions(place, workflows.values())]
         return start(program, repository, cache, published, event, *options, key=key)
 
     return run
@@ -184,7 +190,7 @@ def example(name: str, **changes: str) -> dict[str, str]:
     """An example workflow; each change stands in it and becomes something else, so that the test ends soon."""
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     for old, new in changes.items():
-        old_text = {"report": "results.fpr", "short": "timeout: 10m", "long": "timeout: 3h"}[old]
+        old_text = {"report": "results.fpr", "short": "timeout: 10m", "long": "timeout: 3h", "hour": "timeout: 1h"}[old]
         assert old_text in text
         text = text.replace(old_text, new)
     return {name: text}
@@ -200,9 +206,10 @@ def test_self_test_passes(need_tool: Callable[[str], Path], cache: Path, publish
     assert "CANNOT_START failure" in done.said
 
 
-@pytest.mark.parametrize(
-    ("report", "job", "verdict"), [("results.fpr", "success", "pass"), ("interrupted.fpr", "failure", "fail")]
-)
+UPLOADED = [("results.fpr", "success", "pass"), ("interrupted.fpr", "failure", "fail")]
+
+
+@pytest.mark.parametrize(("report", "job", "verdict"), UPLOADED)
 def test_upload_then_gate(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
     """The whole way from the scanner's report to a green or red job; a later step reads the outputs of both."""
     done = act("push", example("upload-then-gate.yml", report=report))
@@ -212,7 +219,7 @@ def test_upload_then_gate(act: Callable[..., Ended], report: str, job: str, verd
 
 
 THEFT = """
-echo findings >"$2"
+date +%s%N >"$2"
 mkdir evil
 for name in curl python python3 jq; do
   printf '#!/bin/sh\\nenv >>%s\\nexit 1\\n' {loot} >"evil/$name"
@@ -240,15 +247,25 @@ def test_the_code_under_test_gets_no_key(
     assert sandbox["THREADFIX_API_KEY"] not in loot.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "red"), [("upload-then-gate", "ThreadFix gate"), ("release", "Upload")])
-def test_a_refused_upload_is_not_waited_for(
-    act: Callable[..., Ended], need_tool: Callable[[str], Path], name: str, red: str
+@pytest.mark.parametrize("name", ["upload-then-gate", "release"])
+@pytest.mark.parametrize(("scan", "key", "reason"), [(SCAN, "wrongKey", "denied"), ('touch "$2"', "", "usage")])
+def test_what_is_not_uploaded_is_not_waited_for(  # noqa: PLR0913, PLR0917 - a table
+    act: Callable[..., Ended], sandbox: dict[str, str], name: str, scan: str, key: str, reason: str
 ) -> None:
-    """ThreadFix refuses with HTTP 200, which curl takes for a success; the job is red all the same."""
-    need_tool("jq")
-    done = act("push", example(f"{name}.yml"), key="wrongKey")
-    assert done.jobs == {"Scan": "success", red: "failure"}, done.log
+    """With a key that ThreadFix does not know, or a report with nothing in it, the job is red and nothing goes out."""
+    done = act("push", example(f"{name}.yml"), key=key or sandbox["THREADFIX_API_KEY"], scan=scan)
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
+    assert f"({reason}, " in done.said
     assert "published" not in done.said
+
+
+def test_a_report_that_is_not_new(act: Callable[..., Ended]) -> None:
+    """Where ThreadFix has the report already, a first attempt is red and a second one passes."""
+    workflow = example("upload-then-gate.yml")
+    for attempt, verdict in ((1, "PASS (processed"), (1, "FAIL (upload-refused, "), (2, "PASS (already-imported")):
+        done = act("push", workflow, scan='echo the same >"$2"', attempt=attempt)
+        assert verdict in done.said, done.log
+        assert done.jobs["ThreadFix gate"] == ("success" if verdict.startswith("PASS") else "failure")
 
 
 def test_summary_is_written(act: Callable[..., Ended]) -> None:
@@ -260,40 +277,50 @@ def test_summary_is_written(act: Callable[..., Ended]) -> None:
     assert "fail (scan-failed)" in heading
 
 
-@pytest.mark.parametrize(("report", "good"), [("results.fpr", True), ("error-flag.fpr", False)])
-def test_release_waits_for_the_gate(
-    act: Callable[..., Ended], need_tool: Callable[[str], Path], report: str, *, good: bool
-) -> None:
-    """What is published has passed the gate; nothing is published where it failed."""
-    need_tool("jq")
-    done = act("push", example("release.yml", report=report))
-    assert ("published" in done.said) is good, done.log
-    assert done.jobs["ThreadFix gate"] == ("success" if good else "failure")
-    assert (done.code == 0) is good
+@pytest.mark.parametrize(
+    ("scenario", "verdict", "reason"),
+    [
+        ("done", "PASS", "processed"),
+        ("error-flag", "FAIL", "scan-failed"),
+        ("policy-fail", "FAIL", "policy-failed"),
+        ("policy-vacuous", "UNKNOWN", "policy-unknown"),
+        ("stuck", "UNKNOWN", "timeout"),
+    ],
+)
+def test_only_a_pass_is_released(act: Callable[..., Ended], scenario: str, verdict: str, reason: str) -> None:
+    """Upload, wait, evaluate, publish: nothing goes out where ThreadFix says no, or does not say."""
+    application = {"THREADFIX_APPLICATION_ID": str(SCENARIOS[scenario].application)}
+    workflow = example("release.yml", report=f"{scenario}.fpr", hour="timeout: 2s")
+    done = act("push", workflow, more=application)
+    assert f"{verdict} ({reason}" in done.said, done.log
+    assert ("published" in done.said) is (verdict == "PASS")
+    assert done.jobs["ThreadFix gate"] == ("success" if verdict == "PASS" else "failure")
+    assert (done.code == 0) is (verdict == "PASS")
 
 
-def test_reusable_workflow(act: Callable[..., Ended]) -> None:
-    """A workflow that calls the reusable one reads its verdict in a later job."""
-    done = act("workflow_dispatch", example("reusable.yml") | example("call.yml"), inputs={"pending-scan-id": "41"})
-    assert done.code == 0, done.log
-    assert "The verdict is pass." in done.said
+def test_a_softened_gate_releases_nothing(act: Callable[..., Ended]) -> None:
+    """Where somebody has made the gate's job green after a timeout, the publishing job looks at the verdict."""
+    done = act("push", example("release.yml", report="stuck.fpr", hour="timeout: 1s\n          on-timeout: warn"))
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "success"}, done.log
+    assert "published" not in done.said
 
 
-def test_reusable_workflow_that_fails(act: Callable[..., Ended]) -> None:
-    """A scan that fails makes the job that called the reusable workflow red.
+@pytest.mark.parametrize(("report", "job", "verdict"), UPLOADED)
+def test_reusable_workflow(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
+    """A workflow that calls the reusable one reads its verdict in a later job, and is as red as that.
 
-    The later job is GitHub's to run: act starts none after a red one, whatever its condition.
+    The later job is GitHub's to run after a red one: act starts none then, whatever its condition.
     """
-    done = act("workflow_dispatch", example("reusable.yml") | example("call.yml"), inputs={"pending-scan-id": "44"})
-    assert done.code != 0
-    assert set(done.jobs.values()) == {"failure"}, done.log
-    assert "FAIL (scan-failed" in done.said
+    done = act("push", example("reusable.yml") | example("call.yml", report=report))
+    assert (done.code == 0) is (job == "success"), done.log
+    assert ("The verdict is pass." in done.said) is (verdict == "pass")
+    assert f"{verdict.upper()} (" in done.said
 
 
 def test_matrix(act: Callable[..., Ended]) -> None:
-    """Several applications are gated side by side, one of them with several scans."""
+    """Several applications are gated side by side, one of them with several reports."""
     done = act("workflow_dispatch", example("matrix.yml"))
-    assert len(done.jobs) == 2, done.log
+    assert len(done.jobs) == 3, done.log
     assert set(done.jobs.values()) == {"success"}, done.log
     assert "all 2 pending scans were processed" in done.said
 
@@ -308,33 +335,35 @@ def test_fork(act: Callable[..., Ended], *, fork: bool) -> None:
 
 
 def test_resume_after_a_timeout(act: Callable[..., Ended]) -> None:
-    """A timeout of the soft gate leaves its job green, and the second job waits on and is red in the end."""
-    inputs = {"application-id": "6", "pending-scan-id": "51"}
-    quick = example("resume.yml", short="timeout: 1s", long="timeout: 1s")
-    done = act("workflow_dispatch", quick, inputs=inputs)
-    assert done.jobs == {"Soft gate": "success", "ThreadFix gate": "failure"}, done.log
-    assert done.said.count("for pending scan 51 of application 6") == 2
+    """A timeout leaves the soft gate's job green; the second job waits on for the same scan, and is red in the end."""
+    quick = example("resume.yml", report="stuck.fpr", short="timeout: 1s", long="timeout: 1s")
+    done = act("workflow_dispatch", quick)
+    assert done.jobs == {"Scan": "success", "Soft gate": "success", "ThreadFix gate": "failure"}, done.log
+    waited = re.findall(r"for pending scan (\d+) of application 6", done.said)
+    assert len(waited) == 2
+    assert len(set(waited)) == 1
 
 
 def test_nothing_to_resume(act: Callable[..., Ended]) -> None:
-    """Where the soft gate has got its answer, the second job does not run."""
-    done = act("workflow_dispatch", example("resume.yml"), inputs={"application-id": "6", "pending-scan-id": "41"})
-    assert done.code == 0, done.log
-    assert done.said.count("for pending scan 41 of application 6") == 1
+    """Where the soft gate has its verdict, the second job does not run."""
+    done = act("workflow_dispatch", example("resume.yml"))
+    assert done.jobs == {"Scan": "success", "Soft gate": "success"}, done.log
 
 
-@pytest.mark.parametrize(
-    ("scan", "key", "job", "reason"),
-    [("41", "", "success", "processed"), ("41", "wrongKey", "failure", "denied"), ("44", "", "failure", "scan-failed")],
-)
-def test_private_network(  # noqa: PLR0913, PLR0917 - a table
-    act: Callable[..., Ended], sandbox: dict[str, str], scan: str, key: str, job: str, reason: str
-) -> None:
-    """With a proxy's and a CA's variables set the gate answers as ever; the job is red when it is denied or fails."""
-    inputs = {"application-id": "6", "pending-scan-id": scan}
-    key = key or sandbox["THREADFIX_API_KEY"]
-    done = act("workflow_dispatch", example("private-network.yml"), inputs=inputs, key=key)
+@pytest.mark.parametrize(("scan", "job", "reason"), [("41", "success", "processed"), ("44", "failure", "scan-failed")])
+def test_wait_for_a_scan_of_somebody_else(act: Callable[..., Ended], scan: str, job: str, reason: str) -> None:
+    """With the two ids, a scan is waited for and nothing is uploaded."""
+    done = act("workflow_dispatch", example("wait.yml"), inputs={"application-id": "6", "pending-scan-id": scan})
     assert done.jobs == {"ThreadFix gate": job}, done.log
+    assert f"({reason}" in done.said
+    assert f"for pending scan {scan} of application 6" in done.said
+
+
+@pytest.mark.parametrize(("key", "job", "reason"), [("", "success", "processed"), ("wrongKey", "failure", "denied")])
+def test_private_network(act: Callable[..., Ended], sandbox: dict[str, str], key: str, job: str, reason: str) -> None:
+    """With a proxy's and a CA's variables set the gate uploads and waits as ever; a refused key is red."""
+    done = act("push", example("private-network.yml"), key=key or sandbox["THREADFIX_API_KEY"])
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
     assert f"({reason}" in done.said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 import runpy
@@ -36,6 +37,7 @@ BITBUCKET = EXAMPLES / "bitbucket/bitbucket-pipelines.yml"
 TEKTON = EXAMPLES / "tekton/task.yaml"
 ARGO = EXAMPLES / "argo/workflow-template.yaml"
 CRON = EXAMPLES / "cron/upload-and-gate.sh"
+YOURSELF = EXAMPLES / "shell/upload-yourself.sh"
 CRONTAB = EXAMPLES / "cron/threadfix-gate.crontab"
 REMOTE = EXAMPLES / "gitlab/remote.gitlab-ci.yml"
 # Azure's schema has patterns that only the older kind of regular expressions takes.
@@ -45,6 +47,7 @@ SCHEMAS = {
     BITBUCKET: ("bitbucket-pipelines",),
     EXAMPLES / "gitlab/component.gitlab-ci.yml": ("gitlab-ci",),
     EXAMPLES / "gitlab/include.gitlab-ci.yml": ("gitlab-ci",),
+    EXAMPLES / "gitlab/release.gitlab-ci.yml": ("gitlab-ci",),
     REMOTE: ("gitlab-ci",),
     ROOT / "templates/gate.gitlab-ci.yml": ("gitlab-ci",),
 }
@@ -119,23 +122,21 @@ def load(file: Path) -> dict[str, Any]:
 
 
 class Played(NamedTuple):
-    """A scenario as it must end, what is said of it, and the variables that a CI system would hand over."""
+    """A scenario as it must end, and the variables that a CI system would hand over."""
 
     scenario: str
     code: int
-    says: str
     env: dict[str, str]
 
 
 @pytest.fixture(params=["done", "interrupted", "stuck", "bad-key"])
 def played(request: pytest.FixtureRequest, sandbox: Sandbox, need_tool: Callable[[str], Path]) -> Played:
-    """Pass, fail, unknown; and an upload that ThreadFix refuses with HTTP 200, which curl takes for a success."""
-    for tool in ("bash", "curl"):
-        need_tool(tool)
-    scenario = request.param
-    if scenario == "bad-key":
-        return Played(scenario, REASONS[Reason.USAGE].exit_code, "ThreadFix refused the upload", sandbox(scenario))
-    return Played(scenario, REASONS[SCENARIOS[scenario].expect].exit_code, "", sandbox(scenario))
+    """Pass, fail, and unknown: a scan that is not finished in time, and a key that is refused."""
+    need_tool("bash")
+    env = sandbox(request.param)
+    # What is uploaded names its pending scan.
+    del env["THREADFIX_PENDING_SCAN_ID"]
+    return Played(request.param, REASONS[SCENARIOS[request.param].expect].exit_code, env)
 
 
 def as_here(command: str, scenario: str) -> str:
@@ -146,12 +147,19 @@ def as_here(command: str, scenario: str) -> str:
 
 
 class Pipeline(NamedTuple):
-    """What a pipeline runs: the scan in a checkout, the rest in another folder, into which only the results come."""
+    """What a pipeline runs: the scan in a checkout, the gate in another folder, into which only the report comes.
+
+    Attributes:
+        scan: the scan's script.
+        results: where the report is for the gate.
+        gate: the gate's script.
+        attempt: the variable that says how many times the gate's job was started; "" where there is none.
+    """
 
     scan: str
     results: str
-    upload: str
     gate: str
+    attempt: str
 
 
 def azure(file: Path) -> Pipeline:
@@ -159,10 +167,10 @@ def azure(file: Path) -> Pipeline:
     scan, gate = load(file)["jobs"]
     assert scan["steps"][-1] == {"publish": "results.fpr", "artifact": "scan"}
     assert {"download": "current", "artifact": "scan"} in gate["steps"]
-    steps = [step for step in gate["steps"] if "bash" in step]
-    assert all(step["env"] == {"THREADFIX_API_KEY": "$(THREADFIX_API_KEY)"} for step in steps)
-    assert all(step["workingDirectory"] == "$(Pipeline.Workspace)" for step in steps)
-    return Pipeline(scan["steps"][1]["bash"], "scan/results.fpr", *(step["bash"] for step in steps))
+    (step,) = (step for step in gate["steps"] if "bash" in step)
+    assert step["env"] == {"THREADFIX_API_KEY": "$(THREADFIX_API_KEY)"}
+    assert step["workingDirectory"] == "$(Pipeline.Workspace)"
+    return Pipeline(scan["steps"][1]["bash"], "scan/results.fpr", step["bash"], "SYSTEM_JOBATTEMPT")
 
 
 def circle(file: Path) -> Pipeline:
@@ -170,24 +178,23 @@ def circle(file: Path) -> Pipeline:
     jobs = load(file)["jobs"]
     assert jobs["scan"]["steps"][-1] == {"persist_to_workspace": {"root": ".", "paths": ["results.fpr"]}}
     assert jobs["gate"]["steps"][0] == {"attach_workspace": {"at": "scan"}}
-    [scan], commands = (
+    (scan,), (gate,) = (
         [step["run"]["command"] for step in jobs[name]["steps"] if "run" in step] for name in ("scan", "gate")
     )
-    return Pipeline(scan, "scan/results.fpr", *commands)
+    return Pipeline(scan, "scan/results.fpr", gate, "")
 
 
 def bitbucket(file: Path) -> Pipeline:
     """The Bitbucket steps; an artifact comes to where it was."""
-    scan, stage = load(file)["pipelines"]["branches"]["main"]
-    upload, gate = (entry["step"] for entry in stage["stage"]["steps"])
-    assert (scan["step"]["artifacts"], upload["artifacts"]) == (["results.fpr"], ["upload.json"])
+    scan, gate = (entry["step"] for entry in load(file)["pipelines"]["branches"]["main"])
+    assert scan["artifacts"] == ["results.fpr"]
     assert gate["image"] == {"name": IMAGE, "run-as-user": 0}
-    scripts = ["\n".join(step["script"]) for step in (scan["step"], upload, gate)]
-    return Pipeline(scripts[0], "results.fpr", *scripts[1:])
+    scripts = ("\n".join(step["script"]) for step in (scan, gate))
+    return Pipeline(next(scripts), "results.fpr", next(scripts), "BITBUCKET_STEP_RUN_NUMBER")
 
 
 def handed_on(pipeline: Pipeline, scenario: str, folder: Path) -> Path:
-    """Run the scan in a checkout, without the key; the folder in which the rest starts, with its results."""
+    """Run the scan in a checkout, without the key; the folder in which the gate starts, with the report."""
     checkout, fresh = folder / "checkout", folder / "fresh"
     checkout.mkdir()
     (checkout / "scan.sh").write_text('#!/bin/sh\ntest -z "${THREADFIX_API_KEY-}" && echo results >"$2"\n')
@@ -202,53 +209,89 @@ def handed_on(pipeline: Pipeline, scenario: str, folder: Path) -> Path:
 @pytest.mark.ci
 @pytest.mark.usefixtures("same_ids")
 @pytest.mark.parametrize(("file", "read"), [(AZURE, azure), (CIRCLE, circle)], ids=["azure-pipelines", "circleci"])
-def test_steps_upload_and_gate(
+def test_the_step_uploads_and_waits(
     file: Path, read: Callable[[Path], Pipeline], docker: Path, played: Played, tmp_path: Path
 ) -> None:
-    """The shell steps, as written, upload the results, wait, end with the gate's exit code and leave its reports."""
+    """The shell step, as written, uploads the report, waits, ends with the gate's exit code and leaves its reports."""
     pipeline = read(file)
     folder = handed_on(pipeline, played.scenario, tmp_path)
-    upload, gate = (as_here(command, played.scenario) for command in (pipeline.upload, pipeline.gate))
-    env = {**os.environ, **played.env, "PATH": f"{docker.parent}:{os.environ['PATH']}"}
-    subprocess.run(["bash", "-e", "-o", "pipefail", "-c", upload], cwd=folder, env=env, check=True)
+    env = {**os.environ, **played.env, "PATH": f"{docker.parent}:{os.environ['PATH']}", pipeline.attempt or "_": "1"}
+    gate = as_here(pipeline.gate, played.scenario)
     done = subprocess.run(["bash", "-e", "-c", gate], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == played.code, done.stderr
-    assert played.says in done.stderr
     kept = {path.name for path in (folder / "threadfix-gate").iterdir()}
     assert kept == {"result.json", "junit.xml", "report.html"}
 
 
 @pytest.mark.ci
-def test_bitbucket_steps_upload_and_gate(docker: Path, played: Played, tmp_path: Path) -> None:
+def test_the_bitbucket_step_uploads_and_waits(docker: Path, played: Played, tmp_path: Path) -> None:
     """The gate's step runs in the gate's image, without its entrypoint, and writes into a folder that is root's."""
     pipeline = bitbucket(BITBUCKET)
     folder = handed_on(pipeline, played.scenario, tmp_path)
-    upload, gate = (as_here(command, played.scenario) for command in (pipeline.upload, pipeline.gate))
-    env = {**os.environ, **played.env}
-    subprocess.run(["sh", "-e", "-c", upload], cwd=folder, env=env, check=True)
-    names = [part for name in played.env for part in ("--env", name)]
-    mounted = ["--volume", f"{folder}:{folder}", "--workdir", str(folder), "--user", "0"]
-    done = subprocess.run(
-        [docker, "run", "--rm", *names, *mounted, "--entrypoint", "", BUILT, "sh", "-e", "-c", gate],
-        env=env, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = bitbucket_runs(docker, pipeline, played, folder)
     assert done.returncode == played.code, done.stderr
-    assert played.says in done.stderr
     assert (folder / "test-reports/threadfix-gate.xml").exists()
     assert {path.name for path in (folder / "threadfix-gate").iterdir()} == {"result.json", "report.html"}
+
+
+def bitbucket_runs(docker: Path, pipeline: Pipeline, played: Played, folder: Path, attempt: int = 1) -> Done:
+    """Run the gate's step in a container, as Bitbucket does."""
+    env = played.env | {pipeline.attempt: str(attempt)}
+    names = [part for name in env for part in ("--env", name)]
+    mounted = ["--volume", f"{folder}:{folder}", "--workdir", str(folder), "--user", "0"]
+    gate = as_here(pipeline.gate, played.scenario)
+    return subprocess.run(
+        [docker, "run", "--rm", *names, *mounted, "--entrypoint", "", BUILT, "sh", "-e", "-c", gate],
+        env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.ci
+@pytest.mark.usefixtures("same_ids")
+@pytest.mark.parametrize("played", ["done"], indirect=True)
+@pytest.mark.parametrize(("file", "read"), [(AZURE, azure), (CIRCLE, circle)], ids=["azure-pipelines", "circleci"])
+def test_a_step_that_is_run_again_accepts_its_own_report(
+    file: Path, read: Callable[[Path], Pipeline], docker: Path, played: Played, tmp_path: Path
+) -> None:
+    """A job's next attempt passes with the report that ThreadFix has; where attempts are counted, no first one does."""
+    pipeline = read(file)
+    folder = handed_on(pipeline, played.scenario, tmp_path)
+    env = {**os.environ, **played.env, "PATH": f"{docker.parent}:{os.environ['PATH']}"}
+    reasons = []
+    for attempt in ("1", "1", "2"):
+        shutil.rmtree(folder / "threadfix-gate", ignore_errors=True)
+        env[pipeline.attempt or "_"] = attempt
+        subprocess.run(["bash", "-e", "-c", as_here(pipeline.gate, played.scenario)], cwd=folder, env=env, check=False)
+        reasons.append(json.loads((folder / "threadfix-gate/result.json").read_text())["reason"])
+    refused = Reason.UPLOAD_REFUSED if pipeline.attempt else Reason.ALREADY_IMPORTED
+    assert reasons == [Reason.PROCESSED, refused, Reason.ALREADY_IMPORTED]
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("played", ["done"], indirect=True)
+def test_the_bitbucket_step_that_is_run_again_accepts_its_own_report(
+    docker: Path, played: Played, tmp_path: Path
+) -> None:
+    """From the second run of the step on, a report that ThreadFix has already is a pass."""
+    pipeline = bitbucket(BITBUCKET)
+    folder = handed_on(pipeline, played.scenario, tmp_path)
+    codes = [bitbucket_runs(docker, pipeline, played, folder, attempt).returncode for attempt in (1, 1, 2)]
+    assert codes == [0, Reason.UPLOAD_REFUSED.row.exit_code, 0]
 
 
 def tekton(task: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The Task's container, and how it writes a parameter."""
     declared = {param["name"] for param in task["spec"]["params"]}
-    assert declared == {"url", "application-id", "pending-scan-id", "timeout"}
-    assert task["spec"]["workspaces"][0]["mountPath"] == "/reports"
+    assert declared == {"url", "application-id", "scan-file", "timeout"}
+    scan, reports = task["spec"]["workspaces"]
+    assert (scan["mountPath"], scan["readOnly"], reports["mountPath"]) == ("/scan", True, "/reports")
     return task["spec"]["steps"][0], "$(params.{})"
 
 
 def argo(template: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The template's container, and how it writes a parameter."""
     gate = template["spec"]["templates"][0]
+    assert gate["inputs"]["artifacts"] == [{"name": "scan", "path": "/scan/results.fpr"}]
     assert gate["container"]["volumeMounts"] == [{"name": gate["volumes"][0]["name"], "mountPath": "/reports"}]
     return gate["container"], "{{{{inputs.parameters.{}}}}}"
 
@@ -264,10 +307,11 @@ def container(request: pytest.FixtureRequest, played: Played) -> tuple[dict[str,
     given = {
         "url": played.env["THREADFIX_URL"],
         "application-id": played.env["THREADFIX_APPLICATION_ID"],
-        "pending-scan-id": played.env["THREADFIX_PENDING_SCAN_ID"],
+        "scan-file": "/scan/*",
         "timeout": "2s",
     }
     filled = {pattern.format(name): value for name, value in given.items()}
+    filled["/scan/results.fpr"] = f"/scan/{played.scenario}.fpr"
     # What is no parameter comes from the one secret.
     return spec, {
         entry["name"]: filled[entry["value"]] if "value" in entry else played.env["THREADFIX_API_KEY"]
@@ -283,21 +327,24 @@ def test_kubernetes_runs_the_gate(
     played: Played,
     tmp_path: Path,
 ) -> None:
-    """The container, as the kubelet would start it, with its rights taken away, ends with the gate's exit code."""
+    """The container, as the kubelet would start it, with its rights taken away, uploads and ends as the gate does."""
     spec, env = container
     assert spec["image"] == IMAGE
     assert spec["securityContext"]["readOnlyRootFilesystem"]
-    tmp_path.chmod(0o777)
+    scan, reports = tmp_path / "scan", tmp_path / "reports"
+    scan.mkdir()
+    (scan / f"{played.scenario}.fpr").write_text("results")
+    reports.mkdir()
+    reports.chmod(0o777)
     names = [part for name in env for part in ("--env", name)]
     (command,) = spec["command"]
     done = subprocess.run(
-        [docker, "run", "--rm", *names, *locked_down, "--volume", f"{tmp_path}:/reports",
+        [docker, "run", "--rm", *names, *locked_down, "--volume", f"{scan}:/scan:ro", "--volume", f"{reports}:/reports",
          "--entrypoint", command, BUILT, *spec["args"]],
         env={**os.environ, **env}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    # The ids are given, so a wrong key is refused by the status call.
-    assert done.returncode == REASONS[SCENARIOS[played.scenario].expect].exit_code, done.stderr
-    assert {"result.json", "junit.xml"} <= {path.name for path in tmp_path.iterdir()}
+    assert done.returncode == played.code, done.stderr
+    assert {path.name for path in reports.iterdir()} == {"result.json", "junit.xml"}
 
 
 @pytest.fixture
@@ -326,7 +373,6 @@ def test_cron_is_silent_unless_it_is_no_pass(cron: Callable[..., Done], played: 
     assert done.returncode == played.code, done.stdout + done.stderr
     assert done.stderr == ""
     assert ("exit code" in done.stdout) == bool(played.code)
-    assert played.says in done.stdout
     assert played.env["THREADFIX_API_KEY"] not in done.stdout
 
 
@@ -345,6 +391,70 @@ def test_cron_runs_once_at_a_time(cron: Callable[..., Done], tmp_path: Path) -> 
     assert (done.returncode, done.stderr) == (75, "")
     assert "nothing was uploaded" in done.stdout
     assert "lock" not in CRONTAB.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def upload_yourself(sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Done]:
+    """Runs the script that uploads with curl, in a folder in which an earlier upload has left its response."""
+    need_tool("curl")
+    need_tool("jq")
+    old = {
+        "success": True,
+        "links": [{"href": f"/applications/6/pendingScan/{sandbox('done')['THREADFIX_PENDING_SCAN_ID']}/status"}],
+    }
+    (tmp_path / "upload.json").write_text(json.dumps(old))
+
+    def run(report: str, scenario: str) -> Done:
+        env = sandbox(scenario)
+        del env["THREADFIX_PENDING_SCAN_ID"]
+        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.run(
+            ["sh", YOURSELF, report], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("scenario", ["done", "interrupted"])
+def test_an_upload_with_curl_is_waited_for(upload_yourself: Callable[..., Done], tmp_path: Path, scenario: str) -> None:
+    """The gate waits for the pending scan of the response that curl has written, not for the one before."""
+    (tmp_path / f"{scenario}.fpr").write_text("results")
+    done = upload_yourself(f"{scenario}.fpr", scenario)
+    assert done.returncode == REASONS[SCENARIOS[scenario].expect].exit_code, done.stderr
+    link = json.loads((tmp_path / "upload.json").read_text())["links"][0]["href"]
+    assert f"for pending scan {link.split('/')[-2]} of application 6" in done.stderr
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("report", "scenario"), [("done.fpr", "bad-key"), ("nowhere.fpr", "done")])
+def test_a_failed_upload_with_curl_is_not_waited_for(
+    upload_yourself: Callable[..., Done], tmp_path: Path, report: str, scenario: str
+) -> None:
+    """After an upload that was refused or never made, no earlier response is left to wait for."""
+    (tmp_path / "done.fpr").write_text("results")
+    done = upload_yourself(report, scenario)
+    assert done.returncode != 0
+    assert "ThreadFix gate" not in done.stderr
+    assert "threadfix-gate" not in done.stderr
+    assert ("ThreadFix refused the upload: API Key not found" in done.stderr) == (scenario == "bad-key")
+    assert (tmp_path / "upload.json").exists() == (scenario == "bad-key")
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("Scan file is in the wrong format.", Reason.UPLOAD_REFUSED), ("API Key not found in database.", Reason.DENIED)],
+)
+def test_the_gate_reads_a_refusal(sandbox: Sandbox, tmp_path: Path, message: str, reason: Reason) -> None:
+    """A response that refuses is never waited for, also where nothing has looked at it before."""
+    response = tmp_path / "upload.json"
+    response.write_text(json.dumps({"message": message, "success": False, "responseCode": -1, "object": None}))
+    env = sandbox("done")
+    del env["THREADFIX_PENDING_SCAN_ID"]
+    gate = [sys.executable, "-m", "gate", "run", "--upload-response", str(response)]
+    done = subprocess.run(gate, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    assert (done.returncode, message.rstrip(".") in done.stderr) == (reason.row.exit_code, True), done.stderr
 
 
 # --- Where the key is.
@@ -437,23 +547,29 @@ def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
         assert not (job.key and job.checkout), job.name
         assert not (job.key and re.search(r"(?:^|[\s\"'])\.{1,2}/[\w.-]*\.sh", job.text)), job.name
         assert job.key or not re.search(r"api[_-]key", job.text, re.IGNORECASE), job.name
-        # An upload takes the file that a job without the key has made.
-        assert "/upload" not in job.text or any("scan.sh" in other.text for other in jobs if not other.key)
+        # What is uploaded is a file that a job without the key has made, or that has come from another workflow.
+        assert "scan.sh" not in job.text or not job.key
 
 
 def test_every_recipe_is_looked_at() -> None:
     """No example with a key is left out of the rule above; the Jenkinsfiles and the cron job have their own tests."""
-    others = {"Jenkinsfile", "Jenkinsfile.scripted", "Jenkinsfile.library", CRON.name, CRONTAB.name}
-    assert {path for path in EXAMPLES.rglob("*") if path.is_file() and path.name not in others} == JOBS.keys()
+    others = {*(EXAMPLES / "jenkins").iterdir(), CRON, CRONTAB, YOURSELF}
+    assert {path for path in EXAMPLES.rglob("*") if path.is_file()} - others == JOBS.keys()
 
 
-def test_nothing_old_is_waited_for() -> None:
-    """Before an upload what an earlier one has left is removed, or the folder is a new one."""
-    for path in EXAMPLES.rglob("*"):
+def test_the_gate_uploads_in_every_recipe() -> None:
+    """No recipe or page uploads by itself but the one that shows how, and none has a pending scan's number in it."""
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "templates").iterdir(),
+        *(ROOT / "vars").iterdir(),
+    ]
+    for path in (*EXAMPLES.rglob("*"), *pages):
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        for before in text.split("--output ")[:-1]:
-            if "curl" in before:
-                assert re.search(r"rm -f upload\.json\n[^\n]*\n?[^\n]*curl |work=\$\(mktemp -d\)", before), path
+        if path not in {YOURSELF, ROOT / "docs/how-it-works.md"}:
+            assert not re.search(r"--form |/upload\"|upload\.json", text), path
+        assert not re.search(r"pending.scan.id[\"' :=]+\d", text, re.IGNORECASE), path
 
 
 HANDED_ON = {"verdict", "reason", "status", "exit-code", "application-id", "pending-scan-id", "scan-id"}

@@ -29,6 +29,7 @@ PLAIN = ROOT / "templates/gate.gitlab-ci.yml"
 COMPONENT_PIPELINE = ROOT / "examples/gitlab/component.gitlab-ci.yml"
 PLAIN_PIPELINE = ROOT / "examples/gitlab/include.gitlab-ci.yml"
 REMOTE_PIPELINE = ROOT / "examples/gitlab/remote.gitlab-ci.yml"
+RELEASE_PIPELINE = ROOT / "examples/gitlab/release.gitlab-ci.yml"
 # What only a GitLab server can look up, and where the same file is here.
 REMOTE = {
     r"component: \$CI_SERVER_FQDN/OWNER/threadfix-gate/gate@0\.1\.0": "local: templates/gate.yml",
@@ -38,7 +39,7 @@ REMOTE = {
 }
 # The scanner of the project; it shows whether the key is within its reach.
 SCAN = "#!/bin/sh\necho results >$2\nprintenv THREADFIX_API_KEY >>$2 || echo no key is here\n"
-QUICK = {"THREADFIX_FIRST_CONTACT_LIMIT": "1s", "THREADFIX_TIMEOUT": "2s"}
+PUBLISH = "#!/bin/sh\necho published\n"
 
 
 class Pipeline(NamedTuple):
@@ -66,24 +67,31 @@ class Pipeline(NamedTuple):
 
 
 @pytest.fixture
-def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Pipeline]:
-    """Runs a pipeline in a project that has the templates, with the shell executor."""
+def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Path) -> Callable[..., Pipeline]:
+    """Runs a pipeline and a scenario in a project that has the templates, with the shell executor."""
     for tool in ("npm", "rsync", "git"):
         need_tool(tool)
     # Without a registry nothing is installed, and then the next line skips by name.
     subprocess.run([sys.executable, ROOT / "scripts/install_npm_tools.py"], capture_output=True, check=False)
     runner = need_tool("gitlab-ci-local")
 
-    def run(pipeline: Path, variables: dict[str, str], *, soft: bool = True) -> Pipeline:
+    def run(pipeline: Path, scenario: str, replaced: dict[str, str] | None = None) -> Pipeline:
+        variables = sandbox(scenario) | {"THREADFIX_FIRST_CONTACT_LIMIT": "1s"}
         text = pipeline.read_text(encoding="utf-8")
         for remote, local in REMOTE.items():
             text = re.sub(remote, local, text)
         assert "local: templates/" in text
-        (tmp_path / ".gitlab-ci.yml").write_text(
-            text if soft else text.replace("exit_codes: [3, 6]", "exit_codes: [9]")
-        )
-        (tmp_path / "scan.sh").write_text(SCAN)
-        (tmp_path / "scan.sh").chmod(0o755)
+        # The name of the uploaded file tells the sandbox what to play.
+        text = text.replace("results.fpr", f"{scenario}.fpr").replace("45m", "2s")
+        for old, new in (replaced or {}).items():
+            assert old in text
+            text = text.replace(old, new)
+        if "THREADFIX_PENDING_SCAN_ID" not in text:
+            del variables["THREADFIX_PENDING_SCAN_ID"]
+        (tmp_path / ".gitlab-ci.yml").write_text(text)
+        for name, script in {"scan.sh": SCAN, "publish.sh": PUBLISH}.items():
+            (tmp_path / name).write_text(script)
+            (tmp_path / name).chmod(0o755)
         shutil.copytree(ROOT / "templates", tmp_path / "templates")
         author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"]
         for command in (
@@ -123,47 +131,46 @@ def run_pipeline(need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[.
 def test_only_the_jobs_of_the_environment_have_the_key(
     run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str
 ) -> None:
-    """The job that runs the project's code has no key, and an upload that ThreadFix refuses is not waited for."""
-    variables = sandbox(scenario)
-    key = variables["THREADFIX_API_KEY"]
-    del variables["THREADFIX_PENDING_SCAN_ID"]
-    pipeline = run_pipeline(COMPONENT_PIPELINE, variables)
+    """The job that runs the project's code has no key, and a key that ThreadFix refuses lets nothing go on."""
+    pipeline = run_pipeline(COMPONENT_PIPELINE, scenario)
     assert "> no key is here" in pipeline.log
-    assert key not in (pipeline.folder / "results.fpr").read_text()
-    assert pipeline.passed("upload"), pipeline.log
+    key = sandbox(scenario)["THREADFIX_API_KEY"]
+    assert key not in (pipeline.folder / f"{scenario}.fpr").read_text()
+    assert key not in pipeline.log
     assert pipeline.passed("threadfix-gate") is (scenario == "done"), pipeline.log
-    assert ("ThreadFix refused the upload" in pipeline.log) is (scenario == "bad-key")
     assert pipeline.passed("deploy") is (scenario == "done")
 
 
-def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
-    """With the component, after an upload: a later job has the gate's variables, and the JUnit report is there."""
-    variables = sandbox("done")
-    key = variables["THREADFIX_API_KEY"]
-    del variables["THREADFIX_PENDING_SCAN_ID"]
-    pipeline = run_pipeline(COMPONENT_PIPELINE, variables)
+def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeline]) -> None:
+    """The component uploads, a later job has the gate's variables, and the JUnit report is there."""
+    pipeline = run_pipeline(COMPONENT_PIPELINE, "done")
     assert pipeline.code == 0, pipeline.log
     assert pipeline.passed("threadfix-gate")
     assert re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)
     assert (pipeline.junit().tests, pipeline.junit().failures, pipeline.junit().errors) == (1, 0, 0)
-    assert key not in pipeline.log
 
 
 @pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1), ("bad-key", 4)])
-def test_the_remote_job_ends_as_the_gate_does(
-    run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str, code: int
-) -> None:
+def test_the_remote_job_ends_as_the_gate_does(run_pipeline: Callable[..., Pipeline], scenario: str, code: int) -> None:
     """Included from its URL, the job is that of the repository, and only after a pass is anything deployed."""
-    pipeline = run_pipeline(REMOTE_PIPELINE, sandbox(scenario) | QUICK)
+    pipeline = run_pipeline(REMOTE_PIPELINE, scenario)
     assert pipeline.passed("threadfix-gate") is (code == 0), pipeline.log
     assert pipeline.passed("deploy") is (code == 0)
     assert bool(pipeline.code) is bool(code)
 
 
+def test_a_scan_of_somebody_else_is_waited_for(run_pipeline: Callable[..., Pipeline]) -> None:
+    """With a pending scan's id from a variable, nothing is uploaded."""
+    by_id = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
+    pipeline = run_pipeline(REMOTE_PIPELINE, "interrupted", by_id)
+    assert pipeline.failed("threadfix-gate"), pipeline.log
+    assert "upload" not in pipeline.log
+
+
 @pytest.mark.parametrize("scenario", ["interrupted", "bad-key"])
-def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str) -> None:
+def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], scenario: str) -> None:
     """After a fail, or an unknown that is not allowed, nothing is deployed; a job that always runs knows why."""
-    pipeline = run_pipeline(PLAIN_PIPELINE, sandbox(scenario) | QUICK)
+    pipeline = run_pipeline(PLAIN_PIPELINE, scenario)
     assert pipeline.code != 0
     assert pipeline.failed("threadfix-gate")
     assert "> Scan" not in pipeline.log
@@ -175,20 +182,46 @@ def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], sa
     assert f"ThreadFix gate: {expected[0].split(',')[0]} " in words(pipeline.folder / "threadfix-gate/report.html")
 
 
-def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
+def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline]) -> None:
     """An exit code that the pipeline allows marks the gate with a warning, and the deployment looks at the verdict."""
-    pipeline = run_pipeline(PLAIN_PIPELINE, sandbox("stuck") | QUICK)
+    pipeline = run_pipeline(PLAIN_PIPELINE, "stuck")
     assert pipeline.warned("threadfix-gate"), pipeline.log
     assert pipeline.failed("deploy")
     assert "> Scan" not in pipeline.log
     assert "> ThreadFix gate - unknown, because timeout" in pipeline.log
 
 
-def test_an_unknown_that_is_not_allowed_fails(run_pipeline: Callable[..., Pipeline], sandbox: Sandbox) -> None:
+def test_an_unknown_that_is_not_allowed_fails(run_pipeline: Callable[..., Pipeline]) -> None:
     """The same timeout is red where its exit code is not among the allowed ones."""
-    pipeline = run_pipeline(PLAIN_PIPELINE, sandbox("stuck") | QUICK, soft=False)
+    pipeline = run_pipeline(PLAIN_PIPELINE, "stuck", {"exit_codes: [3, 6]": "exit_codes: [9]"})
     assert pipeline.code != 0
     assert pipeline.failed("threadfix-gate")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "verdict"),
+    [
+        ("done", "pass"),
+        ("error-flag", "fail"),
+        ("policy-fail", "fail"),
+        ("policy-vacuous", "unknown"),
+        ("stuck", "unknown"),
+    ],
+)
+def test_only_a_pass_is_released(run_pipeline: Callable[..., Pipeline], scenario: str, verdict: str) -> None:
+    """Upload, wait, evaluate, deploy: nothing goes out where ThreadFix says no, or does not say."""
+    pipeline = run_pipeline(RELEASE_PIPELINE, scenario)
+    assert f"THREADFIX_GATE_VERDICT={verdict}" in (pipeline.folder / "threadfix-gate/gate.env").read_text()
+    assert ("> published" in pipeline.log) is (verdict == "pass"), pipeline.log
+    assert pipeline.passed("threadfix-gate") is (verdict == "pass")
+
+
+def test_a_softened_gate_releases_nothing(run_pipeline: Callable[..., Pipeline]) -> None:
+    """Where somebody has made the gate's job green after a timeout, the deployment looks at the verdict."""
+    pipeline = run_pipeline(RELEASE_PIPELINE, "stuck", {"--policy all": "--policy all --on-timeout warn"})
+    assert pipeline.passed("threadfix-gate"), pipeline.log
+    assert pipeline.failed("deploy")
+    assert "> published" not in pipeline.log
 
 
 def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -196,7 +229,9 @@ def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, t
     job = load(PLAIN)["threadfix-gate"]
     assert job["image"]["entrypoint"] == [""]
     tmp_path.chmod(0o777)
-    env = sandbox("done") | job["variables"]
+    (tmp_path / "done.fpr").write_text("results")
+    env = sandbox("done") | job["variables"] | {"THREADFIX_SCAN_FILE": "done.fpr"}
+    del env["THREADFIX_PENDING_SCAN_ID"]
     names = [part for name in env for part in ("--env", name)]
     folder = ["--volume", f"{tmp_path}:/builds/group/project", "--workdir", "/builds/group/project"]
     done = subprocess.run(

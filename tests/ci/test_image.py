@@ -88,6 +88,18 @@ def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sand
     assert env["THREADFIX_API_KEY"] not in err
 
 
+@pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1)])
+def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path, scenario: str, code: int) -> None:
+    """A folder that it can only read is enough to upload a report from."""
+    (tmp_path / f"{scenario}.fpr").write_text("results")
+    env = sandbox(scenario)
+    del env["THREADFIX_PENDING_SCAN_ID"]
+    volume = ["--volume", f"{tmp_path}:/scan:ro"]
+    ended, _, err = run(docker, *volume, IMAGE, "run", "--scan-file", "/scan/*.fpr", env=env)
+    assert ended == code, err
+    assert f"/scan/{scenario}.fpr" in err
+
+
 @pytest.mark.usefixtures("same_ids")
 def test_nothing_but_the_verdict_is_needed_of_the_machine(
     docker: Path, sandbox: Sandbox, locked_down: tuple[str, ...], tmp_path: Path

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from junitparser import JUnitXml
 
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,8 @@ ROOT = Path(__file__).parents[2]
 DECLARATIVE = ROOT / "examples/jenkins/Jenkinsfile"
 SCRIPTED = ROOT / "examples/jenkins/Jenkinsfile.scripted"
 LIBRARY = ROOT / "examples/jenkins/Jenkinsfile.library"
+RELEASE = ROOT / "examples/jenkins/Jenkinsfile.release"
+WAIT = ROOT / "examples/jenkins/Jenkinsfile.wait"
 PIPELINES = pytest.mark.parametrize(
     "pipeline", [DECLARATIVE, SCRIPTED, LIBRARY], ids=["declarative", "scripted", "library"]
 )
@@ -39,6 +41,7 @@ FAILED = "ThreadFix gate: fail"
 # Both pipelines' label of the agent that has the key.
 GATE = "threadfix"
 SCAN = '#!/bin/sh\ntest -z "${THREADFIX_API_KEY-}" && echo results >"$2"\n'
+PUBLISH = "#!/bin/sh\ntouch published\n"
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def build(build_with: Build, docker: Path) -> Build:
 
 
 @pytest.fixture
-def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
+def build_with(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Path) -> Build:
     """Runs a pipeline with this `docker`; what became of the build."""
     groovy = need_tool("groovy")
     java = need_tool("java").resolve().parents[1]
@@ -56,20 +59,22 @@ def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
     (tmp_path / GATE / "threadfix-gate").mkdir(parents=True)
     (tmp_path / GATE / "threadfix-gate/junit.xml").write_text("<testsuites/>")
 
-    def run(
-        docker: Path, pipeline: Path, variables: dict[str, str], upload: str = "done", **replaced: str
-    ) -> dict[str, Any]:
+    def run(docker: Path, pipeline: Path, scenario: str, **replaced: str) -> dict[str, Any]:
+        variables = sandbox(scenario)
         text = pipeline.read_text(encoding="utf-8")
+        text = text.replace("--application-id 6", f"--application-id {variables['THREADFIX_APPLICATION_ID']}")
         file = tmp_path / pipeline.name
         # The name of the uploaded file tells the sandbox what to play.
-        file.write_text(text.replace("results.fpr", f"{upload}.fpr").replace("--timeout 45m", "--timeout 2s"))
+        file.write_text(text.replace("results.fpr", f"{scenario}.fpr").replace("--timeout 45m", "--timeout 2s"))
         key = variables.pop("THREADFIX_API_KEY")
+        ids = {name: variables[f"THREADFIX_{name}"] for name in ("APPLICATION_ID", "PENDING_SCAN_ID")}
+        del variables["THREADFIX_PENDING_SCAN_ID"]
         known = {
             "agents": str(tmp_path),
             "library": str(ROOT / "vars"),
-            "sources": {"scan.sh": SCAN},
+            "sources": {"scan.sh": SCAN, "publish.sh": PUBLISH},
             "credentials": {"threadfix-api-key": key},
-            "parameters": {"PENDING_SCAN_ID": variables.pop("THREADFIX_PENDING_SCAN_ID")},
+            "parameters": ids,
             "environment": variables | {"GATE_IMAGE": "localhost/threadfix-gate"} | replaced,
         }
         done = subprocess.run(
@@ -88,9 +93,9 @@ def build_with(need_tool: Callable[[str], Path], tmp_path: Path) -> Build:
     return run
 
 
-def test_the_declarative_pipeline_passes(build: Build, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Upload, gate and deployment: the build is a success, and the report of this very build is kept."""
-    result = build(DECLARATIVE, sandbox("done"))
+def test_the_declarative_pipeline_passes(build: Build, tmp_path: Path) -> None:
+    """Upload, wait and deployment: the build is a success, and the report of this very build is kept."""
+    result = build(DECLARATIVE, "done")
     assert result["result"] == "SUCCESS"
     assert result["stages"] == ["Scan", "ThreadFix gate", "Deploy"]
     assert result["said"] == [DEPLOYED]
@@ -100,33 +105,14 @@ def test_the_declarative_pipeline_passes(build: Build, sandbox: Sandbox, tmp_pat
     assert (report.tests, report.failures, report.errors) == (1, 0, 0)
 
 
-def test_the_declarative_pipeline_fails(build: Build, sandbox: Sandbox) -> None:
-    """The verdict fail is a failed build, nothing is deployed, and the reports are kept all the same."""
-    result = build(DECLARATIVE, sandbox("done"), upload="interrupted")
-    assert (result["result"], result["said"]) == ("FAILURE", [FAILED])
-    assert result["junit"] == ["threadfix-gate/junit.xml"]
-
-
-def test_an_unknown_verdict_makes_the_declarative_pipeline_unstable(build: Build, sandbox: Sandbox) -> None:
-    """After a timeout the build is unstable, and what follows the gate is skipped."""
-    result = build(DECLARATIVE, sandbox("done"), upload="stuck")
-    assert result["result"] == "UNSTABLE"
-    assert result["stages"] == ["Scan", "ThreadFix gate"]
-    assert result["said"] == [f"ThreadFix gate: unknown, exit code {REASONS[Reason.TIMEOUT].exit_code}"]
-
-
-def test_a_refused_upload_makes_the_declarative_pipeline_unstable(build: Build, sandbox: Sandbox) -> None:
-    """ThreadFix refuses with HTTP 200, which curl takes for a success; the gate reads the refusal and does not wait."""
-    result = build(DECLARATIVE, sandbox("bad-key"))
-    assert result["result"] == "UNSTABLE"
-    assert result["said"] == [f"ThreadFix gate: unknown, exit code {REASONS[Reason.USAGE].exit_code}"]
-
-
-def test_the_key_is_on_an_agent_without_the_repository(build: Build, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The scan has run on another agent, and where the key was there is nothing of the repository."""
-    build(DECLARATIVE, sandbox("done"))
+@PIPELINES
+def test_the_key_is_on_an_agent_without_the_repository(build: Build, tmp_path: Path, pipeline: Path) -> None:
+    """The scan has run on another agent, and where the key was there is nothing of the repository but the report."""
+    build(pipeline, "done")
     assert (tmp_path / "build/scan.sh").exists()
-    assert {path.name for path in (tmp_path / GATE).iterdir()} == {"done.fpr", "upload.json", "threadfix-gate"}
+    left = {path.relative_to(tmp_path / GATE).parts[0] for path in (tmp_path / GATE).rglob("*.*")}
+    assert left - {"done.fpr", "scan", "threadfix-gate"} == set()
+    assert not list((tmp_path / GATE).rglob("*.sh"))
 
 
 @pytest.mark.parametrize(
@@ -134,24 +120,50 @@ def test_the_key_is_on_an_agent_without_the_repository(build: Build, sandbox: Sa
     [
         ("done", ("SUCCESS", [DEPLOYED])),
         ("interrupted", ("FAILURE", [FAILED])),
+        ("stuck", ("UNSTABLE", ["ThreadFix gate: unknown, exit code 3"])),
         ("bad-key", ("UNSTABLE", ["ThreadFix gate: unknown, exit code 4"])),
         ("wrong-application", ("UNSTABLE", ["ThreadFix gate: unknown, exit code 7"])),
     ],
 )
-@pytest.mark.parametrize("pipeline", [SCRIPTED, LIBRARY], ids=["scripted", "library"])
-def test_the_scripted_pipelines_end_as_the_gate_says(
-    build: Build, sandbox: Sandbox, scenario: str, ends: tuple[str, list[str]], pipeline: Path
+@PIPELINES
+def test_the_pipelines_end_as_the_gate_says(
+    build: Build, scenario: str, ends: tuple[str, list[str]], pipeline: Path
 ) -> None:
     """Pass is a success, fail a failure, unknown unstable; only after a success is anything deployed."""
-    built = build(pipeline, sandbox(scenario))
+    built = build(pipeline, scenario)
     assert (built["result"], built["said"]) == ends
     assert built["junit"] == ["threadfix-gate/junit.xml"]
 
 
+@pytest.mark.parametrize(
+    ("scenario", "result"),
+    [
+        ("done", "SUCCESS"),
+        ("error-flag", "FAILURE"),
+        ("policy-fail", "FAILURE"),
+        ("policy-vacuous", "UNSTABLE"),
+        ("stuck", "UNSTABLE"),
+    ],
+)
+def test_only_a_pass_is_released(build: Build, tmp_path: Path, scenario: str, result: str) -> None:
+    """Upload, wait, evaluate, deploy: nothing goes out where ThreadFix says no, or does not say."""
+    built = build(RELEASE, scenario)
+    assert built["result"] == result, built
+    assert (tmp_path / "deploy/published").exists() is (result == "SUCCESS")
+    assert built["junit"] == ["threadfix-gate/junit.xml"]
+
+
+@pytest.mark.parametrize(("scenario", "result"), [("done", "SUCCESS"), ("interrupted", "FAILURE")])
+def test_a_scan_of_somebody_else_is_waited_for(build: Build, tmp_path: Path, scenario: str, result: str) -> None:
+    """With a pending scan's id as the job's parameter, nothing is uploaded."""
+    assert build(WAIT, scenario)["result"] == result
+    assert json.loads((tmp_path / GATE / "threadfix-gate/result.json").read_text())["uploads"] == []
+
+
 @PIPELINES
-def test_a_gate_that_did_not_run_is_a_failure(build: Build, sandbox: Sandbox, pipeline: Path) -> None:
+def test_a_gate_that_did_not_run_is_a_failure(build: Build, pipeline: Path) -> None:
     """Where docker cannot start the gate nothing was judged, and no report of an earlier build is shown."""
-    result = build(pipeline, sandbox("done"), GATE_IMAGE="localhost/no-such-image")
+    result = build(pipeline, "done", GATE_IMAGE="localhost/no-such-image")
     assert result["result"] == "FAILURE"
     assert result["said"] == ["ThreadFix gate: no verdict, exit code 125"]
     assert result["junit"] == []
@@ -166,16 +178,14 @@ RESULT_OF = {row.exit_code: RESULTS[row.kind] for row in REASONS.values()} | dic
 
 @PIPELINES
 @pytest.mark.parametrize("code", RESULT_OF)
-def test_every_exit_code_has_its_result(
-    build_with: Build, sandbox: Sandbox, tmp_path: Path, pipeline: Path, code: int
-) -> None:
+def test_every_exit_code_has_its_result(build_with: Build, tmp_path: Path, pipeline: Path, code: int) -> None:
     """Pass is a success, fail a failure, unknown unstable, anything else a failure; only a success is deployed."""
     folder = tmp_path / "stub"
     folder.mkdir()
     docker = folder / "docker"
     docker.write_text(f"#!/bin/sh\nexit {code}\n")
     docker.chmod(0o755)
-    built = build_with(docker, pipeline, sandbox("done"))
+    built = build_with(docker, pipeline, "done")
     assert built["result"] == RESULT_OF[code]
     assert (DEPLOYED in built["said"]) == (built["result"] == "SUCCESS")
 
@@ -185,25 +195,23 @@ def test_every_exit_code_has_its_result(
     [("url: 'https://tf.example.com/threadfix', ", ""), ("arguments:", "argumnets:"), ("arguments:", "tool:")],
     ids=["missing", "unknown", "not-a-tool"],
 )
-def test_an_invalid_option_of_the_library_step_is_named(
-    build: Build, sandbox: Sandbox, tmp_path: Path, right: str, wrong: str
-) -> None:
+def test_an_invalid_option_of_the_library_step_is_named(build: Build, tmp_path: Path, right: str, wrong: str) -> None:
     """An option that is missing, unknown or of no known value fails the build before anything is run."""
     pipeline = tmp_path / "Jenkinsfile.invalid"
     text = LIBRARY.read_text(encoding="utf-8")
     assert right in text
     pipeline.write_text(text.replace(right, wrong))
-    built = build(pipeline, sandbox("done"))
+    built = build(pipeline, "done")
     assert built["result"] == "FAILURE"
     assert built["junit"] == []
     assert "url and credentialsId are required" in built["said"][0]
 
 
-def test_the_library_step_runs_an_installed_gate(build_with: Build, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_library_step_runs_an_installed_gate(build_with: Build, tmp_path: Path) -> None:
     """With `tool: 'installed'` no engine is needed."""
     text = LIBRARY.read_text(encoding="utf-8")
     pipeline = tmp_path / "Jenkinsfile.installed"
     pipeline.write_text(text.replace("credentialsId:", "tool: 'installed', credentialsId:"))
     # The folder of `docker` comes first in PATH; in it is the gate alone.
     folder = Path(sys.executable).parent
-    assert build_with(folder / "docker", pipeline, sandbox("done"))["said"] == [DEPLOYED]
+    assert build_with(folder / "docker", pipeline, "done")["said"] == [DEPLOYED]

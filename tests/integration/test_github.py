@@ -284,6 +284,24 @@ def test_what_a_person_should_know_is_annotated(gate: Gate, runner: Runner) -> N
     assert len(named(ran, "error")) == 1
 
 
+TWICE = Scenario(
+    "twice", "", Reason.ALREADY_IMPORTED, error_message="Scan file has already been uploaded.", scan_id=False
+)
+
+
+def test_what_passed_only_because_it_is_accepted_is_a_notice(gate: Gate, runner: Runner) -> None:
+    """One notice names the first of them and counts the others; the log has no second line of it."""
+    accepting = ("--accept", "duplicate", "--ui-url", "{url}/{pending_scan_id}")
+    for number in (1, 2, 3):
+        scans = ",".join(str(gate.threadfix.add(TWICE)) for _ in range(number))
+        ran = gate("--pending-scan-id", scans, *accepting, env=runner.env)
+        ((_, properties, message),) = named(ran, "notice", "warning", "error")
+        assert (ran.code, properties) == (0, {"title": "ThreadFix gate"})
+        assert "Scan file has already been uploaded'." in message
+        assert message.endswith(f" (and {number - 1} more)") is (number > 1)
+        assert "\nnotice:" not in ran.err
+
+
 def test_a_missing_secret_of_a_fork_is_explained(gate: Gate, runner: Runner) -> None:
     """Without a key on a fork's pull request the message explains why, and no empty mask is sent."""
     ran = gate.play(DONE, env=runner.env | {"THREADFIX_API_KEY": "", "GITHUB_EVENT_NAME": "pull_request"})

@@ -11,25 +11,46 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.errors import InvalidOption
-from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
-from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause
+from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
+from gate.history import (
+    Application,
+    BrokenOff,
+    CheckHistory,
+    CheckReading,
+    Failure,
+    Finished,
+    History,
+    NotSent,
+    Outage,
+    Phase,
+    Queued,
+    Receipt,
+    Refused,
+    ScanHistory,
+    ScanReading,
+    StopCause,
+)
 from gate.http import RequestMade
 from gate.parts.scans import judge_scan
 from gate.reasons import Reason
-from gate.reporters.console import Console, Progress
+from gate.reporters.console import Console
 from gate.reporters.lines import Line, LineKind
-from gate.reporters.terminal import Terminal, live_text
+from gate.reporters.progress import Progress, Sending
+from gate.reporters.terminal import Terminal, live_text, upload_text
 from gate.settings import Settings
-from gate.subjects import ApplicationId, Target
+from gate.subjects import ApplicationId, ApplicationName, ScanFile, Target
 from gate.text import Secret
+from gate.threadfix.refusals import Accept
 from gate.threadfix.server import Server
 from tests import builders
+from tests.builders import CRITERIA, CRITICAL, FAILING, HIGH, OBSTACLES, PASSING, POLICY, STALE, checked, uploaded
 
 if TYPE_CHECKING:
     from gate.verdict import Verdict
 
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), ApplicationId(6), (41,))
+SEVERAL = replace(ASKED, pending_scan_ids=(41, 42))
 UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=UTC)
 DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 
@@ -73,7 +94,7 @@ def test_the_first_line_says_what_is_asked_of_whom_and_until_when() -> None:
         ": asking https://tf.example.com/threadfix for pending scan 41 of application 6, until 14:32:10 UTC (30m)."
     )
     several = Listener()
-    several.console(asked=replace(ASKED, targets=(ONE, TWO), plan=replace(ASKED.plan, timeout=0)))
+    several.console(asked=replace(SEVERAL, plan=replace(ASKED.plan, timeout=0)))
     assert several.lines[0].endswith("for 2 pending scans of application 6, once.")
 
 
@@ -110,6 +131,26 @@ def test_each_event_has_its_line() -> None:
     ]
 
 
+def test_an_application_that_is_looked_up_has_a_line() -> None:
+    """The log says what is looked up where, and which id it has; by its id it says the name, if there is one."""
+    listener = Listener()
+    shop = ApplicationName("Web", "Shop")
+    console = Console(lambda line: listener.lines.append(line.text), clock=lambda: listener.now)
+    console.opening(replace(ASKED, application=shop))
+    for subject, name in ((shop, "Shop"), (ApplicationId(6), "Shop"), (ApplicationId(6), "")):
+        console.handle(StatusSeen(subject, 0.0, Application(6, name)))
+    assert listener.lines[0].endswith(
+        ": looking up application 'Shop' of team 'Web' on https://tf.example.com/threadfix."
+    )
+    assert listener.lines[1:] == [
+        "[    0s] application 'Shop' of team 'Web' is application 6",
+        "[    0s] application 6 is there: Shop",
+        "[    0s] application 6 is there",
+    ]
+    console.waiting(ASKED, [ONE], UNTIL)
+    assert listener.lines[-1].startswith("Asking https://tf.example.com/threadfix for pending scan 41 ")
+
+
 def test_an_error_at_the_deadline_is_not_retried() -> None:
     """An error at the deadline does not say for how long the gate retries."""
     listener = Listener()
@@ -120,7 +161,7 @@ def test_an_error_at_the_deadline_is_not_retried() -> None:
 def test_with_several_scans_each_line_says_which() -> None:
     """Of several scans, each line has the number of its own."""
     listener = Listener()
-    console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    console = listener.console(asked=SEVERAL)
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
     assert listener.lines[1] == "[    3s] #42 QUEUED"
 
@@ -128,11 +169,168 @@ def test_with_several_scans_each_line_says_which() -> None:
 def test_an_undocumented_status_is_warned_of_once() -> None:
     """Each new value once, not each scan that has it."""
     listener = Listener()
-    console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    console = listener.console(asked=SEVERAL)
     for target, status in ((ONE, "NEW"), (TWO, "NEW"), (TWO, "NEWER")):
         console.handle(StatusSeen(target, 3.0, ScanReading(status)))
     warned = [line for line in listener.lines if line.startswith("warning")]
     assert [("NEW," in line, "NEWER," in line) for line in warned] == [(True, False), (False, True)]
+
+
+SMALL, LARGE = ScanFile("a/small.json", 812, "a/small.json"), ScanFile("large.fpr", 20_000_000, "large.fpr")
+
+
+def upload_of(file: ScanFile, receipt: Receipt) -> UploadEnded:
+    """The end of an upload of 8 seconds."""
+    return UploadEnded(replace(builders.uploaded(receipt), file=file))
+
+
+def test_what_is_uploaded_where_is_the_first_line() -> None:
+    """A run that uploads says so first, with the files' size and the application; the dangers stand behind that."""
+    server = replace(ASKED.server, insecure=True)
+    for files, what in (((SMALL,), "a/small.json (812 bytes)"), ((LARGE, SMALL), "2 files (20 MB)")):
+        listener = Listener()
+        listener.console(asked=replace(ASKED, server=server, files=files))
+        first, warning, asking = listener.lines
+        assert first.endswith(f": uploading {what} to application 6 on https://tf.example.com/threadfix.")
+        assert warning.startswith("warning: --insecure")
+        assert asking.startswith("Asking ")
+
+
+@pytest.mark.parametrize(
+    ("receipt", "words"),
+    [
+        (Queued((ONE,)), "queued as pending scan 41 after 8s"),
+        (Queued((ONE, TWO)), "queued as pending scans 41, 42 after 8s"),
+        (Finished(12), "finished as scan 12 after 8s"),
+        (builders.REFUSED, "refused after 8s; ThreadFix says: 'Scan file has already been uploaded'"),
+        (Refused(""), "refused after 8s"),
+        (DOWN, "failed (unreachable) after 8s: tf.example.com returned HTTP 502."),
+        (replace(DOWN, unsent=True), "not sent (unreachable) after 8s: tf.example.com returned HTTP 502."),
+        (NotSent(StopCause.FAIL_FAST), "not sent after 8s"),
+        (BrokenOff(), "broken off after 8s"),
+    ],
+)
+def test_the_end_of_an_upload_says_what_came_of_it(receipt: Receipt, words: str) -> None:
+    """The line of each receipt has the file, what became of it and the seconds."""
+    listener = Listener()
+    listener.console().handle_upload(upload_of(SMALL, receipt))
+    assert listener.lines[1:] == [f"[    0s] a/small.json: {words}"]
+
+
+def test_a_log_has_a_line_per_tenth_of_a_large_file() -> None:
+    """A large file has a line for each tenth, with speed and time left; a small one only for its begin and its end."""
+    listener = Listener()
+    console = listener.console()
+    for number, file in enumerate((SMALL, LARGE), 1):
+        console.handle_upload(UploadBegan(file, number, 2))
+        for step in range(1, 41):
+            listener.now += 1.0
+            # The request is a little longer than the file.
+            console.handle_upload(UploadProgress(file, file.size * step // 40 + 300 * (step == 40), float(step)))
+        console.handle_upload(upload_of(file, Queued((ONE,))))
+    assert listener.lines[1:] == [
+        "[    0s] uploading a/small.json (812 bytes), 1 of 2",
+        "[   40s] a/small.json: queued as pending scan 41 after 8s",
+        "[   40s] uploading large.fpr (20 MB), 2 of 2",
+        *(
+            f"[{text:>6}] {tenth}0% of 20 MB, 500 kB/s, {40 - 4 * tenth}s left"
+            for tenth, text in enumerate(("44s", "48s", "52s", "56s", "1m", "1m04s", "1m08s", "1m12s", "1m16s"), 1)
+        ),
+        "[ 1m20s] 20 MB sent in 40s; waiting for ThreadFix's response",
+        "[ 1m20s] large.fpr: queued as pending scan 41 after 8s",
+    ]
+
+
+def test_a_slow_upload_has_a_heartbeat() -> None:
+    """After each minute of silence the log says how far it is, or that only the response is missing."""
+    listener = Listener()
+    console = listener.console()
+    for elapsed, sent in ((60.0, 0), (90.0, 300), (120.0, 600), (150.0, 812), (180.0, 812), (240.0, 812)):
+        listener.now = elapsed
+        console.handle_upload(UploadProgress(SMALL, sent, elapsed))
+    assert listener.lines[1:] == [
+        "[    1m] 0% of 812 bytes",
+        "[    2m] 73% of 812 bytes, 10 bytes/s, 21s left",
+        "[    3m] still waiting for ThreadFix's response",
+        "[    4m] still waiting for ThreadFix's response",
+    ]
+
+
+def test_an_upload_that_could_not_begin_is_retried_in_the_log() -> None:
+    """An outage before the first byte has the lines of any outage, at the time of the run."""
+    listener = Listener()
+    console = listener.console()
+    listener.now = 7.0
+    console.handle_upload(OutageBegan(SMALL, 1.0, DOWN, 60.0, first_contact=True))
+    console.handle_upload(OutageEnded(SMALL, 3.0, Outage(1.0, DOWN, 2, 3.0)))
+    assert listener.lines[1:] == [
+        "[    7s] error: tf.example.com returned HTTP 502. Retrying for up to 1m.",
+        "[    7s] recovered after 2s (2 failed polls)",
+    ]
+
+
+def test_a_pending_scan_of_an_upload_is_told_with_its_file() -> None:
+    """The line that begins the wait names the file of one scan, and each line of several names its own."""
+    listener = Listener()
+    console = listener.console()
+    console.handle_upload(upload_of(SMALL, Queued((ONE,))))
+    console.waiting(ASKED, [ONE], UNTIL)
+    assert "for pending scan 41 of application 6 (a/small.json), until" in listener.lines[-1]
+    console.waiting(ASKED, [ONE, TWO], UNTIL)
+    console.handle(StatusSeen(ONE, 3.0, ScanReading("QUEUED")))
+    console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
+    assert listener.lines[-2:] == ["[    3s] #41 (a/small.json) QUEUED", "[    3s] #42 QUEUED"]
+
+
+def test_the_speed_is_that_of_the_last_seconds() -> None:
+    """An upload that became slow shows how slow it is now; one that does not move shows no speed."""
+    sending = Sending(LARGE)
+    assert (sending.speed, sending.left, sending.share) == (None, None, 0.0)
+    for second in range(1, 41):
+        sent = 1_000_000 * min(second, 10) + 1000 * max(second - 10, 0)
+        sending = sending.after(UploadProgress(LARGE, sent, float(second)))
+    assert sending.speed == 1000.0
+    assert sending.left == (20_000_000 - 10_030_000) / 1000.0
+    assert sending.after(UploadProgress(LARGE, sending.sent + 5000, 40.1)).samples == sending.samples
+    assert len(sending.samples) == 11
+
+
+def test_a_check_is_told_with_its_freshness() -> None:
+    """Each line of a check has its name, stale or fresh, and what ThreadFix says, in the time of the log."""
+    listener = Listener()
+    console = listener.console()
+    listener.now = 180.0
+    stale = CheckReading("stale", None, (STALE,))
+    console.handle(StatusSeen(POLICY, 0.0, stale))
+    console.handle(StatusSeen(POLICY, 12.0, CheckReading("fresh", holds=True, results=(PASSING,)), "stale", 12.0))
+    console.handle(StatusSeen(CRITERIA, 2.0, CheckReading("fresh", holds=False, results=(CRITICAL, HIGH))))
+    console.handle(StatusSeen(CRITERIA, 2.0, CheckReading("fresh", None)))
+    console.handle(OutageBegan(CRITERIA, 3.0, DOWN, 300.0))
+    console.handle(Stalled(POLICY, 700.0, "stale", 700.0))
+    assert listener.lines[1:] == [
+        "[    3m] policy 'Release': stale, evaluated 4m before the scan: PASSING",
+        "[    3m] policy 'Release': fresh: PASSING (stale for 12s)",
+        "[    3m] pass criteria: fresh: does not hold",
+        "[    3m] pass criteria: fresh: undecided",
+        "[    3m] pass criteria: error: tf.example.com returned HTTP 502. Retrying for up to 5m.",
+        "warning: policy 'Release' has been stale for 11m40s. ThreadFix may be busy or stuck; the gate keeps waiting.",
+    ]
+
+
+def test_the_heartbeat_of_a_check_has_its_own_time_left() -> None:
+    """What is left is of the time that ThreadFix has to evaluate again; of an application, of its own limit."""
+    listener = Listener()
+    console = listener.console()
+    listener.now = 200.0
+    stale: CheckHistory = History(POLICY, None, 70.0, phases=(Phase("stale", 0, 70),))
+    console.tick(console.progress([stale]))
+    assert listener.lines[-1] == "[ 3m20s] policy 'Release': still stale for 1m10s; 50s left"
+    listener.now = 300.0
+    console.tick(console.progress([stale, History(CRITERIA, StopCause.DECIDED, 2.0)]))
+    assert listener.lines[-1] == "[    5m] 1 of 2 decided; 50s left"
+    listener.now = 400.0
+    console.tick(console.progress([History(ApplicationId(6), None, 10.0)]))
+    assert listener.lines[-1] == "[ 6m40s] application 6: waiting for a first response; 50s left"
 
 
 def running(now: float, *phases: Phase, target: Target = ONE, outages: tuple[Outage, ...] = ()) -> ScanHistory:
@@ -173,7 +371,7 @@ def test_the_heartbeat_shows_an_outage_and_several_scans() -> None:
     console.tick(console.progress([outage]))
     assert listener.lines[-1] == "[ 1m20s] outage, had been QUEUED for 1m20s; 28m40s left"
     several = Listener()
-    console = several.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    console = several.console(asked=SEVERAL)
     several.now = 61.0
     console.tick(console.progress([PASSED, running(61.0, target=TWO)]))
     assert several.lines[-1] == "[ 1m01s] 1 of 2 decided; 28m59s left"
@@ -191,7 +389,7 @@ def test_progress_is_read_from_the_histories() -> None:
 def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
     """A hint is logged once, and only before the first good response: after that the address is right."""
     listener = Listener()
-    console = listener.console(asked=replace(ASKED, targets=(ONE, TWO)))
+    console = listener.console(asked=SEVERAL)
     page = replace(DOWN, hint="Check that `--url` has its context path.")
     for target, failure in ((ONE, page), (TWO, page), (TWO, replace(page, hint="Set *another* header."))):
         console.handle(OutageBegan(target, 0.0, failure, 60.0, first_contact=True))
@@ -250,8 +448,78 @@ def test_several_scans_that_did_not_pass_are_told_each() -> None:
     """The verdict's line tells only the deciding one."""
     listener = Listener()
     listener.console().closing(verdict(PASSED, FAILED))
-    assert listener.lines[1].startswith("  fail: pending scan 42 of application 6: ended as SCAN_DELETED")
+    assert listener.lines[1].startswith("  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
+    assert listener.lines[2].startswith("  fail: pending scan 42 of application 6: ended as SCAN_DELETED")
     assert listener.lines[-1].startswith("FAIL (scan-failed, exit code 1): 1 of 2 pending scans failed")
+    many = Listener()
+    many.console().closing(verdict(*[PASSED] * 4, FAILED))
+    assert [line[:30] for line in many.lines if line.startswith("  ")] == ["  fail: pending scan 42 of app"]
+
+
+def closed(found: Verdict, *, quiet: bool = False) -> list[str]:
+    """The lines that end the log."""
+    listener = Listener()
+    Console(lambda line: listener.lines.append(line.text), quiet=quiet).closing(found)
+    return listener.lines
+
+
+def test_a_check_that_does_not_hold_says_why() -> None:
+    """Its broken rows have limits and numbers, and three vulnerabilities are named with their links."""
+    broken = checked(CRITERIA, CRITICAL, HIGH, obstacles=OBSTACLES)
+    found = builders.verdict(judge_scan(PASSED, ASKED), checks=[broken, checked(POLICY)])
+    lines = closed(found)
+    told = [line for line in lines if line.startswith("  ")]
+    assert told == [
+        "  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 12s (DONE).",
+        "  fail: pass criteria: ThreadFix says that it does not hold: 'Critical'.",
+        "    Critical: failed; at most 0 open, at most 0 new; 3 open",
+        *(
+            f"    in the way: SQL Injection (Critical) in /login.jsp: user{number} "
+            f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}"
+            for number in range(3)
+        ),
+        "    ... and 7 more in the reports",
+        "  unknown: policy 'Release': ThreadFix does not say whether it holds.",
+    ]
+    assert lines[-1] == (
+        "FAIL (policy-failed, exit code 1): pass criteria: ThreadFix says that it does not hold: 'Critical'. "
+        "https://tf.example.com/threadfix/applications/6"
+    )
+
+
+def test_the_rows_of_a_check_have_an_end() -> None:
+    """Of a hundred broken policies ten are told; a vulnerability without a link is told without one."""
+    rows = [replace(FAILING, name=f"Policy {number}") for number in range(100)]
+    bare = replace(OBSTACLES[0], severity="", place="", url=None)
+    lines = closed(builders.verdict(checks=[checked(builders.POLICIES, *rows, obstacles=[bare])]))
+    assert [line for line in lines if line.startswith("  ")] == [
+        *(f"    Policy {number}: FAILING; evaluated 2026-01-02 03:04:05 UTC" for number in range(10)),
+        "    ... and 90 more",
+        "    in the way: SQL Injection",
+    ]
+
+
+def test_an_accepted_refusal_is_a_notice() -> None:
+    """What passed only because the user accepts it is told, and a quiet gate says it in the verdict."""
+    twice = uploaded(builders.REFUSED, "again.fpr")
+    duplicate = frozenset({Accept.DUPLICATE})
+    said = "upload of again.fpr: not imported; ThreadFix says: 'Scan file has already been uploaded'."
+    found = builders.verdict(uploads=[twice], accepted=duplicate)
+    assert closed(found) == [f"notice: {said}", f"PASS (already-imported): {said}"]
+    assert closed(found, quiet=True) == [f"PASS (already-imported): {said}"]
+    scans = [judge_scan(PASSED, ASKED) for _ in range(4)]
+    many = closed(builders.verdict(*scans, uploads=[twice], accepted=duplicate), quiet=True)
+    assert many[0].startswith(
+        "PASS (already-imported): 1 upload and 4 pending scans passed (1 of them already-imported)."
+    )
+
+
+def test_a_notice_of_a_runner_is_not_logged_twice() -> None:
+    """On a runner it is an annotation, which the log shows as well."""
+    listener = Listener()
+    console = Console(lambda line: listener.lines.append(line.text), warn=listener.warnings.append)
+    console.closing(builders.verdict(uploads=[uploaded(builders.REFUSED)], accepted=frozenset({Accept.DUPLICATE})))
+    assert [line.partition(" ")[0] for line in listener.lines] == ["PASS"]
 
 
 def test_invalid_options_have_a_line_each() -> None:
@@ -289,6 +557,54 @@ def test_the_live_line_shows_the_phases_and_the_time_left() -> None:
     assert live_text(nothing, 100).plain == "1 of 2 decided · asking (outage) · 5s left"
 
 
+def test_the_live_line_of_a_check_has_its_name() -> None:
+    """At a terminal the phases of a check stand behind its name."""
+    progress = Progress((("stale", 12.0),), 0, 1, 108.0, outage=False, subject="pass criteria")
+    assert live_text(progress, 100).plain == "pass criteria: stale 12s · 1m48s left"
+
+
+def test_the_live_line_of_an_upload_fits_its_terminal() -> None:
+    """The numbers stay, on a narrow terminal without the file's name, on a very narrow one without the bar."""
+    sending = Sending(LARGE, 2, 3)
+    for second in range(1, 10):
+        sending = sending.after(UploadProgress(LARGE, second * 1_000_000, float(second)))
+    numbers = "45% · 9 MB of 20 MB · 1 MB/s · 11s left"
+    assert [upload_text(sending, width).plain for width in (96, 60, 40)] == [
+        f"2 of 3 large.fpr {'━' * 11}{'─' * 13} {numbers}",
+        f"2 of 3 {'━' * 6}{'─' * 7} {numbers}",
+        numbers,
+    ]
+    assert all(len(upload_text(sending, width).plain) <= width for width in range(40, 200))
+    deep = replace(sending, file=replace(LARGE, shown="target/reports/security/large.fpr"))
+    assert upload_text(deep, 96).plain.startswith("2 of 3 …orts/security/large.fpr ━")
+    sent = sending.after(UploadProgress(LARGE, 20_000_300, 20.0))
+    assert upload_text(sent, 96).plain.endswith("━ 20 MB sent; waiting for ThreadFix's response")
+    assert "─" not in upload_text(sent, 96).plain
+    assert upload_text(Sending(SMALL), 60).plain.endswith("─ 0% · 0 bytes of 812 bytes")
+
+
+def test_a_terminal_shows_the_upload_and_takes_it_away() -> None:
+    """A person sees a bar and no line per tenth, drawn no more often than can be seen, and gone at the end."""
+    listener = Listener()
+    drawn: list[Sending | None] = []
+    console = Console(lambda line: listener.lines.append(line.text), draw=drawn.append, clock=lambda: listener.now)
+    console.handle_upload(UploadBegan(LARGE))
+    for step in range(1, 101):
+        listener.now += 0.05
+        console.handle_upload(UploadProgress(LARGE, LARGE.size * step // 100, listener.now))
+    console.handle_upload(upload_of(LARGE, Queued((ONE,))))
+    assert listener.lines == [
+        "[    0s] uploading large.fpr (20 MB)",
+        "[    5s] large.fpr: queued as pending scan 41 after 8s",
+    ]
+    assert 40 < len(drawn) < 60
+    assert [bool(drawn[0]), drawn[-2] and drawn[-2].is_sent, drawn[-1]] == [True, True, None]
+    stream = io.StringIO()
+    terminal = Terminal(stream)
+    terminal.draw_upload(Sending(LARGE))
+    assert stream.getvalue() == ""
+
+
 def test_a_terminal_shows_lines_and_a_live_one() -> None:
     """The live line is gone when the block is left; lines stay, each whole."""
 
@@ -300,11 +616,14 @@ def test_a_terminal_shows_lines_and_a_live_one() -> None:
     terminal = Terminal(stream)
     progress = Progress((("QUEUED", 2.0),), 0, 1, 60.0, outage=False)
     with terminal:
+        terminal.draw_upload(Sending(LARGE, sent=9_000_000))
+        terminal.draw_upload(None)
         terminal.draw(progress)
         terminal.write(Line("[    0s] QUEUED"))
     terminal.draw(progress)
     terminal.write(Line("PASS (processed): done.", LineKind.PASS))
     shown = stream.getvalue()
+    assert "45% · 9 MB of 20 MB" in shown
     assert "QUEUED 2s · 1m left" in shown
     assert "[    0s] QUEUED\n" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert shown.index("\x1b[?25h") < shown.index("PASS")

@@ -10,12 +10,25 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 from junitparser import JUnitXml
 
-from gate.history import History, Outage, Phase, ScanHistory, StopCause
+from gate import __version__
+from gate.history import (
+    BrokenOff,
+    Finished,
+    History,
+    NotSent,
+    Outage,
+    Phase,
+    Queued,
+    ScanHistory,
+    StopCause,
+)
 from gate.options import OPTIONS
 from gate.parts.scans import judge_scan
 from gate.reasons import Reason
@@ -23,15 +36,30 @@ from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.reports import REPORTS, Destination
 from gate.subjects import Target
+from gate.threadfix.refusals import Accept
 from tests import builders
-from tests.builders import DOWN, walked
+from tests.builders import (
+    CRITERIA,
+    CRITICAL,
+    DOWN,
+    FAILING,
+    HIGH,
+    LOST,
+    OBSTACLES,
+    PASSING,
+    POLICIES,
+    POLICY,
+    REFUSED,
+    STALE,
+    checked,
+    uploaded,
+    walked,
+)
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gate.verdict import Verdict
 
-INPUTS = {"api-key-file", "ca-file"}
+INPUTS = {"api-key-file", "ca-file", "scan-file"}
 """Options that name a file to read."""
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
 
@@ -42,6 +70,28 @@ PASS = verdict(scan())
 FAIL = verdict(scan(status="SCAN_DELETED"))
 TIMEOUT = verdict(scan(status="QUEUED", ended=StopCause.DEADLINE), resume="threadfix-gate run --url x")
 USAGE = verdict()
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "result.schema.json").read_text())
+ONE, TWO = uploaded(41, "a.fpr"), uploaded(42, "b.fpr")
+OF_ONE, OF_TWO = scan(41, upload=ONE), scan(42, upload=TWO)
+RED = checked(CRITERIA, CRITICAL, HIGH, stale=12.0, obstacles=OBSTACLES)
+GREEN = checked(POLICY, PASSING)
+GREY = checked(POLICIES, STALE, stale=20.0)
+REFUSED_CHECK = checked(POLICY, failure=replace(DOWN, reason=Reason.DENIED))
+RELEASES = {
+    "released": verdict(OF_ONE, uploads=[ONE], checks=[GREEN]),
+    "held-back": verdict(OF_ONE, OF_TWO, uploads=[ONE, TWO], checks=[GREEN, RED, GREY]),
+    "undecided": verdict(OF_ONE, uploads=[ONE], checks=[GREY]),
+    "unasked": verdict(OF_ONE, uploads=[ONE], checks=[REFUSED_CHECK]),
+    "refused": verdict(uploads=[uploaded(REFUSED)]),
+    "one-refused": verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO]),
+    "accepted": verdict(uploads=[uploaded(REFUSED)], accepted=frozenset({Accept.DUPLICATE})),
+    "lost": verdict(uploads=[uploaded(LOST, "a.fpr"), uploaded(NotSent(StopCause.FAIL_FAST), "b.fpr")]),
+    "broken-off": verdict(uploads=[uploaded(BrokenOff())]),
+    "finished": verdict(uploads=[uploaded(Finished(12))], checks=[GREEN]),
+    "two-finished": verdict(uploads=[uploaded(Finished(12), "a.fpr"), uploaded(Finished(13), "b.fpr")]),
+    "finished-and-named": verdict(scan(41), uploads=[uploaded(Finished(13))]),
+}
+every_release = pytest.mark.parametrize("found", RELEASES.values(), ids=RELEASES)
 MANY = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE))
 
 
@@ -128,6 +178,112 @@ def test_the_document_has_the_history() -> None:
     assert result.render(PASS).isascii()
 
 
+@every_release
+def test_the_document_of_uploads_and_checks_is_what_its_schema_says(found: Verdict) -> None:
+    """Every way in which uploads and checks end gives a document that the schema takes."""
+    document = json.loads(result.render(found))
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    assert document["application_id"] == 6
+    assert len(document["uploads"]) == len(found.uploads)
+    assert len(document["checks"]) == len(found.checks)
+
+
+def test_the_schema_takes_no_pass_that_rests_on_nothing() -> None:
+    """A pass without scan and upload, or beside a part that did not pass, is not what the schema describes."""
+    valid = jsonschema.Draft202012Validator(SCHEMA).is_valid
+    document = json.loads(result.render(RELEASES["finished"]))
+    assert valid(document)
+    assert not valid(document | {"uploads": [], "scan_id": None})
+    red = json.loads(result.render(RELEASES["held-back"]))["checks"][1]
+    assert not valid(document | {"checks": [red]})
+    assert not valid(document | {"uploads": [document["uploads"][0] | {"pending_scan_ids": [41]}]})
+    assert not valid(document | {"scan_id": [12, 13]})
+
+
+def test_the_document_has_every_upload() -> None:
+    """An upload has its file, size and seconds; its verdict, unless a pending scan has that, which names the file."""
+    refused, queued = result.document(RELEASES["one-refused"])["uploads"]
+    assert refused == {
+        "file": "a.fpr",
+        "size_bytes": 12_345_678,
+        "elapsed_seconds": 8.0,
+        "pending_scan_ids": [],
+        "scan_id": None,
+        "scan_url": None,
+        "verdict": "fail",
+        "reason": "upload-refused",
+        "message": "refused; ThreadFix says: 'Scan file has already been uploaded'.",
+        "exit_code": 1,
+    }
+    assert (queued["pending_scan_ids"], queued["verdict"], queued["message"]) == ([42], None, None)
+    assert [one["file"] for one in result.document(RELEASES["one-refused"])["scans"]] == ["b.fpr"]
+    assert result.document(PASS)["scans"][0]["file"] is None
+    (finished,) = result.document(RELEASES["finished"])["uploads"]
+    assert (finished["scan_id"], finished["scan_url"]) == (12, "https://tf.example.com/threadfix/scans/12")
+
+
+def test_the_document_has_every_check() -> None:
+    """A check has its kind, its rows with limits and numbers, what is in the way, and how fresh it was when."""
+    green, red, grey = result.document(RELEASES["held-back"])["checks"]
+    assert [one["check"] for one in (green, red, grey)] == ["policy 'Release'", "pass criteria", "all policies"]
+    assert [one["kind"] for one in (green, red, grey)] == ["policy", "criteria", "policies"]
+    assert [one["verdict"] for one in (green, red, grey)] == ["pass", "fail", "unknown"]
+    assert red["results"][0] == {
+        "name": "Critical",
+        "holds": False,
+        "word": "failed",
+        "limits": ["at most 0 open", "at most 0 new"],
+        "severity": 5,
+        "count": 3,
+        "evaluated_at": None,
+        "behind_seconds": 0.0,
+    }
+    assert (grey["results"][0]["evaluated_at"], grey["results"][0]["behind_seconds"]) == (
+        "2026-01-02T03:04:05.000Z",
+        240.0,
+    )
+    assert red["obstacles"][0] == {
+        "id": 700,
+        "name": "SQL Injection",
+        "severity": "Critical",
+        "place": "/login.jsp: user0",
+        "url": "https://tf.example.com/threadfix/vulnerabilities/700",
+    }
+    assert [(phase["status"], phase["lasted_seconds"]) for phase in red["history"]] == [("stale", 12.0), ("fresh", 8.0)]
+    (refused,) = result.document(RELEASES["unasked"])["checks"]
+    assert (refused["results"], len(refused["outages"]), refused["reason"]) == ([], 1, "denied")
+
+
+def test_what_cannot_be_told_is_null_in_the_document() -> None:
+    """A moment that no calendar has, an age that cannot be told and a place that is not known are null."""
+    odd = replace(PASSING, evaluated=1e300, behind=None)
+    document = result.document(
+        verdict(scan(), checks=[checked(POLICY, odd, obstacles=[replace(OBSTACLES[0], place="")])])
+    )
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    (check,) = document["checks"]
+    assert (check["results"][0]["evaluated_at"], check["results"][0]["behind_seconds"]) == (None, None)
+    assert check["obstacles"][0]["place"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "pending", "scans", "link"),
+    [
+        ("finished", "", "12", "12"),
+        ("two-finished", ",", "12,13", "12"),
+        ("finished-and-named", ",41", "13,12", "13"),
+        ("held-back", "41,42", "12,12", "12"),
+        ("refused", "", "", ""),
+    ],
+)
+def test_the_outputs_of_uploads(name: str, pending: str, scans: str, link: str) -> None:
+    """A scan that was finished while it was uploaded has no pending scan, and its place in both lists."""
+    values = output_values(RELEASES[name])
+    assert (values["pending-scan-id"], values["scan-id"], values["application-id"]) == (pending, scans, "6")
+    assert values["scan-url"] == (f"https://tf.example.com/threadfix/scans/{link}" if link else "")
+    assert list(values) == list(OUTPUTS)
+
+
 def test_the_dotenv_file_has_every_output_but_one() -> None:
     """`scans` would not fit."""
     lines = dotenv.render(PASS).splitlines()
@@ -193,6 +349,59 @@ def test_junit_names_are_the_same_in_every_build() -> None:
     assert names(MANY) == ["pending scan 1", "pending scan 2", "pending scan 3"]
     assert names(USAGE) == ["options"]
     assert names(replace(USAGE, mistakes=())) == ["gate"]
+
+
+def test_junit_has_a_case_for_each_part() -> None:
+    """Uploads that made no pending scan, pending scans and checks, under names that are the same in every build."""
+
+    def names(name: str) -> list[str]:
+        (suite,) = JUnitXml.fromstring(junit.render(RELEASES[name]).encode())
+        return [case.name for case in suite]
+
+    assert names("released") == ["pending scan", "policy 'Release'"]
+    assert names("held-back")[:2] == ["pending scan 1", "pending scan 2"]
+    assert names("held-back")[2:] == ["policy 'Release'", "pass criteria", "all policies"]
+    assert names("refused") == ["upload"]
+    assert names("one-refused") == ["upload 1", "pending scan 2"]
+    assert names("finished-and-named") == ["upload", "pending scan 1"]
+    both = replace(ONE, receipt=Queued((Target(6, 41), Target(6, 42))))
+    of_both = verdict(scan(40), scan(41, upload=both), scan(42, upload=both), uploads=[both])
+    (suite,) = JUnitXml.fromstring(junit.render(of_both).encode())
+    assert [case.name for case in suite] == ["pending scan 1", "pending scan 2", "pending scan 3"]
+
+
+def test_junit_says_what_is_in_the_way() -> None:
+    """The text of a failed check has its rows, what is in the way with links, and what to do; its output the phases."""
+    (suite,) = JUnitXml.fromstring(junit.render(RELEASES["held-back"]).encode())
+    cases = {case.name: case for case in suite}
+    lines = cases["pass criteria"].result[0].text.splitlines()
+    assert lines[:4] == [
+        "pass criteria: ThreadFix says that it does not hold: 'Critical'.",
+        "Critical: failed; at most 0 open, at most 0 new; 3 open",
+        "High: passed; at most 9 open; 2 open",
+        f"In the way: SQL Injection (Critical) in /login.jsp: user0 {OBSTACLES[0].url}",
+    ]
+    assert sum(line.startswith("In the way: ") for line in lines) == 10
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["What it means", "What to do"]
+    assert cases["pass criteria"].system_out.splitlines()[:2] == ["stale 12s", "fresh 8s"]
+    assert cases["policy 'Release'"].result == []
+    assert cases["policy 'Release'"].system_out.splitlines() == [
+        "fresh 20s",
+        "Release: PASSING; evaluated 2026-01-02 03:04:05 UTC",
+    ]
+    assert "evaluated 2026-01-02 03:04:05 UTC, 4m before the scan" in cases["all policies"].result[0].text
+    (suite,) = JUnitXml.fromstring(junit.render(RELEASES["refused"]).encode())
+    (case,) = suite
+    assert case.system_out == "contoso.fpr, 12 MB: refused after 8s"
+    assert case.result[0].text.startswith("upload of contoso.fpr: refused; ThreadFix says: ")
+
+
+def test_the_rows_of_a_check_in_junit_have_an_end() -> None:
+    """A hundred policies are listed, and the rest is counted."""
+    rows = [replace(PASSING, name=f"Policy {number}") for number in range(120)]
+    (suite,) = JUnitXml.fromstring(junit.render(verdict(scan(), checks=[checked(POLICIES, *rows)])).encode())
+    lines = list(suite)[1].system_out.splitlines()
+    assert (len(lines), lines[-1]) == (102, "... and 20 more")
 
 
 def test_a_server_attaches_nothing_in_gitlab() -> None:
@@ -297,6 +506,89 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
     assert 32 * 1024 < len(text.encode()) < 64 * 1024
     assert text.count("<details>") == text.count("</details>") == 1
     assert "… and 30 scans more." in text
+
+
+def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
+    """Verdict, what to do, uploads, scans, then the checks, the red ones first, and last the facts."""
+    text = summary.render(RELEASES["held-back"])
+    heads = re.findall(
+        r"^(?:#+ .*|\*\*What.*?\*\*|\| (?:file|scan) .*|<details>.*|threadfix-gate .*)$", text, re.MULTILINE
+    )
+    assert [re.sub("&#39;", "'", head)[:28] for head in heads] == [
+        "## ❌ ThreadFix gate: fail (p",
+        "| file | size | took | resul",
+        "| scan | verdict | took | st",
+        "<details><summary>Timelines<",
+        "### ❌ Pass criteria",
+        "### ❔ All policies",
+        "### ✅ Policy 'Release'",
+        f"threadfix-gate {__version__} · https://tf"[:28],
+    ]
+
+
+def test_the_summary_has_a_row_for_each_upload() -> None:
+    """A file has its size, its seconds and what came of it; what ThreadFix said stands above the rows."""
+    text = summary.render(RELEASES["one-refused"])
+    assert "| a&#46;fpr | 12 MB | 8s | ❌\N{NO-BREAK SPACE}upload-refused |" in text
+    assert "| b&#46;fpr | 12 MB | 8s | queued as pending scan 42 |" in text
+    assert "Upload of a&#46;fpr&#58; refused&#59; ThreadFix says&#58;" in text
+    assert "| ✅\N{NO-BREAK SPACE}finished as scan 12 |" in summary.render(RELEASES["finished"])
+    assert "| ✅\N{NO-BREAK SPACE}already-imported |" in summary.render(RELEASES["accepted"])
+    assert "❔\N{NO-BREAK SPACE}unreachable" in summary.render(RELEASES["lost"])
+    both = verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO], accepted=frozenset({Accept.DUPLICATE}))
+    assert "- ✅ Upload of a&#46;fpr&#58; not imported" in summary.render(replace(both, conclusion=PASS.conclusion))
+
+
+def test_the_summary_has_a_table_for_each_check() -> None:
+    """A row has ThreadFix's word, the limit, the number and the time; below it stands what is in the way, as links."""
+    text = summary.render(RELEASES["held-back"])
+    red, grey, green = (part.partition("threadfix-gate")[0] for part in text.split("\n### ")[1:])
+    assert red.splitlines()[2:6] == [
+        "| severity | ThreadFix says | limit | open |",
+        "| --- | --- | --- | ---: |",
+        "| Critical | ❌\N{NO-BREAK SPACE}failed | at most 0 open&#44; at most 0 new | 3 |",
+        "| High | ✅\N{NO-BREAK SPACE}passed | at most 9 open | 2 |",
+    ]
+    assert (
+        "<pre>stale                   12s ████████████\nfresh                    8s             ████████</pre>" in red
+    )
+    assert red.count("- [SQL Injection](<https://tf.example.com/threadfix/vulnerabilities/7") == 10
+    assert [part.count("**What to do:**") for part in (red, grey, green)] == [0, 1, 0]
+    assert " (Critical) in &#47;login&#46;jsp&#58; user0" in red
+    assert "| policy | ThreadFix says | evaluated |" in grey
+    assert "| Release | ❔\N{NO-BREAK SPACE}PASSING | 2026-01-02 03:04:05 UTC, 4m before the scan |" in grey
+    assert "<pre>" not in green
+    assert "[Open in ThreadFix](<https://tf.example.com/threadfix/applications/6>)" in text
+    assert " · application 6 · " in text
+
+
+def test_the_summary_of_a_check_that_was_not_made_has_its_outage() -> None:
+    """A check that ThreadFix refused has no rows, but the errors; a vulnerability without a link is text."""
+    text = summary.render(RELEASES["unasked"])
+    part = text.partition("### ❔ Policy &#39;Release&#39;")[2]
+    assert "ThreadFix says |" not in part
+    assert "**Outages:**" in part
+    bare = [replace(OBSTACLES[0], url=None, severity="", place="")]
+    assert "\n- SQL Injection\n" in summary.render(
+        verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=bare)])
+    )
+
+
+def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
+    """Hundreds of uploads, checks and policies stay under 64 KiB; what is left out is counted, and the red stay."""
+    bad = "`|*<>" * 100
+    rows = [replace(FAILING, name=bad, word=bad, limits=(bad, bad)) for _ in range(200)]
+    obstacles = [replace(one, name=bad, severity=bad, place=bad) for one in OBSTACLES]
+    red = checked(POLICIES, *rows, stale=10.0, obstacles=obstacles)
+    files = [uploaded(41, bad) for _ in range(200)]
+    scans = [scan(number, "DONE", StopCause.DECIDED, bad, upload=files[0]) for number in range(1, 131)]
+    for checks in ([red] * 300, [GREEN] * 300, [GREEN] * 40 + [red] * 3):
+        text = summary.render(verdict(*scans, uploads=files, checks=checks))
+        assert 32 * 1024 < len(text.encode()) < 64 * 1024
+        assert "… and 180 more." in text or "### ❌" not in text
+        assert re.search(r"… and \d+ checks more\.", text) or len(checks) < 100
+        assert re.search(r"… and \d+ uploads more\.", text)
+        assert (checks[-1] is red) is ("### ❌ All policies" in text)
 
 
 def test_a_report_makes_its_folder(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gate.wording import count, moment, plain, seconds, timestamp
+from gate.wording import count, moment, plain, seconds, size, timestamp, utc
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 
@@ -19,6 +19,23 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 def test_lengths_of_time(value: float, text: str) -> None:
     """As short as people say them."""
     assert seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1 kB"), (1240, "1.2 kB"), (9960, "10 kB"),
+     (999_499, "999 kB"), (999_500, "1 MB"), (12_345_678, "12 MB"), (2_147_483_648, "2.1 GB"),
+     (1.5e12, "1.5 TB"), (5e15, "5000 TB")],
+)  # fmt: skip
+def test_amounts_of_data(octets: float, text: str) -> None:
+    """Two or three digits are enough."""
+    assert size(octets) == text
+
+
+def test_a_moment_that_no_calendar_has_is_none() -> None:
+    """A server may send any number of seconds."""
+    assert utc(1_767_323_045.6789) == AT
+    assert [utc(at) for at in (1e300, -1e300, float("nan"))] == [None, None, None]
 
 
 def test_counts() -> None:

@@ -1,0 +1,100 @@
+"""The stage after the wait: ask whether the application may be released, and what is in the way where it may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gate.evaluating import evaluate_all
+from gate.history import Finished
+from gate.parts.checks import judge_check
+from gate.reasons import Reason
+from gate.subjects import PassCriteria
+from gate.threadfix.policies import Asker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from gate.commands.context import CommandContext
+    from gate.errors import Cancelled
+    from gate.history import History, Upload
+    from gate.parts.checks import CheckVerdict
+    from gate.parts.scans import ScanVerdict
+    from gate.settings import Settings
+    from gate.threadfix.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The stage, for one application.
+
+    Attributes:
+        settings: what was asked for.
+        context: where it is said.
+        client: asks ThreadFix.
+        application_id: the application.
+        team_id: its team, for links; None where that is not known.
+    """
+
+    settings: Settings
+    context: CommandContext
+    client: Client
+    application_id: int
+    team_id: int | None
+
+    def judge(
+        self,
+        reference: float | None,
+        *,
+        jitter: Callable[[], float],
+        tick: Callable[[Sequence[History[Any, Any]]], None],
+    ) -> tuple[tuple[CheckVerdict, ...], Cancelled | None]:
+        """What every check comes to, and the cancellation that cut them short, if one did.
+
+        Args:
+            reference: the moment since which the newest scan is processed; None where there is no such scan.
+            jitter: draws a number in [-1, 1].
+            tick: given the histories so far while nothing happens.
+        """
+        histories, cancelled = evaluate_all(
+            self.settings.checks,
+            lambda check: Asker(self.client.api, check, self.application_id),
+            reference=reference,
+            plan=self.settings.plan,
+            jitter=jitter,
+            notify=self.context.console.handle,
+            tick=tick,
+        )
+        url = self.settings.server.application_page(self.team_id, self.application_id)
+        return tuple(judge_check(history, self.settings, cancelled, url=url) for history in histories), cancelled
+
+    def decorate(self, verdict: CheckVerdict) -> CheckVerdict:
+        """A verdict with what is in the way of it, where that can be found out; its reason stays what it was."""
+        reading = verdict.history.reading
+        if verdict.conclusion.reason is not Reason.POLICY_FAILED or not isinstance(verdict.check, PassCriteria):
+            return verdict
+        assert reading is not None  # noqa: S101 - nothing fails without one
+        from gate.threadfix.vulnerabilities import decorate
+
+        plan = self.settings.plan
+        found = decorate(self.client.api, self.application_id, reading.results, plan.request_timeout)
+        if found.failure:
+            self.context.console.warning(f"not all that is in the way could be looked up: {found.failure.what}")
+        known = replace(reading, results=found.results)
+        history = replace(verdict.history, newest=known, reading=known)
+        url = self.settings.server.application_page(found.team_id, self.application_id)
+        decorated = judge_check(history, self.settings, obstacles=found.obstacles, url=verdict.url or url)
+        # The numbers make the message better, and nothing else.
+        message = decorated.conclusion.message
+        return replace(decorated, conclusion=replace(verdict.conclusion, message=message))
+
+
+def reference_of(scans: Iterable[ScanVerdict], uploads: Iterable[Upload]) -> float | None:
+    """The moment since which the newest scan is processed, by the server's clock; None where there is none.
+
+    A file that ThreadFix had already, or that was empty, has changed nothing.
+    """
+    readings = (scan.history.reading for scan in scans if scan.conclusion.reason is Reason.PROCESSED)
+    moments = [reading.since for reading in readings if reading]
+    moments += [upload.receipt.at for upload in uploads if isinstance(upload.receipt, Finished)]
+    return max((moment for moment in moments if moment is not None), default=None)

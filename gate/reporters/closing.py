@@ -1,0 +1,95 @@
+"""The end of the log: what each part came to, what it means, what to do, and last the verdict in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gate.conclusions import describe
+from gate.parts.checks import CheckVerdict
+from gate.reasons import Kind
+from gate.reporters import phrases
+from gate.reporters.lines import Line, LineKind
+from gate.wording import count, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gate.verdict import Verdict
+
+SHORT: Final = 4
+"""Parts up to which those that passed are told too, beside one that did not."""
+ROWS: Final = 10
+"""Policies and criteria that are told of one check; the reports have more."""
+OBSTACLES: Final = 3
+"""Vulnerabilities that are told of one check; the reports have ten."""
+
+
+def explanation(verdict: Verdict) -> Iterator[Line]:
+    """What a person at a red build reads before the verdict."""
+    conclusion = verdict.conclusion
+    yield from _parts(verdict)
+    for invalid_option in verdict.mistakes:
+        yield Line(f"  {invalid_option}", indent=4)
+    if conclusion.kind is not Kind.PASS:
+        yield Line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
+        if verdict.resume:
+            yield Line(verdict.resume_line, LineKind.COMMAND)
+        yield Line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
+
+
+def notices(verdict: Verdict) -> Iterator[Line]:
+    """A line for each part that passed only because the user accepts it."""
+    for part in phrases.noticed(verdict):
+        yield Line(f"notice: {describe(part)}", LineKind.NOTICE)
+
+
+def downgrade(verdict: Verdict) -> Iterator[Line]:
+    """Why the job continues, where it does so without a pass."""
+    conclusion = verdict.conclusion
+    if conclusion.downgraded:
+        job = f"The job continues because of {verdict.naming.option(f'on-{conclusion.reason}', 'warn')}."
+        yield Line(f"warning: the verdict is unknown, with exit code 0. {job}", LineKind.WARNING)
+
+
+def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
+    """The verdict in one line, with a link.
+
+    Args:
+        verdict: which one.
+        alone: whether nothing else is logged, so that it must name the invalid options.
+    """
+    conclusion = verdict.conclusion
+    message = conclusion.message
+    if verdict.mistakes and not alone:
+        message = f"{count(len(verdict.mistakes), 'invalid option')} (above); nothing was sent."
+    link = f" {verdict.url}" if verdict.url else ""
+    code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
+    kind = conclusion.kind.value
+    return Line(f"{kind.upper()} ({conclusion.reason.value}{code}): {message}{link}", LineKind(kind))
+
+
+def _parts(verdict: Verdict) -> Iterator[Line]:
+    """Each part that did not pass; beside it what passed, where that is short."""
+    if verdict.conclusion.kind is Kind.PASS:
+        return
+    several = len(verdict.parts) > 1
+    for part in verdict.parts:
+        passed = part.conclusion.kind is Kind.PASS
+        if several and (not passed or len(verdict.parts) <= SHORT):
+            yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
+        if isinstance(part, CheckVerdict) and not passed:
+            yield from _reasons(part)
+
+
+def _reasons(check: CheckVerdict) -> Iterator[Line]:
+    """What is broken, and what is in the way."""
+    broken = [result for result in phrases.ordered(check.results) if not result.holds]
+    for result in broken[:ROWS]:
+        yield Line(f"    {phrases.row(result)}", indent=6)
+    if len(broken) > ROWS:
+        yield Line(f"    ... and {len(broken) - ROWS} more")
+    for obstacle in check.obstacles[:OBSTACLES]:
+        link = f" {obstacle.url}" if obstacle.url else ""
+        yield Line(f"    in the way: {phrases.obstacle_line(obstacle)}{link}", indent=6)
+    if len(check.obstacles) > OBSTACLES:
+        yield Line(f"    ... and {len(check.obstacles) - OBSTACLES} more in the reports")

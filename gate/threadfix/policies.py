@@ -1,0 +1,274 @@
+"""Asks ThreadFix about the checks of a release. What each of its generations knows is a row of a table.
+
+The words of a policy are compared exactly: PASSING is a pass, FAILING is a fail, and any other one, such as
+`NO SCANS FOUND`, is neither. `overallPolicyStatus` is not read: it is about more than what was asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from gate.history import CheckReading, CheckResult, Failure
+from gate.reasons import Reason
+from gate.subjects import AllPolicies, PassCriteria, Policy
+from gate.threadfix import criteria, links, responses
+from gate.threadfix.api import lacks_endpoint
+from gate.waiting import SHORTEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gate.subjects import Check
+    from gate.threadfix.api import Asked, RestApi
+
+WORD_LIMIT: Final = 60
+"""Characters of a policy's status; the longest documented one has 14."""
+
+PERMISSIONS: Final = {
+    PassCriteria: "Give the key's user a role with the *Manage CI/CD* permission for the application: ThreadFix "
+    "requires it for the pass criteria; *Upload Scans* is not enough.",
+    Policy: "Give the key's user read access to the application, with any role: ThreadFix requires it for policies; "
+    "*Upload Scans* alone is not enough.",
+}
+"""What to do where ThreadFix refuses a check, by its kind."""
+VERSIONS: Final = {
+    PassCriteria: "Check that your ThreadFix is 2.5 or later, which is the first with CI/CD pass criteria, and that "
+    "`{--api-version}` matches it.",
+    Policy: "Check that the policy exists, and that `{--api-version}` matches your ThreadFix: 2.4 is the first with "
+    "policies, and before 2.6 they must be attached to the application. `remediation:` takes 2.8.",
+}
+"""What to do where ThreadFix does not know a check, by its kind."""
+ANOTHER_HINT: Final = (
+    "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id."
+)
+ANOTHER: Final = "The response is about something else than what was asked for, so it says nothing about the release."
+
+
+class AnotherError(ValueError):
+    """The response is about something else than was asked for; the sentence says about what. Safe text."""
+
+
+class UnknownError(ValueError):
+    """ThreadFix does not know what was asked for, or not which one; the sentence says so. Safe text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        check: which check.
+        application_id: of which application.
+        sanitize: makes a text safe, and cuts it to a length.
+    """
+
+    check: Check
+    application_id: int
+    sanitize: Callable[[str, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One way to ask.
+
+    Attributes:
+        since: the first version of ThreadFix that knows it.
+        path: of the endpoint, as in `gate.threadfix.links`.
+        fields: what is sent along.
+        read: what the response says; raises NotThreadFixError, AnotherError or UnknownError.
+        posted: whether the fields go as the form of a POST, else as the query of a GET.
+    """
+
+    since: str
+    path: str
+    fields: Callable[[Check], dict[str, str]]
+    read: Callable[[responses.Envelope, Question], CheckReading]
+    posted: bool = False
+
+
+def _no_fields(_: Check) -> dict[str, str]:
+    return {}
+
+
+# --- Pass criteria.
+
+
+def _dates(check: Check) -> dict[str, str]:
+    assert isinstance(check, PassCriteria)  # noqa: S101 - by the table
+    days = {"fromDate": check.since, "toDate": check.until}
+    return {name: day.isoformat() for name, day in days.items() if day}
+
+
+def _criteria(reply: responses.Envelope, question: Question) -> CheckReading:
+    return criteria.read(reply, question.sanitize)
+
+
+# --- Policies.
+
+
+def _policy_fields(check: Check) -> dict[str, str]:
+    assert isinstance(check, Policy)  # noqa: S101 - by the table
+    if check.name is None:
+        return {"policyId": str(check.id)}
+    return {"policyName": check.name, "type": "remediation" if check.remediation else "filter"}
+
+
+def _evaluated(reply: responses.Envelope, question: Question) -> CheckReading:
+    """The one policy that was evaluated, which must be the one that was asked for."""
+    status = responses.policy_status(reply)
+    if not _is_asked(status, question.check):
+        raise AnotherError(f"policy {status.policy.id} ('{_name(status, question)}')")
+    return _reading([status], question)
+
+
+def _entry(reply: responses.Envelope, question: Question) -> CheckReading:
+    """The entry of the policy that was asked for, in the list of those that are attached."""
+    entries = [status for status in _attached(reply, question) if _is_asked(status, question.check)]
+    if not entries:
+        raise UnknownError("does not know this policy, and has none like it attached to the application")
+    if len(entries) > 1:
+        raise UnknownError(f"has {len(entries)} policies that are called so, attached to the application")
+    return _reading(entries, question)
+
+
+def _all(reply: responses.Envelope, question: Question) -> CheckReading:
+    return _reading(_attached(reply, question), question)
+
+
+def _attached(reply: responses.Envelope, question: Question) -> list[responses.PolicyStatus]:
+    """The policies that are attached to the application."""
+    found = responses.policy_statuses(reply)
+    if isinstance(found, list):
+        return found
+    if found.id != question.application_id:
+        raise AnotherError(f"application {found.id}")
+    return found.policy_statuses
+
+
+def _is_asked(status: responses.PolicyStatus, check: Check) -> bool:
+    assert isinstance(check, Policy)  # noqa: S101 - by the table
+    if check.name is None:
+        return status.policy.id == check.id
+    # Before 2.8 ThreadFix knows no remediation policies, and takes the name for that of one with a filter.
+    other_kind = check.remediation and responses.non_empty(status.policy.filter_name)
+    return status.policy.name == check.name and not other_kind
+
+
+def _reading(statuses: list[responses.PolicyStatus], question: Question) -> CheckReading:
+    """What the policies say; its status is still to be found."""
+    results = [_result(status, question) for status in statuses]
+    broken = [result for result in results if result.holds is False]
+    undecided = [result for result in results if result.holds is None]
+    holding = [result for result in results if result.holds]
+    holds = False if broken else None if undecided or not holding else True
+    return CheckReading("", holds, (*broken, *undecided, *holding))
+
+
+def _result(status: responses.PolicyStatus, question: Question) -> CheckResult:
+    if isinstance(status.current_status, str):
+        holds = {responses.PASSING: True, responses.FAILING: False}.get(status.current_status)
+        word = question.sanitize(status.current_status, WORD_LIMIT) or "nothing"
+    else:
+        holds = status.passing is True
+        word = responses.PASSING if holds else responses.FAILING
+    return CheckResult(_name(status, question), holds, word, evaluated=responses.moment(status.last_evaluated))
+
+
+def _name(status: responses.PolicyStatus, question: Question) -> str:
+    return question.sanitize(status.policy.name, criteria.NAME_LIMIT) or str(status.policy.id)
+
+
+# --- The table.
+
+GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
+    PassCriteria: (Generation("2.5", links.CRITERIA_PATH, _dates, _criteria),),
+    Policy: (
+        Generation("2.8.5", links.POLICY_EVALUATION_PATH, _policy_fields, _evaluated, posted=True),
+        Generation("2.6", links.POLICY_EVALUATION_PATH, _policy_fields, _evaluated),
+        Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _entry),
+    ),
+    AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _all),),
+}
+"""How to ask for each kind of check, the newest generation first: one that is not there leads to the next."""
+
+
+class Asker:
+    """Asks about one check; the generation that responded once is the one that is asked from then on.
+
+    Args:
+        api: asks the endpoints.
+        check: which check.
+        application_id: of which application.
+    """
+
+    def __init__(self, api: RestApi, check: Check, application_id: int) -> None:
+        """Nothing is asked yet."""
+        self._api = api
+        self._question = Question(check, application_id, api.sanitize)
+        self._generations = GENERATIONS[type(check)]
+
+    def __call__(self, timeout: float) -> CheckReading | Failure:
+        """Ask once; the response is here within `timeout` seconds, however many requests it takes.
+
+        Raises:
+            BaseException: a bug; a failure is a value.
+        """
+        until = time.monotonic() + timeout
+        *others, last = self._generations
+        for generation in others:
+            asked = self._request(generation, until)
+            if not _leads_on(asked):
+                return self._read(generation, asked)
+        return self._read(last, self._request(last, until))
+
+    def _request(self, generation: Generation, until: float) -> Asked | Failure:
+        question, api = self._question, self._api
+        url = api.server.endpoint(generation.path, question.application_id)
+        fields = generation.fields(question.check)
+        left = max(until - time.monotonic(), SHORTEST)
+        if generation.posted:
+            return api.ask(url, left, fields)
+        return api.ask(f"{url}?{urlencode(fields)}" if fields else url, left)
+
+    def _read(self, generation: Generation, asked: Asked | Failure) -> CheckReading | Failure:
+        """What a response comes to."""
+        check, host = self._question.check, self._api.http.host
+        kind = PassCriteria if isinstance(check, PassCriteria) else Policy
+        if isinstance(asked, Failure):
+            return _failure(asked, kind)
+        try:
+            reading = generation.read(asked.envelope, self._question)
+        except responses.NotThreadFixError as error:
+            return self._api.malformed(asked, f"no {NOUNS[type(check)]}", error)
+        except AnotherError as error:
+            what = f"{host} returned {error}, but {self._api.sanitize(str(check))} was requested."
+            return Failure(Reason.PROTOCOL, what, ANOTHER_HINT, final=True, meaning=ANOTHER)
+        except UnknownError as error:
+            return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", VERSIONS[kind], final=True)
+        self._generations = (generation,)
+        return reading
+
+
+NOUNS: Final[dict[type[Check], str]] = {
+    PassCriteria: "pass criteria",
+    Policy: "status of a policy",
+    AllPolicies: "policies",
+}
+"""What a response should have been, by the kind of check."""
+
+
+def _leads_on(asked: Asked | Failure) -> bool:
+    """Whether the next generation is to be asked. Not where the key is refused, whatever the HTTP status."""
+    return lacks_endpoint(asked) and not (isinstance(asked, Failure) and asked.reason is Reason.DENIED)
+
+
+def _failure(failure: Failure, kind: type[Check]) -> Failure:
+    """A failure of the request, as one of the check. ThreadFix's own refusal is final; a web page instead is not."""
+    if failure.reason is Reason.DENIED:
+        return replace(failure, hint=PERMISSIONS[kind])
+    if failure.reason is Reason.NOT_FOUND:
+        return replace(failure, reason=Reason.POLICY_UNKNOWN, hint=VERSIONS[kind], final=failure.refused)
+    return failure

@@ -1,0 +1,601 @@
+"""What ThreadFix says of a release, over real sockets: every generation's shapes, and all that is no pass."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.commands.stages import Outcome, Stages
+from gate.history import CheckReading, Failure
+from gate.http import RESPONSE_LIMIT
+from gate.reasons import Reason
+from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario, Trickle
+from gate.sandbox.server import API_KEY, APPLICATION_ID, envelope, refusal
+from gate.subjects import AllPolicies, PassCriteria, Policy
+from gate.text import Sanitizer, Secret
+from gate.threadfix.client import Client
+from gate.threadfix.policies import Asker
+from gate.threadfix.server import Server
+from tests import release
+from tests.conftest import Gate
+from tests.release import (
+    APPLICATION,
+    CRITERIA,
+    EVALUATION,
+    NO_PATH,
+    RESTRICTED,
+    SEVERITIES,
+    STATUSES,
+    VERSIONS,
+    VULNERABILITIES,
+    Release,
+    criteria,
+    criterion,
+    old_policy,
+    policy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gate.parts.checks import CheckVerdict
+    from gate.sandbox.scenarios import Fault
+    from gate.subjects import Check
+    from tests.conftest import Ran, Serve
+    from tests.release import Version
+
+DONE = Scenario("done", "", Reason.PROCESSED)
+BY_ID, BY_NAME, BY_KIND = Policy(id=3), Policy(name="Low Policy"), Policy(name="30 days", remediation=True)
+PAGE = Raw(404, b"<html><head><title>Not Found</title></head></html>")
+
+
+@pytest.fixture
+def threadfix() -> Release:
+    """A ThreadFix whose endpoints a test sets."""
+    return Release()
+
+
+@pytest.fixture
+def run(gate: Gate, threadfix: Release) -> Iterator[Run]:
+    """The gate, on a scan that is processed at once."""
+    yield Run(gate, threadfix)
+
+
+class Run:
+    """Runs the gate with checks; every run has a scan that passes."""
+
+    def __init__(self, gate: Gate, threadfix: Release) -> None:
+        self.gate = gate
+        self.threadfix = threadfix
+        self.outcome: Outcome | None = None
+
+    def __call__(self, *args: str, settle: str = "150ms", outage: str = "150ms") -> Ran:
+        limits = ("--settle-timeout", settle, "--outage-limit", outage)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Stages, "run", lambda stages: self._spy(stages))
+            ran = self.gate.play(DONE, *limits, *args)
+        assert ran.document["scans"][0]["verdict"] == "pass"
+        return ran
+
+    def _spy(self, stages: Stages, run: Callable[[Stages], Outcome] = Stages.run) -> Outcome:
+        self.outcome = run(stages)
+        return self.outcome
+
+    @property
+    def checks(self) -> tuple[CheckVerdict, ...]:
+        """What the checks of the newest run came to."""
+        assert self.outcome
+        return self.outcome.checks
+
+    def ends(self, reason: Reason, says: str, *args: str, **limits: str) -> Ran:
+        """The run must end for this reason, and its verdict must say this."""
+        ran = self(*args, **limits)
+        assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code), ran.err
+        assert says in ran.document["message"]
+        assert ran.document["verdict"] == reason.row.kind
+        return ran
+
+
+def asker(url: str, check: Check) -> Asker:
+    """What asks about a check."""
+    client = Client(Server(url, Secret(API_KEY)), Sanitizer((Secret(API_KEY),)), trace=lambda _: None)
+    return Asker(client.api, check, APPLICATION_ID)
+
+
+# --- Every cell of the version table.
+
+
+def way(version: Version, check: Check) -> tuple[list[tuple[str, str]], bool]:
+    """The requests that a check takes in a version, and whether it can be made at all."""
+    if isinstance(check, PassCriteria):
+        return [("GET", CRITERIA)], version >= (2, 5)
+    if isinstance(check, AllPolicies):
+        return [("GET", STATUSES)], True
+    requests = [("POST", EVALUATION), ("GET", EVALUATION), ("GET", STATUSES)]
+    number = 1 if version >= (2, 8, 5) else 2 if version >= (2, 6) else 3
+    return requests[:number], not check.remediation or version >= (2, 8)
+
+
+HOLDS = {"PASSING": True, "FAILING": False, "NO SCANS FOUND": None}
+
+
+@pytest.mark.parametrize("version", VERSIONS, ids=lambda version: ".".join(map(str, version)))
+@pytest.mark.parametrize("check", [PassCriteria(), BY_ID, BY_NAME, BY_KIND, AllPolicies()], ids=str)
+@pytest.mark.parametrize("word", HOLDS)
+def test_every_version_is_understood(serve: Serve, version: Version, check: Check, word: str) -> None:
+    """Each check is made in the newest way that a version knows, and the way is remembered."""
+    if word == "NO SCANS FOUND" and version < (2, 5, 1, 12) and not isinstance(check, PassCriteria):
+        word = "FAILING"  # A boolean has no third value.
+    threadfix = release.of_version(version, word)
+    ask = asker(serve(threadfix), check)
+    reading = ask(30)
+    requests, is_known = way(version, check)
+    assert [(method, path) for method, path, _ in threadfix.asked] == requests
+    if not is_known:
+        assert isinstance(reading, Failure)
+        assert (reading.reason, reading.final) == (Reason.POLICY_UNKNOWN, True)
+        assert "--api-version" in (reading.hint or "")
+        return
+    assert isinstance(reading, CheckReading)
+    assert reading.holds is HOLDS[word]
+    names = {PassCriteria: {"Critical"}, AllPolicies: {"Low Policy", "30 days"}}.get(type(check)) or {
+        "30 days" if check == BY_KIND else "Low Policy"
+    }
+    assert {result.name for result in reading.results} <= names
+    assert bool(reading.results) is not (isinstance(check, PassCriteria) and word == "NO SCANS FOUND")
+    if not isinstance(check, PassCriteria):
+        assert {result.word for result in reading.results} == {word}
+    assert ask(30) == reading
+    assert [(method, path) for method, path, _ in threadfix.asked] == [*requests, requests[-1]]
+
+
+@pytest.mark.parametrize(
+    ("check", "fields"),
+    [
+        (BY_ID, {"policyId": "3"}),
+        (Policy(name="A & b=c, ü +%20"), {"policyName": "A & b=c, ü +%20", "type": "filter"}),
+        (BY_KIND, {"policyName": "30 days", "type": "remediation"}),
+    ],
+)
+def test_a_policy_is_named_in_a_form_and_before_that_in_a_query(
+    serve: Serve, check: Policy, fields: dict[str, str]
+) -> None:
+    """Both are encoded; the type goes with a name only."""
+    threadfix = Release()
+    asker(serve(threadfix), check)(30)
+    assert threadfix.asked == [("POST", EVALUATION, fields), ("GET", EVALUATION, fields), ("GET", STATUSES, {})]
+
+
+def test_dates_narrow_the_pass_criteria(run: Run) -> None:
+    """They are days, each by itself."""
+    run.threadfix.set(CRITERIA, criteria())
+    run("--pass-criteria", "--criteria-from", "2026-01-31", "--criteria-to", "2026-02-28", settle="0")
+    run("--pass-criteria", "--criteria-to", "2026-02-28", settle="0")
+    assert [fields for _, _, fields in run.threadfix.asked] == [
+        {"fromDate": "2026-01-31", "toDate": "2026-02-28"}, {"toDate": "2026-02-28"},
+    ]  # fmt: skip
+
+
+def test_a_missing_way_is_405_or_404_from_whoever_says_it(serve: Serve) -> None:
+    """A servlet container has a page of its own for either; a refused key leads no further."""
+    for answer in (NO_PATH, PAGE, Raw(405, b"<html></html>"), refusal("Request method 'POST' not supported", 405)):
+        threadfix = Release().set(EVALUATION, answer, method="POST").set(EVALUATION, policy())
+        assert isinstance(asker(serve(threadfix), BY_ID)(30), CheckReading)
+    threadfix = Release().set(EVALUATION, refusal("API Key not found in database.", 404), method="POST")
+    reading = asker(serve(threadfix), BY_ID)(30)
+    assert isinstance(reading, Failure)
+    assert (reading.reason, reading.final, len(threadfix.asked)) == (Reason.DENIED, True, 1)
+
+
+def test_all_ways_share_the_time_of_one_request(serve: Serve) -> None:
+    """The check is back within it, however many ways were tried."""
+
+    def slow(_: dict[str, str]) -> Fault:
+        time.sleep(0.1)
+        return NO_PATH
+
+    threadfix = Release()
+    threadfix.answers = {("POST", EVALUATION): slow, ("GET", EVALUATION): slow}
+    threadfix.set(STATUSES, Trickle(headers_too=True))
+    began = time.monotonic()
+    reading = asker(serve(threadfix), BY_ID)(0.4)
+    assert isinstance(reading, Failure)
+    assert reading.timed_out
+    assert len(threadfix.asked) == 3
+    assert time.monotonic() - began < 5
+
+
+# --- Verdicts.
+
+
+def test_a_release_that_passes_every_check(run: Run) -> None:
+    """The scan and each check are parts of the verdict."""
+    run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
+    run.threadfix.set(STATUSES, release.application(policy(), policy(number=4, name="Other")))
+    ran = run.ends(Reason.PROCESSED, "1 pending scan and 3 checks passed.", "--pass-criteria", "--policy", "3\nall")
+    assert ran.last.startswith("PASS (processed)")
+
+
+@pytest.mark.parametrize(
+    ("check", "endpoint", "content", "says"),
+    [
+        (("--pass-criteria",), CRITERIA, criteria(failed=[criterion("High", maxAllowed=0)]),
+         "pass criteria: 1 of 2 criteria is broken: High (at most 0 open)."),
+        (("--pass-criteria",), CRITERIA,
+         criteria(passed=[], failed=[criterion({"name": "High", "intValue": 4}, maxAllowed=3, maxIntroduced=8),
+                                     criterion("Low", notAllowed=True, notIntroduced=True), criterion("Info", x=1)]),
+         "3 of 3 criteria are broken: High (at most 3 open and at most 8 introduced), Low (at most 0 open and at most 0 "
+         "introduced), Info (its limit is not known)."),
+        (("--policy", "3"), EVALUATION, policy("FAILING"), "policy 3: ThreadFix says FAILING of 'Low Policy'."),
+        (("--policy", "Low Policy"), EVALUATION, policy("FAILING"), "policy 'Low Policy': ThreadFix says FAILING."),
+        (("--policy", "all"), STATUSES, release.application(policy("FAILING")), "says FAILING of 'Low Policy'."),
+        (("--policy", "all"), STATUSES,
+         [policy(), policy("NO SCANS FOUND", 4, "A"), *(policy("FAILING", number, f"P{number}") for number in range(5, 12))],
+         "all policies: 7 of 9 policies are broken: 'P5', 'P6', 'P7', 'P8', 'P9' and 2 more."),
+    ],
+)  # fmt: skip
+def test_what_threadfix_calls_broken_fails(
+    run: Run, check: tuple[str, ...], endpoint: str, content: object, says: str
+) -> None:
+    """Each broken one is named with its limits; the message stays short."""
+    run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
+    ran = run.ends(Reason.POLICY_FAILED, says, *check)
+    assert ran.code == 1
+
+
+@pytest.mark.parametrize(
+    ("check", "endpoint", "content", "says"),
+    [
+        (("--pass-criteria",), CRITERIA, criteria(passed=[]), "evaluated nothing"),
+        (("--pass-criteria",), CRITERIA, criteria(passed=[], passing=False), "evaluated nothing"),
+        (("--policy", "3"), EVALUATION, policy("NO SCANS FOUND"), "ThreadFix says NO SCANS FOUND of 'Low Policy'."),
+        (("--policy", "3"), EVALUATION, policy("passing"), "ThreadFix says passing of"),
+        (("--policy", "3"), EVALUATION, policy("PASSING "), "ThreadFix says PASSING of"),
+        (("--policy", "3"), EVALUATION, policy("\u200b"), "ThreadFix says nothing of"),
+        (("--policy", "3"), EVALUATION, policy(""), "ThreadFix says nothing of"),
+        (("--policy", "3"), EVALUATION, policy("PASSING", passing=True) | {"currentStatus": "SOON", "passing": False},
+         "ThreadFix says SOON of"),
+        (("--policy", "all"), STATUSES, [], "no policy is attached"),
+        (("--policy", "all"), STATUSES, release.application(), "no policy is attached"),
+        (("--policy", "all"), STATUSES, [policy(), policy("SOON", 4, "A")], "ThreadFix says SOON of 'A'."),
+    ],
+)  # fmt: skip
+def test_what_threadfix_does_not_decide_is_unknown(
+    run: Run, check: tuple[str, ...], endpoint: str, content: object, says: str
+) -> None:
+    """Also where nothing was evaluated: that is no pass, and is said at once."""
+    run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
+    ran = run.ends(Reason.POLICY_UNKNOWN, says, *check, settle="20s")
+    assert ran.code == 8
+    assert "To keep waiting" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("check", "content"),
+    [
+        ("--pass-criteria", criteria(failed=[criterion()], passing=True)),
+        ("--pass-criteria", criteria(passing=False)),
+        ("--pass-criteria", criteria(passing=None) | {"passing": "true"}),
+        ("--pass-criteria", criteria(passing=None) | {"passing": 1}),
+        ("--pass-criteria", criteria(passed={})),
+        ("--pass-criteria", criteria(passed=[None])),
+        ("--pass-criteria", criteria(passed=["High"])),
+        ("--pass-criteria", criteria(passed=[criterion("")])),
+        ("--pass-criteria", criteria(passed=[criterion("\u200b ")])),
+        ("--pass-criteria", criteria(passed=[criterion(5)])),
+        ("--pass-criteria", criteria(passed=[criterion({"id": 5})])),
+        ("--pass-criteria", {"passing": True, "passed": [criterion()]}),
+        ("--pass-criteria", {"passing": True, "failed": []}),
+        ("--pass-criteria", {"passed": [criterion()], "failed": []}),
+        ("--pass-criteria", [criteria()]),
+        ("--pass-criteria", None),
+        ("--policy=3", policy(passing=False)),
+        ("--policy=3", policy("FAILING", passing=True)),
+        ("--policy=3", policy("SOON", passing=True)),
+        ("--policy=3", policy(None)),
+        ("--policy=3", policy(True)),
+        ("--policy=3", policy(["PASSING"])),
+        ("--policy=3", old_policy() | {"passing": "PASSING"}),
+        ("--policy=3", old_policy() | {"passing": None}),
+        ("--policy=3", policy(policy={"id": 3})),
+        ("--policy=3", policy(policy={"name": "Low Policy"})),
+        ("--policy=3", policy(policy={"id": "3", "name": "Low Policy"})),
+        ("--policy=3", policy(policy={"id": 3.0, "name": "Low Policy"})),
+        ("--policy=3", policy(policy={"id": 3, "name": " "})),
+        ("--policy=3", policy(policy=None)),
+        ("--policy=3", [policy()]),
+        ("--policy=3", "PASSING"),
+        ("--policy=all", policy()),
+        ("--policy=all", {"id": APPLICATION_ID, "overallPolicyStatus": "PASSING"}),
+        ("--policy=all", release.application(policyStatuses=None)),
+        ("--policy=all", release.application(policyStatuses={"0": policy()})),
+        ("--policy=all", release.application(policy(), id="6")),
+        ("--policy=all", release.application(policy(), policy(name=""))),
+        ("--policy=all", [policy(), policy(None)]),
+        ("--policy=all", [policy(), None]),
+        ("--policy=all", [[policy()]]),
+        ("--policy=all", "PASSING"),
+    ],
+)  # fmt: skip
+def test_what_is_not_of_threadfixs_shape_is_none_of_its_words(run: Run, check: str, content: object) -> None:
+    """It is asked for again, and then it is `protocol`."""
+    for endpoint, method in ((CRITERIA, "GET"), (STATUSES, "GET"), (EVALUATION, "POST")):
+        run.threadfix.set(endpoint, content, method=method)
+    run.ends(Reason.PROTOCOL, "127.0.0.1", check)
+    assert len(run.threadfix.asked) > 1
+
+
+@pytest.mark.parametrize(
+    ("check", "content", "says"),
+    [
+        ("3", policy(number=4), "returned policy 4 ('Low Policy'), but policy 3 was requested."),
+        ("Low Policy", policy(name="Low policy"), "returned policy 3 ('Low policy'), but policy 'Low Policy' was"),
+        ("Low Policy", policy(name="Low Policy "), "but policy 'Low Policy' was requested."),
+        ("remediation:Low Policy", policy(), "but remediation policy 'Low Policy' was requested."),
+        ("all", release.application(policy(), id=7), "returned application 7, but all policies was requested."),
+    ],
+)
+def test_a_response_about_something_else_says_nothing(run: Run, check: str, content: object, says: str) -> None:
+    """Asking again cannot help."""
+    run.threadfix.set(EVALUATION, content, method="POST").set(STATUSES, content)
+    run.ends(Reason.PROTOCOL, says, "--policy", check)
+    assert len(run.threadfix.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("check", "entries", "says"),
+    [
+        ("4", [policy()], "has none like it attached"),
+        ("Other", [policy()], "has none like it attached"),
+        ("remediation:Low Policy", [policy()], "has none like it attached"),
+        ("Low Policy", [policy(), policy(number=4)], "has 2 policies that are called so"),
+        ("3", [policy("FAILING"), policy(name="Other")], "has 2 policies that are called so"),
+    ],
+)
+def test_in_the_list_a_policy_must_be_the_only_one(run: Run, check: str, entries: object, says: str) -> None:
+    """Which of two was meant nobody knows; one that is not attached is not evaluated."""
+    run.threadfix.set(STATUSES, entries)
+    run.ends(Reason.POLICY_UNKNOWN, says, "--policy", check, outage="20s")
+
+
+def test_every_check_is_made_and_the_worst_decides(run: Run) -> None:
+    """Fail beats unknown beats pass, in whatever order they were asked for."""
+    run.threadfix.set(CRITERIA, criteria(passed=[])).set(EVALUATION, policy("FAILING"), method="POST")
+    run.threadfix.set(STATUSES, [policy()])
+    ran = run.ends(Reason.POLICY_FAILED, "policy 3: ThreadFix says FAILING", "--pass-criteria", "--policy", "all\n3")
+    assert run.threadfix.count(CRITERIA) >= 1
+    assert run.threadfix.count(STATUSES) == 1
+    assert "pass criteria" in ran.err
+
+
+def test_nothing_is_asked_before_every_scan_has_passed(run: Run) -> None:
+    """A scan that failed is the verdict; the checks are not parts of it."""
+    run.threadfix.set(STATUSES, [policy()])
+    ran = run.gate.play(SCENARIOS["interrupted"], "--policy", "all")
+    assert (ran.code, run.threadfix.asked) == (1, [])
+    assert "polic" not in ran.document["message"]
+
+
+# --- Checks that cannot be made.
+
+KINDS = [
+    (("--pass-criteria",), "Manage CI/CD"),
+    (("--policy", "3"), "read access"),
+    (("--policy", "all"), "read access"),
+]
+
+
+def always(threadfix: Release, answer: object) -> None:
+    """Respond so to every check."""
+    for endpoint in (CRITERIA, STATUSES, EVALUATION):
+        threadfix.set(endpoint, answer)
+    threadfix.set(EVALUATION, answer, method="POST")
+
+
+@pytest.mark.parametrize(("check", "permission"), KINDS)
+@pytest.mark.parametrize("answer", [RESTRICTED, Raw(401), Raw(403, b"<html>"), refusal("No permission", 403)])
+def test_a_refused_check_names_its_permission(
+    run: Run, check: tuple[str, ...], permission: str, answer: object
+) -> None:
+    """At once; the scan's own result is reported all the same."""
+    always(run.threadfix, answer)
+    ran = run.ends(Reason.DENIED, "127.0.0.1", *check, outage="20s")
+    assert permission in ran.err
+    assert len(run.threadfix.asked) == 1
+    assert "To keep waiting" not in ran.err
+
+
+@pytest.mark.parametrize(("check", "_permission"), KINDS)
+@pytest.mark.parametrize("answer", [NO_PATH, refusal("Policy not found"), refusal(""), refusal("gone", 410)])
+def test_what_threadfix_does_not_know_is_policy_unknown(
+    run: Run, check: tuple[str, ...], _permission: str, answer: object
+) -> None:
+    """Its own word for that is final, and the advice speaks of versions."""
+    always(run.threadfix, answer)
+    ran = run.ends(Reason.POLICY_UNKNOWN, "127.0.0.1", *check, outage="20s")
+    assert "--api-version" in ran.err
+
+
+def test_a_web_page_in_its_place_is_asked_for_again(run: Run) -> None:
+    """A proxy's 404 is not ThreadFix's; nor does it change the way that worked."""
+    run.threadfix.set(STATUSES, PAGE, PAGE, [policy()])
+    run.ends(Reason.PROCESSED, "", "--policy", "all", outage="20s")
+    run.threadfix.set(STATUSES, PAGE)
+    ran = run.ends(Reason.POLICY_UNKNOWN, "HTTP 404", "--policy", "all")
+    assert "failed polls)" in ran.document["message"]
+    run.threadfix.set(EVALUATION, policy(evaluated=1), PAGE, policy(), method="POST")
+    run.threadfix.asked.clear()
+    run.ends(Reason.PROCESSED, "", "--policy", "3", settle="20s", outage="20s")
+    assert {endpoint for _, endpoint, _ in run.threadfix.asked} == {EVALUATION}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Raw(503), Reason.UNREACHABLE),
+        (refusal("Database is down", 500), Reason.UNREACHABLE),
+        (Reset(), Reason.UNREACHABLE),
+        (Raw(302, headers=(("Location", "/login.jsp"),)), Reason.PROTOCOL),
+        (Raw(200, b"<html><title>System error</title></html>"), Reason.PROTOCOL),
+        (Raw(200, b"{}"), Reason.PROTOCOL),
+        (Raw(200, b'{"success": true, "success": true, "object": []}'), Reason.PROTOCOL),
+        (Raw(200, b'{"success": 1, "object": []}'), Reason.PROTOCOL),
+        (Raw(200, b" " * (RESPONSE_LIMIT + 1)), Reason.PROTOCOL),
+        (Raw(202, envelope([policy()]).body), Reason.PROTOCOL),
+    ],
+)
+def test_errors_have_the_limit_of_an_outage(run: Run, answer: object, reason: Reason) -> None:
+    """They are not staleness; the newest one is the reason."""
+    always(run.threadfix, answer)
+    for check in ("--pass-criteria", "--policy=all"):
+        ran = run.ends(reason, "127.0.0.1", check, settle="20s")
+        assert ("To keep waiting" in ran.err) is (reason is Reason.UNREACHABLE)
+        assert len(run.threadfix.asked) > 1
+
+
+def test_an_outage_that_ends_is_forgotten(run: Run) -> None:
+    """Also without any time to settle: the first good response is the one that is judged."""
+    for settle in ("0", "20s"):
+        run.threadfix.set(STATUSES, Raw(503), Reset(), Raw(200, b"{}"), [policy()])
+        ran = run.ends(Reason.PROCESSED, "", "--policy", "all", settle=settle, outage="20s")
+        assert "recovered after" in ran.err
+
+
+def test_a_check_that_nobody_could_make_may_be_a_warning(run: Run) -> None:
+    """With --on-unreachable warn, as for a scan; the verdict stays unknown. No other reason is softened."""
+    run.threadfix.set(STATUSES, Raw(503))
+    ran = run("--policy", "all", "--on-unreachable", "warn")
+    assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (0, "unknown", "unreachable")
+    run.threadfix.set(STATUSES, [])
+    assert run("--policy", "all", "--on-unreachable", "warn", "--on-timeout", "warn").code == 8
+
+
+def test_a_4xx_is_final(run: Run) -> None:
+    """As everywhere."""
+    always(run.threadfix, Raw(400, b"<html>"))
+    run.ends(Reason.PROTOCOL, "HTTP 400", "--pass-criteria", outage="20s")
+
+
+# --- Fresh before true.
+
+
+@pytest.mark.parametrize(("before", "after"), [("PASSING", "FAILING"), ("FAILING", "PASSING")])
+def test_the_stale_race_both_ways(run: Run, before: str, after: str) -> None:
+    """With an evaluation that lags behind DONE a gate that asks once is wrong, and this one is not."""
+    stale, fresh = policy(before, evaluated=release.later(-90)), policy(after)
+    run.threadfix.set(STATUSES, [stale], [stale], [stale], [fresh])
+    once = run("--policy", "all", settle="0")
+    assert once.document["verdict"] == ("pass" if before == "PASSING" else "fail")
+    waited = run("--policy", "all", settle="20s")
+    assert waited.document["verdict"] == ("pass" if after == "PASSING" else "fail")
+    assert run.threadfix.count(STATUSES) == 4
+
+
+def test_what_stays_stale_says_by_how_much(run: Run) -> None:
+    """And how to keep waiting: the command makes the same checks."""
+    run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
+    ran = run.ends(Reason.POLICY_UNKNOWN, "policy 3: stale by 3m2", "--policy", "3")
+    assert "ThreadFix says PASSING of 'Low Policy', evaluated at 20" in ran.document["message"]
+    assert "and the scan was processed at 20" in ran.document["message"]
+    assert "To keep waiting, run:" in ran.err
+    assert "--policy 3" in ran.err
+    assert "--settle-timeout" in ran.err
+    run.threadfix.set(EVALUATION, policy(lastEvaluated=None), method="POST")
+    run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix says PASSING, but not when", "--policy", "Low Policy")
+
+
+def test_what_is_taken_as_it_is_says_how_old_it_was(run: Run) -> None:
+    """A pass on an old evaluation must be seen to be one."""
+    run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
+    ran = run.ends(Reason.PROCESSED, "before the scan was processed (--settle-timeout 0)", "--policy", "3", settle="0")
+    assert ", 3m2" in ran.document["message"]
+
+
+def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
+    """But what ThreadFix calls broken after the scan is broken, whatever the others are."""
+    old = release.later(-200)
+    run.threadfix.set(STATUSES, [policy(), policy(number=4, name="Old", evaluated=old)])
+    run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
+    run.threadfix.set(STATUSES, [policy("FAILING"), policy(number=4, name="Old", evaluated=old)])
+    run.ends(Reason.POLICY_FAILED, "1 of 2 policies is broken: 'Low Policy'.", "--policy", "all")
+    run.threadfix.set(STATUSES, [policy("FAILING", evaluated=old), policy(number=4, name="New")])
+    run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
+
+
+def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
+    """Two responses must say the same; what never does is stale."""
+    first, second = criteria(), criteria(failed=[criterion("Low")])
+    run.threadfix.set(CRITERIA, first, second, second)
+    run.ends(Reason.POLICY_FAILED, "1 of 2 criteria is broken: Low", "--pass-criteria", settle="20s")
+    run.threadfix.set(CRITERIA, *[first, second] * 200)
+    run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not say the same twice", "--pass-criteria")
+
+
+def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:
+    """Nothing was processed, so nothing was to be evaluated again."""
+    run.threadfix.set(STATUSES, [policy(evaluated=1000)])
+    scan = Scenario(
+        "twice", "", Reason.ALREADY_IMPORTED, walk=(("DONE", 0),), error_message="Scan file has already been uploaded."
+    )
+    ran = run.gate.play(scan, "--accept", "duplicate", "--policy", "all")
+    assert (ran.code, ran.document["verdict"]) == (0, "pass"), ran.err
+
+
+# --- What is in the way.
+
+BROKEN = criteria(failed=[criterion("Critical", maxAllowed=0), criterion("Bad", maxAllowed=2)])
+NAMES = [
+    {"id": 1, "name": "Critical", "intValue": 5, "customName": None, "displayName": "Critical"},
+    {"id": 2, "name": "High", "intValue": 4, "customName": "Bad", "displayName": "Bad"},
+    {"id": 3, "name": "Odd", "intValue": 9},
+    {"id": 4, "intValue": 3},
+    None,
+]
+
+
+def vulnerability(number: int, severity: int = 5, **more: object) -> dict[str, Any]:
+    """An open vulnerability, with a heavy finding, as ThreadFix returns it."""
+    return {
+        "id": number, "active": True, "hidden": False, "isFalsePositive": False, "path": f"/shop/{number}.jsp",
+        "parameter": "q", "genericVulnerability": {"id": 79, "name": "Cross-site Scripting", "displayId": 79},
+        "genericSeverity": {"id": 1, "name": "Critical", "displayName": {5: "Critical", 4: "Bad"}[severity],
+                            "intValue": severity},
+        "app": {"id": APPLICATION_ID, "name": "Contoso shop"}, "team": {"id": 2, "name": "Contoso"},
+        "findings": [{"longDescription": "x" * 1000}],
+    } | more  # fmt: skip
+
+
+def search(threadfix: Release, pages: dict[str, list[dict[str, Any]]]) -> None:
+    """Respond to a search by its severity, with no more than a page."""
+
+    def find(fields: dict[str, str]) -> Fault:
+        severity = fields["genericSeverities[0].intValue"]
+        assert fields == {
+            "applications[0].id": "6", "genericSeverities[0].intValue": severity, "showOpen": "true",
+            "showNotFalsePositive": "true", "showNotHidden": "true", "numberVulnerabilities": "10", "page": "1",
+        }  # fmt: skip
+        return envelope(pages[severity][:10])
+
+    threadfix.answers["POST", VULNERABILITIES] = find
+
+
+def test_the_newest_open_vulnerabilities_are_named(run: Run) -> None:
+    """Those of the worst severity first, by the server's names, each with its link; ten in all."""
+    application = {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3, "highVulnCount": 40}
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, application)
+    search(run.threadfix, {"5": [vulnerability(number) for number in (7, 9, 8)],
+                           "4": [vulnerability(number, 4) for number in range(20, 60)]})  # fmt: skip
+    ran = run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open; 3 open), Bad (at most 2 open; 40 open).",
+                   "--pass-criteria")  # fmt: skip
+    (check,) = run.checks
+    assert [obstacle.id for obstacle in check.obstacles] == [9, 8, 7, 29, 28, 27, 26, 25, 24, 23]
+    assert check.obstacles[3].severity == "Bad"
+    first = check.obstacles[0]
+    assert (first.name, first.place) == ("Cross-site Scripting", "/shop/9.jsp, parameter q")
+    assert first.url == f"{run.gate.url}/organizations/2/applications/6/vulnerabilities/9"
+    assert check.url == f"{run.gate.url}/organizations/2/applications/6"
+    assert [(result.name, result.severity, result.count) for result in check.results] == [
+        ("Critical", 5, 3), ("Bad", 4, 40), ("Critical", 5, 3),
+    ]  # fmt: skip

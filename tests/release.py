@@ -1,0 +1,162 @@
+"""ThreadFix's endpoints for the checks of a release, in the documented shapes of each version, for tests alone.
+
+Written from the vendor's pages and not from the sandbox or the gate, so that neither can be right about itself.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from gate.sandbox.server import APPLICATION_ID, CONTEXT, ThreadFix, envelope, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gate.sandbox.scenarios import Fault
+
+Version = tuple[int, ...]
+VERSIONS: tuple[Version, ...] = (
+    (2, 4), (2, 5), (2, 5, 1, 12), (2, 6), (2, 6, 2), (2, 7), (2, 7, 5), (2, 8), (2, 8, 5), (3, 0),
+)  # fmt: skip
+"""Those in which something changed."""
+
+CRITERIA = f"policy/status/application/{APPLICATION_ID}/evaluate"
+STATUSES = f"applications/{APPLICATION_ID}/policyStatuses"
+EVALUATION = f"applications/{APPLICATION_ID}/policy/eval"
+SEVERITIES, VULNERABILITIES = "severities", "vulnerabilities"
+APPLICATION = f"applications/{APPLICATION_ID}"
+NO_PATH = refusal("Bad rest request due to unrecognized path.", 404)
+RESTRICTED = refusal("The requested URL is restricted for your API Key.")
+
+
+def later(seconds: float = 3600) -> int:
+    """A moment as ThreadFix writes it, so many seconds from now."""
+    return round((time.time() + seconds) * 1000)
+
+
+def policy(
+    word: object = "PASSING", number: int = 3, name: str = "Low Policy", evaluated: object = None, **more: object
+) -> dict[str, Any]:
+    """The status of a policy, as from ThreadFix 2.5.1.12 on (vendor page "Ad Hoc Policy Evaluation").
+
+    It was evaluated an hour from now unless the test says otherwise: after every scan.
+    """
+    return {
+        "id": 17, "currentStatus": word, "statusLastChanged": None, "name": "Contoso shop",
+        "lastEvaluated": later() if evaluated is None else evaluated,
+        "policy": {"name": name, "filterName": "Low Filter", "id": number},
+    } | more  # fmt: skip
+
+
+def old_policy(word: str = "PASSING", number: int = 3, name: str = "Low Policy", **more: object) -> dict[str, Any]:
+    """The same before that version: a boolean."""
+    found = policy(word, number, name, **more)
+    del found["currentStatus"]
+    return found | {"passing": word == "PASSING"}
+
+
+def application(*statuses: dict[str, Any], **more: object) -> dict[str, Any]:
+    """The application object around them (vendor page "Get Application Policy Status", from 2.6.2 on)."""
+    return {
+        "id": APPLICATION_ID, "name": "Contoso shop", "url": "http://contoso.example.com",
+        "applicationCriticality": {"id": 2, "name": "Medium"}, "overallPolicyStatus": "PASSING",
+        "policyStatuses": list(statuses),
+    } | more  # fmt: skip
+
+
+def criterion(severity: object = "Critical", **limits: object) -> dict[str, Any]:
+    """One of the pass criteria."""
+    return {"id": 1, "severity": severity} | (limits or {"maxAllowed": 9, "maxIntroduced": 8})
+
+
+def criteria(*, passed: object = None, failed: object = None, passing: object = None) -> dict[str, Any]:
+    """What came of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria"); by default one passed."""
+    failed = [] if failed is None else failed
+    return {
+        "id": 1, "passed": [criterion()] if passed is None else passed, "failed": failed,
+        "fromDate": 1491022800000, "toDate": 1493355599059, "passing": not failed if passing is None else passing,
+    }  # fmt: skip
+
+
+@dataclass(slots=True)
+class Release(ThreadFix):
+    """A sandbox with endpoints of its own: by method and the path behind the version, a response or what makes it.
+
+    Attributes:
+        answers: the response to such a request, or what makes it of the request's fields.
+        asked: every such request: method, path, fields.
+    """
+
+    answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(default_factory=dict)
+    asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        endpoint, _, query = path.partition("?")
+        rest = endpoint.removeprefix(f"{CONTEXT}/rest/").partition("/")[2]
+        is_mine = rest in {CRITERIA, STATUSES, EVALUATION, SEVERITIES, VULNERABILITIES}
+        if not is_mine and (method, rest) not in self.answers:
+            return super(Release, self).respond(method, path, headers, body)
+        assert headers["accept"] == "application/json"
+        fields = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        if method == "POST":
+            assert headers["content-type"] == "application/x-www-form-urlencoded"
+            fields |= dict(parse_qsl(body.decode(), strict_parsing=True))
+        with self.lock:
+            self.asked.append((method, rest, fields))
+        answer = self.answers.get((method, rest), NO_PATH)
+        return answer(fields) if callable(answer) else answer
+
+    def set(self, endpoint: str, *answers: object, method: str = "GET") -> Release:
+        """Respond with these objects in their order, the last one for ever; a `Fault` is sent as it is."""
+        script = list(answers)
+
+        def answer(_: dict[str, str]) -> Any:  # noqa: ANN401 - a fault
+            with self.lock:
+                content = script.pop(0) if len(script) > 1 else script[0]
+            return envelope(content) if isinstance(content, dict | list | str | int | None) else content
+
+        self.answers[method, endpoint] = answer
+        return self
+
+    def count(self, endpoint: str) -> int:
+        """How often an endpoint was asked."""
+        return sum(path == endpoint for _, path, _ in self.asked)
+
+
+def of_version(version: Version, word: str) -> Release:
+    """A ThreadFix of that version, in which every policy and the pass criteria come to the same.
+
+    It has a filter policy 3 (`Low Policy`), which is attached; from 2.8 on a remediation policy 4 (`30 days`).
+    """
+    made = Release()
+    entry = old_policy if version < (2, 5, 1, 12) else policy
+    attached = [entry(word)]
+    if version >= (2, 8):
+        attached.append(policy(word, 4, "30 days", policy={"name": "30 days", "filterName": None, "id": 4}))
+    extra = {"testEnvironment": None, "releaseFrequency": None, "isInternal": False} if version >= (2, 7, 5) else {}
+    made.set(STATUSES, application(*attached, **extra) if version >= (2, 6, 2) else attached)
+    if version >= (2, 5):
+        broken = {"passed": [], "failed": [criterion()]}
+        results: dict[str, dict[str, object]] = {"PASSING": {}, "FAILING": broken, "NO SCANS FOUND": {"passed": []}}
+        made.set(CRITERIA, criteria(**results[word]))
+
+    def evaluate(fields: dict[str, str]) -> Fault:
+        """The policy that is asked for, by one of the ways that this version knows."""
+        if version >= (2, 8) and "policyName" in fields and "type" not in fields:
+            return refusal("type is required")
+        number = fields.get("policyId") or {"Low Policy": "3", "30 days": "4"}.get(fields["policyName"], "")
+        kind = {"3": "filter", "4": "remediation"}.get(number)
+        if version >= (2, 8) and fields.get("type", kind) != kind:
+            return refusal("Policy not found")
+        found = [one for one in attached if str(one["policy"]["id"]) == number]
+        return envelope(found[0] | {"id": None}) if found else refusal("Policy not found")
+
+    if version >= (2, 8, 5):
+        made.answers["POST", EVALUATION] = evaluate
+        made.answers["GET", EVALUATION] = refusal("Request method 'GET' not supported", 405)
+    elif version >= (2, 6):
+        made.answers["GET", EVALUATION] = evaluate
+    return made
