@@ -10,6 +10,7 @@ import errno
 import http.client
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gate import threads
+from gate.duplex import Duplex
 
 if TYPE_CHECKING:
     import ssl
@@ -37,27 +39,49 @@ class Exchange:
     Attributes:
         http_status: of the response, as soon as there is one.
         clock_ahead: see `RequestMade`.
+        connected: whether the connection is complete, TLS and a proxy's tunnel included; before that nothing of a
+            request has left this machine, and where the exchange was aborted before that, nothing will.
+        listens: whether a response is looked for while a body is being sent.
+        whole: whether the body has been sent to its end.
     """
 
     http_status: int | None = None
     clock_ahead: float | None = None
+    connected: bool = False
+    listens: bool = False
+    whole: bool = False
     _outcome: Any = None
     _error: BaseException | None = None
     _aborted: bool = False
     _duplicate: socket.socket | None = None
     _connected: socket.socket | None = None
     _response: http.client.HTTPResponse | None = None
+    _connecting_over: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, work: Callable[[Exchange], T], timeout: float) -> T | None:
-        """What `work` returns, or None if that is not here within `timeout` seconds.
+    def run(self, work: Callable[[Exchange], T], timeout: float, connect_timeout: float | None = None) -> T | None:
+        """What `work` returns, or None if that is not here in time.
+
+        Args:
+            work: what to do.
+            timeout: seconds that it may take.
+            connect_timeout: seconds in which it must be connected; None where only the whole counts.
 
         Raises:
             OutOfThreadsError: the work could not be started.
-            BaseException: what `work` raised.
+            ConnectionAbortedError: the exchange was aborted before, so the work was not started.
+            BaseException: what `work` raised, or what interrupted the calling thread; then the exchange is aborted.
         """
-        threads.start(partial(self._work, work))
-        if not self._over.wait(timeout):
+        ends = time.monotonic() + timeout
+        try:
+            self._check_wanted()
+            threads.start(partial(self._work, work))
+            in_time = connect_timeout is None or self._connecting_over.wait(min(connect_timeout, timeout))
+            in_time = in_time and self._over.wait(max(0.0, ends - time.monotonic()))
+        except BaseException:
+            self.abort()
+            raise
+        if not in_time:
             self.abort()
             return None
         if self._error is not None:
@@ -75,6 +99,7 @@ class Exchange:
             if self._response:
                 # One whose headers contradict each other is left open, with its socket, by those who read them.
                 self._response.close()
+            self._connecting_over.set()
             self._over.set()
 
     def track_socket(self, connection: socket.socket) -> None:
@@ -84,7 +109,7 @@ class Exchange:
             ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
         """
         self._duplicate = connection.dup()
-        self._still_wanted()
+        self._check_wanted()
 
     def track_connected(self, connection: socket.socket) -> None:
         """Know the socket that all is sent and received on, and let go of the second handle.
@@ -93,8 +118,17 @@ class Exchange:
             ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
         """
         self._connected = connection
-        self._still_wanted()
+        self.connected = True
+        # Last: whoever aborts and then finds the exchange not connected knows that nothing will be sent.
+        self._check_wanted()
+        self._connecting_over.set()
         self._release()
+
+    def limit_pauses(self, seconds: float) -> None:
+        """From here on the server must not keep the work waiting for longer than that."""
+        with contextlib.suppress(OSError):
+            if self._connected:
+                self._connected.settimeout(seconds)
 
     def track_response(self, response: _HTTPResponse) -> _HTTPResponse:
         """Know what is to be closed at the end."""
@@ -105,12 +139,16 @@ class Exchange:
         """Shut the connection down under the work, so that its thread ends. A DNS lookup ends by itself."""
         self._aborted = True
         for tracked in (self._duplicate, self._connected):
+            # TLS within a proxy's TLS is no socket, but has one.
+            connection = getattr(tracked, "socket", tracked)
             # Not `close`: that would wait for the thread that reads. It may have closed it in the same moment.
             with contextlib.suppress(OSError):
-                if tracked:
-                    tracked.shutdown(socket.SHUT_RDWR)
+                if connection:
+                    # Not `connection.shutdown`: that of a TLS socket first ends the encryption, and what the other
+                    # thread sends in that moment would go out in clear.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
-    def _still_wanted(self) -> None:
+    def _check_wanted(self) -> None:
         # Looked at after the socket is known: whichever of the two threads comes second shuts it down.
         if self._aborted:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the request was given up")
@@ -151,11 +189,13 @@ class _Tracked:
 
     def __init__(self, exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
         self._exchange = exchange
+        self._duplex: Duplex | None = None
         self.response_class = self._response
         super().__init__(*args, **kwargs)
 
-    def _response(self, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - handed through as they are
-        return self._exchange.track_response(_HTTPResponse(*args, **kwargs))
+    def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - likewise
+        source: Any = self._duplex.replay() if self._duplex else sock
+        return self._exchange.track_response(_HTTPResponse(source, *args, **kwargs))
 
     def _new_conn(self) -> socket.socket:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
@@ -169,6 +209,15 @@ class _Tracked:
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         self._exchange.track_connected(self.sock)
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is
+        """Send a part of the request; of one whose body is long, while listening for the response."""
+        # TLS within a proxy's TLS is no socket: it can only block.
+        if self._exchange.listens and self._exchange.connected and isinstance(self.sock, socket.socket):
+            self._duplex = self._duplex or Duplex(self.sock, self.sock.gettimeout())
+            self._duplex.send(data)
+        else:
+            super().send(data)  # type: ignore[misc]
 
 
 class _TrackedHTTP(_Tracked, HTTPConnection):  # type: ignore[misc]  # a class is a function that makes responses, too

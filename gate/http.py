@@ -14,7 +14,7 @@ import os
 import re
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
@@ -26,7 +26,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_p
 from urllib3.util.ssl_ import create_urllib3_context
 
 from gate import __version__
-from gate.connections import Adapter, Exchange
+from gate.connections import OK, Adapter, Exchange
 from gate.failures import BROKEN, failure_of
 from gate.history import Failure
 from gate.network import is_loopback, locations
@@ -34,7 +34,7 @@ from gate.reasons import Reason
 from gate.wording import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from gate.text import Sanitizer, Secret
 
@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 RESPONSE_LIMIT: Final = 1024 * 1024
 """Bytes of a response's body, after unpacking. A status response has about 400."""
+FORM: Final = "application/x-www-form-urlencoded"
+"""The type of a form without files."""
 LONGER: Final = 2
 """How much longer than the request's a socket's own time limit is: the request's is the one that is to end it."""
 
@@ -72,12 +74,14 @@ class Response:
     Attributes:
         http_status: 200 to 999, or 101.
         headers: by name, in any case.
-        body: unpacked; at most `RESPONSE_LIMIT` bytes.
+        body: unpacked; at most as many bytes as were allowed.
+        early: whether it began before the request had been sent to its end.
     """
 
     http_status: int
     headers: Mapping[str, str]
     body: bytes
+    early: bool = False
 
     @property
     def retry_after(self) -> float | None:
@@ -124,12 +128,43 @@ class Peer(Protocol):
         ...
 
 
+class Body(Protocol):
+    """A request's body that is sent piece by piece."""
+
+    @property
+    def content_type(self) -> str:
+        """What it is, as its header says."""
+        ...
+
+    @property
+    def len(self) -> int:
+        """Bytes of it, as `requests` asks for them."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its pieces; the next one is asked for when the one before has been sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is to be sent, and on which terms; the fields are those of `Transport`'s methods."""
+
+    method: str
+    url: str
+    timeout: float
+    limit: int = RESPONSE_LIMIT
+    form: bytes | None = None
+    body: Body | None = None
+    connect_timeout: float | None = None
+
+
 class Transport:
     """Sends requests to one server; safe to use from several threads.
 
     Args:
         server: which server, and how to talk to it.
-        scrub: makes text safe.
+        sanitizer: makes text safe.
         trace: told of every request, in the thread that asked for it.
     """
 
@@ -141,6 +176,7 @@ class Transport:
         # From the environment on our terms: for this machine itself none, whatever is set.
         self._proxies = {} if is_loopback(server.url) else get_environ_proxies(server.url)
         self._under_way: set[Exchange] = set()
+        self._closed = False
         # Whoever can set a variable could read every session's secrets, the key among them, from the file it names.
         os.environ.pop("SSLKEYLOGFILE", None)
         if server.insecure:
@@ -157,7 +193,7 @@ class Transport:
         Raises:
             BaseException: a bug; a failure on the way is a value.
         """
-        return self._request("GET", url, timeout, limit=limit)
+        return self._request(_Request("GET", url, timeout, limit))
 
     def post(
         self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT
@@ -173,18 +209,34 @@ class Transport:
         Raises:
             BaseException: a bug; a failure on the way is a value.
         """
-        return self._request("POST", url, timeout, urlencode(form).encode(), limit)
+        return self._request(_Request("POST", url, timeout, limit, form=urlencode(form).encode()))
 
-    def _request(
-        self, method: str, url: str, timeout: float, form: bytes | None = None, limit: int = RESPONSE_LIMIT
-    ) -> Response | Failure:
-        exchange = Exchange()
+    def upload(self, url: str, body: Body, *, connect_timeout: float, timeout: float) -> Response | Failure:
+        """Make one POST request with a long body; its response, or what came instead, is here within `timeout` seconds.
+
+        The response is read also where it comes before the body has been sent to its end; then no more of it is sent.
+
+        Args:
+            url: of the endpoint.
+            body: what to send.
+            connect_timeout: seconds in which the connection must be complete, and for which the server may pause within
+                its response.
+            timeout: seconds of the whole request.
+
+        Raises:
+            BaseException: a bug, or what `body` raised; a failure on the way is a value.
+        """
+        return self._request(_Request("POST", url, timeout, body=body, connect_timeout=connect_timeout))
+
+    def _request(self, request: _Request) -> Response | Failure:
+        exchange = Exchange(listens=request.body is not None)
         began = time.monotonic()
         response = self._run(
-            exchange, lambda exchange: self._send(exchange, method, url, timeout, form, limit), timeout
+            exchange, lambda exchange: self._send(exchange, request), request.timeout, request.connect_timeout
         )
         took = (time.monotonic() - began) * 1000
-        self._trace(RequestMade(method, urlsplit(url).path, exchange.http_status, took, exchange.clock_ahead))
+        path = urlsplit(request.url).path
+        self._trace(RequestMade(request.method, path, exchange.http_status, took, exchange.clock_ahead))
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
@@ -228,33 +280,48 @@ class Transport:
         return urlsplit(self._server.url).netloc
 
     def close(self) -> None:
-        """Give up what is still under way."""
+        """Give up what is still under way; from here on nothing is sent any more."""
+        self._closed = True
         for exchange in list(self._under_way):
             exchange.abort()
 
-    def _run(self, exchange: Exchange, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
+    def _run(
+        self, exchange: Exchange, work: Callable[[Exchange], T], timeout: float, connect_timeout: float | None = None
+    ) -> T | Failure:
         self._under_way.add(exchange)
+        if self._closed:
+            # Looked at after the exchange is known: whichever of the two threads comes second aborts it.
+            exchange.abort()
         try:
-            done = exchange.run(work, timeout)
+            done = exchange.run(work, timeout, connect_timeout)
         except BROKEN as error:
-            return failure_of(error, self.host, self._sanitizer)
+            return replace(failure_of(error, self.host, self._sanitizer), unsent=not exchange.connected)
         finally:
             self._under_way.discard(exchange)
         if done is None:
-            what = f"{self.host} did not respond within {seconds(timeout)}."
-            return Failure(Reason.UNREACHABLE, what, timed_out=True)
+            return self._timed_out(exchange, timeout, connect_timeout)
         return done
 
-    def _send(  # noqa: PLR0913, PLR0917 - all that a request has
-        self, exchange: Exchange, method: str, url: str, timeout: float, form: bytes | None, limit: int
-    ) -> Response | Failure:
-        secure = url.startswith("https:")
+    def _timed_out(self, exchange: Exchange, timeout: float, connect_timeout: float | None) -> Failure:
+        """The failure when a request was given up; the exchange is aborted already."""
+        unsent = not exchange.connected
+        if unsent and connect_timeout is not None:
+            timeout = min(timeout, connect_timeout)
+        what = f"{self.host} did not respond within {seconds(timeout)}."
+        if exchange.listens and not unsent and not exchange.whole:
+            what = f"{self.host} did not take the whole file within {seconds(timeout)}."
+        return Failure(Reason.UNREACHABLE, what, timed_out=True, unsent=unsent)
+
+    def _send(self, exchange: Exchange, request: _Request) -> Response | Failure:
+        secure = request.url.startswith("https:")
         # An adapter and no session: a session resolves one redirect and reads its body whatever it is told, has
         # `.netrc` replace the key, and keeps cookies.
         adapter = Adapter(exchange, (lambda: self._contexts) if secure else None)
-        request = requests.Request(
-            method,
-            url,
+        body = request.body
+        content_type = body.content_type if body else FORM if request.form is not None else None
+        message = requests.Request(
+            request.method,
+            request.url,
             headers={
                 # `Accept` is not a courtesy: without it ThreadFix does not find the endpoint.
                 "Accept": "application/json",
@@ -263,31 +330,63 @@ class Transport:
                 "Authorization": f"APIKEY {self._server.api_key.reveal()}",
                 "Connection": "close",
                 "User-Agent": f"threadfix-gate/{__version__}",
-                **({} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}),
+                **({"Content-Type": content_type} if content_type else {}),
             },
-            data=form,
+            data=_WatchedBody(body, exchange) if body else request.form,
         ).prepare()
+        timeouts = ((request.connect_timeout or request.timeout) * LONGER, request.timeout * LONGER)
         with (
             contextlib.closing(adapter),
             adapter.send(
-                request, stream=True, timeout=timeout * LONGER, verify=not self._server.insecure, proxies=self._proxies
+                message, stream=True, timeout=timeouts, verify=not self._server.insecure, proxies=self._proxies
             ) as response,
         ):
             exchange.http_status = response.status_code
             sent = date(response.headers.get("Date"))
             exchange.clock_ahead = None if sent is None else sent - time.time()
-            # In pieces, so that a small packed response cannot become a large one in memory.
-            body: bytes = response.raw.read(limit + 1, decode_content=True)
-            if len(body) > limit:
-                return Failure(
-                    Reason.PROTOCOL, f"{self.host} returned more than {limit // 1024} KiB; ThreadFix needs far less."
-                )
-            return Response(response.status_code, response.headers, body)
+            content = self._content(exchange, response, request)
+            if len(content) > request.limit:
+                what = f"{self.host} returned more than {request.limit // 1024} KiB; ThreadFix needs far less."
+                return Failure(Reason.PROTOCOL, what, http_status=response.status_code)
+            early = body is not None and not exchange.whole
+            return Response(response.status_code, response.headers, content, early)
+
+    @staticmethod
+    def _content(exchange: Exchange, response: requests.Response, request: _Request) -> bytes:
+        """What is in the response, unpacked, but no more than one byte beyond the limit.
+
+        Raises:
+            BaseException: it cannot be read.
+        """
+        if request.connect_timeout is not None:
+            exchange.limit_pauses(request.connect_timeout)
+        try:
+            # Not all of it, so that a small packed response cannot become a large one in memory.
+            content: bytes = response.raw.read(request.limit + 1, decode_content=True)
+        except BROKEN:
+            if not request.body or response.status_code == OK:
+                raise
+            # A server that refuses a body and closes may lose the end of its response. The HTTP status says it all.
+            return b""
+        return content
 
     @cached_property
     def _contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         """Those for ThreadFix and for a proxy; made once, because loading a trust store takes long."""
         return self.tls_context(), self.tls_context(client_certificate=False)
+
+
+class _WatchedBody:
+    """A body that tells its exchange when all of it has been sent."""
+
+    def __init__(self, body: Body, exchange: Exchange) -> None:
+        self.len = body.len
+        self._body = body
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._body
+        self._exchange.whole = True
 
 
 def date(value: str | None) -> float | None:

@@ -71,6 +71,16 @@ DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHA
 """Reasons that may be a matter of URL, key, permission or network, which `doctor` checks step by step."""
 DIAGNOSIS: Final = "{@doctor} shows which step fails."
 """The advice that is added to theirs."""
+UPLOAD_UNCERTAIN: Final = (
+    "Nobody knows whether ThreadFix has the file: it may be processing it now, or it may have none of it."
+)
+"""The meaning where an upload ended in the middle, whatever the reason."""
+UPLOAD_AGAIN: Final = (
+    "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
+    "do so with `{--accept duplicate}`, or wait for its pending scan with `{--pending-scan-id}` and without "
+    "`{--scan-file}`."
+)
+"""The advice then."""
 SIGNAL_EXIT_CODES: Final = (130, 143)
 """Of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
 

@@ -1,17 +1,37 @@
-"""Uploads files in their order, each once: what may have left this machine is never sent again. Knows no ThreadFix."""
+"""Uploads files in their order, each once: what may have left this machine is never sent again. Knows no ThreadFix.
+
+One thread sends; the calling thread hears what happens, and can be interrupted at any moment. Which file is under way,
+and whether another one may begin, is only changed under one lock, so that none begins after the gate was stopped.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import queue
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gate import threads
+from gate.errors import Cancelled
+from gate.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
+from gate.history import BrokenOff, Failure, NotSent, Outage, StopCause, Upload
+from gate.waiting import TICK, cadence
+from gate.wording import count, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from gate.errors import Cancelled
     from gate.events import UploadEvent
-    from gate.history import Receipt, Upload
+    from gate.history import Receipt
     from gate.settings import Plan
     from gate.subjects import ScanFile
+
+    Events = queue.SimpleQueue[UploadEvent | Broken | None]
+    """What happened; None at the end."""
+
+PROGRESS: Final = 0.1
+"""Seconds between two reports of the progress, at least; the last one always comes."""
 
 
 def upload_all(  # noqa: PLR0913 - what to do, and on which terms
@@ -22,19 +42,217 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     jitter: Callable[[], float],
     notify: Callable[[UploadEvent], None],
     fatal: Callable[[Upload], bool],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], bool] | None = None,
 ) -> tuple[tuple[Upload, ...], Cancelled | None]:
     """Upload the files one after the other.
 
     Args:
         files: what to upload.
         send: makes one attempt for a file, and tells how many bytes have been sent; its receipt is a failure that is
-            `unsent` where nothing of the request has left this machine.
+            `unsent` where nothing of the request has left this machine. Called in a thread of its own.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
         notify: told of every event in the calling thread.
-        fatal: whether an upload that is over makes the others not worth sending.
+        fatal: whether an upload that is over makes the others not worth sending. Called in the thread that sends.
+        clock: tells seconds on a monotonic clock.
+        sleep: sleeps so many seconds, and says whether it was told to stop; by default it wakes when the gate is.
 
     Returns:
-        What became of each file, in their order, and the cancellation that cut them short, if one did.
+        What became of each file, in their order, and the cancellation that cut them short, if one did. `Cancelled` is
+        raised into the calling thread by its signal handler.
+
+    Raises:
+        OutOfThreadsError: nothing could be started, and nothing was sent.
+        BaseException: a bug.
     """
-    raise NotImplementedError
+    stop = threading.Event()
+    uploads = _Uploads(files, send, plan, jitter, fatal, clock, sleep or stop.wait)
+    cancelled = None
+    try:
+        threads.start(uploads.work, "uploads")
+        for event in _until_over(uploads.events):
+            notify(event)
+    except Cancelled as error:
+        cancelled = error
+    finally:
+        uploads.stop(StopCause.CANCELLED)
+        stop.set()
+    return uploads.receipts(), cancelled
+
+
+class _Uploads:
+    """The uploads of one gate; the fields are the arguments of `upload_all`.
+
+    Attributes:
+        events: what happened.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what to do, and on which terms
+        self,
+        files: Sequence[ScanFile],
+        send: Callable[[ScanFile, Callable[[int], None]], Receipt],
+        plan: Plan,
+        jitter: Callable[[], float],
+        fatal: Callable[[Upload], bool],
+        clock: Callable[[], float],
+        sleep: Callable[[float], bool],
+    ) -> None:
+        """Nothing is sent yet."""
+        self.events: Events = queue.SimpleQueue()
+        self._files = files
+        self._send = send
+        self._plan = plan
+        self._jitter = jitter
+        self._fatal = fatal
+        self._clock = clock
+        self._sleep = sleep
+        # What follows is changed under the lock.
+        self._lock = threading.Lock()
+        self._over: list[Upload] = []
+        self._began = 0.0
+        self._sending = False
+        self._cause: StopCause | None = None
+
+    def work(self) -> None:
+        """Upload one file after the other, in the thread that sends."""
+        try:
+            while len(self._over) < len(self._files) and self._cause is None:
+                self._upload(self._files[len(self._over)])
+        except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
+            self.events.put(Broken(error))
+        self.events.put(None)
+
+    def stop(self, cause: StopCause) -> None:
+        """Let no file begin any more, and no attempt; the one that is under way is not waited for."""
+        with self._lock:
+            self._cause = self._cause or cause
+
+    def receipts(self) -> tuple[Upload, ...]:
+        """What became of each file. Only after `stop`."""
+        with self._lock:
+            over, cause = tuple(self._over), self._cause or StopCause.CANCELLED
+            if len(over) == len(self._files):
+                return over
+            if self._sending:
+                over += (Upload(self._files[len(over)], BrokenOff(), self._clock() - self._began),)
+        return over + tuple(Upload(file, NotSent(cause)) for file in self._files[len(over) :])
+
+    def _upload(self, file: ScanFile) -> None:
+        """Upload one file: try until it is sent, refused, or cannot even be sent for too long."""
+        self._began = self._clock()
+        self.events.put(UploadBegan(file, len(self._over) + 1, len(self._files)))
+        outage: Outage | None = None
+        at_limit = False
+        while (receipt := self._attempt(file, outage)) is not None:
+            if not isinstance(receipt, Failure) or not receipt.unsent or receipt.final or at_limit:
+                if outage and isinstance(receipt, Failure) and receipt.unsent:
+                    receipt = _after_outage(receipt, outage, self._now())
+                self._end(Upload(file, receipt, self._now()))
+                return
+            now = self._now()
+            if outage is None:
+                outage = Outage(now, receipt)
+                self.events.put(OutageBegan(file, now, receipt, self._plan.first_contact_limit, first_contact=True))
+            else:
+                outage = replace(outage, newest=receipt, polls=outage.polls + 1)
+            limit = outage.began + self._plan.first_contact_limit
+            pause = max(cadence(now, self._plan, self._jitter()), receipt.retry_after or 0.0)
+            at_limit = now + pause >= limit
+            if self._sleep(min(pause, max(0.0, limit - now))):
+                return
+
+    def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:
+        """Send a file once; None where the gate was stopped before."""
+        with self._lock:
+            if self._cause is not None:
+                return None
+            self._sending = True
+        meter = _Meter(file, outage, self._began, self._clock, self.events)
+        receipt = self._send(file, meter)
+        sent = not (isinstance(receipt, Failure) and receipt.unsent)
+        meter.close(sent=sent)
+        with self._lock:
+            self._sending = sent
+        return receipt
+
+    def _end(self, upload: Upload) -> None:
+        """Keep what became of a file."""
+        fatal = self._fatal(upload)
+        with self._lock:
+            if self._cause is None:
+                self._sending = False
+                self._over.append(upload)
+                self._cause = StopCause.FAIL_FAST if fatal else None
+                self.events.put(UploadEnded(upload))
+
+    def _now(self) -> float:
+        return self._clock() - self._began
+
+
+class _Meter:
+    """Reports the progress of one attempt, and that it is connected after an outage; safe to call from any thread."""
+
+    def __init__(
+        self, file: ScanFile, outage: Outage | None, began: float, clock: Callable[[], float], events: Events
+    ) -> None:
+        """Nothing is sent yet."""
+        self._file = file
+        self._outage = outage
+        self._began = began
+        self._clock = clock
+        self._events = events
+        self._lock = threading.Lock()
+        self._closed = False
+        self._sent = self._reported = 0
+        self._reported_at = -PROGRESS
+
+    def __call__(self, sent: int) -> None:
+        """So many bytes of the file have been sent. Whoever was given up may say so late; then nobody hears it."""
+        with self._lock:
+            if not self._closed:
+                self._sent = sent
+                self._report()
+
+    def close(self, *, sent: bool) -> None:
+        """The attempt is over; `sent` says whether anything may have left this machine."""
+        with self._lock:
+            self._closed = True
+            if sent:
+                self._report()
+
+    def _report(self) -> None:
+        now = self._clock() - self._began
+        if self._outage:
+            self._events.put(OutageEnded(self._file, now, replace(self._outage, ended=now)))
+            self._outage = None
+        due = self._closed or now - self._reported_at >= PROGRESS
+        if due and self._sent != self._reported:
+            self._reported, self._reported_at = self._sent, now
+            self._events.put(UploadProgress(self._file, self._sent, now))
+
+
+def _until_over(events: Events) -> Iterator[UploadEvent]:
+    """What happens, until nothing more will.
+
+    Waits in pieces: not every system lets a signal interrupt a wait without an end.
+
+    Raises:
+        BaseException: the thread that sends is broken.
+    """
+    while True:
+        try:
+            event = events.get(timeout=TICK)
+        except queue.Empty:
+            continue
+        if event is None:
+            return
+        if isinstance(event, Broken):
+            raise event.error
+        yield event
+
+
+def _after_outage(failure: Failure, outage: Outage, now: float) -> Failure:
+    """A failure with which an outage ended that left nothing behind."""
+    attempts = count(outage.polls + 1, "attempt")
+    return replace(failure, what=f"{failure.what} This went on for {seconds(now - outage.began)} ({attempts}).")

@@ -170,7 +170,7 @@ def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
             f"stale: ThreadFix did not say the same twice, {seconds(plan.interval)} apart ({{--interval}}), within "
             f"{seconds(plan.settle_timeout)} ({{--settle-timeout}})."
         )
-    return f"{_some([_one_stale(result, check) for result in stale])}."
+    return f"{_some([_one_stale(result, check) for result in stale], '; ')}."
 
 
 def _one_stale(result: CheckResult, check: Check) -> str:
@@ -198,10 +198,10 @@ def _names(results: Sequence[CheckResult]) -> list[str]:
     return [f"'{result.name}'" for result in results]
 
 
-def _some(texts: Sequence[str]) -> str:
+def _some(texts: Sequence[str], separator: str = ", ") -> str:
     """The first few, and how many more there are."""
     more = len(texts) - NAMED
-    return ", ".join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return separator.join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _are(results: Sequence[CheckResult]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gate.conclusions import Conclusion, concluded
 from gate.history import BrokenOff, Failure, Finished, NotSent, Queued, Refused, StopCause
 from gate.parts.scans import ACCEPTED
-from gate.reasons import Reason
+from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 
 if TYPE_CHECKING:
     from gate.errors import Cancelled
@@ -88,8 +88,8 @@ def _conclusion_of(upload: Upload, settings: Settings) -> Conclusion:
             return concluded(
                 Reason.CANCELLED,
                 "was being sent when the gate was stopped. Whether ThreadFix has the file is not known.",
-                AGAIN,
-                UNCERTAIN,
+                UPLOAD_AGAIN,
+                UPLOAD_UNCERTAIN,
             )
         case _:
             why = "another one failed ({--fail-fast})" if upload.receipt == NotSent(StopCause.FAIL_FAST) else "stopped"
@@ -98,12 +98,6 @@ def _conclusion_of(upload: Upload, settings: Settings) -> Conclusion:
 
 
 UNSENT = "Nothing of the file was sent to ThreadFix."
-UNCERTAIN = "Nobody knows whether ThreadFix has the file: it may be processing it now, or it may have none of it."
-AGAIN = (
-    "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
-    "do so with `{--accept duplicate}`, or wait for its pending scan with `{--pending-scan-id}` and without "
-    "`{--scan-file}`."
-)
 
 
 def _refused(refused: Refused, settings: Settings) -> Conclusion:

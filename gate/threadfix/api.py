@@ -40,6 +40,11 @@ HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front
 PROXY_LOGIN_HINT: Final = (
     "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
 )
+NO_APPLICATION_MEANING: Final = "ThreadFix does not know this application, or the key's user may not see it."
+NO_ENDPOINT_MEANING: Final = "ThreadFix has no such endpoint, or no such application."
+NO_ENDPOINT_HINT: Final = (
+    "Check {--application-id}, that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
+)
 
 
 class Asked(NamedTuple):

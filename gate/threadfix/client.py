@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from gate.history import Application, Failure, Observation, ScanReading
+from gate.reasons import Reason
 from gate.threadfix import responses
-from gate.threadfix.api import RestApi
+from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_HINT, NO_ENDPOINT_MEANING, NOT_FOUND, RestApi
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from gate.settings import Plan
     from gate.subjects import ApplicationName, ScanFile, Target
     from gate.text import Sanitizer
+    from gate.threadfix.lookup import Finder
     from gate.threadfix.server import Server
 
 STATUS_LIMIT: Final = 80
@@ -43,6 +46,7 @@ class Client:
         self.api = RestApi(server, sanitizer, trace)
         self.http = self.api.http
         self._server = server
+        self._finder: Finder | None = None
 
     def observe(self, target: Target, timeout: float) -> Observation:
         """Ask once for the status of `target`; the answer is here within `timeout` seconds.
@@ -85,7 +89,7 @@ class Client:
         """
         asked = self.api.ask(self._server.application_url(application_id), timeout)
         if isinstance(asked, Failure):
-            return asked
+            return _without_application(asked)
         try:
             found = responses.application(asked.envelope)
         except responses.NotThreadFixError as error:
@@ -96,20 +100,36 @@ class Client:
         return Application(found.id, name, responses.team_id(found))
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
-        """Ask once for an application by its names.
+        """Ask once for an application by its names; see `gate.threadfix.lookup.Finder`.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        raise NotImplementedError
+        if self._finder is None:
+            from gate.threadfix.lookup import Finder
+
+            self._finder = Finder(self.api)
+        return self._finder.find(name, timeout)
 
     def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
-        """Upload a file, once.
+        """Upload a file, once; see `gate.threadfix.uploads.upload`.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        raise NotImplementedError
+        from gate.threadfix import uploads
+
+        return uploads.upload(self.api, application_id, plan, file, progress)
+
+
+def _without_application(failure: Failure) -> Failure:
+    """The failure of a request for an application, in words that fit one."""
+    if failure.reason is not Reason.NOT_FOUND:
+        return failure
+    if failure.http_status in NOT_FOUND:
+        return replace(failure, hint=NO_ENDPOINT_HINT, meaning=NO_ENDPOINT_MEANING)
+    hint = "Check {--application-id} against the URL of the application's page in ThreadFix."
+    return replace(failure, hint=hint, meaning=NO_APPLICATION_MEANING)
 
 
 def _age(modified: object, now: float | None) -> float | None:

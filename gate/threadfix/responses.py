@@ -8,6 +8,7 @@ everything else is decoration, and of the wrong type it counts as not known.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -16,6 +17,26 @@ from gate.threadfix.links import MAX_ID
 
 Shape = TypeVar("Shape")
 
+SCAN_FIELDS: Final = frozenset(
+    {
+        "importTime",
+        "updatedDate",
+        "scannerName",
+        "numberNewVulnerabilities",
+        "numberOldVulnerabilities",
+        "numberResurfacedVulnerabilities",
+        "numberClosedVulnerabilities",
+        "numberTotalVulnerabilities",
+        "numberRepeatResults",
+        "numberRepeatFindings",
+        "numberInfoVulnerabilities",
+        "numberLowVulnerabilities",
+        "numberMediumVulnerabilities",
+        "numberHighVulnerabilities",
+        "numberCriticalVulnerabilities",
+    }
+)
+"""Fields of a scan beside its id (Community Edition, `Scan`)."""
 PASSING: Final = "PASSING"
 """ThreadFix's word for a policy that holds."""
 FAILING: Final = "FAILING"
@@ -50,12 +71,20 @@ class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
     modified_date: Any = None
 
 
-class Application(msgspec.Struct, frozen=True):
+class Application(msgspec.Struct, frozen=True, rename="camel"):
     """What the gate needs of an application (vendor page "Application Lookup")."""
 
     id: int
     name: Any = None
     organization: Any = None
+    unique_id: Any = None
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A team or an application in a list, of which only the name is wanted."""
+
+    name: str
+    id: Any = None
 
 
 class PolicyReference(msgspec.Struct, frozen=True, rename="camel"):
@@ -143,6 +172,49 @@ def application(reply: Envelope) -> Application:
     return _shaped(reply.object, Application)
 
 
+def applications(reply: Envelope) -> tuple[Application, ...]:
+    """The applications in an envelope, in the response to a look-up: one, an array of them, or none.
+
+    Raises:
+        NotThreadFixError: it holds something else.
+    """
+    if reply.object is None:
+        return ()
+    found = reply.object if isinstance(reply.object, list) else [reply.object]
+    shaped = tuple(_shaped(one, Application) for one in found)
+    if any(identity(one.id) is None for one in shaped):
+        raise NotThreadFixError("an application's id is none")
+    return shaped
+
+
+def named(value: object) -> tuple[Named, ...]:
+    """What has a name in an array; the rest is left out, and so is all of what is no array."""
+    found = []
+    for one in value if isinstance(value, list) else ():
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(one, Named))
+    return tuple(one for one in found if one.name.strip())
+
+
+def pending_scan_links(reply: Envelope) -> tuple[str, ...]:
+    """The links to pending scans in the response to an upload; links to anything else are left out.
+
+    Raises:
+        NotThreadFixError: the links are not of ThreadFix's shape.
+    """
+    links = _shaped(reply.links, list[Link] | None)  # type: ignore[arg-type]
+    return tuple(link.href for link in links or () if "pendingscan" in link.href.lower())
+
+
+def finished_scan(reply: Envelope) -> int | None:
+    """The id of the scan that ThreadFix made of an upload at once, as version `legacy` does; None where it made none.
+
+    An `object` with an id is a scan only if it has one of a scan's other fields (vendor page "Upload Scan").
+    """
+    scan = reply.object
+    return identity(scan.get("id")) if isinstance(scan, dict) and SCAN_FIELDS & scan.keys() else None
+
+
 def policy_status(reply: Envelope) -> PolicyStatus:
     """The status of the policy in an envelope.
 
@@ -209,15 +281,14 @@ def upload_links(body: bytes) -> tuple[str, ...]:
         NotThreadFixError: the answer has no link. The message may hold the server's words.
     """
     try:
-        reply = envelope(body)
-        links = _shaped(reply.links, list[Link] | None)  # type: ignore[arg-type]
+        links = pending_scan_links(envelope(body))
     except NotThreadFixError as error:
         raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
     if not links:
         raise NotThreadFixError(
             "there is no link to a pending scan in it; ThreadFix gives one from 2.5 on, and not for version `legacy`"
         )
-    return tuple(link.href for link in links)
+    return links
 
 
 def upload_refusal(body: bytes) -> str | None:

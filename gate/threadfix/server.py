@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from gate.threadfix import links
 
@@ -45,6 +46,18 @@ class Server:
         """The URL of the endpoint that describes an application."""
         return self._endpoint(links.APPLICATION_PATH, application_id=application_id)
 
+    def lookup_url(self, team: str) -> str:
+        """The URL of the endpoint that finds an application of a team; what is looked for is not in it."""
+        return self._endpoint(links.LOOKUP_PATH, team=quote(team, safe=""))
+
+    def team_url(self) -> str:
+        """The URL of the endpoint that finds a team; what is looked for is not in it."""
+        return self._endpoint(links.TEAM_PATH)
+
+    def teams_url(self) -> str:
+        """The URL of the endpoint that lists the teams."""
+        return self._endpoint(links.TEAMS_PATH)
+
     def endpoint(self, path: str, application_id: int) -> str:
         """The URL of another endpoint, by one of the paths in `gate.threadfix.links`."""
         return self._endpoint(path, application_id=application_id)
@@ -60,6 +73,6 @@ class Server:
         page = self.application_page(team_id, application_id)
         return page and f"{page}/vulnerabilities/{vulnerability_id}"
 
-    def _endpoint(self, template: str, **ids: int) -> str:
+    def _endpoint(self, template: str, **parts: int | str) -> str:
         template = template if self.api_version else template.replace("{version}/", "")
-        return f"{self.url}/{template.format(version=self.api_version, **ids)}"
+        return f"{self.url}/{template.format(version=self.api_version, **parts)}"
