@@ -71,6 +71,11 @@ def word(result: CheckResult) -> str:
     return result.word or ANSWERS[result.holds]
 
 
+def kind_of_result(result: CheckResult) -> Kind:
+    """Whether it holds, as a verdict."""
+    return {True: Kind.PASS, False: Kind.FAIL, None: Kind.UNKNOWN}[result.holds]
+
+
 def evaluated(result: CheckResult) -> str:
     """When ThreadFix evaluated it, and by how much that is older than the scan; empty where that is not known."""
     at = None if result.evaluated is None else utc(result.evaluated)

@@ -516,7 +516,7 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
     )
     assert [re.sub("&#39;", "'", head)[:28] for head in heads] == [
         "## ❌ ThreadFix gate: fail (p",
-        "| file | size | took | resul",
+        "| file | result | size | too",
         "| scan | verdict | took | st",
         "<details><summary>Timelines<",
         "### ❌ Pass criteria",
@@ -529,8 +529,8 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
 def test_the_summary_has_a_row_for_each_upload() -> None:
     """A file has its size, its seconds and what came of it; what ThreadFix said stands above the rows."""
     text = summary.render(RELEASES["one-refused"])
-    assert "| a&#46;fpr | 12 MB | 8s | ❌\N{NO-BREAK SPACE}upload-refused |" in text
-    assert "| b&#46;fpr | 12 MB | 8s | queued as pending scan 42 |" in text
+    assert "| a&#46;fpr | ❌\N{NO-BREAK SPACE}upload-refused | 12 MB | 8s |" in text
+    assert "| b&#46;fpr | queued as pending scan 42 | 12 MB | 8s |" in text
     assert "Upload of a&#46;fpr&#58; refused&#59; ThreadFix says&#58;" in text
     assert "| ✅\N{NO-BREAK SPACE}finished as scan 12 |" in summary.render(RELEASES["finished"])
     assert "| ✅\N{NO-BREAK SPACE}already-imported |" in summary.render(RELEASES["accepted"])
