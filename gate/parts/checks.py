@@ -180,8 +180,10 @@ def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
 
 def _one_stale(result: CheckResult, check: Check) -> str:
     said = f"ThreadFix says {_each([result], check)}"
-    if result.evaluated is None or result.behind is None:
+    if result.evaluated is None:
         return f"stale: {said}, but not when it evaluated that"
+    if result.behind is None:
+        return f"stale: {said}, but not when it processed the scan"
     return (
         f"stale by {seconds(result.behind)}: {said}, evaluated at {_moment(result.evaluated)}, and the scan was "
         f"processed at {_moment(result.evaluated + result.behind)}"
