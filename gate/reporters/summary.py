@@ -194,7 +194,7 @@ def _details(check: CheckVerdict) -> Iterator[str]:
     """What ThreadFix says, how that changed, and what is in the way."""
     results = phrases.ordered(check.results)
     if results:
-        yield _results(results, "severity" if phrases.kind_of(check.check) == "criteria" else "policy")
+        yield _results(results, check)
     if len(check.history.phases) > 1 or check.history.outages:
         yield _drawn(check.history)
         yield from _outages(check.history)
@@ -203,11 +203,17 @@ def _details(check: CheckVerdict) -> Iterator[str]:
         yield "\n".join(map(_obstacle, check.obstacles))
 
 
-def _results(results: list[CheckResult], noun: str) -> str:
+def _results(results: list[CheckResult], check: CheckVerdict) -> str:
     """A row for each policy or criterion; a column of which nothing is known is left out."""
+
+    def word(result: CheckResult) -> str:
+        text = escape_markdown(shorten(phrases.word(result), SHORT))
+        return f"{ICONS[phrases.kind_of_result(result, check)]}\N{NO-BREAK SPACE}{text}"
+
+    noun = "severity" if phrases.kind_of(check.check) == "criteria" else "policy"
     columns: dict[str, tuple[str, Callable[[CheckResult], str]]] = {
         noun: ("---", lambda result: escape_markdown(shorten(result.name, LONG))),
-        "ThreadFix says": ("---", _word),
+        "ThreadFix says": ("---", word),
         "limit": ("---", lambda result: escape_markdown(shorten(", ".join(result.limits), 2 * LONG))),
         "open": ("---:", lambda result: "" if result.count is None else str(result.count)),
         "evaluated": ("---", phrases.evaluated),
@@ -218,11 +224,6 @@ def _results(results: list[CheckResult], noun: str) -> str:
     more = len(results) - CHECK_ROWS
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return table + (f"\n\n… and {more} more." if more > 0 else "")
-
-
-def _word(result: CheckResult) -> str:
-    word = escape_markdown(shorten(phrases.word(result), SHORT))
-    return f"{ICONS[phrases.kind_of_result(result)]}\N{NO-BREAK SPACE}{word}"
 
 
 def _obstacle(obstacle: Obstacle) -> str:

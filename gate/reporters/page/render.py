@@ -245,17 +245,17 @@ def _check_cards(checks: Sequence[CheckVerdict], verdict: Verdict) -> Iterator[C
             message="" if describe(check) == verdict.conclusion.message else shorten(conclusion.message, 2 * ROW),
             hint="" if conclusion.hint in advised else conclusion.hint,
             noun="severity" if phrases.kind_of(check.check) == "criteria" else "policy",
-            rows=tuple(map(_result_row, phrases.ordered(check.results)[:most])),
+            rows=tuple(_result_row(result, check) for result in phrases.ordered(check.results)[:most]),
             more=max(0, len(check.results) - most),
             obstacles=check.obstacles,
         )
         advised.add(conclusion.hint)
 
 
-def _result_row(result: CheckResult) -> ResultRow:
+def _result_row(result: CheckResult, check: CheckVerdict) -> ResultRow:
     return ResultRow(
         name=shorten(result.name, NAME),
-        kind=phrases.kind_of_result(result),
+        kind=phrases.kind_of_result(result, check),
         word=shorten(phrases.word(result), STATUS),
         limits=shorten(", ".join(result.limits), NAME),
         number="" if result.count is None else str(result.count),
