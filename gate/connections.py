@@ -214,7 +214,7 @@ class _Tracked:
         """Send a part of the request; of one whose body is long, while listening for the response."""
         # TLS within a proxy's TLS is no socket: it can only block.
         if self._exchange.listens and self._exchange.connected and isinstance(self.sock, socket.socket):
-            self._duplex = self._duplex or Duplex(self.sock, self.sock.gettimeout())
+            self._duplex = self._duplex or Duplex(self.sock)
             self._duplex.send(data)
         else:
             super().send(data)  # type: ignore[misc]

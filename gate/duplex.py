@@ -33,14 +33,12 @@ class Duplex:
     """One connection, plain or TLS, that is sent and received on at the same time.
 
     Args:
-        connection: connected; from here on it does not block.
-        patience: seconds that nothing at all may happen; None for no limit.
+        connection: connected; from here on it does not block. Whoever wants it to end shuts it down.
     """
 
-    def __init__(self, connection: socket.socket, patience: float | None) -> None:
+    def __init__(self, connection: socket.socket) -> None:
         """Nothing is sent yet."""
         self._connection = connection
-        self._patience = patience
         self._received = bytearray()
         # Without a file descriptor of its own, where the system has such a one.
         self._selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
@@ -52,7 +50,6 @@ class Duplex:
 
         Raises:
             BrokenPipeError: the server has responded, or has closed the connection; there may be a response to read.
-            TimeoutError: nothing happened for too long.
         """
         if self._wait(selectors.EVENT_READ, 0):
             self._receive()
@@ -64,10 +61,7 @@ class Duplex:
                 # TLS may have to read before it can write.
                 reads_only = isinstance(error, ssl.SSLWantReadError)
                 events = selectors.EVENT_READ | (0 if reads_only else selectors.EVENT_WRITE)
-                ready = self._wait(events, self._patience)
-                if not ready:
-                    raise TimeoutError(errno.ETIMEDOUT, "the server takes nothing more") from error
-                if ready & selectors.EVENT_READ:
+                if self._wait(events, None) & selectors.EVENT_READ:
                     self._receive()
             except OSError as error:
                 raise BrokenPipeError(errno.EPIPE, "the connection broke") from error

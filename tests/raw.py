@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[str]:
     """Let `talk` have each connection, in a thread of its own; the base URL. It is closed when `talk` returns."""
 
     class Handler(socketserver.BaseRequestHandler):
@@ -32,7 +32,7 @@ def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
         block_on_close = False
         request_queue_size = 256
 
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         try:
             yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/threadfix"

@@ -100,7 +100,9 @@ class Release(ThreadFix):
         asked: every such request: method, path, fields.
     """
 
-    answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(
+        default_factory=lambda: {("GET", APPLICATION): envelope({"id": APPLICATION_ID})}
+    )
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +93,10 @@ class Evaluation:
 def reference_of(scans: Iterable[ScanVerdict], uploads: Iterable[Upload]) -> float | None:
     """The moment since which the newest scan is processed, by the server's clock; None where there is none.
 
-    A file that ThreadFix had already, or that was empty, has changed nothing.
+    A file that ThreadFix had already, or that was empty, has changed nothing. Where ThreadFix does not say when a scan
+    was processed, nothing can be known to be newer.
     """
     readings = (scan.history.reading for scan in scans if scan.conclusion.reason is Reason.PROCESSED)
     moments = [reading.since for reading in readings if reading]
     moments += [upload.receipt.at for upload in uploads if isinstance(upload.receipt, Finished)]
-    return max((moment for moment in moments if moment is not None), default=None)
+    return max((math.inf if moment is None else moment for moment in moments), default=None)

@@ -104,7 +104,8 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
     broken = [result for result in counted if result.holds is False]
     undecided = [result for result in counted if result.holds is None]
     if broken:
-        return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check))
+        hint = None if isinstance(check, PassCriteria) else BROKEN_HINT
+        return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check), hint)
     if len(counted) < len(results):
         stale = [result for result in results if result.behind != 0]
         conclusion = concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), STALE_HINT, STALE_MEANING)
@@ -128,6 +129,10 @@ STALE_MEANING: Final = (
 STALE_HINT: Final = (
     "Give ThreadFix more time with `{--settle-timeout}`. If that does not help, ask your ThreadFix administrator when "
     "it evaluates policies, and whether its queue is long."
+)
+BROKEN_HINT: Final = (
+    "Look in ThreadFix which of the application's vulnerabilities the policy does not allow. Fix them, or have those "
+    "decide who own the policy; then upload a new scan."
 )
 UNDECIDED_HINT: Final = "Look at the policy in ThreadFix: only PASSING is a pass."
 NO_CRITERIA: Final = (
@@ -175,8 +180,10 @@ def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
 
 def _one_stale(result: CheckResult, check: Check) -> str:
     said = f"ThreadFix says {_each([result], check)}"
-    if result.evaluated is None or result.behind is None:
+    if result.evaluated is None:
         return f"stale: {said}, but not when it evaluated that"
+    if result.behind is None:
+        return f"stale: {said}, but not when it processed the scan"
     return (
         f"stale by {seconds(result.behind)}: {said}, evaluated at {_moment(result.evaluated)}, and the scan was "
         f"processed at {_moment(result.evaluated + result.behind)}"

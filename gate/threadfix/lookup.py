@@ -98,7 +98,8 @@ class Finder:
             return Failure(Reason.PROTOCOL, what, _names_hint(subject), final=True)
         if len(ids) > 1:
             numbers = ", ".join(map(str, list(ids)[:SHOWN]))
-            what = f"{api.http.host} found {len(ids)} of them: {numbers}{', ...' if len(ids) > SHOWN else ''}."
+            more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+            what = f"{api.http.host} found {len(ids)} of them: {numbers}{more}."
             return Failure(Reason.NOT_FOUND, what, SEVERAL_HINT, meaning=SEVERAL_MEANING)
         (one,) = ids.values()
         return Application(one.id, self._shown(one.name), responses.team_id(one))

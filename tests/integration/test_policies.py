@@ -16,14 +16,16 @@ import pytest
 from gate.history import CheckReading, Failure
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Reason
+from gate.sandbox import versions
 from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario, Trickle
-from gate.sandbox.server import API_KEY, APPLICATION_ID, envelope, refusal
+from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, envelope, refusal
 from gate.subjects import AllPolicies, PassCriteria, Policy
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.policies import Asker
 from gate.threadfix.server import Server
 from tests import release
+from tests.conftest import SPEED, Gate
 from tests.release import (
     CRITERIA,
     DONE,
@@ -42,9 +44,11 @@ from tests.release import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gate.sandbox.scenarios import Fault
     from gate.subjects import Check
-    from tests.conftest import Gate, Serve
+    from tests.conftest import Serve
     from tests.release import Version
 
 BY_ID, BY_NAME, BY_KIND = Policy(id=3), Policy(name="Low Policy"), Policy(name="30 days", remediation=True)
@@ -505,6 +509,31 @@ def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None
     )
     ran = run.gate.play(scan, "--accept", "duplicate", "--policy", "all")
     assert (ran.code, ran.document["verdict"]) == (0, "pass"), ran.err
+
+
+# --- The sandbox, which was built from the same pages by somebody else.
+
+
+@pytest.mark.parametrize(
+    ("generation", "version"),
+    [
+        ("2.5", "none"), ("2.5.1.12", "latest"), ("2.6.1", "none"), ("2.6.2", "latest"), ("2.8", "none"),
+        ("2.8.8", "latest"), ("3.0", "legacy"),
+    ],
+)  # fmt: skip
+def test_the_sandbox_in_every_generation(
+    generation: str, version: str, serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An evaluation that lags behind DONE is waited for, whatever the shape that it comes in."""
+    parsed = versions.parse(generation)
+    assert parsed
+    threadfix = ThreadFix(speed=SPEED, generation=parsed)
+    gate = Gate(threadfix, serve(threadfix), tmp_path, capfd)
+    every = ("--pass-criteria", "--policy", "all\nRelease", "--api-version", version, "--settle-timeout", "20s")
+    ran = gate.play(SCENARIOS["policy-pass"], *every)
+    assert (ran.code, ran.document["reason"]) == (0, "processed"), ran.err
+    ran = gate.play(SCENARIOS["policy-fail"], *every)
+    assert (ran.code, ran.document["reason"]) == (1, "policy-failed"), ran.err
 
 
 # --- Signals.

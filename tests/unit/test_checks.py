@@ -109,6 +109,7 @@ def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult
         (PCI, (OLD,), ("stale by 3m20s: ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC, and the scan was "
                        "processed at 2019-10-03 15:52:53 UTC.")),
         (PCI, (UNDATED,), "stale: ThreadFix says PASSING, but not when it evaluated that."),
+        (PCI, (replace(HOLDS, behind=None),), "stale: ThreadFix says PASSING, but not when it processed the scan."),
         (AllPolicies(), (HOLDS, replace(UNDATED, name="B"), replace(UNDATED, name="C")),
          ("stale: ThreadFix says PASSING of 'B', but not when it evaluated that; stale: ThreadFix says PASSING of "
           "'C', but not when it evaluated that.")),

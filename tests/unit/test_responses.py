@@ -38,10 +38,12 @@ def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:
 
 def test_an_upload_answers_with_links() -> None:
     """The only place where the pending scan's id is."""
-    body = b'{"success":true,"object":"started","links":[{"method":"GET","rel":"related","href":"https://x"}]}'
-    assert upload_links(body) == ("https://x",)
+    body = b'{"success":true,"object":"started","links":[{"method":"GET","rel":"related","href":"x/pendingScan/1"}]}'
+    assert upload_links(body) == ("x/pendingScan/1",)
     with pytest.raises(NotThreadFixError, match="shape"):
-        upload_links(body.replace(b'"https://x"', b"5"))
+        upload_links(body.replace(b'"x/pendingScan/1"', b"5"))
+    with pytest.raises(NotThreadFixError, match="no link to a pending scan"):
+        upload_links(body.replace(b"pendingScan", b"elsewhere"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,703 @@
+"""Uploads that go wrong on their way, over http and https: what is known then, and that no file is ever sent twice."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.connections import Exchange
+from gate.errors import Cancelled
+from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
+from gate.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused, StopCause
+from gate.http import Transport
+from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.subjects import ScanFile, Target
+from gate.text import Sanitizer, Secret
+from gate.threadfix.server import Server
+from gate.uploading import upload_all
+from tests.raw import talking
+from tests.uploads import (
+    APPLICATION,
+    KEY,
+    LARGE,
+    PLAN,
+    TAKEN,
+    Counting,
+    Incoming,
+    client,
+    envelope,
+    http,
+    made,
+    refused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from gate.events import UploadEvent
+    from gate.history import Upload
+    from gate.settings import Plan
+    from gate.threadfix.client import Client
+
+    Script = Callable[[Incoming], object]
+    Tls = tuple[ssl.SSLContext, Path]
+
+SOME = 100_000
+"""Bytes of a body after which a server has had enough."""
+NOT_KNOWN = "Whether ThreadFix has the file is not known."
+QUEUED = Queued((Target(APPLICATION, 41),))
+HASTY = replace(PLAN, request_timeout=0.2, upload_timeout=0.4)
+"""For a server that lets the gate wait."""
+
+
+class Serving:
+    """Serves scripts over http or https while a test runs."""
+
+    def __init__(self, tls: Tls | None, stack: ExitStack) -> None:
+        self.trusted = tls[1] if tls else None
+        self._context = tls[0] if tls else None
+        self._stack = stack
+
+    def __call__(self, *scripts: Script) -> tuple[Client, Counting]:
+        """A client of a server that does so, and what the server counts."""
+        server = Counting(scripts)
+        url = self._stack.enter_context(talking(server.talk, self._context))
+        self._stack.callback(server.over.set)
+        return client(url, self.trusted), server
+
+
+@pytest.fixture(params=["http", "https"])
+def serving(request: pytest.FixtureRequest, server_tls: Tls) -> Iterator[Serving]:
+    """Serves scripts of connections, until the test is over."""
+    with ExitStack() as stack:
+        yield Serving(server_tls if request.param == "https" else None, stack)
+
+
+def takes(incoming: Incoming) -> None:
+    """Reads an upload, and queues it."""
+    incoming.read().connection.sendall(TAKEN)
+
+
+def attempt(serving: Serving, file: ScanFile, *scripts: Script, plan: Plan = PLAN) -> tuple[Receipt, Counting]:
+    """What one attempt came to."""
+    uploader, server = serving(*scripts)
+    return uploader.upload(APPLICATION, plan, file, lambda _: None), server
+
+
+def all_of(
+    uploader: Client, *files: ScanFile, plan: Plan = PLAN, notify: Callable[[UploadEvent], None] = lambda _: None
+) -> tuple[tuple[Upload, ...], Cancelled | None]:
+    """What became of files that the gate uploads."""
+    return upload_all(
+        files,
+        lambda file, progress: uploader.upload(APPLICATION, plan, file, progress),
+        plan=plan,
+        jitter=lambda: 0.0,
+        notify=notify,
+        fatal=lambda _: False,
+    )
+
+
+# --- Responses that come before the body has been sent whole.
+
+
+def then_closes(incoming: Incoming) -> None:
+    """With the rest of the body unread, so that the other side's system hears of a broken connection."""
+
+
+def then_resets(incoming: Incoming) -> None:
+    """A moment later, as a load balancer does."""
+    time.sleep(0.1)
+    incoming.reset()
+
+
+def then_reads_no_more(incoming: Incoming) -> None:
+    """And keeps the connection."""
+    incoming.over.wait(60)
+
+
+def then_reads_on(incoming: Incoming) -> None:
+    """As a polite server does."""
+    incoming.drain()
+
+
+AFTERWARDS = (then_closes, then_resets, then_reads_no_more, then_reads_on)
+EARLY: dict[str, tuple[bytes, Reason | Refused]] = {
+    "401": (http(b"<html>", b"401 Unauthorized"), Reason.DENIED),
+    "403": (http(b"<html>", b"403 Forbidden"), Reason.DENIED),
+    "404": (http(b"<html>", b"404 Not Found"), Reason.NOT_FOUND),
+    "413": (http(b"<html>" * 100, b"413 Content Too Large"), Reason.PROTOCOL),
+    "302": (http(b"", b"302 Found", b"Location: /login"), Reason.PROTOCOL),
+    "503": (http(b"<html>", b"503 Service Unavailable"), Reason.UNREACHABLE),
+    "key": (http(refused("API Key not found in database.")), Reason.DENIED),
+    "refused": (http(refused("Full.")), Refused("Full.")),
+    "behind-interim-ones": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + http(b"", b"413 X"),
+        Reason.PROTOCOL,
+    ),
+    "http-1.0": (b"HTTP/1.0 413 X\r\n\r\n", Reason.PROTOCOL),
+}
+
+
+@pytest.mark.parametrize("afterwards", AFTERWARDS, ids=[script.__name__ for script in AFTERWARDS])
+@pytest.mark.parametrize(("response", "outcome"), EARLY.values(), ids=EARLY)
+def test_a_response_before_the_end_of_the_body_is_read(
+    response: bytes, outcome: Reason | Refused, afterwards: Script, serving: Serving, tmp_path: Path
+) -> None:
+    """It is judged by what it says, and never taken for a broken pipe, whatever the server does then."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(SOME).connection.sendall(response)
+        afterwards(incoming)
+
+    # Where nothing says how long the body is, it may end with the connection: that must not take long.
+    plan = PLAN if b"Content-Length" in response else replace(PLAN, request_timeout=0.3)
+    found, server = attempt(serving, made(tmp_path, LARGE), script, plan=plan)
+    if isinstance(outcome, Refused):
+        assert found == outcome
+    else:
+        assert isinstance(found, Failure)
+        assert (found.reason, found.final, found.unsent) == (outcome, True, False), found
+        assert found.http_status
+        assert ("not known" in found.what) is (outcome is Reason.UNREACHABLE)
+    assert (server.uploads, server.whole) == (1, [])
+
+
+def test_a_success_before_the_end_of_the_body_is_none(serving: Serving, tmp_path: Path) -> None:
+    """Nobody can have taken a file of which the end is still here."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(SOME).connection.sendall(TAKEN)
+        incoming.drain()
+
+    found, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.meaning) == (Reason.PROTOCOL, True, UPLOAD_UNCERTAIN)
+    assert "reported success before it had the whole file" in found.what
+
+
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n"])
+def test_interim_responses_do_not_end_an_upload(interim: bytes, serving: Serving, tmp_path: Path) -> None:
+    """However many there are, and in whatever pieces they come."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(SOME)
+        for piece in (interim, interim[:5], interim[5:], interim * 500, interim[:20], interim[20:] + interim[:20]):
+            incoming.connection.sendall(piece)
+            incoming.body += incoming.connection.recv(SOME)
+        while not incoming.is_whole:
+            incoming.body += incoming.connection.recv(1024 * 1024)
+        incoming.connection.sendall(interim[20:] + TAKEN)
+
+    found, server = attempt(serving, made(tmp_path, LARGE), script)
+    assert found == QUEUED
+    assert len(server.whole) == 1
+
+
+def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_path: Path) -> None:
+    """It is read, but not kept without a limit."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(SOME).connection.sendall(b"HTTP/1.1 103 Hints\r\n")
+        with suppress(OSError):
+            while True:
+                incoming.connection.sendall(b"X: " + b"y" * 60_000 + b"\r\n")
+
+    found, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.meaning) == (Reason.UNREACHABLE, True, UPLOAD_UNCERTAIN)
+
+
+# --- Faults after which something may have been sent.
+
+
+def pieces(*parts: bytes, pause: float = 0.0) -> Script:
+    """Reads the whole request, and sends parts of a response."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read()
+        for part in parts:
+            incoming.connection.sendall(part)
+            time.sleep(pause)
+
+    return script
+
+
+def and_waits(script: Script) -> Script:
+    """Does so, and keeps the connection."""
+
+    def waits(incoming: Incoming) -> None:
+        script(incoming)
+        incoming.over.wait(60)
+
+    return waits
+
+
+def and_resets(script: Script) -> Script:
+    """Does so, and breaks the connection off."""
+
+    def resets(incoming: Incoming) -> None:
+        script(incoming)
+        incoming.reset()
+
+    return resets
+
+
+def nothing(incoming: Incoming) -> None:
+    """Neither reads nor sends."""
+
+
+FAULTS: dict[str, tuple[Script, Plan]] = {
+    "closed-at-once": (nothing, PLAN),
+    "reset-at-once": (and_resets(nothing), PLAN),
+    "closed-after-the-head": (lambda incoming: incoming.read(0), PLAN),
+    "reset-after-the-head": (and_resets(lambda incoming: incoming.read(0)), PLAN),
+    "closed-in-the-body": (lambda incoming: incoming.read(SOME), PLAN),
+    "reset-in-the-body": (and_resets(lambda incoming: incoming.read(SOME)), PLAN),
+    "closed-instead-of-a-response": (pieces(), PLAN),
+    "reset-instead-of-a-response": (and_resets(pieces()), PLAN),
+    "closed-in-the-status-line": (pieces(b"HTTP/1.1 2"), PLAN),
+    "closed-in-the-headers": (pieces(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n"), PLAN),
+    "reset-in-the-headers": (and_resets(pieces(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n", pause=0.1)), PLAN),
+    "closed-in-the-response": (pieces(TAKEN[:-9]), PLAN),
+    "reset-in-the-response": (and_resets(pieces(TAKEN[:-9], pause=0.1)), PLAN),
+    "never-read": (and_waits(nothing), HASTY),
+    "read-no-more": (and_waits(lambda incoming: incoming.read(SOME)), HASTY),
+    "no-response": (and_waits(pieces()), HASTY),
+    "stuck-in-the-status-line": (and_waits(pieces(b"HTTP/1.1 2")), HASTY),
+    "stuck-in-the-headers": (and_waits(pieces(b"HTTP/1.1 200 OK\r\nX")), HASTY),
+    "stuck-in-the-response": (and_waits(pieces(TAKEN[:-9])), replace(PLAN, request_timeout=0.2)),
+    "trickling-headers": (pieces(b"HTTP/1.1 200 OK\r\nX: ", *[b"y"] * 40, pause=0.05), HASTY),
+    "interim-responses-only": (pieces(*[b"HTTP/1.1 102 Processing\r\n\r\n"] * 40, pause=0.05), HASTY),
+    "500": (pieces(http(b"", b"500 X")), PLAN),
+    "503-with-retry-after": (pieces(http(b"", b"503 X", b"Retry-After: 1")), PLAN),
+    "stuck-in-a-502": (
+        and_waits(pieces(http(b"<html>", b"502 X")[:-3])), replace(PLAN, request_timeout=0.2)
+    ),
+    "408": (pieces(http(b"", b"408 X", b"Connection: close")), PLAN),
+    "425": (pieces(http(b"", b"425 X")), PLAN),
+    "429": (pieces(http(b"", b"429 X", b"Retry-After: 1")), PLAN),
+    "garbage": (pieces(b"\x00" * 500), PLAN),
+}  # fmt: skip
+"""What may go wrong when ThreadFix may have the file, and how long the gate waits then."""
+
+
+@pytest.mark.parametrize(("script", "plan"), FAULTS.values(), ids=FAULTS)
+def test_what_may_have_been_sent_is_never_sent_again(
+    script: Script, plan: Plan, serving: Serving, tmp_path: Path
+) -> None:
+    """Whatever goes wrong once the connection stands, at whatever stage: the next connection would have taken it."""
+    uploader, server = serving(script, takes)
+    (upload,), _ = all_of(uploader, made(tmp_path, LARGE), plan=plan)
+    found = upload.receipt
+    assert isinstance(found, Failure)
+    assert (found.final, found.unsent, found.meaning) == (True, False, UPLOAD_UNCERTAIN)
+    assert str(found.hint).startswith(UPLOAD_AGAIN)
+    assert NOT_KNOWN in found.what
+    assert found.reason in {Reason.UNREACHABLE, Reason.PROTOCOL}
+    assert found.timed_out is ("--upload-timeout" in str(found.hint))
+    assert server.connections == 1
+    assert server.uploads <= 1
+
+
+def test_a_file_that_is_not_taken_in_time_says_so(serving: Serving, tmp_path: Path) -> None:
+    """In words other than those for a response that does not come."""
+    for script, says in (
+        (FAULTS["never-read"][0], "did not take the whole file"),
+        (and_waits(pieces()), "not respond"),
+    ):
+        found, _ = attempt(serving, made(tmp_path, LARGE), script, plan=replace(HASTY, upload_timeout=1.0))
+        assert isinstance(found, Failure)
+        assert found.timed_out
+        assert f"{says}" in found.what
+        assert "within 1s." in found.what
+
+
+# --- Faults before anything was sent.
+
+
+def unsent(found: Receipt) -> Failure:
+    """The failure of an upload of which nothing has left this machine."""
+    assert isinstance(found, Failure)
+    assert (found.reason, found.unsent) == (Reason.UNREACHABLE, True)
+    assert "not known" not in found.what
+    assert "nothing of the file was sent" in str(found.meaning)
+    return found
+
+
+def waits(over: threading.Event) -> None:
+    """Do nothing until the test is over."""
+    over.wait(60)
+
+
+def closed_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
+    """ThreadFix starts while the gate tries: the file arrives once, and the outage is told with its end."""
+    port = closed_port()
+    events: list[UploadEvent] = []
+    server = Counting((takes,))
+    with ExitStack() as stack:
+
+        def notify(event: UploadEvent) -> None:
+            events.append(event)
+            if isinstance(event, OutageBegan):
+                stack.enter_context(talking(server.talk, port=port))
+
+        (upload,), _ = all_of(client(f"http://127.0.0.1:{port}"), made(tmp_path), notify=notify)
+    assert upload.receipt == QUEUED
+    assert (server.uploads, len(server.whole)) == (1, 1)
+    began = next(event for event in events if isinstance(event, OutageBegan))
+    ended = next(event for event in events if isinstance(event, OutageEnded))
+    assert (began.limit, began.first_contact) == (PLAN.first_contact_limit, True)
+    assert ended.outage.polls >= 1
+    assert ended.outage.ended == ended.at
+
+
+def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> None:
+    """`--first-contact-limit` after the first error, with one more attempt then; the message says how long it was."""
+    plan = replace(PLAN, first_contact_limit=0.15)
+    (upload,), _ = all_of(client(f"http://127.0.0.1:{closed_port()}"), made(tmp_path), plan=plan)
+    failure = unsent(upload.receipt)
+    assert "refused the connection. This went on for " in failure.what
+    assert "attempts)" in failure.what
+    assert upload.elapsed >= 0.15
+
+
+def breaks_the_handshake(connection: socket.socket) -> None:
+    """Reads what TLS begins with, and hangs up."""
+    connection.recv(100)
+
+
+def no_tls(connection: socket.socket) -> None:
+    """Speaks http where https is spoken."""
+    connection.recv(100)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.parametrize("fault", [breaks_the_handshake, no_tls, lambda _: None])
+def test_a_broken_handshake_is_tried_again(
+    fault: Callable[[socket.socket], None], server_tls: Tls, tmp_path: Path
+) -> None:
+    """Before TLS stands, not even the name of the file has left this machine."""
+    context, trusted = server_tls
+    server, handshakes = Counting((takes,)), 0
+
+    def talk(connection: socket.socket) -> None:
+        nonlocal handshakes
+        handshakes += 1
+        if handshakes <= 2:
+            fault(connection)
+            return
+        with context.wrap_socket(connection, server_side=True) as secure:
+            server.talk(secure)
+
+    with talking(talk) as url:
+        (upload,), _ = all_of(client(url.replace("http:", "https:"), trusted), made(tmp_path))
+    assert upload.receipt == QUEUED
+    assert (handshakes, server.uploads) == (3, 1)
+
+
+def test_a_handshake_has_the_time_of_a_request(server_tls: Tls, tmp_path: Path) -> None:
+    """One that hangs is given up after `--request-timeout`, not after `--upload-timeout`."""
+    over = threading.Event()
+    plan = replace(PLAN, request_timeout=0.2)
+    with talking(lambda _: waits(over)) as url:
+        uploader = client(url.replace("http:", "https:"), server_tls[1])
+        failure = unsent(uploader.upload(APPLICATION, plan, made(tmp_path), lambda _: None))
+        over.set()
+    assert (failure.timed_out, failure.final) == (True, False)
+    assert "did not respond within 0.2s" in failure.what
+
+
+def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: Path) -> None:
+    """Nothing was sent, and trying again is in vain."""
+    server = Counting((takes,))
+    with talking(server.talk, server_tls[0]) as url:
+        (upload,), _ = all_of(client(url), made(tmp_path))
+    assert unsent(upload.receipt).final
+    assert "certificate" in unsent(upload.receipt).what
+    assert server.uploads == 0
+
+
+def test_a_failed_dns_lookup_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The second time it works."""
+    lookup, lookups = socket.getaddrinfo, 0
+
+    def fails_once(_: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
+        nonlocal lookups
+        lookups += 1
+        if lookups == 1:
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return lookup("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails_once)
+    server = Counting((takes,))
+    with talking(server.talk) as url:
+        (upload,), _ = all_of(client(url.replace("127.0.0.1", "localhost")), made(tmp_path))
+    assert upload.receipt == QUEUED
+    assert (lookups, server.uploads) == (2, 1)
+
+
+def test_a_lookup_that_ends_too_late_sends_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its attempt was given up as unsent, so the next one sends the file; the late one finds that out and stops."""
+    lookup, over, late = socket.getaddrinfo, threading.Event(), threading.Event()
+    lookups = 0
+
+    def hangs_once(_: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
+        nonlocal lookups
+        lookups += 1
+        if lookups == 1:
+            over.wait(60)
+            late.set()
+        return lookup("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs_once)
+    server = Counting((takes,))
+    with talking(server.talk) as url:
+        uploader = client(url.replace("127.0.0.1", "localhost"))
+        (upload,), _ = all_of(uploader, made(tmp_path), plan=replace(PLAN, request_timeout=0.2))
+        over.set()
+        late.wait(5)
+        time.sleep(0.1)
+    assert upload.receipt == QUEUED
+    assert (server.uploads, len(server.whole)) == (1, 1)
+
+
+def test_a_tunnel_that_is_refused_is_tried_again(
+    server_tls: Tls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A proxy that cannot reach ThreadFix got nothing of the file."""
+    context, _ = server_tls
+    server, tunnels = Counting((takes,)), 0
+
+    def proxy(connection: socket.socket) -> None:
+        nonlocal tunnels
+        tunnels += 1
+        assert Incoming(connection, server.over).read().head.startswith(b"CONNECT tf.invalid:443 ")
+        if tunnels == 1:
+            connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            return
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as secure:
+            server.talk(secure)
+
+    with talking(proxy) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
+        uploader = client("https://tf.invalid", insecure=True)
+        (upload,), _ = all_of(uploader, made(tmp_path))
+    assert upload.receipt == QUEUED
+    assert (tunnels, server.uploads) == (2, 1)
+
+
+def relay(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what comes, until nothing more does."""
+    with suppress(OSError):
+        while piece := one.recv(65536):
+            other.sendall(piece)
+        other.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("responds", [True, False])
+def test_tls_within_the_tls_of_a_proxy_works(
+    responds: bool,  # noqa: FBT001 - a case of the table
+    server_tls: Tls,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Such a connection can only block; it is uploaded on, and given up in time, all the same."""
+    context, _ = server_tls
+    server = Counting((takes if responds else and_waits(pieces()),))
+    with talking(server.talk, context) as inner:
+
+        def proxy(connection: socket.socket) -> None:
+            Incoming(connection, server.over).read()
+            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            port = int(inner.rpartition(":")[2].partition("/")[0])
+            with socket.create_connection(("127.0.0.1", port)) as onward:
+                threading.Thread(target=relay, args=(onward, connection), daemon=True).start()
+                relay(connection, onward)
+
+        with talking(proxy, context) as url:
+            monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
+            uploader = client("https://tf.invalid", insecure=True)
+            plan = PLAN if responds else replace(PLAN, upload_timeout=1.0)
+            found = uploader.upload(APPLICATION, plan, made(tmp_path, 2_000_000), lambda _: None)
+            server.over.set()
+    if responds:
+        assert found == QUEUED
+    else:
+        assert isinstance(found, Failure)
+        assert (found.timed_out, found.unsent) == (True, False)
+
+
+# --- Being stopped.
+
+
+def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None:
+    """What is done stays, what is under way is not known, and what has not begun will not, nor be sent later."""
+    files = [made(tmp_path, LARGE, name) for name in ("a", "b", "c")]
+    uploader, server = serving(takes, and_waits(lambda incoming: incoming.read(SOME)), takes)
+
+    def notify(event: UploadEvent) -> None:
+        if isinstance(event, UploadProgress) and event.file is files[1]:
+            raise Cancelled(signal.SIGTERM)
+
+    uploads, cancelled = all_of(uploader, *files, notify=notify)
+    assert [upload.receipt for upload in uploads] == [QUEUED, BrokenOff(), NotSent(StopCause.CANCELLED)]
+    assert cancelled
+    assert cancelled.exit_code == 143
+    uploader.http.close()
+    time.sleep(0.2)
+    assert (server.connections, len(server.whole)) == (2, 1)
+
+
+def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Nothing was sent, and nothing is any more, although ThreadFix is there now."""
+    port = closed_port()
+    server = Counting((takes,))
+    with ExitStack() as stack:
+
+        def notify(event: UploadEvent) -> None:
+            if isinstance(event, OutageBegan):
+                stack.enter_context(talking(server.talk, port=port))
+                raise Cancelled(signal.SIGINT)
+
+        uploader = client(f"http://127.0.0.1:{port}")
+        plan = replace(PLAN, interval=0.15, max_interval=0.15)
+        (upload,), cancelled = all_of(uploader, made(tmp_path), plan=plan, notify=notify)
+        time.sleep(0.2)
+    assert upload.receipt == NotSent(StopCause.CANCELLED)
+    assert cancelled
+    assert server.connections == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_process_that_is_told_to_stop_ends_in_the_middle_of_a_file(tmp_path: Path) -> None:
+    """With the exit code of the signal, and a verdict that says what is not known."""
+    file = made(tmp_path, LARGE)
+
+    def script(incoming: Incoming) -> None:
+        if incoming.read(SOME).head.startswith(b"GET "):
+            incoming.connection.sendall(http(envelope({"id": APPLICATION, "name": "Contoso shop"})))
+            return
+        process.send_signal(signal.SIGTERM)
+        incoming.over.wait(60)
+
+    server = Counting((script,))
+    with talking(server.talk) as url:
+        command = [sys.executable, "-m", "gate", "run", "--url", url, "--application-id", str(APPLICATION)]
+        process = subprocess.Popen(
+            [*command, "--scan-file", file.path, "--result-file", str(tmp_path / "result.json")],
+            env=dict(os.environ) | {"THREADFIX_API_KEY": KEY},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        _, log = process.communicate(timeout=60)
+        server.over.set()
+    assert process.returncode == 143, log
+    assert "Whether ThreadFix has the file is not known" in log
+    assert '"reason": "cancelled"' in (tmp_path / "result.json").read_text()
+    assert server.uploads == 2
+
+
+# --- The transport.
+
+
+def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Path) -> None:
+    """Neither a request that begins afterwards nor one that was about to."""
+    uploader, server = serving(takes)
+    uploader.http.close()
+    found = unsent(uploader.upload(APPLICATION, PLAN, made(tmp_path), lambda _: None))
+    assert "broke" in found.what
+    assert isinstance(uploader.http.get("http://127.0.0.1/", 1.0), Failure)
+    assert server.connections == 0
+
+
+def test_a_request_whose_caller_is_interrupted_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it any more; its connection is shut down, so that its thread ends."""
+    hung_up, began = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        Incoming(connection, hung_up).read()
+        began.set()
+        connection.recv(1)
+        hung_up.set()
+
+    def interrupted(*_: object) -> bool:
+        assert began.wait(5)
+        raise Cancelled(signal.SIGTERM)
+
+    with talking(talk) as url:
+        http = Transport(Server(url, Secret(KEY)), Sanitizer(), lambda _: None)
+        exchange = Exchange()
+        monkeypatch.setattr(exchange, "_over", type("Over", (), {"wait": interrupted, "set": lambda _: None})())
+        with pytest.raises(Cancelled):
+            http._run(exchange, lambda exchange: http._send(exchange, _get(url)), 30.0)  # noqa: SLF001 - its own exchange
+        assert hung_up.wait(5)
+
+
+def _get(url: str) -> Any:  # noqa: ANN401 - private
+    from gate.http import _Request
+
+    return _Request("GET", url, 30.0)
+
+
+def test_aborting_does_not_end_the_encryption_first(server_tls: Tls) -> None:
+    """Else what the other thread sends in the same moment would go out in clear."""
+    context, trusted = server_tls
+    over = threading.Event()
+    with talking(lambda _: waits(over), context) as url:
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        secure = ssl.create_default_context(cafile=trusted)
+        with secure.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1") as one:
+            exchange = Exchange()
+            exchange.track_connected(one)
+            exchange.abort()
+            assert one.version() is not None
+            with pytest.raises(OSError):  # noqa: PT011 - which one differs between systems
+                one.sendall(bytes(10_000_000))
+        over.set()
+
+
+def test_an_exchange_that_was_aborted_before_it_is_connected_is_not() -> None:
+    """Whoever finds it not connected after that may send again; the thread that connects is stopped."""
+    exchange = Exchange()
+    exchange.abort()
+    one, other = socket.socketpair()
+    with one, other, pytest.raises(ConnectionAbortedError) as caught:
+        exchange.track_connected(one)
+    assert caught.value.errno == errno.ECONNABORTED
+    with pytest.raises(ConnectionAbortedError):
+        exchange.run(lambda _: pytest.fail("it was begun"), 1.0)
+
+
+def test_the_events_of_an_upload_come_in_order(tmp_path: Path) -> None:
+    """Each file's beginning, its progress up to its size, its end."""
+    files = [made(tmp_path, size, f"file-{size}") for size in (1, 300_000)]
+    events: list[UploadEvent] = []
+    with talking(Counting((takes,)).talk) as url:
+        all_of(client(url), *files, notify=events.append)
+    for number, file in enumerate(files, 1):
+        own = [event for event in events if getattr(event, "file", None) is file]
+        assert own[0] == UploadBegan(file, number, 2)
+        assert isinstance(own[-1], UploadProgress)
+        assert own[-1].sent == file.size

@@ -1,0 +1,361 @@
+"""What goes out when a file is uploaded, and what each response to it amounts to: real sockets, byte for byte."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.history import Failure, Finished, Queued, Refused
+from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.subjects import ScanFile, Target
+from gate.threadfix.refusals import REFUSALS
+from tests.raw import talking
+from tests.uploads import (
+    APPLICATION,
+    KEY,
+    LINK,
+    PLAN,
+    TAKEN,
+    Counting,
+    Incoming,
+    client,
+    envelope,
+    http,
+    linked,
+    made,
+    refused,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gate.history import Receipt
+
+
+def replies(response: bytes) -> Callable[[Incoming], object]:
+    """Reads the whole request, and sends `response`."""
+    return lambda incoming: incoming.read().connection.sendall(response)
+
+
+def uploaded(file: ScanFile, *scripts: Callable[[Incoming], object]) -> tuple[Receipt, Counting]:
+    """What became of an upload to a server that does so."""
+    server = Counting(scripts)
+    with talking(server.talk) as url:
+        receipt = client(url).upload(APPLICATION, PLAN, file, lambda _: None)
+    return receipt, server
+
+
+# --- What each response amounts to.
+
+SCAN = {"id": 12, "importTime": 1570117773000, "scannerName": "Fortify", "numberTotalVulnerabilities": 3}
+DATE = b"Date: Tue, 15 Nov 1994 08:12:31 GMT"
+OWN = Target(APPLICATION, 41)
+SECOND = LINK.replace("/41/", "/42/")
+
+TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
+    "unversioned-2.5": (http(linked(LINK.replace("/latest", ""))), Queued((OWN,))),
+    "versioned-2.8.8": (http(linked()), Queued((OWN,))),
+    "https-host": (http(linked(LINK.replace("http://10.150.1.155:8080", "https://tf.example.com"))), Queued((OWN,))),
+    "path-alone": (http(linked("/rest/applications/6/pendingScan/41/status")), Queued((OWN,))),
+    "several": (http(linked(LINK, SECOND)), Queued((OWN, Target(APPLICATION, 42)))),
+    "twice-the-same": (http(linked(LINK, LINK.replace("http:", "https:"))), Queued((OWN,))),
+    "beside-other-links": (http(linked("http://tf/rest/latest/applications/6", LINK, "mailto:x")), Queued((OWN,))),
+    "legacy": (http(envelope(SCAN), b"200 OK", DATE), Finished(12, 784887151.0)),
+    "legacy-without-date": (http(envelope(SCAN)), Finished(12)),
+    "legacy-of-few-fields": (http(envelope({"id": 12, "scannerName": "Fortify"})), Finished(12)),
+    "link-beside-a-scan": (http(envelope(SCAN, links=[{"href": LINK}])), Queued((OWN,))),
+    **{
+        f"refused-{refusal.text}": (http(body), Refused(refusal.text, refusal))
+        for refusal in REFUSALS
+        for body in (refused(refusal.text),)
+    },
+    "refused-in-capitals": (http(refused(f" {REFUSALS[0].text.upper()}\n")),
+                            Refused(REFUSALS[0].text.upper(), REFUSALS[0])),
+    "refused-with-other-words": (http(refused("Full: Scan file has already been uploaded.")),
+                                 Refused("Full: Scan file has already been uploaded.")),
+    "refused-without-a-word": (http(refused("")), Refused("")),
+    "refused-with-a-number": (http(refused(5)), Refused("")),
+    "refused-with-a-command": (http(refused("::error::no\n##[x]")), Refused("::error::no # #[x]")),
+    "refused-although-linked": (http(envelope(success=False, message="No.", links=[{"href": LINK}])), Refused("No.")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("response", "receipt"), TAKEN_AS.values(), ids=TAKEN_AS)
+def test_what_threadfix_took_or_refused(response: bytes, receipt: Receipt, tmp_path: Path) -> None:
+    """Every generation's response is queued, finished or refused, by its ids and by its own words."""
+    found, server = uploaded(made(tmp_path), replies(response))
+    assert found == receipt
+    assert (server.uploads, len(server.whole)) == (1, 1)
+
+
+UNCERTAIN = {
+    "no-response": (b"", Reason.UNREACHABLE, "closed the connection"),
+    "half-a-status-line": (b"HTTP/1.1 20", Reason.UNREACHABLE, "closed the connection"),
+    "lost-in-the-headers": (b"HTTP/1.1 200 OK\r\nContent-Le", Reason.PROTOCOL, "it is not JSON"),
+    "lost-in-the-body": (TAKEN[:-1], Reason.UNREACHABLE, "closed the connection"),
+    "no-http": (b"\x15\x03\x01\x00\x02\x02\x46" * 20, Reason.UNREACHABLE, "closed the connection"),
+    **{
+        f"{code}": (http(b"<html>", b"%d X" % code), Reason.UNREACHABLE, f"returned HTTP {code}")
+        for code in (408, 425, 429, 500, 502, 503, 504, 599)
+    },
+    "503-and-lost-in-the-body": (
+        b"HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\n<", Reason.UNREACHABLE, "returned HTTP 503"
+    ),
+    "500-with-a-refusal": (http(refused(REFUSALS[0].text), b"500 X"), Reason.UNREACHABLE, "returned HTTP 500"),
+    "packet-too-large": (http(refused("max_allowed_packet"), b"500 X"), Reason.UNREACHABLE, "max_allowed_packet"),
+    **{
+        f"{code}": (http(linked() if code != 204 else b"", b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}")
+        for code in (201, 202, 204, 206)
+    },
+    "system-error-page": (http(b"<html><title>System error</title>"), Reason.PROTOCOL, "web page ('System error')"),
+    "nothing": (http(b""), Reason.PROTOCOL, "it is not JSON"),
+    "half-json": (http(linked()[:-1]), Reason.PROTOCOL, "it is not JSON"),
+    "success-as-text": (http(b'{"success": "true"}'), Reason.PROTOCOL, "did not return a ThreadFix response"),
+    "links-twice": (
+        http(linked().replace(b'"links"', b'"links": [], "links"')), Reason.PROTOCOL, "the same name twice"
+    ),
+    "links-as-text": (http(envelope(links=LINK)), Reason.PROTOCOL, "returned no usable links"),
+    "link-as-text": (http(envelope(links=[LINK])), Reason.PROTOCOL, "returned no usable links"),
+    "link-without-href": (http(envelope(links=[{"rel": "related"}])), Reason.PROTOCOL, "returned no usable links"),
+    "link-without-id": (http(linked(LINK.replace("/41", ""))), Reason.PROTOCOL, "link to a pending scan that"),
+    "link-with-a-word": (http(linked(LINK.replace("41", "latest"))), Reason.PROTOCOL, "link to a pending scan that"),
+    "link-to-scan-0": (http(linked(LINK.replace("41", "0"))), Reason.PROTOCOL, "link to a pending scan that"),
+    "one-of-two-malformed": (http(linked(LINK, LINK + "x")), Reason.PROTOCOL, "link to a pending scan that"),
+    "another-application": (
+        http(linked(LINK.replace("/6/", "/7/"))), Reason.PROTOCOL,
+        "returned a pending scan 41 of application 7, but the file was uploaded to application 6",
+    ),
+    "one-of-another-application": (
+        http(linked(LINK, SECOND.replace("/6/", "/7/"))), Reason.PROTOCOL, "pending scan 42 of application 7"
+    ),
+    "too-long": (http(b" " * (1024 * 1024 + 1)), Reason.PROTOCOL, "returned more than 1024 KiB"),
+}  # fmt: skip
+"""What leaves open whether ThreadFix has the file."""
+
+
+@pytest.mark.parametrize(("response", "reason", "says"), UNCERTAIN.values(), ids=UNCERTAIN)
+def test_what_leaves_it_open_says_so(response: bytes, reason: Reason, says: str, tmp_path: Path) -> None:
+    """Nobody knows whether ThreadFix has the file; it is not sent again, and the advice is how to find out."""
+    found, server = uploaded(made(tmp_path), replies(response))
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.unsent) == (reason, True, False)
+    assert says in found.what
+    assert found.what.endswith("Whether ThreadFix has the file is not known.")
+    assert (found.meaning, found.hint) == (UPLOAD_UNCERTAIN, UPLOAD_AGAIN)
+    assert server.uploads == 1
+
+
+DEFINITE = {
+    "401": (http(b"<html>", b"401 X", b"WWW-Authenticate: Basic"), Reason.DENIED, "may not upload"),
+    "403": (http(refused("Forbidden"), b"403 X"), Reason.DENIED, "may not upload"),
+    "unknown-key": (http(refused("API Key not found in database.")), Reason.DENIED, "may not upload"),
+    "restricted-key": (http(refused("The requested URL is restricted for your API Key.")), Reason.DENIED, "API key"),
+    "no-permission": (http(refused("You do not have permission.")), Reason.DENIED, "may not upload"),
+    "404": (http(b"<html>", b"404 X"), Reason.NOT_FOUND, "no such endpoint"),
+    "404-unrecognized": (
+        http(refused("Bad rest request due to unrecognized path."), b"404 X"), Reason.NOT_FOUND, "no such endpoint"
+    ),
+    "410": (http(b"", b"410 X"), Reason.NOT_FOUND, "no such endpoint"),
+    "413": (http(b"<html>", b"413 X"), Reason.PROTOCOL, "too large"),
+    "413-and-lost-in-the-body": (b"HTTP/1.1 413 X\r\nContent-Length: 9\r\n\r\n<", Reason.PROTOCOL, "too large"),
+    **{
+        f"{code}": (http(b"<html>", b"%d X" % code), Reason.PROTOCOL, "login page or a proxy")
+        for code in (400, 402, 405, 406, 407, 409, 411, 415, 422, 431)
+    },
+    "400-with-a-refusal": (http(refused(REFUSALS[0].text), b"400 X"), Reason.PROTOCOL, "login page or a proxy"),
+    **{
+        f"{code}": (http(b"", b"%d X" % code, b"Location: /threadfix/login.jsp"), Reason.PROTOCOL, "login page")
+        for code in (301, 302, 303, 307, 308)
+    },
+}  # fmt: skip
+"""What says that ThreadFix did not take the file."""
+
+
+@pytest.mark.parametrize(("response", "reason", "means"), DEFINITE.values(), ids=DEFINITE)
+def test_what_is_a_refusal_by_its_http_status_says_so(
+    response: bytes, reason: Reason, means: str, tmp_path: Path
+) -> None:
+    """ThreadFix did not take the file, and trying again with it would be the same."""
+    found, server = uploaded(made(tmp_path), replies(response))
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.unsent) == (reason, True, False)
+    assert "not known" not in found.what
+    assert found.meaning
+    assert found.meaning.startswith("ThreadFix did not take the file")
+    assert means in found.meaning
+    assert server.uploads == 1
+
+
+def test_a_size_limit_is_named(tmp_path: Path) -> None:
+    """413 is a proxy's, more often than not."""
+    found, _ = uploaded(made(tmp_path), replies(http(b"", b"413 X")))
+    assert isinstance(found, Failure)
+    assert found.hint
+    assert "client_max_body_size" in found.hint
+
+
+def test_a_redirect_is_named(tmp_path: Path) -> None:
+    """Where it leads to, and that the context path may be missing."""
+    found, _ = uploaded(made(tmp_path), replies(http(b"", b"302 X", b"Location: /login.jsp")))
+    assert isinstance(found, Failure)
+    assert "a redirect to /login.jsp" in found.what
+    assert "context path" in str(found.hint)
+
+
+NO_HANDLE: dict[str, object] = {
+    "2.4.5": "Scan upload process started.",
+    "nothing": None,
+    "application": {"id": 12, "name": "Contoso shop"},
+    "scan-without-id": {"importTime": 1570117773000},
+    "scan-with-id-0": SCAN | {"id": 0},
+    "scan-with-text-id": SCAN | {"id": "12"},
+    "scan-with-true-for-an-id": SCAN | {"id": True},
+    "list-of-scans": [SCAN],
+}
+
+
+@pytest.mark.parametrize("content", NO_HANDLE.values(), ids=NO_HANDLE)
+@pytest.mark.parametrize(
+    "links", [None, [], [{"href": "http://tf/rest/applications/6"}]], ids=["null", "none", "other"]
+)
+def test_success_without_a_pending_scan_is_no_pass(content: object, links: Any, tmp_path: Path) -> None:  # noqa: ANN401 - JSON
+    """ThreadFix 2.4.5 gives no handle: the file is there, but there is nothing to wait for."""
+    found, _ = uploaded(made(tmp_path), replies(http(envelope(content, links=links))))
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final) == (Reason.PROTOCOL, True)
+    assert "took the file" in found.what
+    assert "2.5" in str(found.hint)
+    assert "{--api-version}" in str(found.hint)
+
+
+# --- What goes out.
+
+NAMES = [
+    "contoso.fpr",
+    "with blanks and, comma;semicolon.zip",
+    'with "quotes".txt',
+    "back\\slash.json",
+    "new\nline\r.html",
+    "%22 percent %0A.bin",
+    "ümlaut-日本-🎉.pdf",
+    "UPPER.XML",
+    ".xml",
+    "two.xml.gz",
+    "picture.jpeg",
+    "-",
+    "@at<less=equals",
+    b"not-\xff-utf-8.svg".decode("utf-8", "surrogateescape"),
+]
+CURL = shutil.which("curl")
+
+
+def boundary(head: bytes) -> bytes:
+    """The boundary of a form, by its header."""
+    found = re.search(rb"(?i)content-type: multipart/form-data; boundary=([!-~]{20,70})\r", head + b"\r")
+    assert found
+    return found[1]
+
+
+@pytest.mark.skipif(not CURL, reason="curl is missing")
+@pytest.mark.parametrize("name", NAMES, ids=[re.sub(r"\W", "_", name) for name in NAMES])
+def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
+    """Byte for byte but for the boundary, whatever the file is called; and so long as its header says."""
+    file = made(tmp_path, 300_000, name)
+    argument = os.fsencode(file.path).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    server = Counting((replies(TAKEN),))
+    with talking(server.talk) as url:
+        endpoint = f"{url}/rest/latest/applications/{APPLICATION}/upload"
+        assert client(url).upload(APPLICATION, PLAN, file, lambda _: None) == Queued((OWN,))
+        command: list[str | bytes] = [str(CURL), "--silent", "--fail", "--form", b'file=@"%s"' % argument, endpoint]
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
+    (ours, body), (theirs, curls) = server.whole
+    assert boundary(ours) != boundary(theirs)
+    assert body.replace(boundary(ours), b"X") == curls.replace(boundary(theirs), b"X")
+    assert body.count(boundary(ours)) == 2
+
+
+def test_the_request_is_what_threadfix_needs(tmp_path: Path) -> None:
+    """The endpoint of the version that was asked for, the key, `Accept`, and one body of a known length."""
+    _, server = uploaded(made(tmp_path), replies(TAKEN))
+    ((head, body),) = server.whole
+    lines = head.decode().split("\r\n")
+    assert lines[0] == f"POST /threadfix/rest/latest/applications/{APPLICATION}/upload HTTP/1.1"
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    assert headers["authorization"] == f"apikey {KEY}"
+    assert headers["accept"] == "application/json"
+    assert headers["content-length"] == str(len(body))
+    assert not {"transfer-encoding", "expect", "cookie"} & set(headers)
+
+
+def test_what_was_sent_is_told(tmp_path: Path) -> None:
+    """Every piece, in bytes of the file, up to all of it."""
+    file = made(tmp_path, 1_000_000)
+    told: list[int] = []
+    with talking(Counting((replies(TAKEN),)).talk) as url:
+        client(url).upload(APPLICATION, PLAN, file, told.append)
+    assert told == sorted(told)
+    assert len(told) > 2
+    assert told[-1] == file.size
+
+
+# --- A file that is not what it was.
+
+
+def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
+    """Nor is one that had another size when the gate started."""
+    gone, other = made(tmp_path, name="gone"), made(tmp_path, 50, "other")
+    Path(gone.path).unlink()
+    Path(other.path).write_bytes(b"<scan/>")
+    for file, says in ((gone, "can no longer be opened"), (other, "had 50 bytes when the gate started, and now has 7")):
+        found, server = uploaded(file, replies(TAKEN))
+        assert isinstance(found, Failure)
+        assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, True)
+        assert says in found.what
+        assert "nothing of it was sent" in str(found.meaning)
+        assert server.connections == 0
+
+
+def changing(change: Callable[[], object]) -> Callable[[Incoming], object]:
+    """Reads what comes first, then changes the file, then reads what there is."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(1)
+        change()
+        while piece := incoming.connection.recv(1024 * 1024):
+            incoming.body += piece
+
+    return script
+
+
+SIZE = 48 * 1024 * 1024
+
+
+@pytest.mark.parametrize("to", [0, SIZE // 2, SIZE + 1, SIZE * 2])
+def test_a_file_that_changes_while_it_is_sent_never_looks_whole(to: int, tmp_path: Path) -> None:
+    """Neither padded nor cut: the connection is broken off before the end, and that is final."""
+    file = made(tmp_path, SIZE)
+    found, server = uploaded(file, changing(lambda: os.truncate(file.path, to)))
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, False)
+    assert ("shorter" if to < SIZE else "longer") in found.what
+    assert "does not have the whole file" in str(found.meaning)
+    assert (server.uploads, server.whole) == (1, [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is not of every POSIX system")
+def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
+    """Its medium fails in the middle: that is told as what it is."""
+    # At its beginning this file cannot be read; it says that it has no bytes, so the form is made by hand.
+    from gate.threadfix.uploads import FileError, FileForm
+
+    with open("/proc/self/mem", "rb", buffering=0) as broken:  # noqa: PTH123 - unbuffered
+        form = FileForm(broken, b"x", 10, lambda _: None)
+        with pytest.raises(FileError, match="can no longer be read"):
+            list(form)

@@ -1,0 +1,168 @@
+"""Uploads for tests: a client, files, and a server of raw sockets that counts how many uploads reached it."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from gate.settings import Plan
+from gate.subjects import ScanFile
+from gate.text import Sanitizer, Secret
+from gate.threadfix.client import Client
+from gate.threadfix.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEY: Final = "k" * 40
+APPLICATION: Final = 6
+PLAN: Final = Plan(request_timeout=20, upload_timeout=30, first_contact_limit=20, interval=0.02, max_interval=0.05)
+"""Whoever waits for a limit of these fails the test; whoever asks again does so at once."""
+LARGE: Final = 48 * 1024 * 1024
+"""Bytes of a file that no buffer of a system holds."""
+LINK: Final = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
+
+
+def http(body: bytes, code: bytes = b"200 OK", *headers: bytes) -> bytes:
+    """A whole response."""
+    head = b"\r\n".join((b"HTTP/1.1 " + code, b"Content-Length: %d" % len(body), *headers))
+    return head + b"\r\n\r\n" + body
+
+
+def envelope(content: object = "Scan upload process started.", **more: object) -> bytes:
+    """The body of ThreadFix's response when it took a file; `more` are further fields, or others."""
+    return json.dumps({"message": "", "success": True, "responseCode": -1, "object": content} | more).encode()
+
+
+def linked(*hrefs: str) -> bytes:
+    """The body of its response with links."""
+    return envelope(links=[{"method": "GET", "rel": "related", "href": href} for href in hrefs or (LINK,)])
+
+
+def refused(message: object) -> bytes:
+    """The body of its response when it refused a file."""
+    return envelope(None, success=False, message=message)
+
+
+TAKEN: Final = http(linked())
+
+
+def client(url: str, trusted: Path | None = None, *, insecure: bool = False) -> Client:
+    """A client of the ThreadFix at `url`."""
+    server = Server(url, Secret(KEY), ca_file=str(trusted) if trusted else None, insecure=insecure)
+    return Client(server, Sanitizer(), trace=lambda _: None)
+
+
+def made(folder: Path, size: int = 1000, name: str = "contoso.fpr") -> ScanFile:
+    """A file of that size; what is not written of it takes no space."""
+    path = folder / name
+    with path.open("wb") as file:
+        file.write(b"<scan>"[:size])
+        file.truncate(size)
+    return ScanFile(str(path), size, name)
+
+
+@dataclass
+class Incoming:
+    """A request on its way in.
+
+    Attributes:
+        connection: where it comes from.
+        head: its first lines, as far as they were read.
+        over: set when the test is over; a script may wait for it.
+        body: what was read behind them.
+    """
+
+    connection: socket.socket
+    over: threading.Event
+    head: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body, as the head says; None where it does not."""
+        found = re.search(rb"(?i)content-length: (\d+)", self.head)
+        return int(found[1]) if found else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the body was read."""
+        return len(self.body) == self.length
+
+    def read(self, most: int | None = None) -> Incoming:
+        """Read the request; only so many bytes of its body, where `most` says so."""
+        content = bytearray()
+        while b"\r\n\r\n" not in content and (piece := self.connection.recv(4096)):
+            content += piece
+            self.head = bytes(content)
+        head, _, body = content.partition(b"\r\n\r\n")
+        self.head, self.body = bytes(head), bytearray(body)
+        wanted = self.length or 0
+        wanted = wanted if most is None else min(most, wanted)
+        while len(self.body) < wanted and (piece := self.connection.recv(1024 * 1024)):
+            self.body += piece
+        return self
+
+    def drain(self) -> None:
+        """Read whatever still comes."""
+        while self.connection.recv(1024 * 1024):
+            pass
+
+    def reset(self) -> None:
+        """Break the connection off, so that the other side is told."""
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.close()
+
+
+@dataclass
+class Counting:
+    """A server that plays the n-th connection by the n-th of its scripts, and the last one from then on.
+
+    Attributes:
+        scripts: each does what the server does with a connection.
+        over: set when the test is over.
+        requests: what came on each connection.
+    """
+
+    scripts: tuple[Callable[[Incoming], object], ...]
+    over: threading.Event = field(default_factory=threading.Event)
+    requests: list[Incoming] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self.requests)
+
+    @property
+    def uploads(self) -> int:
+        """Requests of which at least a byte has arrived."""
+        return sum(bool(request.head) for request in self.requests)
+
+    @property
+    def whole(self) -> list[tuple[bytes, bytes]]:
+        """The head and the body of each request that has arrived whole."""
+        return [(request.head, bytes(request.body)) for request in self.requests if request.is_whole]
+
+    def talk(self, connection: socket.socket) -> None:
+        """Serve one connection."""
+        incoming = Incoming(connection, self.over)
+        with self._lock:
+            script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
+            self.requests.append(incoming)
+        try:
+            script(incoming)
+        finally:
+            with suppress(OSError, ValueError):
+                if not incoming.head:
+                    # Whatever came that no script has read counts too.
+                    connection.settimeout(0.2)
+                    incoming.head = connection.recv(1)
