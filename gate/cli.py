@@ -197,9 +197,9 @@ def _gate_commands() -> Iterator[click.Command]:
         params=_doctor_options(),
         short_help="Check URL, TLS, key, permission and ids, step by step.",
         help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
-        "connection, certificate, redirects, REST API, key, permission, application, pending scan, clock. Takes "
-        "the options of run, but needs neither application nor pending scan. Ends with the exit code of the first "
-        "check that fails, or 0.",
+        "connection, certificate, redirects, REST API, key, permission, application, pending scan, checks of the "
+        "release, clock. Takes the options of run, but needs neither application nor pending scan. Ends with the "
+        "exit code of the first check that fails, or 0.",
     )
 
 

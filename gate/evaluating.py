@@ -102,7 +102,7 @@ def dated(reading: CheckReading, reference: float | None) -> CheckReading:
 
     Args:
         reading: as it was heard.
-        reference: a moment in seconds since the epoch; None where everything counts.
+        reference: a moment in seconds since the epoch; None where everything counts, infinite where nothing does.
     """
     results = tuple(replace(result, behind=_behind(result, reference)) for result in reading.results)
     fresh = all(result.behind == 0 for result in results)
@@ -113,7 +113,7 @@ def _behind(result: CheckResult, reference: float | None) -> float | None:
     """Seconds, to the millisecond, by which a result is older than the reference; None where that cannot be told."""
     if reference is None:
         return 0.0
-    if result.evaluated is None:
+    if result.evaluated is None or math.isinf(reference):
         return None
     # Both come as whole milliseconds.
     return max(0, round(reference * 1000) - round(result.evaluated * 1000)) / 1000

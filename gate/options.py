@@ -331,6 +331,7 @@ OPTIONS: Final[tuple[Option[Any], ...]] = tuple(
 DOCTOR_OPTIONS: Final = tuple(
     option
     for option in OPTIONS
-    if option.group in (_SERVER, _TLS, _TARGET) or option in (REQUEST_TIMEOUT, JSON, VERBOSE, QUIET)
+    if option.group in (_SERVER, _TLS, _TARGET)
+    or option in (REQUEST_TIMEOUT, PASS_CRITERIA, POLICY, JSON, VERBOSE, QUIET)
 )
 """Those that `doctor` uses."""

@@ -127,7 +127,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         1,
         "ThreadFix says that a pass criterion or a policy is broken",
         "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
-        "Fix the vulnerabilities that are named here, or have those decide who own the rule in ThreadFix; then upload "
+        "Fix the vulnerabilities named here, or ask the owner of the rule in ThreadFix to decide; then upload "
         "a new scan.",
     ),
     Reason.UNKNOWN_STATUS: Row(

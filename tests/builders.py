@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from gate.conclusions import conclude, concluded, from_error, name_options
+from gate.conclusions import conclude, from_error, name_options
 from gate.errors import InvalidOption, UsageError
 from gate.history import (
     CheckHistory,
@@ -27,7 +27,7 @@ from gate.history import (
     Upload,
 )
 from gate.naming import FLAGS
-from gate.parts.checks import CheckVerdict
+from gate.parts.checks import CheckVerdict, judge_check
 from gate.parts.scans import ScanVerdict, judge_scan
 from gate.parts.uploads import UploadVerdict, judge_upload
 from gate.reasons import Reason
@@ -142,9 +142,9 @@ MORNING: Final = 1_767_323_045.0
 """A moment, 2026-01-02 03:04:05 UTC."""
 PASSING: Final = CheckResult("Release", True, "PASSING", evaluated=MORNING)  # noqa: FBT003 - whether it holds
 FAILING: Final = CheckResult("Release", False, "FAILING", evaluated=MORNING)  # noqa: FBT003
-STALE: Final = CheckResult("Release", None, "PASSING", evaluated=MORNING, behind=240.0)
-CRITICAL: Final = CheckResult("Critical", False, "failed", ("at most 0 open", "at most 0 new"), 5, 3)  # noqa: FBT003
-HIGH: Final = CheckResult("High", True, "passed", ("at most 9 open",), 4, 2)  # noqa: FBT003
+STALE: Final = CheckResult("Release", True, "PASSING", evaluated=MORNING, behind=240.0)  # noqa: FBT003
+CRITICAL: Final = CheckResult("Critical", False, "", ("at most 0 open", "at most 0 introduced"), 5, 3)  # noqa: FBT003
+HIGH: Final = CheckResult("High", True, "", ("at most 9 open",), 4, 2)  # noqa: FBT003
 OBSTACLES: Final = tuple(
     Obstacle(
         700 + number,
@@ -173,32 +173,24 @@ def checked(
         obstacles: what is in the way.
         failure: what came instead of a response.
     """
-    holds = None if not results or any(result.holds is None for result in results) else True
-    holds = False if any(result.holds is False for result in results) else holds
-    reading = CheckReading("stale" if holds is None else "fresh", holds, results)
-    phases = (Phase("stale", 0.0, stale - 1.0, 3),) if stale else ()
-    if not failure and holds is not None:
-        phases = (*phases, Phase("fresh", stale, 20.0, 2))
+    known = [result.holds for result in results]
+    holds = None if not known or None in known else all(known)
+    is_fresh = all(result.behind == 0 for result in results)
+    reading = CheckReading("fresh" if is_fresh else "stale", False if False in known else holds, results)
+    phases = (Phase("stale", 0.0, max(stale - 1.0, 0.0), 3),) if stale or not is_fresh else ()
     history: CheckHistory = History(
         check,
         StopCause.LIMIT if failure else StopCause.DECIDED,
         20.0,
         5,
         2 if failure else 0,
-        phases,
+        (*phases, Phase("fresh", stale, 20.0, 2)) if is_fresh and not failure else phases,
         (Outage(2.0, failure, 2),) if failure else (),
         failure or reading,
         None if failure else reading,
     )
-    broken = ", ".join(f"'{result.name}'" for result in results if result.holds is False)
-    conclusion = {
-        True: concluded(Reason.PROCESSED, "ThreadFix says that it holds."),
-        False: concluded(Reason.POLICY_FAILED, f"ThreadFix says that it does not hold: {broken}."),
-        None: concluded(Reason.POLICY_UNKNOWN, "ThreadFix does not say whether it holds."),
-    }[holds]
-    if failure:
-        conclusion = concluded(failure.reason, failure.what, failure.hint, failure.meaning)
-    return CheckVerdict(conclusion, history, tuple(obstacles), "https://tf.example.com/threadfix/applications/6")
+    page = "https://tf.example.com/threadfix/applications/6"
+    return judge_check(history, LINKED, obstacles=tuple(obstacles), url=page)
 
 
 def verdict(  # noqa: PLR0913 - what a verdict may be about

@@ -10,18 +10,28 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import pytest
+
+from gate.commands.stages import Outcome, Stages
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import APPLICATION_ID, CONTEXT, ThreadFix, envelope, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gate.parts.checks import CheckVerdict
     from gate.sandbox.scenarios import Fault
+    from tests.conftest import Gate, Ran
 
 Version = tuple[int, ...]
 VERSIONS: tuple[Version, ...] = (
     (2, 4), (2, 5), (2, 5, 1, 12), (2, 6), (2, 6, 2), (2, 7), (2, 7, 5), (2, 8), (2, 8, 5), (3, 0),
 )  # fmt: skip
 """Those in which something changed."""
+
+DONE = Scenario("done", "", Reason.PROCESSED)
+"""A pending scan that is processed at once."""
 
 CRITERIA = f"policy/status/application/{APPLICATION_ID}/evaluate"
 STATUSES = f"applications/{APPLICATION_ID}/policyStatuses"
@@ -90,7 +100,9 @@ class Release(ThreadFix):
         asked: every such request: method, path, fields.
     """
 
-    answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(
+        default_factory=lambda: {("GET", APPLICATION): envelope({"id": APPLICATION_ID})}
+    )
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
@@ -126,6 +138,41 @@ class Release(ThreadFix):
         return sum(path == endpoint for _, path, _ in self.asked)
 
 
+class Run:
+    """Runs the gate with checks; every run has a scan that passes."""
+
+    def __init__(self, gate: Gate, threadfix: Release) -> None:
+        self.gate = gate
+        self.threadfix = threadfix
+        self.outcome: Outcome | None = None
+
+    def __call__(self, *args: str, settle: str = "150ms", outage: str = "150ms") -> Ran:
+        limits = ("--settle-timeout", settle, "--outage-limit", outage)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Stages, "run", lambda stages: self._spy(stages))  # noqa: PLW0108 - a method of a class
+            ran = self.gate.play(DONE, *limits, *args)
+        assert ran.document["scans"][0]["verdict"] == "pass"
+        return ran
+
+    def _spy(self, stages: Stages, run: Callable[[Stages], Outcome] = Stages.run) -> Outcome:
+        self.outcome = run(stages)
+        return self.outcome
+
+    @property
+    def checks(self) -> tuple[CheckVerdict, ...]:
+        """What the checks of the newest run came to."""
+        assert self.outcome
+        return self.outcome.checks
+
+    def ends(self, reason: Reason, says: str, *args: str, **limits: str) -> Ran:
+        """The run must end for this reason, and its verdict must say this."""
+        ran = self(*args, **limits)
+        assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code), ran.err
+        assert says in ran.document["message"]
+        assert ran.document["verdict"] == reason.row.kind
+        return ran
+
+
 def of_version(version: Version, word: str) -> Release:
     """A ThreadFix of that version, in which every policy and the pass criteria come to the same.
 
@@ -140,7 +187,7 @@ def of_version(version: Version, word: str) -> Release:
     made.set(STATUSES, application(*attached, **extra) if version >= (2, 6, 2) else attached)
     if version >= (2, 5):
         broken = {"passed": [], "failed": [criterion()]}
-        results: dict[str, dict[str, object]] = {"PASSING": {}, "FAILING": broken, "NO SCANS FOUND": {"passed": []}}
+        results: dict[str, Any] = {"PASSING": {}, "FAILING": broken, "NO SCANS FOUND": {"passed": []}}
         made.set(CRITERIA, criteria(**results[word]))
 
     def evaluate(fields: dict[str, str]) -> Fault:

@@ -9,7 +9,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from gate.history import Application, Failure
+from gate.parts.checks import NO_CRITERIA, NO_POLICIES
 from gate.reasons import Reason
+from gate.subjects import AllPolicies, PassCriteria
 from gate.threadfix.api import DENIED, NOT_FOUND, REDIRECTS
 from gate.wording import count, seconds
 
@@ -30,6 +32,11 @@ NO_RESPONSE: Final = "no response."
 NETWORK_HINT: Final = (
     "Check whether a firewall blocks the connection, and whether this machine needs a proxy (HTTPS_PROXY)."
 )
+READ_ACCESS_HINT: Final = (
+    "Give the key's user read access to the application, with any role, or set {--application-id} instead of its names."
+)
+NAMES_HINT: Final = "Check {--team-name}, and the application's name or unique id, against ThreadFix."
+NO_APPLICATION: Final = "cannot be determined: no application is specified."
 SERVER_ERROR_HINT: Final = "ThreadFix, or a proxy in front of it, is failing or overloaded; try again later."
 
 
@@ -186,6 +193,8 @@ def _permission(responses: Responses) -> Outcome:
             "Give the key's user a role with the Upload Scans permission for this application: ThreadFix requires it "
             "for the status of a pending scan; read access is not enough.",
         )
+    if responses.application_id is None and responses.application_name:
+        return skipped("Upload Scans: cannot be determined, because it is granted for an application.")
     if responses.application_id is None:
         return skipped("Upload Scans is granted for an application, and none is specified.", "Set {--application-id}.")
     no_endpoint = responses.main.request.http_status in NOT_FOUND
@@ -202,6 +211,8 @@ def _permission(responses: Responses) -> Outcome:
 
 def _application(responses: Responses) -> Outcome:
     application_id, application = responses.application_id, responses.application
+    if responses.application_name:
+        return _named_application(responses)
     if application_id is None:
         return skipped("not specified.", "Set {--application-id}.")
     if isinstance(application, Application):
@@ -214,6 +225,14 @@ def _application(responses: Responses) -> Outcome:
     return skipped(
         f"cannot be determined: ThreadFix did not return application {application_id}, which takes read access{why}."
     )
+
+
+def _named_application(responses: Responses) -> Outcome:
+    application = responses.application
+    if isinstance(application, Failure):
+        # Without its id nothing else can be done, so a key that may not read it is no key for its names.
+        return failed(application, READ_ACCESS_HINT if application.reason is Reason.DENIED else NAMES_HINT)
+    return passed(f"{responses.application_name} is {responses.application_id}.")
 
 
 def _pending_scan(responses: Responses) -> Outcome:
@@ -229,6 +248,40 @@ def _pending_scan(responses: Responses) -> Outcome:
             )
         statuses.append(f"{scan.target.pending_scan_id} is {scan.observation.status}")
     return passed(f"{', '.join(statuses)}.")
+
+
+def _criteria(connection: Connection, _: Sanitizer) -> Outcome:
+    check = next((check for check in connection.checks if isinstance(check, PassCriteria)), None)
+    if check is None:
+        return skipped("not asked for; {--pass-criteria} is not set.")
+    reading = connection.evaluate(check)
+    if reading is None:
+        return skipped(NO_APPLICATION)
+    if isinstance(reading, Failure):
+        return failed(reading, SERVER_ERROR_HINT)
+    number = len(reading.results)
+    hint = "" if number else f"The gate ends as policy-unknown: {NO_CRITERIA[0]} {NO_CRITERIA[1]}"
+    return passed(f"Manage CI/CD: ThreadFix evaluated {number} criteri{'on' if number == 1 else 'a'}.", hint)
+
+
+def _policies(connection: Connection, _: Sanitizer) -> Outcome:
+    checks = [check for check in connection.checks if not isinstance(check, PassCriteria)]
+    if not checks:
+        return skipped("not asked for; {--policy} is not set.")
+    # By its list alone: from 2.8.5 on a policy is evaluated by POST, and nothing is to be changed here.
+    reading = connection.evaluate(AllPolicies())
+    if reading is None:
+        return skipped(NO_APPLICATION)
+    if isinstance(reading, Failure):
+        if reading.reason is Reason.DENIED or AllPolicies() in checks:
+            return failed(reading, SERVER_ERROR_HINT)
+        return skipped(f"cannot be determined: ThreadFix did not list the policies ({reading.what.rstrip('.')}).")
+    number = len(reading.results)
+    attached = f"{number} polic{'y is' if number == 1 else 'ies are'} attached to the application"
+    hint = ""
+    if AllPolicies() in checks and not number:
+        hint = f"The gate ends as policy-unknown: {NO_POLICIES[0]} {NO_POLICIES[1]}"
+    return passed(f"read access: ThreadFix listed the policies; {attached}.", hint)
 
 
 def _clock(responses: Responses) -> Outcome:
@@ -282,6 +335,8 @@ CHECKS: Final = (
     Check("permission", ("key",), _read(_permission)),
     Check("application", ("key",), _read(_application)),
     Check("pending-scan", ("permission", "application"), _read(_pending_scan)),
+    Check("criteria", ("application",), _criteria),
+    Check("policies", ("application",), _policies),
     Check("clock", ("certificate",), _read(_clock)),
 )
 """Every check that needs the network, in the order in which they are made."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from gate.history import Application, Failure, ScanReading
 from gate.reasons import Reason
-from gate.subjects import Target
+from gate.subjects import ApplicationName, Target
 from gate.threadfix.api import NOT_FOUND
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.connections import Exchange
-    from gate.history import Observation
+    from gate.history import CheckReading, Observation
     from gate.http import RequestMade
     from gate.settings import Settings
+    from gate.subjects import Check
     from gate.threadfix.client import Client
     from gate.threadfix.server import Server
 
@@ -88,16 +89,16 @@ class Responses:
 
     Attributes:
         scans: one for each pending scan that was specified; one for `UNUSED_ID` where none was. Never empty.
-        application_id: the application that was specified; None where none was.
+        application_id: the application that was specified; None where none was, or none was found by its names.
         application: it, or the failure in its place; None where it was not requested.
-        application_status: HTTP status of that response; None where there was none.
+        application_name: the names by which it was looked up; None where it goes by its id.
         scan_specified: whether a pending scan was specified.
     """
 
     scans: tuple[ScanResponse, ...]
     application_id: int | None = None
     application: Application | Failure | None = None
-    application_status: int | None = None
+    application_name: ApplicationName | None = None
     scan_specified: bool = True
 
     @property
@@ -127,7 +128,7 @@ class Responses:
         return (
             isinstance(self.application, Failure)
             and self.application.reason is Reason.NOT_FOUND
-            and self.application_status not in NOT_FOUND
+            and self.application.http_status not in NOT_FOUND
         )
 
 
@@ -227,24 +228,38 @@ class Connection:
 
     @cached_property
     def responses(self) -> Responses:
-        """Request the pending scans, and the application if ThreadFix may have looked for one. Sent once."""
-        application_id = self._settings.application_id
-        targets = (
-            [Target(application_id, number) for number in self._settings.pending_scan_ids] if application_id else []
-        )
+        """Request the pending scans, and the application if ThreadFix may have looked for one. Sent once.
+
+        An application that goes by its names is looked up first: the others need its id.
+        """
+        settings, subject = self._settings, self._settings.application
+        name = subject if isinstance(subject, ApplicationName) else None
+        application = self._client.look_up(name, self._timeout) if name else None
+        application_id = application.id if isinstance(application, Application) else settings.application_id
+        targets = [Target(application_id, number) for number in settings.pending_scan_ids] if application_id else []
         scans: list[ScanResponse] = []
         for target in targets or (Target(application_id or UNUSED_ID, UNUSED_ID),):
             observation = self._client.observe(target, self._timeout)
             scans.append(ScanResponse(target, observation, self._requests[-1]))
             if isinstance(observation, Failure) and observation.reason not in _FROM_THREADFIX:
                 break
-        responses = Responses(tuple(scans), application_id, scan_specified=bool(targets))
-        if application_id is None or (responses.reason and responses.reason not in _FROM_THREADFIX):
+        specified = bool(settings.pending_scan_ids)
+        responses = Responses(tuple(scans), application_id, application, name, specified)
+        if name or application_id is None or (responses.reason and responses.reason not in _FROM_THREADFIX):
             return responses
-        application = self._client.application(application_id, self._timeout)
-        return Responses(
-            responses.scans, application_id, application, self._requests[-1].http_status, responses.scan_specified
-        )
+        return replace(responses, application=self._client.application(application_id, self._timeout))
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What is to be asked after the wait."""
+        return self._settings.checks
+
+    def evaluate(self, check: Check) -> CheckReading | Failure | None:
+        """Ask about a check, by GET; None where no application is known."""
+        from gate.threadfix.policies import Asker
+
+        application_id = self.responses.application_id
+        return None if application_id is None else Asker(self._client.api, check, application_id)(self._timeout)
 
     def close(self) -> None:
         """Close the connections."""

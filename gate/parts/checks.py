@@ -104,7 +104,8 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
     broken = [result for result in counted if result.holds is False]
     undecided = [result for result in counted if result.holds is None]
     if broken:
-        return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check))
+        hint = None if isinstance(check, PassCriteria) else BROKEN_HINT
+        return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check), hint)
     if len(counted) < len(results):
         stale = [result for result in results if result.behind != 0]
         conclusion = concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), STALE_HINT, STALE_MEANING)
@@ -128,6 +129,10 @@ STALE_MEANING: Final = (
 STALE_HINT: Final = (
     "Give ThreadFix more time with `{--settle-timeout}`. If that does not help, ask your ThreadFix administrator when "
     "it evaluates policies, and whether its queue is long."
+)
+BROKEN_HINT: Final = (
+    "Look in ThreadFix which of the application's vulnerabilities the policy does not allow. Fix them, or have those "
+    "decide who own the policy; then upload a new scan."
 )
 UNDECIDED_HINT: Final = "Look at the policy in ThreadFix: only PASSING is a pass."
 NO_CRITERIA: Final = (
@@ -170,13 +175,15 @@ def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
             f"stale: ThreadFix did not say the same twice, {seconds(plan.interval)} apart ({{--interval}}), within "
             f"{seconds(plan.settle_timeout)} ({{--settle-timeout}})."
         )
-    return f"{_some([_one_stale(result, check) for result in stale])}."
+    return f"{_some([_one_stale(result, check) for result in stale], '; ')}."
 
 
 def _one_stale(result: CheckResult, check: Check) -> str:
     said = f"ThreadFix says {_each([result], check)}"
-    if result.evaluated is None or result.behind is None:
+    if result.evaluated is None:
         return f"stale: {said}, but not when it evaluated that"
+    if result.behind is None:
+        return f"stale: {said}, but not when it processed the scan"
     return (
         f"stale by {seconds(result.behind)}: {said}, evaluated at {_moment(result.evaluated)}, and the scan was "
         f"processed at {_moment(result.evaluated + result.behind)}"
@@ -198,10 +205,10 @@ def _names(results: Sequence[CheckResult]) -> list[str]:
     return [f"'{result.name}'" for result in results]
 
 
-def _some(texts: Sequence[str]) -> str:
+def _some(texts: Sequence[str], separator: str = ", ") -> str:
     """The first few, and how many more there are."""
     more = len(texts) - NAMED
-    return ", ".join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return separator.join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _are(results: Sequence[CheckResult]) -> str:

@@ -50,7 +50,8 @@ def render(verdict: Verdict) -> str:
         case.system_out = _output(_phases(scan.history))
         suite.add_testcase(case)
     for check in verdict.checks:
-        case = _case(check.subject, check.history.elapsed, check.conclusion, [describe(check), *_details(check)])
+        text = [describe(check), *_details(check)]
+        case = _case(check.subject, check.history.elapsed, check.conclusion, text, verdict.resume_line)
         case.system_out = _output([*_phases(check.history), *_rows(check)])
         suite.add_testcase(case)
     if not verdict.parts:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOTICED: Final = frozenset({Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN})
 """Passes that a person should know of: ThreadFix took nothing."""
-ANSWERS: Final = {True: "holds", False: "does not hold", None: "undecided"}
+ANSWERS: Final = {True: "holds", False: "broken", None: "undecided"}
 """What ThreadFix says of a check, in our words."""
 _ORDER: Final = {False: 0, None: 1, True: 2}
 _URGENCY: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
@@ -71,6 +71,12 @@ def word(result: CheckResult) -> str:
     return result.word or ANSWERS[result.holds]
 
 
+def kind_of_result(result: CheckResult, check: CheckVerdict) -> Kind:
+    """Whether a policy or a criterion of a check holds, as a verdict; one that is stale does not count."""
+    counts = result.behind == 0 or check.conclusion.kind is not Kind.UNKNOWN
+    return {True: Kind.PASS, False: Kind.FAIL, None: Kind.UNKNOWN}[result.holds if counts else None]
+
+
 def evaluated(result: CheckResult) -> str:
     """When ThreadFix evaluated it, and by how much that is older than the scan; empty where that is not known."""
     at = None if result.evaluated is None else utc(result.evaluated)
@@ -97,5 +103,8 @@ def reading(read: CheckReading) -> str:
     """What ThreadFix says of a check, in one line: how fresh, and whether it holds."""
     behind = max((result.behind or 0.0 for result in read.results), default=0.0)
     age = f", evaluated {seconds(behind)} before the scan" if behind else ""
+    if any(result.behind is None for result in read.results):
+        # A response without a date counts when the next one says the same.
+        age = ", asking again"
     answer = word(read.results[0]) if len(read.results) == 1 else ANSWERS[read.holds]
     return f"{read.status}{age}: {answer}"

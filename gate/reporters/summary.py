@@ -44,6 +44,8 @@ STRETCHES: Final = 16
 """Statuses and outages in one timeline."""
 RESERVE: Final = 64
 """Bytes for the line that counts the checks which are not shown."""
+MESSAGE: Final = 1200
+"""Characters of the verdict's own message."""
 OUTAGES: Final = 8
 """Outages that are listed."""
 
@@ -69,7 +71,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
     if verdict.mistakes:
         yield "\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes)
     else:
-        yield escape_markdown(_sentence(conclusion.message))
+        yield escape_markdown(shorten(_sentence(conclusion.message), MESSAGE))
     if verdict.url:
         what = "Open the scan in ThreadFix" if verdict.url == verdict.scan_url else "Open in ThreadFix"
         yield f"[{what}](<{escape_html(verdict.url)}>)"
@@ -94,9 +96,9 @@ def _uploads(verdict: Verdict) -> list[str]:
         came = phrases.outcome(upload) if part is None or part.scan_id is not None else part.conclusion.reason.value
         icon = f"{ICONS[part.conclusion.kind]}\N{NO-BREAK SPACE}" if part else ""
         name = escape_markdown(shorten(upload.file.shown, LONG))
-        return f"| {name} | {size(upload.file.size)} | {seconds(upload.elapsed)} | {icon}{came} |"
+        return f"| {name} | {icon}{came} | {size(upload.file.size)} | {seconds(upload.elapsed)} |"
 
-    head = ["| file | size | took | result |", "|---|---:|---:|---|"]
+    head = ["| file | result | size | took |", "|---|---|---:|---:|"]
     return [_table(head, verdict.uploads, row, "upload", UPLOADS_ROOM)]
 
 
@@ -168,13 +170,13 @@ def _cut(lines: list[str], most: int) -> list[str]:
 
 def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     """A part for each check, the red ones first; where there is no room for all of one, only what it came to."""
-    left = 0
+    left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
         heading = f"### {ICONS[check.conclusion.kind]} {escape_markdown(shorten(_sentence(check.subject), 80))}"
         said = describe(check) == verdict.conclusion.message
         message = "" if said else escape_markdown(shorten(_sentence(check.conclusion.message), 2 * SENTENCE))
-        own = check.conclusion.hint != verdict.conclusion.hint
-        advice = f"**What to do:** {check.conclusion.hint}" if check.conclusion.hint and own else ""
+        # What is to be done about several checks stands where it is needed first.
+        advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"
         short = "\n\n".join(filter(None, (heading, message, advice)))
         whole = "\n\n".join([short, *_details(check)])
         part = next((part for part in (whole, short) if _bytes([part]) + RESERVE <= room), None)
@@ -182,6 +184,7 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
             left += 1
             continue
         room -= _bytes([part])
+        advised.add(check.conclusion.hint)
         yield part
     if left:
         yield f"… and {count(left, 'check')} more."
@@ -191,7 +194,7 @@ def _details(check: CheckVerdict) -> Iterator[str]:
     """What ThreadFix says, how that changed, and what is in the way."""
     results = phrases.ordered(check.results)
     if results:
-        yield _results(results, "severity" if phrases.kind_of(check.check) == "criteria" else "policy")
+        yield _results(results, check)
     if len(check.history.phases) > 1 or check.history.outages:
         yield _drawn(check.history)
         yield from _outages(check.history)
@@ -200,11 +203,17 @@ def _details(check: CheckVerdict) -> Iterator[str]:
         yield "\n".join(map(_obstacle, check.obstacles))
 
 
-def _results(results: list[CheckResult], noun: str) -> str:
+def _results(results: list[CheckResult], check: CheckVerdict) -> str:
     """A row for each policy or criterion; a column of which nothing is known is left out."""
+
+    def word(result: CheckResult) -> str:
+        text = escape_markdown(shorten(phrases.word(result), SHORT))
+        return f"{ICONS[phrases.kind_of_result(result, check)]}\N{NO-BREAK SPACE}{text}"
+
+    noun = "severity" if phrases.kind_of(check.check) == "criteria" else "policy"
     columns: dict[str, tuple[str, Callable[[CheckResult], str]]] = {
         noun: ("---", lambda result: escape_markdown(shorten(result.name, LONG))),
-        "ThreadFix says": ("---", _word),
+        "ThreadFix says": ("---", word),
         "limit": ("---", lambda result: escape_markdown(shorten(", ".join(result.limits), 2 * LONG))),
         "open": ("---:", lambda result: "" if result.count is None else str(result.count)),
         "evaluated": ("---", phrases.evaluated),
@@ -215,11 +224,6 @@ def _results(results: list[CheckResult], noun: str) -> str:
     more = len(results) - CHECK_ROWS
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return table + (f"\n\n… and {more} more." if more > 0 else "")
-
-
-def _word(result: CheckResult) -> str:
-    kind = {True: Kind.PASS, False: Kind.FAIL, None: Kind.UNKNOWN}[result.holds]
-    return f"{ICONS[kind]}\N{NO-BREAK SPACE}{escape_markdown(shorten(phrases.word(result), SHORT))}"
 
 
 def _obstacle(obstacle: Obstacle) -> str:

@@ -146,12 +146,12 @@ class ThreadFix(State):
         return self._answer(method, path, headers, forms.Form(form))
 
     def receive(self, path: str, headers: dict[str, str], form: forms.Form | None) -> Fault:
-        """The response to a POST whose body is no urlencoded form, or that is larger than one may be.
+        """The response to a POST with a multipart form, such as an upload.
 
         Args:
             path: with its query.
             headers: by name in small letters.
-            form: what came; None where it was no multipart form.
+            form: what came; None where it was broken.
         """
         # Whatever Spring throws at a broken form is caught nowhere.
         return SYSTEM_ERROR if form is None else self._answer("POST", path, headers, form)

@@ -131,7 +131,8 @@ def _parameters(header: str) -> dict[str, str]:
     """The parameters of a header, by name in small letters; `filename*` (RFC 5987) stands for `filename`."""
     found: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(header):
-        value = re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL) or bare
+        # A backslash before anything else is one: not everybody escapes the folders of Windows.
+        value = re.sub(r'\\(["\\])', r"\1", quoted) or bare
         if name.endswith("*") and value.count("'") > 1:
             encoding, _, text = value.split("'", 2)
             try:

@@ -174,6 +174,7 @@ DUPLICATE: Final = "Scan file has already been uploaded."
 EMPTY: Final = "The scan file contained 0 results."
 _REFLECTED: Final = Vulnerability(301, *XSS, 4, "/search", "q")
 _STORED: Final = Vulnerability(302, *XSS, 4, "/profile", "nickname")
+_DOM_BASED: Final = Vulnerability(303, *XSS, 4, "/cart", "coupon")
 _INJECTIONS: Final = tuple(
     Vulnerability(310 + index, *SQL, 5, path, parameter)
     for index, (path, parameter) in enumerate(
@@ -353,7 +354,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "The scan brings vulnerabilities that the pass criteria do not allow; the gate names them.",
             Reason.POLICY_FAILED,
             _QUICK,
-            brings=(_REFLECTED, _STORED, *_INJECTIONS),
+            brings=(_REFLECTED, _STORED, _DOM_BASED, *_INJECTIONS),
             options={"pass-criteria": "true"},
         ),
         Scenario(

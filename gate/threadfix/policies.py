@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from gate.history import CheckReading, CheckResult, Failure
 from gate.reasons import Reason
 from gate.subjects import AllPolicies, PassCriteria, Policy
+from gate.text import TEXT_LIMIT
 from gate.threadfix import criteria, links, responses
 from gate.threadfix.api import lacks_endpoint
 from gate.waiting import SHORTEST
@@ -48,7 +49,11 @@ ANOTHER: Final = "The response is about something else than what was asked for, 
 
 
 class AnotherError(ValueError):
-    """The response is about something else than was asked for; the sentence says about what. Safe text."""
+    """The response is about something else than was asked for; the text says about what, and what was. Safe text."""
+
+    def __init__(self, found: str, asked: str) -> None:
+        """Make a sentence of both."""
+        super().__init__(f"returned {found}, but {asked} was requested")
 
 
 class UnknownError(ValueError):
@@ -120,7 +125,8 @@ def _evaluated(reply: responses.Envelope, question: Question) -> CheckReading:
     """The one policy that was evaluated, which must be the one that was asked for."""
     status = responses.policy_status(reply)
     if not _is_asked(status, question.check):
-        raise AnotherError(f"policy {status.policy.id} ('{_name(status, question)}')")
+        found = f"policy {status.policy.id} ('{_name(status, question)}')"
+        raise AnotherError(found, question.sanitize(str(question.check), TEXT_LIMIT))
     return _reading([status], question)
 
 
@@ -144,7 +150,7 @@ def _attached(reply: responses.Envelope, question: Question) -> list[responses.P
     if isinstance(found, list):
         return found
     if found.id != question.application_id:
-        raise AnotherError(f"application {found.id}")
+        raise AnotherError(f"application {found.id}", f"application {question.application_id}")
     return found.policy_statuses
 
 
@@ -244,8 +250,7 @@ class Asker:
         except responses.NotThreadFixError as error:
             return self._api.malformed(asked, f"no {NOUNS[type(check)]}", error)
         except AnotherError as error:
-            what = f"{host} returned {error}, but {self._api.sanitize(str(check))} was requested."
-            return Failure(Reason.PROTOCOL, what, ANOTHER_HINT, final=True, meaning=ANOTHER)
+            return Failure(Reason.PROTOCOL, f"{host} {error}.", ANOTHER_HINT, final=True, meaning=ANOTHER)
         except UnknownError as error:
             return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", VERSIONS[kind], final=True)
         self._generations = (generation,)

@@ -91,6 +91,7 @@ def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sand
 @pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1)])
 def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path, scenario: str, code: int) -> None:
     """A folder that it can only read is enough to upload a report from."""
+    tmp_path.chmod(0o755)
     (tmp_path / f"{scenario}.fpr").write_text("results")
     env = sandbox(scenario)
     del env["THREADFIX_PENDING_SCAN_ID"]
@@ -98,6 +99,19 @@ def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path, s
     ended, _, err = run(docker, *volume, IMAGE, "run", "--scan-file", "/scan/*.fpr", env=env)
     assert ended == code, err
     assert f"/scan/{scenario}.fpr" in err
+
+
+@pytest.mark.usefixtures("same_ids")
+def test_the_container_uploads_a_private_report(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    """As the user that the report belongs to, the container reads what nobody else may read."""
+    report = tmp_path / "done.fpr"
+    report.write_text("results")
+    report.chmod(0o600)
+    env = sandbox("done")
+    del env["THREADFIX_PENDING_SCAN_ID"]
+    owner = ["--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{tmp_path}:/scan:ro"]
+    ended, _, err = run(docker, *owner, IMAGE, "run", "--scan-file", "/scan/done.fpr", env=env)
+    assert ended == 0, err
 
 
 @pytest.mark.usefixtures("same_ids")

@@ -33,6 +33,7 @@ from gate.doctor.probe import UNUSED_ID, Responses, ScanResponse
 from gate.history import Failure, ScanReading
 from gate.http import RequestMade
 from gate.reasons import Reason
+from gate.sandbox.model import NO_CRITERIA_KEY, Criterion
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
 from gate.sandbox.server import (
     API_KEY,
@@ -54,6 +55,8 @@ SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "doctor.schema.json").read_
 NAMES: list[str] = SCHEMA["$defs"]["check"]["properties"]["name"]["enum"]
 NOT_VERIFIED = {"tls", "certificate", "expiry"}
 """What there is none of with plain http."""
+NOT_ASKED = {"criteria", "policies"}
+"""What is asked for by options of its own."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,11 @@ def test_where_all_is_well_every_check_has_a_line(examine: Doctor, threadfix: Th
     """Where all is well every check has a line, the exit code is 0, and two requests were sent, both GET."""
     seen = examine()
     assert (seen.code, seen.document["ok"], seen.states("failed"), seen.states("skipped")) == (
-        0, True, set(), NOT_VERIFIED,
+        0, True, set(), NOT_VERIFIED | NOT_ASKED,
     )  # fmt: skip
-    assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in NOT_VERIFIED else "✓" for name in NAMES]
-    assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 3 skipped."
+    skipped = NOT_VERIFIED | NOT_ASKED
+    assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in skipped else "✓" for name in NAMES]
+    assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 5 skipped."
     assert seen.check("pending-scan")["message"] == "41 is QUEUED."
     assert seen.check("application")["message"] == '6 is "Contoso shop".'
     assert [(method, path.partition("/applications/")[2]) for method, path, _ in threadfix.seen] == [
@@ -151,7 +155,7 @@ def test_where_all_is_well_every_check_has_a_line(examine: Doctor, threadfix: Th
 def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
     """Without a pending scan the permission is checked with one that does not exist: looking for it is not refusing."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
-    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"pending-scan"})
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_ASKED | {"pending-scan"})
     assert "did not refuse" in seen.check("permission")["message"]
     assert f"/pendingScan/{UNUSED_ID}/" in threadfix.seen[0][1]
 
@@ -159,7 +163,9 @@ def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor,
 def test_without_an_application_the_key_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
     """Without an application the key is still checked, and what needs an application names the option to set."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
-    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"permission", "application", "pending-scan"})
+    assert (seen.code, seen.states("skipped")) == (
+        0, NOT_VERIFIED | NOT_ASKED | {"permission", "application", "pending-scan"},
+    )  # fmt: skip
     assert "--application-id" in seen.check("permission")["hint"]
     assert len(threadfix.seen) == 1
 
@@ -359,7 +365,7 @@ def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: T
     """A verified certificate is shown with issuer, trust store and days left; the issuer is untrusted text."""
     trusted, tls = certificate(tmp_path)
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
-    assert (seen.code, seen.states("skipped")) == (0, set())
+    assert (seen.code, seen.states("skipped")) == (0, NOT_ASKED)
     assert "TLSv1" in seen.check("tls")["message"]
     assert (
         f"for 127.0.0.1, issued by Contoso ::error:: [31m; trust store: {trusted}."
@@ -406,7 +412,7 @@ def test_a_certificate_that_does_not_verify(
 def test_insecure_skips_the_certificate(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
     """With --insecure the certificate is skipped, with a warning about the API key."""
     seen = examine("--url", serve(threadfix, tls=certificate(tmp_path)[1]), "--insecure")
-    assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"})
+    assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"} | NOT_ASKED)
     assert "The API key may be sent to an impostor" in seen.check("certificate")["hint"]
 
 
@@ -438,7 +444,7 @@ def test_through_a_proxy(examine: Doctor, serve: Serve) -> None:
     """Behind a proxy DNS, TCP and TLS are skipped, the requests are checked, and the proxy's password is not shown."""
     proxy = serve(Proxied()).removesuffix("/threadfix").replace("http://", "http://robot:hunter2@")
     seen = examine("--url", "http://tf.invalid/threadfix", "--allow-http", HTTP_PROXY=proxy)
-    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"dns", "tcp"})
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_ASKED | {"dns", "tcp"})
     assert f"through the proxy {proxy.partition('@')[2]}," in seen.check("dns")["message"]
     assert "hunter2" not in seen.log + json.dumps(seen.document)
     assert "the API key is sent unencrypted" in seen.check("url")["hint"]
@@ -635,6 +641,118 @@ def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: Th
     seen = examine("--request-timeout", patience, **environment(examine.url, name, threadfix.scans))
     assert seen.states("failed") == ({BLAMED[name]} if name in BLAMED else set())
     assert {method for method, _, _ in threadfix.seen} == {"GET"}
+
+
+# --- The application by its names.
+
+BY_NAME = ("--team-name", "Contoso", "--application-name", "Contoso shop")
+
+
+def test_an_application_that_goes_by_its_names(examine: Doctor, threadfix: ThreadFix) -> None:
+    """It is looked up first, and everything else is asked with its id."""
+    seen = examine(*BY_NAME, "--policy", "all", THREADFIX_APPLICATION_ID="")
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"criteria"})
+    assert seen.check("application")["message"] == "application 'Contoso shop' of team 'Contoso' is 6."
+    paths = [path.partition("/applications/")[2].partition("?")[0] for _, path, _ in threadfix.seen]
+    assert paths == ["Contoso/lookup", "6/pendingScan/41/status", "6/policyStatuses"]
+
+
+def test_names_that_nobody_has(examine: Doctor) -> None:
+    """Without its id nothing of the application can be checked; the key can."""
+    names = ("--team-name", "Contoso", "--application-unique-id", "nobody")
+    seen = examine(*names, "--pass-criteria", "--policy", "all", THREADFIX_APPLICATION_ID="")
+    seen.blamed("application", Reason.NOT_FOUND, "lookup failed", "--application-unique-id")
+    assert seen.states("passed") >= {"rest", "key", "clock"}
+    assert seen.states("skipped") >= {"permission", "pending-scan", "criteria", "policies"}
+    assert "granted for an application" in seen.check("permission")["message"]
+    assert seen.check("pending-scan")["message"].startswith("skipped, because")
+
+
+@dataclass(slots=True)
+class Nameless(ThreadFix):
+    """A ThreadFix that answers so whenever an application is looked up."""
+
+    about: Fault = field(default_factory=lambda: refusal("The requested URL is restricted for your API Key."))
+
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        return self.about if "/lookup" in path else ThreadFix.respond(self, method, path, headers, body)
+
+
+def test_a_key_that_may_not_look_up(examine: Doctor, serve: Serve) -> None:
+    """Where the names are all that is known, that is an error."""
+    seen = examine(*BY_NAME, "--url", serve(Nameless()), THREADFIX_APPLICATION_ID="")
+    seen.blamed("application", Reason.DENIED, "restricted", "read access")
+    seen = examine(*BY_NAME, "--url", serve(Nameless(about=Raw(200, b"{}"))), THREADFIX_APPLICATION_ID="")
+    seen.blamed("application", Reason.PROTOCOL, "did not return", "--team-name")
+
+
+# --- The checks of a release.
+
+
+def test_each_check_that_is_asked_for_has_its_permission_checked(examine: Doctor, threadfix: ThreadFix) -> None:
+    """By one GET each, whatever the policies are; nothing is evaluated anew."""
+    seen = examine("--pass-criteria", "--policy", "Release\nremediation:30 days")
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED)
+    assert re.fullmatch(r"Manage CI/CD: ThreadFix evaluated \d+ criteria\.", seen.check("criteria")["message"])
+    assert "listed the policies; 2 policies are attached" in seen.check("policies")["message"]
+    assert (seen.check("criteria")["hint"], seen.check("policies")["hint"]) == (None, None)
+    assert [(method, path.rpartition("/")[2]) for method, path, _ in threadfix.seen] == [
+        ("GET", "status"), ("GET", "6"), ("GET", "evaluate"), ("GET", "policyStatuses"),
+    ]  # fmt: skip
+
+
+def test_where_nothing_would_be_evaluated_a_hint_says_so(examine: Doctor, threadfix: ThreadFix) -> None:
+    """The permission is there, but the gate would end as unknown."""
+    threadfix.applications[6].policies, threadfix.applications[6].criteria = [], []
+    seen = examine("--pass-criteria", "--policy", "all")
+    assert seen.code == 0
+    assert "policy-unknown: ThreadFix evaluated nothing" in seen.check("criteria")["hint"]
+    assert "policy-unknown: no policy is attached" in seen.check("policies")["hint"]
+    threadfix.applications[6].policies = [1]
+    threadfix.applications[6].criteria = [Criterion(1, 5, 0)]
+    seen = examine("--pass-criteria", "--policy", "all")
+    assert seen.check("criteria")["message"] == "Manage CI/CD: ThreadFix evaluated 1 criterion."
+    assert "1 policy is attached to the application." in seen.check("policies")["message"]
+    assert (seen.check("criteria")["hint"], seen.check("policies")["hint"]) == (None, None)
+
+
+def test_without_an_application_nothing_is_evaluated(examine: Doctor) -> None:
+    """It is evaluated for one."""
+    ids = {"THREADFIX_PENDING_SCAN_ID": "", "THREADFIX_APPLICATION_ID": ""}
+    seen = examine("--pass-criteria", "--policy", "all", **ids)
+    assert (seen.code, seen.states("skipped") >= {"criteria", "policies"}) == (0, True)
+    assert "no application is specified" in seen.check("criteria")["message"]
+
+
+def test_a_key_that_may_not_evaluate_the_criteria(examine: Doctor) -> None:
+    """The key that uploads is often one that may do nothing else."""
+    seen = examine("--pass-criteria", "--policy", "all", THREADFIX_API_KEY=NO_CRITERIA_KEY)
+    seen.blamed("criteria", Reason.DENIED, "restricted", "Manage CI/CD")
+    assert "policies" in seen.states("passed")
+
+
+@dataclass(slots=True)
+class Unlisting(ThreadFix):
+    """A ThreadFix that answers so whenever it is asked for policies or pass criteria."""
+
+    about: Fault = field(default_factory=lambda: refusal("Bad rest request due to unrecognized path.", 404))
+
+    def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
+        asked = "/policyStatuses" in path or "/policy/status/" in path
+        return self.about if asked else ThreadFix.respond(self, method, path, headers, body)
+
+
+def test_a_threadfix_without_the_checks(examine: Doctor, serve: Serve) -> None:
+    """A version that has none fails what asks for them; a policy that is named may be evaluated without a list."""
+    url = serve(Unlisting())
+    examine("--url", url, "--pass-criteria").blamed("criteria", Reason.POLICY_UNKNOWN, "HTTP 404", "2.5 or later")
+    examine("--url", url, "--policy", "all").blamed("policies", Reason.POLICY_UNKNOWN, "HTTP 404", "--api-version")
+    seen = examine("--url", url, "--policy", "Release")
+    assert (seen.code, "cannot be determined" in seen.check("policies")["message"]) == (0, True)
+    url = serve(Unlisting(about=Raw(503)))
+    examine("--url", url, "--policy", "all").blamed("policies", Reason.UNREACHABLE, "HTTP 503", "try again later")
+    url = serve(Unlisting(about=Raw(403)))
+    examine("--url", url, "--policy", "Release").blamed("policies", Reason.DENIED, "HTTP 403", "read access")
 
 
 # --- Clocks.

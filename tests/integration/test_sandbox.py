@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,51 @@ def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd:
     assert "What to do: Nothing: the sandbox has stopped" in log
 
 
+def test_the_demo_uploads_a_file_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    """The file is there for as long as the gate may read it, and the command shows how to do the same."""
+    assert main(["demo", "upload", "--speed", "20", "--interval", "50ms"]) == 0
+    log = capfd.readouterr().err
+    (shown,) = [shlex.split(line) for line in log.splitlines() if line.startswith("$ ")]
+    assert "--pending-scan-id" not in shown
+    file = Path(shown[shown.index("--scan-file") + 1])
+    assert (file.name, file.parent.exists()) == ("upload.json", False)
+    assert "PASS (processed): pending scan 67 of application 6 (upload.json)" in log
+
+
+def test_the_demo_uploads_the_file_that_it_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its name chooses what becomes of the scan."""
+    file = tmp_path / "interrupted.fpr"
+    file.write_bytes(b"x")
+    assert main(["demo", "upload", "--speed", "20", "--interval", "50ms", "--scan-file", str(file)]) == 1
+    assert "SCAN_INTERRUPTED" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--generation", "legacy"), 0, "processed at once as scan"),
+        (("--generation", "2.4.5"), 7, "2.5"),
+        (("--generation", "2.5"), 0, "PASS (processed)"),
+        (("--max-upload", "1k"), 0, "PASS (processed)"),
+        (("--max-upload", "10"), 7, "413"),
+    ],
+)
+def test_the_demo_can_be_another_threadfix(
+    options: tuple[str, ...], code: int, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of another version, or behind a proxy that takes no large files."""
+    assert main(["demo", "upload", "--speed", "20", "--interval", "50ms", *options]) == code
+    assert says in capfd.readouterr().err
+
+
+def test_the_demo_holds_a_release_back(capfd: pytest.CaptureFixture[str]) -> None:
+    """All policies hold when the scan is DONE; the gate waits for ThreadFix to evaluate it, and says which fails."""
+    assert main(["demo", "policy-fail", "--speed", "10", "--interval", "50ms"]) == 1
+    log = capfd.readouterr().err
+    assert log.index("DONE") < log.index("FAIL (policy-failed")
+    assert "1 of 2 policies is broken: 'Release'" in log
+
+
 def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:
     """Each with what it does, and the verdict it ends with."""
     assert main(["demo", "--list"]) == 0
@@ -66,6 +112,9 @@ def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None
     [
         (("demo", "nonsense"), "unknown scenario; use one of done, slow, "),
         (("demo", "done", "--speed", "fast"), "--speed must be a factor"),
+        (("demo", "done", "--generation", "newest"), "--generation must be a version of ThreadFix"),
+        (("demo", "done", "--generation", "2.2"), "--generation must be a version of ThreadFix"),
+        (("sandbox", "--max-upload", "10 MB"), "--max-upload must be a number of bytes"),
         (("demo", "done", "--tiemout", "1"), "did you mean --timeout?"),
         (("sandbox", "--port", "http"), "--port must be a number"),
         (("sandbox", "--speed", "0"), "--speed must be a factor"),

@@ -303,6 +303,8 @@ def test_a_check_is_told_with_its_freshness() -> None:
     stale = CheckReading("stale", None, (STALE,))
     console.handle(StatusSeen(POLICY, 0.0, stale))
     console.handle(StatusSeen(POLICY, 12.0, CheckReading("fresh", holds=True, results=(PASSING,)), "stale", 12.0))
+    unsure = CheckReading("stale", holds=True, results=(replace(HIGH, behind=None), HIGH))
+    console.handle(StatusSeen(CRITERIA, 0.0, unsure))
     console.handle(StatusSeen(CRITERIA, 2.0, CheckReading("fresh", holds=False, results=(CRITICAL, HIGH))))
     console.handle(StatusSeen(CRITERIA, 2.0, CheckReading("fresh", None)))
     console.handle(OutageBegan(CRITERIA, 3.0, DOWN, 300.0))
@@ -310,7 +312,8 @@ def test_a_check_is_told_with_its_freshness() -> None:
     assert listener.lines[1:] == [
         "[    3m] policy 'Release': stale, evaluated 4m before the scan: PASSING",
         "[    3m] policy 'Release': fresh: PASSING (stale for 12s)",
-        "[    3m] pass criteria: fresh: does not hold",
+        "[    3m] pass criteria: stale, asking again: holds",
+        "[    3m] pass criteria: fresh: broken",
         "[    3m] pass criteria: fresh: undecided",
         "[    3m] pass criteria: error: tf.example.com returned HTTP 502. Retrying for up to 5m.",
         "warning: policy 'Release' has been stale for 11m40s. ThreadFix may be busy or stuck; the gate keeps waiting.",
@@ -471,20 +474,19 @@ def test_a_check_that_does_not_hold_says_why() -> None:
     told = [line for line in lines if line.startswith("  ")]
     assert told == [
         "  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 12s (DONE).",
-        "  fail: pass criteria: ThreadFix says that it does not hold: 'Critical'.",
-        "    Critical: failed; at most 0 open, at most 0 new; 3 open",
+        "  fail: pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open).",
+        "    Critical: broken; at most 0 open, at most 0 introduced; 3 open",
         *(
             f"    in the way: SQL Injection (Critical) in /login.jsp: user{number} "
             f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}"
             for number in range(3)
         ),
         "    ... and 7 more in the reports",
-        "  unknown: policy 'Release': ThreadFix does not say whether it holds.",
+        "  unknown: policy 'Release': no policy is attached to the application.",
     ]
-    assert lines[-1] == (
-        "FAIL (policy-failed, exit code 1): pass criteria: ThreadFix says that it does not hold: 'Critical'. "
-        "https://tf.example.com/threadfix/applications/6"
-    )
+    said = "pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open)."
+    url = "https://tf.example.com/threadfix/applications/6"
+    assert lines[-1] == f"FAIL (policy-failed, exit code 1): {said} {url}"
 
 
 def test_the_rows_of_a_check_have_an_end() -> None:

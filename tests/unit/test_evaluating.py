@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gate.commands.evaluation import latest, moments_of
 from gate.errors import Cancelled
 from gate.evaluating import FRESH, STALE, Settling, dated, evaluate_all, wait_for
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, StatusSeen
-from gate.history import CheckReading, CheckResult, Failure, StopCause
+from gate.history import CheckReading, CheckResult, Failure, Finished, Refused, ScanReading, StopCause, Upload
 from gate.reasons import Reason
+from gate.rules import Rules
 from gate.settings import Plan
-from gate.subjects import AllPolicies, PassCriteria, Policy
+from gate.subjects import AllPolicies, PassCriteria, Policy, ScanFile
+from gate.threadfix.refusals import Accept, refusal_of
+from tests.builders import history_of, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gate.events import Event
     from gate.history import CheckHistory
+    from gate.parts.scans import ScanVerdict
     from gate.subjects import Check
 
     Heard = CheckReading | Failure
@@ -105,7 +110,7 @@ def statuses(history: CheckHistory) -> list[str]:
     [
         (DONE_AT, DONE_AT, 0), (DONE_AT + 1, DONE_AT, 0), (DONE_AT - 0.001, DONE_AT, 0.001),
         (DONE_AT - 200, DONE_AT, 200), (1.0, DONE_AT, DONE_AT - 1), (None, DONE_AT, None), (None, None, 0),
-        (1.0, None, 0),
+        (1.0, None, 0), (DONE_AT, math.inf, None),
     ],
 )  # fmt: skip
 def test_a_policy_counts_when_it_was_evaluated_after_the_scan(
@@ -115,6 +120,42 @@ def test_a_policy_counts_when_it_was_evaluated_after_the_scan(
     reading = dated(policy(evaluated), reference)
     assert reading.status == (FRESH if behind == 0 else STALE)
     assert reading.results[0].behind == pytest.approx(behind)
+
+
+def scan(since: float | None, status: str = "DONE", *, error_message: str = "") -> ScanVerdict:
+    """What a pending scan came to that reached its status at that moment; a duplicate is accepted."""
+    refusal = refusal_of(error_message)
+    reading = ScanReading(status, bool(refusal), error_message or None, refusal=refusal, since=since)
+    return judged(history_of(reading), rules=Rules(accepted=frozenset(Accept)))
+
+
+def finished(at: float | None) -> Upload:
+    """A file that was processed at once, at that moment."""
+    return Upload(ScanFile("a.fpr", 3, "a.fpr"), Finished(12, at))
+
+
+TWICE = "Scan file has already been uploaded."
+
+
+@pytest.mark.parametrize(
+    ("scans", "uploads", "reference"),
+    [
+        ([scan(DONE_AT)], [], DONE_AT),
+        ([scan(DONE_AT - 9), scan(DONE_AT), scan(1.0)], [], DONE_AT),
+        ([scan(DONE_AT)], [finished(DONE_AT + 1)], DONE_AT + 1),
+        ([], [finished(DONE_AT)], DONE_AT),
+        ([scan(DONE_AT, error_message=TWICE)], [replace(finished(1.0), receipt=Refused(TWICE))], None),
+        ([scan(DONE_AT, error_message=TWICE), scan(1.0)], [], 1.0),
+        ([scan(DONE_AT), scan(None)], [], math.inf),
+        ([scan(DONE_AT)], [finished(None)], math.inf),
+        ([], [], None),
+    ],
+)
+def test_the_newest_scan_is_the_reference(
+    scans: list[ScanVerdict], uploads: list[Upload], reference: float | None
+) -> None:
+    """What ThreadFix took nothing of has changed nothing; nothing is newer than a scan of which no date is known."""
+    assert latest(moments_of(scans, uploads)) == reference
 
 
 def test_several_policies_count_together() -> None:

@@ -18,14 +18,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.build import Build
-from gate.history import Failure, History, Outage, Phase, ScanHistory, ScanReading, StopCause
+from gate.history import (
+    CheckResult,
+    Failure,
+    Finished,
+    History,
+    Outage,
+    Phase,
+    Refused,
+    ScanHistory,
+    ScanReading,
+    StopCause,
+)
 from gate.parts.scans import ScanVerdict, judge_scan
 from gate.reasons import Kind, Reason
 from gate.reporters.page import colours, drawing, render
-from gate.subjects import Target
+from gate.subjects import Policy, Target
 from gate.text import Sanitizer
+from gate.threadfix.refusals import Accept
 from gate.threadfix.statuses import STATUSES
-from tests.builders import DOWN, EMPTY, LINKED, verdict, walked
+from tests.builders import (
+    CRITERIA,
+    CRITICAL,
+    DOWN,
+    EMPTY,
+    FAILING,
+    HIGH,
+    LINKED,
+    OBSTACLES,
+    PASSING,
+    POLICIES,
+    POLICY,
+    REFUSED,
+    STALE,
+    checked,
+    uploaded,
+    verdict,
+    walked,
+)
 
 if TYPE_CHECKING:
     from gate.verdict import Verdict
@@ -110,7 +140,19 @@ USAGE: Final = verdict()
 MANY: Final = verdict(
     scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE, name=None), seen(SILENT)
 )
+ONE: Final = uploaded(41, "a.fpr")
+RED: Final = checked(CRITERIA, CRITICAL, HIGH, stale=12.0, obstacles=OBSTACLES)
+GREEN: Final = checked(POLICY, PASSING)
+GREY: Final = checked(POLICIES, STALE, stale=20.0)
+UNMADE: Final = checked(Policy(id=5), failure=replace(DOWN, reason=Reason.DENIED))
+HELD_BACK: Final = verdict(scan(upload=ONE), uploads=[ONE], checks=[GREEN, GREY, UNMADE, RED])
 ENDINGS: Final = {
+    "held back": HELD_BACK,
+    "released": verdict(scan(upload=ONE), uploads=[ONE], checks=[GREEN]),
+    "undecided": verdict(scan(upload=ONE), uploads=[ONE], checks=[UNMADE]),
+    "refused": verdict(scan(upload=ONE), uploads=[uploaded(REFUSED, "b.fpr"), ONE]),
+    "accepted": verdict(uploads=[uploaded(REFUSED)], accepted=frozenset({Accept.DUPLICATE})),
+    "finished": verdict(uploads=[uploaded(Finished(12), "a.fpr"), uploaded(Finished(13), "b.fpr")], checks=[GREEN]),
     "pass": PASS,
     "fail": FAIL,
     "timeout": TIMEOUT,
@@ -163,7 +205,12 @@ def test_nothing_is_loaded(found: Verdict) -> None:
         "image",
     } == set()
     addresses = {value for _, attributes in page.tags for value in attributes.values() if "//" in value}
-    assert addresses == {scan.url for scan in found.scans if scan.url}
+    scans = {scan.url for scan in found.scans if scan.url}
+    obstacles = {one.url for check in found.checks for one in check.obstacles}
+    if len(found.scans) == 1:
+        # Its link is the verdict's, and that of a check goes first.
+        scans = set()
+    assert addresses == (scans | {found.url} | obstacles) - {None}
     assert not re.search(r"url\(|@import|\sstyle=|\son\w+=", text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -234,6 +281,61 @@ def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
     assert "DONE Scan Processing Completed" in page.text
 
 
+def test_uploads_have_a_row_each() -> None:
+    """An upload has its file, what came of it, its size and its seconds; why, where the verdict does not say that."""
+    text = Page(render.render(ENDINGS["refused"])).text
+    assert "b.fpr upload-refused 12 MB 8s a.fpr queued as pending scan 41 12 MB 8s" in text
+    assert text.count("refused; ThreadFix says") == 1
+    assert "uploads 2 (25 MB)" in text
+    assert "2 uploads – ThreadFix gate" in Page(render.render(ENDINGS["finished"])).text
+    assert "a.fpr finished as scan 12 12 MB 8s" in Page(render.render(ENDINGS["finished"])).text
+    several = verdict(uploads=[uploaded(Refused("No."), name) for name in ("a.fpr", "b.fpr")])
+    assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No'." in Page(render.render(several)).text
+    many = Page(render.render(verdict(uploads=[uploaded(REFUSED, f"{number}.fpr") for number in range(60)]))).text
+    assert f"… and {60 - render.UPLOADS} uploads more." in many
+
+
+def test_checks_have_a_part_each_the_red_first() -> None:
+    """A check has rows with the columns that are known, what is in the way, and what to do unless said above."""
+    page = Page(render.render(HELD_BACK))
+    text = page.text.partition(" Checks ")[2].partition(" Statuses ")[0]
+    names = re.findall(r"(pass criteria|all policies|policy 5|policy 'Release'): (\S+)", text)
+    assert names == [
+        ("pass criteria", "policy-failed"),
+        ("all policies", "policy-unknown"),
+        ("policy 5", "denied"),
+        ("policy 'Release'", "processed"),
+    ]
+    for part in (
+        "Severity ThreadFix says limit open Critical broken at most 0 open, at most 0 introduced 3 High holds",
+        "In the way SQL Injection Critical /login.jsp: user0 SQL Injection",
+        "Policy ThreadFix says evaluated Release PASSING 2026-01-02 03:04:05 UTC, 4m before the scan",
+    ):
+        assert part in text
+    assert text.count("What to do:") == 2
+    assert "checks 4 (1 pass, 1 fail, 2 unknown)" in page.text
+    assert "application 6 " in page.text
+    assert "Open in ThreadFix" in page.text
+    assert len([link for link in page.all("a") if link["href"] in {one.url for one in OBSTACLES}]) == 10
+
+
+def test_what_is_not_known_of_a_vulnerability_is_left_out() -> None:
+    """One without link, severity and place is its name alone."""
+    bare = replace(OBSTACLES[0], url=None, severity="", place="")
+    text = render.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
+    assert "<li>SQL Injection</li>" in text
+
+
+def test_the_checks_on_a_page_have_an_end() -> None:
+    """Of many checks and policies so many are shown, the red among them, and the rest is counted."""
+    rows = [replace(FAILING, name=f"Policy {number}") for number in range(300)]
+    checks = [*[GREEN] * 30, checked(POLICIES, *rows)]
+    text = Page(render.render(verdict(scan(), checks=checks))).text
+    assert f"… and {31 - render.CHECKS} checks more." in text
+    assert f"… and {300 - render.ALL_RESULTS // render.CHECKS} more." in text
+    assert "all policies: policy-failed" in text
+
+
 def test_the_build_links_to_its_run() -> None:
     """The facts name the build, and its link holds no markup of a branch."""
     build = Build("GitHub Actions", "octo/web", "c" * 40, "<b>main", "https://github.com/octo/web/actions/runs/7")
@@ -275,6 +377,24 @@ def test_the_drawing_is_to_scale() -> None:
     assert lane.description.startswith(
         "QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls"
     )
+
+
+def test_checks_are_drawn_after_the_scans() -> None:
+    """The row of a check begins where the longest scan ends, in colours of its own; one of one request has none."""
+    once = replace(GREEN, history=replace(GREEN.history, polls=1))
+    timeline = drawing.draw(PASS.scans, [RED, once])
+    assert timeline is not None
+    scans, check = timeline.lanes
+    assert (scans.began, scans.width, scans.x) == ("0.00%", "83.33%", "83.33%")
+    assert (check.began, check.width, check.x) == ("83.33%", "16.67%", "100.00%")
+    assert [(part.x, part.width, part.paint) for part in check.segments] == [
+        ("83.33%", "10.00%", colours.check_paint("stale")),
+        ("93.33%", "6.67%", colours.check_paint("fresh")),
+    ]
+    assert check.name == "pass criteria"
+    assert drawing.draw(verdict(seen(INSTANT)).scans, [once]) is None
+    page = Page(render.render(verdict(scan(), checks=[RED])))
+    assert "QUEUED FINDINGS_GENERATING CHANNEL_MERGING DONE stale fresh outage" in page.text
 
 
 def test_a_label_is_shown_where_it_fits() -> None:
@@ -360,7 +480,8 @@ def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
 def test_every_status_has_a_colour() -> None:
     """The style sheet fills with each, and the drawing itself has it for where there is no style sheet."""
     assert set(colours.STATUS_COLOURS) == set(STATUSES)
-    for painted in (*map(colours.status_paint, [*STATUSES, "NEW"]), *colours.KIND_PAINTS.values()):
+    checks = map(colours.check_paint, [*colours.CHECK_COLOURS, "new"])
+    for painted in (*map(colours.status_paint, [*STATUSES, "NEW"]), *checks, *colours.KIND_PAINTS.values()):
         assert f".{painted.style} {{ fill: var(--{painted.style.removeprefix('fill-')}); }}" in SHEET
         assert contrast(painted.colour, "#ffffff") >= 4.5
 
@@ -402,6 +523,19 @@ def test_the_page_stays_small(number: int, limit: int) -> None:
     assert f"… and {200 * number - render.OUTAGES} more." in page.text
 
 
+def test_the_page_stays_bounded_with_checks() -> None:
+    """Hundreds of hostile uploads and checks with hundreds of rows each have an upper limit as well."""
+    clean = Sanitizer().sanitize(NASTY)
+    rows = [replace(FAILING, name=clean, word=clean, limits=(clean,) * 3) for _ in range(300)]
+    obstacles = [replace(one, name=clean, severity=clean, place=clean) for one in OBSTACLES]
+    red = checked(POLICIES, *rows, stale=5.0, obstacles=obstacles)
+    files = [uploaded(Refused(clean), clean) for _ in range(300)]
+    for checks, limit in (([red], 256), ([red] * 300, 1024)):
+        text = render.render(verdict(scan(), uploads=files, checks=checks))
+        Page(text)
+        assert len(text.encode()) < limit * 1024
+
+
 def test_a_usual_page_is_much_smaller() -> None:
     """The limit is for servers that mean harm."""
     assert len(render.render(PASS).encode()) < 20 * 1024
@@ -419,7 +553,12 @@ def told(status: str, name: str, message: str, what: str) -> Page:
     phases = (Phase(answer.status, 0, 1), Phase("QUEUED", 2, 3))
     outages = (Outage(1.0, Failure(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
     one = seen(History(Target(6, 41), StopCause.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
-    return Page(render.render(verdict(one)) + render.render(verdict(one, one)))
+    row = CheckResult(clean(name) or "X", False, clean(status) or "X", (clean(what) or "X",), 5, 3, 0.0)  # noqa: FBT003
+    obstacle = replace(OBSTACLES[0], name=clean(name) or "X", severity=clean(status) or "X", place=clean(what) or "X")
+    check = checked(Policy(name=clean(name)), row, stale=5.0, obstacles=[obstacle])
+    refused = [uploaded(Refused(clean(message)), clean(name) or "X") for _ in range(2)]
+    pages = (verdict(one), verdict(one, one), verdict(uploads=refused, checks=[check, check]))
+    return Page("".join(map(render.render, pages)))
 
 
 HARMLESS: Final = told("X", "X", "X", "X")

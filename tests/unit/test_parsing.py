@@ -204,7 +204,8 @@ def test_scans_from_everywhere_add_up() -> None:
     [
         (b"<html>", "it is not JSON"),
         (b'{"success":true,"object":"Scan upload process started."}', "no link to a pending scan"),
-        (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "is not a status link"),
+        (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "no link to a pending scan"),
+        (b'{"success":true,"links":[{"href":"https://tf.example.com/pendingScan"}]}', "is not a status link"),
     ],
 )
 def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says: str) -> None:

@@ -29,13 +29,15 @@ from gate.history import (
     ScanHistory,
     StopCause,
 )
+from gate.naming import FLAGS, INPUTS
 from gate.options import OPTIONS
 from gate.parts.scans import judge_scan
 from gate.reasons import Reason
 from gate.reporters import dotenv, files, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
+from gate.reporters.page import render as page
 from gate.reporters.reports import REPORTS, Destination
-from gate.subjects import Target
+from gate.subjects import ApplicationName, ScanFile, Target
 from gate.threadfix.refusals import Accept
 from tests import builders
 from tests.builders import (
@@ -57,9 +59,10 @@ from tests.builders import (
 )
 
 if TYPE_CHECKING:
+    from gate.settings import Settings
     from gate.verdict import Verdict
 
-INPUTS = {"api-key-file", "ca-file", "scan-file"}
+READ = {"api-key-file", "ca-file", "scan-file"}
 """Options that name a file to read."""
 WALK = (Phase("QUEUED", 0, 8, 4), Phase("CHANNEL_MERGING", 10, 90, 9, 2), Phase("DONE", 100, 100))
 
@@ -101,7 +104,7 @@ def test_every_report_has_an_option_and_a_renderer() -> None:
     for report in REPORTS:
         assert known[report.option].is_switch is (report.destination is not Destination.FILE)
         assert all(report.render(verdict) for verdict in (PASS, FAIL, TIMEOUT, USAGE, MANY))
-    assert {report.option for report in REPORTS} >= {name for name in known if name.endswith("-file")} - INPUTS
+    assert {report.option for report in REPORTS} >= {name for name in known if name.endswith("-file")} - READ
 
 
 def test_no_report_is_loaded_before_it_is_asked_for() -> None:
@@ -231,8 +234,8 @@ def test_the_document_has_every_check() -> None:
     assert red["results"][0] == {
         "name": "Critical",
         "holds": False,
-        "word": "failed",
-        "limits": ["at most 0 open", "at most 0 new"],
+        "word": "",
+        "limits": ["at most 0 open", "at most 0 introduced"],
         "severity": 5,
         "count": 3,
         "evaluated_at": None,
@@ -376,9 +379,9 @@ def test_junit_says_what_is_in_the_way() -> None:
     cases = {case.name: case for case in suite}
     lines = cases["pass criteria"].result[0].text.splitlines()
     assert lines[:4] == [
-        "pass criteria: ThreadFix says that it does not hold: 'Critical'.",
-        "Critical: failed; at most 0 open, at most 0 new; 3 open",
-        "High: passed; at most 9 open; 2 open",
+        "pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open).",
+        "Critical: broken; at most 0 open, at most 0 introduced; 3 open",
+        "High: holds; at most 9 open; 2 open",
         f"In the way: SQL Injection (Critical) in /login.jsp: user0 {OBSTACLES[0].url}",
     ]
     assert sum(line.startswith("In the way: ") for line in lines) == 10
@@ -409,6 +412,36 @@ def test_a_server_attaches_nothing_in_gitlab() -> None:
     status = "[[ATTACHMENT|key.pem]]"
     history = replace(PASS.scans[0].history, phases=(Phase(status, 0, 1),))
     assert "[[" not in junit.render(verdict(replace(PASS.scans[0], history=history)))
+
+
+FILES = (ScanFile("a.fpr", 7, "a.fpr"),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "replaced"),
+    [
+        (builders.SETTINGS, ""),
+        (replace(builders.SETTINGS, files=FILES), "scan-file"),
+        (
+            replace(builders.SETTINGS, files=FILES, application=ApplicationName("Web", "Shop")),
+            "scan-file, team-name, application-name",
+        ),
+        (
+            replace(builders.SETTINGS, application=ApplicationName("Web", unique_id="7")),
+            "team-name, application-unique-id",
+        ),
+    ],
+)
+def test_a_resumed_action_leaves_out_what_ids_stand_for(asked: Settings, replaced: str) -> None:
+    """The action's form of the command says which inputs to leave out: a file would be uploaded once more."""
+    assert ", ".join(asked.replaced) == replaced
+    found = replace(TIMEOUT, replaced=asked.replaced, naming=INPUTS)
+    without = f" without {replaced}, and" if replaced else ""
+    inputs = "application-id: 6, pending-scan-id: 41"
+    assert found.resume_line == f"To keep waiting, run the action again{without} with: {inputs}"
+    for text in (summary.render(found), page.render(found), junit.render(found)):
+        assert f"run the action again{without} with:" in text
+    assert replace(found, naming=FLAGS).resume_line == f"To keep waiting, run: {TIMEOUT.resume}"
 
 
 def test_a_timeline_is_drawn_to_scale() -> None:
@@ -516,7 +549,7 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
     )
     assert [re.sub("&#39;", "'", head)[:28] for head in heads] == [
         "## ❌ ThreadFix gate: fail (p",
-        "| file | size | took | resul",
+        "| file | result | size | too",
         "| scan | verdict | took | st",
         "<details><summary>Timelines<",
         "### ❌ Pass criteria",
@@ -529,8 +562,8 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
 def test_the_summary_has_a_row_for_each_upload() -> None:
     """A file has its size, its seconds and what came of it; what ThreadFix said stands above the rows."""
     text = summary.render(RELEASES["one-refused"])
-    assert "| a&#46;fpr | 12 MB | 8s | ❌\N{NO-BREAK SPACE}upload-refused |" in text
-    assert "| b&#46;fpr | 12 MB | 8s | queued as pending scan 42 |" in text
+    assert "| a&#46;fpr | ❌\N{NO-BREAK SPACE}upload-refused | 12 MB | 8s |" in text
+    assert "| b&#46;fpr | queued as pending scan 42 | 12 MB | 8s |" in text
     assert "Upload of a&#46;fpr&#58; refused&#59; ThreadFix says&#58;" in text
     assert "| ✅\N{NO-BREAK SPACE}finished as scan 12 |" in summary.render(RELEASES["finished"])
     assert "| ✅\N{NO-BREAK SPACE}already-imported |" in summary.render(RELEASES["accepted"])
@@ -546,8 +579,8 @@ def test_the_summary_has_a_table_for_each_check() -> None:
     assert red.splitlines()[2:6] == [
         "| severity | ThreadFix says | limit | open |",
         "| --- | --- | --- | ---: |",
-        "| Critical | ❌\N{NO-BREAK SPACE}failed | at most 0 open&#44; at most 0 new | 3 |",
-        "| High | ✅\N{NO-BREAK SPACE}passed | at most 9 open | 2 |",
+        "| Critical | ❌\N{NO-BREAK SPACE}broken | at most 0 open&#44; at most 0 introduced | 3 |",
+        "| High | ✅\N{NO-BREAK SPACE}holds | at most 9 open | 2 |",
     ]
     assert (
         "<pre>stale                   12s ████████████\nfresh                    8s             ████████</pre>" in red

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -402,6 +404,56 @@ def test_a_slot_is_waited_for_until_the_deadline() -> None:
     world.slots = FreeAtTheDeadline()  # type: ignore[assignment]
     assert world.wait().ended is StopCause.DEADLINE
     assert world.polls == [(60.0, 30.0)]
+
+
+class Unset:
+    """A deadline that is not known yet: it is `at` seconds from the start once a status was seen, else never."""
+
+    def __init__(self, world: World, at: float) -> None:
+        self.clock: Callable[[], float] = lambda: world.now
+        self._world = world
+        self._at = at
+
+    @property
+    def at(self) -> float:
+        newest = self._world.heard[-1][2] if self._world.heard else DOWN
+        return math.inf if isinstance(newest, Failure) else self._at
+
+    def remaining(self) -> float:
+        return max(0.0, self.at - self._world.now)
+
+
+def with_unset_deadline(world: World, at: float) -> ScanHistory:
+    """Wait until such a deadline."""
+    schedule = replace(world.schedule, deadline=Unset(world, at))
+    return Wait(TARGET, observe=world.observe, settled=world.settled, schedule=schedule).run(world.events.append)
+
+
+def test_a_deadline_may_be_infinite_at_first() -> None:
+    """Then a slot is waited for as long as a machine can wait, and errors end by their own limit."""
+    world = World(lambda _n, _at: DOWN)
+    limits = []
+
+    class Free:
+        def acquire(self, *, timeout: float) -> bool:
+            limits.append(timeout)
+            return True
+
+        def release(self) -> None:
+            pass
+
+    world.slots = Free()  # type: ignore[assignment]
+    history = with_unset_deadline(world, 100)
+    assert (history.ended, world.starts[-1], set(limits)) == (StopCause.LIMIT, 60, {threading.TIMEOUT_MAX})
+
+
+def test_a_deadline_that_an_error_puts_off_ends_nothing() -> None:
+    """It is the last poll again only once it is known again."""
+    world = World(lambda _n, at: DOWN if 100 <= at < 130 else QUEUED)
+    history = with_unset_deadline(world, 100)
+    assert (history.ended, history.newest) == (StopCause.DEADLINE, QUEUED)
+    assert [outage.began for outage in history.outages] == [100]
+    assert world.now > 130
 
 
 def test_a_request_that_the_deadline_cuts_off_is_no_error() -> None:

@@ -68,6 +68,9 @@ STATUS_COLOURS: Final = {
 }
 """The colour of each documented status, by its normal form; any other one is `other`."""
 
+CHECK_COLOURS: Final = {"stale": "other", "fresh": "uploaded"}
+"""The colour of what a check's response may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Paint:
@@ -90,6 +93,11 @@ def paint(name: str) -> Paint:
 def status_paint(status: str) -> Paint:
     """The paint of a status."""
     return paint(STATUS_COLOURS.get(normal(status), "other"))
+
+
+def check_paint(status: str) -> Paint:
+    """The paint of what a check's response was."""
+    return paint(CHECK_COLOURS.get(status, "other"))
 
 
 KIND_PAINTS: Final = {kind: paint(kind.value) for kind in Kind}

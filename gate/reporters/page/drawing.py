@@ -6,17 +6,19 @@ So it fits a phone and a wall without a script.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gate.reporters import timeline
-from gate.reporters.page.colours import KIND_PAINTS, OUTAGE_PAINT, Paint, paint, status_paint
+from gate.reporters.page.colours import KIND_PAINTS, OUTAGE_PAINT, Paint, check_paint, paint, status_paint
 from gate.text import shorten
 from gate.wording import count, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from gate.history import Outage, ScanHistory
+    from gate.conclusions import Conclusion
+    from gate.history import History, Outage
+    from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.reporters.timeline import Bar
 
@@ -88,15 +90,17 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One scan's row of the drawing; `bar` and `height`, which is that of the whole row, in pixels.
+    """A row of the drawing, of one scan or one check; `bar` and `height`, which is that of the whole row, in pixels.
 
     Attributes:
-        scan: whose row it is.
-        name: the scan's, shortened; empty where it has none.
-        took: how long the wait for it was, in words.
-        end: the verdict on it, at `x`.
+        name: what stands over it.
+        title: what it shows, in words.
+        outcome: the reason, and how long the wait was.
+        end: the verdict on it, which stands where the row ends.
         paint: of the verdict.
-        x: where the row ends.
+        began: where the row begins.
+        width: how wide it is.
+        x: where it ends.
         bar: height of its bar.
         height: height of the bar and of the outages under it.
         segments: its statuses.
@@ -104,11 +108,13 @@ class Lane:
         description: the row in words, for readers who cannot see it.
     """
 
-    scan: ScanVerdict
     name: str
-    took: str
+    title: str
+    outcome: str
     end: str
     paint: Paint
+    began: str
+    width: str
     x: str
     bar: int
     height: int
@@ -137,7 +143,7 @@ class Drawing:
     """The timeline.
 
     Attributes:
-        lanes: a row for each scan, all to one scale.
+        lanes: a row for each scan and for each check that took any time, all to one scale.
         marks: of their common axis.
     """
 
@@ -145,59 +151,99 @@ class Drawing:
     marks: tuple[Mark, ...]
 
 
-def draw(scans: Sequence[ScanVerdict]) -> Drawing | None:
-    """The timeline of the scans, one scale for all; None where nothing was seen that took any time."""
-    whole = max((scan.history.elapsed for scan in scans), default=0.0)
-    if not whole or all(scan.history.polls <= 1 for scan in scans):
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """How waits are drawn.
+
+    Attributes:
+        whole: seconds from one side to the other.
+        began: when the waits began, in seconds since the first one did.
+        bar: height of a bar.
+        most: statuses that are drawn of one wait.
+        painted: the paint of a status.
+    """
+
+    whole: float
+    began: float
+    bar: int
+    most: int
+    painted: Callable[[str], Paint]
+
+
+def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> Drawing | None:
+    """The timeline of the scans and of the checks after them, one scale for all.
+
+    None where nothing was seen that took any time. A check that was fresh at once has no row.
+    """
+    checks = [check for check in checks if check.history.polls > 1]
+    waited = max((scan.history.elapsed for scan in scans), default=0.0)
+    whole = waited + max((check.history.elapsed for check in checks), default=0.0)
+    if not whole or (not checks and all(scan.history.polls <= 1 for scan in scans)):
         return None
-    most = max(FEWEST, min(SEGMENTS, ALL_SEGMENTS // len(scans)))
-    bar = TALL if len(scans) == 1 else STRIP
-    return Drawing(tuple(_lane(scan, whole, bar, most) for scan in scans), tuple(_axis(whole)))
+    number = len(scans) + len(checks)
+    most = max(FEWEST, min(SEGMENTS, ALL_SEGMENTS // number))
+    bar = TALL if number == 1 else STRIP
+    of_scans, of_checks = _Scale(whole, 0.0, bar, most, status_paint), _Scale(whole, waited, bar, most, check_paint)
+    lanes = [_scan_lane(scan, of_scans) for scan in scans] + [_check_lane(check, of_checks) for check in checks]
+    return Drawing(tuple(lanes), tuple(_axis(whole)))
 
 
-def _lane(scan: ScanVerdict, whole: float, bar: int, most: int) -> Lane:
-    history = scan.history
-    segments = tuple(_segments(history, whole, most))
+def _scan_lane(scan: ScanVerdict, scale: _Scale) -> Lane:
+    number, name = scan.target.pending_scan_id, shorten(scan.name or "", STATUS)
+    title = f"Pending scan {number}, its statuses drawn to scale"
+    return _lane(f"#{number} {name}".rstrip(), title, scan.conclusion, scan.history, scale)
+
+
+def _check_lane(check: CheckVerdict, scale: _Scale) -> Lane:
+    name = shorten(check.subject, 2 * STATUS)
+    title = f"{name}: how long ThreadFix's response was stale, drawn to scale"
+    return _lane(name, title, check.conclusion, check.history, scale)
+
+
+def _lane(name: str, title: str, conclusion: Conclusion, history: History[Any, Any], scale: _Scale) -> Lane:
+    segments = tuple(_segments(history, scale))
     outages = tuple(
-        _segment(part, whole, OUTAGE_PAINT, _outage(part, outage))
-        for part, outage in list(zip(timeline.outage_bars(history), history.outages, strict=True))[: most // 2]
+        _segment(part, scale, OUTAGE_PAINT, _outage(part, outage))
+        for part, outage in list(zip(timeline.outage_bars(history), history.outages, strict=True))[: scale.most // 2]
     )
     return Lane(
-        scan=scan,
-        name=shorten(scan.name or "", STATUS),
-        took=seconds(history.elapsed),
-        end=scan.conclusion.kind.value,
-        paint=KIND_PAINTS[scan.conclusion.kind],
-        x=_percent(history.elapsed / whole),
-        bar=bar,
-        height=bar + (MARKS if outages else 0),
+        name=name,
+        title=title,
+        outcome=f"{conclusion.reason.value}, {seconds(history.elapsed)}",
+        end=conclusion.kind.value,
+        paint=KIND_PAINTS[conclusion.kind],
+        began=_percent(scale.began / scale.whole),
+        width=_percent(history.elapsed / scale.whole),
+        x=_percent((scale.began + history.elapsed) / scale.whole),
+        bar=scale.bar,
+        height=scale.bar + (MARKS if outages else 0),
         segments=segments,
         outages=outages,
         description="; ".join(part.description for part in segments + outages),
     )
 
 
-def _segments(history: ScanHistory, whole: float, most: int) -> Iterator[Segment]:
+def _segments(history: History[Any, Any], scale: _Scale) -> Iterator[Segment]:
     bars = timeline.status_bars(history)
-    drawn = most if len(bars) <= most else most - 1
+    drawn = scale.most if len(bars) <= scale.most else scale.most - 1
     for part, phase in list(zip(bars, history.phases, strict=True))[:drawn]:
         label, polls = shorten(part.label, STATUS), count(phase.polls, "poll")
         description = f"{label} for {seconds(part.length)}, from {seconds(part.start)}, {polls}"
-        yield _segment(part, whole, status_paint(phase.status), description, label)
+        yield _segment(part, scale, scale.painted(phase.status), description, label)
     rest = bars[drawn:]
     if rest:
         length = rest[-1].start + rest[-1].length - rest[0].start
         label = f"{len(rest)} more"
         description = f"{len(rest)} more statuses for {seconds(length)}, from {seconds(rest[0].start)}"
-        yield _segment(timeline.Bar(label, rest[0].start, length), whole, paint("other"), description, label)
+        yield _segment(timeline.Bar(label, rest[0].start, length), scale, paint("other"), description, label)
 
 
-def _segment(part: Bar, whole: float, painted: Paint, description: str, label: str = "") -> Segment:
-    share = part.length / whole
+def _segment(part: Bar, scale: _Scale, painted: Paint, description: str, label: str = "") -> Segment:
+    share = part.length / scale.whole
     needed = len(label) * LETTER + 10
     fits = next((screens for screens, room in ROOM.items() if needed <= share * room), None)
     return Segment(
-        x=_percent(part.start / whole),
+        x=_percent((scale.began + part.start) / scale.whole),
         width=_percent(share),
         paint=painted,
         label="" if fits is None else label,

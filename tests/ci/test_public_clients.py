@@ -1,0 +1,155 @@
+"""The public clients for ThreadFix, as they are on PyPI, take the sandbox for a ThreadFix."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.sandbox.server import API_KEY, APPLICATION_ID, FIRST_PENDING_SCAN, ThreadFix
+from tests.ci.conftest import once
+
+if TYPE_CHECKING:
+    from tests.conftest import Serve
+
+pytestmark = pytest.mark.ci
+ROOT = Path(__file__).parents[2]
+LOCKS = (ROOT / "requirements.lock", ROOT / "tests/ci/public-clients.lock")
+PYTHON = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """A Python that has the clients, and what they need, and nothing of the gate; it is kept in .cache."""
+    state = hashlib.sha256(b"".join(lock.read_bytes() for lock in LOCKS) + sys.version.encode()).hexdigest()[:16]
+    folder = ROOT / ".cache/clients" / state
+    folder.mkdir(parents=True, exist_ok=True)
+    with once(folder / "installed") as marker:
+        if not marker.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--clear", folder / "env"], check=True)
+            options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+            options += [text for lock in LOCKS for text in ("-r", str(lock))]
+            command = [str(folder / "env" / PYTHON), str(ROOT / "scripts/run_pip.py"), "install", *options]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"ThreadFixProAPI and threadfix_api are missing: {done.stderr.strip()[-500:]}")
+            marker.touch()
+    return folder / "env" / PYTHON
+
+
+PRO = """
+from ThreadFixProApi import ThreadFixProAPI
+
+client = ThreadFixProAPI(url + "/", key)
+say(
+    upload=client.ScansAPI.upload_scan(application, file),
+    again=client.ScansAPI.upload_scan(application, file),
+    by_id=client.ApplicationsAPI.get_application_by_id(application),
+    by_name=client.ApplicationsAPI.get_application_by_name("Contoso", "Contoso shop"),
+    by_unique_id=client.ApplicationsAPI.get_application_in_team_by_unique_id("Contoso", "contoso-shop"),
+    in_any_team=client.ApplicationsAPI.get_application_from_any_team_by_unique_id("contoso-shop"),
+    nobody=client.ApplicationsAPI.get_application_by_name("Nobody", "Contoso shop"),
+    team=client.TeamsAPI.get_team_by_name("Contoso"),
+    teams=client.TeamsAPI.get_all_teams(),
+    status=client.ScansAPI.check_pending_scan_status(application, scan),
+    scans=client.ScansAPI.list_scans(application),
+    policies=client.PoliciesAPI.get_application_policy_status(application),
+    policy=client.PoliciesAPI.ad_hoc_policy_evaluation(application, 1),
+    criteria=client.CICDAPI.evaluate_cicd_pass_criteria(application),
+    found=client.VulnerabilitiesAPI.vulnerability_search(applications=[application], show_open=True),
+)
+"""
+
+OLD = """
+from threadfix_api.threadfix import ThreadFixAPI
+
+client = ThreadFixAPI(url + "/", key)
+say(
+    upload=client.upload_scan(application, file),
+    again=client.upload_scan(application, file),
+    by_id=client.get_application(application),
+    by_name=client.get_application_by_name("Contoso", "Contoso shop"),
+    nobody=client.get_application_by_name("Nobody", "Contoso shop"),
+    team=client.get_team_by_name("Contoso"),
+    team_by_id=client.get_team(2),
+    teams=client.list_teams(),
+    found=client.get_vulnerabilities(applications=[application], show_open=True),
+)
+"""
+
+# What both scripts begin with.
+HEAD = """
+import json, sys
+
+url, key, application, scan, file = sys.argv[1:]
+
+def say(**responses):
+    names = ("success", "message", "data")
+    print(json.dumps({what: {name: getattr(said, name) for name in names} for what, said in responses.items()}))
+"""
+
+
+def call(script: str, python: Path, url: str, file: Path, key: str = API_KEY) -> dict[str, dict[str, Any]]:
+    """What a client hands its user for each of its calls."""
+    arguments = [url, key, str(APPLICATION_ID), str(FIRST_PENDING_SCAN), str(file)]
+    done = subprocess.run(
+        [python, "-I", "-W", "ignore", "-c", HEAD + script, *arguments], stdout=subprocess.PIPE, check=True
+    )
+    responses: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return responses
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file to upload."""
+    path = tmp_path / "contoso shop.fpr"
+    path.write_bytes(b"x" * 100_000)
+    return path
+
+
+@pytest.mark.parametrize("script", [PRO, OLD], ids=["ThreadFixProAPI", "threadfix_api"])
+def test_a_public_client_works_unchanged(
+    script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
+) -> None:
+    """It uploads, looks up, and reads what it knows of; one passes the key in a header, the other one in the query."""
+    said = call(script, python, serve(threadfix), file)
+    refused = {what: one["message"] for what, one in said.items() if not one["success"]}
+    assert refused == {
+        "again": "Scan file has already been uploaded.",
+        "nobody": "Application lookup failed. Check your ID.",
+    }
+    # Both name no version, so that the upload ends as before 2.4.5: with the finished scan.
+    assert said["upload"]["data"]["numberTotalVulnerabilities"] == 4
+    assert [(one.name, one.size) for one in threadfix.uploads] == [("contoso shop.fpr", 100_000)] * 2
+    assert said["by_id"]["data"] == said["by_name"]["data"]
+    assert (said["by_id"]["data"]["name"], said["team"]["data"]["name"]) == ("Contoso shop", "Contoso")
+    assert said["team"]["data"] == said["teams"]["data"][0]
+    # The same question: one client asks `latest`, which since REST 2.7 finds what is hidden or a false positive, too.
+    assert len(said["found"]["data"]) == {PRO: 6, OLD: 4}[script]
+
+
+def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, threadfix: ThreadFix, serve: Serve) -> None:
+    """The status of a pending scan, the finished scans, policies and pass criteria."""
+    said = call(PRO, python, serve(threadfix), file)
+    assert said["by_unique_id"]["data"] == said["in_any_team"]["data"][0] == said["by_id"]["data"]
+    assert (said["status"]["data"]["status"], said["status"]["message"]) == ("QUEUED", "Queued")
+    assert [scan["id"] for scan in said["scans"]["data"]] == [said["upload"]["data"]["id"]]
+    # Of the version that introduced the call, since it names none.
+    assert [status["passing"] for status in said["policies"]["data"]] == [True, True]
+    assert said["policy"]["data"]["currentStatus"] == "PASSING"
+    assert said["criteria"]["data"]["passing"] is True
+
+
+@pytest.mark.parametrize("script", [PRO, OLD], ids=["ThreadFixProAPI", "threadfix_api"])
+def test_a_public_client_is_told_of_a_wrong_key(
+    script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
+) -> None:
+    """As ThreadFix tells it, with HTTP 200, so that the client shows the message."""
+    said = call(script, python, serve(threadfix), file, key="wrong")
+    assert {one["message"] for one in said.values()} == {"API Key not found in database."}
+    assert threadfix.uploads == []

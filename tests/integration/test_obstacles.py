@@ -1,0 +1,219 @@
+"""What is in the way of a release, over real sockets: shown where it can be found out, and never a judgement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.http import RESPONSE_LIMIT
+from gate.reasons import Reason
+from gate.sandbox.scenarios import Raw, Reset, Trickle
+from gate.sandbox.server import API_KEY, APPLICATION_ID, envelope
+from tests.release import (
+    APPLICATION,
+    CRITERIA,
+    NO_PATH,
+    SEVERITIES,
+    STATUSES,
+    VULNERABILITIES,
+    Release,
+    Run,
+    criteria,
+    criterion,
+    policy,
+)
+
+if TYPE_CHECKING:
+    from gate.sandbox.scenarios import Fault
+    from tests.conftest import Gate
+
+PAGE = Raw(404, b"<html><head><title>Not Found</title></head></html>")
+
+
+@pytest.fixture
+def threadfix() -> Release:
+    """A ThreadFix whose endpoints a test sets."""
+    return Release()
+
+
+@pytest.fixture
+def run(gate: Gate, threadfix: Release) -> Run:
+    """The gate, on a scan that is processed at once."""
+    return Run(gate, threadfix)
+
+
+XSS = "Cross-site Scripting"
+BROKEN = criteria(failed=[criterion("Critical", maxAllowed=0), criterion("Bad", maxAllowed=2)])
+NAMES = [
+    {"id": 1, "name": "Critical", "intValue": 5, "customName": None, "displayName": "Critical"},
+    {"id": 2, "name": "High", "intValue": 4, "customName": "Bad", "displayName": "Bad"},
+    {"id": 3, "name": "Odd", "intValue": 9},
+    {"id": 4, "intValue": 3},
+    None,
+]
+
+
+def vulnerability(number: int, severity: int = 5, **more: object) -> dict[str, Any]:
+    """An open vulnerability, with a heavy finding, as ThreadFix returns it."""
+    return {
+        "id": number, "active": True, "hidden": False, "isFalsePositive": False, "path": f"/shop/{number}.jsp",
+        "parameter": "q", "genericVulnerability": {"id": 79, "name": XSS, "displayId": 79},
+        "genericSeverity": {"id": 1, "name": "Critical", "displayName": {5: "Critical", 4: "Bad"}[severity],
+                            "intValue": severity},
+        "app": {"id": APPLICATION_ID, "name": "Contoso shop"}, "team": {"id": 2, "name": "Contoso"},
+        "findings": [{"longDescription": "x" * 1000}],
+    } | more  # fmt: skip
+
+
+def search(threadfix: Release, pages: dict[str, list[dict[str, Any]]]) -> None:
+    """Respond to a search by its severity, with no more than a page."""
+
+    def find(fields: dict[str, str]) -> Fault:
+        severity = fields["genericSeverities[0].intValue"]
+        assert fields == {
+            "applications[0].id": "6", "genericSeverities[0].intValue": severity, "showOpen": "true",
+            "showNotFalsePositive": "true", "showNotHidden": "true", "numberVulnerabilities": "10", "page": "1",
+        }  # fmt: skip
+        return envelope(pages[severity][:10])
+
+    threadfix.answers["POST", VULNERABILITIES] = find
+
+
+def test_the_newest_open_vulnerabilities_are_named(run: Run) -> None:
+    """Those of the worst severity first, by the server's names, each with its link; ten in all."""
+    application = {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3, "highVulnCount": 40}
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, application)
+    search(run.threadfix, {"5": [vulnerability(number) for number in (7, 9, 8)],
+                           "4": [vulnerability(number, 4) for number in range(20, 60)]})  # fmt: skip
+    run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open; 3 open), Bad (at most 2 open; 40 open).",
+                   "--pass-criteria")  # fmt: skip
+    (check,) = run.checks
+    assert [obstacle.id for obstacle in check.obstacles] == [9, 8, 7, 29, 28, 27, 26, 25, 24, 23]
+    assert check.obstacles[3].severity == "Bad"
+    first = check.obstacles[0]
+    assert (first.name, first.place) == (XSS, "/shop/9.jsp, parameter q")
+    assert first.url == f"{run.gate.url}/organizations/2/applications/6/vulnerabilities/9"
+    assert check.url == f"{run.gate.url}/organizations/2/applications/6"
+    assert [(result.name, result.severity, result.count) for result in check.results] == [
+        ("Critical", 5, 3), ("Bad", 4, 40), ("Critical", 5, 3),
+    ]  # fmt: skip
+
+
+def test_an_application_of_ten_thousand_costs_one_page_of_ten(run: Run) -> None:
+    """Whatever the server has; a page may be larger than any other response."""
+    served: list[int] = []
+
+    def find(fields: dict[str, str]) -> Fault:
+        assert (fields["numberVulnerabilities"], fields["page"]) == ("10", "1")
+        # A server that does not know the fields: it sends far more than was asked for, all of 2 MiB.
+        page = envelope([vulnerability(number) for number in range(1, 1500)])
+        served.append(len(page.body))
+        return page
+
+    broken = criteria(failed=[criterion("Bad"), criterion("Critical"), criterion("Critical", maxIntroduced=0)])
+    run.threadfix.set(CRITERIA, broken).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6, "organization": {"id": 2}})
+    run.threadfix.answers["POST", VULNERABILITIES] = find
+    run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", settle="0")
+    assert [obstacle.id for obstacle in run.checks[0].obstacles] == list(range(1499, 1489, -1))
+    assert served[0] > RESPONSE_LIMIT
+    assert len(served) == 1
+    assert len(run.threadfix.asked) == 4
+
+
+def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
+    """It is refused as it is read."""
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6})
+    page = Raw(200, envelope([vulnerability(1)]).body + b" " * 8 * 1024 * 1024)
+    run.threadfix.set(VULNERABILITIES, page, method="POST")
+    ran = run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", settle="0")
+    assert run.checks[0].obstacles == ()
+    assert "returned more than 8192 KiB" in ran.err
+
+
+@pytest.mark.parametrize("broken", [SEVERITIES, APPLICATION, VULNERABILITIES])
+@pytest.mark.parametrize(
+    "answer",
+    [Raw(500), Raw(401), NO_PATH, PAGE, Reset(), Raw(200, b"<html>"), envelope("x"), envelope(None), Raw(200, b"{}"),
+     envelope([1, None, {}, []]), envelope({"id": 7})],
+)  # fmt: skip
+def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, answer: object) -> None:
+    """It is logged once, if it is one; the check has failed, and everything else is shown."""
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES)
+    run.threadfix.set(APPLICATION, {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3})
+    search(run.threadfix, {"5": [vulnerability(7)], "4": [vulnerability(8, 4)]})
+    run.threadfix.set(broken, answer, method="POST" if broken == VULNERABILITIES else "GET")
+    ran = run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open", "--pass-criteria", settle="0")
+    warned = ran.err.count("warning: not all that is in the way could be looked up: 127.0.0.1")
+    assert warned == (not (isinstance(answer, Raw) and answer.body.startswith(b'{"message": "", "success": true')))
+    assert (ran.code, run.checks[0].conclusion.exit_code) == (1, 1)
+
+
+def test_where_threadfix_is_gone_nothing_more_is_asked(run: Run) -> None:
+    """The verdict is there, and must not wait for its decoration."""
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, Reset())
+    run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open)", "--pass-criteria", settle="0")
+    assert [path for _, path, _ in run.threadfix.asked] == [CRITERIA, SEVERITIES]
+
+
+def test_all_of_it_has_the_time_of_one_request(run: Run) -> None:
+    """A server that hangs costs it once; what has no time left is not asked for."""
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, Trickle(headers_too=True))
+    ran = run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", "--request-timeout", "300ms", settle="0")
+    assert [path for _, path, _ in run.threadfix.asked] == [CRITERIA, SEVERITIES, APPLICATION]
+    assert "did not respond within 0." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, (XSS, "Critical", "/shop/7.jsp, parameter q")),
+        ({"genericVulnerability": None, "genericSeverity": None}, ("vulnerability 7", "", "/shop/7.jsp, parameter q")),
+        ({"genericSeverity": {"name": "Critical", "intValue": 5}}, (XSS, "Critical", None)),
+        ({"genericSeverity": {"customName": "Bad", "intValue": 5, "name": "C"}}, (XSS, "Bad", None)),
+        ({"path": None, "calculatedFilePath": "/src/a.c", "parameter": 5}, (XSS, "Critical", "/src/a.c")),
+        ({"path": "", "dependency": {"cve": "CVE-2026-1", "componentName": "log4j"}, "parameter": None},
+         (XSS, "Critical", "log4j")),
+        ({"path": "", "dependency": "log4j:1", "parameter": None}, (XSS, "Critical", "log4j:1")),
+        ({"path": [], "parameter": "q"}, (XSS, "Critical", "parameter q")),
+        ({"path": "::error::##[add]\u001b[2J" + API_KEY},
+         (XSS, "Critical", "::error::# #[add] [2J***, parameter q")),
+        ({"app": {"id": 7}}, None),
+        ({"active": False}, None),
+        ({"hidden": True}, None),
+        ({"isFalsePositive": True}, None),
+        ({"genericSeverity": {"intValue": 3, "name": "x"}}, None),
+        ({"id": "7"}, None),
+        ({"id": True}, None),
+    ],
+)  # fmt: skip
+def test_a_vulnerability_is_untrusted_text_of_any_shape(
+    run: Run, more: dict[str, object], expected: tuple[str, str, str | None] | None
+) -> None:
+    """What an older server sends along that is not open, or not what was asked for, is left out."""
+    run.threadfix.set(CRITERIA, criteria(failed=[criterion({"name": "Critical", "intValue": 5})], passed=[]))
+    run.threadfix.set(VULNERABILITIES, [vulnerability(7) | more], method="POST")
+    run("--pass-criteria", settle="0")
+    assert run.threadfix.count(SEVERITIES) == 0
+    shown = [(one.name, one.severity, one.place) for one in run.checks[0].obstacles]
+    if expected is None:
+        assert shown == []
+    else:
+        name, severity, place = expected
+        assert shown == [(name, severity, "/shop/7.jsp, parameter q" if place is None else place)]
+
+
+def test_policies_have_nothing_looked_up(run: Run) -> None:
+    """Which vulnerabilities a policy's filter means is not known."""
+    run.threadfix.set(STATUSES, [policy("FAILING")])
+    run("--policy", "all")
+    assert [path for _, path, _ in run.threadfix.asked] == [STATUSES]
+
+
+def test_a_severity_that_nobody_knows_has_no_number(run: Run) -> None:
+    """Then there is nothing to search by."""
+    run.threadfix.set(CRITERIA, criteria(failed=[criterion("Odd"), criterion({"intValue": 9, "name": "X"})]))
+    run.threadfix.set(SEVERITIES, NAMES)
+    run("--pass-criteria", settle="0")
+    assert run.threadfix.count(VULNERABILITIES) == 0
+    assert [result.severity for result in run.checks[0].results] == [None, None, 5]

@@ -1,0 +1,245 @@
+"""The stages together: each builds on what the ones before brought, and what was not asked is no pass."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.commands import stages
+from gate.errors import Cancelled
+from gate.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Gate, Ran
+
+UPLOAD = "/threadfix/rest/latest/applications/6/upload"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of scan results; each file is played as the scenario of its name."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for name in ("done.json", "interrupted.json", "late.json"):
+        (folder / name).write_text(json.dumps({"results": [name]}))
+    return folder
+
+
+def calls(gate: Gate) -> list[tuple[str, str]]:
+    """What was asked, without repeats in a row."""
+    asked = [(method, path.removeprefix("/threadfix/rest/latest/")) for method, path, _ in gate.threadfix.seen]
+    return [call for number, call in enumerate(asked) if not number or asked[number - 1] != call]
+
+
+def uploads(gate: Gate) -> int:
+    """How many files ThreadFix received."""
+    return sum(path == UPLOAD for _, path, _ in gate.threadfix.seen)
+
+
+def reasons(ran: Ran, kind: str) -> list[str | None]:
+    """The reason of each part of a kind."""
+    return [part["reason"] for part in ran.document[kind]]
+
+
+def test_a_file_is_uploaded_and_its_own_scan_is_waited_for(gate: Gate, folder: Path) -> None:
+    """The application is asked for first; the link to the scan is whole, because that brought the team's id."""
+    ran = gate("--scan-file", f"{folder}/done.json")
+    number = ran.document["pending_scan_id"]
+    assert calls(gate) == [
+        ("GET", "applications/6"),
+        ("POST", "applications/6/upload"),
+        ("GET", f"applications/6/pendingScan/{number}/status"),
+    ]
+    assert (ran.code, ran.document["reason"]) == (0, Reason.PROCESSED)
+    assert ran.document["scan_url"] == f"{gate.url}/organizations/2/applications/6/scans/{number - 29}"
+    (upload,) = ran.document["uploads"]
+    assert (upload["file"], upload["pending_scan_ids"], upload["verdict"]) == (f"{folder}/done.json", [number], None)
+
+
+def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
+    """One that is refused does not stop the others, and the worst counts."""
+    (folder / "empty.json").write_text('{"results": []}')
+    ran = gate("--scan-file", f"{folder}/done.json\n{folder}/empty.json\n{folder}/late.json")
+    assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
+    assert reasons(ran, "uploads") == [None, Reason.UPLOAD_REFUSED, None]
+    assert reasons(ran, "scans") == [Reason.PROCESSED, Reason.PROCESSED]
+    assert uploads(gate) == 3
+
+
+def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> None:
+    """A fail that says so, and a pass where the user accepts it; the first run's scan is not waited for again."""
+    assert gate("--scan-file", f"{folder}/done.json").code == 0
+    ran = gate("--scan-file", f"{folder}/done.json")
+    assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
+    assert "Scan file has already been uploaded" in ran.last
+    ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate")
+    assert (ran.code, ran.document["reason"], ran.document["scans"]) == (0, Reason.ALREADY_IMPORTED, [])
+
+
+def test_the_first_fail_stops_the_others_where_that_is_asked(gate: Gate, folder: Path) -> None:
+    """Nothing more is sent, and nothing is waited for."""
+    (folder / "empty.json").write_text('{"results": []}')
+    ran = gate("--scan-file", f"{folder}/done.json\n{folder}/empty.json\n{folder}/late.json", "--fail-fast")
+    assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
+    assert reasons(ran, "uploads") == [None, Reason.UPLOAD_REFUSED, Reason.CANCELLED]
+    assert reasons(ran, "scans") == [Reason.CANCELLED]
+    assert uploads(gate) == 2
+    assert not [path for _, path in calls(gate) if "pendingScan" in path]
+
+
+def test_a_refusal_from_before_stops_the_others_too(gate: Gate, folder: Path, tmp_path: Path) -> None:
+    """It is an upload like those that the gate makes."""
+    (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
+    options = ("--upload-response", f"{tmp_path}/upload.json", "--scan-file", f"{folder}/done.json")
+    ran = gate(*options, "--fail-fast")
+    assert reasons(ran, "uploads") == [Reason.UPLOAD_REFUSED, Reason.CANCELLED]
+    assert uploads(gate) == 0
+    ran = gate(*options)
+    assert (ran.code, reasons(ran, "uploads")) == (1, [Reason.UPLOAD_REFUSED, None])
+    assert reasons(ran, "scans") == [Reason.PROCESSED]
+
+
+def test_only_a_refusal_from_before_needs_nobody(gate: Gate, tmp_path: Path) -> None:
+    """There is nothing to ask; it is not a usage error."""
+    (tmp_path / "upload.json").write_text('{"success": false, "message": "API Key not found in database."}')
+    ran = gate("--upload-response", f"{tmp_path}/upload.json", env={"THREADFIX_APPLICATION_ID": ""})
+    assert (ran.code, ran.document["reason"]) == (4, Reason.DENIED)
+    assert not gate.threadfix.seen
+
+
+def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:
+    """A wrong id ends it before a gigabyte was sent; scans that are named are still asked for."""
+    options = ("--first-contact-limit", "50ms", "--scan-file", f"{folder}/*.json")
+    ran = gate(*options, "--pending-scan-id", "41", env={"THREADFIX_APPLICATION_ID": "7"})
+    assert (ran.code, ran.document["reason"]) == (5, Reason.NOT_FOUND)
+    assert reasons(ran, "uploads") == [Reason.NOT_FOUND] * 3
+    assert reasons(ran, "scans") == [Reason.NOT_FOUND]
+    assert uploads(gate) == 0
+    assert "not sent; application 7: " in ran.document["message"]
+
+
+def test_an_application_is_looked_up_by_its_name(gate: Gate) -> None:
+    """Its id is an output then."""
+    named = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "Contoso"}
+    ran = gate("--application-name", "Contoso shop", "--pending-scan-id", "41", env=named)
+    assert (ran.code, ran.document["application_id"]) == (0, 6)
+    options = ("--pending-scan-id", "41", "--first-contact-limit", "50ms")
+    ran = gate("--application-name", "Contoso shoe", *options, env=named)
+    assert (ran.code, ran.document["reason"], ran.document["scans"]) == (5, Reason.NOT_FOUND, [])
+    assert ran.document["message"].startswith("application 'Contoso shoe' of team 'Contoso': ")
+
+
+def test_checks_come_after_a_pass_only(gate: Gate, folder: Path) -> None:
+    """A scan that failed holds the release back already."""
+    ran = gate("--scan-file", f"{folder}/interrupted.json", "--policy", "all")
+    assert (ran.code, ran.document["reason"], ran.document["checks"]) == (1, Reason.SCAN_FAILED, [])
+    assert not [path for _, path in calls(gate) if "polic" in path]
+
+
+@pytest.mark.parametrize(
+    ("moment", "parts"),
+    [
+        ("_find_application", {"uploads": [Reason.CANCELLED] * 3, "scans": [Reason.CANCELLED], "checks": []}),
+        ("_upload", {"uploads": [Reason.CANCELLED] * 3, "scans": [Reason.CANCELLED], "checks": []}),
+        ("_wait", {"uploads": [None] * 3, "scans": [Reason.CANCELLED] * 4, "checks": []}),
+        ("_evaluate", {"uploads": [None] * 3, "scans": [Reason.PROCESSED] * 4, "checks": [Reason.CANCELLED] * 2}),
+    ],
+)
+def test_a_signal_before_a_stage_leaves_no_part_without_a_result(
+    moment: str, parts: dict[str, list[Any]], gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for and not made is cancelled, and never missing: that would look like a pass."""
+
+    def stopped(_: object) -> None:
+        raise Cancelled(15)
+
+    monkeypatch.setattr(stages.Stages, moment, stopped)
+    (folder / "interrupted.json").rename(folder / "slow.json")
+    ran = gate("--scan-file", f"{folder}/*", "--pending-scan-id", "41", "--policy", "all", "--pass-criteria")
+    assert (ran.code, ran.document["reason"]) == (143, Reason.CANCELLED)
+    assert {kind: reasons(ran, kind) for kind in parts} == parts
+
+
+def test_a_signal_before_a_name_is_looked_up_leaves_nothing(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an application there are no parts; the gate was cancelled all the same."""
+
+    def stopped(_: object) -> None:
+        raise Cancelled(2)
+
+    monkeypatch.setattr(stages.Stages, "_find_application", stopped)
+    named = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "a", "THREADFIX_APPLICATION_NAME": "b"}
+    ran = gate("--pending-scan-id", "41", env=named)
+    assert (ran.code, ran.document["reason"], ran.document["scans"]) == (130, Reason.CANCELLED, [])
+
+
+def test_a_signal_during_the_uploads_leaves_their_end_open(
+    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may have been sent when the record of it was lost is not called unsent."""
+
+    def lost(*_: object, **__: object) -> None:
+        raise Cancelled(15)
+
+    monkeypatch.setattr("gate.uploading.upload_all", lost)
+    ran = gate("--scan-file", f"{folder}/done.json")
+    (upload,) = ran.document["uploads"]
+    assert (ran.code, upload["reason"]) == (143, Reason.CANCELLED)
+    assert "Whether ThreadFix has the file is not known." in upload["message"]
+
+
+def upload_nothing(stages: Any) -> None:  # noqa: ANN401 - its fields are its own
+    """As if the uploads had been forgotten."""
+
+
+def upload_and_forget(files: Any, *_: object, **__: object) -> tuple[tuple[()], None]:  # noqa: ANN401 - likewise
+    """As if no file had an end."""
+    assert files
+    return (), None
+
+
+@pytest.mark.parametrize(
+    ("place", "forgets", "args"),
+    [
+        ("gate.commands.stages.Stages._upload", upload_nothing, ("--scan-file", "{}/done.json")),
+        ("gate.uploading.upload_all", upload_and_forget, ("--scan-file", "{}/done.json")),
+        ("gate.commands.stages.Stages._evaluate", upload_nothing, ("--policy", "all")),
+        ("gate.commands.stages.Stages._application_id", None, ("--policy", "all")),
+    ],
+)
+def test_what_is_forgotten_is_no_pass(
+    place: str, forgets: Callable[..., object] | None, args: tuple[str, str], gate: Gate, folder: Path
+) -> None:
+    """A bug that lost a file, a scan or a check is reported as one."""
+    option, value = args
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, forgets)
+        ran = gate("--pending-scan-id", "41", option, value.format(folder))
+    assert (ran.code, ran.document["reason"]) == (70, Reason.INTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason", "says"),
+    [
+        ([{"updatedDate": 1}, {"importTime": 1}], Reason.ALREADY_IMPORTED, "PASSING"),
+        ([{"updatedDate": 2**42, "importTime": 1}], Reason.POLICY_UNKNOWN, "stale by"),
+        ([{"importTime": 2**42}], Reason.POLICY_UNKNOWN, "stale by"),
+        ([{}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+        ([], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+        ({"x": 1}, Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+    ],
+)
+def test_a_policy_is_newer_than_the_scan_of_an_accepted_duplicate(
+    listed: object, reason: Reason, says: str, gate: Gate, folder: Path
+) -> None:
+    """That scan may have been processed a moment ago, by an earlier run of the same job, and not be evaluated yet."""
+    options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
+    assert gate("--scan-file", f"{folder}/done.json").code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(gate.threadfix), "finished_scans", lambda *_: listed)
+        ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
+    assert (ran.document["reason"], says in ran.document["message"]) == (reason, True), ran.err

@@ -1,0 +1,322 @@
+"""No byte that a server can send is taken for a pass but a well-formed, fresh, non-empty one that says so.
+
+What it says is judged here by rules of the test's own, written without the code under test.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gate.evaluating import dated
+from gate.history import CheckReading, Failure, History, Outage, StopCause
+from gate.http import Response
+from gate.parts.checks import judge_check
+from gate.reasons import Kind, Reason
+from gate.sandbox.server import APPLICATION_ID
+from gate.subjects import AllPolicies, PassCriteria, Policy
+from gate.text import Sanitizer, Secret
+from gate.threadfix.api import RestApi
+from gate.threadfix.policies import GENERATIONS, Asker
+from gate.threadfix.server import Server
+from tests.builders import SETTINGS
+from tests.release import application, criteria, criterion, old_policy, policy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gate.subjects import Check
+
+REFERENCE = 1_570_117_773.0
+FRESH, OLD = 1_570_117_773_000, 1_570_117_772_999
+KEY = Secret("a key of forty characters, more or less")
+API = RestApi(Server("https://tf.example.com/threadfix", KEY), Sanitizer((KEY,)), lambda _: None)
+ALLOWED = {
+    Reason.PROCESSED, Reason.POLICY_FAILED, Reason.POLICY_UNKNOWN, Reason.PROTOCOL, Reason.DENIED, Reason.UNREACHABLE,
+}  # fmt: skip
+"""What a check may come to."""
+
+
+class Canned:
+    """A transport that has the same response for everything."""
+
+    host = "tf.example.com"
+
+    def __init__(self, code: int, body: bytes) -> None:
+        self._response = Response(code, {}, body)
+
+    def get(self, *_: object, **__: object) -> Response:
+        return self._response
+
+    def post(self, *_: object, **__: object) -> Response:
+        return self._response
+
+
+def verdict(check: Check, body: bytes, code: int = 200) -> tuple[Reason, Kind]:
+    """What a check comes to where the server says this, and nothing else, until the time to settle is over."""
+    api = copy.copy(API)
+    api.http = Canned(code, body)  # type: ignore[assignment]
+    heard = Asker(api, check, APPLICATION_ID)(30.0)
+    if isinstance(heard, CheckReading):
+        # The criteria are said twice.
+        heard = replace(heard, status="fresh") if isinstance(check, PassCriteria) else dated(heard, REFERENCE)
+    reading = heard if isinstance(heard, CheckReading) else None
+    outages = (Outage(0.0, heard),) if isinstance(heard, Failure) else ()
+    history: History[Check, CheckReading] = History(
+        check, StopCause.DECIDED, 1.0, 1, newest=heard, reading=reading, outages=outages
+    )
+    conclusion = judge_check(history, SETTINGS).conclusion
+    assert conclusion.reason in ALLOWED
+    assert (conclusion.exit_code == 0) is (conclusion.kind is Kind.PASS)
+    assert KEY.reveal() not in conclusion.message
+    return conclusion.reason, conclusion.kind
+
+
+def wrapped(content: object) -> dict[str, Any]:
+    """The envelope around a response's object."""
+    return {"message": "", "success": True, "responseCode": -1, "object": content}
+
+
+# --- What may pass, by the test's own rules.
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def may_pass(check: Check, body: bytes) -> bool:
+    """Whether a response is well-formed, fresh, about what was asked for, and says that it holds."""
+    try:
+        whole = json.loads(body.decode(), object_pairs_hook=_once)
+        content = whole["object"]
+        if whole["success"] is not True:
+            return False
+        if isinstance(check, PassCriteria):
+            passed, failed = content["passed"], content["failed"]
+            return content["passing"] is True and failed == [] and isinstance(passed, list) and len(passed) > 0
+        if isinstance(check, AllPolicies):
+            if isinstance(content, dict):
+                if type(content["id"]) is not int or content["id"] != APPLICATION_ID:
+                    return False
+                content = content["policyStatuses"]
+            return isinstance(content, list) and len(content) > 0 and all(map(_holds, content))
+        found = content["policy"]
+        is_asked = found["id"] == check.id if check.name is None else found["name"] == check.name
+        return is_asked and type(found["id"]) is int and _holds(content)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _holds(status: dict[str, Any]) -> bool:
+    words = {"currentStatus": "PASSING", "passing": True}
+    given_words = [name for name in words if name in status]
+    return (
+        bool(given_words)
+        and all(type(status[name]) is type(words[name]) and status[name] == words[name] for name in given_words)
+        and type(status["lastEvaluated"]) is int
+        and status["lastEvaluated"] >= FRESH
+        and type(status["policy"]["id"]) is int
+        and isinstance(status["policy"]["name"], str)
+    )
+
+
+# --- What is sent.
+
+BY_ID, BY_NAME = Policy(id=3), Policy(name="Low Policy")
+PASSING: list[tuple[Check, Any]] = [
+    (PassCriteria(), criteria()),
+    (PassCriteria(), criteria(passed=[criterion(), criterion({"name": "High", "intValue": 4}, notAllowed=True)])),
+    (BY_ID, policy(evaluated=FRESH)),
+    (BY_NAME, policy(evaluated=FRESH, passing=True)),
+    (BY_NAME, old_policy(evaluated=FRESH)),
+    (AllPolicies(), [policy(evaluated=FRESH)]),
+    (AllPolicies(), [old_policy(evaluated=FRESH), old_policy(number=4, name="B", evaluated=FRESH)]),
+    (AllPolicies(), application(policy(evaluated=FRESH), policy(number=4, name="B", evaluated=FRESH))),
+]
+FAILING: list[tuple[Check, Any]] = [
+    (PassCriteria(), criteria(failed=[criterion("High")])),
+    (PassCriteria(), criteria(passed=[], failed=[criterion("High", maxAllowed=0)])),
+    (BY_ID, policy("FAILING", evaluated=FRESH)),
+    (BY_NAME, policy("FAILING", evaluated=FRESH, passing=False)),
+    (AllPolicies(), [policy("FAILING", evaluated=FRESH)]),
+    (AllPolicies(), application(policy(evaluated=FRESH), policy("FAILING", 4, "B", FRESH))),
+    (AllPolicies(), application(policy("FAILING", evaluated=FRESH), overallPolicyStatus="PASSING")),
+]
+UNKNOWN: list[tuple[Check, Any]] = [
+    (PassCriteria(), criteria(passed=[])),
+    (BY_ID, policy("NO SCANS FOUND", evaluated=FRESH)),
+    (BY_ID, policy(evaluated=OLD)),
+    (BY_ID, policy() | {"lastEvaluated": None}),
+    (AllPolicies(), []),
+    (AllPolicies(), application()),
+    (AllPolicies(), [policy(evaluated=FRESH), policy(number=4, name="B", evaluated=OLD)]),
+]
+CHECKS = [PassCriteria(), BY_ID, BY_NAME, AllPolicies()]
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 10), st.just(FRESH), st.just(OLD), st.floats(allow_nan=False),
+    st.sampled_from(["PASSING", "FAILING", "passing", "PASSING ", "", "Low Policy", "High", "true", "P\u0130SSING"]),
+    st.text(max_size=5),
+)  # fmt: skip
+names = st.sampled_from([
+    "success", "message", "object", "passing", "passed", "failed", "currentStatus", "policyStatuses", "policy", "id",
+    "name", "lastEvaluated", "severity", "overallPolicyStatus", "maxAllowed", "filterName",
+])  # fmt: skip
+documents = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=5), max_leaves=12
+)
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - any JSON
+    """The path of every value in a document."""
+    yield path
+    pairs = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    for name, inner in pairs:
+        yield from places(inner, (*path, name))
+
+
+def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A document with another value in one place; without the place, where the value is `...`."""
+    if not path:
+        return value
+    document = copy.deepcopy(document)
+    inner = document
+    for name in path[:-1]:
+        inner = inner[name]
+    if value is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return document
+
+
+# --- The properties.
+
+
+@pytest.mark.parametrize(("check", "content"), PASSING)
+def test_what_is_mutated_here_does_pass(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
+    """Else the properties would hold of a gate that passes nothing."""
+    body = json.dumps(wrapped(content)).encode()
+    assert verdict(check, body) == (Reason.PROCESSED, Kind.PASS)
+    assert may_pass(check, body)
+
+
+@pytest.mark.parametrize(("check", "content"), FAILING)
+def test_what_fails_here_does_fail(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
+    """It is ThreadFix's word, too."""
+    assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_FAILED, Kind.FAIL)
+
+
+@pytest.mark.parametrize(("check", "content"), UNKNOWN)
+def test_what_is_unknown_here_is_unknown(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
+    """Nothing was evaluated, or not since the scan."""
+    assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_UNKNOWN, Kind.UNKNOWN)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(CHECKS), st.binary(max_size=300), st.sampled_from([200, 201, 202, 204, 302, 400, 404, 405, 500]))
+@example(PassCriteria(), b'{"success": true, "object": {"passing": true, "passed": [], "failed": []}}', 200)
+@example(AllPolicies(), b"", 200)
+def test_no_bytes_pass(check: Check, body: bytes, code: int) -> None:
+    """Whatever the HTTP status is."""
+    assert verdict(check, body, code)[1] is not Kind.PASS
+
+
+@settings(max_examples=1000)
+@given(st.sampled_from(CHECKS), documents, st.booleans())
+def test_no_json_passes_but_one_that_says_so(check: Check, document: object, envelope: bool) -> None:  # noqa: FBT001 - drawn
+    """Of any shape, with the names and the words that matter in any place."""
+    body = json.dumps(wrapped(document) if envelope else document).encode()
+    assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
+
+
+@settings(max_examples=1000)
+@given(st.data())
+def test_a_mutated_response_passes_only_if_it_still_says_so(data: st.DataObject) -> None:
+    """One to three places with another value, or gone; and what says so passes."""
+    check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
+    document: Any = wrapped(content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from([path for path in places(document) if path] or [()]))
+        document = put(document, path, data.draw(st.one_of(documents, st.just(...)) if path else documents))
+    body = json.dumps(document).encode()
+    assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
+
+
+@settings(max_examples=500)
+@given(st.data())
+def test_mutated_bytes_pass_only_if_they_still_say_so(data: st.DataObject) -> None:
+    """Cut, doubled or overwritten anywhere, as a broken proxy might."""
+    check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
+    body = json.dumps(wrapped(content)).encode()
+    at, length = data.draw(st.integers(0, len(body))), data.draw(st.integers(0, 40))
+    middle = data.draw(st.one_of(st.binary(max_size=8), st.just(body[at : at + length] * 2), st.just(b"")))
+    body = body[:at] + middle + body[at + length :]
+    assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
+
+
+@settings(max_examples=1000)
+@given(st.data())
+def test_mutating_one_field_of_a_failing_response_never_makes_it_pass(data: st.DataObject) -> None:
+    """But for the one word itself, where it becomes exactly PASSING in a policy's response."""
+    check, content = data.draw(st.sampled_from(FAILING))
+    document = wrapped(content)
+    # A field of an object, and not a whole entry of a list: without its broken entry a list is another response.
+    path = data.draw(st.sampled_from([path for path in places(document) if path and isinstance(path[-1], str)]))
+    value = data.draw(st.one_of(documents, st.just(...)))
+    kind = verdict(check, json.dumps(put(document, path, value)).encode())[1]
+    is_the_word = path[-1] == "currentStatus" and value == "PASSING"
+    assert kind is not Kind.PASS or is_the_word
+
+
+def test_every_single_word_in_every_place_of_a_failing_response() -> None:
+    """The same without chance: each field of each failing response takes each value that could matter, or goes."""
+    values = [
+        ..., None, True, False, 0, 1, 3, 6, FRESH, "PASSING", "FAILING", "passing", "PASSING ", "", "Low Policy", [],
+        {}, [criterion()], [policy(evaluated=FRESH)], {"PASSING": True},
+    ]  # fmt: skip
+    passed = {
+        (path[-1], str(value))
+        for check, content in FAILING
+        for path in places(wrapped(content))
+        for value in values
+        if path and isinstance(path[-1], str)
+        if verdict(check, json.dumps(put(wrapped(content), path, value)).encode())[1] is Kind.PASS
+    }
+    # A whole list that is replaced by one that passes is another response, and no mutated one.
+    whole = str([policy(evaluated=FRESH)])
+    assert passed == {("currentStatus", "PASSING"), ("policyStatuses", whole), ("object", whole)}
+
+
+def test_every_generation_reads_strictly() -> None:
+    """The properties above ask the newest; each older row of the table has one of the same readers."""
+    readers = {generation.read.__name__ for rows in GENERATIONS.values() for generation in rows}
+    assert readers == {"_criteria", "_evaluated", "_entry", "_all"}
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_an_entry_of_a_list_passes_only_if_it_is_the_one_and_says_so(data: st.DataObject) -> None:
+    """Before 2.6 a policy has no evaluation of its own: the list speaks for it, if it names it once."""
+    words, called = st.sampled_from(["PASSING", "FAILING", "SOON"]), st.sampled_from(["Low Policy", "B"])
+    statuses = st.builds(policy, words, st.integers(2, 4), called, st.sampled_from([FRESH, OLD]))
+    entries = data.draw(st.lists(statuses, max_size=4))
+    check = data.draw(st.sampled_from([BY_ID, BY_NAME]))
+    body = json.dumps(wrapped(data.draw(st.sampled_from([entries, application(*entries)])))).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(GENERATIONS, Policy, GENERATIONS[Policy][-1:])
+        kind = verdict(check, body)[1]
+    asked = [
+        one for one in entries if (one["policy"]["id"] == 3 if check is BY_ID else one["policy"]["name"] == check.name)
+    ]
+    assert (kind is Kind.PASS) is (len(asked) == 1 and _holds(asked[0]))

@@ -1,0 +1,237 @@
+"""What a check comes to, from what was seen of it: a pass only where all of it is fresh, and says that it holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gate.conclusions import conclude, name_options
+from gate.errors import Cancelled
+from gate.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
+from gate.naming import FLAGS, INPUTS
+from gate.parts.checks import NAMED, judge_check
+from gate.reasons import Kind, Reason
+from gate.settings import Plan
+from gate.subjects import AllPolicies, PassCriteria, Policy
+from tests.builders import SETTINGS, history_of, judged
+from tests.unit.test_waiting import DONE
+
+if TYPE_CHECKING:
+    from gate.conclusions import Conclusion
+    from gate.parts.checks import CheckVerdict
+    from gate.subjects import Check
+
+AT = 1_570_117_773.0
+PCI = Policy(name="PCI")
+HOLDS = CheckResult("PCI", holds=True, word="PASSING", evaluated=AT)
+BROKEN = CheckResult("PCI", holds=False, word="FAILING", evaluated=AT)
+OPEN = CheckResult("PCI", holds=None, word="NO SCANS FOUND", evaluated=AT)
+OLD = replace(HOLDS, behind=200.0)
+UNDATED = replace(HOLDS, evaluated=None, behind=None)
+HIGH = CheckResult("High", holds=True, word="", limits=("at most 0 open",))
+
+
+def ended(check: Check, newest: CheckReading | Failure, **changes: Any) -> History[Check, CheckReading]:  # noqa: ANN401
+    """The history of a check whose newest observation this is."""
+    reading = newest if isinstance(newest, CheckReading) else None
+    outages = (Outage(40.0, newest, polls=3),) if isinstance(newest, Failure) else ()
+    return replace(
+        History(check, StopCause.DECIDED, 100.0, 9, newest=newest, reading=reading, outages=outages), **changes
+    )
+
+
+def came_to(check: Check, *results: CheckResult, settle: float = 120.0, status: str = "fresh") -> Conclusion:
+    """What a check comes to that has these results; its texts name flags."""
+    holds = False if any(result.holds is False for result in results) else None
+    holds = True if results and all(result.holds for result in results) else holds
+    settings = replace(SETTINGS, plan=Plan(settle_timeout=settle))
+    verdict = judge_check(ended(check, CheckReading(status, holds, results)), settings)
+    return name_options(verdict.conclusion, FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("check", "results", "message"),
+    [
+        (PCI, (HOLDS,), "ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC."),
+        (Policy(id=3), (HOLDS,), "ThreadFix says PASSING of 'PCI', evaluated at 2019-10-03 15:49:33 UTC."),
+        (PCI, (replace(HOLDS, evaluated=None),), "ThreadFix says PASSING."),
+        (AllPolicies(), (HOLDS, replace(HOLDS, name="B")), "2 of 2 policies hold: 'PCI', 'B'."),
+        (PassCriteria(), (HIGH, HIGH), "2 of 2 criteria hold."),
+        (PassCriteria(), (HIGH,), "1 of 1 criteria hold."),
+    ],
+)
+def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
+    """All of it, and there is something of it."""
+    conclusion = came_to(check, *results)
+    assert (conclusion.reason, conclusion.message, conclusion.hint) == (Reason.PROCESSED, message, "")
+    assert not conclusion.resumable
+
+
+@pytest.mark.parametrize(
+    ("check", "results", "message"),
+    [
+        (PCI, (BROKEN,), "ThreadFix says FAILING."),
+        (AllPolicies(), (BROKEN,), "ThreadFix says FAILING of 'PCI'."),
+        (AllPolicies(), (BROKEN, HOLDS, OPEN), "1 of 3 policies is broken: 'PCI'."),
+        (AllPolicies(), (BROKEN, OLD, UNDATED), "1 of 3 policies is broken: 'PCI'."),
+        (PassCriteria(), (replace(HIGH, holds=False, count=3), HIGH),
+         "1 of 2 criteria is broken: High (at most 0 open; 3 open)."),
+        (PassCriteria(), (replace(HIGH, holds=False, limits=()),),
+         "1 of 1 criteria is broken: High (its limit is not known)."),
+    ],
+)  # fmt: skip
+def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
+    """One result is enough, if it is fresh."""
+    conclusion = came_to(check, *results)
+    assert (conclusion.reason, conclusion.message) == (Reason.POLICY_FAILED, message)
+
+
+@pytest.mark.parametrize(
+    ("check", "results", "message"),
+    [
+        (PCI, (OPEN,), "ThreadFix says NO SCANS FOUND."),
+        (AllPolicies(), (OPEN, HOLDS), "ThreadFix says NO SCANS FOUND of 'PCI'."),
+        (AllPolicies(), (), "no policy is attached to the application."),
+        (PassCriteria(), (), "ThreadFix evaluated nothing: no criterion passed, and none failed."),
+    ],
+)
+def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
+    """Waiting on would not change it, so nothing says so."""
+    conclusion = came_to(check, *results)
+    assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, False)
+
+
+@pytest.mark.parametrize(
+    ("check", "results", "message"),
+    [
+        (PCI, (OLD,), ("stale by 3m20s: ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC, and the scan was "
+                       "processed at 2019-10-03 15:52:53 UTC.")),
+        (PCI, (UNDATED,), "stale: ThreadFix says PASSING, but not when it evaluated that."),
+        (PCI, (replace(HOLDS, behind=None),), "stale: ThreadFix says PASSING, but not when it processed the scan."),
+        (AllPolicies(), (HOLDS, replace(UNDATED, name="B"), replace(UNDATED, name="C")),
+         ("stale: ThreadFix says PASSING of 'B', but not when it evaluated that; stale: ThreadFix says PASSING of "
+          "'C', but not when it evaluated that.")),
+        (PCI, (replace(OLD, holds=False, word="FAILING", evaluated=None, behind=None),),
+         "stale: ThreadFix says FAILING, but not when it evaluated that."),
+        (PassCriteria(), (replace(HIGH, behind=None),),
+         "stale: ThreadFix did not say the same twice, 2s apart (--interval), within 2m (--settle-timeout)."),
+    ],
+)  # fmt: skip
+def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
+    """Whatever it says: waiting on may bring another answer."""
+    conclusion = came_to(check, *results, status="stale")
+    assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, True)
+    assert "--settle-timeout" in conclusion.hint
+    assert "may be from before that" in conclusion.meaning
+
+
+def test_without_time_to_settle_what_is_there_is_taken() -> None:
+    """A pass says how old it was; an input is named where nobody types flags."""
+    old = came_to(PCI, OLD, settle=0)
+    assert old.kind is Kind.PASS
+    assert old.message.endswith(", 3m20s before the scan was processed (--settle-timeout 0).")
+    assert came_to(PCI, UNDATED, settle=0).kind is Kind.PASS
+    assert came_to(PCI, replace(OLD, holds=False), settle=0).reason is Reason.POLICY_FAILED
+    assert came_to(PCI, replace(OLD, holds=None), settle=0).reason is Reason.POLICY_UNKNOWN
+    reading = CheckReading("stale", holds=True, results=(OLD,))
+    verdict = judge_check(ended(PCI, reading), replace(SETTINGS, plan=Plan(settle_timeout=0)))
+    assert "(`settle-timeout: 0`)" in name_options(verdict.conclusion, INPUTS).message
+
+
+def test_a_reading_that_contradicts_its_results_is_no_pass() -> None:
+    """Both must say that the check holds."""
+    for holds in (None, False):
+        conclusion = judge_check(ended(PCI, CheckReading("fresh", holds, (HOLDS,))), SETTINGS).conclusion
+        assert conclusion.reason is Reason.POLICY_UNKNOWN
+
+
+def test_a_message_names_a_few_and_counts_the_others() -> None:
+    """A hundred policies with long names must not fill the annotation."""
+    many = [replace(BROKEN, name=f"{number:02}{'x' * 58}") for number in range(100)]
+    message = came_to(AllPolicies(), *many).message
+    assert message.startswith(f"100 of 100 policies are broken: '00{'x' * 58}', '01")
+    assert message.endswith(" and 95 more.")
+    assert message.count("x'") == NAMED
+    for result in (OLD, replace(OLD, holds=None), HIGH):
+        worst = [replace(result, name="y" * 60, word="z" * 60, limits=("at most 999999999 introduced",) * 2)] * 100
+        for check in (AllPolicies(), PassCriteria()):
+            assert len(came_to(check, *worst).message) < 1600
+
+
+# --- Checks that could not be made.
+
+
+@pytest.mark.parametrize(
+    ("reason", "becomes"),
+    [
+        (Reason.DENIED, Reason.DENIED), (Reason.UNREACHABLE, Reason.UNREACHABLE), (Reason.PROTOCOL, Reason.PROTOCOL),
+        (Reason.POLICY_UNKNOWN, Reason.POLICY_UNKNOWN), (Reason.NOT_FOUND, Reason.POLICY_UNKNOWN),
+    ],
+)  # fmt: skip
+def test_a_check_that_could_not_be_made_is_unknown(reason: Reason, becomes: Reason) -> None:
+    """Never a pass, whatever it said before; and never `not-found`, since the scan was found."""
+    failure = Failure(reason, "HTTP 404.", "Do this.")
+    for reading in (None, CheckReading("stale", holds=True, results=(OLD,))):
+        history = ended(PCI, failure, reading=reading, ended=StopCause.LIMIT)
+        conclusion = judge_check(history, SETTINGS).conclusion
+        assert (conclusion.reason, conclusion.kind) == (becomes, Kind.UNKNOWN)
+        assert conclusion.message == "HTTP 404. This went on for 1m (3 failed polls)."
+        assert conclusion.meaning == Reason.POLICY_UNKNOWN.row.meaning
+        assert conclusion.hint.startswith("Do this.")
+    better = judge_check(ended(PCI, replace(failure, meaning="It means this.")), SETTINGS).conclusion
+    assert better.meaning == "It means this."
+
+
+def test_only_unreachable_can_be_softened() -> None:
+    """With --on-unreachable warn, as for a scan."""
+    settings = replace(SETTINGS, downgraded=frozenset({Reason.UNREACHABLE, Reason.TIMEOUT}))
+    down = judge_check(ended(PCI, Failure(Reason.UNREACHABLE, "HTTP 502.")), settings).conclusion
+    assert (down.exit_code, down.downgraded, down.resumable) == (0, True, True)
+    stale = judge_check(ended(PCI, CheckReading("stale", holds=True, results=(OLD,))), settings).conclusion
+    assert stale.exit_code == 8
+
+
+@pytest.mark.parametrize(
+    ("reading", "says"),
+    [
+        (None, "there was no good response yet"),
+        (CheckReading("stale", holds=True, results=(OLD,)), "no fresh response"),
+    ],
+)
+def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, says: str) -> None:
+    """Whatever it said; the exit code is the signal's."""
+    history = ended(PCI, Failure(Reason.UNREACHABLE, "x"), reading=reading, ended=StopCause.CANCELLED)
+    for cancelled, code in ((Cancelled(15), 143), (Cancelled(2), 130), (None, 130)):
+        conclusion = judge_check(history, SETTINGS, cancelled).conclusion
+        assert (conclusion.reason, conclusion.exit_code, conclusion.resumable) == (Reason.CANCELLED, code, True)
+        assert says in conclusion.message
+        assert "released" in conclusion.meaning
+
+
+# --- Beside the other parts.
+
+
+def checked(*results: CheckResult) -> CheckVerdict:
+    """The verdict on all policies, with these results."""
+    holds = True if all(result.holds for result in results) else None
+    return judge_check(ended(AllPolicies(), CheckReading("fresh", holds, results)), SETTINGS, url="https://tf/6")
+
+
+def test_a_check_is_a_part_of_the_verdict() -> None:
+    """It has a noun, a subject, a link, and its results."""
+    part = checked(HOLDS)
+    assert (part.noun, part.subject, part.url) == ("check", "all policies", "https://tf/6")
+    assert (part.check, part.results) == (AllPolicies(), (HOLDS,))
+    assert judge_check(ended(PCI, Failure(Reason.DENIED, "x")), SETTINGS).results == ()
+
+
+def test_a_check_decides_where_the_scan_has_passed() -> None:
+    """It is named alone; together they pass."""
+    scan = judged(history_of(DONE))
+    assert " all policies: ThreadFix says PASSING of 'PCI', evaluated" in conclude([scan, checked(HOLDS)]).message
+    unknown = conclude([scan, checked(OPEN)])
+    assert (unknown.reason, unknown.message) == (
+        Reason.POLICY_UNKNOWN, "all policies: ThreadFix says NO SCANS FOUND of 'PCI'.",
+    )  # fmt: skip
