@@ -16,6 +16,7 @@ from gate.history import Failure, Finished, Queued, Refused
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
+from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
@@ -303,6 +304,26 @@ def test_what_was_sent_is_told(tmp_path: Path) -> None:
     assert told == sorted(told)
     assert len(told) > 2
     assert told[-1] == file.size
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """It is read while it is sent, piece by piece."""
+    with talking(Counting((drained,)).talk) as url:
+        uploader = client(url)
+        small, large = (
+            peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda _: None))  # type: ignore[misc]
+            for file in (made(tmp_path, 1_000_000, "small"), made(tmp_path, 100_000_000, "large"))
+        )
+    assert large < small + 2_000_000
+
+
+def drained(incoming: Incoming) -> None:
+    """Takes an upload without keeping it."""
+    incoming.read(0)
+    left = (incoming.length or 0) - len(incoming.body)
+    while left > 0:
+        left -= len(incoming.connection.recv(65536))
+    incoming.connection.sendall(TAKEN)
 
 
 # --- A file that is not what it was.
