@@ -200,6 +200,22 @@ class Application:
         return "found"
 
 
+@dataclass(frozen=True, slots=True)
+class NewestScan:
+    """The newest scan that an application has.
+
+    Attributes:
+        at: the moment of its last change; None where ThreadFix does not say it.
+    """
+
+    at: float | None
+
+    @property
+    def status(self) -> str:
+        """It is known."""
+        return "known"
+
+
 # --- Uploads.
 
 

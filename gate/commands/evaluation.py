@@ -90,13 +90,19 @@ class Evaluation:
         return replace(decorated, conclusion=replace(verdict.conclusion, message=message))
 
 
-def reference_of(scans: Iterable[ScanVerdict], uploads: Iterable[Upload]) -> float | None:
-    """The moment since which the newest scan is processed, by the server's clock; None where there is none.
+def moments_of(scans: Iterable[ScanVerdict], uploads: Iterable[Upload]) -> list[float | None]:
+    """The moments since which the scans are processed, by the server's clock; None for one of which it is not known.
 
-    A file that ThreadFix had already, or that was empty, has changed nothing. Where ThreadFix does not say when a scan
-    was processed, nothing can be known to be newer.
+    A file that ThreadFix had already, or that was empty, has none of its own.
     """
     readings = (scan.history.reading for scan in scans if scan.conclusion.reason is Reason.PROCESSED)
     moments = [reading.since for reading in readings if reading]
-    moments += [upload.receipt.at for upload in uploads if isinstance(upload.receipt, Finished)]
+    return moments + [upload.receipt.at for upload in uploads if isinstance(upload.receipt, Finished)]
+
+
+def latest(moments: Sequence[float | None]) -> float | None:
+    """The latest of some moments; infinite where one is not known, for then nothing is known to be later.
+
+    None where there are none.
+    """
     return max((math.inf if moment is None else moment for moment in moments), default=None)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.conclusions import Conclusion, conclude, decide, from_failure
 from gate.errors import Cancelled
-from gate.history import Application, BrokenOff, Failure, History, NotSent, StopCause, Upload
+from gate.history import Application, BrokenOff, Failure, History, NotSent, R, StopCause, Upload
 from gate.parts.checks import judge_check
-from gate.parts.scans import judge_scan
+from gate.parts.scans import ACCEPTED, judge_scan
 from gate.parts.uploads import UploadVerdict, judge_upload
 from gate.reasons import Kind
-from gate.subjects import ApplicationName, Target
+from gate.subjects import ApplicationId, ApplicationName, Target
 from gate.threadfix.client import Client
 from gate.waiting import Deadline, Schedule, Wait, wait_all
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gate.commands.context import CommandContext
     from gate.conclusions import Part
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.settings import Settings
+    from gate.subjects import Subject
 
 SANDBOX_ADVICE: Final = (
     "Nothing: the sandbox has stopped, and its scans are gone. With your own ThreadFix, the command to keep waiting is "
@@ -201,19 +202,26 @@ class Stages:
             if isinstance(subject, ApplicationName)
             else partial(self._client.application, subject.id)
         )
-        stop = threading.Event()
-        schedule = self._schedule(NEVER, stop)
-        wait: Wait[Any, Application] = Wait(subject, observe=observe, settled=lambda _: True, schedule=schedule)
-        console = self.context.console
+        application = self._ask(subject, observe)
+        if isinstance(application, Failure):
+            self._missing = from_failure(application, str(subject))
+        else:
+            self._application = application
+
+    def _ask(self, subject: Subject, observe: Callable[[float], R | Failure]) -> R | Failure:
+        """Ask until there is a response, with the patience of a first poll; the failure in its place if there is none.
+
+        Raises:
+            Cancelled: the process was told to stop.
+        """
+        stop, console = threading.Event(), self.context.console
+        wait = Wait(subject, observe=observe, settled=lambda _: True, schedule=self._schedule(NEVER, stop))
         (history,), self._stopped = wait_all(
             [wait], stop=stop, notify=console.handle, tick=self._tick, fatal=lambda _: False
         )
         if self._stopped:
             raise self._stopped
-        if isinstance(history.newest, Failure):
-            self._missing = from_failure(history.newest, str(subject))
-        else:
-            self._application = history.newest
+        return history.newest
 
     # --- Uploads.
 
@@ -298,13 +306,19 @@ class Stages:
 
     def _evaluate(self) -> None:
         """Ask whether the application may be released, now that every scan has passed."""
-        from gate.commands.evaluation import Evaluation, reference_of
+        from gate.commands.evaluation import Evaluation, latest, moments_of
 
         application_id = self._application_id
         assert application_id is not None  # noqa: S101 - a part has passed that is about one
         evaluation = Evaluation(self.settings, self.context, self._client, application_id, self._team_id)
-        reference = reference_of(self._scans(), self._uploads)
-        self._checks, self._stopped = evaluation.judge(reference, jitter=_jitter, tick=self._tick)
+        moments = moments_of(self._scans(), self._uploads)
+        if any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()):
+            # The scan that ThreadFix has of this file may have been processed a moment ago.
+            newest = self._ask(ApplicationId(application_id), partial(self._client.newest_scan, application_id))
+            if isinstance(newest, Failure):
+                self.context.console.warning(f"it is not known when the newest scan was processed: {newest.what}")
+            moments.append(None if isinstance(newest, Failure) else newest.at)
+        self._checks, self._stopped = evaluation.judge(latest(moments), jitter=_jitter, tick=self._tick)
         if not self._stopped:
             # A signal from here on loses no verdict.
             self._checks = tuple(map(evaluation.decorate, self._checks))

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
 from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
-from gate.history import Application, CheckReading, Failure, Queued, Refused
+from gate.history import Application, CheckReading, Failure, NewestScan, Queued, Refused
 from gate.naming import FLAGS
 from gate.reporters import closing, phrases
 from gate.reporters.lines import Line, LineKind
 from gate.reporters.progress import Progress, Sending
 from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.text import log_line
-from gate.wording import count, plain, seconds, size
+from gate.wording import count, moment, plain, seconds, size, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -225,6 +225,10 @@ class Console:
         match event:
             case StatusSeen(reading=Application() as application):
                 self._event(event, f"{event.target} {_found(event.target, application)}")
+            case StatusSeen(reading=NewestScan(at)):
+                since = None if at is None else utc(at)
+                known = f"at {moment(since)}" if since else "at a moment that ThreadFix does not say"
+                self._event(event, f"{event.target}: the newest scan was processed {known}")
             case StatusSeen(reading=CheckReading() as reading):
                 before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""
                 self._event(event, f"{phrases.reading(reading)}{before}")

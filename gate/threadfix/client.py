@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gate.history import Application, Failure, Observation, ScanReading
+from gate.history import Application, Failure, NewestScan, Observation, ScanReading
 from gate.reasons import Reason
-from gate.threadfix import responses
+from gate.threadfix import links, responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_HINT, NO_ENDPOINT_MEANING, NOT_FOUND, RestApi
 from gate.threadfix.refusals import refusal_of
 
@@ -98,6 +98,20 @@ class Client:
             return self.api.about_another(found.id, application_id)
         name = self.api.sanitize(responses.non_empty(found.name) or "", NAME_LIMIT)
         return Application(found.id, name, responses.team_id(found))
+
+    def newest_scan(self, application_id: int, timeout: float) -> NewestScan | Failure:
+        """Ask once for an application's scans; when the newest one was changed last.
+
+        Raises:
+            BaseException: a bug; a failure is a value.
+        """
+        asked = self.api.ask(self._server.endpoint(links.SCANS_PATH, application_id), timeout)
+        if isinstance(asked, Failure):
+            return asked
+        try:
+            return NewestScan(responses.newest_scan(asked.envelope))
+        except responses.NotThreadFixError as error:
+            return self.api.malformed(asked, "no list of scans", error)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
         """Ask once for an application by its names; see `gate.threadfix.lookup.Finder`.

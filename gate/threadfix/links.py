@@ -22,6 +22,8 @@ STATUS_PATH: Final = "rest/{version}/applications/{application_id}/pendingScan/{
 """The status endpoint, below the base URL."""
 APPLICATION_PATH: Final = "rest/{version}/applications/{application_id}"
 """The endpoint that describes an application."""
+SCANS_PATH: Final = "rest/{version}/applications/{application_id}/scans"
+"""The endpoint that lists an application's scans."""
 UPLOAD_PATH: Final = "rest/{version}/applications/{application_id}/upload"
 """The endpoint that takes a file."""
 LOOKUP_PATH: Final = "rest/{version}/applications/{team}/lookup"

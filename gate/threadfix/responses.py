@@ -132,6 +132,13 @@ class PassCriteria(msgspec.Struct, frozen=True):
     failed: list[Criterion]
 
 
+class ListedScan(msgspec.Struct, frozen=True, rename="camel"):
+    """One of an application's scans (vendor page "List Scans"); `updatedDate` came with ThreadFix 2.5.1."""
+
+    updated_date: Any = None
+    import_time: Any = None
+
+
 class Link(msgspec.Struct, frozen=True):
     """One of an upload answer's `links`."""
 
@@ -302,6 +309,17 @@ def upload_refusal(body: bytes) -> str | None:
     except NotThreadFixError as error:
         raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
     return None if reply.success else non_empty(reply.message) or ""
+
+
+def newest_scan(reply: Envelope) -> float | None:
+    """The moment of the last change of any scan in a list of scans (vendor page "List Scans"); None where none has one.
+
+    Raises:
+        NotThreadFixError: there is no list.
+    """
+    scans = _shaped(reply.object, list[ListedScan])
+    moments = (moment(date) for scan in scans for date in (scan.updated_date, scan.import_time))
+    return max((at for at in moments if at is not None), default=None)
 
 
 def team_id(found: Application) -> int | None:

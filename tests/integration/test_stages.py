@@ -220,3 +220,26 @@ def test_what_is_forgotten_is_no_pass(
         patch.setattr(place, forgets)
         ran = gate("--pending-scan-id", "41", option, value.format(folder))
     assert (ran.code, ran.document["reason"]) == (70, Reason.INTERNAL)
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason", "says"),
+    [
+        ([{"updatedDate": 1}, {"importTime": 1}], Reason.ALREADY_IMPORTED, "PASSING"),
+        ([{"updatedDate": 2**42, "importTime": 1}], Reason.POLICY_UNKNOWN, "stale by"),
+        ([{"importTime": 2**42}], Reason.POLICY_UNKNOWN, "stale by"),
+        ([{}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+        ([], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+        ({"x": 1}, Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+    ],
+)
+def test_a_policy_is_newer_than_the_scan_of_an_accepted_duplicate(
+    listed: object, reason: Reason, says: str, gate: Gate, folder: Path
+) -> None:
+    """That scan may have been processed a moment ago, by an earlier run of the same job, and not be evaluated yet."""
+    options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
+    assert gate("--scan-file", f"{folder}/done.json").code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(gate.threadfix), "finished_scans", lambda *_: listed)
+        ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
+    assert (ran.document["reason"], says in ran.document["message"]) == (reason, True), ran.err

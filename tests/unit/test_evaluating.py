@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.commands.evaluation import reference_of
+from gate.commands.evaluation import latest, moments_of
 from gate.errors import Cancelled
 from gate.evaluating import FRESH, STALE, Settling, dated, evaluate_all, wait_for
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, StatusSeen
@@ -155,7 +155,7 @@ def test_the_newest_scan_is_the_reference(
     scans: list[ScanVerdict], uploads: list[Upload], reference: float | None
 ) -> None:
     """What ThreadFix took nothing of has changed nothing; nothing is newer than a scan of which no date is known."""
-    assert reference_of(scans, uploads) == reference
+    assert latest(moments_of(scans, uploads)) == reference
 
 
 def test_several_policies_count_together() -> None:
