@@ -126,7 +126,7 @@ class Exchange:
         self._release()
 
     def limit_pauses(self, seconds: float) -> None:
-        """From here on the server must not keep the work waiting for longer than that; only where there is a response."""
+        """From here on, behind the head of a response, the server must not pause for longer than that."""
         assert self._connected is not None  # noqa: S101 - a response comes over a connection
         with contextlib.suppress(OSError):
             self._connected.settimeout(seconds)
