@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
 from pathlib import Path
@@ -24,6 +23,8 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     Raises:
         ValueError: patterns match no file, or files cannot be uploaded. Its text names each of them.
     """
+    import glob
+
     wrong: list[str] = []
     paths: set[str] = set()
     for pattern in patterns:
@@ -44,6 +45,8 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
 
 
 def _matches(pattern: str) -> Iterator[str]:
+    import glob
+
     if os.path.lexists(pattern):
         yield pattern
         return
