@@ -250,6 +250,7 @@ class Stages:
             plan=settings.plan,
             jitter=_jitter,
             notify=console.handle_upload,
+            tick=console.tick_upload,
             fatal=self._is_fatal,
         )
         self._failed_fast = any(upload.receipt == NotSent(StopCause.FAIL_FAST) for upload in uploads)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -342,6 +343,25 @@ def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
         assert says in found.what
         assert "nothing of it was sent" in str(found.meaning)
         assert server.connections == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody writes into it, and opening it would take for ever."""
+    file = made(tmp_path)
+    Path(file.path).unlink()
+    os.mkfifo(file.path)
+    found: list[tuple[Receipt, Counting]] = []
+    thread = threading.Thread(target=lambda: found.append(uploaded(file, replies(TAKEN))), daemon=True)
+    thread.start()
+    thread.join(20)
+    # Ends what waits for a writer, should it do so.
+    os.close(os.open(file.path, os.O_RDWR))
+    ((receipt, server),) = found
+    assert isinstance(receipt, Failure)
+    assert (receipt.reason, receipt.final, receipt.unsent) == (Reason.USAGE, True, True)
+    assert "now is none" in receipt.what
+    assert server.connections == 0
 
 
 def changing(change: Callable[[], object]) -> Callable[[Incoming], object]:
