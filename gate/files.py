@@ -52,8 +52,6 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    import glob
-
     if os.path.lexists(pattern):
         yield pattern
         return
@@ -65,6 +63,8 @@ def _matches(pattern: str) -> Iterator[str]:
 
 def _expanded(pattern: str) -> Iterator[str]:
     """What matches a pattern, folders too; as `glob` does it, but for what `_folders` says."""
+    import glob
+
     found = _ANY_FOLDERS.search(pattern)
     if not found:
         yield from glob.iglob(pattern)  # noqa: PTH207 - takes absolute patterns too
