@@ -20,11 +20,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gate import threads
-from gate.duplex import Duplex
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+
+    from gate.duplex import Duplex
 
 T = TypeVar("T")
 
@@ -214,6 +215,8 @@ class _Tracked:
         """Send a part of the request; of one whose body is long, while listening for the response."""
         # TLS within a proxy's TLS is no socket: it can only block.
         if self._exchange.listens and self._exchange.connected and isinstance(self.sock, socket.socket):
+            from gate.duplex import Duplex
+
             self._duplex = self._duplex or Duplex(self.sock)
             self._duplex.send(data)
         else:

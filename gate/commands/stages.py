@@ -71,7 +71,7 @@ class Stages:
     in_sandbox: bool = False
     _client: Client = field(init=False)
     _application: Application | None = None
-    _missing: Conclusion | None = None
+    _missing: tuple[Failure, Conclusion] | None = None
     _uploads: tuple[Upload, ...] = ()
     _histories: tuple[ScanHistory, ...] = ()
     _checks: tuple[CheckVerdict, ...] = ()
@@ -136,7 +136,7 @@ class Stages:
         parts = self._parts()
         if not parts:
             assert self._missing is not None  # noqa: S101 - else something was asked for, and a part has come of it
-            return Outcome(self._missing, application_id=self._application_id)
+            return Outcome(self._missing[1], application_id=self._application_id)
         conclusion, resume = conclude(parts), ""
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
@@ -204,7 +204,7 @@ class Stages:
         )
         application = self._ask(subject, observe)
         if isinstance(application, Failure):
-            self._missing = from_failure(application, str(subject))
+            self._missing = (application, from_failure(application, str(subject)))
         else:
             self._application = application
 
@@ -236,13 +236,8 @@ class Stages:
             self._uploads += tuple(Upload(file, NotSent(StopCause.FAIL_FAST)) for file in settings.files)
             return
         if self._missing:
-            failure = Failure(
-                self._missing.reason,
-                f"not sent; {self._missing.message}",
-                self._missing.hint,
-                meaning=self._missing.meaning,
-                unsent=True,
-            )
+            failure, conclusion = self._missing
+            failure = replace(failure, what=f"not sent; {conclusion.message}", unsent=True)
             self._uploads += tuple(Upload(file, failure) for file in settings.files)
             return
         from gate.uploading import upload_all
@@ -255,6 +250,7 @@ class Stages:
             plan=settings.plan,
             jitter=_jitter,
             notify=console.handle_upload,
+            tick=console.tick_upload,
             fatal=self._is_fatal,
         )
         self._failed_fast = any(upload.receipt == NotSent(StopCause.FAIL_FAST) for upload in uploads)

@@ -7,10 +7,12 @@ sent, so that memory does not grow with the file.
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gate.files import opened
 from gate.history import Failure, Finished, Queued, Refused
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.threadfix import links, responses
@@ -177,13 +179,16 @@ def _opened(file: ScanFile) -> Iterator[FileIO]:
         FileError: it cannot be opened any more, or has not the size that it had.
     """
     try:
-        content = open(file.path, "rb", buffering=0)  # noqa: SIM115, PTH123 - closed below; a path may end in a blank
+        content = opened(file.path)
     except OSError as error:
         raise FileError(f"the file can no longer be opened ({error.strerror}).") from error
     with content:
-        size = os.fstat(content.fileno()).st_size
-        if size != file.size:
-            raise FileError(f"the file had {count(file.size, 'byte')} when the gate started, and now has {size}.")
+        found = os.fstat(content.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise FileError("the file was a regular one when the gate started, and now is none.")
+        if found.st_size != file.size:
+            what = f"the file had {count(file.size, 'byte')} when the gate started, and now has {found.st_size}."
+            raise FileError(what)
         yield content
 
 

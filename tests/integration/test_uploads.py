@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from gate.history import Failure, Finished, Queued, Refused
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
+from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
@@ -305,6 +307,26 @@ def test_what_was_sent_is_told(tmp_path: Path) -> None:
     assert told[-1] == file.size
 
 
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """It is read while it is sent, piece by piece."""
+    with talking(Counting((drained,)).talk) as url:
+        uploader = client(url)
+        small, large = (
+            peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda _: None))  # type: ignore[misc]
+            for file in (made(tmp_path, 1_000_000, "small"), made(tmp_path, 100_000_000, "large"))
+        )
+    assert large < small + 2_000_000
+
+
+def drained(incoming: Incoming) -> None:
+    """Takes an upload without keeping it."""
+    incoming.read(0)
+    left = (incoming.length or 0) - len(incoming.body)
+    while left > 0:
+        left -= len(incoming.connection.recv(65536))
+    incoming.connection.sendall(TAKEN)
+
+
 # --- A file that is not what it was.
 
 
@@ -320,6 +342,25 @@ def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
         assert says in found.what
         assert "nothing of it was sent" in str(found.meaning)
         assert server.connections == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody writes into it, and opening it would take for ever."""
+    file = made(tmp_path)
+    Path(file.path).unlink()
+    os.mkfifo(file.path)
+    found: list[tuple[Receipt, Counting]] = []
+    thread = threading.Thread(target=lambda: found.append(uploaded(file, replies(TAKEN))), daemon=True)
+    thread.start()
+    thread.join(20)
+    # Ends what waits for a writer, should it do so.
+    os.close(os.open(file.path, os.O_RDWR))
+    ((receipt, server),) = found
+    assert isinstance(receipt, Failure)
+    assert (receipt.reason, receipt.final, receipt.unsent) == (Reason.USAGE, True, True)
+    assert "now is none" in receipt.what
+    assert server.connections == 0
 
 
 def changing(change: Callable[[], object]) -> Callable[[Incoming], object]:

@@ -256,6 +256,26 @@ def test_a_slow_upload_has_a_heartbeat() -> None:
     ]
 
 
+def test_an_upload_that_only_waits_has_a_heartbeat_too() -> None:
+    """Where nothing is heard of an upload, each minute has a line as well, and only while one is under way."""
+    listener = Listener()
+    console = listener.console()
+    console.tick_upload()
+    console.handle_upload(UploadBegan(SMALL))
+    console.handle_upload(UploadProgress(SMALL, 812, 0.1))
+    for now in range(150):
+        listener.now = float(now)
+        console.tick_upload()
+    console.handle_upload(upload_of(SMALL, Queued((ONE,))))
+    listener.now = 300.0
+    console.tick_upload()
+    assert listener.lines[2:] == [
+        "[    1m] still waiting for ThreadFix's response",
+        "[    2m] still waiting for ThreadFix's response",
+        "[ 2m29s] a/small.json: queued as pending scan 41 after 8s",
+    ]
+
+
 def test_an_upload_that_could_not_begin_is_retried_in_the_log() -> None:
     """An outage before the first byte has the lines of any outage, at the time of the run."""
     listener = Listener()
@@ -279,7 +299,7 @@ def test_a_pending_scan_of_an_upload_is_told_with_its_file() -> None:
     console.waiting(ASKED, [ONE, TWO], UNTIL)
     console.handle(StatusSeen(ONE, 3.0, ScanReading("QUEUED")))
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
-    assert listener.lines[-2:] == ["[    3s] #41 (a/small.json) QUEUED", "[    3s] #42 QUEUED"]
+    assert listener.lines[-2:] == ["[    3s] #41 (small.json) QUEUED", "[    3s] #42 QUEUED"]
 
 
 def test_the_speed_is_that_of_the_last_seconds() -> None:
@@ -566,23 +586,27 @@ def test_the_live_line_of_a_check_has_its_name() -> None:
 
 
 def test_the_live_line_of_an_upload_fits_its_terminal() -> None:
-    """The numbers stay, on a narrow terminal without the file's name, on a very narrow one without the bar."""
+    """A narrow terminal has no name and less numbers, a very narrow one no bar; the bar stays where it is."""
     sending = Sending(LARGE, 2, 3)
     for second in range(1, 10):
         sending = sending.after(UploadProgress(LARGE, second * 1_000_000, float(second)))
-    numbers = "45% · 9 MB of 20 MB · 1 MB/s · 11s left"
-    assert [upload_text(sending, width).plain for width in (96, 60, 40)] == [
-        f"2 of 3 large.fpr {'━' * 11}{'─' * 13} {numbers}",
-        f"2 of 3 {'━' * 6}{'─' * 7} {numbers}",
-        numbers,
+    assert [upload_text(sending, width).plain for width in (96, 56, 40)] == [
+        f"2 of 3 large.fpr {'━' * 9}{'─' * 11} 45% · 9 MB of 20 MB · 1 MB/s · 11s left",
+        f"2 of 3 {'━' * 4}{'─' * 4} 45% of 20 MB · 1 MB/s · 11s left",
+        "45% of 20 MB · 1 MB/s · 11s left",
     ]
-    assert all(len(upload_text(sending, width).plain) <= width for width in range(40, 200))
     deep = replace(sending, file=replace(LARGE, shown="target/reports/security/large.fpr"))
-    assert upload_text(deep, 96).plain.startswith("2 of 3 …orts/security/large.fpr ━")
+    assert upload_text(deep, 96).plain.startswith("2 of 3 …security/large.fpr ━")
     sent = sending.after(UploadProgress(LARGE, 20_000_300, 20.0))
     assert upload_text(sent, 96).plain.endswith("━ 20 MB sent; waiting for ThreadFix's response")
+    assert upload_text(sent, 56).plain.endswith("━ sent; waiting for ThreadFix's response")
     assert "─" not in upload_text(sent, 96).plain
     assert upload_text(Sending(SMALL), 60).plain.endswith("─ 0% · 0 bytes of 812 bytes")
+    slow = replace(sending, file=replace(LARGE, size=999_400_000), samples=((0.0, 0), (500.0, 99_940_000)))
+    for width in range(40, 200):
+        texts = [upload_text(state, width).plain for state in (Sending(LARGE, 2, 3), sending, slow, sent)]
+        assert max(map(len, texts)) <= width
+        assert len({re.sub("[━─]+.*", "", text) for text in texts if re.search("[━─]", text)}) <= 1
 
 
 def test_a_terminal_shows_the_upload_and_takes_it_away() -> None:

@@ -38,6 +38,10 @@ FOUND = {
     "question-mark": (["?.xml"], ["a.xml", "b.xml"]),
     "class": (["[ab].xml"], ["a.xml", "b.xml"]),
     "folder": (["out/*"], ["out/c.xml", "out/e.json"]),
+    "folders-twice": (["out/**/**/*.xml"], ["out/c.xml", "out/deep/d.xml"]),
+    "folders-within": (["**/deep/**/*.xml"], ["out/deep/d.xml"]),
+    "folders-of-a-pattern": (["o*/**/*.xml"], ["out/c.xml", "out/deep/d.xml"]),
+    "two-stars-in-a-name": (["ou**/c.xml"], ["out/c.xml"]),
     "folders": (["out/**"], ["out/c.xml", "out/deep/d.xml", "out/e.json"]),
     "everywhere": (["**/*.xml"], ["[1].xml", "a.xml", "b.xml", "out/c.xml", "out/deep/d.xml"]),
     "literal-brackets": (["[1].xml"], ["[1].xml"]),
@@ -108,6 +112,34 @@ def test_folders_that_lead_in_circles_end() -> None:
     """Each file in them is taken once."""
     Path("out/loop").symlink_to(".", target_is_directory=True)
     assert [name.rpartition("/")[2] for name in names("out/**/*.json")] == ["e.json"]
+
+
+@POSIX
+def test_several_circles_end_too(folder: Path) -> None:
+    """There are more ways around two of them than anybody can go; a link that leads nowhere hides nothing."""
+    for name in ("loop", "other", "again"):
+        Path("out", name).symlink_to(".", target_is_directory=True)
+    Path("out/circle").symlink_to("circle")
+    Path("out/up").symlink_to("..", target_is_directory=True)
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/f.json").write_text("{}")
+    Path("out/zone").symlink_to("../elsewhere", target_is_directory=True)
+    assert [name.rpartition("/")[2] for name in names("out/**/*.json")] == ["e.json", "f.json"]
+    assert names("**/zone/*.json") == ["out/zone/f.json"]
+
+
+@POSIX
+def test_what_cannot_be_looked_into_has_nothing_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is found all the same."""
+    original = os.listdir
+
+    def listdir(path: str) -> list[str]:
+        if path.endswith("deep"):
+            raise PermissionError
+        return original(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    assert names("out/**/c.xml", "**/e.json") == ["out/c.xml", "out/e.json"]
 
 
 def test_a_name_that_is_no_utf_8_can_be_shown(folder: Path) -> None:
