@@ -193,7 +193,7 @@ def _gate_commands() -> Iterator[click.Command]:
         params=_run_options(),
         short_help="The gate: upload, wait, evaluate, report.",
         help="Upload scans to ThreadFix, wait until it has processed them, ask whether the application may be "
-        "released, and say pass, fail or unknown. Each of these steps is made where its options ask for it.",
+        "released, and say pass, fail or unknown. Each step runs only where its options ask for it.",
     )
     yield _Command(
         "doctor",

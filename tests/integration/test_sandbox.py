@@ -102,7 +102,7 @@ def test_the_demo_holds_a_release_back(capfd: pytest.CaptureFixture[str]) -> Non
     assert main(["demo", "policy-fail", "--speed", "10", "--interval", "50ms"]) == 1
     log = capfd.readouterr().err
     assert log.index("DONE") < log.index("FAIL (policy-failed")
-    assert "1 of 2 policies is broken: 'Release'" in log
+    assert "1 of 2 policies fails: 'Release'" in log
 
 
 def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:
