@@ -42,6 +42,7 @@ LARGE: Final = 10_000_000
 """Bytes of a file from which on the log has a line per tenth of its upload."""
 REDRAW: Final = 0.1
 """Seconds between two pictures of an upload at a terminal."""
+UNDATED: Final = "ThreadFix does not say when its newest scan was processed"
 _INDENT: Final = 9
 """Characters of the time in front of what happened, with its blank."""
 
@@ -237,8 +238,8 @@ class Console:
                 self._event(event, f"{event.target} {_found(event.target, application)}")
             case StatusSeen(reading=NewestScan(at)):
                 since = None if at is None else utc(at)
-                known = f"at {moment(since)}" if since else "at a moment that ThreadFix does not say"
-                self._event(event, f"{event.target}: the newest scan was processed {known}")
+                known = f"its newest scan was processed at {moment(since)}" if since else UNDATED
+                self._event(event, f"{event.target}: {known}")
             case StatusSeen(reading=CheckReading() as reading):
                 before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""
                 self._event(event, f"{phrases.reading(reading)}{before}")
@@ -355,4 +356,4 @@ def _found(subject: Subject, application: Application) -> str:
     """That an application is there: its id, where it was asked for by its name; else its name."""
     if isinstance(subject, ApplicationName):
         return f"is application {application.id}"
-    return f"is there: {application.name}" if application.name else "is there"
+    return f"found: {application.name}" if application.name else "found"

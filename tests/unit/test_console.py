@@ -144,8 +144,8 @@ def test_an_application_that_is_looked_up_has_a_line() -> None:
     )
     assert listener.lines[1:] == [
         "[    0s] application 'Shop' of team 'Web' is application 6",
-        "[    0s] application 6 is there: Shop",
-        "[    0s] application 6 is there",
+        "[    0s] application 6 found: Shop",
+        "[    0s] application 6 found",
     ]
     console.waiting(ASKED, [ONE], UNTIL)
     assert listener.lines[-1].startswith("Asking https://tf.example.com/threadfix for pending scan 41 ")
@@ -330,11 +330,11 @@ def test_a_check_is_told_with_its_freshness() -> None:
     console.handle(OutageBegan(CRITERIA, 3.0, DOWN, 300.0))
     console.handle(Stalled(POLICY, 700.0, "stale", 700.0))
     assert listener.lines[1:] == [
-        "[    3m] policy 'Release': stale, evaluated 4m before the scan: PASSING",
-        "[    3m] policy 'Release': fresh: PASSING (stale for 12s)",
-        "[    3m] pass criteria: stale, asking again: holds",
-        "[    3m] pass criteria: fresh: broken",
-        "[    3m] pass criteria: fresh: undecided",
+        "[    3m] policy 'Release': PASSING, but stale: evaluated 4m before the scan",
+        "[    3m] policy 'Release': PASSING, fresh (stale for 12s)",
+        "[    3m] pass criteria: passing, but stale; asking again",
+        "[    3m] pass criteria: failing, fresh",
+        "[    3m] pass criteria: undecided, fresh",
         "[    3m] pass criteria: error: tf.example.com returned HTTP 502. Retrying for up to 5m.",
         "warning: policy 'Release' has been stale for 11m40s. ThreadFix may be busy or stuck; the gate keeps waiting.",
     ]
@@ -494,17 +494,17 @@ def test_a_check_that_does_not_hold_says_why() -> None:
     told = [line for line in lines if line.startswith("  ")]
     assert told == [
         "  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 12s (DONE).",
-        "  fail: pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open).",
-        "    Critical: broken; at most 0 open, at most 0 introduced; 3 open",
+        "  fail: pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open).",
+        "    Critical: failing; at most 0 open, at most 0 introduced; 3 open",
         *(
-            f"    in the way: SQL Injection (Critical) in /login.jsp: user{number} "
+            f"    blocked by: SQL Injection (Critical) in /login.jsp: user{number} "
             f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}"
             for number in range(3)
         ),
-        "    ... and 7 more in the reports",
+        "    ... and 7 more; the HTML report and the result document list them",
         "  unknown: policy 'Release': no policy is attached to the application.",
     ]
-    said = "pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open)."
+    said = "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open)."
     url = "https://tf.example.com/threadfix/applications/6"
     assert lines[-1] == f"FAIL (policy-failed, exit code 1): {said} {url}"
 
@@ -517,7 +517,7 @@ def test_the_rows_of_a_check_have_an_end() -> None:
     assert [line for line in lines if line.startswith("  ")] == [
         *(f"    Policy {number}: FAILING; evaluated 2026-01-02 03:04:05 UTC" for number in range(10)),
         "    ... and 90 more",
-        "    in the way: SQL Injection",
+        "    blocked by: SQL Injection",
     ]
 
 
