@@ -126,10 +126,10 @@ class Exchange:
         self._release()
 
     def limit_pauses(self, seconds: float) -> None:
-        """From here on the server must not keep the work waiting for longer than that."""
+        """From here on, behind the head of a response, the server must not pause for longer than that."""
+        assert self._connected is not None  # noqa: S101 - a response comes over a connection
         with contextlib.suppress(OSError):
-            if self._connected:
-                self._connected.settimeout(seconds)
+            self._connected.settimeout(seconds)
 
     def track_response(self, response: _HTTPResponse) -> _HTTPResponse:
         """Know what is to be closed at the end."""

@@ -162,6 +162,7 @@ class _Uploads:
             pause = max(cadence(now, self._plan, self._jitter()), receipt.retry_after or 0.0)
             at_limit = now + pause >= limit
             if self._sleep(min(pause, max(0.0, limit - now))):
+                self.stop(StopCause.CANCELLED)
                 return
 
     def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:

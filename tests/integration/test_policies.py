@@ -502,8 +502,9 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
 
 
 def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:
-    """Nothing was processed, so nothing was to be evaluated again."""
+    """Nothing was processed, so nothing is to be evaluated again that is newer than the newest scan."""
     run.threadfix.set(STATUSES, [policy(evaluated=1000)])
+    run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [{"id": 1, "importTime": 900}])
     scan = Scenario(
         "twice", "", Reason.ALREADY_IMPORTED, walk=(("DONE", 0),), error_message="Scan file has already been uploaded."
     )
@@ -511,7 +512,7 @@ def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None
     assert (ran.code, ran.document["verdict"]) == (0, "pass"), ran.err
 
 
-# --- The sandbox, which was built from the same pages by somebody else.
+# --- The sandbox, which reads the same pages by itself.
 
 
 @pytest.mark.parametrize(

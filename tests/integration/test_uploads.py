@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.history import Receipt
+    from tests.conftest import Gate
 
 
 def replies(response: bytes) -> Callable[[Incoming], object]:
@@ -400,3 +401,15 @@ def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
         form = FileForm(broken, b"x", 10, lambda _: None)
         with pytest.raises(FileError, match="can no longer be read"):
             list(form)
+
+
+def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
+    """Nor for looking names up: its start-up is what it was."""
+    show = (
+        "import sys; from gate.cli import main; code = main(['run', '--pending-scan-id', '41', '--timeout', '0']); "
+        "print(sorted({'glob', 'difflib', 'gate.uploading', 'gate.duplex', 'gate.threadfix.uploads', "
+        "'gate.threadfix.lookup'} & set(sys.modules))); sys.exit(code != 3)"
+    )
+    env = dict(os.environ) | gate.env
+    done = subprocess.run([sys.executable, "-c", show], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

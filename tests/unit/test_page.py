@@ -565,7 +565,7 @@ HARMLESS: Final = told("X", "X", "X", "X")
 
 
 # Each example renders two pages, which takes as long as the machine likes.
-@hypothesis.settings(max_examples=40)
+@hypothesis.settings(max_examples=15)
 @given(texts, texts, texts, texts)
 def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
     """Whatever a server says, the page has the elements and the attributes of a harmless one, and shows the text."""

@@ -373,3 +373,12 @@ def test_the_gate_s_own_clock_and_sleep_do_as_well() -> None:
     )  # fmt: skip
     assert receipts(uploads) == [QUEUED]
     assert uploads[0].elapsed > 0
+
+
+def test_a_sleep_that_says_stop_ends_the_uploads() -> None:
+    """No file begins again, and none after it."""
+    world = World([DOWN])
+    uploads, cancelled = world.upload(A, B, sleep=lambda _: True)
+    assert receipts(uploads) == [NotSent(StopCause.CANCELLED)] * 2
+    assert cancelled is None
+    assert len(world.attempts) == 1
