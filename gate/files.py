@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.subjects import ScanFile
-from gate.values import quoted
+from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

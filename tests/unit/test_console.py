@@ -13,6 +13,7 @@ import pytest
 from gate.errors import InvalidOption
 from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
 from gate.history import (
+    Accept,
     Application,
     BrokenOff,
     CheckHistory,
@@ -40,7 +41,6 @@ from gate.reporters.terminal import Terminal, live_text, upload_text
 from gate.settings import Settings
 from gate.subjects import ApplicationId, ApplicationName, ScanFile, Target
 from gate.text import Secret
-from gate.threadfix.refusals import Accept
 from gate.threadfix.server import Server
 from tests import builders
 from tests.builders import CRITERIA, CRITICAL, FAILING, HIGH, OBSTACLES, PASSING, POLICY, STALE, checked, uploaded

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from gate.build import Build
 from gate.history import (
+    Accept,
     CheckResult,
     Failure,
     Finished,
@@ -35,7 +36,6 @@ from gate.reasons import Kind, Reason
 from gate.reporters.page import colours, drawing, render
 from gate.subjects import Policy, Target
 from gate.text import Sanitizer
-from gate.threadfix.refusals import Accept
 from gate.threadfix.statuses import STATUSES
 from tests.builders import (
     CRITERIA,

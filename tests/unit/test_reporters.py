@@ -19,6 +19,7 @@ from junitparser import JUnitXml
 
 from gate import __version__
 from gate.history import (
+    Accept,
     BrokenOff,
     Finished,
     History,
@@ -38,7 +39,6 @@ from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.page import render as page
 from gate.reporters.reports import REPORTS, Destination
 from gate.subjects import ApplicationName, ScanFile, Target
-from gate.threadfix.refusals import Accept
 from tests import builders
 from tests.builders import (
     CRITERIA,
