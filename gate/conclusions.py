@@ -142,7 +142,7 @@ def from_error(error: GateError) -> Conclusion:
         message = f"{count(len(error.invalid), 'invalid option')}: {error}"
     else:
         message = f"{error}, before there was a verdict."
-    hint, meaning = (STOPPED_EARLY_HINT, STOPPED_EARLY) if isinstance(error, Cancelled) else (error.hint, None)
+    hint, meaning = (STOPPED_EARLY_HINT, STOPPED_EARLY) if isinstance(error, Cancelled) else (error.hint, error.meaning)
     return replace(concluded(error.reason, message, hint, meaning), exit_code=error.exit_code)
 
 

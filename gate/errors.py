@@ -28,6 +28,10 @@ class InvalidOption:
     """Its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None where it is no option's."""
     text: str
     """What is wrong and what would be right: a sentence that names the option; safe once it is in `Parsed`."""
+    meaning: str | None = None
+    """What it means, where that can be said better than for invalid options as such."""
+    advice: str | None = None
+    """What to do, likewise; a template of `gate.naming`."""
 
     def __str__(self) -> str:
         return self.text
@@ -48,6 +52,11 @@ class GateError(Exception):
         """What to do next; a template of `gate.naming`."""
         return self.reason.row.advice
 
+    @property
+    def meaning(self) -> str | None:
+        """What it means, where that can be said better than for the reason as a whole."""
+        return None
+
 
 class UsageError(GateError):
     """Options are missing, wrong or contradict each other."""
@@ -58,6 +67,18 @@ class UsageError(GateError):
         """Keep every invalid option."""
         self.invalid = tuple(invalid)
         super().__init__(" ".join(map(str, self.invalid)))
+
+    @property
+    def hint(self) -> str:
+        """What to do, which is the options' own advice where all have the same."""
+        (first, *others) = {one.advice for one in self.invalid}
+        return self.reason.row.advice if others or first is None else first
+
+    @property
+    def meaning(self) -> str | None:
+        """What it means, likewise."""
+        (first, *others) = {one.meaning for one in self.invalid}
+        return None if others else first
 
 
 class OutOfThreadsError(GateError):

@@ -30,15 +30,12 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     Raises:
         ValueError: patterns match no file, or files cannot be uploaded. Its text names each of them.
     """
-    import glob
-
     wrong: list[str] = []
     paths: set[str] = set()
     for pattern in patterns:
         matches = {_plain(path) for path in _matches(pattern)}
         if not matches:
-            what = "matches no file" if glob.has_magic(pattern) else "does not exist"
-            wrong.append(f"{quoted(pattern)} {what}; look at the log of the job that should have made it")
+            wrong.append(f"{quoted(pattern)} {_nothing(pattern)}")
         paths |= matches
     files: dict[str, ScanFile] = {}
     for path in sorted(paths):
@@ -49,6 +46,19 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     if wrong:
         raise ValueError("; ".join(wrong))
     return tuple(files.values())
+
+
+def _nothing(pattern: str) -> str:
+    """Why there is nothing: a folder that may not be looked into has nothing for us, whatever is in it."""
+    import glob
+
+    parents = (str(folder) for folder in Path(os.path.abspath(pattern)).parents)  # noqa: PTH100 - no links are followed
+    folder = next((folder for folder in parents if os.path.isdir(folder)), os.sep)  # noqa: PTH112
+    is_pattern = glob.has_magic(pattern)
+    if not os.access(folder, os.X_OK | (os.R_OK if is_pattern else 0)):
+        return f"cannot be found, because this user may not look into the folder {quoted(folder)}"
+    what = "matches no file" if is_pattern else "does not exist"
+    return f"{what}; look at the log of the job that should have made it"
 
 
 def _matches(pattern: str) -> Iterator[str]:

@@ -108,11 +108,13 @@ class OptionReader:
             self.reject(option, f"{self.name(option)}: {quoted(name)} {why}.")
             return None
 
-    def reject(self, option: Option[Any], sentence: str) -> None:
+    def reject(
+        self, option: Option[Any], sentence: str, *, meaning: str | None = None, advice: str | None = None
+    ) -> None:
         """Keep an invalid option; of one option only the first sentence, the others follow from it."""
         if option.name not in self._reported:
             self._reported.add(option.name)
-            self.invalid.append(InvalidOption(option.label, sentence))
+            self.invalid.append(InvalidOption(option.label, sentence, meaning, advice))
 
     def has_error(self, *options: Option[Any]) -> bool:
         """Whether one of these is known to be invalid."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gate.history import Failure, Refused, Upload
 from gate.options import (
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 NAMES = (TEAM_NAME, APPLICATION_NAME, APPLICATION_UNIQUE_ID)
 """The options that look an application up."""
+
+NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
+NO_FILE_ADVICE: Final = (
+    "Check in the log of the scanner's job that it wrote its report, and that the job of the gate has it at this path."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ def _files(
     try:
         return tuple(replace(file, shown=sanitizer.sanitize(file.shown)) for file in find(patterns))
     except ValueError as error:
-        reader.reject(SCAN_FILE, f"{reader.name(SCAN_FILE)}: {error}.")
+        reader.reject(SCAN_FILE, f"{reader.name(SCAN_FILE)}: {error}.", meaning=NO_FILE, advice=NO_FILE_ADVICE)
         return ()
 
 

@@ -216,7 +216,7 @@ def _application(responses: Responses) -> Outcome:
     if application_id is None:
         return skipped("not specified.", "Set {--application-id}.")
     if isinstance(application, Application):
-        return passed(f'{application_id} is "{application.name}".' if application.name else f"{application_id} exists.")
+        return passed(f"{application_id} is '{application.name}'." if application.name else f"{application_id} exists.")
     if not responses.failure:
         return passed(f"{application_id} exists; ThreadFix returned its pending scan.")
     if application and responses.application_missing:

@@ -108,7 +108,9 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
         return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check), hint)
     if len(counted) < len(results):
         stale = [result for result in results if result.behind != 0]
-        conclusion = concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), STALE_HINT, STALE_MEANING)
+        undated = not isinstance(check, PassCriteria) and all(result.behind is None for result in stale)
+        hint = UNDATED_HINT if undated else STALE_HINT
+        conclusion = concluded(Reason.POLICY_UNKNOWN, _stale(stale, check, plan), hint, STALE_MEANING)
         return replace(conclusion, resumable=True)
     if undecided:
         message = f"ThreadFix says {_each(undecided, check)}."
@@ -133,6 +135,10 @@ STALE_HINT: Final = (
 BROKEN_HINT: Final = (
     "See in ThreadFix which of the application's vulnerabilities the policy does not allow. Fix them, or ask the owner "
     "of the policy to decide; then upload a new scan."
+)
+UNDATED_HINT: Final = (
+    "Look at the policy in ThreadFix. More time does not help where ThreadFix gives no dates; `{--settle-timeout 0}` "
+    "takes what it says as it is."
 )
 UNDECIDED_HINT: Final = "Look at the policy in ThreadFix: only PASSING is a pass."
 NO_CRITERIA: Final = (

@@ -66,7 +66,9 @@ class Finder:
         hint, meaning = _names_hint(subject), NO_APPLICATION_MEANING
         if found.http_status in NOT_FOUND:
             hint, meaning = f"{ENDPOINT_HINT} {hint}", NO_ENDPOINT_MEANING
-        return replace(found, what=f"{found.what}{self._candidates[subject]}", hint=hint, meaning=meaning)
+        candidates = self._candidates[subject]
+        # Where ThreadFix has said which names there are, asking again for another one cannot help.
+        return replace(found, what=f"{found.what}{candidates}", hint=hint, meaning=meaning, final=bool(candidates))
 
     def _ask(self, subject: ApplicationName, ends: float) -> Asked | Failure:
         """Ask for the application, in the form that fits its name and the version of ThreadFix."""
@@ -100,7 +102,7 @@ class Finder:
             numbers = ", ".join(map(str, list(ids)[:SHOWN]))
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             what = f"{api.http.host} found {len(ids)} of them: {numbers}{more}."
-            return Failure(Reason.NOT_FOUND, what, SEVERAL_HINT, meaning=SEVERAL_MEANING)
+            return Failure(Reason.NOT_FOUND, what, SEVERAL_HINT, final=True, meaning=SEVERAL_MEANING)
         (one,) = ids.values()
         return Application(one.id, self._shown(one.name), responses.team_id(one))
 

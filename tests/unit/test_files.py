@@ -172,6 +172,18 @@ def test_what_is_not_there_is_named() -> None:
         find(["x" * 300])
 
 
+def test_a_folder_that_may_not_be_looked_into_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report may well be there: its job is not to blame."""
+    closed: dict[str, int] = {str(folder / "out"): os.R_OK | os.X_OK}
+    monkeypatch.setattr(os, "access", lambda path, mode: not closed.get(str(path), 0) & mode)
+    why = f"cannot be found, because this user may not look into the folder '{folder / 'out'}'"
+    assert wrong("out/report.xml") == f"'out/report.xml' {why}"
+    assert wrong("out/**/*.sarif") == f"'out/**/*.sarif' {why}"
+    closed[str(folder / "out")] = os.R_OK
+    assert "does not exist" in wrong("out/report.xml")
+    assert "may not look into" in wrong("out/*.sarif")
+
+
 def test_all_that_is_wrong_is_named_at_once(folder: Path) -> None:
     """One run is enough to mend it."""
     (folder / "empty.xml").touch()

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gate.conclusions import from_error
+from gate.errors import InvalidOption, UsageError
 from gate.history import Accept, Failure, Refused
 from gate.reasons import Reason
 from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
+from gate.targets import NO_FILE, NO_FILE_ADVICE
 from gate.threadfix.refusals import REFUSALS, refusal_of
-from tests.unit.test_parsing import KEY, LINK, errors, ok
+from tests.unit.test_parsing import KEY, LINK, errors, ok, parsed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +97,11 @@ def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None
     (error,) = errors("--scan-file", f"{tmp_path}/*.fpr", **SCANLESS)
     assert error.startswith("--scan-file: ")
     assert "matches no file" in error
+    (invalid,) = parsed("--scan-file", f"{tmp_path}/*.fpr", **SCANLESS).invalid
+    conclusion = from_error(UsageError([invalid]))
+    assert (conclusion.reason, conclusion.meaning, conclusion.hint) == (Reason.USAGE, NO_FILE, NO_FILE_ADVICE)
+    both = from_error(UsageError([invalid, InvalidOption("--timeout", "--timeout: is empty.")]))
+    assert (both.meaning, both.hint) == (Reason.USAGE.row.meaning, Reason.USAGE.row.advice)
     assert errors("--scan-file", " \n", **SCANLESS) == ("--scan-file: is empty.",)
 
 
