@@ -25,6 +25,7 @@ from gate.http import Transport
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
 from gate.text import Sanitizer, Secret
+from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.server import Server
 from gate.uploading import upload_all
 from tests.raw import talking
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from gate.history import Upload
     from gate.settings import Plan
     from gate.threadfix.client import Client
+    from gate.threadfix.refusals import Refusal
 
     Script = Callable[[Incoming], object]
     Tls = tuple[ssl.SSLContext, Path]
@@ -187,6 +189,22 @@ def test_a_success_before_the_end_of_the_body_is_none(serving: Serving, tmp_path
     assert isinstance(found, Failure)
     assert (found.reason, found.final, found.meaning) == (Reason.PROTOCOL, True, UPLOAD_UNCERTAIN)
     assert "reported success before it had the whole file" in found.what
+
+
+@pytest.mark.parametrize("refusal", [refusal for refusal in REFUSALS if refusal.accept], ids=lambda one: one.accept)
+def test_what_may_be_accepted_is_not_known_before_the_end_of_the_body(
+    refusal: Refusal, serving: Serving, tmp_path: Path
+) -> None:
+    """Whoever says so has not seen the file; with `--accept` that would be a pass."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(SOME).connection.sendall(http(refused(refusal.text)))
+        incoming.drain()
+
+    found, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.meaning) == (Reason.PROTOCOL, True, UPLOAD_UNCERTAIN)
+    assert "before it had all of it" in found.what
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n"])
