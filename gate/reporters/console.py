@@ -321,7 +321,7 @@ class Console:
         hint = event.failure.hint if event.first_contact else None
         if hint and hint not in self._hinted:
             self._hinted.add(hint)
-            self.line(f"{'':<{_INDENT}}{plain(hint)}", LineKind.ADVICE, indent=_INDENT)
+            self.line(f"{'':<{_INDENT}}{plain(self._naming.fill(hint))}", LineKind.ADVICE, indent=_INDENT)
 
     def _put(self, text: str, kind: LineKind, indent: int = 2) -> None:
         with self._lock:

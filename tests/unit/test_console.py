@@ -393,7 +393,7 @@ def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
     """A hint is logged once, and only before the first good response: after that the address is right."""
     listener = Listener()
     console = listener.console(asked=SEVERAL)
-    page = replace(DOWN, hint="Check that `--url` has its context path.")
+    page = replace(DOWN, hint="Check that `{--url}` has its context path.")
     for target, failure in ((ONE, page), (TWO, page), (TWO, replace(page, hint="Set *another* header."))):
         console.handle(OutageBegan(target, 0.0, failure, 60.0, first_contact=True))
     console.handle(OutageBegan(ONE, 40.0, replace(page, hint="Check the port."), 300.0))

@@ -198,11 +198,11 @@ def test_a_check_that_cannot_be_asked_is_invalid(flags: tuple[str, ...], says: s
 def test_the_resume_command_uploads_nothing_and_asks_every_check(tmp_path: Path) -> None:
     """It waits on by ids; what was a line stays one."""
     (tmp_path / "a.fpr").write_text("x")
-    found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--policy", "a, b\nall", "--accept", "empty",
-        "--team-name", "Web", "--application-name", "Shop", **NAMELESS, **SCANLESS)  # fmt: skip
+    found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--accept", "empty",
+        "--policy", "a, b\u2028c\nall", "--team-name", "Web", "--application-name", "Shop", **NAMELESS, **SCANLESS)  # fmt: skip
     assert shlex.split(found.resume([Target(6, 41)])) == [
         "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--accept", "empty",
-        "--policy", "a, b", "--policy", "all", "--application-id", "6", "--pending-scan-id", "41",
+        "--policy", "a, b\u2028c", "--policy", "all", "--application-id", "6", "--pending-scan-id", "41",
     ]  # fmt: skip
 
 
