@@ -64,8 +64,9 @@ dist: .venv/made.stamp  ## Build the sdist, and from it the wheel, into dist/
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
-bench: .venv/dev.stamp  ## Measure start-up, memory and requests (the figures of the README)
+bench: .venv/dev.stamp  ## Measure start-up, memory, requests and uploads (the figures of docs/performance.md)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/action.py
 	$(BIN)/python benchmarks/image.py
 

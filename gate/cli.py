@@ -73,6 +73,7 @@ def _split_arguments(
     good: list[str] = []
     invalid: list[InvalidOption] = []
     rest = list(args)
+    placed = False
     while rest:
         arg = rest.pop(0)
         name, equals, _ = arg.partition("=")
@@ -82,8 +83,11 @@ def _split_arguments(
             invalid.append(InvalidOption(name, f"{name} requires a value."))
         elif name in switches and equals:
             invalid.append(InvalidOption(name, f"{name} takes no value; write {pairs[name]}."))
-        elif name in switches or _letters(arg) <= switches or (positional and not arg.startswith("-") and not good):
+        elif name in switches or _letters(arg) <= switches:
             good.append(arg)
+        elif positional and not placed and not arg.startswith("-"):
+            good.append(arg)
+            placed = True
         else:
             invalid.append(_unknown(name, switches | valued))
             # What follows an unknown option is its value.
@@ -189,7 +193,7 @@ def _gate_commands() -> Iterator[click.Command]:
         params=_run_options(),
         short_help="The gate: upload, wait, evaluate, report.",
         help="Upload scans to ThreadFix, wait until it has processed them, ask whether the application may be "
-        "released, and say pass, fail or unknown. Each of these steps is made where its options ask for it.",
+        "released, and say pass, fail or unknown. Each step runs only where its options ask for it.",
     )
     yield _Command(
         "doctor",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from gate.errors import UsageError
+from gate.errors import Cancelled, UsageError
 from gate.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.wording import count
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
 """Reasons after which waiting on may always bring the answer."""
 _RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
+STOPPED_EARLY: Final = "The job was stopped before the gate could say anything about a scan."
+"""The meaning where there is no scan yet to keep waiting for."""
+STOPPED_EARLY_HINT: Final = "Run the gate again."
 NAMED_PASSES: Final = 3
 """Parts that are named one by one in the message of a pass."""
 
@@ -139,7 +142,8 @@ def from_error(error: GateError) -> Conclusion:
         message = f"{count(len(error.invalid), 'invalid option')}: {error}"
     else:
         message = f"{error}, before there was a verdict."
-    return replace(concluded(error.reason, message, error.hint), exit_code=error.exit_code)
+    hint, meaning = (STOPPED_EARLY_HINT, STOPPED_EARLY) if isinstance(error, Cancelled) else (error.hint, None)
+    return replace(concluded(error.reason, message, hint, meaning), exit_code=error.exit_code)
 
 
 def from_bug(error: BaseException) -> Conclusion:

@@ -20,11 +20,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gate import threads
-from gate.duplex import Duplex
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+
+    from gate.duplex import Duplex
 
 T = TypeVar("T")
 
@@ -125,10 +126,10 @@ class Exchange:
         self._release()
 
     def limit_pauses(self, seconds: float) -> None:
-        """From here on the server must not keep the work waiting for longer than that."""
+        """From here on, behind the head of a response, the server must not pause for longer than that."""
+        assert self._connected is not None  # noqa: S101 - a response comes over a connection
         with contextlib.suppress(OSError):
-            if self._connected:
-                self._connected.settimeout(seconds)
+            self._connected.settimeout(seconds)
 
     def track_response(self, response: _HTTPResponse) -> _HTTPResponse:
         """Know what is to be closed at the end."""
@@ -214,6 +215,8 @@ class _Tracked:
         """Send a part of the request; of one whose body is long, while listening for the response."""
         # TLS within a proxy's TLS is no socket: it can only block.
         if self._exchange.listens and self._exchange.connected and isinstance(self.sock, socket.socket):
+            from gate.duplex import Duplex
+
             self._duplex = self._duplex or Duplex(self.sock)
             self._duplex.send(data)
         else:

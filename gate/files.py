@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import stat
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.subjects import ScanFile
-from gate.values import quoted
+from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +30,8 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     Raises:
         ValueError: patterns match no file, or files cannot be uploaded. Its text names each of them.
     """
+    import glob
+
     wrong: list[str] = []
     paths: set[str] = set()
     for pattern in patterns:
@@ -62,6 +63,8 @@ def _matches(pattern: str) -> Iterator[str]:
 
 def _expanded(pattern: str) -> Iterator[str]:
     """What matches a pattern, folders too; as `glob` does it, but for what `_folders` says."""
+    import glob
+
     found = _ANY_FOLDERS.search(pattern)
     if not found:
         yield from glob.iglob(pattern)  # noqa: PTH207 - takes absolute patterns too

@@ -8,13 +8,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from gate.reasons import Reason
 from gate.subjects import Check, ScanFile, Subject, Target
 
-if TYPE_CHECKING:
-    from gate.threadfix.refusals import Refusal
+
+class Accept(StrEnum):
+    """A refusal that a user may take for a pass: nothing is wrong with the file, and nothing new is in it."""
+
+    DUPLICATE = "duplicate"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A documented refusal.
+
+    Attributes:
+        text: ThreadFix's.
+        meaning: what it means for the person at the red build. Markdown, in sentences.
+        advice: what to do; a template of `gate.naming`.
+        accept: what a user may call it to take it for a pass; None where nobody should.
+    """
+
+    text: str
+    meaning: str
+    advice: str
+    accept: Accept | None = None
 
 
 class Reading(Protocol):

@@ -145,7 +145,11 @@ TEAM_NAME = Option(
 )
 APPLICATION_NAME = Option("application-name", values.text, "Name of the application within its team.", _TARGET, "NAME")
 APPLICATION_UNIQUE_ID = Option(
-    "application-unique-id", values.text, "Unique id that people gave the application, within its team.", _TARGET, "ID"
+    "application-unique-id",
+    values.text,
+    "Unique id of the application, as set in ThreadFix, within its team.",
+    _TARGET,
+    "ID",
 )
 PENDING_SCAN_ID = Option(
     "pending-scan-id",

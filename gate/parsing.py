@@ -63,15 +63,16 @@ from gate.subjects import PassCriteria
 from gate.text import Sanitizer, Secret
 from gate.threadfix import links
 from gate.threadfix.server import Server
-from gate.values import api_key, quoted
+from gate.values import api_key
 from gate.variables import nearest_option, unknown_variables
+from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from gate.history import Accept
     from gate.options import Option
     from gate.subjects import Check, ScanFile
-    from gate.threadfix.refusals import Accept
 
 SHORTEST_KEY: Final = 8
 """Characters from which on a key is looked for in other options; ThreadFix's have 40 and more."""

@@ -22,7 +22,8 @@ from gate.options import (
     UPLOAD_RESPONSE,
     UPLOAD_TIMEOUT,
 )
-from gate.values import TRUE, ElementError, quoted, text
+from gate.values import TRUE, ElementError, text
+from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -125,7 +125,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.POLICY_FAILED: Row(
         Kind.FAIL,
         1,
-        "ThreadFix says that a pass criterion or a policy is broken",
+        "ThreadFix says that a pass criterion or a policy fails",
         "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
         "Fix the vulnerabilities named here, or ask the owner of the rule in ThreadFix to decide; then upload "
         "a new scan.",
@@ -165,7 +165,8 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "401, 403, or a response that mentions the API key or a permission",
         "ThreadFix does not accept the API key, or the key's user may not access this scan.",
         "Check that the secret is set and current, and that the key's user has the *Upload Scans* permission for the "
-        "application: ThreadFix requires it for the status of a pending scan; read access is not enough.",
+        "application: ThreadFix requires it for uploads and for the status of a pending scan; read access "
+        "is not enough.",
     ),
     Reason.NOT_FOUND: Row(
         Kind.UNKNOWN,

@@ -12,8 +12,7 @@ from gate.wording import seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.history import ScanReading
-    from gate.threadfix.refusals import Accept, Refusal
+    from gate.history import Accept, Refusal, ScanReading
 
 OLD: Final = 24 * 3600.0
 """Seconds after which a scan that was finished before the gate asked may well be another build's."""

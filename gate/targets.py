@@ -70,9 +70,9 @@ def parse(
     if needs_scan and not requested:
         reader.reject(
             PENDING_SCAN_ID,
-            f"no pending scan is specified; set {reader.naming.option(PENDING_SCAN_ID.name, '41')}, or "
-            f"{reader.name(STATUS_URL)} to the link that the upload returned, or {reader.name(UPLOAD_RESPONSE)} to the "
-            f"file with its whole response; or let the gate upload a file, with {reader.name(SCAN_FILE)}.",
+            f"no scan is specified; set {reader.name(SCAN_FILE)} to the file to upload. For a scan that is uploaded "
+            f"already set {reader.name(PENDING_SCAN_ID)}, {reader.name(STATUS_URL)} or "
+            f"{reader.name(UPLOAD_RESPONSE)} instead.",
         )
     # An upload that was refused before is judged without asking anybody.
     needs_application = requested and (has_checks or not earlier or bool(scans or files))
@@ -109,10 +109,9 @@ def _application(
         variable = "" if reader.naming.inputs else f", or {APPLICATION_ID.variable}"
         reader.reject(
             APPLICATION_ID,
-            f"{reader.name(APPLICATION_ID)} is missing; the id of a pending scan is known only together with its "
-            f"application's, and a file is uploaded to an application, for example "
-            f"{reader.naming.option(APPLICATION_ID.name, '6')}{variable}; or set {reader.name(TEAM_NAME)} and "
-            f"{reader.name(APPLICATION_NAME)} to look it up.",
+            f"{reader.name(APPLICATION_ID)} is missing; set it to the number in the address of the application's page "
+            f"in ThreadFix, for example {reader.naming.option(APPLICATION_ID.name, '6')}{variable}; or set "
+            f"{reader.name(TEAM_NAME)} and {reader.name(APPLICATION_NAME)} to look it up.",
         )
     return ApplicationId(number or linked[0].application_id) if applications else None
 

@@ -44,6 +44,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     fatal: Callable[[Upload], bool],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], bool] | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> tuple[tuple[Upload, ...], Cancelled | None]:
     """Upload the files one after the other.
 
@@ -57,6 +58,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
         fatal: whether an upload that is over makes the others not worth sending. Called in the thread that sends.
         clock: tells seconds on a monotonic clock.
         sleep: sleeps so many seconds, and says whether it was told to stop; by default it wakes when the gate is.
+        tick: called in the calling thread several times a second while nothing happens, for what moves on a screen.
 
     Returns:
         What became of each file, in their order, and the cancellation that cut them short, if one did. `Cancelled` is
@@ -71,7 +73,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     cancelled = None
     try:
         threads.start(uploads.work, "uploads")
-        for event in _until_over(uploads.events):
+        for event in _until_over(uploads.events, tick):
             notify(event)
     except Cancelled as error:
         cancelled = error
@@ -160,6 +162,7 @@ class _Uploads:
             pause = max(cadence(now, self._plan, self._jitter()), receipt.retry_after or 0.0)
             at_limit = now + pause >= limit
             if self._sleep(min(pause, max(0.0, limit - now))):
+                self.stop(StopCause.CANCELLED)
                 return
 
     def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:
@@ -226,13 +229,14 @@ class _Meter:
         if self._outage:
             self._events.put(OutageEnded(self._file, now, replace(self._outage, ended=now)))
             self._outage = None
-        due = self._closed or now - self._reported_at >= PROGRESS
+        # That all of it is sent is told at once: then the gate waits for the response.
+        due = self._closed or self._sent >= self._file.size or now - self._reported_at >= PROGRESS
         if due and self._sent != self._reported:
             self._reported, self._reported_at = self._sent, now
             self._events.put(UploadProgress(self._file, self._sent, now))
 
 
-def _until_over(events: Events) -> Iterator[UploadEvent]:
+def _until_over(events: Events, tick: Callable[[], None]) -> Iterator[UploadEvent]:
     """What happens, until nothing more will.
 
     Waits in pieces: not every system lets a signal interrupt a wait without an end.
@@ -244,6 +248,7 @@ def _until_over(events: Events) -> Iterator[UploadEvent]:
         try:
             event = events.get(timeout=TICK)
         except queue.Empty:
+            tick()
             continue
         if event is None:
             return

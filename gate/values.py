@@ -10,10 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from gate.history import Accept
 from gate.subjects import AllPolicies, Policy
 from gate.threadfix import links
-from gate.threadfix.refusals import Accept
 from gate.threadfix.statuses import normal
+from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,6 @@ LONGEST: Final = 365 * 24 * 3600.0
 """The longest duration that makes sense, in seconds."""
 SHORTEST_INTERVAL: Final = 0.01
 """The shortest time between two polls, in seconds."""
-QUOTE_LIMIT: Final = 80
-"""Characters of the longest value that a message repeats."""
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -231,12 +230,6 @@ def text(value: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("is not UTF-8, and no report could show it; choose another one") from None
     return value
-
-
-def quoted(value: str) -> str:
-    """The value as a message repeats it."""
-    # Not cut: half of a key would get past the sanitizer.
-    return f"'{value}'" if len(value) <= QUOTE_LIMIT else f"the value ({len(value)} characters)"
 
 
 def _parse_each(parse: Callable[[str], T], value: str) -> list[T]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+QUOTE_LIMIT: Final = 80
+"""Characters of the longest value that a message repeats."""
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _STEP: Final = 1000
 
@@ -59,3 +61,9 @@ def moment(at: datetime) -> str:
 def plain(markdown: str) -> str:
     """A sentence of ours without its Markdown marks, for where they would be shown as they are."""
     return markdown.replace("`", "").replace("*", "")
+
+
+def quoted(value: str) -> str:
+    """The value as a message repeats it."""
+    # Not cut: half of a key would get past the sanitizer.
+    return f"'{value}'" if len(value) <= QUOTE_LIMIT else f"the value ({len(value)} characters)"

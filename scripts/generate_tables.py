@@ -72,9 +72,9 @@ def conditions() -> str:
 
 def figures() -> str:
     """What was measured last, by `make bench`."""
-    run, action, image = (
+    run, action, image, upload = (
         json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("results", "action", "image")
+        for name in ("results", "action", "image", "upload")
     )
     gate = action["later_run_seconds"] - action["on_top_of_the_gate_seconds"]
     rows = (
@@ -88,6 +88,14 @@ def figures() -> str:
         ("its peak memory", f"{run['hundred_scans_memory_mb']:.0f} MB"),
         ("one poll over TLS, on a connection of its own (what the gate does)", f"{run['poll_own_connection_ms']} ms"),
         ("one poll over TLS, on a connection that is kept open", f"{run['poll_kept_connection_ms']} ms"),
+        (
+            f"speed of an upload of {upload['megabytes'] / 1024:g} GiB, compared with `curl --form`: http, https",
+            f"{upload['http_speed_ratio']} ×, {upload['https_speed_ratio']} ×",
+        ),
+        (
+            "its peak memory, compared with an upload of 1 MiB",
+            f"{upload['https_large_memory_mb']:.0f} MB, {upload['https_memory_mb']:.0f} MB",
+        ),
         (
             "the action's first run on a fresh runner, compared with a plain `venv` and `pip install`",
             f"{action['first_run_seconds']} s, {action['first_run_ratio']} ×",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from gate.conclusions import conclude, from_error, name_options
 from gate.errors import InvalidOption, UsageError
 from gate.history import (
+    Accept,
     CheckHistory,
     CheckReading,
     CheckResult,
@@ -34,7 +35,7 @@ from gate.reasons import Reason
 from gate.settings import Settings
 from gate.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
 from gate.text import Secret
-from gate.threadfix.refusals import REFUSALS, Accept
+from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.server import Server
 from gate.verdict import Verdict
 

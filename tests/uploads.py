@@ -158,6 +158,8 @@ class Counting:
         with self._lock:
             script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
             self.requests.append(incoming)
+        # Else a small response may wait for its turn until the connection is closed, and be lost with it.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             script(incoming)
         finally:

@@ -80,7 +80,7 @@ class Evaluation:
         plan = self.settings.plan
         found = decorate(self.client.api, self.application_id, reading.results, plan.request_timeout)
         if found.failure:
-            self.context.console.warning(f"not all that is in the way could be looked up: {found.failure.what}")
+            self.context.console.warning(f"not all blocking vulnerabilities could be looked up: {found.failure.what}")
         known = replace(reading, results=found.results)
         history = replace(verdict.history, newest=known, reading=known)
         url = self.settings.server.application_page(found.team_id, self.application_id)

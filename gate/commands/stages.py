@@ -72,7 +72,7 @@ class Stages:
     in_sandbox: bool = False
     _client: Client = field(init=False)
     _application: Application | None = None
-    _missing: Conclusion | None = None
+    _missing: tuple[Failure, Conclusion] | None = None
     _uploads: tuple[Upload, ...] = ()
     _histories: tuple[ScanHistory, ...] = ()
     _checks: tuple[CheckVerdict, ...] = ()
@@ -139,7 +139,7 @@ class Stages:
         parts = self._parts()
         if self._missing and self._all_passed():
             # An upload from before that is accepted says nothing of what could not be asked.
-            return Outcome(self._missing, ended_uploads=ended, uploads=self._uploads)
+            return Outcome(self._missing[1], ended_uploads=ended, uploads=self._uploads)
         conclusion, resume = conclude(parts), ""
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
@@ -210,7 +210,9 @@ class Stages:
         application = self._ask(subject, observe)
         if isinstance(application, Failure):
             missing = from_failure(application, str(subject))
-            self._missing = replace(missing, exit_code=0) if missing.reason in self.settings.downgraded else missing
+            if missing.reason in self.settings.downgraded:
+                missing = replace(missing, exit_code=0)
+            self._missing = (application, missing)
         else:
             self._application = application
 
@@ -241,13 +243,8 @@ class Stages:
             self._uploads += tuple(Upload(file, NotSent(StopCause.FAIL_FAST)) for file in settings.files)
             return
         if self._missing:
-            failure = Failure(
-                self._missing.reason,
-                f"not sent; {self._missing.message}",
-                self._missing.hint,
-                meaning=self._missing.meaning,
-                unsent=True,
-            )
+            failure, conclusion = self._missing
+            failure = replace(failure, what=f"not sent; {conclusion.message}", unsent=True)
             self._uploads += tuple(Upload(file, failure) for file in settings.files)
             return
         from gate.uploading import upload_all
@@ -260,6 +257,7 @@ class Stages:
             plan=settings.plan,
             jitter=_jitter,
             notify=console.handle_upload,
+            tick=console.tick_upload,
             fatal=self._is_fatal,
         )
         self._uploads += tuple(self._with_their_own_scans(uploads))

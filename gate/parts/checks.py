@@ -131,8 +131,8 @@ STALE_HINT: Final = (
     "it evaluates policies, and whether its queue is long."
 )
 BROKEN_HINT: Final = (
-    "Look in ThreadFix which of the application's vulnerabilities the policy does not allow. Fix them, or have those "
-    "decide who own the policy; then upload a new scan."
+    "See in ThreadFix which of the application's vulnerabilities the policy does not allow. Fix them, or ask the owner "
+    "of the policy to decide; then upload a new scan."
 )
 UNDECIDED_HINT: Final = "Look at the policy in ThreadFix: only PASSING is a pass."
 NO_CRITERIA: Final = (
@@ -150,17 +150,17 @@ NAMED: Final = 5
 def _broken(broken: Sequence[CheckResult], number: int, check: Check) -> str:
     if isinstance(check, PassCriteria):
         shown = _some([f"{result.name} ({_limits(result)})" for result in broken])
-        return f"{len(broken)} of {number} criteria {_are(broken)} broken: {shown}."
+        return f"{len(broken)} of {number} criteria {_verb(broken)}: {shown}."
     if number == 1:
         return f"ThreadFix says {_each(broken, check)}."
-    return f"{len(broken)} of {number} policies {_are(broken)} broken: {_some(_names(broken))}."
+    return f"{len(broken)} of {number} policies {_verb(broken)}: {_some(_names(broken))}."
 
 
 def _holding(results: Sequence[CheckResult], check: Check) -> str:
     if isinstance(check, PassCriteria):
-        return f"{len(results)} of {len(results)} criteria hold."
+        return f"{len(results)} of {len(results)} criteria pass."
     if len(results) > 1:
-        return f"{len(results)} of {len(results)} policies hold: {_some(_names(results))}."
+        return f"{len(results)} of {len(results)} policies pass: {_some(_names(results))}."
     (result,) = results
     at = "" if result.evaluated is None else f", evaluated at {_moment(result.evaluated)}"
     stale = (
@@ -211,8 +211,8 @@ def _some(texts: Sequence[str], separator: str = ", ") -> str:
     return separator.join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _are(results: Sequence[CheckResult]) -> str:
-    return "is" if len(results) == 1 else "are"
+def _verb(failing: Sequence[CheckResult]) -> str:
+    return "fails" if len(failing) == 1 else "fail"
 
 
 def _moment(at: float) -> str:

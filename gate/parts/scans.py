@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gate.conclusions import Conclusion, concluded
-from gate.history import Failure, StopCause
+from gate.history import Accept, Failure, StopCause
 from gate.reasons import Reason
 from gate.rules import Decision
-from gate.threadfix.refusals import Accept
 from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
 from gate.wording import seconds
 

@@ -90,6 +90,7 @@ def _reasons(check: CheckVerdict) -> Iterator[Line]:
         yield Line(f"    ... and {len(broken) - ROWS} more")
     for obstacle in check.obstacles[:OBSTACLES]:
         link = f" {obstacle.url}" if obstacle.url else ""
-        yield Line(f"    in the way: {phrases.obstacle_line(obstacle)}{link}", indent=6)
+        yield Line(f"    blocked by: {phrases.obstacle_line(obstacle)}{link}", indent=6)
     if len(check.obstacles) > OBSTACLES:
-        yield Line(f"    ... and {len(check.obstacles) - OBSTACLES} more in the reports")
+        more = len(check.obstacles) - OBSTACLES
+        yield Line(f"    ... and {more} more; the HTML report and the result document list them")

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
@@ -41,6 +42,7 @@ LARGE: Final = 10_000_000
 """Bytes of a file from which on the log has a line per tenth of its upload."""
 REDRAW: Final = 0.1
 """Seconds between two pictures of an upload at a terminal."""
+UNDATED: Final = "ThreadFix does not say when its newest scan was processed"
 _INDENT: Final = 9
 """Characters of the time in front of what happened, with its blank."""
 
@@ -173,31 +175,40 @@ class Console:
                 self._sending = before.after(event)
                 self._advanced(before, self._sending, event.elapsed)
             case UploadEnded():
+                self._sending = None
                 self._show(None)
                 self._uploaded(event.upload)
             case _:
                 self.handle(event)
 
+    def tick_upload(self) -> None:
+        """Show that an upload goes on, when nothing was heard of it for a while."""
+        if self._sending:
+            self._show(self._sending)
+            if self._clock() - self._last_output >= HEARTBEAT:
+                self._tell(self._sending)
+
     def _advanced(self, before: Sending, sending: Sending, elapsed: float) -> None:
         """More of a file was sent: a person sees a bar move, a log gets a line per tenth of a large one."""
         if self._draw:
             self._show(sending)
-            return
-        now, whole = self._clock(), size(sending.file.size)
-        is_due = now - self._last_output >= HEARTBEAT
-        passed_tenth = sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10)
-        if not (is_due or passed_tenth):
-            return
+        elif sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10):
+            self._tell(sending, elapsed)
+        elif self._clock() - self._last_output >= HEARTBEAT:
+            self._tell(sending)
+
+    def _tell(self, sending: Sending, elapsed: float | None = None) -> None:
+        """Log how far an upload is; `elapsed` are its seconds, where it has just got there."""
         if sending.is_sent:
-            sent = f"{whole} sent in {seconds(elapsed)};" if passed_tenth else "still"
+            sent = "still" if elapsed is None else f"{size(sending.file.size)} sent in {seconds(elapsed)};"
             state = f"{sent} waiting for ThreadFix's response"
         else:
             speed = f", {size(sending.speed)}/s" if sending.speed else ""
             left = f", {seconds(sending.left)} left" if sending.left else ""
-            state = f"{int(sending.share * 100)}% of {whole}{speed}{left}"
+            state = f"{int(sending.share * 100)}% of {size(sending.file.size)}{speed}{left}"
         self._now(state)
-        # Also where nothing is logged.
-        self._last_output = now
+        # Also where nothing is logged: a quiet gate must not come here four times a second.
+        self._last_output = self._clock()
 
     def _show(self, sending: Sending | None) -> None:
         """Show how far an upload is, where somebody watches, and not more often than anybody can see."""
@@ -227,8 +238,8 @@ class Console:
                 self._event(event, f"{event.target} {_found(event.target, application)}")
             case StatusSeen(reading=NewestScan(at)):
                 since = None if at is None else utc(at)
-                known = f"at {moment(since)}" if since else "at a moment that ThreadFix does not say"
-                self._event(event, f"{event.target}: the newest scan was processed {known}")
+                known = f"its newest scan was processed at {moment(since)}" if since else UNDATED
+                self._event(event, f"{event.target}: {known}")
             case StatusSeen(reading=CheckReading() as reading):
                 before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""
                 self._event(event, f"{phrases.reading(reading)}{before}")
@@ -298,7 +309,9 @@ class Console:
         match event.target:
             case Target() as target:
                 file = self._files.get(target)
-                number = f" {target.label}{f' ({file})' if file else ''}" if self._several else ""
+                # The number alone says which one it is; the name of the file is enough to know it again.
+                name = f" ({PurePath(file).name})" if file else ""
+                number = f" {target.label}{name}" if self._several else ""
                 self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
             case PassCriteria() | Policy() | AllPolicies() as check:
                 # A check's own time begins when the scans' has ended; the log goes on with theirs.
@@ -343,4 +356,4 @@ def _found(subject: Subject, application: Application) -> str:
     """That an application is there: its id, where it was asked for by its name; else its name."""
     if isinstance(subject, ApplicationName):
         return f"is application {application.id}"
-    return f"is there: {application.name}" if application.name else "is there"
+    return f"found: {application.name}" if application.name else "found"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOTICED: Final = frozenset({Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN})
 """Passes that a person should know of: ThreadFix took nothing."""
-ANSWERS: Final = {True: "holds", False: "broken", None: "undecided"}
+ANSWERS: Final = {True: "passing", False: "failing", None: "undecided"}
 """What ThreadFix says of a check, in our words."""
 _ORDER: Final = {False: 0, None: 1, True: 2}
 _URGENCY: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
@@ -100,11 +100,11 @@ def obstacle_line(obstacle: Obstacle) -> str:
 
 
 def reading(read: CheckReading) -> str:
-    """What ThreadFix says of a check, in one line: how fresh, and whether it holds."""
+    """What ThreadFix says of a check, in one line: whether it holds, and how fresh that is."""
     behind = max((result.behind or 0.0 for result in read.results), default=0.0)
-    age = f", evaluated {seconds(behind)} before the scan" if behind else ""
+    age = f": evaluated {seconds(behind)} before the scan" if behind else ""
     if any(result.behind is None for result in read.results):
         # A response without a date counts when the next one says the same.
-        age = ", asking again"
+        age = "; asking again"
     answer = word(read.results[0]) if len(read.results) == 1 else ANSWERS[read.holds]
-    return f"{read.status}{age}: {answer}"
+    return f"{answer}, {'but ' if age else ''}{read.status}{age}"

@@ -38,6 +38,8 @@ MARGIN: Final = 4
 """Columns of the live line that its text leaves free: for the spinner, and at the end."""
 BAR: Final = (8, 30)
 """Columns of the bar of an upload, at least and at most."""
+NUMBERS: Final = (40, 48)
+"""Columns of the numbers behind it, the short ones and all of them; fixed, so that the bar stays where it is."""
 NAME: Final = 12
 """Columns from which on a file's name is worth being shown."""
 
@@ -117,16 +119,13 @@ def live_text(progress: Progress, width: int) -> Text:
 
 def upload_text(sending: Sending, width: int) -> Text:
     """The live line of an upload, in `width` characters: the numbers first, then the bar, then the file's name."""
-    whole = size(sending.file.size)
-    if sending.is_sent:
-        numbers = f"{whole} sent; waiting for ThreadFix's response"
-    else:
-        speed = f" · {size(sending.speed)}/s" if sending.speed else ""
-        left = f" · {seconds(sending.left)} left" if sending.left else ""
-        numbers = f"{sending.share:.0%} · {size(sending.sent)} of {whole}{speed}{left}"
+    short, whole = NUMBERS
     place = f"{sending.number} of {sending.files} " if sending.files > 1 else ""
+    room = width - len(place) - 1
     least, most = BAR
-    room = width - len(numbers) - len(place) - 1
+    is_narrow = room < whole + least
+    room -= short if is_narrow else whole
+    numbers = _numbers(sending, is_narrow=is_narrow)
     if room < least:
         return Text(numbers, no_wrap=True, overflow="crop")
     named = room > least + NAME
@@ -135,6 +134,18 @@ def upload_text(sending: Sending, width: int) -> Text:
     done = round(bar * sending.share)
     text = Text(place + name, no_wrap=True, overflow="crop")
     return text.append("━" * done, "cyan").append("─" * (bar - done), "dim").append(f" {numbers}")
+
+
+def _numbers(sending: Sending, *, is_narrow: bool) -> str:
+    whole = size(sending.file.size)
+    if sending.is_sent:
+        return (
+            "sent; waiting for ThreadFix's response" if is_narrow else f"{whole} sent; waiting for ThreadFix's response"
+        )
+    speed = f" · {size(sending.speed)}/s" if sending.speed else ""
+    left = f" · {seconds(sending.left)} left" if sending.left else ""
+    sent = "" if is_narrow else f" · {size(sending.sent)}"
+    return f"{sending.share:.0%}{sent} of {whole}{speed}{left}"
 
 
 def _end(text: str, width: int) -> str:

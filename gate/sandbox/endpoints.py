@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from gate.sandbox import applications, forms, policies, scans, versions, vulnerabilities
+from gate.sandbox.calls import Call
 from gate.sandbox.responses import LOOKUP_FAILED, UNRECOGNIZED, refusal
 from gate.sandbox.scenarios import SYSTEM_ERROR, Raw
 from gate.sandbox.state import State
@@ -17,8 +18,6 @@ from gate.sandbox.versions import LEGACY, SINCE, Feature
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.sandbox.forms import ReceivedFile
-    from gate.sandbox.model import Application
     from gate.sandbox.scenarios import Fault
     from gate.sandbox.versions import Version
 
@@ -35,33 +34,6 @@ class Permission(Enum):
     READ = auto()
     UPLOAD_SCANS = auto()
     MANAGE_CICD = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request that has found its endpoint.
-
-    Attributes:
-        version: that it gets.
-        segment: of its path, for the version; empty for none.
-        parts: of its path, by the names in the endpoint's pattern.
-        fields: of its query and its form.
-        files: that came with it.
-        application: the one in its path; None where there is none in it, or none of that id.
-    """
-
-    version: Version
-    segment: str
-    parts: dict[str, str]
-    fields: dict[str, str] = field(default_factory=dict)
-    files: list[ReceivedFile] = field(default_factory=list)
-    known: Application | None = None
-
-    @property
-    def application(self) -> Application:
-        """The application of the path; every endpoint with one in its path is called only where it is there."""
-        assert self.known is not None  # noqa: S101 - see above
-        return self.known
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from gate.sandbox.responses import envelope, refusal
 from gate.sandbox.versions import Feature, has
 
 if TYPE_CHECKING:
-    from gate.sandbox.endpoints import Call
+    from gate.sandbox.calls import Call
     from gate.sandbox.model import Application, Criterion, Policy, Vulnerability
     from gate.sandbox.scenarios import Fault
     from gate.sandbox.state import State

@@ -17,7 +17,7 @@ from gate.sandbox.versions import Feature, has
 from gate.threadfix.statuses import STATUSES
 
 if TYPE_CHECKING:
-    from gate.sandbox.endpoints import Call
+    from gate.sandbox.calls import Call
     from gate.sandbox.forms import ReceivedFile
     from gate.sandbox.scenarios import Fault, Scenario
     from gate.sandbox.state import State

@@ -318,7 +318,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "policy-pass",
-            "ThreadFix evaluates the application three seconds after DONE, and the policy holds.",
+            "ThreadFix evaluates the application three seconds after DONE, and the policy passes.",
             Reason.PROCESSED,
             _QUICK,
             lag=3.0,
@@ -326,7 +326,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "policy-fail",
-            "A policy holds until ThreadFix has evaluated the scan; then it is broken: no release.",
+            "A policy passes until ThreadFix has evaluated the scan; then it fails: no release.",
             Reason.POLICY_FAILED,
             _QUICK,
             brings=(_REFLECTED, _STORED),
@@ -343,7 +343,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "policy-vacuous",
-            "No policy is attached to the application, so that all of them hold means nothing.",
+            "No policy is attached to the application, so there is nothing to pass.",
             Reason.POLICY_UNKNOWN,
             _QUICK,
             options={"policy": "all"},

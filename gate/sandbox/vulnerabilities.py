@@ -12,7 +12,7 @@ from gate.sandbox.versions import Feature, has
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gate.sandbox.endpoints import Call
+    from gate.sandbox.calls import Call
     from gate.sandbox.model import Application, Vulnerability
     from gate.sandbox.scenarios import Fault
     from gate.sandbox.state import State

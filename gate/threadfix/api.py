@@ -33,7 +33,7 @@ PAGE_START: Final = 20_000
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
 CONTEXT_HINT: Final = (
-    "Does {--url} lack its context path, such as /threadfix? If it has one, see what answers there instead of "
+    "Does {--url} lack its context path, such as /threadfix? If it has one, see what responds there instead of "
     "ThreadFix: a login page, a proxy, a load balancer."
 )
 HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front."

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from gate.history import Receipt
     from gate.http import RequestMade
-    from gate.settings import Plan
     from gate.subjects import ApplicationName, ScanFile, Target
     from gate.text import Sanitizer
     from gate.threadfix.lookup import Finder
     from gate.threadfix.server import Server
+    from gate.threadfix.uploads import Limits
 
 STATUS_LIMIT: Final = 80
 """Characters of a status; the longest documented one has 24."""
@@ -125,7 +125,7 @@ class Client:
             self._finder = Finder(self.api)
         return self._finder.find(name, timeout)
 
-    def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+    def upload(self, application_id: int, limits: Limits, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
         """Upload a file, once; see `gate.threadfix.uploads.upload`.
 
         Raises:
@@ -133,7 +133,7 @@ class Client:
         """
         from gate.threadfix import uploads
 
-        return uploads.upload(self.api, application_id, plan, file, progress)
+        return uploads.upload(self.api, application_id, limits, file, progress)
 
 
 def _without_application(failure: Failure) -> Failure:

@@ -17,7 +17,6 @@ from gate.subjects import AllPolicies, PassCriteria, Policy
 from gate.text import TEXT_LIMIT
 from gate.threadfix import criteria, links, responses
 from gate.threadfix.api import lacks_endpoint
-from gate.waiting import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +45,9 @@ ANOTHER_HINT: Final = (
     "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id."
 )
 ANOTHER: Final = "The response is about something else than what was asked for, so it says nothing about the release."
+
+SHORTEST: Final = 0.001
+"""Seconds that are given to a request for which the ones before it have left no time."""
 
 
 class AnotherError(ValueError):

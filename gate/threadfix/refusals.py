@@ -7,34 +7,9 @@ compared whole, without case: a text that only contains one of them is somebody 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-
-class Accept(StrEnum):
-    """A refusal that a user may take for a pass: nothing is wrong with the file, and nothing new is in it."""
-
-    DUPLICATE = "duplicate"
-    EMPTY = "empty"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A documented refusal.
-
-    Attributes:
-        text: ThreadFix's.
-        meaning: what it means for the person at the red build. Markdown, in sentences.
-        advice: what to do; a template of `gate.naming`.
-        accept: what a user may call it to take it for a pass; None where nobody should.
-    """
-
-    text: str
-    meaning: str
-    advice: str
-    accept: Accept | None = None
-
+from gate.history import Accept, Refusal
 
 _EXPORT: Final = "Check that the scanner's job wrote its report to the end, in a format that ThreadFix imports."
 

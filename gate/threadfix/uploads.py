@@ -10,7 +10,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gate.files import opened
 from gate.history import Failure, Finished, Queued, Refused
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from gate.history import Receipt
     from gate.http import Response
-    from gate.settings import Plan
     from gate.subjects import ScanFile
 
 CHUNK: Final = 256 * 1024
@@ -73,6 +72,20 @@ NO_HANDLE_HINT: Final = (
     "The gate needs ThreadFix 2.5 or later, whose response has a link to the pending scan. With such a one, check "
     "{--api-version}."
 )
+
+
+class Limits(Protocol):
+    """How long an upload may take, in seconds."""
+
+    @property
+    def request_timeout(self) -> float:
+        """To connect."""
+        ...
+
+    @property
+    def upload_timeout(self) -> float:
+        """As a whole, its response included."""
+        ...
 
 
 class FileError(Exception):
@@ -138,13 +151,15 @@ class FileForm:
             raise FileError(f"the file can no longer be read ({error.strerror}).") from error
 
 
-def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+def upload(
+    api: RestApi, application_id: int, limits: Limits, file: ScanFile, progress: Callable[[int], None]
+) -> Receipt:
     """Upload a file, once.
 
     Args:
         api: which ThreadFix.
         application_id: the application that it is a scan of.
-        plan: how long it may take to connect, and as a whole.
+        limits: how long it may take.
         file: what to upload.
         progress: told how many bytes of it have been sent, in another thread.
 
@@ -162,8 +177,8 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
             response = api.http.upload(
                 api.server.endpoint(links.UPLOAD_PATH, application_id),
                 form,
-                connect_timeout=plan.request_timeout,
-                timeout=plan.upload_timeout,
+                connect_timeout=limits.request_timeout,
+                timeout=limits.upload_timeout,
             )
     except FileError as error:
         meaning = BROKEN_OFF if opened else f"{NOT_TAKEN}: nothing of it was sent."

@@ -511,7 +511,7 @@ def jobs_of_gitlab(file: Path) -> Iterator[Job]:
     template = load(ROOT / "templates/gate.gitlab-ci.yml")["threadfix-gate"]
     added = pipeline.pop("threadfix-gate")
     variables = template["variables"] | added.get("variables", {})
-    jobs = {name: job for name, job in pipeline.items() if name not in {"stages", "include"}}
+    jobs = {name: job for name, job in pipeline.items() if name not in {"stages", "workflow", "include"}}
     for name, job in (jobs | {"threadfix-gate": template | added | {"variables": variables}}).items():
         key = job.get("environment", {}).get("name") == "threadfix"
         # What other jobs hand on, variables too, comes only from those that are named.

@@ -1,4 +1,4 @@
-"""What people see, looked at in a real browser: the page and GitHub's job summary, of real runs, in every size."""
+"""What people see, looked at in a real browser: the page and GitHub's job summary, light and dark, small and large."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gate.cli import main
+from gate.history import Phase, Refused
+from gate.reasons import Kind, Reason
+from gate.reporters import summary
+from gate.reporters.page import render
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import ThreadFix, environment, serving
+from gate.subjects import Policy
+from gate.text import Sanitizer
+from tests import builders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +35,8 @@ pytestmark = pytest.mark.ci
 ROOT = Path(__file__).parents[2]
 # EX_UNAVAILABLE, as scripts/look.py ends where there is no browser.
 UNAVAILABLE = 69
-PHONE, DESK = 360, 1280
-SIZES = [(width, scheme) for width in (PHONE, DESK) for scheme in ("light", "dark")]
+SMALL_PHONE, PHONE, DESK = 360, 390, 1280
+SIZES = [(width, scheme) for width in (SMALL_PHONE, DESK) for scheme in ("light", "dark")]
 KINDS = ["html", "summary.html"]
 RUNS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "pass": (("flaky",), ()),
@@ -43,8 +50,58 @@ RUNS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("--timeout", "1s"),
     ),
     "hostile": (("hostile-text",), ()),
+    "held-back": (("criteria-fail",), ("--pass-criteria", "--policy", "all")),
+    "stale": (("policy-stale",), ("--policy", "Release", "--settle-timeout", "200ms")),
 }
 """What is played, and the options it is played with."""
+NAMES: Final = ("Release to production", "OWASP Top 10", "Payment", "Time to remediate: Critical")
+REFUSED: Final = replace(builders.DOWN, reason=Reason.DENIED, what="tf.example.com refused the API key (HTTP 403).")
+NO_SCANS: Final = replace(builders.FAILING, holds=None, word="NO SCANS FOUND")
+GREEN: Final = [
+    builders.checked(Policy(name=name), replace(builders.PASSING, name=name), stale=5.0 * i)
+    for i, name in enumerate(NAMES)
+]
+RED: Final = [
+    builders.checked(builders.CRITERIA, builders.CRITICAL, builders.HIGH, stale=12.0, obstacles=builders.OBSTACLES),
+    builders.checked(builders.POLICIES, *(replace(builders.FAILING, name=name) for name in NAMES), builders.PASSING),
+    *(builders.checked(Policy(id=i), replace(builders.FAILING, name=NAMES[i])) for i in (1, 2)),
+]
+GREY: Final = [
+    builders.checked(builders.POLICY, builders.STALE, stale=20.0),
+    builders.checked(Policy(name="Empty")),
+    builders.checked(Policy(id=7), failure=REFUSED),
+    builders.checked(Policy(name="New", remediation=True), NO_SCANS),
+]
+UPLOADS: Final = [
+    builders.uploaded(41, "target/site/checkout.fpr"),
+    builders.uploaded(builders.REFUSED, "a/b/again.fpr"),
+    builders.uploaded(builders.LOST, "reports/mobile-app.sarif", size=2_147_483_648),
+]
+DONE: Final = builders.walked(walk=(Phase("QUEUED", 0, 8, 4), Phase("DONE", 10, 10)), upload=UPLOADS[0])
+SAID: Final = Sanitizer().sanitize(SCENARIOS["hostile-text"].message or "")
+BUILT: Final = {
+    "checks": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREEN + RED + GREY),
+    "released": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREEN),
+    "undecided": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREY),
+    "uploads": builders.verdict(DONE, uploads=UPLOADS),
+    "hostile-checks": builders.verdict(
+        DONE,
+        uploads=[*UPLOADS[:1], builders.uploaded(Refused(SAID), "x" * 300)],
+        checks=[
+            builders.checked(
+                Policy(name=SAID),
+                replace(builders.CRITICAL, name=SAID, word=SAID, evaluated=builders.MORNING),
+                replace(builders.FAILING, name="x" * 300, word="x" * 300),
+                obstacles=[replace(one, name=SAID, severity=SAID, place="x" * 300) for one in builders.OBSTACLES],
+            )
+        ],
+    ),
+}
+"""What is not played, but built: every kind of check and upload at once."""
+VIEWS: Final = [(name, width, scheme) for name in (*RUNS, *BUILT) for width, scheme in SIZES] + [
+    ("checks", PHONE, scheme) for scheme in ("light", "dark")
+]
+"""What is looked at: which one, how wide the window is, and what the reader's system prefers."""
 # How GitHub sets a summary, as far as widths and colours go.
 STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1f2328; --page: #fff; --soft: #f6f8fa; --line: #d1d9e0; }
@@ -65,6 +122,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     for name, (scenarios, options) in RUNS.items():
         play(folder, name, scenarios, options)
+    for name, verdict in BUILT.items():
+        (folder / f"{name}.html").write_text(render.render(verdict))
+        (folder / f"{name}.md").write_text(summary.render(verdict))
+    for name in (*RUNS, *BUILT):
         body = MarkdownIt("gfm-like", {"html": True}).render((folder / f"{name}.md").read_text())
         (folder / f"{name}.summary.html").write_text(
             "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>Summary</title>"
@@ -112,7 +173,7 @@ def look() -> Look:
 @pytest.fixture(scope="module")
 def seen(pages: Path, look: Look) -> Views:
     """What was seen of every run, by name, kind, width and scheme."""
-    asked = [(name, kind, width, scheme) for name in RUNS for kind in KINDS for width, scheme in SIZES]
+    asked = [(name, kind, width, scheme) for name, width, scheme in VIEWS for kind in KINDS]
     looks = [
         {"page": str(pages / f"{name}.{kind}"), "width": width, "scheme": scheme, "axe": kind == "html"}
         for name, kind, width, scheme in asked
@@ -134,13 +195,12 @@ def test_a_look_sees_what_is_wrong(look: Look, tmp_path: Path) -> None:
     assert {"color-contrast", "document-title", "image-alt"} <= {one.partition(":")[0] for one in found["violations"]}
 
 
-every_run = pytest.mark.parametrize("name", RUNS)
+every_run = pytest.mark.parametrize("name", [*RUNS, *BUILT])
 every_kind = pytest.mark.parametrize("kind", KINDS)
-every_size = pytest.mark.parametrize(("width", "scheme"), SIZES)
+every_view = pytest.mark.parametrize(("name", "width", "scheme"), VIEWS)
 
 
-@every_run
-@every_size
+@every_view
 @every_kind
 def test_nothing_is_wider_than_the_window(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
     """Nobody has to scroll sideways, on a phone or elsewhere; only what is preformatted may, inside its box."""
@@ -149,15 +209,13 @@ def test_nothing_is_wider_than_the_window(seen: Views, name: str, kind: str, wid
     assert found["outside"] == []
 
 
-@every_run
-@every_size
+@every_view
 def test_the_page_keeps_nobody_out(seen: Views, name: str, width: int, scheme: str) -> None:
     """Contrast, names, headings, landmarks: axe finds nothing, in light and in dark."""
     assert seen[name, "html", width, scheme]["violations"] == []
 
 
-@every_run
-@every_size
+@every_view
 @every_kind
 def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
     """A page loads nothing, runs nothing, and does nothing that its own policy forbids (the console would show it)."""
@@ -177,21 +235,45 @@ def test_dark_is_dark(seen: Views, name: str, kind: str) -> None:
     assert brightness("light") > 600
 
 
+def test_the_built_checks_are_four_of_each_colour() -> None:
+    """What is looked at has four checks that pass, four that fail and four that are undecided."""
+    kinds = [check.conclusion.kind for check in BUILT["checks"].checks]
+    assert {kind: kinds.count(kind) for kind in Kind} == dict.fromkeys(Kind, 4)
+
+
+@pytest.mark.parametrize("name", ["checks", "held-back"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_hostile_text_is_read_as_text(seen: Views, kind: str) -> None:
+def test_what_is_red_comes_first(seen: Views, name: str, kind: str) -> None:
+    """A reader meets the checks that fail before those that are undecided, and those before the ones that pass."""
+    text = seen[name, kind, SMALL_PHONE, "light"]["text"].casefold()
+    expected = [
+        check.subject.casefold()
+        for colour in (Kind.FAIL, Kind.UNKNOWN, Kind.PASS)
+        for check in BUILT["checks"].checks
+        if check.conclusion.kind is colour
+    ]
+    end = "\n:" if kind == "html" else "\n"
+    places = [text.rfind(f"{subject}{end}") for subject in (expected if name == "checks" else expected[:2])]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["hostile", "hostile-checks"])
+def test_hostile_text_is_read_as_text(seen: Views, kind: str, name: str) -> None:
     """What a server said is there for people to read, mark by mark, and is nothing else."""
-    text = " ".join(seen["hostile", kind, PHONE, "light"]["text"].split())
+    text = " ".join(seen[name, kind, SMALL_PHONE, "light"]["text"].split())
     for part in ("</code><script>alert(1)</script>", "| **bold** `code` ](http://evil.example)", "]]> &amp;"):
         assert part in text
 
 
-@pytest.mark.parametrize("name", ["pass", "fail", "unknown", "twenty"])
+@pytest.mark.parametrize("name", ["pass", "fail", "unknown", "twenty", "checks"])
 def test_the_page_can_be_printed(pages: Path, look: Look, tmp_path: Path, name: str) -> None:
-    """On few sheets: of one scan on one, of twenty on what they need."""
+    """On few sheets: of one scan on one, of twenty and of twelve checks on what they need."""
     printed = tmp_path / "print.pdf"
     look([{"page": str(pages / f"{name}.html"), "pdf": str(printed)}])
     sheets = len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
-    assert 1 <= sheets <= (4 if name == "twenty" else 1)
+    assert 1 <= sheets <= {"twenty": 4, "checks": 4}.get(name, 1)
 
 
 def test_the_page_can_be_read_where_its_style_is_forbidden(pages: Path, look: Look) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -15,13 +16,17 @@ from gate.reasons import Reason
 from gate.subjects import ApplicationName
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.lookup import PROMISING
 from gate.threadfix.server import Server
 from tests.raw import talking
-from tests.uploads import KEY, Incoming, envelope, http, refused
+from tests.uploads import KEY, Incoming, envelope, http, made, refused
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.conftest import Gate
 
 SHOP = {"id": 6, "name": "Contoso shop", "uniqueId": "shop-1", "organization": {"id": 3, "name": "Web"}}
 NO_SUCH = http(refused("Application lookup failed. Check your ID."))
@@ -347,6 +352,23 @@ def test_candidates_are_safe_and_bounded(directory: Directory, client: Client) -
     assert "***" in found.what
 
 
+def test_few_candidates_are_compared_letter_by_letter(
+    directory: Directory, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of names that are nearly alike would take half a minute; the nearest one is among them all the same."""
+    compared = []
+    original = difflib.SequenceMatcher.ratio
+
+    def ratio(matcher: difflib.SequenceMatcher[str]) -> float:
+        compared.append(matcher)
+        return original(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", ratio)
+    directory.team = team_of(*[f"Contoso {number:04}" for number in range(1500)], "Contoso shop")
+    assert "Applications of this team: 'Contoso shop', 'Contoso " in missing(client).what
+    assert len(compared) <= PROMISING
+
+
 def test_a_missing_endpoint_leads_to_the_url(directory: Directory, client: Client) -> None:
     """An HTTP 404 may be about the path, and says so."""
     directory.lookup = http(b"<html>", b"404 X")
@@ -415,3 +437,17 @@ def test_an_application_that_is_not_there_is_told_in_its_own_words(directory: Di
     assert isinstance(found, Failure)
     assert "no such endpoint" in str(found.meaning)
     assert "context path" in str(found.hint)
+
+
+def test_a_file_is_not_sent_where_no_application_is_found(gate: Gate, tmp_path: Path) -> None:
+    """The verdict says why, with the candidates, and what to do about it once."""
+    file = made(tmp_path)
+    args = ("--team-name", "Contoso", "--application-name", "Contoso shpo", "--first-contact-limit", "20ms")
+    ran = gate("--scan-file", file.path, *args, env={"THREADFIX_APPLICATION_ID": ""})
+    assert (ran.document["reason"], ran.code) == (Reason.NOT_FOUND, 5)
+    assert "not sent; application 'Contoso shpo' of team 'Contoso': " in ran.document["message"]
+    assert "'Contoso shop'" in ran.document["message"]
+    assert ran.document["hint"].startswith("Write --team-name and --application-name as they are in ThreadFix")
+    assert ran.document["hint"].count("doctor") == 1
+    assert "{--" not in ran.err
+    assert not any(method == "POST" for method, _, _ in gate.threadfix.seen)

@@ -144,7 +144,7 @@ def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, answ
     search(run.threadfix, {"5": [vulnerability(7)], "4": [vulnerability(8, 4)]})
     run.threadfix.set(broken, answer, method="POST" if broken == VULNERABILITIES else "GET")
     ran = run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open", "--pass-criteria", settle="0")
-    warned = ran.err.count("warning: not all that is in the way could be looked up: 127.0.0.1")
+    warned = ran.err.count("warning: not all blocking vulnerabilities could be looked up: 127.0.0.1")
     assert warned == (not (isinstance(answer, Raw) and answer.body.startswith(b'{"message": "", "success": true')))
     assert (ran.code, run.checks[0].conclusion.exit_code) == (1, 1)
 

@@ -193,17 +193,17 @@ def test_a_release_that_passes_every_check(run: Run) -> None:
     ("check", "endpoint", "content", "says"),
     [
         (("--pass-criteria",), CRITERIA, criteria(failed=[criterion("High", maxAllowed=0)]),
-         "pass criteria: 1 of 2 criteria is broken: High (at most 0 open)."),
+         "pass criteria: 1 of 2 criteria fails: High (at most 0 open)."),
         (("--pass-criteria",), CRITERIA,
          criteria(passed=[], failed=[criterion({"name": "High", "intValue": 4}, maxAllowed=3, maxIntroduced=8),
                                      criterion("Low", notAllowed=True, notIntroduced=True), criterion("Info", x=1)]),
-         "3 of 3 criteria are broken: High (at most 3 open and at most 8 introduced), Low (at most 0 open and at mo"),
+         "3 of 3 criteria fail: High (at most 3 open and at most 8 introduced), Low (at most 0 open and at mo"),
         (("--policy", "3"), EVALUATION, policy("FAILING"), "policy 3: ThreadFix says FAILING of 'Low Policy'."),
         (("--policy", "Low Policy"), EVALUATION, policy("FAILING"), "policy 'Low Policy': ThreadFix says FAILING."),
         (("--policy", "all"), STATUSES, release.application(policy("FAILING")), "says FAILING of 'Low Policy'."),
         (("--policy", "all"), STATUSES,
          [policy(), policy("SOON", 4, "A"), *(policy("FAILING", number, f"P{number}") for number in range(5, 12))],
-         "all policies: 7 of 9 policies are broken: 'P5', 'P6', 'P7', 'P8', 'P9' and 2 more."),
+         "all policies: 7 of 9 policies fail: 'P5', 'P6', 'P7', 'P8', 'P9' and 2 more."),
     ],
 )  # fmt: skip
 def test_what_threadfix_calls_broken_fails(
@@ -491,7 +491,7 @@ def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
     run.threadfix.set(STATUSES, [policy(), policy(number=4, name="Old", evaluated=old)])
     run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
     run.threadfix.set(STATUSES, [policy("FAILING"), policy(number=4, name="Old", evaluated=old)])
-    run.ends(Reason.POLICY_FAILED, "1 of 2 policies is broken: 'Low Policy'.", "--policy", "all")
+    run.ends(Reason.POLICY_FAILED, "1 of 2 policies fails: 'Low Policy'.", "--policy", "all")
     run.threadfix.set(STATUSES, [policy("FAILING", evaluated=old), policy(number=4, name="New")])
     run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
 
@@ -500,14 +500,15 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
     """Two responses must say the same; what never does is stale."""
     first, second = criteria(), criteria(failed=[criterion("Low")])
     run.threadfix.set(CRITERIA, first, second, second)
-    run.ends(Reason.POLICY_FAILED, "1 of 2 criteria is broken: Low", "--pass-criteria", settle="20s")
+    run.ends(Reason.POLICY_FAILED, "1 of 2 criteria fails: Low", "--pass-criteria", settle="20s")
     run.threadfix.set(CRITERIA, *[criteria(failed=[criterion("Low", maxAllowed=number)]) for number in range(300)])
     run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not say the same twice", "--pass-criteria")
 
 
 def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:
-    """Nothing was processed, so nothing was to be evaluated again."""
+    """Nothing was processed, so nothing is to be evaluated again that is newer than the newest scan."""
     run.threadfix.set(STATUSES, [policy(evaluated=1000)])
+    run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [{"id": 1, "importTime": 900}])
     scan = Scenario(
         "twice", "", Reason.ALREADY_IMPORTED, walk=(("DONE", 0),), error_message="Scan file has already been uploaded."
     )
@@ -515,7 +516,7 @@ def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None
     assert (ran.code, ran.document["verdict"]) == (0, "pass"), ran.err
 
 
-# --- The sandbox, which was built from the same pages by somebody else.
+# --- The sandbox, which reads the same pages by itself.
 
 
 @pytest.mark.parametrize(

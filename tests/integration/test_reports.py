@@ -47,6 +47,19 @@ CASES: dict[str, tuple[tuple[Scenario, ...], tuple[str, ...]]] = {
     "soft-outage": ((AWAY,), ("--timeout", "0", "--on-unreachable", "warn")),
     "denied": ((Scenario("denied", "", Reason.DENIED, fault=lambda _: Raw(403)),), ()),
     "hostile": ((SCENARIOS["hostile-text"], SCENARIOS["hostile-text"]), ()),
+    "upload": ((), ("--scan-file", "@done.json")),
+    "uploads": ((DONE,), ("--scan-file", "@done.json", "--scan-file", "@deleted.json")),
+    "upload-refused": ((), ("--scan-file", "@empty.json")),
+    "one-upload-refused": ((), ("--scan-file", "@empty.json", "--scan-file", "@late.json")),
+    "upload-accepted": ((), ("--scan-file", "@empty.json", "--accept", "empty")),
+    "upload-and-timeout": ((), ("--scan-file", "@stuck.json", *BRIEF)),
+    "uploads-at-once": ((), ("--scan-file", "@a.json", "--scan-file", "@b.json", "--api-version", "legacy")),
+    "upload-at-once": ((DONE,), ("--scan-file", "@a.json", "--api-version", "legacy")),
+    "policy-pass": ((SCENARIOS["policy-pass"],), ("--policy", "Release")),
+    "policy-fail": ((SCENARIOS["policy-fail"],), ("--policy", "all", "--pass-criteria")),
+    "policy-stale": ((SCENARIOS["policy-stale"],), ("--policy", "Release", "--settle-timeout", "100ms")),
+    "policy-missing": ((DONE,), ("--policy", "No such", "--policy", "Release")),
+    "upload-to-release": ((), ("--scan-file", "@criteria-fail.json", "--pass-criteria", "--policy", "all")),
     "usage": ((DONE,), ("--interval", "never", "--max-interval", "0")),
     "usage-on-the-command-line": ((DONE,), ("--no-such-option", "--interval=")),
 }
@@ -54,10 +67,18 @@ every_case = pytest.mark.parametrize(("scenarios", "args"), CASES.values(), ids=
 
 
 def play(gate: Gate, scenarios: tuple[Scenario, ...], *args: str) -> Ran:
-    """Run the gate on these scans, with every report that is a file."""
+    """Run the gate on these scans, with every report that is a file; an argument `@NAME` is a file to upload."""
     scans = ",".join(str(gate.threadfix.add(scenario)) for scenario in scenarios)
     files = ("--junit-file", str(gate.folder / "junit.xml"), "--dotenv-file", str(gate.folder / "gate.env"))
-    return gate("--pending-scan-id", scans, *files, *args)
+    named = ("--pending-scan-id", scans) if scans else ()
+    return gate(*named, *files, *(written(gate.folder, arg[1:]) if arg.startswith("@") else arg for arg in args))
+
+
+def written(folder: Path, name: str) -> str:
+    """The path of a file to upload: a report of a scanner, of which the sandbox plays the scenario of its name."""
+    file = folder / name
+    file.write_text(json.dumps({"results": [] if name.startswith("empty") else [{"rule": name}]}))
+    return str(file)
 
 
 def variables(gate: Gate) -> dict[str, str]:
@@ -94,30 +115,35 @@ def test_the_document_is_what_its_schema_says(
 
 
 @every_case
-def test_junit_has_a_case_for_each_scan(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
+def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
     """A fail is a failure and an unknown an error, with the reason as its type and the hint as its text."""
     ran = play(gate, scenarios, *args)
     suite = suite_of(gate)
     cases = list(suite)
+    ended = [upload for upload in ran.document["uploads"] if upload["verdict"]]
     # Where nothing was asked, the options are the case: a report without any would look like a pass.
-    expected = ran.document["scans"] or [ran.document]
-    if ran.document["scans"]:
-        # The same in every build: a history hangs on the names. No two are alike: GitLab keeps the first of those.
-        several = [f"pending scan {number}" for number in range(1, len(expected) + 1)]
-        assert [case.name for case in cases] == (several if len(expected) > 1 else ["pending scan"])
-    for case, scan in zip(cases, expected, strict=True):
-        kind = {"fail": Failure, "unknown": Error}.get(scan["verdict"])
+    expected = [*ended, *ran.document["scans"], *ran.document["checks"]] or [ran.document]
+    # No two are alike: GitLab keeps the first of those.
+    assert len({case.name for case in cases}) == len(cases)
+    if scenarios and not ran.document["uploads"] and ran.document["scans"]:
+        # The same in every build: a history hangs on the names.
+        several = [f"pending scan {number}" for number in range(1, len(scenarios) + 1)]
+        named = [case.name for case in cases][: len(scenarios)]
+        assert named == (several if len(scenarios) > 1 else ["pending scan"])
+    for case, part in zip(cases, expected, strict=True):
+        kind = {"fail": Failure, "unknown": Error}.get(part["verdict"])
         assert [type(result) for result in case.result] == ([kind] if kind else [])
         for result in case.result:
-            assert result.type == scan["reason"]
+            assert result.type == part["reason"]
             # All of it, since GitLab drops the attribute; and of several scans each by its ids.
             assert " ".join(result.message.split()) in " ".join(result.text.split())
             assert "What it means: " in result.text
             assert "What to do: " in result.text
-            if ran.document["scans"]:
-                assert result.message == scan["message"]
-                assert result.text.startswith(f"pending scan {scan['pending_scan_id']} of application ")
-    counted = [scan["verdict"] for scan in expected]
+            if part is not ran.document:
+                assert result.message == part["message"]
+            if "pending_scan_id" in part and part is not ran.document:
+                assert result.text.startswith(f"pending scan {part['pending_scan_id']} of application ")
+    counted = [part["verdict"] for part in expected]
     assert (suite.tests, suite.failures, suite.errors) == (
         len(expected),
         counted.count("fail"),
@@ -135,8 +161,8 @@ def test_dotenv_has_the_outputs(scenarios: tuple[Scenario, ...], args: tuple[str
     for name in ("verdict", "reason", "exit_code", "elapsed_seconds", "polls", "result_file"):
         assert found[prefix + name.upper()] == str(ran.document[name])
     ids = ran.document["pending_scan_id"]
-    listed = ids if isinstance(ids, list) else [ids or ""]
-    assert found[f"{prefix}PENDING_SCAN_ID"] == ",".join(map(str, listed))
+    listed = ids if isinstance(ids, list) else [ids]
+    assert found[f"{prefix}PENDING_SCAN_ID"] == ",".join(str(number or "") for number in listed)
     assert len(found[f"{prefix}MESSAGE"]) <= 300
 
 
@@ -151,6 +177,37 @@ def test_the_document_has_the_walk_and_the_trouble(gate: Gate) -> None:
     assert scan["polls"] == sum(phase["polls"] for phase in scan["history"]) + scan["errors"]
     (case,) = suite_of(gate)
     assert [line.split()[0] for line in case.system_out.splitlines()] == ["QUEUED", "DONE"]
+
+
+def test_the_document_has_what_the_release_rests_on(gate: Gate) -> None:
+    """From the file to what is in the way: the upload leads to its pending scan, and that to the checks."""
+    scenarios, args = CASES["upload-to-release"]
+    ran = play(gate, scenarios, *args)
+    (upload,), (scan,) = ran.document["uploads"], ran.document["scans"]
+    assert upload["file"] == scan["file"] == str(gate.folder / "criteria-fail.json")
+    assert upload["size_bytes"] == (gate.folder / "criteria-fail.json").stat().st_size
+    assert upload["pending_scan_ids"] == [scan["pending_scan_id"]]
+    criteria, policies = ran.document["checks"]
+    assert (criteria["kind"], criteria["verdict"], policies["kind"]) == ("criteria", "fail", "policies")
+    assert [phase["status"] for phase in criteria["history"]] == ["stale", "fresh"]
+    broken = [result for result in criteria["results"] if not result["holds"]]
+    assert broken[0]["limits"]
+    assert broken[0]["count"] > 0
+    assert criteria["obstacles"]
+    assert all("/vulnerabilities/" in one["url"] for one in criteria["obstacles"])
+    assert ran.document["polls"] == scan["polls"] + criteria["polls"] + policies["polls"]
+
+
+def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
+    """Neither the command nor the action's inputs upload the file once more."""
+    scenarios, args = CASES["upload-and-timeout"]
+    ran = play(gate, scenarios, *args)
+    (scan,) = ran.document["scans"]
+    assert "--scan-file" not in ran.document["resume"]
+    assert ran.document["resume"].endswith(f"--pending-scan-id {scan['pending_scan_id']}")
+    (gate.folder / "stuck.json").write_text('{"results": [{"rule": "another"}]}')
+    again = gate("--scan-file", str(gate.folder / "stuck.json"), *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
+    assert "run the action again without scan-file, and with: application-id: 6, pending-scan-id: " in again.err
 
 
 def test_a_hundred_scans_fit(gate: Gate) -> None:
@@ -207,7 +264,8 @@ def test_the_schema_knows_what_the_code_knows() -> None:
     assert parts["verdict"]["enum"] == list(Kind)
     assert {name.replace("-", "_") for name in OUTPUTS} < set(SCHEMA["properties"])
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
-    assert set(parts["scan"]["required"]) == set(parts["scan"]["properties"])
+    for name in ("scan", "upload", "check", "result", "obstacle"):
+        assert set(parts[name]["required"]) == set(parts[name]["properties"])
 
     def agrees(reason: Reason, kind: Kind, code: int) -> bool:
         only = {"$ref": "#/$defs/agreement", "$defs": parts}

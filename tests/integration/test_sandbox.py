@@ -35,6 +35,14 @@ def test_the_demo_ends_as_its_scenario(capfd: pytest.CaptureFixture[str]) -> Non
     assert "threadfix-gate run --url https://tf.example.com/threadfix" in err
 
 
+def test_the_scenario_may_come_after_options(capfd: pytest.CaptureFixture[str]) -> None:
+    """As `make demo SCENARIO=interrupted` has it; a second scenario is refused."""
+    assert main(["demo", "--speed", "20", "--interval", "50ms", "interrupted"]) == 1
+    assert "FAIL (scan-failed, exit code 1)" in capfd.readouterr().err
+    assert main(["demo", "--speed", "20", "interrupted", "done"]) == 2
+    assert "unexpected argument (value not shown)." in capfd.readouterr().err
+
+
 def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) -> None:
     """Options given to the demo take precedence over those of its scenario."""
     assert main(["demo", "stuck", "--speed", "20", "--timeout", "0", "--json", "--on-timeout", "warn"]) == 0
@@ -94,7 +102,7 @@ def test_the_demo_holds_a_release_back(capfd: pytest.CaptureFixture[str]) -> Non
     assert main(["demo", "policy-fail", "--speed", "10", "--interval", "50ms"]) == 1
     log = capfd.readouterr().err
     assert log.index("DONE") < log.index("FAIL (policy-failed")
-    assert "1 of 2 policies is broken: 'Release'" in log
+    assert "1 of 2 policies fails: 'Release'" in log
 
 
 def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,20 @@ def test_a_person_who_watches_sees_a_live_line(gate: Gate) -> None:
     assert sent.index("\x1b[?25l") < sent.index("\x1b[?25h") < sent.index("UNKNOWN (timeout, exit code 3)")
 
 
+def test_a_person_who_watches_sees_the_upload(gate: Gate) -> None:
+    """A terminal shows a bar and no line per tenth; what became of the file is a line that stays."""
+    file = gate.folder / "stuck.fpr"
+    with file.open("wb") as opened:
+        opened.truncate(20_000_000)
+    code, sent = watched(gate, "--scan-file", str(file))
+    assert code == 3
+    assert "─ 0% · 0 bytes of 20 MB" in sent.replace("\x1b[0m", "").replace("\x1b[2m", "")
+    assert "20 MB sent; waiting for ThreadFix's response" in sent
+    shown = " ".join(sent.split())
+    assert f"{file}: queued as pending scan " in shown
+    assert "% of 20 MB" not in shown
+
+
 @pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"})])
 def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
     """There is no live line with --quiet, or where the cursor cannot be moved."""
@@ -82,6 +96,19 @@ def test_a_terminal_that_goes_away_takes_nothing_with_it(gate: Gate) -> None:
     os.close(ours)
     assert process.wait(20) == 3
     assert json.loads((gate.folder / "result.json").read_text())["reason"] == "timeout"
+
+
+def test_a_log_in_a_file_has_a_line_per_tenth(gate: Gate) -> None:
+    """A log says how far a large upload is, and that only the response is missing."""
+    file = gate.folder / "stuck.fpr"
+    with file.open("wb") as opened:
+        opened.truncate(20_000_000)
+    ran = gate("--scan-file", str(file), *SLOWLY)
+    assert "\x1b" not in ran.err
+    assert f"uploading {file} (20 MB)\n" in ran.err
+    # How many tenths there are is a matter of how quick the machine is.
+    assert "20 MB sent in " in ran.err
+    assert f"{file}: queued as pending scan " in ran.err
 
 
 def test_a_log_in_a_file_has_no_codes_in_it(gate: Gate) -> None:

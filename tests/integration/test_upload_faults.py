@@ -49,10 +49,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gate.events import UploadEvent
-    from gate.history import Upload
+    from gate.history import Refusal, Upload
     from gate.settings import Plan
     from gate.threadfix.client import Client
-    from gate.threadfix.refusals import Refusal
 
     Script = Callable[[Incoming], object]
     Tls = tuple[ssl.SSLContext, Path]
@@ -61,8 +60,10 @@ SOME = 100_000
 """Bytes of a body after which a server has had enough."""
 NOT_KNOWN = "Whether ThreadFix has the file is not known."
 QUEUED = Queued((Target(APPLICATION, 41),))
-HASTY = replace(PLAN, request_timeout=0.2, upload_timeout=0.4)
+HASTY = replace(PLAN, upload_timeout=0.6)
 """For a server that lets the gate wait."""
+BRISK = replace(PLAN, request_timeout=1.0)
+"""For one that lets it wait within a response."""
 
 
 class Serving:
@@ -166,7 +167,7 @@ def test_a_response_before_the_end_of_the_body_is_read(
         afterwards(incoming)
 
     # Where nothing says how long the body is, it may end with the connection: that must not take long.
-    plan = PLAN if b"Content-Length" in response else replace(PLAN, request_timeout=0.3)
+    plan = PLAN if b"Content-Length" in response else BRISK
     found, server = attempt(serving, made(tmp_path, LARGE), script, plan=plan)
     if isinstance(outcome, Refused):
         assert found == outcome
@@ -303,13 +304,13 @@ FAULTS: dict[str, tuple[Script, Plan]] = {
     "no-response": (and_waits(pieces()), HASTY),
     "stuck-in-the-status-line": (and_waits(pieces(b"HTTP/1.1 2")), HASTY),
     "stuck-in-the-headers": (and_waits(pieces(b"HTTP/1.1 200 OK\r\nX")), HASTY),
-    "stuck-in-the-response": (and_waits(pieces(TAKEN[:-9])), replace(PLAN, request_timeout=0.2)),
+    "stuck-in-the-response": (and_waits(pieces(TAKEN[:-9])), BRISK),
     "trickling-headers": (pieces(b"HTTP/1.1 200 OK\r\nX: ", *[b"y"] * 40, pause=0.05), HASTY),
     "interim-responses-only": (pieces(*[b"HTTP/1.1 102 Processing\r\n\r\n"] * 40, pause=0.05), HASTY),
     "500": (pieces(http(b"", b"500 X")), PLAN),
     "503-with-retry-after": (pieces(http(b"", b"503 X", b"Retry-After: 1")), PLAN),
     "stuck-in-a-502": (
-        and_waits(pieces(http(b"<html>", b"502 X")[:-3])), replace(PLAN, request_timeout=0.2)
+        and_waits(pieces(http(b"<html>", b"502 X")[:-3])), BRISK
     ),
     "408": (pieces(http(b"", b"408 X", b"Connection: close")), PLAN),
     "425": (pieces(http(b"", b"425 X")), PLAN),
@@ -327,14 +328,19 @@ def test_what_may_have_been_sent_is_never_sent_again(
     uploader, server = serving(script, takes)
     (upload,), _ = all_of(uploader, made(tmp_path, LARGE), plan=plan)
     found = upload.receipt
+    assert server.uploads <= 1
+    assert len(server.whole) <= 1
+    if found == QUEUED:
+        # On a machine under load the server may be faster than the end of the connecting.
+        assert not server.requests[0].head
+        return
     assert isinstance(found, Failure)
     assert (found.final, found.unsent, found.meaning) == (True, False, UPLOAD_UNCERTAIN)
     assert str(found.hint).startswith(UPLOAD_AGAIN)
     assert NOT_KNOWN in found.what
     assert found.reason in {Reason.UNREACHABLE, Reason.PROTOCOL}
     assert found.timed_out is ("--upload-timeout" in str(found.hint))
-    assert server.connections == 1
-    assert server.uploads <= 1
+    assert not any(request.head for request in server.requests[1:])
 
 
 def test_a_file_that_is_not_taken_in_time_says_so(serving: Serving, tmp_path: Path) -> None:
@@ -343,11 +349,11 @@ def test_a_file_that_is_not_taken_in_time_says_so(serving: Serving, tmp_path: Pa
         (FAULTS["never-read"][0], "did not take the whole file"),
         (and_waits(pieces()), "not respond"),
     ):
-        found, _ = attempt(serving, made(tmp_path, LARGE), script, plan=replace(HASTY, upload_timeout=1.0))
+        found, _ = attempt(serving, made(tmp_path, LARGE), script, plan=replace(PLAN, upload_timeout=2.0))
         assert isinstance(found, Failure)
         assert found.timed_out
         assert f"{says}" in found.what
-        assert "within 1s." in found.what
+        assert "within 2s." in found.what
 
 
 # --- Faults before anything was sent.
@@ -563,7 +569,7 @@ def test_tls_within_the_tls_of_a_proxy_works(
         with talking(proxy, context) as url:
             monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
             uploader = client("https://tf.invalid", insecure=True)
-            plan = PLAN if responds else replace(PLAN, upload_timeout=1.0)
+            plan = PLAN if responds else replace(PLAN, upload_timeout=2.0)
             found = uploader.upload(APPLICATION, plan, made(tmp_path, 2_000_000), lambda _: None)
             server.over.set()
     if responds:

@@ -17,6 +17,7 @@ from gate.history import Failure, Finished, Queued, Refused
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
+from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.history import Receipt
+    from tests.conftest import Gate
 
 
 def replies(response: bytes) -> Callable[[Incoming], object]:
@@ -306,6 +308,26 @@ def test_what_was_sent_is_told(tmp_path: Path) -> None:
     assert told[-1] == file.size
 
 
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    """It is read while it is sent, piece by piece."""
+    with talking(Counting((drained,)).talk) as url:
+        uploader = client(url)
+        small, large = (
+            peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda _: None))  # type: ignore[misc]
+            for file in (made(tmp_path, 1_000_000, "small"), made(tmp_path, 100_000_000, "large"))
+        )
+    assert large < small + 2_000_000
+
+
+def drained(incoming: Incoming) -> None:
+    """Takes an upload without keeping it."""
+    incoming.read(0)
+    left = (incoming.length or 0) - len(incoming.body)
+    while left > 0:
+        left -= len(incoming.connection.recv(65536))
+    incoming.connection.sendall(TAKEN)
+
+
 # --- A file that is not what it was.
 
 
@@ -379,3 +401,15 @@ def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
         form = FileForm(broken, b"x", 10, lambda _: None)
         with pytest.raises(FileError, match="can no longer be read"):
             list(form)
+
+
+def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
+    """Nor for looking names up: its start-up is what it was."""
+    show = (
+        "import sys; from gate.cli import main; code = main(['run', '--pending-scan-id', '41', '--timeout', '0']); "
+        "print(sorted({'glob', 'difflib', 'gate.uploading', 'gate.duplex', 'gate.threadfix.uploads', "
+        "'gate.threadfix.lookup'} & set(sys.modules))); sys.exit(code != 3)"
+    )
+    env = dict(os.environ) | gate.env
+    done = subprocess.run([sys.executable, "-c", show], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

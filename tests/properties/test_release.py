@@ -223,7 +223,7 @@ def test_what_is_unknown_here_is_unknown(check: Check, content: Any) -> None:  #
     assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_UNKNOWN, Kind.UNKNOWN)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.sampled_from(CHECKS), st.binary(max_size=300), st.sampled_from([200, 201, 202, 204, 302, 400, 404, 405, 500]))
 @example(PassCriteria(), b'{"success": true, "object": {"passing": true, "passed": [], "failed": []}}', 200)
 @example(AllPolicies(), b"", 200)
@@ -232,7 +232,7 @@ def test_no_bytes_pass(check: Check, body: bytes, code: int) -> None:
     assert verdict(check, body, code)[1] is not Kind.PASS
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(st.sampled_from(CHECKS), documents, st.booleans())
 def test_no_json_passes_but_one_that_says_so(check: Check, document: object, envelope: bool) -> None:  # noqa: FBT001 - drawn
     """Of any shape, with the names and the words that matter in any place."""
@@ -240,7 +240,7 @@ def test_no_json_passes_but_one_that_says_so(check: Check, document: object, env
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_mutated_response_passes_only_if_it_still_says_so(data: st.DataObject) -> None:
     """One to three places with another value, or gone; and what says so passes."""
@@ -253,7 +253,7 @@ def test_a_mutated_response_passes_only_if_it_still_says_so(data: st.DataObject)
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.data())
 def test_mutated_bytes_pass_only_if_they_still_say_so(data: st.DataObject) -> None:
     """Cut, doubled or overwritten anywhere, as a broken proxy might."""
@@ -265,7 +265,7 @@ def test_mutated_bytes_pass_only_if_they_still_say_so(data: st.DataObject) -> No
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(st.data())
 def test_mutating_one_field_of_a_failing_response_never_makes_it_pass(data: st.DataObject) -> None:
     """But for the one word itself, where it becomes exactly PASSING in a policy's response."""

@@ -57,9 +57,9 @@ def came_to(check: Check, *results: CheckResult, settle: float = 120.0, status: 
         (PCI, (HOLDS,), "ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC."),
         (Policy(id=3), (HOLDS,), "ThreadFix says PASSING of 'PCI', evaluated at 2019-10-03 15:49:33 UTC."),
         (PCI, (replace(HOLDS, evaluated=None),), "ThreadFix says PASSING."),
-        (AllPolicies(), (HOLDS, replace(HOLDS, name="B")), "2 of 2 policies hold: 'PCI', 'B'."),
-        (PassCriteria(), (HIGH, HIGH), "2 of 2 criteria hold."),
-        (PassCriteria(), (HIGH,), "1 of 1 criteria hold."),
+        (AllPolicies(), (HOLDS, replace(HOLDS, name="B")), "2 of 2 policies pass: 'PCI', 'B'."),
+        (PassCriteria(), (HIGH, HIGH), "2 of 2 criteria pass."),
+        (PassCriteria(), (HIGH,), "1 of 1 criteria pass."),
     ],
 )
 def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
@@ -74,12 +74,12 @@ def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...
     [
         (PCI, (BROKEN,), "ThreadFix says FAILING."),
         (AllPolicies(), (BROKEN,), "ThreadFix says FAILING of 'PCI'."),
-        (AllPolicies(), (BROKEN, HOLDS, OPEN), "1 of 3 policies is broken: 'PCI'."),
-        (AllPolicies(), (BROKEN, OLD, UNDATED), "1 of 3 policies is broken: 'PCI'."),
+        (AllPolicies(), (BROKEN, HOLDS, OPEN), "1 of 3 policies fails: 'PCI'."),
+        (AllPolicies(), (BROKEN, OLD, UNDATED), "1 of 3 policies fails: 'PCI'."),
         (PassCriteria(), (replace(HIGH, holds=False, count=3), HIGH),
-         "1 of 2 criteria is broken: High (at most 0 open; 3 open)."),
+         "1 of 2 criteria fails: High (at most 0 open; 3 open)."),
         (PassCriteria(), (replace(HIGH, holds=False, limits=()),),
-         "1 of 1 criteria is broken: High (its limit is not known)."),
+         "1 of 1 criteria fails: High (its limit is not known)."),
     ],
 )  # fmt: skip
 def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
@@ -151,7 +151,7 @@ def test_a_message_names_a_few_and_counts_the_others() -> None:
     """A hundred policies with long names must not fill the annotation."""
     many = [replace(BROKEN, name=f"{number:02}{'x' * 58}") for number in range(100)]
     message = came_to(AllPolicies(), *many).message
-    assert message.startswith(f"100 of 100 policies are broken: '00{'x' * 58}', '01")
+    assert message.startswith(f"100 of 100 policies fail: '00{'x' * 58}', '01")
     assert message.endswith(" and 95 more.")
     assert message.count("x'") == NAMED
     for result in (OLD, replace(OLD, holds=None), HIGH):

@@ -13,6 +13,7 @@ import pytest
 from gate.errors import InvalidOption
 from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
 from gate.history import (
+    Accept,
     Application,
     BrokenOff,
     CheckHistory,
@@ -40,7 +41,6 @@ from gate.reporters.terminal import Terminal, live_text, upload_text
 from gate.settings import Settings
 from gate.subjects import ApplicationId, ApplicationName, ScanFile, Target
 from gate.text import Secret
-from gate.threadfix.refusals import Accept
 from gate.threadfix.server import Server
 from tests import builders
 from tests.builders import CRITERIA, CRITICAL, FAILING, HIGH, OBSTACLES, PASSING, POLICY, STALE, checked, uploaded
@@ -144,8 +144,8 @@ def test_an_application_that_is_looked_up_has_a_line() -> None:
     )
     assert listener.lines[1:] == [
         "[    0s] application 'Shop' of team 'Web' is application 6",
-        "[    0s] application 6 is there: Shop",
-        "[    0s] application 6 is there",
+        "[    0s] application 6 found: Shop",
+        "[    0s] application 6 found",
     ]
     console.waiting(ASKED, [ONE], UNTIL)
     assert listener.lines[-1].startswith("Asking https://tf.example.com/threadfix for pending scan 41 ")
@@ -256,6 +256,26 @@ def test_a_slow_upload_has_a_heartbeat() -> None:
     ]
 
 
+def test_an_upload_that_only_waits_has_a_heartbeat_too() -> None:
+    """Where nothing is heard of an upload, each minute has a line as well, and only while one is under way."""
+    listener = Listener()
+    console = listener.console()
+    console.tick_upload()
+    console.handle_upload(UploadBegan(SMALL))
+    console.handle_upload(UploadProgress(SMALL, 812, 0.1))
+    for now in range(150):
+        listener.now = float(now)
+        console.tick_upload()
+    console.handle_upload(upload_of(SMALL, Queued((ONE,))))
+    listener.now = 300.0
+    console.tick_upload()
+    assert listener.lines[2:] == [
+        "[    1m] still waiting for ThreadFix's response",
+        "[    2m] still waiting for ThreadFix's response",
+        "[ 2m29s] a/small.json: queued as pending scan 41 after 8s",
+    ]
+
+
 def test_an_upload_that_could_not_begin_is_retried_in_the_log() -> None:
     """An outage before the first byte has the lines of any outage, at the time of the run."""
     listener = Listener()
@@ -279,7 +299,7 @@ def test_a_pending_scan_of_an_upload_is_told_with_its_file() -> None:
     console.waiting(ASKED, [ONE, TWO], UNTIL)
     console.handle(StatusSeen(ONE, 3.0, ScanReading("QUEUED")))
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
-    assert listener.lines[-2:] == ["[    3s] #41 (a/small.json) QUEUED", "[    3s] #42 QUEUED"]
+    assert listener.lines[-2:] == ["[    3s] #41 (small.json) QUEUED", "[    3s] #42 QUEUED"]
 
 
 def test_the_speed_is_that_of_the_last_seconds() -> None:
@@ -310,11 +330,11 @@ def test_a_check_is_told_with_its_freshness() -> None:
     console.handle(OutageBegan(CRITERIA, 3.0, DOWN, 300.0))
     console.handle(Stalled(POLICY, 700.0, "stale", 700.0))
     assert listener.lines[1:] == [
-        "[    3m] policy 'Release': stale, evaluated 4m before the scan: PASSING",
-        "[    3m] policy 'Release': fresh: PASSING (stale for 12s)",
-        "[    3m] pass criteria: stale, asking again: holds",
-        "[    3m] pass criteria: fresh: broken",
-        "[    3m] pass criteria: fresh: undecided",
+        "[    3m] policy 'Release': PASSING, but stale: evaluated 4m before the scan",
+        "[    3m] policy 'Release': PASSING, fresh (stale for 12s)",
+        "[    3m] pass criteria: passing, but stale; asking again",
+        "[    3m] pass criteria: failing, fresh",
+        "[    3m] pass criteria: undecided, fresh",
         "[    3m] pass criteria: error: tf.example.com returned HTTP 502. Retrying for up to 5m.",
         "warning: policy 'Release' has been stale for 11m40s. ThreadFix may be busy or stuck; the gate keeps waiting.",
     ]
@@ -474,17 +494,17 @@ def test_a_check_that_does_not_hold_says_why() -> None:
     told = [line for line in lines if line.startswith("  ")]
     assert told == [
         "  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 12s (DONE).",
-        "  fail: pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open).",
-        "    Critical: broken; at most 0 open, at most 0 introduced; 3 open",
+        "  fail: pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open).",
+        "    Critical: failing; at most 0 open, at most 0 introduced; 3 open",
         *(
-            f"    in the way: SQL Injection (Critical) in /login.jsp: user{number} "
+            f"    blocked by: SQL Injection (Critical) in /login.jsp: user{number} "
             f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}"
             for number in range(3)
         ),
-        "    ... and 7 more in the reports",
+        "    ... and 7 more; the HTML report and the result document list them",
         "  unknown: policy 'Release': no policy is attached to the application.",
     ]
-    said = "pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open)."
+    said = "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open)."
     url = "https://tf.example.com/threadfix/applications/6"
     assert lines[-1] == f"FAIL (policy-failed, exit code 1): {said} {url}"
 
@@ -497,7 +517,7 @@ def test_the_rows_of_a_check_have_an_end() -> None:
     assert [line for line in lines if line.startswith("  ")] == [
         *(f"    Policy {number}: FAILING; evaluated 2026-01-02 03:04:05 UTC" for number in range(10)),
         "    ... and 90 more",
-        "    in the way: SQL Injection",
+        "    blocked by: SQL Injection",
     ]
 
 
@@ -566,23 +586,27 @@ def test_the_live_line_of_a_check_has_its_name() -> None:
 
 
 def test_the_live_line_of_an_upload_fits_its_terminal() -> None:
-    """The numbers stay, on a narrow terminal without the file's name, on a very narrow one without the bar."""
+    """A narrow terminal has no name and less numbers, a very narrow one no bar; the bar stays where it is."""
     sending = Sending(LARGE, 2, 3)
     for second in range(1, 10):
         sending = sending.after(UploadProgress(LARGE, second * 1_000_000, float(second)))
-    numbers = "45% · 9 MB of 20 MB · 1 MB/s · 11s left"
-    assert [upload_text(sending, width).plain for width in (96, 60, 40)] == [
-        f"2 of 3 large.fpr {'━' * 11}{'─' * 13} {numbers}",
-        f"2 of 3 {'━' * 6}{'─' * 7} {numbers}",
-        numbers,
+    assert [upload_text(sending, width).plain for width in (96, 56, 40)] == [
+        f"2 of 3 large.fpr {'━' * 9}{'─' * 11} 45% · 9 MB of 20 MB · 1 MB/s · 11s left",
+        f"2 of 3 {'━' * 4}{'─' * 4} 45% of 20 MB · 1 MB/s · 11s left",
+        "45% of 20 MB · 1 MB/s · 11s left",
     ]
-    assert all(len(upload_text(sending, width).plain) <= width for width in range(40, 200))
     deep = replace(sending, file=replace(LARGE, shown="target/reports/security/large.fpr"))
-    assert upload_text(deep, 96).plain.startswith("2 of 3 …orts/security/large.fpr ━")
+    assert upload_text(deep, 96).plain.startswith("2 of 3 …security/large.fpr ━")
     sent = sending.after(UploadProgress(LARGE, 20_000_300, 20.0))
     assert upload_text(sent, 96).plain.endswith("━ 20 MB sent; waiting for ThreadFix's response")
+    assert upload_text(sent, 56).plain.endswith("━ sent; waiting for ThreadFix's response")
     assert "─" not in upload_text(sent, 96).plain
     assert upload_text(Sending(SMALL), 60).plain.endswith("─ 0% · 0 bytes of 812 bytes")
+    slow = replace(sending, file=replace(LARGE, size=999_400_000), samples=((0.0, 0), (500.0, 99_940_000)))
+    for width in range(40, 200):
+        texts = [upload_text(state, width).plain for state in (Sending(LARGE, 2, 3), sending, slow, sent)]
+        assert max(map(len, texts)) <= width
+        assert len({re.sub("[━─]+.*", "", text) for text in texts if re.search("[━─]", text)}) <= 1
 
 
 def test_a_terminal_shows_the_upload_and_takes_it_away() -> None:

@@ -13,12 +13,12 @@ from gate.commands.evaluation import latest, moments_of
 from gate.errors import Cancelled
 from gate.evaluating import FRESH, STALE, Settling, dated, evaluate_all, wait_for
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, StatusSeen
-from gate.history import CheckReading, CheckResult, Failure, Finished, Refused, ScanReading, StopCause, Upload
+from gate.history import Accept, CheckReading, CheckResult, Failure, Finished, Refused, ScanReading, StopCause, Upload
 from gate.reasons import Reason
 from gate.rules import Rules
 from gate.settings import Plan
 from gate.subjects import AllPolicies, PassCriteria, Policy, ScanFile
-from gate.threadfix.refusals import Accept, refusal_of
+from gate.threadfix.refusals import refusal_of
 from tests.builders import history_of, judged
 
 if TYPE_CHECKING:

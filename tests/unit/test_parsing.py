@@ -478,7 +478,7 @@ def test_all_invalid_come_at_once() -> None:
         "unknown option --tiemout",
         "the API key",
         "--url",
-        "no pending scan is specified",
+        "no scan is specified",
         "--timeout",
         "--interval",
         "--on-timeout",

@@ -9,14 +9,14 @@ import pytest
 
 from gate.conclusions import Conclusion, conclude, concluded, from_failure
 from gate.errors import Cancelled
-from gate.history import BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, StopCause, Upload
+from gate.history import Accept, BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, StopCause, Upload
 from gate.parts.checks import CheckVerdict
 from gate.parts.scans import judge_scan
 from gate.parts.uploads import UploadVerdict, judge_upload
 from gate.reasons import DIAGNOSIS, Kind, Reason
 from gate.rules import Rules
 from gate.subjects import AllPolicies, ScanFile, Target
-from gate.threadfix.refusals import REFUSALS, Accept
+from gate.threadfix.refusals import REFUSALS
 from tests.builders import SETTINGS, TARGET, history_of, judged
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from junitparser import JUnitXml
 
 from gate import __version__
 from gate.history import (
+    Accept,
     BrokenOff,
     Finished,
     History,
@@ -38,7 +39,6 @@ from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.page import render as page
 from gate.reporters.reports import REPORTS, Destination
 from gate.subjects import ApplicationName, ScanFile, Target
-from gate.threadfix.refusals import Accept
 from tests import builders
 from tests.builders import (
     CRITERIA,
@@ -379,9 +379,9 @@ def test_junit_says_what_is_in_the_way() -> None:
     cases = {case.name: case for case in suite}
     lines = cases["pass criteria"].result[0].text.splitlines()
     assert lines[:4] == [
-        "pass criteria: 1 of 2 criteria is broken: Critical (at most 0 open and at most 0 introduced; 3 open).",
-        "Critical: broken; at most 0 open, at most 0 introduced; 3 open",
-        "High: holds; at most 9 open; 2 open",
+        "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open).",
+        "Critical: failing; at most 0 open, at most 0 introduced; 3 open",
+        "High: passing; at most 9 open; 2 open",
         f"In the way: SQL Injection (Critical) in /login.jsp: user0 {OBSTACLES[0].url}",
     ]
     assert sum(line.startswith("In the way: ") for line in lines) == 10
@@ -579,8 +579,8 @@ def test_the_summary_has_a_table_for_each_check() -> None:
     assert red.splitlines()[2:6] == [
         "| severity | ThreadFix says | limit | open |",
         "| --- | --- | --- | ---: |",
-        "| Critical | ❌\N{NO-BREAK SPACE}broken | at most 0 open&#44; at most 0 introduced | 3 |",
-        "| High | ✅\N{NO-BREAK SPACE}holds | at most 9 open | 2 |",
+        "| Critical | ❌\N{NO-BREAK SPACE}failing | at most 0 open&#44; at most 0 introduced | 3 |",
+        "| High | ✅\N{NO-BREAK SPACE}passing | at most 9 open | 2 |",
     ]
     assert (
         "<pre>stale                   12s ████████████\nfresh                    8s             ████████</pre>" in red

@@ -37,13 +37,13 @@ def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:
 
 
 def test_an_upload_answers_with_links() -> None:
-    """The only place where the pending scan's id is."""
-    body = b'{"success":true,"object":"started","links":[{"method":"GET","rel":"related","href":"x/pendingScan/1"}]}'
-    assert upload_links(body) == ("x/pendingScan/1",)
-    with pytest.raises(NotThreadFixError, match="shape"):
-        upload_links(body.replace(b'"x/pendingScan/1"', b"5"))
+    """The only place where the pending scan's id is; links to anything else do not count."""
+    body = b'{"success":true,"object":"started","links":[{"rel":"related","href":"/pendingScan/41"},{"href":"/other"}]}'
+    assert upload_links(body) == ("/pendingScan/41",)
     with pytest.raises(NotThreadFixError, match="no link to a pending scan"):
-        upload_links(body.replace(b"pendingScan", b"elsewhere"))
+        upload_links(body.replace(b"pendingScan", b"scan"))
+    with pytest.raises(NotThreadFixError, match="shape"):
+        upload_links(body.replace(b'"/other"', b"5"))
 
 
 @pytest.mark.parametrize(

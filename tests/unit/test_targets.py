@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.history import Failure, Refused
+from gate.history import Accept, Failure, Refused
 from gate.reasons import Reason
 from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
-from gate.threadfix.refusals import REFUSALS, Accept, refusal_of
+from gate.threadfix.refusals import REFUSALS, refusal_of
 from tests.unit.test_parsing import KEY, LINK, errors, ok
 
 if TYPE_CHECKING:

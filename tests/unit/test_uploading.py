@@ -350,13 +350,18 @@ def test_without_a_thread_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not every system lets a signal interrupt a wait without an end."""
     monkeypatch.setattr(uploading, "TICK", 0.01)
-    waited = threading.Event()
+    ticked = threading.Event()
 
     def slow(_: Callable[[int], None]) -> Receipt:
-        waited.wait(0.1)
+        # Whoever watches sees that the gate is alive.
+        assert ticked.wait(5)
         return QUEUED
 
-    assert receipts(World([slow]).upload()[0]) == [QUEUED]
+    uploads, _ = upload_all(
+        [A], World([slow]).send, plan=PLAN, jitter=lambda: 0.0, notify=lambda _: None, fatal=lambda _: False,
+        tick=ticked.set,
+    )  # fmt: skip
+    assert receipts(uploads) == [QUEUED]
 
 
 def test_the_gate_s_own_clock_and_sleep_do_as_well() -> None:
@@ -368,3 +373,12 @@ def test_the_gate_s_own_clock_and_sleep_do_as_well() -> None:
     )  # fmt: skip
     assert receipts(uploads) == [QUEUED]
     assert uploads[0].elapsed > 0
+
+
+def test_a_sleep_that_says_stop_ends_the_uploads() -> None:
+    """No file begins again, and none after it."""
+    world = World([DOWN])
+    uploads, cancelled = world.upload(A, B, sleep=lambda _: True)
+    assert receipts(uploads) == [NotSent(StopCause.CANCELLED)] * 2
+    assert cancelled is None
+    assert len(world.attempts) == 1
