@@ -118,7 +118,7 @@ def _details(check: CheckVerdict) -> Iterator[str]:
     """Its rows, and what is in the way."""
     yield from _rows(check)
     for obstacle in check.obstacles:
-        yield f"In the way: {phrases.obstacle_line(obstacle)}{f' {obstacle.url}' if obstacle.url else ''}"
+        yield f"Blocked by: {phrases.obstacle_line(obstacle)}{f' {obstacle.url}' if obstacle.url else ''}"
 
 
 def _output(lines: Iterable[str]) -> str:

@@ -199,7 +199,7 @@ def _details(check: CheckVerdict) -> Iterator[str]:
         yield _drawn(check.history)
         yield from _outages(check.history)
     if check.obstacles:
-        yield "**In the way:**"
+        yield "**Blocked by:**"
         yield "\n".join(map(_obstacle, check.obstacles))
 
 

@@ -37,8 +37,8 @@ PERMISSIONS: Final = {
 VERSIONS: Final = {
     PassCriteria: "Check that your ThreadFix is 2.5 or later, which is the first with CI/CD pass criteria, and that "
     "`{--api-version}` matches it.",
-    Policy: "Check that the policy exists, and that `{--api-version}` matches your ThreadFix: 2.4 is the first with "
-    "policies, and before 2.6 they must be attached to the application. `remediation:` takes 2.8.",
+    Policy: "Check the policy's name in ThreadFix, and that `{--api-version}` matches your ThreadFix. "
+    "Before 2.6 the policy must be attached to the application. `remediation:` requires 2.8.",
 }
 """What to do where ThreadFix does not know a check, by its kind."""
 ANOTHER_HINT: Final = (

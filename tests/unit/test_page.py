@@ -308,7 +308,7 @@ def test_checks_have_a_part_each_the_red_first() -> None:
     ]
     for part in (
         "Severity ThreadFix says limit open Critical failing at most 0 open, at most 0 introduced 3 High passing",
-        "In the way SQL Injection Critical /login.jsp: user0 SQL Injection",
+        "Blocked by SQL Injection Critical /login.jsp: user0 SQL Injection",
         "Policy ThreadFix says evaluated Release PASSING 2026-01-02 03:04:05 UTC, 4m before the scan",
     ):
         assert part in text

@@ -382,9 +382,9 @@ def test_junit_says_what_is_in_the_way() -> None:
         "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open).",
         "Critical: failing; at most 0 open, at most 0 introduced; 3 open",
         "High: passing; at most 9 open; 2 open",
-        f"In the way: SQL Injection (Critical) in /login.jsp: user0 {OBSTACLES[0].url}",
+        f"Blocked by: SQL Injection (Critical) in /login.jsp: user0 {OBSTACLES[0].url}",
     ]
-    assert sum(line.startswith("In the way: ") for line in lines) == 10
+    assert sum(line.startswith("Blocked by: ") for line in lines) == 10
     assert [line.partition(":")[0] for line in lines[-2:]] == ["What it means", "What to do"]
     assert cases["pass criteria"].system_out.splitlines()[:2] == ["stale 12s", "fresh 8s"]
     assert cases["policy 'Release'"].result == []

@@ -204,6 +204,10 @@ def test_an_error_before_the_wait_is_a_verdict_too() -> None:
     conclusion = from_error(Cancelled(15))
     assert (conclusion.reason, conclusion.exit_code) == (Reason.CANCELLED, 143)
     assert conclusion.message == "stopped by signal 15, before there was a verdict."
+    assert (conclusion.meaning, conclusion.hint) == (
+        "The job was stopped before the gate could say anything about a scan.",
+        "Run the gate again.",
+    )
 
 
 def test_a_bug_is_told_without_its_text() -> None:
