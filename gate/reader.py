@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gate.errors import InvalidOption
@@ -133,7 +134,7 @@ class OptionReader:
             if option.is_switch:
                 arguments.append(f"--{option.name}" if given[0].lower() in TRUE else f"--no-{option.name}")
             else:
-                # Each line by itself: a name may have commas and blanks.
-                for line in filter(str.strip, given[0].splitlines()):
+                # Each line by itself: a name may have commas and blanks, and what else Python takes for a line's end.
+                for line in filter(str.strip, re.split(r"[\r\n]+", given[0])):
                     arguments += [f"--{option.name}", line.strip()]
         return tuple(arguments)

@@ -6,10 +6,15 @@ Each has the words with which people read of it (`str`), and a short label for t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gate.text import Sanitizer
 
 if TYPE_CHECKING:
     from datetime import date
+
+NAME_LIMIT: Final = 200
+"""Characters that are shown of a name that was typed."""
 
 
 class Subject(Protocol):
@@ -67,8 +72,8 @@ class ApplicationName:
     unique_id: str | None = None
 
     def __str__(self) -> str:
-        own = f"'{self.name}'" if self.name is not None else f"with the unique id '{self.unique_id}'"
-        return f"application {own} of team '{self.team}'"
+        own = f"'{_shown(self.name)}'" if self.name is not None else f"with the unique id '{_shown(self.unique_id)}'"
+        return f"application {own} of team '{_shown(self.team)}'"
 
     @property
     def label(self) -> str:
@@ -136,7 +141,7 @@ class Policy:
     def __str__(self) -> str:
         if self.name is None:
             return f"policy {self.id}"
-        return f"remediation policy '{self.name}'" if self.remediation else f"policy '{self.name}'"
+        return f"{'remediation ' if self.remediation else ''}policy '{_shown(self.name)}'"
 
     @property
     def label(self) -> str:
@@ -159,3 +164,8 @@ class AllPolicies:
 
 Check = PassCriteria | Policy | AllPolicies
 """What may be asked before a release goes out."""
+
+
+def _shown(name: str | None) -> str:
+    """A name that was typed as safe text: who typed it, or made it up, is not known. No option may contain the key."""
+    return Sanitizer().sanitize(name or "", NAME_LIMIT)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable, Iterator
 
@@ -20,6 +20,8 @@ def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError):
+                # Else the system may keep a response back, and throw it away when the connection is closed.
+                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if not tls:
                     talk(self.request)
                     return

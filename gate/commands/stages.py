@@ -11,25 +11,26 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.conclusions import Conclusion, conclude, decide, from_failure
+from gate.conclusions import Conclusion, conclude, from_failure
 from gate.errors import Cancelled
 from gate.history import Application, BrokenOff, Failure, History, NotSent, R, StopCause, Upload
 from gate.parts.checks import judge_check
 from gate.parts.scans import ACCEPTED, judge_scan
-from gate.parts.uploads import UploadVerdict, judge_upload
-from gate.reasons import Kind
+from gate.parts.uploads import judge_upload
+from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Kind, Reason
 from gate.subjects import ApplicationId, ApplicationName, Target
 from gate.threadfix.client import Client
 from gate.waiting import Deadline, Schedule, Wait, wait_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gate.commands.context import CommandContext
     from gate.conclusions import Part
     from gate.history import ScanHistory
     from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
+    from gate.parts.uploads import UploadVerdict
     from gate.settings import Settings
     from gate.subjects import Subject
 
@@ -88,6 +89,8 @@ class Stages:
             BaseException: a bug.
         """
         settings, context = self.settings, self.context
+        # From the start: no signal comes too early for what is known already.
+        self._uploads = (settings.uploaded,) if settings.uploaded else ()
         self._client = Client(settings.server, context.sanitizer, trace=context.console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
         try:
@@ -128,19 +131,20 @@ class Stages:
             self._find_application()
         self._upload()
         self._wait()
-        if settings.checks and self._parts() and self._all_passed() and not self._stopped:
+        if settings.checks and not self._missing and self._parts() and self._all_passed() and not self._stopped:
             self._evaluate()
 
     def _outcome(self) -> Outcome:
         ended, scans = self._ended(), self._scans()
         parts = self._parts()
-        if not parts:
-            assert self._missing is not None  # noqa: S101 - else something was asked for, and a part has come of it
-            return Outcome(self._missing[1], application_id=self._application_id)
+        if self._missing and self._all_passed():
+            # An upload from before that is accepted says nothing of what could not be asked.
+            return Outcome(self._missing[1], ended_uploads=ended, uploads=self._uploads)
         conclusion, resume = conclude(parts), ""
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
-        if conclusion.resumable and scans and not isinstance(decide(parts), UploadVerdict):
+        # Whoever waits on hears nothing of a file that made no pending scan.
+        if conclusion.resumable and scans and all(part.conclusion.kind is Kind.PASS for part in ended):
             if self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
@@ -154,6 +158,7 @@ class Stages:
             {upload.file for upload in self._uploads} >= set(settings.files)
             and {history.target for history in self._histories} == set(self._targets())
             and (self._application_id is not None or not settings.pending_scan_ids)
+            and (settings.uploaded is None or settings.uploaded in self._uploads)
             and {verdict.check for verdict in self._checks} == set(settings.checks)
         )
 
@@ -204,7 +209,10 @@ class Stages:
         )
         application = self._ask(subject, observe)
         if isinstance(application, Failure):
-            self._missing = (application, from_failure(application, str(subject)))
+            missing = from_failure(application, str(subject))
+            if missing.reason in self.settings.downgraded:
+                missing = replace(missing, exit_code=0)
+            self._missing = (application, missing)
         else:
             self._application = application
 
@@ -228,11 +236,10 @@ class Stages:
     def _upload(self) -> None:
         """Every upload: the one that was refused before the gate started, then those that are made now."""
         settings, console = self.settings, self.context.console
-        self._uploads = (settings.uploaded,) if settings.uploaded else ()
+        self._failed_fast = any(map(self._is_fatal, self._uploads))
         if not settings.files:
             return
-        if settings.uploaded and self._is_fatal(settings.uploaded):
-            self._failed_fast = True
+        if self._failed_fast:
             self._uploads += tuple(Upload(file, NotSent(StopCause.FAIL_FAST)) for file in settings.files)
             return
         if self._missing:
@@ -253,8 +260,27 @@ class Stages:
             tick=console.tick_upload,
             fatal=self._is_fatal,
         )
-        self._failed_fast = any(upload.receipt == NotSent(StopCause.FAIL_FAST) for upload in uploads)
-        self._uploads += uploads
+        self._uploads += tuple(self._with_their_own_scans(uploads))
+        self._failed_fast = any(map(self._is_fatal, self._uploads))
+
+    def _with_their_own_scans(self, uploads: Sequence[Upload]) -> Iterator[Upload]:
+        """The uploads, but for those whose pending scan was known before: what became of such a file is not known.
+
+        Where ThreadFix, or whoever stands in front of it, says the same twice, one of the files was not taken.
+        """
+        known = set(self._targets())
+        for upload in uploads:
+            shared = [target for target in upload.targets if target in known]
+            known.update(upload.targets)
+            if shared:
+                what = (
+                    f"ThreadFix returned {shared[0]}, which is not this file's: it was known before. Whether ThreadFix "
+                    "has the file is not known."
+                )
+                receipt = Failure(Reason.PROTOCOL, what, UPLOAD_AGAIN, final=True, meaning=UPLOAD_UNCERTAIN)
+                yield replace(upload, receipt=receipt)
+            else:
+                yield upload
 
     def _is_fatal(self, upload: Upload) -> bool:
         verdict = judge_upload(upload, self.settings)

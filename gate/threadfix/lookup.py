@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import re
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from gate.threadfix import responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from gate.subjects import ApplicationName
     from gate.threadfix.api import Asked, RestApi
@@ -24,6 +25,8 @@ SHOWN: Final = 5
 """Candidates that are named."""
 COMPARED: Final = 2000
 """Candidates that are looked at."""
+PROMISING: Final = 50
+"""Candidates that have the most letters in common with what was looked for, and are compared to it letter by letter."""
 NAME_LIMIT: Final = 80
 """Characters that are kept of a name, and compared for its being near."""
 SHORTEST: Final = 0.001
@@ -125,7 +128,7 @@ class Finder:
     def _listed(self, candidates: Sequence[responses.Named], wanted: str) -> str:
         """Some of the candidates, the nearest ones first; with the ids of those that share their name."""
         names = [one.name[:NAME_LIMIT].casefold() for one in candidates[:COMPARED]]
-        near = difflib.get_close_matches(wanted[:NAME_LIMIT].casefold(), list(dict.fromkeys(names)), SHOWN, 0.5)
+        near = _nearest(wanted[:NAME_LIMIT].casefold(), dict.fromkeys(names))
         order = {name: place for place, name in enumerate(near)}
         chosen = sorted(range(len(names)), key=lambda place: order.get(names[place], SHOWN))[:SHOWN]
         shown = [
@@ -139,6 +142,18 @@ class Finder:
     def _shown(self, name: Any) -> str:  # noqa: ANN401 - decoration may be of any type
         """A name of the server's as safe text."""
         return self._api.sanitize(responses.non_empty(name) or "", NAME_LIMIT)
+
+
+def _nearest(wanted: str, names: Iterable[str]) -> list[str]:
+    """The names that are near to one, the nearest ones first."""
+    matcher = difflib.SequenceMatcher(b=wanted)
+
+    def promise(name: str) -> float:
+        matcher.set_seq1(name)
+        return matcher.quick_ratio()
+
+    # To compare two names letter by letter may take a hundredth of a second, so it is done for a few of them.
+    return difflib.get_close_matches(wanted, heapq.nlargest(PROMISING, names, promise), SHOWN, 0.5)
 
 
 def _left(ends: float) -> float:

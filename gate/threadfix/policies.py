@@ -160,9 +160,10 @@ def _is_asked(status: responses.PolicyStatus, check: Check) -> bool:
     assert isinstance(check, Policy)  # noqa: S101 - by the table
     if check.name is None:
         return status.policy.id == check.id
-    # Before 2.8 ThreadFix knows no remediation policies, and takes the name for that of one with a filter.
-    other_kind = check.remediation and responses.non_empty(status.policy.filter_name)
-    return status.policy.name == check.name and not other_kind
+    # Before 2.8 ThreadFix knows no remediation policies, and takes the name for that of one with a filter; from then on
+    # a policy of either kind may be called so.
+    has_filter = responses.non_empty(status.policy.filter_name) is not None
+    return status.policy.name == check.name and has_filter is not check.remediation
 
 
 def _reading(statuses: list[responses.PolicyStatus], question: Question) -> CheckReading:

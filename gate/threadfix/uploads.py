@@ -222,7 +222,11 @@ def receipt_of(api: RestApi, application_id: int, response: Response | Failure) 
         return _judged_by_status(asked)
     if not asked.envelope.success:
         message = responses.non_empty(asked.envelope.message) or ""
-        return Refused(api.sanitize(message), refusal_of(message))
+        refusal = refusal_of(message)
+        if response.early and refusal and refusal.accept:
+            # What the user may accept is only known of a whole file.
+            return _uncertain(api.protocol(response, "refused the file for its content before it had all of it."))
+        return Refused(api.sanitize(message), refusal)
     if response.early:
         return _uncertain(api.protocol(response, "reported success before it had the whole file."))
     return _taken(api, application_id, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import threading
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from gate.reasons import Reason
 from gate.subjects import ApplicationName
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.lookup import PROMISING
 from gate.threadfix.server import Server
 from tests.raw import talking
 from tests.uploads import KEY, Incoming, envelope, http, made, refused
@@ -348,6 +350,23 @@ def test_candidates_are_safe_and_bounded(directory: Directory, client: Client) -
     assert not {"\n", "##["} & {found.what[at : at + length] for length in (1, 3) for at in range(len(found.what))}
     assert KEY not in found.what
     assert "***" in found.what
+
+
+def test_few_candidates_are_compared_letter_by_letter(
+    directory: Directory, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of names that are nearly alike would take half a minute; the nearest one is among them all the same."""
+    compared = set()
+    original = difflib.SequenceMatcher.ratio
+
+    def ratio(matcher: difflib.SequenceMatcher[str]) -> float:
+        compared.add(matcher.a)  # type: ignore[attr-defined]  # its stub forgets it
+        return original(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", ratio)
+    directory.team = team_of(*[f"Contoso {number:04}" for number in range(1500)], "Contoso shop")
+    assert "Applications of this team: 'Contoso shop', 'Contoso " in missing(client).what
+    assert len(compared) <= PROMISING
 
 
 def test_a_missing_endpoint_leads_to_the_url(directory: Directory, client: Client) -> None:

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from tests.release import Version
 
 BY_ID, BY_NAME, BY_KIND = Policy(id=3), Policy(name="Low Policy"), Policy(name="30 days", remediation=True)
+REMEDIATION = policy(policy={"name": "30 days", "filterName": None, "id": 4})
+"""A policy of the kind that has no filter; one that has may be called so too."""
 PAGE = Raw(404, b"<html><head><title>Not Found</title></head></html>")
 
 
@@ -302,6 +304,7 @@ def test_what_is_not_of_threadfixs_shape_is_none_of_its_words(run: Run, check: s
         ("Low Policy", policy(name="Low policy"), "returned policy 3 ('Low policy'), but policy 'Low Policy' was"),
         ("Low Policy", policy(name="Low Policy "), "but policy 'Low Policy' was requested."),
         ("remediation:Low Policy", policy(), "but remediation policy 'Low Policy' was requested."),
+        ("30 days", REMEDIATION, "returned policy 4 ('30 days'), but policy '30 days' was requested."),
         ("all", release.application(policy(), id=7), "returned application 7, but application 6 was requested."),
     ],
 )
@@ -318,6 +321,7 @@ def test_a_response_about_something_else_says_nothing(run: Run, check: str, cont
         ("4", [policy()], "has none like it attached"),
         ("Other", [policy()], "has none like it attached"),
         ("remediation:Low Policy", [policy()], "has none like it attached"),
+        ("30 days", [REMEDIATION], "has none like it attached"),
         ("Low Policy", [policy(), policy(number=4)], "has 2 policies that are called so"),
         ("3", [policy("FAILING"), policy(name="Other")], "has 2 policies that are called so"),
     ],

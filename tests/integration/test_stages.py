@@ -10,6 +10,7 @@ import pytest
 from gate.commands import stages
 from gate.errors import Cancelled
 from gate.reasons import Reason
+from gate.sandbox.scenarios import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,3 +244,95 @@ def test_a_policy_is_newer_than_the_scan_of_an_accepted_duplicate(
         patch.setattr(type(gate.threadfix), "finished_scans", lambda *_: listed)
         ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
     assert (ran.document["reason"], says in ran.document["message"]) == (reason, True), ran.err
+
+
+# --- What a pass must not rest on.
+
+ACCEPTED = '{"success": false, "message": "Scan file has already been uploaded."}'
+UNKNOWN = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "Contoso", "THREADFIX_APPLICATION_NAME": "nobody's"}
+
+
+@pytest.mark.parametrize("asked", [("--pending-scan-id", "41"), ("--policy", "all")])
+def test_a_duplicate_that_is_accepted_says_nothing_of_an_application_that_is_not_found(
+    asked: tuple[str, str], gate: Gate, tmp_path: Path
+) -> None:
+    """What was asked about it is as unknown as it is."""
+    (tmp_path / "upload.json").write_text(ACCEPTED)
+    options = ("--upload-response", f"{tmp_path}/upload.json", "--accept", "duplicate", "--first-contact-limit", "50ms")
+    ran = gate(*options, *asked, env=UNKNOWN)
+    assert (ran.code, ran.document["reason"]) == (5, Reason.NOT_FOUND), ran.err
+    assert reasons(ran, "uploads") == [Reason.ALREADY_IMPORTED]
+
+
+def test_an_application_that_cannot_be_asked_for_is_unreachable_like_a_scan(gate: Gate) -> None:
+    """`--on-unreachable warn` is about both."""
+    options = ("--pending-scan-id", "41", "--first-contact-limit", "50ms")
+    nowhere = UNKNOWN | {"THREADFIX_URL": "http://127.0.0.1:9/threadfix"}
+    for option, code in (("fail", 6), ("warn", 0)):
+        ran = gate(*options, "--on-unreachable", option, env=nowhere)
+        assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (code, "unknown", Reason.UNREACHABLE)
+
+
+def test_a_signal_does_not_lose_a_refusal_from_before(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However early it comes: that was known when the gate started."""
+
+    def stopped(*_: object) -> None:
+        raise Cancelled(15)
+
+    (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
+    monkeypatch.setattr("gate.reporters.console.Console.opening", stopped)
+    ran = gate("--upload-response", f"{tmp_path}/upload.json")
+    assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED), ran.err
+
+
+def test_a_refusal_from_before_stops_the_wait_too(gate: Gate, tmp_path: Path) -> None:
+    """As does that of the last file: nothing is asked any more."""
+    (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
+    (tmp_path / "empty.json").write_text('{"results": []}')
+    for option, value in (("--upload-response", "upload.json"), ("--scan-file", "empty.json")):
+        ran = gate("--pending-scan-id", "41", option, f"{tmp_path}/{value}", "--fail-fast")
+        assert (ran.document["reason"], reasons(ran, "scans")) == (Reason.UPLOAD_REFUSED, [Reason.CANCELLED])
+    assert not [path for _, path in calls(gate) if "pendingScan" in path]
+
+
+def test_nobody_is_told_to_wait_on_where_a_file_is_unknown(
+    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting on for the other files' scans would pass without it."""
+    original = type(gate.threadfix).receive
+    answers: list[object] = []
+
+    def receive(*args: Any) -> object:  # noqa: ANN401 - a sandbox, and its own arguments
+        answers.append(original(*args))
+        return answers[-1] if len(answers) < 2 else Raw(502, b"<html>")
+
+    monkeypatch.setattr(type(gate.threadfix), "receive", receive)
+    files = f"{folder}/slow.json\n{folder}/zzz.json"
+    for name in ("slow.json", "zzz.json"):
+        (folder / name).write_text(json.dumps({"results": [name]}))
+    ran = gate("--scan-file", files, "--on-unreachable", "warn", "--timeout", "50ms")
+    assert (ran.code, ran.document["reason"]) == (3, Reason.TIMEOUT), ran.err
+    assert reasons(ran, "uploads") == [None, Reason.UNREACHABLE]
+    assert "--pending-scan-id" not in ran.err
+
+
+def test_no_scan_is_that_of_two_files(gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that was there before the upload: of one of the two files it is not known whether ThreadFix has it."""
+    original = type(gate.threadfix).receive
+    answers: list[object] = []
+
+    def receive(*args: Any) -> object:  # noqa: ANN401 - as above
+        answers.append(original(*args))
+        return answers[0]
+
+    monkeypatch.setattr(type(gate.threadfix), "receive", receive)
+    ran = gate("--scan-file", f"{folder}/done.json\n{folder}/late.json")
+    assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL), ran.err
+    assert reasons(ran, "uploads") == [None, Reason.PROTOCOL]
+    assert reasons(ran, "scans") == [Reason.PROCESSED]
+    number = ran.document["pending_scan_id"]
+    ran = gate("--scan-file", f"{folder}/done.json", "--pending-scan-id", str(number))
+    assert (ran.code, ran.document["reason"], reasons(ran, "uploads")) == (7, Reason.PROTOCOL, [Reason.PROTOCOL])
+    assert "Whether ThreadFix has the file is not known." in ran.last

@@ -25,6 +25,7 @@ from gate.http import Transport
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
 from gate.text import Sanitizer, Secret
+from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.server import Server
 from gate.uploading import upload_all
 from tests.raw import talking
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gate.events import UploadEvent
-    from gate.history import Upload
+    from gate.history import Refusal, Upload
     from gate.settings import Plan
     from gate.threadfix.client import Client
 
@@ -191,6 +192,22 @@ def test_a_success_before_the_end_of_the_body_is_none(serving: Serving, tmp_path
     assert "reported success before it had the whole file" in found.what
 
 
+@pytest.mark.parametrize("refusal", [refusal for refusal in REFUSALS if refusal.accept], ids=lambda one: one.accept)
+def test_what_may_be_accepted_is_not_known_before_the_end_of_the_body(
+    refusal: Refusal, serving: Serving, tmp_path: Path
+) -> None:
+    """Whoever says so has not seen the file; with `--accept` that would be a pass."""
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(SOME).connection.sendall(http(refused(refusal.text)))
+        incoming.drain()
+
+    found, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.meaning) == (Reason.PROTOCOL, True, UPLOAD_UNCERTAIN)
+    assert "before it had all of it" in found.what
+
+
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n"])
 def test_interim_responses_do_not_end_an_upload(interim: bytes, serving: Serving, tmp_path: Path) -> None:
     """However many there are, and in whatever pieces they come."""
@@ -262,9 +279,15 @@ def nothing(incoming: Incoming) -> None:
     """Neither reads nor sends."""
 
 
+def once_connected(incoming: Incoming) -> None:
+    """Does nothing, but for a reset not to come while the other side is still connecting."""
+    if not isinstance(incoming.connection, ssl.SSLSocket):
+        incoming.connection.recv(1, socket.MSG_PEEK)
+
+
 FAULTS: dict[str, tuple[Script, Plan]] = {
     "closed-at-once": (nothing, PLAN),
-    "reset-at-once": (and_resets(nothing), PLAN),
+    "reset-at-once": (and_resets(once_connected), PLAN),
     "closed-after-the-head": (lambda incoming: incoming.read(0), PLAN),
     "reset-after-the-head": (and_resets(lambda incoming: incoming.read(0)), PLAN),
     "closed-in-the-body": (lambda incoming: incoming.read(SOME), PLAN),

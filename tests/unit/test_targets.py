@@ -18,6 +18,7 @@ from gate.threadfix.refusals import REFUSALS, refusal_of
 from tests.unit.test_parsing import KEY, LINK, errors, ok, parsed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from gate.settings import Settings
@@ -206,11 +207,12 @@ def test_a_check_that_cannot_be_asked_is_invalid(flags: tuple[str, ...], says: s
 def test_the_resume_command_uploads_nothing_and_asks_every_check(tmp_path: Path) -> None:
     """It waits on by ids; what was a line stays one."""
     (tmp_path / "a.fpr").write_text("x")
-    found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--policy", "a, b\nall", "--accept", "empty",
+    found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--accept", "empty",
+        "--policy", "a, b\u2028c\nall",
         "--team-name", "Web", "--application-name", "Shop", **NAMELESS, **SCANLESS)  # fmt: skip
     assert shlex.split(found.resume([Target(6, 41)])) == [
         "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--accept", "empty",
-        "--policy", "a, b", "--policy", "all", "--application-id", "6", "--pending-scan-id", "41",
+        "--policy", "a, b\u2028c", "--policy", "all", "--application-id", "6", "--pending-scan-id", "41",
     ]  # fmt: skip
 
 
@@ -230,3 +232,21 @@ def test_the_resume_command_uploads_nothing_and_asks_every_check(tmp_path: Path)
 def test_what_is_asked_about_has_its_words(subject: PassCriteria, words: str) -> None:
     """They are its label in the log, too."""
     assert str(subject) == subject.label == words
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        lambda typed: Policy(name=typed),
+        lambda typed: ApplicationName(typed, "a"),
+        lambda typed: ApplicationName("a", typed),
+        lambda typed: ApplicationName("a", unique_id=typed),
+    ],
+)
+def test_a_name_that_was_typed_is_untrusted_text(subject: Callable[[str], Policy | ApplicationName]) -> None:
+    """A pipeline may have made it of what somebody called a branch; it is bounded too."""
+    asked = subject("\x1b[31m##[error]a\n::error::b\u202e" + "c" * 5000)
+    assert "[31m# #[error]a ::error::bccc" in str(asked)
+    assert len(str(asked)) < 300
+    assert str(asked).isprintable()
+    assert asked.label == str(asked)
