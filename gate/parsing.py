@@ -44,6 +44,7 @@ from gate.options import (
     QUIET,
     REQUEST_TIMEOUT,
     RESULT_FILE,
+    SCAN_FILE,
     SETTLE_TIMEOUT,
     STALL_AFTER,
     STATUS_PATH,
@@ -149,6 +150,7 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     server = _server(reader, secrets[0] if secrets else Secret(""))
     checks = _checks(reader)
     target = targets.parse(reader, find, sanitizer, needs_scan=needs_scan, has_checks=bool(checks))
+    _reject_own_reports(reader, target.files, reports)
     plan = _plan(reader)
     rules = _rules(reader)
     downgraded = {
@@ -339,6 +341,18 @@ def _plan(reader: OptionReader) -> Plan:
             f"{longest} too.",
         )
     return plan
+
+
+def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports: Reports) -> None:
+    """See to it that no report of the gate is uploaded: one of an earlier run may match a pattern."""
+    paths = (reports.result_file, reports.junit_file, reports.dotenv_file, reports.html_file)
+    own = {os.path.abspath(path) for path in paths if path}  # noqa: PTH100 - nothing is to be looked up
+    for file in files:
+        if os.path.abspath(file.path) in own:  # noqa: PTH100
+            name = reader.name(SCAN_FILE)
+            reader.reject(
+                SCAN_FILE, f"{name}: {quoted(file.shown)} is where a report of the gate goes; keep them apart."
+            )
 
 
 def _checks(reader: OptionReader) -> tuple[Check, ...]:

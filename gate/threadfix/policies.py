@@ -160,10 +160,11 @@ def _is_asked(status: responses.PolicyStatus, check: Check) -> bool:
     assert isinstance(check, Policy)  # noqa: S101 - by the table
     if check.name is None:
         return status.policy.id == check.id
+    if status.policy.name != check.name:
+        return False
     # Before 2.8 ThreadFix knows no remediation policies, and takes the name for that of one with a filter; from then on
-    # a policy of either kind may be called so.
-    has_filter = responses.non_empty(status.policy.filter_name) is not None
-    return status.policy.name == check.name and has_filter is not check.remediation
+    # a policy of either kind may be called so. Where it says nothing of filters, the request has named the kind.
+    return not status.policy.tells_filter or status.policy.has_filter is not check.remediation
 
 
 def _reading(statuses: list[responses.PolicyStatus], question: Question) -> CheckReading:

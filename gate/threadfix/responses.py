@@ -92,7 +92,17 @@ class PolicyReference(msgspec.Struct, frozen=True, rename="camel"):
 
     id: int
     name: str
-    filter_name: Any = None
+    filter_name: Any = msgspec.UNSET
+
+    @property
+    def tells_filter(self) -> bool:
+        """Whether there is anything about a filter, be it that there is none."""
+        return self.filter_name is not msgspec.UNSET
+
+    @property
+    def has_filter(self) -> bool:
+        """Whether it has a filter; one for remediation has none."""
+        return non_empty(self.filter_name) is not None
 
 
 class PolicyStatus(msgspec.Struct, frozen=True, rename="camel"):

@@ -146,7 +146,7 @@ def test_where_all_is_well_every_check_has_a_line(examine: Doctor, threadfix: Th
     assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in skipped else "✓" for name in NAMES]
     assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 5 skipped."
     assert seen.check("pending-scan")["message"] == "41 is QUEUED."
-    assert seen.check("application")["message"] == '6 is "Contoso shop".'
+    assert seen.check("application")["message"] == "6 is 'Contoso shop'."
     assert [(method, path.partition("/applications/")[2]) for method, path, _ in threadfix.seen] == [
         ("GET", "6/pendingScan/41/status"), ("GET", "6"),
     ]  # fmt: skip

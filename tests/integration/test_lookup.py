@@ -243,11 +243,11 @@ def test_what_is_no_application_is_none(content: object, directory: Directory, c
 # --- Where none is found, or several.
 
 
-def missing(client: Client, subject: ApplicationName = BY_NAME) -> Failure:
-    """The failure when none was found."""
+def missing(client: Client, subject: ApplicationName = BY_NAME, *, final: bool = True) -> Failure:
+    """The failure when none was found; it is final where ThreadFix has said which names there are."""
     found = client.look_up(subject, 20)
     assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.NOT_FOUND, False)
+    assert (found.reason, found.final) == (Reason.NOT_FOUND, final)
     return found
 
 
@@ -262,7 +262,7 @@ def team_of(*names: str) -> bytes:
 
 @pytest.mark.parametrize("response", [NO_SUCH, http(envelope(None)), http(envelope([])), http(refused(""))])
 def test_none_found_is_told_with_the_candidates(response: bytes, directory: Directory, client: Client) -> None:
-    """The nearest names first, a handful of them; and it may be asked again, as ThreadFix may be starting."""
+    """The nearest names first, a handful of them; asking again for another one cannot help then."""
     directory.lookup, directory.team = response, team_of(*NAMES)
     found = missing(client)
     assert found.what.endswith(
@@ -321,7 +321,7 @@ DECORATION = {
 def test_candidates_are_decoration(team: bytes, directory: Directory, client: Client) -> None:
     """What goes wrong with them changes nothing."""
     directory.team = team
-    found = missing(client)
+    found = missing(client, final=False)
     assert found.what.endswith("and says: Application lookup failed. Check your ID.")
 
 
@@ -329,7 +329,7 @@ def test_candidates_are_decoration(team: bytes, directory: Directory, client: Cl
 def test_so_are_the_teams(teams: bytes, directory: Directory, client: Client) -> None:
     """What goes wrong with them changes nothing either."""
     directory.teams = teams
-    assert missing(client).what.endswith("Check your ID.")
+    assert missing(client, final=False).what.endswith("Check your ID.")
 
 
 def test_candidates_are_asked_for_once(directory: Directory, client: Client) -> None:
@@ -372,7 +372,7 @@ def test_few_candidates_are_compared_letter_by_letter(
 def test_a_missing_endpoint_leads_to_the_url(directory: Directory, client: Client) -> None:
     """An HTTP 404 may be about the path, and says so."""
     directory.lookup = http(b"<html>", b"404 X")
-    found = missing(client)
+    found = missing(client, final=False)
     assert "context path" in str(found.hint)
     assert found.meaning == "ThreadFix has no such endpoint, or no such application."
 

@@ -181,6 +181,13 @@ def test_all_ways_share_the_time_of_one_request(serve: Serve) -> None:
 # --- Verdicts.
 
 
+@pytest.mark.parametrize("check", ["Low Policy", "remediation:Low Policy"])
+def test_a_policy_of_which_no_filter_is_told_is_the_one_of_its_name(run: Run, check: str) -> None:
+    """The request has named the kind."""
+    run.threadfix.set(EVALUATION, policy(policy={"id": 3, "name": "Low Policy"}), method="POST")
+    run.ends(Reason.PROCESSED, "PASSING", "--policy", check)
+
+
 def test_a_release_that_passes_every_check(run: Run) -> None:
     """The scan and each check are parts of the verdict."""
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")

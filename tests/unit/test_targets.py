@@ -106,6 +106,14 @@ def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None
     assert errors("--scan-file", " \n", **SCANLESS) == ("--scan-file: is empty.",)
 
 
+def test_a_report_of_the_gate_is_no_scan_file(tmp_path: Path) -> None:
+    """One of an earlier run matches the pattern, and the next one would be written over it."""
+    for name in ("a.xml", "junit.xml"):
+        (tmp_path / name).write_text("x")
+    (error,) = errors("--scan-file", f"{tmp_path}/*.xml", "--junit-file", f"{tmp_path}/./junit.xml", **SCANLESS)
+    assert error == f"--scan-file: '{tmp_path}/junit.xml' is where a report of the gate goes; keep them apart."
+
+
 def test_a_file_needs_an_application(tmp_path: Path) -> None:
     """It is uploaded to one."""
     (tmp_path / "a.fpr").write_text("x")
