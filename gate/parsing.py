@@ -349,10 +349,8 @@ def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports
     own = {os.path.abspath(path) for path in paths if path}  # noqa: PTH100 - nothing is to be looked up
     for file in files:
         if os.path.abspath(file.path) in own:  # noqa: PTH100
-            name = reader.name(SCAN_FILE)
-            reader.reject(
-                SCAN_FILE, f"{name}: {quoted(file.shown)} is where a report of the gate goes; keep them apart."
-            )
+            what = f"'{file.shown}' is where a report of the gate goes; keep them apart"
+            reader.reject(SCAN_FILE, f"{reader.name(SCAN_FILE)}: {what}.")
 
 
 def _checks(reader: OptionReader) -> tuple[Check, ...]:
