@@ -34,6 +34,7 @@ class Signals:
 
     def __init__(self) -> None:
         """Keep what comes; nobody listens yet."""
+        self._main = _thread.get_ident()
         self._listening = False
         self._listened = False
         self._caught = 0
@@ -68,11 +69,12 @@ class Signals:
         else:
             sys.__unraisablehook__(lost)
 
-    @staticmethod
-    def _again(number: int) -> None:  # pragma: no cover - in a thread that no tracer sees
+    def _again(self, number: int) -> None:  # pragma: no cover - in a thread that no tracer sees
         """Have the handler called once more, a moment later and somewhere else."""
         time.sleep(POSTPONED)
-        _thread.interrupt_main(signal.Signals(number))
+        # By a signal to that very thread: what only sets Python's flag would not wake one that waits for a lock.
+        send = getattr(signal, "pthread_kill", lambda _, number: _thread.interrupt_main(number))
+        send(self._main, signal.Signals(number))
 
     def listen(self) -> None:
         """Have a signal raise `Cancelled` in the main thread from here on.

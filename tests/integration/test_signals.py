@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -322,18 +323,26 @@ class Lost:
 
 
 def test_a_signal_is_not_lost_where_python_ignores_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While something is cleaned up an exception is swallowed; the signal is handled once more, a moment later."""
+    """While something is cleaned up an exception is swallowed; the signal is handled once more, a moment later.
+
+    Also where the thread waits by then, for a lock that nobody releases soon.
+    """
     handler = Signals()
     # The process is to live on.
     handler._bound = lambda number: setattr(handler, "_caught", number)  # type: ignore[method-assign]  # noqa: SLF001
     monkeypatch.setattr(sys, "unraisablehook", handler.unraisable)
     before = signal.signal(signal.SIGTERM, handler)
+    woken = threading.Event()
     try:
         with pytest.raises(Cancelled):  # noqa: PT012 - it comes somewhere in the block
             handler.listen()
             Lost(lambda: signal.raise_signal(signal.SIGTERM))
             assert handler._postponed  # noqa: SLF001
-            time.sleep(5)
+            waking = threading.Timer(20, woken.set)
+            waking.daemon = True
+            waking.start()
+            woken.wait()
+        assert not woken.is_set()
     finally:
         signal.signal(signal.SIGTERM, before)
 
