@@ -72,7 +72,7 @@ class UsageError(GateError):
     def hint(self) -> str:
         """What to do, which is the options' own advice where all have the same."""
         (first, *others) = {one.advice for one in self.invalid}
-        return self.reason.row.advice if others or first is None else first
+        return super().hint if others or first is None else first
 
     @property
     def meaning(self) -> str | None:

@@ -110,10 +110,7 @@ def statuses(value: str) -> tuple[str, ...]:
 
 def lines(value: str) -> tuple[str, ...]:
     """The lines of a list, each once. Blanks and commas may be part of a name."""
-    found = tuple(dict.fromkeys(line.strip() for line in re.split(r"[\r\n]+", value) if line.strip()))
-    if not found:
-        raise ValueError("is empty")
-    return found
+    return tuple(dict.fromkeys(line.strip() for line in re.split(r"[\r\n]+", value) if line.strip()))
 
 
 def paths(value: str) -> tuple[str, ...]:

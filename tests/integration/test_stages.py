@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gate.commands import stages
 from gate.errors import Cancelled
+from gate.history import Failure
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Raw
 
@@ -166,6 +169,23 @@ def test_a_signal_before_a_stage_leaves_no_part_without_a_result(
     assert {kind: reasons(ran, kind) for kind in parts} == parts
 
 
+def test_a_signal_while_the_application_is_asked_for_ends_it(
+    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent by then."""
+
+    def stopped(*_: object) -> Failure:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Failure(Reason.UNREACHABLE, "too late.")
+
+    monkeypatch.setattr("gate.threadfix.client.Client.application", stopped)
+    # What ends a gate that takes too long over its last words must not end the tests.
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    ran = gate("--scan-file", f"{folder}/done.json")
+    (upload,) = ran.document["uploads"]
+    assert (ran.code, upload["reason"], upload["message"]) == (143, Reason.CANCELLED, "not sent; the gate was stopped.")
+
+
 def test_a_signal_before_a_name_is_looked_up_leaves_nothing(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an application there are no parts; the gate was cancelled all the same."""
 
@@ -244,6 +264,17 @@ def test_a_policy_is_newer_than_the_scan_of_an_accepted_duplicate(
         patch.setattr(type(gate.threadfix), "finished_scans", lambda *_: listed)
         ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
     assert (ran.document["reason"], says in ran.document["message"]) == (reason, True), ran.err
+
+
+def test_a_scan_that_cannot_be_asked_for_makes_everything_old(gate: Gate, folder: Path) -> None:
+    """Where ThreadFix does not list its scans, nothing is known to be newer than they are; the log says so."""
+    options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
+    assert gate("--scan-file", f"{folder}/done.json").code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gate.threadfix.links.SCANS_PATH", "rest/{version}/nowhere/{application_id}")
+        ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
+    assert ran.document["reason"] == Reason.POLICY_UNKNOWN
+    assert "warning: it is not known when the newest scan was processed: " in ran.err
 
 
 # --- What a pass must not rest on.
