@@ -45,7 +45,7 @@ endif
 test-random: .venv/dev.stamp  ## Run the tests once more, in another order and with other examples than ever before
 	$(BIN)/python $(PYTEST) --dist worksteal --shuffle random --hypothesis-profile random $(QUICK)
 
-test-elsewhere:  ## Run `make test` in a copy, as an ordinary user, in a bare environment
+test-elsewhere:  ## Run the tests in a copy, as an ordinary user, in a bare environment
 	scripts/test_elsewhere.sh
 
 test-ci: .venv/dev.stamp  ## Run the tests that drive real CI runners, browsers and images, as far as those are here
