@@ -32,10 +32,10 @@ QUICK = ("--interval", "10ms", "--max-interval", "40ms")
 SPEED = 40.0
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many workers `--numprocesses auto` means: most tests wait for sockets and processes; browsers do not."""
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers `--numprocesses auto` means: twice the cores, since most tests wait for sockets and processes."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if config.getoption("dist") == "loadscope" else cores * 2
+    return cores * 2
 
 
 @dataclass(frozen=True)

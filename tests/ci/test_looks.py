@@ -51,7 +51,6 @@ RUNS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
     "hostile": (("hostile-text",), ()),
     "held-back": (("criteria-fail",), ("--pass-criteria", "--policy", "all")),
-    "stale": (("policy-stale",), ("--policy", "Release", "--settle-timeout", "200ms")),
 }
 """What is played, and the options it is played with."""
 NAMES: Final = ("Release to production", "OWASP Top 10", "Payment", "Time to remediate: Critical")
@@ -81,8 +80,6 @@ DONE: Final = builders.walked(walk=(Phase("QUEUED", 0, 8, 4), Phase("DONE", 10, 
 SAID: Final = Sanitizer().sanitize(SCENARIOS["hostile-text"].message or "")
 BUILT: Final = {
     "checks": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREEN + RED + GREY),
-    "released": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREEN),
-    "undecided": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREY),
     "uploads": builders.verdict(DONE, uploads=UPLOADS),
     "hostile-checks": builders.verdict(
         DONE,
