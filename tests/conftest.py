@@ -33,7 +33,7 @@ SPEED = 40.0
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many workers `--numprocesses auto` means: twice the cores, since most tests wait for sockets and processes."""
+    """How many workers `--numprocesses auto` means: twice the cores, since most tests wait for something."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores * 2
 
