@@ -10,7 +10,7 @@ from gate.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.wording import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from gate.errors import GateError
     from gate.history import Failure
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
 """Reasons after which waiting on may always bring the answer."""
-_RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
+RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
+"""What is worse comes first."""
 STOPPED_EARLY: Final = "The job was stopped before the gate could say anything about a scan."
 """The meaning where there is no scan yet to keep waiting for."""
 STOPPED_EARLY_HINT: Final = "Run the gate again."
@@ -55,6 +56,10 @@ class Conclusion:
     def downgraded(self) -> bool:
         """Whether the verdict is unknown, and the user asked for exit code 0 all the same."""
         return self.kind is Kind.UNKNOWN and self.exit_code == 0
+
+    def downgrade(self, reasons: Collection[Reason]) -> Conclusion:
+        """The conclusion with exit code 0, if its reason is one for which the user asked for a warning only."""
+        return replace(self, exit_code=0) if self.reason in reasons else self
 
 
 class Part(Protocol):
@@ -101,7 +106,7 @@ def describe(part: Part) -> str:
 
 def decide(parts: Sequence[P]) -> P:
     """The part that decides: fail before unknown before pass; of unknowns one that ends the job; then the first."""
-    return min(parts, key=lambda part: (_RANK[part.conclusion.kind], part.conclusion.exit_code == 0))
+    return min(parts, key=lambda part: (RANK[part.conclusion.kind], part.conclusion.exit_code == 0))
 
 
 def conclude(parts: Sequence[Part]) -> Conclusion:

@@ -39,7 +39,7 @@ NO_FILE_ADVICE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedTarget:
     """What was asked for, as far as it could be read; the fields are those of `Settings`."""
 
     application: ApplicationId | ApplicationName | None = None
@@ -55,7 +55,7 @@ def parse(
     *,
     needs_scan: bool,
     has_checks: bool,
-) -> Asked:
+) -> ParsedTarget:
     """The application, its pending scans and the files to upload.
 
     Args:
@@ -83,7 +83,7 @@ def parse(
     needs_application = requested and (has_checks or not earlier or bool(scans or files))
     application = _application(reader, linked, needed=needs_application)
     ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
-    return Asked(application, tuple(ids), files, earlier)
+    return ParsedTarget(application, tuple(ids), files, earlier)
 
 
 def _application(

@@ -58,6 +58,12 @@ def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def instant(at: float | None) -> str:
+    """A moment, in seconds since the epoch, as people read it; empty where it is not known."""
+    found = None if at is None else utc(at)
+    return moment(found) if found else ""
+
+
 def plain(markdown: str) -> str:
     """A sentence of ours without its Markdown marks, for where they would be shown as they are."""
     return markdown.replace("`", "").replace("*", "")

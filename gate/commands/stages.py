@@ -209,9 +209,7 @@ class Stages:
         )
         application = self._ask(subject, observe)
         if isinstance(application, Failure):
-            missing = from_failure(application, str(subject))
-            if missing.reason in self.settings.downgraded:
-                missing = replace(missing, exit_code=0)
+            missing = from_failure(application, str(subject)).downgrade(self.settings.downgraded)
             self._missing = (application, missing)
         else:
             self._application = application

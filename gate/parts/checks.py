@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from gate.conclusions import Conclusion, concluded
@@ -11,7 +10,7 @@ from gate.history import Failure, StopCause
 from gate.parts.scans import stretch
 from gate.reasons import Reason
 from gate.subjects import PassCriteria, Policy
-from gate.wording import moment, seconds
+from gate.wording import instant, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +76,7 @@ def judge_check(
         url: where a person can see it.
     """
     conclusion = _conclusion_of(history, settings.plan, cancelled)
-    if conclusion.reason in settings.downgraded:
-        conclusion = replace(conclusion, exit_code=0)
+    conclusion = conclusion.downgrade(settings.downgraded)
     return CheckVerdict(conclusion, history, obstacles, url)
 
 
@@ -168,7 +166,7 @@ def _holding(results: Sequence[CheckResult], check: Check) -> str:
     if len(results) > 1:
         return f"{len(results)} of {len(results)} policies pass: {_some(_names(results))}."
     (result,) = results
-    at = "" if result.evaluated is None else f", evaluated at {_moment(result.evaluated)}"
+    at = "" if result.evaluated is None else f", evaluated at {instant(result.evaluated)}"
     stale = (
         f", {seconds(result.behind)} before the scan was processed ({{--settle-timeout 0}})" if result.behind else ""
     )
@@ -191,8 +189,8 @@ def _one_stale(result: CheckResult, check: Check) -> str:
     if result.behind is None:
         return f"stale: {said}, but not when it processed the scan"
     return (
-        f"stale by {seconds(result.behind)}: {said}, evaluated at {_moment(result.evaluated)}, and the scan was "
-        f"processed at {_moment(result.evaluated + result.behind)}"
+        f"stale by {seconds(result.behind)}: {said}, evaluated at {instant(result.evaluated)}, and the scan was "
+        f"processed at {instant(result.evaluated + result.behind)}"
     )
 
 
@@ -219,7 +217,3 @@ def _some(texts: Sequence[str], separator: str = ", ") -> str:
 
 def _verb(failing: Sequence[CheckResult]) -> str:
     return "fails" if len(failing) == 1 else "fail"
-
-
-def _moment(at: float) -> str:
-    return moment(datetime.fromtimestamp(at, UTC))

@@ -84,8 +84,7 @@ def judge_scan(
         team_id: of the application's team, for the link.
     """
     conclusion = _conclusion_of(history, settings, cancelled)
-    if conclusion.reason in settings.downgraded:
-        conclusion = replace(conclusion, exit_code=0)
+    conclusion = conclusion.downgrade(settings.downgraded)
     answer = history.reading
     target = history.target
     scan_id = answer.scan_id if answer else None

@@ -68,8 +68,7 @@ def judge_upload(
     conclusion = _conclusion_of(upload, settings)
     if cancelled and isinstance(upload.receipt, NotSent | BrokenOff):
         conclusion = replace(conclusion, exit_code=cancelled.exit_code)
-    if conclusion.reason in settings.downgraded:
-        conclusion = replace(conclusion, exit_code=0)
+    conclusion = conclusion.downgrade(settings.downgraded)
     url = None
     if isinstance(upload.receipt, Finished) and application_id is not None:
         url = settings.scan_url(application_id, upload.receipt.scan_id, team_id=team_id)

@@ -22,7 +22,7 @@ from gate.reporters.lines import Line, LineKind
 from gate.reporters.progress import Progress, Sending
 from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.text import log_line
-from gate.wording import count, moment, plain, seconds, size, utc
+from gate.wording import count, instant, plain, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -237,8 +237,8 @@ class Console:
             case StatusSeen(reading=Application() as application):
                 self._event(event, f"{event.target} {_found(event.target, application)}")
             case StatusSeen(reading=NewestScan(at)):
-                since = None if at is None else utc(at)
-                known = f"its newest scan was processed at {moment(since)}" if since else UNDATED
+                since = instant(at)
+                known = f"its newest scan was processed at {since}" if since else UNDATED
                 self._event(event, f"{event.target}: {known}")
             case StatusSeen(reading=CheckReading() as reading):
                 before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gate.conclusions import RANK
 from gate.history import Failure, Finished, NotSent, Queued, Refused
-from gate.reasons import Kind, Reason
+from gate.parts.scans import ACCEPTED
+from gate.reasons import Kind
 from gate.subjects import PassCriteria, Policy
-from gate.wording import moment, seconds, utc
+from gate.wording import instant, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,12 +20,11 @@ if TYPE_CHECKING:
     from gate.subjects import Check
     from gate.verdict import Verdict
 
-NOTICED: Final = frozenset({Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN})
+NOTICED: Final = frozenset(ACCEPTED.values())
 """Passes that a person should know of: ThreadFix took nothing."""
 ANSWERS: Final = {True: "passing", False: "failing", None: "undecided"}
 """What ThreadFix says of a check, in our words."""
 _ORDER: Final = {False: 0, None: 1, True: 2}
-_URGENCY: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 
 
 def noticed(verdict: Verdict) -> list[Part]:
@@ -33,7 +34,7 @@ def noticed(verdict: Verdict) -> list[Part]:
 
 def urgent_first(checks: Iterable[CheckVerdict]) -> list[CheckVerdict]:
     """The checks that failed first, then those that are undecided, each in the order asked for."""
-    return sorted(checks, key=lambda check: _URGENCY[check.conclusion.kind])
+    return sorted(checks, key=lambda check: RANK[check.conclusion.kind])
 
 
 def outcome(upload: Upload) -> str:
@@ -79,9 +80,9 @@ def kind_of_result(result: CheckResult, check: CheckVerdict) -> Kind:
 
 def evaluated(result: CheckResult) -> str:
     """When ThreadFix evaluated it, and by how much that is older than the scan; empty where that is not known."""
-    at = None if result.evaluated is None else utc(result.evaluated)
-    when = moment(at) if at else ""
-    return ", ".join(filter(None, (when, f"{seconds(result.behind)} before the scan" if result.behind else "")))
+    return ", ".join(
+        filter(None, (instant(result.evaluated), f"{seconds(result.behind)} before the scan" if result.behind else ""))
+    )
 
 
 def row(result: CheckResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gate.connections import OK
@@ -27,6 +28,8 @@ PROXY_LOGIN: Final = 407
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
 UNRECOGNIZED: Final = "bad rest request due to unrecognized path."
 """How ThreadFix says that there is no such endpoint (Community Edition, `UnknownRestController`), in small letters."""
+SHORTEST: Final = 0.001
+"""Seconds that are given to a request for which the ones before it have left no time."""
 PAGE_START: Final = 20_000
 """Bytes of a web page in which its title is looked for."""
 
@@ -185,6 +188,11 @@ class RestApi:
             title = f" ('{self.sanitize(found[1].decode('utf-8', 'replace'), 80)}')" if found else ""
             return self.protocol(response, f"returned a web page{title} instead of JSON.", CONTEXT_HINT)
         return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(flaw)}.")
+
+
+def left(until: float) -> float:
+    """Seconds that a request may take that must be over at `until`, on the monotonic clock; never none at all."""
+    return max(SHORTEST, until - time.monotonic())
 
 
 def lacks_endpoint(asked: Asked | Failure) -> bool:

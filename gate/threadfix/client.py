@@ -97,7 +97,7 @@ class Client:
         if found.id != application_id:
             return self.api.about_another(found.id, application_id)
         name = self.api.sanitize(responses.non_empty(found.name) or "", NAME_LIMIT)
-        return Application(found.id, name, responses.team_id(found))
+        return Application(found.id, name, responses.team_id(found.organization))
 
     def newest_scan(self, application_id: int, timeout: float) -> NewestScan | Failure:
         """Ask once for an application's scans; when the newest one was changed last.

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from gate.history import Application, Failure
 from gate.reasons import Reason
 from gate.threadfix import responses
-from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint
+from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint, left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +29,6 @@ PROMISING: Final = 50
 """Candidates that have the most letters in common with what was looked for, and are compared to it letter by letter."""
 NAME_LIMIT: Final = 80
 """Characters that are kept of a name, and compared for its being near."""
-SHORTEST: Final = 0.001
-"""Seconds that are given to a request whose time is over before it began."""
 # What a query can hold whatever stands in between; ThreadFix has the POST form for all others, from 2.7.6 on.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
@@ -78,10 +76,10 @@ class Finder:
         field, wanted = _key(subject)
         url = self._api.server.lookup_url(subject.team)
         if not _PLAIN.fullmatch(wanted):
-            asked = self._api.ask(url, _left(ends), {field: wanted}, refusals=True)
+            asked = self._api.ask(url, left(ends), {field: wanted}, refusals=True)
             if not lacks_endpoint(asked):
                 return asked if isinstance(asked, Failure) else self._api.read(asked.response)
-        return self._api.ask(f"{url}?{field}={quote(wanted, safe='')}", _left(ends))
+        return self._api.ask(f"{url}?{field}={quote(wanted, safe='')}", left(ends))
 
     def _chosen(self, asked: Asked, subject: ApplicationName) -> Application | Failure:
         """The one application that was asked for, of those in a response."""
@@ -107,16 +105,16 @@ class Finder:
             what = f"{api.http.host} found {len(ids)} of them: {numbers}{more}."
             return Failure(Reason.NOT_FOUND, what, SEVERAL_HINT, final=True, meaning=SEVERAL_MEANING)
         (one,) = ids.values()
-        return Application(one.id, self._shown(one.name), responses.team_id(one))
+        return Application(one.id, self._shown(one.name), responses.team_id(one.organization))
 
     def _describe_candidates(self, subject: ApplicationName, ends: float) -> str:
         """Which applications the team has; which teams there are, where it is not found. Empty where that fails."""
         api = self._api
-        asked = api.ask(f"{api.server.team_url()}?name={quote(subject.team, safe='')}", _left(ends))
+        asked = api.ask(f"{api.server.team_url()}?name={quote(subject.team, safe='')}", left(ends))
         if isinstance(asked, Failure):
             if asked.reason is not Reason.NOT_FOUND:
                 return ""
-            asked = api.ask(api.server.teams_url(), _left(ends))
+            asked = api.ask(api.server.teams_url(), left(ends))
             teams = [] if isinstance(asked, Failure) else responses.named(asked.envelope.object)
             return f" Teams that the key's user can see: {self._listed(teams, subject.team)}." if teams else ""
         team = asked.envelope.object
@@ -154,10 +152,6 @@ def _nearest(wanted: str, names: Iterable[str]) -> list[str]:
 
     # To compare two names letter by letter may take a hundredth of a second, so it is done for a few of them.
     return difflib.get_close_matches(wanted, heapq.nlargest(PROMISING, names, promise), SHOWN, 0.5)
-
-
-def _left(ends: float) -> float:
-    return max(SHORTEST, ends - time.monotonic())
 
 
 def _names_hint(subject: ApplicationName) -> str:

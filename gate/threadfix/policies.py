@@ -16,7 +16,7 @@ from gate.reasons import Reason
 from gate.subjects import AllPolicies, PassCriteria, Policy
 from gate.text import TEXT_LIMIT
 from gate.threadfix import criteria, links, responses
-from gate.threadfix.api import lacks_endpoint
+from gate.threadfix.api import lacks_endpoint, left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +45,6 @@ ANOTHER_HINT: Final = (
     "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id."
 )
 ANOTHER: Final = "The response is about something else than what was asked for, so it says nothing about the release."
-
-SHORTEST: Final = 0.001
-"""Seconds that are given to a request for which the ones before it have left no time."""
 
 
 class AnotherError(ValueError):
@@ -238,10 +235,10 @@ class Asker:
         question, api = self._question, self._api
         url = api.server.endpoint(generation.path, question.application_id)
         fields = generation.fields(question.check)
-        left = max(until - time.monotonic(), SHORTEST)
+        seconds = left(until)
         if generation.posted:
-            return api.ask(url, left, fields)
-        return api.ask(f"{url}?{urlencode(fields)}" if fields else url, left)
+            return api.ask(url, seconds, fields)
+        return api.ask(f"{url}?{urlencode(fields)}" if fields else url, seconds)
 
     def _read(self, generation: Generation, asked: Asked | Failure) -> CheckReading | Failure:
         """What a response comes to."""

@@ -332,9 +332,9 @@ def newest_scan(reply: Envelope) -> float | None:
     return max((at for at in moments if at is not None), default=None)
 
 
-def team_id(found: Application) -> int | None:
-    """The id of an application's team, where it is told."""
-    return identity(found.organization.get("id")) if isinstance(found.organization, dict) else None
+def team_id(organization: object) -> int | None:
+    """The id of an application's team, of its `organization`; None where that is not told."""
+    return identity(organization.get("id")) if isinstance(organization, dict) else None
 
 
 def moment(milliseconds: object) -> float | None:

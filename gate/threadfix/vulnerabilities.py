@@ -72,8 +72,7 @@ class _Decorator:
     def run(self, results: tuple[CheckResult, ...]) -> Decorated:
         numbers = self._numbers(results)
         application = self._application()
-        organization = application.get("organization")
-        team_id = responses.identity(organization.get("id")) if isinstance(organization, dict) else None
+        team_id = responses.team_id(application.get("organization"))
         results = tuple(
             replace(result, severity=number, count=_count(application, number))
             for result, number in zip(results, numbers, strict=True)

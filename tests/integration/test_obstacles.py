@@ -8,7 +8,7 @@ import pytest
 
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Reason
-from gate.sandbox.scenarios import Raw, Reset, Trickle
+from gate.sandbox.scenarios import NOT_FOUND, Raw, Reset, Trickle
 from gate.sandbox.server import API_KEY, APPLICATION_ID, envelope
 from tests.release import (
     APPLICATION,
@@ -27,8 +27,6 @@ from tests.release import (
 if TYPE_CHECKING:
     from gate.sandbox.scenarios import Fault
     from tests.conftest import Gate
-
-PAGE = Raw(404, b"<html><head><title>Not Found</title></head></html>")
 
 
 @pytest.fixture
@@ -134,8 +132,8 @@ def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
 @pytest.mark.parametrize("broken", [SEVERITIES, APPLICATION, VULNERABILITIES])
 @pytest.mark.parametrize(
     "answer",
-    [Raw(500), Raw(401), NO_PATH, PAGE, Reset(), Raw(200, b"<html>"), envelope("x"), envelope(None), Raw(200, b"{}"),
-     envelope([1, None, {}, []]), envelope({"id": 7})],
+    [Raw(500), Raw(401), NO_PATH, NOT_FOUND, Reset(), Raw(200, b"<html>"), envelope("x"), envelope(None),
+     Raw(200, b"{}"), envelope([1, None, {}, []]), envelope({"id": 7})],
 )  # fmt: skip
 def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, answer: object) -> None:
     """It is logged once, if it is one; the check has failed, and everything else is shown."""

@@ -17,7 +17,7 @@ from gate.history import CheckReading, Failure
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Reason
 from gate.sandbox import versions
-from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario, Trickle
+from gate.sandbox.scenarios import NOT_FOUND, SCENARIOS, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, envelope, refusal
 from gate.subjects import AllPolicies, PassCriteria, Policy
 from gate.text import Sanitizer, Secret
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 BY_ID, BY_NAME, BY_KIND = Policy(id=3), Policy(name="Low Policy"), Policy(name="30 days", remediation=True)
 REMEDIATION = policy(policy={"name": "30 days", "filterName": None, "id": 4})
 """A policy of the kind that has no filter; one that has may be called so too."""
-PAGE = Raw(404, b"<html><head><title>Not Found</title></head></html>")
 
 
 @pytest.fixture
@@ -151,7 +150,7 @@ def test_dates_narrow_the_pass_criteria(run: Run) -> None:
 
 def test_a_missing_way_is_405_or_404_from_whoever_says_it(serve: Serve) -> None:
     """A servlet container has a page of its own for either; a refused key leads no further."""
-    for answer in (NO_PATH, PAGE, Raw(405, b"<html></html>"), refusal("Request method 'POST' not supported", 405)):
+    for answer in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), refusal("Request method 'POST' not supported", 405)):
         threadfix = Release().set(EVALUATION, answer, method="POST").set(EVALUATION, policy())
         assert isinstance(asker(serve(threadfix), BY_ID)(30), CheckReading)
     threadfix = Release().set(EVALUATION, refusal("API Key not found in database.", 404), method="POST")
@@ -399,12 +398,12 @@ def test_what_threadfix_does_not_know_is_policy_unknown(
 
 def test_a_web_page_in_its_place_is_asked_for_again(run: Run) -> None:
     """A proxy's 404 is not ThreadFix's; nor does it change the way that worked."""
-    run.threadfix.set(STATUSES, PAGE, PAGE, [policy()])
+    run.threadfix.set(STATUSES, NOT_FOUND, NOT_FOUND, [policy()])
     run.ends(Reason.PROCESSED, "", "--policy", "all", outage="20s")
-    run.threadfix.set(STATUSES, PAGE)
+    run.threadfix.set(STATUSES, NOT_FOUND)
     ran = run.ends(Reason.POLICY_UNKNOWN, "HTTP 404", "--policy", "all")
     assert "failed polls)" in ran.document["message"]
-    run.threadfix.set(EVALUATION, policy(evaluated=1), PAGE, policy(), method="POST")
+    run.threadfix.set(EVALUATION, policy(evaluated=1), NOT_FOUND, policy(), method="POST")
     run.threadfix.asked.clear()
     run.ends(Reason.PROCESSED, "", "--policy", "3", settle="20s", outage="20s")
     assert {endpoint for _, endpoint, _ in run.threadfix.asked} == {EVALUATION}
