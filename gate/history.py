@@ -347,7 +347,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckReading:
-    """ThreadFix's answer to a check.
+    """ThreadFix's response to a check.
 
     Attributes:
         status: `fresh`, or `stale` where it may be from before the scan.

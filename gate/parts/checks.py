@@ -1,4 +1,4 @@
-"""What a check of the release comes to. It passes only if ThreadFix's fresh answer says that it holds. Pure."""
+"""What a check of the release comes to. It passes only if ThreadFix's fresh response says that it holds. Pure."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def judge_scan(
     """
     conclusion = _conclusion_of(history, settings, cancelled)
     conclusion = conclusion.downgrade(settings.downgraded)
-    answer = history.reading
+    reading = history.reading
     target = history.target
-    scan_id = answer.scan_id if answer else None
+    scan_id = reading.scan_id if reading else None
     url = settings.scan_url(target.application_id, scan_id, target.pending_scan_id, team_id)
     return ScanVerdict(conclusion, history, url, upload)
 
@@ -106,24 +106,24 @@ def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelle
     return _read_as(history, history.newest, settings.rules)
 
 
-def _read_as(history: ScanHistory, answer: ScanReading, rules: Rules) -> Conclusion:
-    decision = rules.decide(answer)
+def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclusion:
+    decision = rules.decide(reading)
     if decision is Decision.SUCCESS:
-        scan = f" as scan {answer.scan_id}" if answer.scan_id else ""
-        return concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({answer.status}).")
-    if decision is Decision.ACCEPTED and answer.refusal and answer.refusal.accept:
-        message = f"not imported {_after(history)}; ThreadFix says: '{answer.refusal.text.rstrip('.')}'."
-        return concluded(ACCEPTED[answer.refusal.accept], message)
+        scan = f" as scan {reading.scan_id}" if reading.scan_id else ""
+        return concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({reading.status}).")
+    if decision is Decision.ACCEPTED and reading.refusal and reading.refusal.accept:
+        message = f"not imported {_after(history)}; ThreadFix says: '{reading.refusal.text.rstrip('.')}'."
+        return concluded(ACCEPTED[reading.refusal.accept], message)
     if decision in (Decision.ERROR, Decision.FAILURE):
         # Of all texts the server's own error message is the one that a person at a red build needs.
-        said = (answer.error_message or answer.message or description(answer.status)).rstrip(".")
-        flag = " with its error flag set" if answer.error else ""
-        message = f"ended as {answer.status}{flag} {_after(history)}."
-        meaning, hint = (None, None) if answer.error else FAILED.get(normal(answer.status), (None, None))
-        if answer.refusal:
-            meaning, hint = answer.refusal.meaning, answer.refusal.advice
+        said = (reading.error_message or reading.message or description(reading.status)).rstrip(".")
+        flag = " with its error flag set" if reading.error else ""
+        message = f"ended as {reading.status}{flag} {_after(history)}."
+        meaning, hint = (None, None) if reading.error else FAILED.get(normal(reading.status), (None, None))
+        if reading.refusal:
+            meaning, hint = reading.refusal.meaning, reading.refusal.advice
         return concluded(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning)
-    return concluded(Reason.UNKNOWN_STATUS, f"has the status {answer.status}, which is not documented.")
+    return concluded(Reason.UNKNOWN_STATUS, f"has the status {reading.status}, which is not documented.")
 
 
 FAILED = {

@@ -91,7 +91,7 @@ class RestApi:
         limit: int = RESPONSE_LIMIT,
         refusals: bool = False,
     ) -> Asked | Failure:
-        """Ask once, by GET, or by POST where there is a form; the answer is here within `timeout` seconds.
+        """Ask once, by GET, or by POST where there is a form; the response is here within `timeout` seconds.
 
         Args:
             url: of the endpoint.

@@ -49,7 +49,7 @@ class Client:
         self._finder: Finder | None = None
 
     def observe(self, target: Target, timeout: float) -> Observation:
-        """Ask once for the status of `target`; the answer is here within `timeout` seconds.
+        """Ask once for the status of `target`; the response is here within `timeout` seconds.
 
         Raises:
             BaseException: a bug; a failure is a value.

@@ -52,7 +52,7 @@ class Finder:
         self._candidates: dict[ApplicationName, str] = {}
 
     def find(self, subject: ApplicationName, timeout: float) -> Application | Failure:
-        """Ask once for an application; the answer is here within `timeout` seconds.
+        """Ask once for an application; the response is here within `timeout` seconds.
 
         Raises:
             BaseException: a bug; a failure is a value.
