@@ -131,7 +131,7 @@ ALLOW_HTTP = Option(
 APPLICATION_ID = Option(
     "application-id",
     links.number,
-    "Id of the application. Required unless a name, a status link or an upload response brings it.",
+    "Id of the application. Required unless a name or an upload response brings it.",
     _TARGET,
     "ID",
 )
@@ -158,15 +158,6 @@ PENDING_SCAN_ID = Option(
     _TARGET,
     "ID",
     many=True,
-)
-STATUS_URL = Option(
-    "status-url",
-    values.status_links,
-    "Status link as ThreadFix returns it. Only its two ids are used; the requests go to `{--url}`.",
-    _TARGET,
-    "LINK",
-    many=True,
-    shown=False,
 )
 UPLOAD_RESPONSE = Option(
     "upload-response",
@@ -282,7 +273,6 @@ CRITERIA_FROM = Option(
     _RELEASE,
     "DATE",
 )
-CRITERIA_TO = Option("criteria-to", values.day, "Last day of that.", _RELEASE, "DATE")
 POLICY = Option(
     "policy",
     values.policies,

@@ -22,7 +22,6 @@ from gate.options import (
     CLIENT_CERT,
     CLIENT_KEY,
     CRITERIA_FROM,
-    CRITERIA_TO,
     DOTENV_FILE,
     FAIL_FAST,
     FAILURE_STATUSES,
@@ -355,21 +354,13 @@ def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports
 
 def _checks(reader: OptionReader) -> tuple[Check, ...]:
     """What to ask after the wait: the pass criteria first, then the policies in their order."""
-    since, until = reader.optional(CRITERIA_FROM), reader.optional(CRITERIA_TO)
-    wanted = reader.value(PASS_CRITERIA)
-    if not wanted:
-        for option in (CRITERIA_FROM, CRITERIA_TO):
-            if reader.text_of(option):
-                switch = reader.naming.switch(PASS_CRITERIA.name)
-                reader.reject(
-                    option, f"{reader.name(option)} narrows the pass criteria; add {switch}, or leave it out."
-                )
-    if since and until and since > until:
+    since, wanted = reader.optional(CRITERIA_FROM), reader.value(PASS_CRITERIA)
+    if reader.text_of(CRITERIA_FROM) and not wanted:
+        switch = reader.naming.switch(PASS_CRITERIA.name)
         reader.reject(
-            CRITERIA_FROM,
-            f"{reader.name(CRITERIA_FROM)} ({since}) is after {reader.name(CRITERIA_TO)} ({until}); swap them.",
+            CRITERIA_FROM, f"{reader.name(CRITERIA_FROM)} narrows the pass criteria; add {switch}, or leave it out."
         )
-    criteria: tuple[Check, ...] = (PassCriteria(since, until),) if wanted else ()
+    criteria: tuple[Check, ...] = (PassCriteria(since),) if wanted else ()
     return (*criteria, *(reader.optional(POLICY) or ()))
 
 

@@ -91,7 +91,7 @@ class Rules:
         if first and self.settled(answer) and answer.age is not None and answer.age > OLD:
             return (
                 f"was finished {seconds(answer.age)} before the gate first asked for it. Is it the scan of this build? "
-                "An old upload response or status link would name an old scan."
+                "An old upload response would name an old scan."
             )
         if decision is Decision.UNKNOWN and not self.unknown_fails:
             return (

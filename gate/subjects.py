@@ -109,11 +109,10 @@ class PassCriteria:
     """ThreadFix's CI/CD pass criteria, all groups that the application is attached to.
 
     Attributes:
-        since, until: days that narrow what counts as introduced; None for ThreadFix's own bounds.
+        since: the first day of the scans that count as introduced; None for ThreadFix's own bound.
     """
 
     since: date | None = None
-    until: date | None = None
 
     def __str__(self) -> str:
         return "pass criteria"

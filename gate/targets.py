@@ -13,7 +13,6 @@ from gate.options import (
     APPLICATION_UNIQUE_ID,
     PENDING_SCAN_ID,
     SCAN_FILE,
-    STATUS_URL,
     TEAM_NAME,
     UPLOAD_RESPONSE,
 )
@@ -68,16 +67,15 @@ def parse(
     scans = reader.optional(PENDING_SCAN_ID) or ()
     uploaded = _uploaded(reader, sanitizer)
     earlier = uploaded if isinstance(uploaded, Upload) else None
-    linked = [*(reader.optional(STATUS_URL) or ()), *(() if isinstance(uploaded, Upload) else uploaded)]
+    linked = [] if isinstance(uploaded, Upload) else uploaded
     files = _files(reader, find, sanitizer)
-    sources = (PENDING_SCAN_ID, STATUS_URL, UPLOAD_RESPONSE, SCAN_FILE)
+    sources = (PENDING_SCAN_ID, UPLOAD_RESPONSE, SCAN_FILE)
     requested = any(reader.text_of(option) for option in sources)
     if needs_scan and not requested:
         reader.reject(
             PENDING_SCAN_ID,
             f"no scan is specified; set {reader.name(SCAN_FILE)} to the file to upload. For a scan that is uploaded "
-            f"already set {reader.name(PENDING_SCAN_ID)}, {reader.name(STATUS_URL)} or "
-            f"{reader.name(UPLOAD_RESPONSE)} instead.",
+            f"already set {reader.name(PENDING_SCAN_ID)} or {reader.name(UPLOAD_RESPONSE)} instead.",
         )
     # An upload that was refused before is judged without asking anybody.
     needs_application = requested and (has_checks or not earlier or bool(scans or files))
@@ -94,7 +92,7 @@ def _application(
     by_name = any(reader.text_of(option) for option in NAMES)
     applications = {target.application_id for target in linked} | ({number} if number else set())
     if by_name and (applications or reader.text_of(APPLICATION_ID)):
-        origin = next(option for option in (APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE) if reader.text_of(option))
+        origin = next(option for option in (APPLICATION_ID, UPLOAD_RESPONSE) if reader.text_of(option))
         given = next(option for option in NAMES if reader.text_of(option))
         reader.reject(
             given, f"{reader.name(given)}: the application is known from {reader.name(origin)} already; leave one out."
@@ -103,14 +101,14 @@ def _application(
     if by_name:
         return name
     if len(applications) > 1:
-        options = (APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE)
+        options = (APPLICATION_ID, UPLOAD_RESPONSE)
         names = ", ".join(reader.name(option) for option in options)
         ids = ", ".join(map(str, sorted(applications)))
         reader.reject(
             next(option for option in options if reader.text_of(option)),
             f"{names}: they name several applications ({ids}); one gate judges one application, so start one for each.",
         )
-    if needed and not applications and not reader.has_error(APPLICATION_ID, STATUS_URL, UPLOAD_RESPONSE):
+    if needed and not applications and not reader.has_error(APPLICATION_ID, UPLOAD_RESPONSE):
         variable = "" if reader.naming.inputs else f", or {APPLICATION_ID.variable}"
         reader.reject(
             APPLICATION_ID,

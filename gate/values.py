@@ -19,8 +19,6 @@ from gate.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.subjects import Target
-
 T = TypeVar("T")
 
 LONGEST: Final = 365 * 24 * 3600.0
@@ -89,18 +87,6 @@ def elements(value: str) -> tuple[str, ...]:
 def ids(value: str) -> tuple[int, ...]:
     """A list of ids."""
     return tuple(dict.fromkeys(_parse_each(links.number, value)))
-
-
-def status_links(value: str) -> tuple[Target, ...]:
-    """A list of status links."""
-    try:
-        targets = [links.status_link(link) for link in elements(value)]
-    except ValueError as error:
-        # Not shown: a link may hold a password.
-        raise ValueError(f"contains a link (not shown) that {error}") from error
-    if not targets:
-        raise ValueError("is empty")
-    return tuple(dict.fromkeys(targets))
 
 
 def statuses(value: str) -> tuple[str, ...]:

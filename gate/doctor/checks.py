@@ -237,7 +237,7 @@ def _named_application(responses: Responses) -> Outcome:
 
 def _pending_scan(responses: Responses) -> Outcome:
     if not responses.scan_specified:
-        return skipped("not specified.", "Set {--pending-scan-id}, {--status-url} or {--upload-response}.")
+        return skipped("not specified.", "Set {--pending-scan-id} or {--upload-response}.")
     statuses = []
     for scan in responses.scans:
         if isinstance(scan.observation, Failure):

@@ -100,10 +100,9 @@ def _no_fields(_: Check) -> dict[str, str]:
 # --- Pass criteria.
 
 
-def _dates(check: Check) -> dict[str, str]:
+def _first_day(check: Check) -> dict[str, str]:
     assert isinstance(check, PassCriteria)  # noqa: S101 - by the table
-    days = {"fromDate": check.since, "toDate": check.until}
-    return {name: day.isoformat() for name, day in days.items() if day}
+    return {"fromDate": check.since.isoformat()} if check.since else {}
 
 
 def _criteria(reply: responses.Envelope, question: Question) -> CheckReading:
@@ -191,7 +190,7 @@ def _name(status: responses.PolicyStatus, question: Question) -> str:
 # --- The table.
 
 GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
-    PassCriteria: (Generation("2.5", links.CRITERIA_PATH, _dates, _criteria),),
+    PassCriteria: (Generation("2.5", links.CRITERIA_PATH, _first_day, _criteria),),
     Policy: (
         Generation("2.8.5", links.POLICY_EVALUATION_PATH, _policy_fields, _evaluated, posted=True),
         Generation("2.6", links.POLICY_EVALUATION_PATH, _policy_fields, _evaluated),

@@ -163,40 +163,29 @@ def test_what_is_no_id(text: str) -> None:
 
 
 LINK = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingScan/716/status"
+RESPONSE = b'{"success":true,"links":[{"href":"x/rest/applications/6/pendingScan/41/status"},{"href":"%s"}]}'
 
 
-def test_a_status_link_brings_both_ids_and_nothing_else() -> None:
+def linked(*args: str, link: str = LINK, **env: str) -> Parsed:
+    """Settings from an upload response with the links of pending scan 41 and `link`."""
+    return parsed("--upload-response", "up.json", *args, files={"up.json": RESPONSE % link.encode()}, **env)
+
+
+def test_a_link_brings_both_ids_and_nothing_else() -> None:
     """The server's own view of its host is not where the key goes."""
-    found = ok("--status-url", LINK, THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="")
-    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (716,))
+    found = linked(THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="").settings
+    assert found
+    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (41, 716))
     assert found.server.status_url(Target(6, 716)) == (
         "https://tf.example.com/threadfix/rest/latest/applications/6/pendingScan/716/status"
     )
 
 
-@pytest.mark.parametrize("link", ["http://[x/applications/6/pendingScan/41/status", LINK.replace("716", "0"), "x"])
-def test_what_is_no_status_link(link: str) -> None:
-    """An odd host does not save an odd path, nor the other way round."""
-    (error,) = errors("--status-url", link)
-    assert "is not a status link; such a link ends in /applications/6/pendingScan/41/status" in error
-
-
-def test_a_list_of_links_without_one_is_empty() -> None:
-    """Commas alone name nothing, and nobody means the default by them."""
-    assert errors("--status-url", ",") == ("--status-url: is empty.",)
-
-
-def test_scans_from_everywhere_add_up() -> None:
-    """Ids first, then links, then what the upload answered; each once."""
-    answer = b'{"success":true,"links":[{"href":"x/rest/applications/6/pendingScan/41/status"},{"href":"%s"}]}'
-    found = ok(
-        "--status-url",
-        LINK.replace("716", "42"),
-        "--upload-response",
-        "up.json",
-        files={"up.json": answer % LINK.encode()},
-    )
-    assert found.pending_scan_ids == (41, 42, 716)
+def test_ids_and_links_add_up() -> None:
+    """The ids come first, then the links; each counts once."""
+    found = linked(THREADFIX_PENDING_SCAN_ID="42,41").settings
+    assert found
+    assert found.pending_scan_ids == (42, 41, 716)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +195,8 @@ def test_scans_from_everywhere_add_up() -> None:
         (b'{"success":true,"object":"Scan upload process started."}', "no link to a pending scan"),
         (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "no link to a pending scan"),
         (b'{"success":true,"links":[{"href":"https://tf.example.com/pendingScan"}]}', "is not a status link"),
+        (RESPONSE % b"http://[x/applications/6/pendingScan/41/status", "is not a status link"),
+        (RESPONSE % LINK.replace("716", "0").encode(), "is not a status link"),
     ],
 )
 def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says: str) -> None:
@@ -217,9 +208,17 @@ def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says:
 
 
 def test_one_gate_judges_one_application() -> None:
-    """Links of two applications, or of another than asked for, are refused."""
-    (error,) = errors("--status-url", LINK.replace("/6/", "/7/"))
-    assert "several applications (6, 7)" in error
+    """Links of two applications, or of another application than requested, are invalid."""
+    for env in ({}, {"THREADFIX_APPLICATION_ID": ""}):
+        (invalid,) = linked(link=LINK.replace("/6/", "/7/"), **env).invalid
+        assert "several applications (6, 7)" in invalid.text
+
+
+def test_a_name_and_a_link_contradict_each_other() -> None:
+    """A link contains the id of its application."""
+    names = ("--team-name", "a", "--application-name", "b")
+    (invalid,) = linked(*names, THREADFIX_APPLICATION_ID="").invalid
+    assert "--team-name: the application is known from --upload-response already" in invalid.text
 
 
 @pytest.mark.parametrize(
@@ -304,7 +303,7 @@ def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
 
 def test_a_key_that_was_typed_elsewhere_is_not_repeated() -> None:
     """Somebody mixed two variables up; the log is no place for it."""
-    for name in ("result-file", "ui-url", "status-url", "url", "timeout"):
+    for name in ("result-file", "ui-url", "url", "timeout"):
         sentences = errors(f"--{name}", f"https://{{scan_id}}/{KEY}")
         assert sentences
         assert KEY not in " ".join(sentences)
@@ -453,7 +452,6 @@ def test_the_key_is_not_in_what_prints_settings() -> None:
         ("status-path", "{pending_scan_id}/{key}"), ("status-path", "a b/{pending_scan_id}"), ("status-path", "{"),
         ("ui-url", "javascript:alert({scan_id})"), ("ui-url", "{url}/{nothing}"), ("ui-url", "{url}/a b"),
         ("result-file", "a\0b"), ("success-statuses", ","), ("application-id", "six"),
-        ("status-url", "https://tf.example.com/threadfix"),
     ],
 )  # fmt: skip
 def test_an_invalid_option_is_named(name: str, value: str) -> None:
@@ -650,10 +648,10 @@ def test_every_option_reaches_its_place() -> None:
     names = {option.name.replace("-", "_") for option in OPTIONS}
     assert fields <= names
     elsewhere = {
-        "api_key_file", "application_id", "pending_scan_id", "status_url", "upload_response", "success_statuses",
+        "api_key_file", "application_id", "pending_scan_id", "upload_response", "success_statuses",
         "failure_statuses", "on_unknown_status", "on_timeout", "on_unreachable", "fail_fast", "ui_url", "team_name",
         "application_name", "application_unique_id", "scan_file", "accept", "pass_criteria", "criteria_from",
-        "criteria_to", "policy",
+        "policy",
     }  # fmt: skip
     assert names - fields == elsewhere
 
