@@ -15,7 +15,8 @@ import re
 import ssl
 import time
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_tz
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -44,6 +45,13 @@ RESPONSE_LIMIT: Final = 1024 * 1024
 """Bytes of a response's body, after unpacking. A status response has about 400."""
 FORM: Final = "application/x-www-form-urlencoded"
 """The type of a form without files."""
+_HTTP_DATE: Final = re.compile(
+    r"([A-Z]{3}, )?[0-9]{1,2} [A-Z]{3} [0-9]{4} [0-9:]{8}( (GMT|UTC|UT|[+-][0-9]{4}))?"
+    r"|[A-Z]{6,9}, [0-9]{2}-[A-Z]{3}-[0-9]{2} [0-9:]{8}( GMT)?"
+    r"|[A-Z]{3} [A-Z]{3} [ 0-9][0-9] [0-9:]{8} [0-9]{4}",
+    re.ASCII | re.IGNORECASE,
+)
+"""The three forms of RFC 9110, also with a numeric zone or without one. A name such as `EST` means different zones."""
 LONGER: Final = 2
 """How much longer than the request's a socket's own time limit is: the request's is the one that is to end it."""
 
@@ -73,7 +81,7 @@ class Response:
 
     Attributes:
         http_status: 200 to 999, or 101.
-        headers: by name, in any case.
+        headers: by name, in any case; the values of a repeated header are joined with commas.
         body: unpacked; at most as many bytes as were allowed.
         early: whether it began before the request had been sent to its end.
     """
@@ -85,13 +93,20 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server asks to be left alone."""
-        return retry_after(self.headers.get("Retry-After"), time.time())
+        """Seconds to wait before the next request; a date is measured against the server's clock if that is known."""
+        sent = self.date
+        return retry_after(self.headers.get("Retry-After"), time.time() if sent is None else sent)
 
     @property
     def date(self) -> float | None:
-        """When it was sent by the server's clock, in seconds since the epoch."""
+        """The time of the response by the server's clock, in seconds since the epoch."""
         return date(self.headers.get("Date"))
+
+    @property
+    def age(self) -> int:
+        """Seconds that the response spent in caches; 0 without an `Age` header, 1 if the header is malformed."""
+        value = self.headers.get("Age", "0").strip(" \t")
+        return int(value) if re.fullmatch("[0-9]{1,9}", value) else 1
 
 
 class Peer(Protocol):
@@ -328,6 +343,7 @@ class Transport:
                 # Responses are too small to be packed.
                 "Accept-Encoding": "identity",
                 "Authorization": f"APIKEY {self._server.api_key.reveal()}",
+                **({"Cache-Control": "no-cache"} if request.method == "GET" else {}),
                 "Connection": "close",
                 "User-Agent": f"threadfix-gate/{__version__}",
                 **({"Content-Type": content_type} if content_type else {}),
@@ -390,25 +406,24 @@ class _WatchedBody:
 
 
 def date(value: str | None) -> float | None:
-    """A `Date` header in seconds since the epoch; None where it cannot be read."""
+    """Return an HTTP date in seconds since the epoch; without a zone it is GMT. None if it is not one valid date."""
+    parsed = parsedate_tz(value) if value and _HTTP_DATE.fullmatch(value.strip(" \t")) else None
+    if not parsed:
+        return None
     try:
-        return parsedate_to_datetime(value).timestamp() if value else None
+        return datetime(*parsed[:6], tzinfo=timezone(timedelta(seconds=parsed[9] or 0))).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds that a `Retry-After` header asks for: a number of them, or a date. None where it cannot be read.
+    """Return the seconds that a `Retry-After` header asks for, as a number or as a date. None if it is malformed.
 
     Args:
         value: the header's value.
         now: the time, in seconds since the epoch.
     """
-    if value is None:
-        return None
-    if re.fullmatch("[0-9]{1,9}", value.strip()):
+    if value and re.fullmatch("[ \t]*[0-9]{1,9}[ \t]*", value):
         return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
+    until = date(value)
+    return None if until is None else max(0.0, until - now)

@@ -356,6 +356,11 @@ def test_no_redirect_is_followed(code: int, gate: Gate, serve: Serve) -> None:
     assert {path.rpartition("/")[2] for _, path, _ in gate.threadfix.seen} == {"status"}
 
 
+def test_no_cache_may_respond(gate: Gate) -> None:
+    gate.play(first(), *ONCE)
+    assert [sent["cache-control"] for sent in gate.threadfix.headers] == ["no-cache"]
+
+
 def test_no_cookie_is_kept(gate: Gate) -> None:
     """The key is all the identity there is."""
     gate.play(first(Raw(503, headers=(("Set-Cookie", "JSESSIONID=7; Path=/"),))), *PATIENT)

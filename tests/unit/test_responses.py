@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gate.http import retry_after
 from gate.threadfix.responses import NotThreadFixError, envelope, identity, non_empty, pending_scan, upload_links
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
@@ -52,16 +51,3 @@ def test_an_upload_answers_with_links() -> None:
 def test_an_id_is_a_positive_whole_number(value: object, found: int | None) -> None:
     """Anything else counts as not known."""
     assert identity(value) == found
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None), ("30", 30), (" 30 ", 30), ("0", 0), ("-1", None), ("1.5", None), ("soon", None), ("", None),
-        ("9" * 30, None), ("Thu, 01 Jan 1970 00:02:00 GMT", 20), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
-        ("Thu, 99 Jan 1970 00:00:00 GMT", None), ("Fri, 31 Dec 9999 23:59:59 -2359", 253402387039.0),
-    ],
-)  # fmt: skip
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    """What cannot be read is not there."""
-    assert retry_after(value, 100.0) == seconds
