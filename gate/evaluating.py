@@ -191,4 +191,4 @@ def evaluate_all(  # noqa: PLR0913 - likewise
         )
         for check in checks
     ]
-    return wait_all(waits, stop=stop, notify=notify, tick=tick, fatal=lambda _: False)
+    return wait_all(waits, stop=stop, notify=notify, tick=tick)

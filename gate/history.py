@@ -156,7 +156,6 @@ class StopCause(StrEnum):
     LIMIT = "limit"
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
-    FAIL_FAST = "fail-fast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +278,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing of a file was sent, and nobody tried: the gate was stopped before.
-
-    Attributes:
-        cause: what stopped it.
-    """
-
-    cause: StopCause
+    """The gate was stopped before it sent anything of a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,12 +210,6 @@ FIRST_CONTACT_LIMIT = Option(
 OUTAGE_LIMIT = Option(
     "outage-limit", values.duration, "How long one outage is tolerated after that.", _TIMING, "DURATION", "5m"
 )
-STALL_AFTER = Option(
-    "stall-after", values.duration, "Warn once when the status has not changed for so long.", _TIMING, "DURATION", "10m"
-)
-FAIL_FAST = Option(
-    "fail-fast", values.boolean, "With several scans: stop at the first that fails.", _TIMING, "", "false"
-)
 SUCCESS_STATUSES = Option(
     "success-statuses",
     values.statuses,

@@ -23,7 +23,6 @@ from gate.options import (
     CLIENT_KEY,
     CRITERIA_FROM,
     DOTENV_FILE,
-    FAIL_FAST,
     FAILURE_STATUSES,
     FIRST_CONTACT_LIMIT,
     HTML_FILE,
@@ -45,7 +44,6 @@ from gate.options import (
     RESULT_FILE,
     SCAN_FILE,
     SETTLE_TIMEOUT,
-    STALL_AFTER,
     STATUS_PATH,
     SUCCESS_STATUSES,
     SUMMARY,
@@ -157,7 +155,7 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
         for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
         if reader.value(option) == "warn"
     }
-    fail_fast, ui_url = reader.value(FAIL_FAST), reader.value(UI_URL)
+    ui_url = reader.value(UI_URL)
     _reject_leaked_key(reader, secrets)
     settings = None
     if not reader.invalid:
@@ -170,7 +168,6 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
             checks=checks,
             plan=plan,
             rules=rules,
-            fail_fast=fail_fast,
             downgraded=frozenset(downgraded),
             ui_url=ui_url,
             arguments=reader.arguments(),
@@ -328,7 +325,6 @@ def _plan(reader: OptionReader) -> Plan:
         request_timeout=reader.value(REQUEST_TIMEOUT),
         first_contact_limit=reader.value(FIRST_CONTACT_LIMIT),
         outage_limit=reader.value(OUTAGE_LIMIT),
-        stall_after=reader.value(STALL_AFTER),
         upload_timeout=reader.value(UPLOAD_TIMEOUT),
         settle_timeout=reader.value(SETTLE_TIMEOUT),
     )

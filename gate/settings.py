@@ -35,8 +35,6 @@ class Plan:
     """How long errors are tolerated before the first good response."""
     outage_limit: float = 300.0
     """How long one outage is tolerated after that."""
-    stall_after: float = 600.0
-    """Time without a change of the status after which there is a warning."""
     upload_timeout: float = 600.0
     """For the upload of each file, its response included."""
     settle_timeout: float = 120.0
@@ -85,8 +83,6 @@ class Settings:
     """How long to wait, and how often to ask."""
     rules: Rules = field(default_factory=Rules)
     """Which statuses decide."""
-    fail_fast: bool = False
-    """Whether the first failed scan stops the others."""
     downgraded: frozenset[Reason] = frozenset()
     """Unknown reasons that end in exit code 0."""
     ui_url: str = links.UI_URL

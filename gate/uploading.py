@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from gate import threads
 from gate.errors import Cancelled
 from gate.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.history import BrokenOff, Failure, NotSent, Outage, StopCause, Upload
+from gate.history import BrokenOff, Failure, NotSent, Outage, Upload
 from gate.waiting import TICK, cadence
 from gate.wording import count, seconds
 
@@ -41,7 +41,6 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     plan: Plan,
     jitter: Callable[[], float],
     notify: Callable[[UploadEvent], None],
-    fatal: Callable[[Upload], bool],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], bool] | None = None,
     tick: Callable[[], None] = lambda: None,
@@ -55,7 +54,6 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
         notify: told of every event in the calling thread.
-        fatal: whether an upload that is over makes the others not worth sending. Called in the thread that sends.
         clock: tells seconds on a monotonic clock.
         sleep: sleeps so many seconds, and says whether it was told to stop; by default it wakes when the gate is.
         tick: called in the calling thread several times a second while nothing happens, for what moves on a screen.
@@ -69,7 +67,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
         BaseException: a bug.
     """
     stop = threading.Event()
-    uploads = _Uploads(files, send, plan, jitter, fatal, clock, sleep or stop.wait)
+    uploads = _Uploads(files, send, plan, jitter, clock, sleep or stop.wait)
     cancelled = None
     try:
         threads.start(uploads.work, "uploads")
@@ -78,7 +76,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     except Cancelled as error:
         cancelled = error
     finally:
-        uploads.stop(StopCause.CANCELLED)
+        uploads.stop()
         stop.set()
     return uploads.receipts(), cancelled
 
@@ -96,7 +94,6 @@ class _Uploads:
         send: Callable[[ScanFile, Callable[[int], None]], Receipt],
         plan: Plan,
         jitter: Callable[[], float],
-        fatal: Callable[[Upload], bool],
         clock: Callable[[], float],
         sleep: Callable[[float], bool],
     ) -> None:
@@ -106,7 +103,6 @@ class _Uploads:
         self._send = send
         self._plan = plan
         self._jitter = jitter
-        self._fatal = fatal
         self._clock = clock
         self._sleep = sleep
         # What follows is changed under the lock.
@@ -114,31 +110,31 @@ class _Uploads:
         self._over: list[Upload] = []
         self._began = 0.0
         self._sending = False
-        self._cause: StopCause | None = None
+        self._stopped = False
 
     def work(self) -> None:
         """Upload one file after the other, in the thread that sends."""
         try:
-            while len(self._over) < len(self._files) and self._cause is None:
+            while len(self._over) < len(self._files) and not self._stopped:
                 self._upload(self._files[len(self._over)])
         except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
             self.events.put(Broken(error))
         self.events.put(None)
 
-    def stop(self, cause: StopCause) -> None:
+    def stop(self) -> None:
         """Let no file begin any more, and no attempt; the one that is under way is not waited for."""
         with self._lock:
-            self._cause = self._cause or cause
+            self._stopped = True
 
     def receipts(self) -> tuple[Upload, ...]:
         """What became of each file. Only after `stop`."""
         with self._lock:
-            over, cause = tuple(self._over), self._cause or StopCause.CANCELLED
+            over = tuple(self._over)
             if len(over) == len(self._files):
                 return over
             if self._sending:
                 over += (Upload(self._files[len(over)], BrokenOff(), self._clock() - self._began),)
-        return over + tuple(Upload(file, NotSent(cause)) for file in self._files[len(over) :])
+        return over + tuple(Upload(file, NotSent()) for file in self._files[len(over) :])
 
     def _upload(self, file: ScanFile) -> None:
         """Upload one file: try until it is sent, refused, or cannot even be sent for too long."""
@@ -162,13 +158,13 @@ class _Uploads:
             pause = max(cadence(now, self._plan, self._jitter()), receipt.retry_after or 0.0)
             at_limit = now + pause >= limit
             if self._sleep(min(pause, max(0.0, limit - now))):
-                self.stop(StopCause.CANCELLED)
+                self.stop()
                 return
 
     def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:
         """Send a file once; None where the gate was stopped before."""
         with self._lock:
-            if self._cause is not None:
+            if self._stopped:
                 return None
             self._sending = True
         meter = _Meter(file, outage, self._began, self._clock, self.events)
@@ -181,12 +177,10 @@ class _Uploads:
 
     def _end(self, upload: Upload) -> None:
         """Keep what became of a file."""
-        fatal = self._fatal(upload)
         with self._lock:
-            if self._cause is None:
+            if not self._stopped:
                 self._sending = False
                 self._over.append(upload)
-                self._cause = StopCause.FAIL_FAST if fatal else None
                 self.events.put(UploadEnded(upload))
 
     def _now(self) -> float:

@@ -33,6 +33,8 @@ JITTER = 0.1
 REQUESTS_AT_ONCE = 32
 """Requests of one gate that may be under way at the same time. Each takes a file descriptor or two, and some systems
 allow a process only 256 of them."""
+STALLED_AFTER = 600.0
+"""Seconds without a change of the status after which it is reported, once."""
 TICK = 0.25
 """Seconds between two looks at the clock by the thread that shows progress."""
 
@@ -314,7 +316,7 @@ class Wait(Generic[T, R]):
                     now - before.first_seen if before else 0.0,
                 )
             )
-        elif not self._stall_reported and now - phases[-1].first_seen >= self._plan.stall_after:
+        elif not self._stall_reported and now - phases[-1].first_seen >= STALLED_AFTER:
             self._stall_reported = True
             self._notify(Stalled(self.target, now, reading.status, now - phases[-1].first_seen))
 
@@ -325,7 +327,6 @@ def wait_all(
     stop: threading.Event,
     notify: Callable[[Event[R, T]], None],
     tick: Callable[[Sequence[History[T, R]]], None],
-    fatal: Callable[[History[T, R]], bool],
 ) -> tuple[tuple[History[T, R], ...], Cancelled | None]:
     """Run waits side by side until all are over; their histories in the same order.
 
@@ -334,7 +335,6 @@ def wait_all(
         stop: ends every sleep of the waits; set when nothing more is to be waited for.
         notify: told of every event in the calling thread, one at a time.
         tick: given the histories so far several times a second while nothing happens, for what moves on a screen.
-        fatal: whether a history that is over makes the others not worth waiting for.
 
     Returns:
         The histories, and the cancellation that cut them short, if one did. `Cancelled` is raised into the calling
@@ -346,10 +346,10 @@ def wait_all(
     """
     events: queue.SimpleQueue[Event[R, T] | Broken] = queue.SimpleQueue()
 
-    running, cut, cancelled = len(waits), StopCause.FAIL_FAST, None
+    running, cancelled = len(waits), None
     try:
         _start(waits, events.put)
-        while running and not stop.is_set():
+        while running:
             event = _next(events)
             if event is None:
                 tick([wait.snapshot() for wait in waits])
@@ -359,13 +359,11 @@ def wait_all(
             notify(event)
             if isinstance(event, Ended):
                 running -= 1
-                if fatal(event.history):
-                    stop.set()
     except Cancelled as error:
-        cut, cancelled = StopCause.CANCELLED, error
+        cancelled = error
     finally:
         stop.set()
-    return tuple(wait.snapshot(cut) for wait in waits), cancelled
+    return tuple(wait.snapshot(StopCause.CANCELLED) for wait in waits), cancelled
 
 
 def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken], None]) -> None:

@@ -77,7 +77,6 @@ class Stages:
     _histories: tuple[ScanHistory, ...] = ()
     _checks: tuple[CheckVerdict, ...] = ()
     _stopped: Cancelled | None = None
-    _failed_fast: bool = False
     _uploading: bool = False
 
     def run(self) -> Outcome:
@@ -112,7 +111,7 @@ class Stages:
         if self._application_id is None:
             raise stopped
         known = {upload.file for upload in self._uploads}
-        receipt = BrokenOff() if self._uploading else NotSent(StopCause.CANCELLED)
+        receipt = BrokenOff() if self._uploading else NotSent()
         self._uploads += tuple(Upload(file, receipt) for file in self.settings.files if file not in known)
         waited = {history.target for history in self._histories}
         self._histories += tuple(
@@ -222,9 +221,7 @@ class Stages:
         """
         stop, console = threading.Event(), self.context.console
         wait = Wait(subject, observe=observe, settled=lambda _: True, schedule=self._schedule(NEVER, stop))
-        (history,), self._stopped = wait_all(
-            [wait], stop=stop, notify=console.handle, tick=self._tick, fatal=lambda _: False
-        )
+        (history,), self._stopped = wait_all([wait], stop=stop, notify=console.handle, tick=self._tick)
         if self._stopped:
             raise self._stopped
         return history.newest
@@ -234,11 +231,7 @@ class Stages:
     def _upload(self) -> None:
         """Every upload: the one that was refused before the gate started, then those that are made now."""
         settings, console = self.settings, self.context.console
-        self._failed_fast = any(map(self._is_fatal, self._uploads))
         if not settings.files:
-            return
-        if self._failed_fast:
-            self._uploads += tuple(Upload(file, NotSent(StopCause.FAIL_FAST)) for file in settings.files)
             return
         if self._missing:
             failure, conclusion = self._missing
@@ -256,10 +249,8 @@ class Stages:
             jitter=_jitter,
             notify=console.handle_upload,
             tick=console.tick_upload,
-            fatal=self._is_fatal,
         )
         self._uploads += tuple(self._with_their_own_scans(uploads))
-        self._failed_fast = any(map(self._is_fatal, self._uploads))
 
     def _with_their_own_scans(self, uploads: Sequence[Upload]) -> Iterator[Upload]:
         """The uploads, but for those whose pending scan was known before: what became of such a file is not known.
@@ -280,20 +271,12 @@ class Stages:
             else:
                 yield upload
 
-    def _is_fatal(self, upload: Upload) -> bool:
-        verdict = judge_upload(upload, self.settings)
-        return self.settings.fail_fast and verdict is not None and verdict.conclusion.kind is Kind.FAIL
-
     # --- The wait.
 
     def _wait(self) -> None:
         """Wait for the pending scans: those that were named, and those that came of the uploads."""
         settings, console, targets = self.settings, self.context.console, self._targets()
-        if self._stopped or self._failed_fast:
-            cause = StopCause.CANCELLED if self._stopped else StopCause.FAIL_FAST
-            self._histories = tuple(History(target, cause) for target in targets)
-            return
-        if not targets:
+        if not targets or self._stopped:
             return
         stop = threading.Event()
         schedule = self._schedule(self.left, stop)
@@ -302,12 +285,8 @@ class Stages:
             Wait(target, observe=partial(self._client.observe, target), settled=settled, schedule=schedule)
             for target in targets
         ]
-
-        def fatal(history: ScanHistory) -> bool:
-            return settings.fail_fast and judge_scan(history, settings).conclusion.kind is Kind.FAIL
-
         console.waiting(settings, targets, datetime.now(UTC) + timedelta(seconds=self.left))
-        self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick, fatal=fatal)
+        self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick)
 
     def _targets(self) -> tuple[Target, ...]:
         application_id = self._application_id

@@ -96,9 +96,6 @@ def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelle
     if history.ended is StopCause.CANCELLED:
         conclusion = concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
-    if history.ended is StopCause.FAIL_FAST:
-        message = f"{_so_far(history)} when another one failed ({{--fail-fast}})."
-        return concluded(Reason.CANCELLED, message, "Run the gate on this scan alone.")
     if history.ended is StopCause.DEADLINE and history.reading:
         return _timed_out(history, settings.plan.timeout)
     if isinstance(history.newest, Failure):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gate.conclusions import Conclusion, concluded
-from gate.history import BrokenOff, Failure, Finished, NotSent, Queued, Refused, StopCause
+from gate.history import BrokenOff, Failure, Finished, NotSent, Queued, Refused
 from gate.parts.scans import ACCEPTED
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 
@@ -91,9 +91,8 @@ def _conclusion_of(upload: Upload, settings: Settings) -> Conclusion:
                 UPLOAD_UNCERTAIN,
             )
         case _:
-            why = "another one failed ({--fail-fast})" if upload.receipt == NotSent(StopCause.FAIL_FAST) else "stopped"
-            message = f"not sent; the gate was {why}." if why == "stopped" else f"not sent, because {why}."
-            return concluded(Reason.CANCELLED, message, "Run the gate again to upload the file.", UNSENT)
+            message, advice = "not sent; the gate was stopped.", "Run the gate again to upload the file."
+            return concluded(Reason.CANCELLED, message, advice, UNSENT)
 
 
 UNSENT = "Nothing of the file was sent to ThreadFix."

@@ -256,7 +256,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "The scan never gets past FINDINGS_GENERATING; the gate times out after ten seconds.",
             Reason.TIMEOUT,
             (("QUEUED", 1.0), ("FINDINGS_GENERATING", 0.0)),
-            options={"timeout": "10s", "stall-after": "5s"},
+            options={"timeout": "10s"},
         ),
         Scenario("bad-key", "ThreadFix does not know the API key.", Reason.DENIED, key=model.UNKNOWN_KEY),
         Scenario(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from markdown_it import MarkdownIt
 
+from gate import waiting
 from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, refusal
@@ -274,9 +275,10 @@ def test_elsewhere_no_command_is_printed(gate: Gate) -> None:
             assert API_KEY not in ran.err + ran.out
 
 
-def test_what_a_person_should_know_is_annotated(gate: Gate, runner: Runner) -> None:
+def test_what_a_person_should_know_is_annotated(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A status that nobody knows and a stall are warnings, once each, beside the verdict."""
-    ran = gate.play(ODD, "--stall-after", "50ms", "--timeout", "300ms", env=runner.env)
+    monkeypatch.setattr(waiting, "STALLED_AFTER", 0.05)
+    ran = gate.play(ODD, "--timeout", "300ms", env=runner.env)
     warnings = [message for _, _, message in named(ran, "warning")]
     assert len(warnings) == 2
     assert "REINDEXING, which is not documented" in warnings[0]

@@ -41,7 +41,6 @@ CASES: dict[str, tuple[tuple[Scenario, ...], tuple[str, ...]]] = {
     "pass-of-several": ((DONE, FLAKY, DONE), ()),
     "fail": ((FAILS,), ()),
     "fail-of-several": ((DONE, FAILS, STUCK), BRIEF),
-    "fail-fast": ((STUCK, FAILS), ("--fail-fast",)),
     "timeout": ((STUCK,), BRIEF),
     "soft-timeout": ((STUCK,), (*BRIEF, "--on-timeout", "warn")),
     "soft-outage": ((AWAY,), ("--timeout", "0", "--on-unreachable", "warn")),

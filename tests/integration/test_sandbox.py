@@ -49,7 +49,7 @@ def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) ->
     out, err = capfd.readouterr()
     assert json.loads(out)["reason"] == "timeout"
     (shown,) = [line for line in err.splitlines() if line.startswith("$ ")]
-    assert shown.endswith(" --timeout 0 --stall-after 5s --json --on-timeout warn")
+    assert shown.endswith(" --timeout 0 --json --on-timeout warn")
 
 
 def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd: pytest.CaptureFixture[str]) -> None:

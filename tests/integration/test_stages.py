@@ -85,24 +85,10 @@ def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> No
     assert (ran.code, ran.document["reason"], ran.document["scans"]) == (0, Reason.ALREADY_IMPORTED, [])
 
 
-def test_the_first_fail_stops_the_others_where_that_is_asked(gate: Gate, folder: Path) -> None:
-    """Nothing more is sent, and nothing is waited for."""
-    (folder / "empty.json").write_text('{"results": []}')
-    ran = gate("--scan-file", f"{folder}/done.json\n{folder}/empty.json\n{folder}/late.json", "--fail-fast")
-    assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
-    assert reasons(ran, "uploads") == [None, Reason.UPLOAD_REFUSED, Reason.CANCELLED]
-    assert reasons(ran, "scans") == [Reason.CANCELLED]
-    assert uploads(gate) == 2
-    assert not [path for _, path in calls(gate) if "pendingScan" in path]
-
-
-def test_a_refusal_from_before_stops_the_others_too(gate: Gate, folder: Path, tmp_path: Path) -> None:
+def test_a_refusal_from_before_is_an_upload_too(gate: Gate, folder: Path, tmp_path: Path) -> None:
     """It is an upload like those that the gate makes."""
     (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
     options = ("--upload-response", f"{tmp_path}/upload.json", "--scan-file", f"{folder}/done.json")
-    ran = gate(*options, "--fail-fast")
-    assert reasons(ran, "uploads") == [Reason.UPLOAD_REFUSED, Reason.CANCELLED]
-    assert uploads(gate) == 0
     ran = gate(*options)
     assert (ran.code, reasons(ran, "uploads")) == (1, [Reason.UPLOAD_REFUSED, None])
     assert reasons(ran, "scans") == [Reason.PROCESSED]
@@ -316,16 +302,6 @@ def test_a_signal_does_not_lose_a_refusal_from_before(
     monkeypatch.setattr("gate.reporters.console.Console.opening", stopped)
     ran = gate("--upload-response", f"{tmp_path}/upload.json")
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED), ran.err
-
-
-def test_a_refusal_from_before_stops_the_wait_too(gate: Gate, tmp_path: Path) -> None:
-    """As does that of the last file: nothing is asked any more."""
-    (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
-    (tmp_path / "empty.json").write_text('{"results": []}')
-    for option, value in (("--upload-response", "upload.json"), ("--scan-file", "empty.json")):
-        ran = gate("--pending-scan-id", "41", option, f"{tmp_path}/{value}", "--fail-fast")
-        assert (ran.document["reason"], reasons(ran, "scans")) == (Reason.UPLOAD_REFUSED, [Reason.CANCELLED])
-    assert not [path for _, path in calls(gate) if "pendingScan" in path]
 
 
 def test_nobody_is_told_to_wait_on_where_a_file_is_unknown(

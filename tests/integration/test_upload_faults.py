@@ -20,7 +20,7 @@ import pytest
 from gate.connections import Exchange
 from gate.errors import Cancelled
 from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
-from gate.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused, StopCause
+from gate.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused
 from gate.http import Transport
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
@@ -110,7 +110,6 @@ def all_of(
         plan=plan,
         jitter=lambda: 0.0,
         notify=notify,
-        fatal=lambda _: False,
     )
 
 
@@ -592,7 +591,7 @@ def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None
             raise Cancelled(signal.SIGTERM)
 
     uploads, cancelled = all_of(uploader, *files, notify=notify)
-    assert [upload.receipt for upload in uploads] == [QUEUED, BrokenOff(), NotSent(StopCause.CANCELLED)]
+    assert [upload.receipt for upload in uploads] == [QUEUED, BrokenOff(), NotSent()]
     assert cancelled
     assert cancelled.exit_code == 143
     uploader.http.close()
@@ -615,7 +614,7 @@ def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> 
         plan = replace(PLAN, interval=0.15, max_interval=0.15)
         (upload,), cancelled = all_of(uploader, made(tmp_path), plan=plan, notify=notify)
         time.sleep(0.2)
-    assert upload.receipt == NotSent(StopCause.CANCELLED)
+    assert upload.receipt == NotSent()
     assert cancelled
     assert server.connections == 0
 

@@ -57,7 +57,6 @@ plans = st.builds(
     request_timeout=st.floats(0.05, 60),
     first_contact_limit=lengths,
     outage_limit=lengths,
-    stall_after=lengths,
 )
 answers = st.builds(
     ScanReading, st.sampled_from([*STATUSES, "NEW", "done ", ""]), error=st.sampled_from([False] * 5 + [True])
@@ -192,7 +191,7 @@ def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list
                 Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
                 for target in (Target(TARGET.application_id, number) for number in polls)
             ]
-            histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None, fatal=lambda _: False)
+            histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None)
             for history, play in zip(histories, plays, strict=True):
                 verdict = judge_scan(history, replace(ASKED, plan=plan)).conclusion.kind
                 assert (verdict is Kind.PASS) is passes(play[min(turn, len(play) - 1)])
@@ -278,7 +277,7 @@ def test_pass_if_and_only_if_the_scans_of_these_uploads_are_done(
         sent, _ = upload_all(
             files,
             partial(client.upload, APPLICATION, plan),
-            plan=plan, jitter=lambda: 0.0, notify=lambda _: None, fatal=lambda _: False,
+            plan=plan, jitter=lambda: 0.0, notify=lambda _: None,
         )  # fmt: skip
         stop = threading.Event()
         schedule = Schedule(plan, Deadline.after(0, time.monotonic), stop.wait, lambda: 0.0)
@@ -287,7 +286,7 @@ def test_pass_if_and_only_if_the_scans_of_these_uploads_are_done(
             Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
             for target in targets
         ]
-        histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None, fatal=lambda _: False)
+        histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None)
     parts: list[Part] = [judge_scan(history, replace(ASKED, plan=plan)) for history in histories]
     parts += [part for part in (judge_upload(upload, ASKED) for upload in sent) if part]
     named = [own_scans(response) for response in responses]

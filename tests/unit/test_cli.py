@@ -34,7 +34,7 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
         (("--tiemout", "5"), "unknown option --tiemout; did you mean --timeout?"),
         (("--zzz=1",), "unknown option --zzz; --help lists the options."),
         (("--timeout",), "--timeout requires a value."),
-        (("--fail-fast=yes",), "--fail-fast takes no value; write --fail-fast or --no-fail-fast."),
+        (("--pass-criteria=yes",), "--pass-criteria takes no value; write --pass-criteria or --no-pass-criteria."),
         (("hunter2",), "unexpected argument (value not shown)."),
         (("--no-summary=x",), "--no-summary takes no value; write --summary or --no-summary."),
         (("-v=1",), "-v takes no value; write --verbose or --no-verbose."),

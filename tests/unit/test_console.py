@@ -206,7 +206,7 @@ def test_what_is_uploaded_where_is_the_first_line() -> None:
         (Refused(""), "refused after 8s"),
         (DOWN, "failed (unreachable) after 8s: tf.example.com returned HTTP 502."),
         (replace(DOWN, unsent=True), "not sent (unreachable) after 8s: tf.example.com returned HTTP 502."),
-        (NotSent(StopCause.FAIL_FAST), "not sent after 8s"),
+        (NotSent(), "not sent after 8s"),
         (BrokenOff(), "broken off after 8s"),
     ],
 )

@@ -109,7 +109,7 @@ def test_an_empty_flag_is_invalid() -> None:
 @pytest.mark.parametrize("value", ["true", "1", "yes", "on", "TRUE", "Yes", "oN"])
 def test_true_has_many_words(value: str) -> None:
     """CI systems write booleans in many ways."""
-    assert ok(THREADFIX_FAIL_FAST=value).fail_fast is True
+    assert parsed(THREADFIX_VERBOSE=value).reports.verbose is True
 
 
 @pytest.mark.parametrize("value", ["false", "0", "no", "off", "FALSE", "No", "oFF"])
@@ -137,7 +137,7 @@ def test_what_is_no_duration_says_how_one_is_written(text: str) -> None:
 def test_only_the_timeout_may_be_zero() -> None:
     """`--timeout 0` asks once; everywhere else nothing would be meant by it."""
     assert ok("--timeout", "0").plan.timeout == 0
-    for name in ("interval", "max-interval", "request-timeout", "first-contact-limit", "outage-limit", "stall-after"):
+    for name in ("interval", "max-interval", "request-timeout", "first-contact-limit", "outage-limit"):
         (error,) = errors(f"--{name}", "0")
         assert error.startswith(f"--{name}: '0' must be more than 0")
 
@@ -447,7 +447,7 @@ def test_the_key_is_not_in_what_prints_settings() -> None:
     ("name", "value"),
     [
         ("api-version", "2.8"), ("api-version", "newest"), ("on-timeout", "ignore"), ("on-unknown-status", "pass"),
-        ("fail-fast", "maybe"), ("status-path", "rest/status"), ("status-path", "https://evil/{pending_scan_id}"),
+        ("insecure", "maybe"), ("status-path", "rest/status"), ("status-path", "https://evil/{pending_scan_id}"),
         ("status-path", "//evil/{pending_scan_id}"), ("status-path", "a/../{pending_scan_id}"),
         ("status-path", "{pending_scan_id}/{key}"), ("status-path", "a b/{pending_scan_id}"), ("status-path", "{"),
         ("ui-url", "javascript:alert({scan_id})"), ("ui-url", "{url}/{nothing}"), ("ui-url", "{url}/a b"),
@@ -619,11 +619,12 @@ def test_the_link_is_left_out_where_a_part_is_not_known(pattern: str, scan_id: i
 
 def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
     """The command that keeps waiting can be pasted into a shell, and asks for the same."""
-    found = ok("--timeout", "5m", THREADFIX_FAIL_FAST="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
+    found = ok("--timeout", "5m", THREADFIX_PASS_CRITERIA="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
         THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
     assert shlex.split(found.resume([Target(6, 41), Target(6, 42)])) == [
-        "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "5m", "--fail-fast",
-        "--result-file", "my result.json", "--no-summary", "--application-id", "6", "--pending-scan-id", "41,42",
+        "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "5m",
+        "--pass-criteria", "--result-file", "my result.json", "--no-summary",
+        "--application-id", "6", "--pending-scan-id", "41,42",
     ]  # fmt: skip
 
 
@@ -649,7 +650,7 @@ def test_every_option_reaches_its_place() -> None:
     assert fields <= names
     elsewhere = {
         "api_key_file", "application_id", "pending_scan_id", "upload_response", "success_statuses",
-        "failure_statuses", "on_unknown_status", "on_timeout", "on_unreachable", "fail_fast", "ui_url", "team_name",
+        "failure_statuses", "on_unknown_status", "on_timeout", "on_unreachable", "ui_url", "team_name",
         "application_name", "application_unique_id", "scan_file", "accept", "pass_criteria", "criteria_from",
         "policy",
     }  # fmt: skip

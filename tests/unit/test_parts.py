@@ -9,7 +9,7 @@ import pytest
 
 from gate.conclusions import Conclusion, conclude, concluded, from_failure
 from gate.errors import Cancelled
-from gate.history import Accept, BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, StopCause, Upload
+from gate.history import Accept, BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, Upload
 from gate.parts.checks import CheckVerdict
 from gate.parts.scans import judge_scan
 from gate.parts.uploads import UploadVerdict, judge_upload
@@ -47,8 +47,7 @@ def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
         (Refused("Full."), Reason.UPLOAD_REFUSED, "refused; ThreadFix says: 'Full'."),
         (Refused(""), Reason.UPLOAD_REFUSED, "refused; ThreadFix does not say why."),
         (DOWN, Reason.UNREACHABLE, "tf.example.com closed the connection."),
-        (NotSent(StopCause.CANCELLED), Reason.CANCELLED, "not sent; the gate was stopped."),
-        (NotSent(StopCause.FAIL_FAST), Reason.CANCELLED, "not sent, because another one failed ({--fail-fast})."),
+        (NotSent(), Reason.CANCELLED, "not sent; the gate was stopped."),
         (
             BrokenOff(),
             Reason.CANCELLED,
@@ -103,7 +102,7 @@ def test_a_duplicate_without_the_error_flag_is_none() -> None:
 def test_a_signal_gives_its_exit_code() -> None:
     """Also to a file that was not sent; to no other one."""
     stopped = Cancelled(15)
-    receipts = (NotSent(StopCause.CANCELLED), BrokenOff(), Refused("x"))
+    receipts = (NotSent(), BrokenOff(), Refused("x"))
     verdicts = [judge_upload(Upload(FILE, receipt), SETTINGS, stopped) for receipt in receipts]
     assert [verdict.conclusion.exit_code for verdict in verdicts if verdict] == [143, 143, 1]
 

@@ -88,7 +88,7 @@ RELEASES = {
     "refused": verdict(uploads=[uploaded(REFUSED)]),
     "one-refused": verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO]),
     "accepted": verdict(uploads=[uploaded(REFUSED)], accepted=frozenset({Accept.DUPLICATE})),
-    "lost": verdict(uploads=[uploaded(LOST, "a.fpr"), uploaded(NotSent(StopCause.FAIL_FAST), "b.fpr")]),
+    "lost": verdict(uploads=[uploaded(LOST, "a.fpr"), uploaded(NotSent(), "b.fpr")]),
     "broken-off": verdict(uploads=[uploaded(BrokenOff())]),
     "finished": verdict(uploads=[uploaded(Finished(12))], checks=[GREEN]),
     "two-finished": verdict(uploads=[uploaded(Finished(12), "a.fpr"), uploaded(Finished(13), "b.fpr")]),

@@ -12,7 +12,7 @@ import pytest
 from gate import uploading
 from gate.errors import Cancelled, OutOfThreadsError
 from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.history import BrokenOff, Failure, NotSent, Outage, Queued, Refused, StopCause, Upload
+from gate.history import BrokenOff, Failure, NotSent, Outage, Queued, Refused, Upload
 from gate.reasons import Reason
 from gate.settings import Plan
 from gate.subjects import ScanFile, Target
@@ -72,7 +72,6 @@ class World:
     def upload(
         self,
         *files: ScanFile,
-        fatal: Callable[[Upload], bool] = lambda _: False,
         notify: Callable[[UploadEvent], None] = lambda _: None,
         sleep: Callable[[float], bool] | None = None,
     ) -> tuple[tuple[Upload, ...], Cancelled | None]:
@@ -83,7 +82,7 @@ class World:
             notify(event)
 
         return upload_all(
-            files or (A,), self.send, plan=self.plan, jitter=lambda: self.jitter, notify=told, fatal=fatal,
+            files or (A,), self.send, plan=self.plan, jitter=lambda: self.jitter, notify=told,
             clock=lambda: self.now, sleep=sleep or self.sleep,
         )  # fmt: skip
 
@@ -236,21 +235,6 @@ def test_progress_of_an_attempt_that_was_given_up_is_not_told() -> None:
     assert [event.sent for event in world.events if isinstance(event, UploadProgress)] == [1]
 
 
-def test_a_fatal_upload_ends_the_others() -> None:
-    """None of them has begun: that is decided before the next one may."""
-    world = World([QUEUED, REFUSED])
-    uploads, cancelled = world.upload(A, B, C, fatal=lambda upload: upload.receipt == REFUSED)
-    assert receipts(uploads) == [QUEUED, REFUSED, NotSent(StopCause.FAIL_FAST)]
-    assert cancelled is None
-    assert [name for name, _ in world.attempts] == ["a", "b"]
-
-
-def test_a_fatal_last_upload_is_no_end_of_others() -> None:
-    """There are none."""
-    uploads, _ = World([REFUSED]).upload(fatal=lambda _: True)
-    assert receipts(uploads) == [REFUSED]
-
-
 def test_a_signal_ends_the_uploads() -> None:
     """What is over stays, what is under way is not known, the rest is not sent; nor is it later."""
     under_way, go_on = threading.Event(), threading.Event()
@@ -268,7 +252,7 @@ def test_a_signal_ends_the_uploads() -> None:
 
     world = World([QUEUED, hangs, QUEUED], takes=2)
     uploads, cancelled = world.upload(A, B, C, notify=notify)
-    assert receipts(uploads) == [QUEUED, BrokenOff(), NotSent(StopCause.CANCELLED)]
+    assert receipts(uploads) == [QUEUED, BrokenOff(), NotSent()]
     assert uploads[1].elapsed == 9
     assert cancelled
     assert cancelled.signal_number == 15
@@ -295,7 +279,7 @@ def test_a_signal_while_the_gate_waits_to_try_again_leaves_nothing_behind() -> N
 
     uploads, cancelled = world.upload(A, B, notify=notify, sleep=sleep)
     go_on.set()
-    assert receipts(uploads) == [NotSent(StopCause.CANCELLED)] * 2
+    assert receipts(uploads) == [NotSent()] * 2
     assert cancelled
     assert len(world.attempts) == 1
 
@@ -358,7 +342,7 @@ def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
         return QUEUED
 
     uploads, _ = upload_all(
-        [A], World([slow]).send, plan=PLAN, jitter=lambda: 0.0, notify=lambda _: None, fatal=lambda _: False,
+        [A], World([slow]).send, plan=PLAN, jitter=lambda: 0.0, notify=lambda _: None,
         tick=ticked.set,
     )  # fmt: skip
     assert receipts(uploads) == [QUEUED]
@@ -369,7 +353,7 @@ def test_the_gate_s_own_clock_and_sleep_do_as_well() -> None:
     script: Iterator[Receipt] = iter([DOWN, QUEUED])
     uploads, _ = upload_all(
         [A], lambda *_: next(script), plan=Plan(interval=0.01, max_interval=0.01), jitter=lambda: 0.0,
-        notify=lambda _: None, fatal=lambda _: False,
+        notify=lambda _: None,
     )  # fmt: skip
     assert receipts(uploads) == [QUEUED]
     assert uploads[0].elapsed > 0
@@ -379,6 +363,6 @@ def test_a_sleep_that_says_stop_ends_the_uploads() -> None:
     """No file begins again, and none after it."""
     world = World([DOWN])
     uploads, cancelled = world.upload(A, B, sleep=lambda _: True)
-    assert receipts(uploads) == [NotSent(StopCause.CANCELLED)] * 2
+    assert receipts(uploads) == [NotSent()] * 2
     assert cancelled is None
     assert len(world.attempts) == 1

@@ -39,7 +39,6 @@ ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
         (history_of(ALL[Reason.UNREACHABLE], StopCause.DEADLINE), Reason.UNREACHABLE),
         (history_of(ALL[Reason.NOT_FOUND], StopCause.DEADLINE), Reason.NOT_FOUND),
         (history_of(QUEUED, StopCause.CANCELLED), Reason.CANCELLED),
-        (history_of(QUEUED, StopCause.FAIL_FAST), Reason.CANCELLED),
         (History(TARGET, StopCause.CANCELLED), Reason.CANCELLED),
         # Bugs of the wait, if there were any: never a pass.
         (history_of(QUEUED), Reason.UNKNOWN_STATUS),
@@ -82,7 +81,6 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
             "no longer exists; its last status was QUEUED. not-found.",
         ),
         (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
-        (history_of(QUEUED, StopCause.FAIL_FAST), "had been QUEUED for 1m40s when another one failed ({--fail-fast})."),
     ],
 )
 def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None:
