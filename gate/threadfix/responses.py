@@ -1,22 +1,21 @@
-"""The JSON that ThreadFix answers, as typed shapes. Parsed here; nobody else sees it as dictionaries.
+"""Turn ThreadFix's JSON into typed shapes.
 
-Every call of ThreadFix 2.x and 3.0 answers an envelope. Its `responseCode` is -1 on success too, so it is not read;
-its `message` is plain English. Only what the verdict rests on is strict (`success`, `status`, `error`, `appId`);
-everything else is decoration, and of the wrong type it counts as not known.
+Every response of ThreadFix 2.x and 3.0 is an envelope. Its `responseCode` is -1 on success too, so it is not read; its
+`message` is plain English. The types of the shapes below are what `shapes` checks: a field must have exactly its type,
+and a field of type `Any` is decoration, which counts as unknown if its type is wrong. Other fields are ignored.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: `shapes` needs the types of the fields, not their names.
 
-import json
 from contextlib import suppress
-from typing import Any, Final, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final
 
-import msgspec
-
+from gate.threadfix import shapes
 from gate.threadfix.links import MAX_ID
+from gate.threadfix.shapes import ABSENT, Absent, parsed, shaped
 
-Shape = TypeVar("Shape")
-
+NotThreadFixError = shapes.NotThreadFixError
 SCAN_FIELDS: Final = frozenset(
     {
         "importTime",
@@ -45,7 +44,8 @@ LAST_MOMENT: Final = 32_503_680_000_000
 """Milliseconds since the epoch at which no scan was processed: the year 3000. Calendars end soon after it."""
 
 
-class Envelope(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Envelope:
     """What every answer is wrapped in."""
 
     success: bool
@@ -54,7 +54,8 @@ class Envelope(msgspec.Struct, frozen=True):
     links: Any = None
 
 
-class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class PendingScan:
     """The `object` of a pending scan's status (vendor page "Check Pending Scan Status").
 
     `scanId` comes with DONE, from ThreadFix 2.7.7 on. `id` is not read: in the vendor's own sample it is another one
@@ -71,7 +72,8 @@ class PendingScan(msgspec.Struct, frozen=True, rename="camel"):
     modified_date: Any = None
 
 
-class Application(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class Application:
     """What the gate needs of an application (vendor page "Application Lookup")."""
 
     id: int
@@ -80,24 +82,26 @@ class Application(msgspec.Struct, frozen=True, rename="camel"):
     unique_id: Any = None
 
 
-class Named(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Named:
     """A team or an application in a list, of which only the name is wanted."""
 
     name: str
     id: Any = None
 
 
-class PolicyReference(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class PolicyReference:
     """Which policy a status is about. A policy that filters vulnerabilities names its filter."""
 
     id: int
     name: str
-    filter_name: Any = msgspec.UNSET
+    filter_name: Any = ABSENT
 
     @property
     def tells_filter(self) -> bool:
         """Whether there is anything about a filter, be it that there is none."""
-        return self.filter_name is not msgspec.UNSET
+        return self.filter_name is not ABSENT
 
     @property
     def has_filter(self) -> bool:
@@ -105,26 +109,29 @@ class PolicyReference(msgspec.Struct, frozen=True, rename="camel"):
         return non_empty(self.filter_name) is not None
 
 
-class PolicyStatus(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class PolicyStatus:
     """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
 
     It has `passing` before ThreadFix 2.5.1.12, and `currentStatus` from then on. Its own `name` is the application's.
     """
 
     policy: PolicyReference
-    current_status: str | msgspec.UnsetType = msgspec.UNSET
-    passing: bool | msgspec.UnsetType = msgspec.UNSET
+    current_status: str | Absent = ABSENT
+    passing: bool | Absent = ABSENT
     last_evaluated: Any = None
 
 
-class PolicyStatuses(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class PolicyStatuses:
     """The policies of an application, from ThreadFix 2.6.2 on; before that there is only the list."""
 
     id: int
     policy_statuses: list[PolicyStatus]
 
 
-class Criterion(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class Criterion:
     """What one of the pass criteria allows of a severity (vendor page "CI/CD Pass Criteria")."""
 
     severity: Any
@@ -134,7 +141,8 @@ class Criterion(msgspec.Struct, frozen=True, rename="camel"):
     not_introduced: Any = None
 
 
-class PassCriteria(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class PassCriteria:
     """What came of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
 
     passing: bool
@@ -142,21 +150,19 @@ class PassCriteria(msgspec.Struct, frozen=True):
     failed: list[Criterion]
 
 
-class ListedScan(msgspec.Struct, frozen=True, rename="camel"):
+@dataclass(frozen=True)
+class ListedScan:
     """One of an application's scans (vendor page "List Scans"); `updatedDate` came with ThreadFix 2.5.1."""
 
     updated_date: Any = None
     import_time: Any = None
 
 
-class Link(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Link:
     """One of an upload answer's `links`."""
 
     href: str
-
-
-class NotThreadFixError(ValueError):
-    """The body is not what ThreadFix answers; the sentence says in which way. It may hold the server's words."""
 
 
 def envelope(body: bytes) -> Envelope:
@@ -165,7 +171,7 @@ def envelope(body: bytes) -> Envelope:
     Raises:
         NotThreadFixError: it is none.
     """
-    return _shaped(_json(body), Envelope)
+    return shaped(parsed(body), Envelope, "$")
 
 
 def pending_scan(reply: Envelope) -> PendingScan:
@@ -174,7 +180,7 @@ def pending_scan(reply: Envelope) -> PendingScan:
     Raises:
         NotThreadFixError: there is none.
     """
-    scan = _shaped(reply.object, PendingScan)
+    scan = shaped(reply.object, PendingScan, "$.object")
     if not scan.status.strip():
         raise NotThreadFixError("its status is empty")
     return scan
@@ -186,7 +192,7 @@ def application(reply: Envelope) -> Application:
     Raises:
         NotThreadFixError: there is none.
     """
-    return _shaped(reply.object, Application)
+    return shaped(reply.object, Application, "$.object")
 
 
 def applications(reply: Envelope) -> tuple[Application, ...]:
@@ -197,19 +203,21 @@ def applications(reply: Envelope) -> tuple[Application, ...]:
     """
     if reply.object is None:
         return ()
-    found = reply.object if isinstance(reply.object, list) else [reply.object]
-    shaped = tuple(_shaped(one, Application) for one in found)
-    if any(identity(one.id) is None for one in shaped):
+    if isinstance(reply.object, list):
+        found = shaped(reply.object, list[Application], "$.object")
+    else:
+        found = [shaped(reply.object, Application, "$.object")]
+    if any(identity(one.id) is None for one in found):
         raise NotThreadFixError("an application's id is none")
-    return shaped
+    return tuple(found)
 
 
 def named(value: object) -> tuple[Named, ...]:
     """What has a name in an array; the rest is left out, and so is all of what is no array."""
     found = []
     for one in value if isinstance(value, list) else ():
-        with suppress(msgspec.ValidationError):
-            found.append(msgspec.convert(one, Named))
+        with suppress(NotThreadFixError):
+            found.append(shaped(one, Named, "$"))
     return tuple(one for one in found if one.name.strip())
 
 
@@ -219,8 +227,8 @@ def pending_scan_links(reply: Envelope) -> tuple[str, ...]:
     Raises:
         NotThreadFixError: the links are not of ThreadFix's shape.
     """
-    links = _shaped(reply.links, list[Link] | None)  # type: ignore[arg-type]
-    return tuple(link.href for link in links or () if "pendingscan" in link.href.lower())
+    links = [] if reply.links is None else shaped(reply.links, list[Link], "$.links")
+    return tuple(link.href for link in links if "pendingscan" in link.href.lower())
 
 
 def finished_scan(reply: Envelope) -> int | None:
@@ -238,7 +246,7 @@ def policy_status(reply: Envelope) -> PolicyStatus:
     Raises:
         NotThreadFixError: there is none.
     """
-    return _complete(_shaped(reply.object, PolicyStatus))
+    return _complete(shaped(reply.object, PolicyStatus, "$.object"))
 
 
 def policy_statuses(reply: Envelope) -> PolicyStatuses | list[PolicyStatus]:
@@ -250,9 +258,9 @@ def policy_statuses(reply: Envelope) -> PolicyStatuses | list[PolicyStatus]:
     # By hand: a union of shapes would have an error that names neither.
     found: PolicyStatuses | list[PolicyStatus]
     if isinstance(reply.object, list):
-        found = statuses = _shaped(reply.object, list[PolicyStatus])
+        found = statuses = shaped(reply.object, list[PolicyStatus], "$.object")
     else:
-        found = _shaped(reply.object, PolicyStatuses)
+        found = shaped(reply.object, PolicyStatuses, "$.object")
         statuses = found.policy_statuses
     for status in statuses:
         _complete(status)
@@ -268,9 +276,9 @@ def _complete(status: PolicyStatus) -> PolicyStatus:
     word, passing = status.current_status, status.passing
     if not status.policy.name.strip():
         raise NotThreadFixError("the policy's name is empty")
-    if word is msgspec.UNSET and passing is msgspec.UNSET:
+    if word is ABSENT and passing is ABSENT:
         raise NotThreadFixError("the policy has neither currentStatus nor passing")
-    if word is not msgspec.UNSET and passing is not msgspec.UNSET:
+    if word is not ABSENT and passing is not ABSENT:
         contradicts = word != PASSING if passing else word == PASSING
         if contradicts:
             raise NotThreadFixError("the policy's currentStatus and passing contradict each other")
@@ -283,7 +291,7 @@ def pass_criteria(reply: Envelope) -> PassCriteria:
     Raises:
         NotThreadFixError: there is no such thing, or it contradicts itself.
     """
-    found = _shaped(reply.object, PassCriteria)
+    found = shaped(reply.object, PassCriteria, "$.object")
     if found.passing and found.failed:
         raise NotThreadFixError("passing is true beside a criterion that failed")
     if found.passed and not found.passing and not found.failed:
@@ -295,7 +303,7 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     """The links in the answer to an upload (vendor page "Upload Scan"); the pending scan's id is only in there.
 
     Raises:
-        NotThreadFixError: the answer has no link. The message may hold the server's words.
+        NotThreadFixError: the response has no link.
     """
     try:
         links = pending_scan_links(envelope(body))
@@ -327,7 +335,7 @@ def newest_scan(reply: Envelope) -> float | None:
     Raises:
         NotThreadFixError: there is no list.
     """
-    scans = _shaped(reply.object, list[ListedScan])
+    scans = shaped(reply.object, list[ListedScan], "$.object")
     moments = (moment(date) for scan in scans for date in (scan.updated_date, scan.import_time))
     return max((at for at in moments if at is not None), default=None)
 
@@ -350,34 +358,3 @@ def non_empty(value: object) -> str | None:
 def identity(value: object) -> int | None:
     """`value` where it is an id."""
     return value if type(value) is int and 0 < value <= MAX_ID else None
-
-
-def _json(body: bytes) -> object:
-    """What the JSON in `body` says, whatever its shape. By the standard library, which takes half an emoji in a name.
-
-    Raises:
-        NotThreadFixError: it is no JSON, or says something twice.
-    """
-    try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise NotThreadFixError(str(error) if isinstance(error, NotThreadFixError) else "it is not JSON") from error
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        # One parser takes the first, another the last: whoever stands between could have both read.
-        raise NotThreadFixError("it is JSON, but an object in it has the same name twice")
-    return found
-
-
-def _no_number(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-def _shaped(value: object, shape: type[Shape]) -> Shape:
-    try:
-        return msgspec.convert(value, shape)
-    except msgspec.ValidationError as error:
-        raise NotThreadFixError(f"it is JSON, but not of ThreadFix's shape: {error}") from error

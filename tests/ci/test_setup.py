@@ -836,7 +836,7 @@ sys.exit(code)
         env=warm.env(sandbox("done")), capture_output=True, text=True, check=True,
     )  # fmt: skip
     compiled = dict(line.split() for line in done.stdout.splitlines())
-    assert {"requests", "urllib3", "msgspec", "backoff", "actions_toolkit.core"} <= compiled.keys()
+    assert {"requests", "urllib3", "backoff", "actions_toolkit.core"} <= compiled.keys()
     assert set(compiled.values()) == {"True"}, compiled
     assert not list(packages(folder).glob("jinja2/**/*.pyc"))
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from gate.threadfix.responses import NotThreadFixError, envelope, identity, non_empty, pending_scan, upload_links
+from gate.threadfix.responses import (
+    NotThreadFixError,
+    envelope,
+    identity,
+    non_empty,
+    pass_criteria,
+    pending_scan,
+    policy_statuses,
+    upload_links,
+)
+from gate.threadfix.shapes import MOST_OPENINGS
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
 
@@ -33,6 +45,57 @@ def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:
     """Wrong or missing types of what the verdict rests on, and everything that is no JSON."""
     with pytest.raises(NotThreadFixError):
         pending_scan(envelope(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [
+        (b'{"success":1}', "`$.success` must be true or false, but is a whole number"),
+        (b"[]", "`$` must be an object, but is a list"),
+        (b"{}", "`$.success` is missing"),
+        (GOOD.replace(b"6}", b"true}"), "`$.object.appId` must be a whole number, but is true or false"),
+        (GOOD.replace(b"6}", b'"\\u001b[31m6"}'), "`$.object.appId` must be a whole number, but is text"),
+        (GOOD.replace(b"6}", b"6.0}"), "must be a whole number, but is a fraction or a very large number"),
+        (GOOD.replace(b"6}", b"6" * 20 + b"}"), "must be a whole number, but is a fraction or a very large number"),
+        (GOOD.replace(b"6}", b"1e999}"), "must be a whole number, but is a fraction or a very large number"),
+        (GOOD.replace(b'"DONE"', b"null"), "`$.object.status` must be text, but is null"),
+        (b'{"success":true,"object":[]}', "`$.object` must be an object, but is a list"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_named_with_its_place_and_without_the_server_s_text(body: bytes, flaw: str) -> None:
+    with pytest.raises(NotThreadFixError) as error:
+        pending_scan(envelope(body))
+    assert str(error.value).endswith(flaw)
+
+
+def test_the_place_of_a_wrong_type_in_a_list_has_its_index() -> None:
+    good = {"policy": {"id": 1, "name": "PCI"}, "passing": True}
+    for statuses in (
+        [good, good | {"policy": {"id": 1}}],
+        {"id": 6, "policyStatuses": [good, good | {"passing": None}]},
+    ):
+        body = json.dumps({"success": True, "object": statuses}).encode()
+        with pytest.raises(NotThreadFixError, match=r"`\$\.object(\.policyStatuses)?\[1\]\.(policy\.name|passing)` "):
+            policy_statuses(envelope(body))
+    body = b'{"success":true,"object":{"passing":true,"passed":[{"severity":5},6],"failed":[]}}'
+    with pytest.raises(NotThreadFixError, match=r"`\$\.object\.passed\[1\]` must be an object, but is a whole number"):
+        pass_criteria(envelope(body))
+
+
+@pytest.mark.parametrize("opening", [b"{", b"["])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_a_million_objects_and_lists_are_not_parsed(opening: bytes, quoted: bool) -> None:  # noqa: FBT001 - a case
+    """They are counted as bytes, so also in texts; one fewer is parsed."""
+    within = b'{"success":true,"message":"%s"}' % (opening * (MOST_OPENINGS - 2))
+    assert envelope(within).success
+    body = within.replace(b'":"', b'":"' + opening, 1) if quoted else opening * MOST_OPENINGS
+    with pytest.raises(NotThreadFixError, match="1,000,000 objects and lists or more"):
+        envelope(body)
+
+
+def test_a_number_of_any_length_is_parsed_and_counts_as_unknown() -> None:
+    scan = pending_scan(envelope(GOOD.replace(b'"appId"', b'"scanId":' + b"7" * 5_000 + b',"appId"')))
+    assert identity(scan.scan_id) is None
 
 
 def test_an_upload_answers_with_links() -> None:

@@ -1,0 +1,133 @@
+"""Parse JSON strictly, and check it against frozen dataclasses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from types import UnionType
+from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin
+
+Shape = TypeVar("Shape")
+Read = Callable[[Any, str], Any]
+"""Return the value of a type from a JSON value and its place in the response, such as `$.object.appId`."""
+MOST_OPENINGS: Final = 1_000_000
+"""Bytes `{` or `[` from which a response is refused unparsed: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
+MOST_DIGITS: Final = 19
+"""Digits of the largest whole number of a Java server."""
+_WORDS: Final = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a fraction or a very large number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+class Absent(Enum):
+    """Mark a field that the response does not have; a field that is null is there."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+class NotThreadFixError(ValueError):
+    """The body is not a response of ThreadFix. The message has none of the server's text."""
+
+
+def parsed(body: bytes) -> object:
+    """Return the JSON value in `body`.
+
+    Lone surrogates are kept: Java servers send them.
+
+    Raises:
+        NotThreadFixError: it is not JSON, has a name twice, or would take too much memory.
+    """
+    if body.count(b"{") + body.count(b"[") >= MOST_OPENINGS:
+        raise NotThreadFixError(f"it has {MOST_OPENINGS:,} objects and lists or more")
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_int=_whole, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise NotThreadFixError(str(error) if isinstance(error, NotThreadFixError) else "it is not JSON") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # Parsers disagree about which of them counts, so a proxy could have read another response than the gate.
+        raise NotThreadFixError("it is JSON, but an object in it has the same name twice")
+    return found
+
+
+def _whole(digits: str) -> int | float:
+    """Return a number of more digits as a float: no field of ours is one, so it is never shown or compared."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def shaped(value: object, shape: type[Shape], place: str) -> Shape:
+    """Return a shape, a frozen dataclass or a list of one, made of parsed JSON.
+
+    Args:
+        value: parsed JSON.
+        shape: its fields have the types `str`, `bool`, `int`, `Any`, another shape or a list of one. A field with a
+            default may be absent; only a field that may be `Absent` can tell that from null.
+        place: where the value is in the response, such as `$.object`.
+
+    Raises:
+        NotThreadFixError: a field is missing or has another type.
+    """
+    try:
+        found: Shape = _reader(shape)(value, place)
+    except NotThreadFixError as error:
+        raise NotThreadFixError(f"it is JSON, but not of ThreadFix's shape: {error}") from error
+    return found
+
+
+def _reader(kind: object) -> Read:
+    """Return the function that reads values of a type. It is made once for all items of a list."""
+    if isinstance(kind, UnionType):  # With `Absent`, which no response has.
+        kind = get_args(kind)[0]
+    if kind is Any:
+        return lambda value, _: value
+    if get_origin(kind) is list:
+        item = _reader(get_args(kind)[0])
+        return lambda value, place: [item(entry, f"{place}[{i}]") for i, entry in enumerate(_exact(value, list, place))]
+    assert isinstance(kind, type)  # noqa: S101 - shapes have no other types
+    return _shape_reader(kind) if is_dataclass(kind) else lambda value, place: _exact(value, kind, place)
+
+
+def _shape_reader(shape: type) -> Read:
+    plan = [(field.name, _camel(field.name), _reader(field.type), field.default) for field in fields(shape)]
+
+    def read(value: object, place: str) -> object:
+        entries, found = _exact(value, dict, place), {}
+        for name, key, reader, default in plan:
+            if key in entries:
+                found[name] = reader(entries[key], f"{place}.{key}")
+            elif default is MISSING:
+                raise NotThreadFixError(f"`{place}.{key}` is missing")
+        return shape(**found)
+
+    return read
+
+
+def _exact(value: object, kind: type[Shape], place: str) -> Shape:
+    """Return the value if it has exactly this type: True is no number, and 1.0 is not whole."""
+    if type(value) is not kind:
+        raise NotThreadFixError(f"`{place}` must be {_WORDS[kind]}, but is {_WORDS[type(value)]}")
+    return value
+
+
+def _camel(name: str) -> str:
+    """Return ThreadFix's name of a field: `appId` of `app_id`."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
