@@ -1,8 +1,8 @@
-r"""How untrusted text becomes safe text: for a log line, a workflow command, Markdown, HTML, XML and dotenv.
+"""Makes untrusted text safe: for a log line, a workflow command, Markdown, HTML, XML and dotenv.
 
-`Sanitizer.sanitize` is the border: the client sends every word of the server through it once, so that what travels
-through the gate has no secret, no line break, no terminal control and nothing that a CI system takes for a command.
-The other functions quote such a text for one kind of place.
+`Sanitizer.sanitize` is the border. The client passes every text of the server that is shown through it, once; after
+that the text has no secret, no line break, no terminal control and no command of a CI system. The other functions quote
+such a text for one kind of place.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Final
 
-from gate.redaction import CONTROLS, INVISIBLE, hide
+from gate.redaction import CONTROLS, INVISIBLE, LONGEST_ESCAPE, hide
 
 REDACTED: Final = "***"
+MARKS: Final = "*~=_"
+"""Characters that a redacted secret is shown as: the first that is in no secret."""
 TEXT_LIMIT: Final = 500
 """Characters that are kept of one text of the server."""
 ELLIPSIS: Final = "..."
@@ -22,13 +24,9 @@ ELLIPSIS: Final = "..."
 
 _CONTROL: Final = re.compile(f"[{CONTROLS}]")
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
-# Blanks and control characters in a row, which show as one blank.
-_GAP: Final = re.compile(rf"[\s{CONTROLS}]{{2,}}")
-_BLANKS: Final = re.compile(r"\s+")
+_BLANKS: Final = re.compile(rf"[\s{CONTROLS}]+")
 # GitHub finds `##[` anywhere in a line; Azure Pipelines and TeamCity do the same with `##vso[` and `##teamcity[`.
 _BRACKET_COMMAND: Final = re.compile(r"##(?=\w*\[)")
-_LOOK_AHEAD: Final = 4
-"""So many times the characters that are kept are looked at for secrets: quoted ones shrink to stars."""
 _MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
 _DOTENV_FORBIDDEN: Final = re.compile(r"""["'`$\\]""")
 
@@ -40,7 +38,7 @@ class Secret:
     _value: str = field(repr=False)
 
     def reveal(self) -> str:
-        """The secret itself, for the one place that sends it and the ones that hide it."""
+        """Return the secret itself, for the code that sends or hides it."""
         return self._value
 
     def __str__(self) -> str:
@@ -57,42 +55,31 @@ class Sanitizer:
     secrets: tuple[Secret, ...] = ()
 
     def redact(self, value: str) -> str:
-        """`value` with every secret replaced by stars, as it is and in the forms in which programs quote it.
-
-        The forms: percent-encoding, HTML's references, the escapes of JSON, programs and shells, base64, and any
-        mixture of them, three times over; invisible characters in between, and letters in another case. A text
-        without a secret comes back as it is.
-        """
-        return self._redacted(value, cut=False)
+        """Return `value` with stars for every secret, in the forms of `gate.redaction`."""
+        secrets = self._revealed()
+        # A mark with characters of the secret could complete it together with its neighbours.
+        stars = next((mark for mark in MARKS if not any(mark in secret for secret in secrets)), MARKS[0]) * 3
+        return hide(value, secrets, stars) if secrets else value
 
     def sanitize(self, value: str, limit: int = TEXT_LIMIT) -> str:
-        """`value` as one line of at most `limit` characters that may stand anywhere behind words of ours.
+        """Return `value` as one line of at most `limit` characters, safe anywhere after words of ours.
 
-        Secrets go before and after the rest: before, so that a cut cannot leave half of one; after, because folding
-        blanks could put one together.
+        Only as much of it is read as can be shown, and as much again as a secret can take there: half of a secret
+        at the cut is not shown.
         """
-        # What shows as nothing or as one blank is folded first, so that no more is looked at than can be shown.
-        value = _GAP.sub(_folded, _INVISIBLE.sub("", value))
-        cut = len(value) > limit * _LOOK_AHEAD
-        redacted = self._redacted(value[: limit * _LOOK_AHEAD], cut=cut)
-        line = _BRACKET_COMMAND.sub("# #", _BLANKS.sub(" ", _CONTROL.sub(" ", redacted)).strip())
-        if line != redacted:
-            line = self._redacted(line, cut=cut)
-        # A secret quoted at length may have taken all that was looked at: the rest is missing all the same.
-        return shorten(line, limit) if not cut or len(line) > limit else shorten(f"{line} {ELLIPSIS}", limit)
+        longest = LONGEST_ESCAPE * max(map(len, self._revealed()), default=0)
+        read = value[: 2 * (limit + longest)]
+        line = self.redact(_BLANKS.sub(" ", _INVISIBLE.sub("", read)).strip())
+        if len(read) < len(value):
+            line = f"{line[: len(line) - longest]} {ELLIPSIS}" if len(line) > longest else ELLIPSIS
+        return shorten(_BRACKET_COMMAND.sub("# #", line), limit)
 
-    def _redacted(self, value: str, *, cut: bool) -> str:
-        secrets = tuple(secret.reveal() for secret in self.secrets if secret.reveal())
-        return hide(value, secrets, REDACTED, cut=cut) if secrets else value
-
-
-def _folded(gap: re.Match[str]) -> str:
-    """A gap as one character: a blank separates, a mere control character may stand within a secret."""
-    return " " if _BLANKS.search(gap[0]) else gap[0][0]
+    def _revealed(self) -> tuple[str, ...]:
+        return tuple(secret.reveal() for secret in self.secrets if secret.reveal())
 
 
 def shorten(value: str, limit: int) -> str:
-    """`value`, cut to `limit` characters, at least those of the three dots that show where."""
+    """Return `value`, cut to `limit` characters with three dots at its end; `limit` is at least 3."""
     return value if len(value) <= limit else value[: limit - len(ELLIPSIS)].rstrip() + ELLIPSIS
 
 
