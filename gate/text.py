@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from html import escape
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 
 from gate.redaction import CONTROLS, INVISIBLE, LONGEST_ESCAPE, hide
@@ -29,6 +30,7 @@ _BLANKS: Final = re.compile(rf"[\s{CONTROLS}]+")
 _BRACKET_COMMAND: Final = re.compile(r"##(?=\w*\[)")
 _MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
 _DOTENV_FORBIDDEN: Final = re.compile(r"""["'`$\\]""")
+_CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,19 @@ class Sanitizer:
 def shorten(value: str, limit: int) -> str:
     """Return `value`, cut to `limit` characters with three dots at its end; `limit` is at least 3."""
     return value if len(value) <= limit else value[: limit - len(ELLIPSIS)].rstrip() + ELLIPSIS
+
+
+def trim(value: str) -> str:
+    """Return `value` without the blanks (U+0020) around it; `str.strip` removes control characters too."""
+    return value.strip(" ")
+
+
+def fold(value: str) -> str:
+    """Return `value` with its ASCII letters in capitals, to compare words in any case.
+
+    Unicode's rules would make equal what only looks so, such as `ß` and `SS`.
+    """
+    return value.translate(_CAPITALS)
 
 
 def _visible(value: str) -> str:

@@ -10,8 +10,9 @@ from gate.connections import OK
 from gate.history import Failure
 from gate.http import RESPONSE_LIMIT, RequestMade, Response, Transport
 from gate.reasons import Reason
+from gate.text import fold, trim
 from gate.threadfix import responses
-from gate.threadfix.refusals import mentions_key, names_key
+from gate.threadfix.refusals import mentions_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,8 +27,8 @@ NOT_FOUND: Final = frozenset({404, 410})
 NO_METHOD: Final = 405
 PROXY_LOGIN: Final = 407
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
-UNRECOGNIZED: Final = "bad rest request due to unrecognized path."
-"""How ThreadFix says that there is no such endpoint (Community Edition, `UnknownRestController`), in small letters."""
+UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
+"""ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
 SHORTEST: Final = 0.001
 """Seconds that are given to a request for which the ones before it have left no time."""
 PAGE_START: Final = 20_000
@@ -203,7 +204,7 @@ def lacks_endpoint(asked: Asked | Failure) -> bool:
     if isinstance(asked, Failure):
         return asked.http_status in {*NOT_FOUND, NO_METHOD}
     message = responses.non_empty(asked.envelope.message) or ""
-    return not asked.envelope.success and message.strip().lower() == UNRECOGNIZED
+    return not asked.envelope.success and fold(trim(message)) == fold(UNRECOGNIZED)
 
 
 def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] | None:
@@ -219,7 +220,7 @@ def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] |
     """
     if code in TEMPORARY:
         return Reason.UNREACHABLE, False
-    if code in DENIED or (names_key if code in NOT_FOUND else mentions_key)(message):
+    if code in DENIED or mentions_key(message):
         return Reason.DENIED, True
     if code in NOT_FOUND:
         return Reason.NOT_FOUND, False

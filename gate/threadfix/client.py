@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.history import Application, Failure, NewestScan, Observation, ScanReading
 from gate.reasons import Reason
+from gate.text import trim
 from gate.threadfix import links, responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_HINT, NO_ENDPOINT_MEANING, NOT_FOUND, RestApi
 from gate.threadfix.refusals import refusal_of
@@ -65,7 +66,7 @@ class Client:
         if scan.app_id != target.application_id:
             return api.about_another(scan.app_id, target.application_id)
         status = api.sanitize(scan.status, STATUS_LIMIT)
-        if status != scan.status.strip():
+        if status != trim(scan.status):
             # What is decided must be what was said: sanitizing must not make a success of something else.
             return api.protocol(asked.response, f"returned a status that is not a plain word: {status}.")
         sent = asked.response.date

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from gate.subjects import Target
 
 MAX_ID: Final = 2**63 - 1
-_STATUS_PATH: Final = re.compile(r"/applications/([0-9]{1,19})/pendingScan/([0-9]{1,19})/status/?\Z", re.IGNORECASE)
+_STATUS_PATH: Final = re.compile(r"/applications/([1-9][0-9]{0,18})/pendingScan/([1-9][0-9]{0,18})/status/?\Z")
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
 
@@ -61,13 +61,14 @@ def number(text: str) -> int:
 
 
 def status_link(link: str) -> Target:
-    """The two ids of a link such as `https://host/threadfix/rest/latest/applications/6/pendingScan/41/status`.
+    """Return the two ids of a link such as `https://host/threadfix/rest/latest/applications/6/pendingScan/41/status`.
 
     Raises:
         ValueError: it is not such a link.
     """
     with suppress(ValueError):
-        found = _STATUS_PATH.search(urlsplit(link).path)
+        # `urlsplit` removes line breaks, also from the middle of a number.
+        found = None if re.search(r"[\x00-\x20\x7f]", link) else _STATUS_PATH.search(urlsplit(link).path)
         if found:
             return Target(number(found[1]), number(found[2]))
     raise ValueError("is not a status link; such a link ends in /applications/6/pendingScan/41/status")

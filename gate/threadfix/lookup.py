@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from gate.history import Application, Failure
 from gate.reasons import Reason
+from gate.text import fold, trim
 from gate.threadfix import responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint, left
 
@@ -170,7 +171,7 @@ def _own(found: responses.Application, subject: ApplicationName) -> object:
 
 def _is(value: object, wanted: str) -> bool:
     """Whether it is the name that is wanted; ThreadFix's databases take no notice of its case."""
-    return isinstance(value, str) and value.strip().casefold() == wanted.strip().casefold()
+    return isinstance(value, str) and fold(trim(value)) == fold(trim(wanted))
 
 
 def _is_of_team(found: responses.Application, team: str) -> bool:

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from gate.history import Accept, Refusal
+from gate.text import fold, trim
 
 _EXPORT: Final = "Check that the scanner's job wrote its report to the end, in a format that ThreadFix imports."
 
@@ -60,33 +61,22 @@ REFUSALS: Final = (
 )
 """Every documented refusal of a file."""
 
-_BY_TEXT: Final = {refusal.text.casefold(): refusal for refusal in REFUSALS}
+_BY_TEXT: Final = {fold(refusal.text): refusal for refusal in REFUSALS}
 
 
 def refusal_of(text: str) -> Refusal | None:
-    """The documented refusal that `text` is, as the server wrote it; None where it is none."""
-    return _BY_TEXT.get(text.strip().casefold())
+    """Return the documented refusal that `text` is, as the server wrote it, or None."""
+    return _BY_TEXT.get(fold(trim(text)))
 
 
 # `success: false` beside HTTP 200 is how ThreadFix refuses a key (Community Edition: "Authentication failed, check your
 # API Key.", "API Key not found in database.", "The requested URL is restricted for your API Key.").
-_MENTIONS_KEY: Final = re.compile(
-    r"api[ _-]?key|authenticat|authoriz|authoris|permission|credential|access (is )?denied|forbidden|restricted"
-    r"|privilege",
-    re.IGNORECASE,
-)
-_NAMES_KEY: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)
-"""What only a refusal of the key says; in a response that something is not there, the other words may be its name."""
-# No quoted text may run over the beginning of another: trying each of a million such beginnings to the end would stop
-# every thread.
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|“[^“”]*”")
+_MENTIONS_KEY: Final = re.compile("API[ _-]?KEY|PERMISSION|AUTHENTICAT|AUTHORIZ|RESTRICTED")
+# An apostrophe within a word quotes nothing. No quoted text runs over the beginning of another: trying each of a
+# million such beginnings to the end would stop every thread.
+_QUOTED: Final = re.compile(r"(?<!\w)'(?:[^']|(?<=\w)'(?=\w))*'(?!\w)|\"[^\"]*\"|“[^“”]*”")
 
 
 def mentions_key(text: str) -> bool:
-    """Whether a refusal speaks of the key or of a permission; what it quotes does not count, since it may be a name."""
-    return _MENTIONS_KEY.search(_QUOTED.sub("", text)) is not None
-
-
-def names_key(text: str) -> bool:
-    """As `mentions_key`, but only by what nothing else is called."""
-    return _NAMES_KEY.search(_QUOTED.sub("", text)) is not None
+    """Return whether a refusal is about the key or a permission. Quoted text does not count: it may be a name."""
+    return _MENTIONS_KEY.search(fold(_QUOTED.sub("", text))) is not None

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gate.text import fold
 from gate.threadfix import shapes
 from gate.threadfix.links import MAX_ID
 from gate.threadfix.shapes import ABSENT, Absent, parsed, shaped
@@ -228,7 +229,7 @@ def pending_scan_links(reply: Envelope) -> tuple[str, ...]:
         NotThreadFixError: the links are not of ThreadFix's shape.
     """
     links = [] if reply.links is None else shaped(reply.links, list[Link], "$.links")
-    return tuple(link.href for link in links if "pendingscan" in link.href.lower())
+    return tuple(link.href for link in links if "PENDINGSCAN" in fold(link.href))
 
 
 def finished_scan(reply: Envelope) -> int | None:

@@ -7,8 +7,9 @@ may know more, so a status that is not in the list is a case of its own.
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from gate.text import fold, trim
 
 STATUSES: Final[dict[str, str]] = {
     "QUEUED": "Queued",
@@ -34,9 +35,8 @@ INTERRUPTED: Final = "SCAN_INTERRUPTED"
 
 
 def normal(status: str) -> str:
-    """The form in which statuses are compared: trimmed, in capitals."""
-    # ASCII alone: in Unicode other letters have these for their capitals.
-    return re.sub("[a-z]+", lambda letters: letters[0].upper(), status.strip())
+    """Return the form in which statuses are compared: without blanks around it, in ASCII capitals."""
+    return fold(trim(status))
 
 
 def description(status: str) -> str:

@@ -95,6 +95,20 @@ TROUBLE = {
     "no-such-scan": (refusal("Pending scan lookup failed. Check your ID."), Reason.NOT_FOUND),
     "no-such-application": (refusal("Application lookup failed. Check your ID."), Reason.NOT_FOUND),
     "refused-without-a-word": (refusal(""), Reason.NOT_FOUND),
+    **{
+        f"refused-without-the-key-{number}": (refusal(text), Reason.NOT_FOUND)
+        for number, text in enumerate(
+            (
+                "Forbidden.",
+                "No team found with name 'Permission API key'",
+                "No team found with name 'Bob's restricted apps'",
+                'No scan "authentication" found.',
+                "No such scan as “API Key”.",
+                "No perm\u0131\u017f\u017fion.",
+                "No AP\u0131 \u212aey.",
+            )
+        )
+    },
     "404-page": (Raw(404, b"<html>"), Reason.NOT_FOUND),
     "404-json": (refusal("Bad rest request due to unrecognized path.", 404), Reason.NOT_FOUND),
     "410": (Raw(410), Reason.NOT_FOUND),
@@ -119,6 +133,13 @@ TROUBLE = {
     "object-twice": (twice(b'"responseCode": -1', b'"responseCode": -1, "object": {}'), Reason.PROTOCOL),
     "success-twice": (twice(b'"success": true', b'"success": false, "success": true'), Reason.PROTOCOL),
     "twice-in-what-nobody-reads": (twice(b'"id": 56', b'"id": 56, "id": 57'), Reason.PROTOCOL),
+    **{
+        f"status-in-disguise-{number}": (changed(status=status), Reason.PROTOCOL)
+        for number, status in enumerate(
+            [f"{character}DONE" for character in "\t\n\v\f\r\x00\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff"]
+            + [f"DONE{character}" for character in "\t\n\v\f\r\x00\x1c\x1f\x7f\x85\xa0\u2003\u2028\u200b\ufeff"]
+        )
+    },
     "half-an-emoji-as-status": (changed(status="DONE\ud800"), Reason.PROTOCOL),
     "not-a-number": (twice(b'"time": 1570117773000', b'"time": NaN'), Reason.PROTOCOL),
     "null": (body(b"null"), Reason.PROTOCOL),
@@ -171,6 +192,9 @@ FINAL = {
     "unknown-key": (refusal("API Key not found in database."), Reason.DENIED),
     "restricted-key": (refusal("The requested URL is restricted for your API Key."), Reason.DENIED),
     "no-permission": (refusal("You do not have permission to upload scans."), Reason.DENIED),
+    "no-permission-with-apostrophes": (refusal("You don't have permission to do that. Can't continue."), Reason.DENIED),
+    "not-authorized": (refusal("User 'bob' is NOT AUTHORIZED."), Reason.DENIED),
+    "404-that-is-about-a-permission": (refusal("Permission denied.", 404), Reason.DENIED),
     "key-named-late": (refusal("x" * 2000 + " API Key not found in database."), Reason.DENIED),
     "404-that-speaks-of-the-key": (refusal("API Key not found in database.", 404), Reason.DENIED),
     "401": (Raw(401, b"<html>", headers=(("WWW-Authenticate", "Basic"),)), Reason.DENIED),

@@ -209,6 +209,9 @@ OTHERS: dict[str, tuple[ApplicationName, Any]] = {
     "no-name": (BY_NAME, {"id": 6}),
     "a-number-for-a-name": (ApplicationName("Web", "5"), {"id": 6, "name": 5}),
     "another-team": (BY_NAME, SHOP | {"organization": {"id": 4, "name": "Mobile"}}),
+    "another-name-by-unicode": (ApplicationName("Web", "straße"), SHOP | {"name": "STRASSE"}),
+    "another-name-by-a-lookalike": (ApplicationName("Web", "kiosk"), SHOP | {"name": "\u212aIO\u017fK"}),
+    "another-name-by-a-control-character": (BY_NAME, SHOP | {"name": "Contoso shop\x1f"}),
     "none-of-several": (BY_NAME, [{"id": number, "name": f"Shop {number}"} for number in range(1, 90)]),
 }
 

@@ -79,8 +79,17 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
         for refusal in REFUSALS
         for body in (refused(refusal.text),)
     },
-    "refused-in-capitals": (http(refused(f" {REFUSALS[0].text.upper()}\n")),
+    "refused-in-capitals": (http(refused(f" {REFUSALS[0].text.upper()}  ")),
                             Refused(REFUSALS[0].text.upper(), REFUSALS[0])),
+    **{
+        f"refused-in-disguise-{number}": (http(refused(said)), Refused(shown))
+        for number, (said, shown) in enumerate(
+            (
+                *((REFUSALS[0].text + character, REFUSALS[0].text) for character in "\t\n\x1f\x85\xa0\u2028"),
+                *((text, text) for text in (REFUSALS[0].text.replace("s", "ſ"), REFUSALS[1].text.replace("fi", "ﬁ"))),
+            )
+        )
+    },
     "refused-with-other-words": (http(refused("Full: Scan file has already been uploaded.")),
                                  Refused("Full: Scan file has already been uploaded.")),
     "refused-without-a-word": (http(refused("")), Refused("")),
@@ -130,6 +139,20 @@ UNCERTAIN = {
     "link-without-id": (http(linked(LINK.replace("/41", ""))), Reason.PROTOCOL, "link to a pending scan that"),
     "link-with-a-word": (http(linked(LINK.replace("41", "latest"))), Reason.PROTOCOL, "link to a pending scan that"),
     "link-to-scan-0": (http(linked(LINK.replace("41", "0"))), Reason.PROTOCOL, "link to a pending scan that"),
+    **{
+        f"link-in-disguise-{number}": (http(linked(link)), Reason.PROTOCOL, "link to a pending scan that")
+        for number, link in enumerate(
+            (
+                *(LINK.replace("41", f"4{character}1") for character in "\t\n\r\x1f \x7f"),
+                *(f"{LINK}{character}" for character in "\t\n\r\x00 "),
+                *(f"{character}{LINK}" for character in "\t\n\x1f "),
+                *(LINK.replace("41", number) for number in ("041", "４１", "٤١", "+41", "4_1", "9" * 20)),
+                LINK.replace("/6/", "/06/"),
+                LINK.replace("pendingScan", "PENDINGSCAN"),
+                LINK.replace("/status", "/ſtatus"),
+            )
+        )
+    },
     "one-of-two-malformed": (http(linked(LINK, LINK + "x")), Reason.PROTOCOL, "link to a pending scan that"),
     "another-application": (
         http(linked(LINK.replace("/6/", "/7/"))), Reason.PROTOCOL,

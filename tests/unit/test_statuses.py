@@ -33,7 +33,20 @@ def test_the_error_flag_beats_every_status(status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "status", ["ﬁnished_ﬁnding_pulling", "DON", "DONE2", "NOT DONE", "UNDONE", "DONE,", "FINISHED", "ERROR"]
+    "status",
+    [
+        "DONE\n",
+        "\x1fDONE",
+        "\xa0DONE",
+        "ﬁnished_ﬁnding_pulling",
+        "DON",
+        "DONE2",
+        "NOT DONE",
+        "UNDONE",
+        "DONE,",
+        "FINISHED",
+        "ERROR",
+    ],
 )
 def test_statuses_are_compared_whole(status: str) -> None:
     """A part of a success status is not one."""
