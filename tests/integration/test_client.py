@@ -173,6 +173,7 @@ TROUBLE = {
             ("appId", "6", "text"),
             ("appId", 6.0, "fraction"),
             ("appId", True, "boolean"),
+            ("appId", 10**30, "huge number"),
         )
     },
 }
@@ -201,7 +202,7 @@ FINAL = {
     "403": (refusal("Forbidden", 403), Reason.DENIED),
     **{f"{code}": (Raw(code, b"<html>"), Reason.PROTOCOL) for code in (400, 402, 405, 406, 407, 409, 422, 431, 451)},
     "another-application": (changed(appId=7), Reason.PROTOCOL),
-    "an-application-beyond-all-ids": (changed(appId=2**70), Reason.PROTOCOL),
+    "an-application-beyond-all-ids": (changed(appId=2**62), Reason.PROTOCOL),
 }
 
 
