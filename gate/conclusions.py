@@ -33,9 +33,11 @@ class Conclusion:
 
     Attributes:
         reason: why; it has the kind (pass, fail, unknown).
-        message: what happened, with the names and numbers; it does not name its subject.
-        meaning: what that means for the person at the red build.
-        hint: what to do next; empty for a pass.
+        message: what happened, with the names and numbers; it does not name its subject. It may hold text of the
+            server, so it is never a template.
+        meaning: what that means for the person at the red build. A template of ours (`gate.naming`), with no text of
+            others in it; until `name_options` fills it.
+        hint: what to do next; empty for a pass. A template, as `meaning` is.
         exit_code: of the reason, or 0 where the user asked for a warning only.
         resumable: whether waiting on may bring the answer.
     """
@@ -90,13 +92,8 @@ P = TypeVar("P", bound=Part)
 
 
 def name_options(conclusion: Conclusion, naming: Naming) -> Conclusion:
-    """The conclusion with the names of options in its texts, which are templates until then."""
-    return replace(
-        conclusion,
-        message=naming.fill(conclusion.message),
-        meaning=naming.fill(conclusion.meaning),
-        hint=naming.fill(conclusion.hint),
-    )
+    """Return the conclusion with the names of options in its meaning and hint, which are templates until then."""
+    return replace(conclusion, meaning=naming.fill(conclusion.meaning), hint=naming.fill(conclusion.hint))
 
 
 def describe(part: Part) -> str:

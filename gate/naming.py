@@ -1,10 +1,11 @@
-"""How texts name an option: as a flag on a command line, and as an input in the action, where nobody types flags.
+"""Names options in texts: as a flag on a command line, and as an input in the action.
 
-Advice is a template until the verdict is made or a line is printed. `Naming.fill` puts the names into it:
+Advice is a template until the verdict is made or a line is printed. A template is a constant of the gate; text of a
+server is never put into one, and a text that holds some is never filled. `Naming.fill` replaces:
 
 - `{--timeout}` becomes `--timeout`, or the input `timeout`;
 - `{--on-timeout warn}` becomes `--on-timeout warn`, or the input `on-timeout: warn`;
-- `{@options}` and the like stand for the phrases of `PHRASES`.
+- `{@options}` with that phrase of `PHRASES`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ACTION_VARIABLE: Final = "THREADFIX_GATE_ACTION"
-"""The action's set-up sets it to 1."""
+"""The action sets this variable to 1."""
 
 PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "options": ("options", "inputs"),
@@ -31,38 +32,34 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "Run the action again with the inputs shown here to keep waiting",
     ),
 }
-"""What the templates call a thing; its words beside a command line, and in the action."""
+"""Each phrase, on a command line and in the action."""
 # Backticks around a name belong to it: an input always has them, a flag only where they are written.
 _NAME: Final = re.compile(r"`?\{--(?P<name>[a-z-]+)(?: (?P<value>[A-Za-z0-9.]+))?\}`?|\{@(?P<phrase>[a-z ]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """The names for one way of using the gate."""
+    """The names for a command line, or for the action."""
 
     inputs: bool = False
     """Whether options are inputs of the action."""
 
     def option(self, name: str, value: str = "") -> str:
-        """An option's name, with a value where one is given: `--timeout 5m`, or `timeout: 5m`."""
+        """Return an option's name, with its value if there is one: `--timeout 5m`, or `timeout: 5m`."""
         if self.inputs:
             return f"{name}: {value}" if value else name
         return f"--{name} {value}" if value else f"--{name}"
 
     def switch(self, name: str) -> str:
-        """A switch that is on: `--allow-http`, or `allow-http: true`."""
+        """Return a switch that is on: `--allow-http`, or `allow-http: true`."""
         return self.option(name, "true" if self.inputs else "")
 
-    def phrase(self, name: str) -> str:
-        """A phrase of `PHRASES`."""
-        return PHRASES[name][self.inputs]
-
     def fill(self, template: str) -> str:
-        """`template` with the names in it; a text without placeholders comes back as it is."""
+        """Return `template` with the names in it, in one pass. It must be a constant of the gate."""
 
         def fill_one(match: re.Match[str]) -> str:
             if match["phrase"]:
-                return self.phrase(match["phrase"]) if match["phrase"] in PHRASES else match[0]
+                return PHRASES[match["phrase"]][self.inputs] if match["phrase"] in PHRASES else match[0]
             name = self.option(match["name"], match["value"] or "")
             return f"`{name}`" if self.inputs else match[0].replace("{", "").replace("}", "")
 
@@ -74,5 +71,5 @@ INPUTS: Final = Naming(inputs=True)
 
 
 def naming(env: Mapping[str, str]) -> Naming:
-    """The names that fit: inputs where the action started the gate, else flags."""
+    """Return inputs if the action started the gate, otherwise flags."""
     return INPUTS if env.get(ACTION_VARIABLE) == "1" else FLAGS

@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.history import Accept, Refusal, ScanReading
+    from gate.naming import Naming
 
 OLD: Final = 24 * 3600.0
 """Seconds after which a scan that was finished before the gate asked may well be another build's."""
+
+UNDOCUMENTED: Final = "Add it to {--success-statuses} or {--failure-statuses} if it is final."
+"""The advice for a status that is not documented; a template of `gate.naming`."""
 
 
 class Decision(StrEnum):
@@ -80,11 +84,12 @@ class Rules:
         decision = self.decide(answer)
         return decision in DECIDED or (decision is Decision.UNKNOWN and self.unknown_fails)
 
-    def warning(self, answer: ScanReading, *, first: bool) -> str | None:
-        """What a person should be warned of, as a template without the scan's name; None where there is nothing.
+    def warning(self, answer: ScanReading, naming: Naming, *, first: bool) -> str | None:
+        """Return a warning without the scan's name, as safe text; None if there is nothing to warn of.
 
         Args:
             answer: the newest.
+            naming: how texts name an option.
             first: whether it is the first one of this scan.
         """
         decision = self.decide(answer)
@@ -94,10 +99,8 @@ class Rules:
                 "An old upload response would name an old scan."
             )
         if decision is Decision.UNKNOWN and not self.unknown_fails:
-            return (
-                f"has the status {answer.status}, which is not documented. The gate waits for the next one. Add it to "
-                "{--success-statuses} or {--failure-statuses} if it is final."
-            )
+            advice = naming.fill(UNDOCUMENTED)
+            return f"has the status {answer.status}, which is not documented. The gate waits for the next one. {advice}"
         if decision is Decision.IN_FLIGHT and normal(answer.status) == QUEUED_FOR_DELETE:
             return "is queued to be deleted. The gate waits for what comes of it."
         return None

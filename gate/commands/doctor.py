@@ -171,8 +171,7 @@ class _DoctorRun:
         return None
 
     def _record(self, name: str, outcome: Outcome) -> None:
-        naming = self._context.naming
-        outcome = replace(outcome, message=naming.fill(outcome.message), hint=naming.fill(outcome.hint))
+        outcome = replace(outcome, hint=self._context.naming.fill(outcome.hint))
         self._outcomes[name] = outcome
         always = outcome.state is State.FAILED
         mark, arrow = MARKS[outcome.state], ARROW

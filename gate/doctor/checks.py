@@ -54,8 +54,9 @@ class Outcome:
 
     Attributes:
         state: passed, failed, or skipped: cannot be determined, or does not apply.
-        message: what was seen; a sentence that follows the check's name; a template of `gate.naming`, as `hint` is.
-        hint: what to do; empty where there is nothing. Also of a check that passed, if something will fail soon.
+        message: what was seen; a sentence that follows the check's name.
+        hint: what to do; empty if there is nothing to do. A template of ours (`gate.naming`), with no text of others in
+            it. Also of a check that passed, if something will fail soon.
         reason: of a failed one, for the exit code; None of any other.
     """
 
@@ -122,7 +123,7 @@ def _certificate(connection: Connection, sanitizer: Sanitizer) -> Outcome:
         return failed(handshake.distrust)
     if connection.server.insecure:
         return skipped(
-            "not verified, because of {--insecure}.",
+            "not verified: verification is switched off.",
             "The API key may be sent to an impostor; set {--ca-file} to your company's CA certificates instead.",
         )
     if not handshake:
@@ -253,7 +254,7 @@ def _pending_scan(responses: Responses) -> Outcome:
 def _criteria(connection: Connection, _: Sanitizer) -> Outcome:
     check = next((check for check in connection.checks if isinstance(check, PassCriteria)), None)
     if check is None:
-        return skipped("not asked for; {--pass-criteria} is not set.")
+        return skipped("not requested.")
     reading = connection.evaluate(check)
     if reading is None:
         return skipped(NO_APPLICATION)
@@ -267,7 +268,7 @@ def _criteria(connection: Connection, _: Sanitizer) -> Outcome:
 def _policies(connection: Connection, _: Sanitizer) -> Outcome:
     checks = [check for check in connection.checks if not isinstance(check, PassCriteria)]
     if not checks:
-        return skipped("not asked for; {--policy} is not set.")
+        return skipped("not requested.")
     # By its list alone: from 2.8.5 on a policy is evaluated by POST, and nothing is to be changed here.
     reading = connection.evaluate(AllPolicies())
     if reading is None:

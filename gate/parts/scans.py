@@ -153,7 +153,7 @@ def stretch(history: History[Any, Any]) -> str:
 
 
 def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:
-    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once ({--timeout 0})"
+    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once"
     message = f"{_so_far(history)} {limit}."
     if isinstance(history.newest, Failure):
         message = f"{message} The newest poll failed: {history.newest.what}"

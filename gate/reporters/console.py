@@ -324,10 +324,10 @@ class Console:
 
     def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
         first = event.previous is None
-        text = self._settings.rules.warning(event.reading, first=first) if self._settings else None
+        text = self._settings.rules.warning(event.reading, self._naming, first=first) if self._settings else None
         if text and text not in self._warned:
             self._warned.add(text)
-            self.warning(f"{_name(event.target)} {self._naming.fill(text)}")
+            self.warning(f"{_name(event.target)} {text}")
 
     def _hint_once(self, event: OutageBegan) -> None:
         # After a good response the address is right, and most hints are about the address.

@@ -235,6 +235,24 @@ HOSTILE = SCENARIOS["hostile-text"].scan_name
 CONTROLS = {*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\u2028", "\u2029", "\u202e"} - {"\n"}
 
 
+TEMPLATE = "Zq7Core{--x-}9Xw4Kv {@resume} {--timeout 5m}"
+
+
+@pytest.mark.parametrize("action", ["", "1"], ids=["command", "action"])
+@pytest.mark.parametrize("place", said(""))
+def test_nothing_fills_a_template(place: str, action: str, gate: Gate) -> None:
+    """A placeholder in a server's text stays as it is; otherwise it could become our advice, or assemble the key."""
+    ran = always(
+        gate, said(TEMPLATE)[place], "--on-unknown-status", "fail", *ONCE,
+        THREADFIX_API_KEY=API_KEY, THREADFIX_GATE_ACTION=action,
+    )  # fmt: skip
+    shown = html.unescape(told(gate, ran))
+    for filled in ("Core--x-9X", "Core`x-`9X", "--timeout 5m", "timeout: 5m", "Kv Run the"):
+        assert filled not in shown.replace("{--timeout 5m}", "")
+    if place not in ("field-of-the-wrong-type", "retry-after", "message-of-a-pass"):
+        assert TEMPLATE in ran.err
+
+
 @pytest.mark.parametrize("place", [place for place in said("") if place not in ("location", "retry-after")])
 def test_nothing_moves_the_cursor_or_forges_a_line(place: str, gate: Gate) -> None:
     """No report has a control character in it, and the log has as many lines as without the server's text."""

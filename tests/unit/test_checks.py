@@ -10,7 +10,7 @@ import pytest
 from gate.conclusions import conclude, name_options
 from gate.errors import Cancelled
 from gate.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
-from gate.naming import FLAGS, INPUTS
+from gate.naming import FLAGS
 from gate.parts.checks import NAMED, judge_check
 from gate.reasons import Kind, Reason
 from gate.settings import Plan
@@ -116,7 +116,7 @@ def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult
         (PCI, (replace(OLD, holds=False, word="FAILING", evaluated=None, behind=None),),
          "stale: ThreadFix says FAILING, but not when it evaluated that."),
         (PassCriteria(), (replace(HIGH, behind=None),),
-         "stale: ThreadFix did not say the same twice, 2s apart (--interval), within 2m (--settle-timeout)."),
+         "stale: ThreadFix did not say the same twice, 2s apart, within 2m."),
     ],
 )  # fmt: skip
 def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
@@ -128,16 +128,13 @@ def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, .
 
 
 def test_without_time_to_settle_what_is_there_is_taken() -> None:
-    """A pass says how old it was; an input is named where nobody types flags."""
+    """A pass says how old it was."""
     old = came_to(PCI, OLD, settle=0)
     assert old.kind is Kind.PASS
-    assert old.message.endswith(", 3m20s before the scan was processed (--settle-timeout 0).")
+    assert old.message.endswith(", 3m20s before the scan was processed.")
     assert came_to(PCI, UNDATED, settle=0).kind is Kind.PASS
     assert came_to(PCI, replace(OLD, holds=False), settle=0).reason is Reason.POLICY_FAILED
     assert came_to(PCI, replace(OLD, holds=None), settle=0).reason is Reason.POLICY_UNKNOWN
-    reading = CheckReading("stale", holds=True, results=(OLD,))
-    verdict = judge_check(ended(PCI, reading), replace(SETTINGS, plan=Plan(settle_timeout=0)))
-    assert "(`settle-timeout: 0`)" in name_options(verdict.conclusion, INPUTS).message
 
 
 def test_a_reading_that_contradicts_its_results_is_no_pass() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.history import ScanReading
+from gate.naming import FLAGS
 from gate.rules import Decision, Rules
 from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, description
 
@@ -68,18 +69,18 @@ def test_the_user_may_move_statuses() -> None:
 )
 def test_what_a_person_is_warned_of(status: str, says: str) -> None:
     """An unknown status, and a scan that is about to go."""
-    assert says in (Rules().warning(ScanReading(status), first=True) or "")
+    assert says in (Rules().warning(ScanReading(status), FLAGS, first=True) or "")
 
 
 def test_an_unknown_status_that_fails_is_not_warned_of() -> None:
     """The verdict tells it."""
-    assert Rules(unknown_fails=True).warning(ScanReading("NEW_ONE"), first=False) is None
+    assert Rules(unknown_fails=True).warning(ScanReading("NEW_ONE"), FLAGS, first=False) is None
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED"])
 def test_nothing_is_said_of_the_usual(status: str) -> None:
     """A warning that always comes is none."""
-    assert Rules().warning(ScanReading(status), first=True) is None
+    assert Rules().warning(ScanReading(status), FLAGS, first=True) is None
 
 
 DAY = 24 * 3600.0
@@ -99,7 +100,7 @@ DAY = 24 * 3600.0
 )
 def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: ScanReading, first: bool, warned: bool) -> None:  # noqa: FBT001
     """One that the gate found finished, more than a day before: it may be another build's."""
-    assert ("Is it the scan of this build?" in (Rules().warning(reading, first=first) or "")) is warned
+    assert ("Is it the scan of this build?" in (Rules().warning(reading, FLAGS, first=first) or "")) is warned
 
 
 def test_the_words_of_a_status() -> None:

@@ -124,7 +124,7 @@ def test_a_failure_may_know_better_what_it_means() -> None:
 def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
     """`--timeout 0` is a question, not a wait."""
     message = judged(history_of(QUEUED, StopCause.DEADLINE), plan=Plan(timeout=0)).conclusion.message
-    assert message.endswith("when asked once ({--timeout 0}).")
+    assert message.endswith("when asked once.")
 
 
 def test_the_hint_of_the_trouble_beats_that_of_the_reason() -> None:
