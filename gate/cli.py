@@ -18,7 +18,7 @@ from gate.options import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 from gate.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gate.options import Option
 
@@ -56,59 +56,67 @@ class _RunCommand(_Command):
 def _split_arguments(
     args: Sequence[str], parameters: Sequence[click.Parameter]
 ) -> tuple[list[str], tuple[InvalidOption, ...]]:
-    """The arguments that click can parse, and a sentence for each of the others.
+    """Return the arguments that click can parse, and an invalid option for each of the others.
 
-    No value is repeated in them: one may be a key.
+    Click must find no error: its messages repeat values, and a value may be a key. It would also take
+    `--pass-criteria` for the value in `--html-file --pass-criteria`, and the last of two values: a requested check
+    would silently not be made.
     """
-    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
-    pairs = {
-        flag: " or ".join(flag for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--"))
-        for option in options
-        if option.is_flag
+    flags = {
+        flag: option
+        for option in parameters
+        if isinstance(option, click.Option)
         for flag in (*option.opts, *option.secondary_opts)
     }
-    switches = set(pairs)
-    valued = {flag for option in options if not option.is_flag for flag in option.opts}
-    positional = any(isinstance(parameter, click.Argument) for parameter in parameters)
+    places = sum(isinstance(parameter, click.Argument) for parameter in parameters)
     good: list[str] = []
     invalid: list[InvalidOption] = []
+    given: set[tuple[str | None, bool]] = set()
     rest = list(args)
-    placed = False
     while rest:
         arg = rest.pop(0)
         name, equals, _ = arg.partition("=")
-        if name in valued and (equals or rest):
-            good += [arg] if equals else [arg, rest.pop(0)]
-        elif name in valued:
-            invalid.append(InvalidOption(name, f"{name} requires a value."))
-        elif name in switches and equals:
-            invalid.append(InvalidOption(name, f"{name} takes no value; write {pairs[name]}."))
-        elif name in switches or _letters(arg) <= switches:
+        option = flags.get(name)
+        letters = [f"-{letter}" for letter in arg[1:]]
+        if option is None and len(letters) > 1 and flags.keys() >= set(letters):
+            rest = letters + rest
+        elif option is None and places and not arg.startswith("-"):
+            places -= 1
             good.append(arg)
-        elif positional and not placed and not arg.startswith("-"):
-            good.append(arg)
-            placed = True
-        else:
-            invalid.append(_unknown(name, switches | valued))
-            # What follows an unknown option is its value.
+        elif option is None:
+            invalid.append(_unknown(name, flags))
+            # The next argument is the value of the unknown option.
             if arg.startswith("-") and not equals and rest and not rest[0].startswith("-"):
                 rest.pop(0)
+        elif option.is_flag and equals:
+            invalid.append(InvalidOption(name, f"{name} takes no value; write {_long(option, 'or')}."))
+        elif not option.is_flag and not equals and (not rest or rest[0].startswith("--")):
+            escape = f" If the value begins with --, write {name}=VALUE." if rest else ""
+            invalid.append(InvalidOption(name, f"{name} requires a value.{escape}"))
+        else:
+            good += [arg] if option.is_flag or equals else [arg, rest.pop(0)]
+            use = (option.name, name in option.secondary_opts)
+            # A switch may be repeated, but not contradicted.
+            if not option.multiple and (use[0], use[1] ^ option.is_flag) in given:
+                wrong = f"{_long(option, 'and')} contradict each other" if option.is_flag else f"{name} is given twice"
+                invalid.append(InvalidOption(name, f"{wrong}; leave one of them out."))
+            given.add(use)
     return good, tuple(invalid)
 
 
-def _letters(arg: str) -> set[str]:
-    """The letters of `-vq` as options of their own; what is no such bundle is itself."""
-    return {f"-{letter}" for letter in arg[1:]} if re.fullmatch("-[a-z]{2,}", arg) else {arg}
+def _long(option: click.Option, word: str) -> str:
+    return f" {word} ".join(flag for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--"))
 
 
-def _unknown(name: str, known: set[str]) -> InvalidOption:
+def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
     if name == "--api-key":
         what = (
             "--api-key is not an option: everybody on this machine can read a command line. Set "
             f"{KEY_VARIABLE}, or name a file with --api-key-file."
         )
         return InvalidOption(KEY_VARIABLE, what)
-    if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9-]{0,40}", name):
+    # A key has digits or capitals, or is longer.
+    if not re.fullmatch(r"--?[a-z][a-z-]{0,29}", name):
         return InvalidOption(None, "unexpected argument (value not shown).")
     import difflib
 
@@ -301,8 +309,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(group.invoke(ctx) or 0)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.UsageError as error:
-        error.show()
-        return error.exit_code
+    except click.UsageError:
+        # Its own message repeats the argument, which may be a key.
+        commands = ", ".join(group.commands)
+        click.echo(f"{PROG}: unknown command (not shown). The commands are {commands}; --help explains them.", err=True)
+        return Reason.USAGE.row.exit_code
     except BrokenPipeError:
         return UNREAD

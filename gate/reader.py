@@ -70,7 +70,8 @@ class OptionReader:
         """The text that was given, and how messages call its origin."""
         given = self.flags.get(option.name, ()) if option.flag else ()
         if given:
-            return ("\n".join(given) if option.many else given[-1]).strip(), option.label
+            # An empty value among several is a variable that is not set: a check must not be dropped with it.
+            return "\n".join(given).strip() if all(map(str.strip, given)) else "", option.label
         value = self.env.get(option.variable, "").strip()
         origin = self.name(option)
         if option.flag and not self.naming.inputs:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 
-QUICK = ("--interval", "10ms", "--max-interval", "40ms")
-"""Polls so often that a scenario at `SPEED` is followed closely."""
+QUICK = {"THREADFIX_INTERVAL": "10ms", "THREADFIX_MAX_INTERVAL": "40ms"}
+"""Polls so often that a scenario at `SPEED` is followed closely. A flag overrides it, and may not be given twice."""
 SPEED = 40.0
 
 
@@ -81,17 +81,17 @@ class Gate:
         document.unlink(missing_ok=True)
         self._capfd.readouterr()
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in (self.env | dict(env or {})).items():
+            for name, value in (QUICK | {"THREADFIX_RESULT_FILE": str(document)} | self.env | dict(env or {})).items():
                 patch.setenv(name, value)
-            code = main(["run", *QUICK, "--result-file", str(document), *args])
+            code = main(["run", *args])
         out, err = self._capfd.readouterr()
         return Ran(code, out, err, json.loads(document.read_text()) if document.exists() else {})
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start the gate as a process of its own, its streams in pipes."""
         return subprocess.Popen(
-            [sys.executable, "-m", "gate", "run", *QUICK, *args],
-            env=dict(os.environ) | self.env | dict(env or {}),
+            [sys.executable, "-m", "gate", "run", *args],
+            env=dict(os.environ) | QUICK | self.env | dict(env or {}),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -77,7 +77,7 @@ def serve(host: str, port: str, kind: Kind, quiet: bool, invalid: Sequence[Inval
     """
     sentences = [str(one) for one in invalid]
     threadfix = make(kind, sentences)
-    if not (port.isascii() and port.isdigit() and int(port) < 2**16):
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) >= 2**16:
         sentences.append("--port must be a number from 0 to 65535.")
     if sentences:
         return report_invalid(sentences)
@@ -95,8 +95,9 @@ def serve(host: str, port: str, kind: Kind, quiet: bool, invalid: Sequence[Inval
             threading.Event().wait()
     except Cancelled:
         return 0
-    except OSError as error:
-        return report_invalid([f"--host, --port: cannot bind {host}:{port} ({error.strerror or 'no such address'})."])
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "no such address"
+        return report_invalid([f"--host, --port: cannot bind to this address ({why}); an example is 127.0.0.1, 8080."])
     return 0  # pragma: no cover - the wait above ends by a signal only
 
 

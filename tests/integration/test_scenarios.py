@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,26 +15,26 @@ if TYPE_CHECKING:
     from tests.conftest import Gate
 
 # The limits of the demo, at the speed of the tests; only what must hit a limit has a tight one.
-QUICKER = ("--first-contact-limit", "2s", "--outage-limit", "2s", "--timeout", "5s", "--request-timeout", "1s")
+QUICKER = {"first-contact-limit": "2s", "outage-limit": "2s", "timeout": "5s", "request-timeout": "1s"}
 TIGHT = {
-    "stuck": ("--timeout", "300ms"),
-    "vanishes": ("--outage-limit", "100ms"),
-    "login-page": ("--first-contact-limit", "200ms"),
-    "policy-stale": ("--settle-timeout", "300ms"),
-    "slow-body": ("--first-contact-limit", "200ms", "--request-timeout", "100ms"),
+    "stuck": {"timeout": "300ms"},
+    "vanishes": {"outage-limit": "100ms"},
+    "login-page": {"first-contact-limit": "200ms"},
+    "policy-stale": {"settle-timeout": "300ms"},
+    "slow-body": {"first-contact-limit": "200ms", "request-timeout": "100ms"},
 }
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_a_scenario_ends_as_it_says(scenario: Scenario, gate: Gate) -> None:
     """Verdict, reason and exit code are the scenario's, in the log, in the document and for the shell."""
-    options = list(scenario.flags)
+    options = scenario.options | QUICKER | TIGHT.get(scenario.name, {})
     if scenario.content is not None:
         file = gate.folder / scenario.file_name
         file.write_bytes(scenario.content)
-        options += ["--scan-file", str(file)]
+        options["scan-file"] = str(file)
     known = environment(gate.url, scenario.name, gate.threadfix.scans)
-    ran = gate(*options, *QUICKER, *TIGHT.get(scenario.name, ()), env=known)
+    ran = gate(*replace(scenario, options=options).flags, env=known)
     row = scenario.expect.row
     assert ran.code == row.exit_code
     assert (ran.document["verdict"], ran.document["reason"]) == (row.kind, scenario.expect)

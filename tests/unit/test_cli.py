@@ -34,6 +34,20 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
         (("--tiemout", "5"), "unknown option --tiemout; did you mean --timeout?"),
         (("--zzz=1",), "unknown option --zzz; --help lists the options."),
         (("--timeout",), "--timeout requires a value."),
+        (
+            ("--html-file", "--pass-criteria"),
+            "--html-file requires a value. If the value begins with --, write --html-file=VALUE.",
+        ),
+        (("--timeout", "5m", "--timeout=5m"), "--timeout is given twice; leave one of them out."),
+        (
+            ("--application-id", "6", "--application-id", "12"),
+            "--application-id is given twice; leave one of them out.",
+        ),
+        (
+            ("--pass-criteria", "--no-pass-criteria"),
+            "--pass-criteria and --no-pass-criteria contradict each other; leave one of them out.",
+        ),
+        (("--r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY",), "unexpected argument (value not shown)."),
         (("--pass-criteria=yes",), "--pass-criteria takes no value; write --pass-criteria or --no-pass-criteria."),
         (("hunter2",), "unexpected argument (value not shown)."),
         (("--no-summary=x",), "--no-summary takes no value; write --summary or --no-summary."),
@@ -81,10 +95,13 @@ def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) 
     assert "threadfix-gate demo" in capfd.readouterr().out
 
 
-def test_an_unknown_command_is_named(capfd: pytest.CaptureFixture[str]) -> None:
-    """An unknown command is a usage error."""
-    assert main(["wait"]) == 2
-    assert "wait" in capfd.readouterr().err
+def test_an_unknown_command_is_not_repeated(capfd: pytest.CaptureFixture[str]) -> None:
+    """The commands that exist are named instead of the unknown one, which may be a key."""
+    for args in (["hunter2"], ["--unknown=hunter2"], ["--", "hunter2"]):
+        assert main(args) == 2
+        err = capfd.readouterr().err
+        assert "run, doctor, demo, sandbox" in err
+        assert "hunter2" not in err
 
 
 def test_the_commands_have_help_of_their_own(capfd: pytest.CaptureFixture[str]) -> None:
