@@ -28,7 +28,7 @@ TIGHT = {
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_a_scenario_ends_as_it_says(scenario: Scenario, gate: Gate) -> None:
     """Verdict, reason and exit code are the scenario's, in the log, in the document and for the shell."""
-    options = scenario.options | QUICKER | TIGHT.get(scenario.name, {})
+    options = dict(scenario.options) | QUICKER | TIGHT.get(scenario.name, {})
     if scenario.content is not None:
         file = gate.folder / scenario.file_name
         file.write_bytes(scenario.content)
