@@ -1,7 +1,7 @@
 # The gate as a container image: docker run --rm -e THREADFIX_URL -e THREADFIX_API_KEY ... IMAGE
 # The one base, in a line that Dependabot reads (it reads no ARG). A release wants its digest here, which nobody can make
 # up: FROM python:3.13-slim@sha256:... AS base. From then on Dependabot moves it. `make image BASE=...` takes another one:
-# any with Python 3.11 or later (with venv) and root certificates.
+# any with Python 3.10 or later (with venv) and root certificates.
 FROM python:3.13-slim AS base
 
 FROM base AS build

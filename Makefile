@@ -85,7 +85,7 @@ clean:  ## Remove what was installed here
 
 .venv/made.stamp:
 	@echo 'Making .venv with $(PYTHON) ...'
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; name one with PYTHON=...")'
 	@$(PYTHON) -m venv --without-pip .venv
 	@touch $@
 

@@ -396,7 +396,7 @@ def call(command: list[str], temporary: Path, patience: Patience) -> None:
     patience.check()
     process = subprocess.Popen(command, env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
-        process_group=None if os.name == "nt" else 0)  # fmt: skip
+        start_new_session=os.name != "nt")  # fmt: skip
     try:
         while True:
             try:

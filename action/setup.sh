@@ -75,7 +75,7 @@ masked() {
 fits() {
   "$1" -I -c 'import sys
 from importlib.util import find_spec
-sys.exit(sys.version_info < (3, 11) or not find_spec("venv") or not (find_spec("pip") or find_spec("ensurepip")))
+sys.exit(sys.version_info < (3, 10) or not find_spec("venv") or not (find_spec("pip") or find_spec("ensurepip")))
 ' </dev/null >/dev/null 2>&1
 }
 
@@ -115,7 +115,7 @@ else
   remedy="Put actions/setup-python before this step, or name a Python in the input \`python\`"
 fi
 if [[ -z $python ]]; then
-  cannot_start "The gate needs Python 3.11 or later with venv and pip (python3-venv on Debian). Found: ${tried%; }." \
+  cannot_start "The gate needs Python 3.10 or later with venv and pip (python3-venv on Debian). Found: ${tried%; }." \
     "$remedy."
 fi
 

@@ -163,7 +163,7 @@ class _HTTPResponse(http.client.HTTPResponse):
     """The standard library's response, stricter where that one is lenient at our cost."""
 
     def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc]  # private, the same in 3.11 to 3.14
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # private, the same in 3.10 to 3.14
         if http.client.CONTINUE < status < OK and status != http.client.SWITCHING_PROTOCOLS:
             # It skips only 100, and would take any other interim response for the last one.
             status = http.client.CONTINUE

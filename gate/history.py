@@ -7,14 +7,14 @@ server's clock. `None` means "not known".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar
 
-from gate.reasons import Reason
+from gate.reasons import Reason, Word
 from gate.subjects import Check, ScanFile, Subject, Target
 
 
-class Accept(StrEnum):
+class Accept(Word):
     """A refusal that a user may take for a pass: nothing is wrong with the file, and nothing new is in it."""
 
     DUPLICATE = "duplicate"
@@ -149,7 +149,7 @@ class Outage:
     ended: float | None = None
 
 
-class StopCause(StrEnum):
+class StopCause(Enum):
     """Why the wait stopped asking."""
 
     DECIDED = "decided"

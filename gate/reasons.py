@@ -6,14 +6,20 @@ One source for the verdict, the documentation's tables and the advice that a per
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Kind(StrEnum):
+class Word(str, Enum):
+    """A word for people and machines: `str` returns it, as for `enum.StrEnum`, which is not in Python 3.10."""
+
+    __str__ = str.__str__
+
+
+class Kind(Word):
     """The verdict, in one word."""
 
     PASS = "pass"  # noqa: S105 - the verdict, not a password
@@ -21,7 +27,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Reason(StrEnum):
+class Reason(Word):
     """Why the verdict is what it is, in one word; stable, for scripts."""
 
     PROCESSED = "processed"

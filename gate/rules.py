@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, normal
@@ -22,7 +22,7 @@ UNDOCUMENTED: Final = "Add it to {--success-statuses} or {--failure-statuses} if
 """The advice for a status that is not documented; a template of `gate.naming`."""
 
 
-class Decision(StrEnum):
+class Decision(Enum):
     """What an answer amounts to."""
 
     ACCEPTED = "accepted"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Final
 
 QUOTE_LIMIT: Final = 80
@@ -43,7 +43,7 @@ def size(octets: float) -> str:
 def utc(at: float) -> datetime | None:
     """The moment `at`, in seconds since the epoch; None where the calendar has no such day."""
     try:
-        return datetime.fromtimestamp(at, UTC)
+        return datetime.fromtimestamp(at, timezone.utc)
     except (OverflowError, ValueError, OSError):
         return None
 

@@ -28,7 +28,7 @@ DOCKERFILE = ROOT / "Dockerfile"
 BASE = re.compile(r"^FROM (\S+) AS base$", re.MULTILINE)
 IMAGE = "localhost/threadfix-gate"
 STAND_IN = "localhost/threadfix-gate-base"
-# Debian 12 has Python 3.11, the oldest that the gate takes.
+# Debian 12, whose Python is 3.11.
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
 # EX_UNAVAILABLE, a program that is needed is not here.

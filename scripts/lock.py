@@ -43,7 +43,7 @@ DEV_HEAD = """\
 def compiled(*options: str) -> str:
     """What uv resolves these parts of pyproject.toml to, one requirement with its hashes after the other."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--universal", "--generate-hashes"]
-    command += ["--python-version", "3.11", "--no-header", "--no-annotate", "--quiet", *options]
+    command += ["--python-version", "3.10", "--no-header", "--no-annotate", "--quiet", *options]
     made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return "".join(line for line in made.stdout.splitlines(keepends=True) if not line.startswith("#"))
 

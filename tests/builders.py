@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from gate.conclusions import conclude, from_error, name_options
@@ -85,7 +85,7 @@ def judged(history: ScanHistory, **changes: object) -> ScanVerdict:
 
 LINKED: Final = replace(SETTINGS, ui_url="{url}/scans/{scan_id}")
 DOWN: Final = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
-AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
+AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, timezone.utc)
 EMPTY: Final = InvalidOption("--timeout", "--timeout: is empty.")
 
 

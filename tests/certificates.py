@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class Authority:
         self.folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.now(UTC)
+        now = datetime.now(timezone.utc)
         made = (
             self._builder(self._name, self._key, now - DAY, now + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -59,7 +59,7 @@ class Authority:
         """A certificate and its key; it is valid until in `days`, which may be past."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        until = datetime.now(UTC) + days * DAY
+        until = datetime.now(timezone.utc) + days * DAY
         builder = self._builder(subject, key, until - 10 * DAY, until)
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)

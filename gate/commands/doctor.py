@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -95,7 +95,7 @@ class _DoctorRun:
     def __init__(self, env: Mapping[str, str]) -> None:
         self.ended_by: Reason | None = None
         self._context = CommandContext(env)
-        self._started_at = datetime.now(UTC)
+        self._started_at = datetime.now(timezone.utc)
         self._outcomes: dict[str, Outcome] = {}
         self._blocked: set[str] = set()
 
@@ -201,7 +201,7 @@ class _DoctorRun:
                 for name, outcome in self._outcomes.items()
             ],
             "started_at": timestamp(self._started_at),
-            "finished_at": timestamp(datetime.now(UTC)),
+            "finished_at": timestamp(datetime.now(timezone.utc)),
         }
 
 

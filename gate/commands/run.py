@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -66,7 +66,7 @@ class _Run:
         self._env = env
         self._in_sandbox = in_sandbox
         self._context = CommandContext(env)
-        self._started_at = datetime.now(UTC)
+        self._started_at = datetime.now(timezone.utc)
         self._started = time.monotonic()
 
     def judge(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> Verdict:
@@ -108,7 +108,7 @@ class _Run:
         return Verdict(
             conclusion=name_options(conclusion, naming),
             started_at=self._started_at,
-            finished_at=datetime.now(UTC),
+            finished_at=datetime.now(timezone.utc),
             elapsed=time.monotonic() - self._started,
             scans=named(outcome.scans) if outcome else (),
             ended_uploads=named(outcome.ended_uploads) if outcome else (),

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -285,7 +285,7 @@ class Stages:
             Wait(target, observe=partial(self._client.observe, target), settled=settled, schedule=schedule)
             for target in targets
         ]
-        console.waiting(settings, targets, datetime.now(UTC) + timedelta(seconds=self.left))
+        console.waiting(settings, targets, datetime.now(timezone.utc) + timedelta(seconds=self.left))
         self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick)
 
     def _targets(self) -> tuple[Target, ...]:

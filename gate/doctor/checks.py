@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
 from gate.history import Application, Failure
 from gate.parts.checks import NO_CRITERIA, NO_POLICIES
-from gate.reasons import Reason
+from gate.reasons import Reason, Word
 from gate.subjects import AllPolicies, PassCriteria
 from gate.threadfix.api import DENIED, NOT_FOUND, REDIRECTS
 from gate.wording import count, seconds
@@ -40,7 +39,7 @@ NO_APPLICATION: Final = "cannot be determined: no application is specified."
 SERVER_ERROR_HINT: Final = "ThreadFix, or a proxy in front of it, is failing or overloaded; try again later."
 
 
-class State(StrEnum):
+class State(Word):
     """What came of a check."""
 
     PASSED = "passed"
@@ -143,7 +142,7 @@ def _expiry(connection: Connection, _: Sanitizer) -> Outcome:
     days = int((expires - time.time()) // _DAY)
     soon = days < EXPIRY_WARNING_DAYS
     hint = "Have the certificate renewed: once it has expired, no gate can connect." if soon else ""
-    return passed(f"{count(days, 'day')} left, until {datetime.fromtimestamp(expires, UTC):%Y-%m-%d}.", hint)
+    return passed(f"{count(days, 'day')} left, until {datetime.fromtimestamp(expires, timezone.utc):%Y-%m-%d}.", hint)
 
 
 # --- The responses.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 
 
-class LineKind(StrEnum):
+class LineKind(Enum):
     """What a line is."""
 
     PLAIN = "plain"

@@ -6,7 +6,7 @@ To add one: an option, a module with `render(verdict) -> str`, and a row here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,7 +22,7 @@ class Renderer(Protocol):
         ...
 
 
-class Destination(StrEnum):
+class Destination(Enum):
     """Where a report goes."""
 
     FILE = "file"

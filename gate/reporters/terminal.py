@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from rich.console import Console as Screen
 from rich.live import Live
@@ -60,7 +60,7 @@ class Terminal:
             console=self._screen, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Terminal:  # noqa: PYI034 - `Self` is not in Python 3.10
         with suppress(OSError, ValueError):
             self._live.start()
         return self

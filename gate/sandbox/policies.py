@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.sandbox import model
@@ -89,7 +89,7 @@ def evaluate_criteria(state: State, call: Call) -> Fault:
 
 
 def _day(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc)
 
 
 def _holds(criterion: Criterion, counted: list[Vulnerability], introduced: list[Vulnerability]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.sandbox import model, versions
@@ -174,7 +174,7 @@ class State:
 
     def now(self) -> datetime:
         """The time by the server's clock."""
-        return datetime.fromtimestamp(self.epoch + self.clock(), UTC)
+        return datetime.fromtimestamp(self.epoch + self.clock(), timezone.utc)
 
     def moment(self, at: float) -> int:
         """A time on the clock as ThreadFix writes it: milliseconds since the epoch."""

@@ -8,7 +8,7 @@ introduced the endpoint.
 from __future__ import annotations
 
 import re
-from enum import StrEnum, auto
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ NEWEST: Final[Version] = (2, 8, 8)
 """What the sandbox is unless it is told otherwise."""
 
 
-class Feature(StrEnum):
+class Feature(Enum):
     """What not every version has."""
 
     QUEUE = auto()

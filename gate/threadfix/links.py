@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -94,7 +95,7 @@ def base_url(text: str) -> str:
         raise ValueError(f"is not an http or https URL; {wanted}")
     if "@" in parts.netloc or "?" in text or "#" in text:
         raise ValueError(f"has a user, a query or a fragment in it (not shown); {wanted}")
-    if not _is_host(host) or port == 0:
+    if not _is_host(parts.netloc, host) or port == 0:
         raise ValueError(f"has no usable host or port; {wanted}")
     segments = [segment for segment in parts.path.split("/") if segment]
     if "rest" in segments:
@@ -114,8 +115,16 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _is_host(host: str) -> bool:
-    if ":" in host:
-        # Python checks what is in brackets only since 3.11.4, and takes a zone, which no other machine knows.
-        return bool(re.fullmatch(r"[0-9a-f:.]+", host))
+def _is_host(netloc: str, host: str) -> bool:
+    if {"[", "]"} & set(netloc):
+        # Before 3.11.4 Python accepts any text in brackets and around them. A zone means nothing to another machine.
+        return bool(re.fullmatch(r"\[[0-9a-f:.]+\](:\d*)?", netloc, re.IGNORECASE)) and _is_ipv6(host)
     return len(host) <= 253 and all(_LABEL.match(label) for label in host.removesuffix(".").split("."))  # noqa: PLR2004
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True

@@ -507,7 +507,7 @@ def test_no_python(runner: Runner) -> None:
     """Without any Python the error says what was looked for and what to do."""
     done = runner.run("run", PATH=str(runner.bin))
     assert done.returncode == 70
-    assert "Python 3.11 or later" in done.stderr
+    assert "Python 3.10 or later" in done.stderr
     assert "python3 is not there; python is not there" in done.stderr
     assert str(runner.cache) in done.stderr
     assert "actions/setup-python" in done.stderr

@@ -13,7 +13,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -344,7 +344,7 @@ def certificate(
     key = ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, issuer)])
     names = [x509.DNSName(name) if name.isalpha() else x509.IPAddress(ip_address(name))]
-    until = datetime.now(UTC) + timedelta(days=days, minutes=5)
+    until = datetime.now(timezone.utc) + timedelta(days=days, minutes=5)
     made = (
         x509.CertificateBuilder(
             who, who, key.public_key(), x509.random_serial_number(), until - timedelta(days=90), until

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), ApplicationId(6), (41,))
 SEVERAL = replace(ASKED, pending_scan_ids=(41, 42))
-UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=UTC)
+UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=timezone.utc)
 DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 
 

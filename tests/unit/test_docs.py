@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import runpy
-import tomllib
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +68,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def on_pypi(text: str) -> str:
     """The README as the build hook writes it into the package."""
-    hook = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]["hooks"]
+    toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # pytest installs tomli
+    hook = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]["hooks"]
     for change in hook["fancy-pypi-readme"]["substitutions"]:
         text = re.sub(change["pattern"], change["replacement"], text)
     return text.replace("$HFPR_VERSION", gate.__version__)

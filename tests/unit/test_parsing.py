@@ -257,7 +257,8 @@ def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
     [
         "ftp://tf/", "https://tf/a b", "https://tf\\evil/", "https://tf:0/", "https://tf:99999/", "https://-tf-/",
         "https://tf..x/", "https://[::1/", "https://[fe80::1%25eth0]/", "https://tf/../x", "https://ТФ.example/",
-        "https://tf/<x>", "https://[zz]/",
+        "https://tf/<x>", "https://[zz]/", "https://tf[::1]/", "https://[::1]tf/", "https://[1:2]/", "https://[1.2.3.4]/",
+        "https://tf]/",
     ],
 )  # fmt: skip
 def test_what_is_no_url(given: str) -> None:

@@ -105,7 +105,9 @@ def test_every_character_that_only_formats_is_left_out() -> None:
         for code in range(sys.maxunicode + 1)
         if unicodedata.category(chr(code)) == "Cf" and Sanitizer().sanitize(f"a{chr(code)}b") != "ab"
     }
-    assert left == drawn
+    assert left == {
+        code for code in drawn if unicodedata.category(chr(code)) == "Cf"
+    }  # Python 3.10 has an older Unicode
 
 
 def test_a_text_without_the_key_stays() -> None:

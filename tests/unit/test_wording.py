@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 import pytest
 
 from gate.wording import count, moment, plain, seconds, size, timestamp, utc
 
-AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
+AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, timezone.utc)
 
 
 @pytest.mark.parametrize(
