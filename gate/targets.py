@@ -164,7 +164,7 @@ def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> list[Target] | Uplo
     try:
         refused = responses.upload_refusal(body)
         if refused is None:
-            return [links.status_link(link) for link in responses.upload_links(body)]
+            return [links.status_link(sanitizer.redact(link)) for link in responses.upload_links(body)]
     except responses.NotThreadFixError as error:
         reader.reject(UPLOAD_RESPONSE, f"{name}: {error}.")
         return []

@@ -56,6 +56,11 @@ class Sanitizer:
 
     secrets: tuple[Secret, ...] = ()
 
+    @property
+    def digits(self) -> tuple[str, ...]:
+        """Secrets that a number can show."""
+        return tuple(secret for secret in self._revealed() if secret.lstrip("-").isdigit())
+
     def redact(self, value: str) -> str:
         """Return `value` with stars for every secret, in the forms of `gate.redaction`."""
         secrets = self._revealed()

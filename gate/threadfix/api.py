@@ -75,6 +75,7 @@ class RestApi:
         http: what sends the requests.
         server: which server.
         sanitize: makes a text safe.
+        redact: removes the key from a link.
     """
 
     def __init__(self, server: Server, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
@@ -82,6 +83,8 @@ class RestApi:
         self.http = Transport(server, sanitizer, trace)
         self.server = server
         self.sanitize = sanitizer.sanitize
+        self.redact = sanitizer.redact
+        self._digits = sanitizer.digits
 
     def ask(
         self,
@@ -126,7 +129,7 @@ class RestApi:
             return self.protocol(response, what, HTTPS_HINT if to_https else CONTEXT_HINT)
         envelope, flaw = None, ""
         try:
-            envelope = responses.envelope(response.body)
+            envelope = responses.envelope(response.body, self._digits)
         except responses.NotThreadFixError as error:
             flaw = str(error)
         refused = envelope is not None and not envelope.success

@@ -132,7 +132,7 @@ class Finder:
         chosen = sorted(range(len(names)), key=lambda place: order.get(names[place], SHOWN))[:SHOWN]
         shown = [
             f"'{self._shown(candidates[place].name)}'"
-            + (f" (id {candidates[place].id})" if names.count(names[place]) > 1 else "")
+            + (f" (id {responses.identity(candidates[place].id)})" if names.count(names[place]) > 1 else "")
             for place in chosen
         ]
         more = len(candidates) - len(chosen)

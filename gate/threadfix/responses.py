@@ -7,6 +7,7 @@ and a field of type `Any` is decoration, which counts as unknown if its type is 
 
 # No `from __future__ import annotations` here: `shapes` needs the types of the fields, not their names.
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -166,13 +167,13 @@ class Link:
     href: str
 
 
-def envelope(body: bytes) -> Envelope:
-    """The envelope in `body`.
+def envelope(body: bytes, digits: Sequence[str] = ()) -> Envelope:
+    """Return the envelope in `body`; `digits` are secrets made of digits.
 
     Raises:
-        NotThreadFixError: it is none.
+        NotThreadFixError: it is not an envelope.
     """
-    return shaped(parsed(body), Envelope, "$")
+    return shaped(parsed(body, digits), Envelope, "$")
 
 
 def pending_scan(reply: Envelope) -> PendingScan:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import partial
 from types import UnionType
 from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin
 
@@ -40,10 +41,14 @@ class NotThreadFixError(ValueError):
     """The body is not a response of ThreadFix. The message has none of the server's text."""
 
 
-def parsed(body: bytes) -> object:
+def parsed(body: bytes, digits: Sequence[str] = ()) -> object:
     """Return the JSON value in `body`.
 
     Lone surrogates are kept: Java servers send them.
+
+    Args:
+        body: the response.
+        digits: secrets made of digits; a number with one of them in it is no whole number, and never shown.
 
     Raises:
         NotThreadFixError: it is not JSON, has a name twice, or would take too much memory.
@@ -51,7 +56,8 @@ def parsed(body: bytes) -> object:
     if body.count(b"{") + body.count(b"[") >= MOST_OPENINGS:
         raise NotThreadFixError(f"it has {MOST_OPENINGS:,} objects and lists or more")
     try:
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_int=_whole, parse_constant=_no_number)
+        whole = partial(_whole, hidden=digits) if digits else _whole
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_int=whole, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise NotThreadFixError(str(error) if isinstance(error, NotThreadFixError) else "it is not JSON") from error
 
@@ -64,9 +70,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _whole(digits: str) -> int | float:
-    """Return a number of more digits as a float: no field of ours is one, so it is never shown or compared."""
-    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+def _whole(digits: str, hidden: Sequence[str] = ()) -> int | float:
+    """Return a number that is too long or shows a secret as a float: no field of ours is one, so it is never used."""
+    if len(digits) > MOST_DIGITS or any(secret in digits for secret in hidden):
+        return float(digits)
+    return int(digits)
 
 
 def _no_number(_: str) -> NoReturn:

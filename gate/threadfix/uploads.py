@@ -235,7 +235,8 @@ def receipt_of(api: RestApi, application_id: int, response: Response | Failure) 
 def _taken(api: RestApi, application_id: int, asked: Asked) -> Receipt:
     """What ThreadFix made of a file that it took."""
     try:
-        targets = tuple(dict.fromkeys(map(links.status_link, responses.pending_scan_links(asked.envelope))))
+        hrefs = map(api.redact, responses.pending_scan_links(asked.envelope))
+        targets = tuple(dict.fromkeys(map(links.status_link, hrefs)))
     except responses.NotThreadFixError as error:
         return _uncertain(api.malformed(asked, "no usable links", error))
     except ValueError as error:

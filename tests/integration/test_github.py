@@ -353,7 +353,7 @@ def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runne
 def test_a_traceback_commands_nothing(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug's message may have lines, and a server's words in them."""
 
-    def broken(_: bytes) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("first\n::error::second\n  ::set-output name=verdict::pass\n##[error]third")
 
     monkeypatch.setattr(responses, "envelope", broken)

@@ -355,6 +355,15 @@ def test_candidates_are_safe_and_bounded(directory: Directory, client: Client) -
     assert "***" in found.what
 
 
+def test_an_id_of_a_candidate_is_a_number_or_nothing(directory: Directory, client: Client) -> None:
+    """Two candidates of one name are told apart by their ids, which may be of any type."""
+    same = [{"id": number, "name": "Contoso"} for number in (7, f"8\n::error::{KEY}")]
+    directory.team = http(envelope({"id": 3, "name": "Web", "applications": same}))
+    found = missing(client)
+    assert "'Contoso' (id 7), 'Contoso'" in found.what
+    assert not [part for part in (KEY, "\n", "::") if part in found.what]
+
+
 def test_few_candidates_are_compared_letter_by_letter(
     directory: Directory, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from gate.sandbox.server import API_KEY, JSON, ThreadFix, refusal
 from gate.threadfix import responses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tests.conftest import Gate, Ran
 
@@ -88,10 +88,10 @@ def test_the_key_is_in_no_childs_environment(gate: Gate, monkeypatch: pytest.Mon
     """Whatever is started from within the gate has no use for it."""
     original, seen = responses.envelope, []
 
-    def envelope(body: bytes) -> responses.Envelope:
+    def envelope(body: bytes, digits: Sequence[str]) -> responses.Envelope:
         show = "import json, os; print(json.dumps(dict(os.environ)))"
         seen.append(json.loads(subprocess.check_output([sys.executable, "-c", show])))
-        return original(body)
+        return original(body, digits)
 
     monkeypatch.setattr(responses, "envelope", envelope)
     assert gate.play(DONE).code == 0
@@ -190,7 +190,7 @@ def test_a_bug_tells_everything_but_the_key(
 ) -> None:
     """The traceback goes to the log, whatever is in its messages; the verdict is that nobody knows."""
 
-    def broken(_: bytes) -> responses.Envelope:
+    def broken(*_: object) -> responses.Envelope:
         raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
 
     monkeypatch.setattr(responses, "envelope", broken)
@@ -227,6 +227,41 @@ def test_a_password_in_the_url_is_not_repeated(gate: Gate) -> None:
     for url in (f"https://robot:{CORE}@tf.example.com", f"https://tf.example.com/?apiKey={CORE}", f"ftp://{CORE}@x"):
         ran = always(gate, DONE, "--url", url)
         assert (ran.code, CORE in told(gate, ran)) == (2, False)
+
+
+DIGITS = "271828182845"
+"""A key made of digits."""
+LONGER = int(f"9{DIGITS}9")
+
+
+def scan_object(**changes: object) -> Scenario:
+    """Return the scenario of a pending scan with other fields than the server's."""
+    content = {"status": "DONE", "error": False, "appId": 6} | changes
+    return story(Raw(200, json.dumps({"success": True, "object": content}).encode(), JSON))
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        *(scan_object(appId=number) for number in (int(DIGITS), LONGER, -LONGER, [LONGER], str(LONGER))),
+        *(scan_object(scanId=number, modifiedDate=number, id=number) for number in (int(DIGITS), LONGER)),
+        scan_object(status=f"DONE{DIGITS}", name=DIGITS, errorMessage=f"{LONGER}"),
+    ],
+)
+def test_a_key_of_digits_is_shown_in_no_number(scenario: Scenario, gate: Gate) -> None:
+    gate.threadfix.keys.add(DIGITS)
+    ran = always(gate, scenario, *ONCE, THREADFIX_API_KEY=DIGITS)
+    assert DIGITS not in told(gate, ran)
+
+
+def test_a_key_of_digits_is_in_no_link(gate: Gate, tmp_path: Path) -> None:
+    """An upload's response names the scan; an id in it that shows the key is no id."""
+    gate.threadfix.keys.add(DIGITS)
+    link = f"/rest/latest/applications/6/pendingScan/{DIGITS}/status"
+    response = tmp_path / "response.json"
+    response.write_text(json.dumps({"success": True, "links": [{"href": link}]}))
+    ran = always(gate, DONE, "--upload-response", str(response), THREADFIX_API_KEY=DIGITS)
+    assert (ran.code, DIGITS in told(gate, ran)) == (2, False)
 
 
 # --- Text from the server is data.
