@@ -52,11 +52,30 @@ def refused(message: object) -> bytes:
 
 
 TAKEN: Final = http(linked())
+FINISHED: Final = {
+    "id": 12,
+    "importTime": 1793613600000,
+    "numberClosedVulnerabilities": 0,
+    "numberNewVulnerabilities": 3,
+    "numberOldVulnerabilities": 0,
+    "numberResurfacedVulnerabilities": 0,
+    "numberTotalVulnerabilities": 3,
+    "numberRepeatResults": 0,
+    "numberRepeatFindings": 0,
+    "numberInfoVulnerabilities": 0,
+    "numberLowVulnerabilities": 0,
+    "numberMediumVulnerabilities": 1,
+    "numberHighVulnerabilities": 2,
+    "numberCriticalVulnerabilities": 0,
+    "findings": [{"id": 1, "attackString": "a", "surfaceLocation": {"id": 1, "parameter": "id", "path": "/b"}}],
+    "scannerName": "OWASP Zed Attack Proxy",
+}
+"""A finished scan as ThreadFix 2.3 returned it in the response to an upload."""
 
 
-def client(url: str, trusted: Path | None = None, *, insecure: bool = False) -> Client:
+def client(url: str, trusted: Path | None = None, *, insecure: bool = False, version: str = "latest") -> Client:
     """A client of the ThreadFix at `url`."""
-    server = Server(url, Secret(KEY), ca_file=str(trusted) if trusted else None, insecure=insecure)
+    server = Server(url, Secret(KEY), version, ca_file=str(trusted) if trusted else None, insecure=insecure)
     return Client(server, Sanitizer(), trace=lambda _: None)
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from gate.commands.run import run_gate
 from gate.commands.sandbox import make, report_invalid
-from gate.options import APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, SCAN_FILE, URL
+from gate.options import API_VERSION, APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, SCAN_FILE, URL
 from gate.reporters.console import to_log
+from gate.sandbox import versions
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import environment, serving
 
@@ -66,6 +67,8 @@ def demo(name: str, kind: Kind, flags: Mapping[str, Sequence[str]], invalid: Seq
     if sentences or scenario is None:
         return report_invalid(sentences)
     with _file_of(scenario) as options:
+        if not versions.has(threadfix.generation, versions.Feature.QUEUE):
+            options[API_VERSION.name] = ["legacy"]
         return _play(scenario, threadfix, options | dict(flags))
 
 

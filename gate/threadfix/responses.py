@@ -18,26 +18,10 @@ from gate.threadfix.links import MAX_ID
 from gate.threadfix.shapes import ABSENT, Absent, parsed, shaped
 
 NotThreadFixError = shapes.NotThreadFixError
-SCAN_FIELDS: Final = frozenset(
-    {
-        "importTime",
-        "updatedDate",
-        "scannerName",
-        "numberNewVulnerabilities",
-        "numberOldVulnerabilities",
-        "numberResurfacedVulnerabilities",
-        "numberClosedVulnerabilities",
-        "numberTotalVulnerabilities",
-        "numberRepeatResults",
-        "numberRepeatFindings",
-        "numberInfoVulnerabilities",
-        "numberLowVulnerabilities",
-        "numberMediumVulnerabilities",
-        "numberHighVulnerabilities",
-        "numberCriticalVulnerabilities",
-    }
-)
-"""Fields of a scan beside its id (Community Edition, `Scan`)."""
+NOT_OF_A_SCAN: Final = ("status", "error", "name")
+"""Fields of a pending scan or an application, and of no finished scan."""
+OWNERS: Final = ("appId", "applicationId", "app", "application")
+"""Fields that name an object's application, by its id or as an object with an id."""
 PASSING: Final = "PASSING"
 """ThreadFix's word for a policy that holds."""
 FAILING: Final = "FAILING"
@@ -72,6 +56,27 @@ class PendingScan:
     name: Any = None
     scan_message: Any = None
     modified_date: Any = None
+
+
+@dataclass(frozen=True)
+class FinishedScan:
+    """The `object` in the response to an upload with version `legacy` (recorded with ThreadFix 2.3)."""
+
+    id: int
+    import_time: int
+    scanner_name: str
+    number_new_vulnerabilities: int
+    number_old_vulnerabilities: int
+    number_resurfaced_vulnerabilities: int
+    number_closed_vulnerabilities: int
+    number_total_vulnerabilities: int
+    number_repeat_results: int
+    number_repeat_findings: int
+    number_info_vulnerabilities: int
+    number_low_vulnerabilities: int
+    number_medium_vulnerabilities: int
+    number_high_vulnerabilities: int
+    number_critical_vulnerabilities: int
 
 
 @dataclass(frozen=True)
@@ -233,13 +238,24 @@ def pending_scan_links(reply: Envelope) -> tuple[str, ...]:
     return tuple(link.href for link in links if "PENDINGSCAN" in fold(link.href))
 
 
-def finished_scan(reply: Envelope) -> int | None:
-    """The id of the scan that ThreadFix made of an upload at once, as version `legacy` does; None where it made none.
+def finished_scan(reply: Envelope, application_id: int) -> FinishedScan:
+    """Return the scan that ThreadFix made of an upload, which it processes at once with version `legacy`.
 
-    An `object` with an id is a scan only if it has one of a scan's other fields (vendor page "Upload Scan").
+    Raises:
+        NotThreadFixError: the object is not a finished scan, or is one of another application.
     """
-    scan = reply.object
-    return identity(scan.get("id")) if isinstance(scan, dict) and SCAN_FIELDS & scan.keys() else None
+    scan = shaped(reply.object, FinishedScan, "$.object")
+    others = [field for field in NOT_OF_A_SCAN if field in reply.object]
+    if others:
+        raise NotThreadFixError(f"a finished scan has no `{others[0]}`")
+    if identity(scan.id) is None or scan.import_time <= 0 or non_empty(scan.scanner_name) is None:
+        raise NotThreadFixError("the scan's id, importTime or scannerName is not valid")
+    if min(value for value in vars(scan).values() if isinstance(value, int)) < 0:
+        raise NotThreadFixError("a number of the scan is negative")
+    owners = [reply.object[field] for field in OWNERS if field in reply.object]
+    if any(identity(owner.get("id") if isinstance(owner, dict) else owner) != application_id for owner in owners):
+        raise NotThreadFixError("the scan is of another application")
+    return scan
 
 
 def policy_status(reply: Envelope) -> PolicyStatus:

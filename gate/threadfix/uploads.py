@@ -47,6 +47,8 @@ OTHER_TYPE: Final = "application/octet-stream"
 ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
 """What a file's name cannot have in a form, and how curl and browsers write it."""
 TOO_LARGE: Final = 413
+SYNCHRONOUS: Final = ("legacy", "")
+"""The versions, `--api-version none` among them, with which ThreadFix processes a file before it responds."""
 
 UNSENT_MEANING: Final = "ThreadFix could not be reached, so nothing of the file was sent."
 NOT_TAKEN: Final = "ThreadFix did not take the file"
@@ -69,8 +71,8 @@ REJECTED_MEANING: Final = (
 )
 NO_HANDLE_MEANING: Final = "ThreadFix took the file, but the gate cannot learn when it is processed."
 NO_HANDLE_HINT: Final = (
-    "The gate needs ThreadFix 2.5 or later, whose response has a link to the pending scan. With such a one, check "
-    "{--api-version}."
+    "ThreadFix 2.5 and later return a link to the pending scan: check {--api-version}. With `{--api-version legacy}`, "
+    "every version responds after it has processed the file."
 )
 
 
@@ -247,10 +249,13 @@ def _taken(api: RestApi, application_id: int, asked: Asked) -> Receipt:
             return _uncertain(api.protocol(asked.response, what))
     if targets:
         return Queued(targets)
-    scan_id = responses.finished_scan(asked.envelope)
-    if scan_id is not None:
-        return Finished(scan_id, asked.response.date)
-    failure = api.protocol(asked.response, "took the file, but returned no pending scan to wait for.", NO_HANDLE_HINT)
+    what = "took the file, but returned no pending scan to wait for."
+    if api.server.api_version in SYNCHRONOUS:
+        try:
+            return Finished(responses.finished_scan(asked.envelope, application_id).id, asked.response.date)
+        except responses.NotThreadFixError as error:
+            what = f"took the file, but returned neither a link to a pending scan nor a finished scan: {error}."
+    failure = api.protocol(asked.response, what, NO_HANDLE_HINT)
     return replace(failure, final=True, meaning=NO_HANDLE_MEANING)
 
 

@@ -21,6 +21,7 @@ from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
+    FINISHED,
     KEY,
     LINK,
     PLAN,
@@ -47,17 +48,18 @@ def replies(response: bytes) -> Callable[[Incoming], object]:
     return lambda incoming: incoming.read().connection.sendall(response)
 
 
-def uploaded(file: ScanFile, *scripts: Callable[[Incoming], object]) -> tuple[Receipt, Counting]:
-    """What became of an upload to a server that does so."""
+def uploaded(
+    file: ScanFile, *scripts: Callable[[Incoming], object], version: str = "latest"
+) -> tuple[Receipt, Counting]:
+    """Return the receipt of an upload to a server that plays `scripts`, and the server."""
     server = Counting(scripts)
     with talking(server.talk) as url:
-        receipt = client(url).upload(APPLICATION, PLAN, file, lambda _: None)
+        receipt = client(url, version=version).upload(APPLICATION, PLAN, file, lambda _: None)
     return receipt, server
 
 
 # --- What each response amounts to.
 
-SCAN = {"id": 12, "importTime": 1570117773000, "scannerName": "Fortify", "numberTotalVulnerabilities": 3}
 DATE = b"Date: Tue, 15 Nov 1994 08:12:31 GMT"
 OWN = Target(APPLICATION, 41)
 SECOND = LINK.replace("/41/", "/42/")
@@ -70,10 +72,7 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
     "several": (http(linked(LINK, SECOND)), Queued((OWN, Target(APPLICATION, 42)))),
     "twice-the-same": (http(linked(LINK, LINK.replace("http:", "https:"))), Queued((OWN,))),
     "beside-other-links": (http(linked("http://tf/rest/latest/applications/6", LINK, "mailto:x")), Queued((OWN,))),
-    "legacy": (http(envelope(SCAN), b"200 OK", DATE), Finished(12, 784887151.0)),
-    "legacy-without-date": (http(envelope(SCAN)), Finished(12)),
-    "legacy-of-few-fields": (http(envelope({"id": 12, "scannerName": "Fortify"})), Finished(12)),
-    "link-beside-a-scan": (http(envelope(SCAN, links=[{"href": LINK}])), Queued((OWN,))),
+    "link-beside-a-scan": (http(envelope(FINISHED, links=[{"href": LINK}])), Queued((OWN,))),
     **{
         f"refused-{refusal.text}": (http(body), Refused(refusal.text, refusal))
         for refusal in REFUSALS
@@ -235,30 +234,72 @@ def test_a_redirect_is_named(tmp_path: Path) -> None:
     assert "context path" in str(found.hint)
 
 
-NO_HANDLE: dict[str, object] = {
-    "2.4.5": "Scan upload process started.",
-    "nothing": None,
-    "application": {"id": 12, "name": "Contoso shop"},
-    "scan-without-id": {"importTime": 1570117773000},
-    "scan-with-id-0": SCAN | {"id": 0},
-    "scan-with-text-id": SCAN | {"id": "12"},
-    "scan-with-true-for-an-id": SCAN | {"id": True},
-    "list-of-scans": [SCAN],
+FINISHED_SCANS: dict[str, Any] = {
+    "recorded": FINISHED,
+    "without-findings": {name: value for name, value in FINISHED.items() if name != "findings"},
+    "with-more": FINISHED | {"updatedDate": None, "buildId": "7", "numberHiddenVulnerabilities": None},
+    "of-this-application": FINISHED | {"appId": APPLICATION, "application": {"id": APPLICATION, "name": "Shop"}},
 }
 
 
-@pytest.mark.parametrize("content", NO_HANDLE.values(), ids=NO_HANDLE)
-@pytest.mark.parametrize(
-    "links", [None, [], [{"href": "http://tf/rest/applications/6"}]], ids=["null", "none", "other"]
-)
-def test_success_without_a_pending_scan_is_no_pass(content: object, links: Any, tmp_path: Path) -> None:  # noqa: ANN401 - JSON
-    """ThreadFix 2.4.5 gives no handle: the file is there, but there is nothing to wait for."""
-    found, _ = uploaded(made(tmp_path), replies(http(envelope(content, links=links))))
+@pytest.mark.parametrize("version", ["legacy", ""])
+@pytest.mark.parametrize("content", FINISHED_SCANS.values(), ids=FINISHED_SCANS)
+def test_a_legacy_response_is_a_finished_scan(content: object, version: str, tmp_path: Path) -> None:
+    file = made(tmp_path)
+    assert uploaded(file, replies(http(envelope(content))), version=version)[0] == Finished(12)
+    found, _ = uploaded(file, replies(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
+    assert found == Finished(12, 784887151.0)
+
+
+PENDING = {"id": 12, "status": "QUEUED", "error": True, "errorMessage": "No.", "appId": APPLICATION, "scanId": None}
+NOT_FINISHED: dict[str, Any] = {
+    "2.4.5": "Scan upload process started.",
+    "null": None,
+    "list": [FINISHED],
+    "application": {"id": 12, "name": "Contoso shop", "scans": [FINISHED], "criticalVulnCount": 0},
+    "pending-scan": PENDING,
+    "pending-scan-with-dates": PENDING | {"importTime": 1793613600000, "updatedDate": 1793613600000},
+    "pending-scan-in-a-scan": FINISHED | PENDING,
+    **{f"with-{name}": FINISHED | {name: value}
+       for name, value in (("status", "QUEUED"), ("status", None), ("error", False), ("error", True), ("name", "x"))},
+    **{f"of-another-application-{number}": FINISHED | owner
+       for number, owner in enumerate((
+           {"appId": 7}, {"appId": "6"}, {"appId": None}, {"appId": True}, {"appId": 6.0}, {"applicationId": 7},
+           {"application": {"id": 7}}, {"app": {"id": "6"}}, {"application": {}}, {"application": "Contoso shop"},
+       ))},
+    **{f"without-{name}": {field: value for field, value in FINISHED.items() if field != name}
+       for name in FINISHED if name != "findings"},
+    **{f"{name}-{value!r}": FINISHED | {name: value}
+       for name in ("id", "importTime", "numberTotalVulnerabilities")
+       for value in (None, True, False, 12.0, "12", -1, 10**30, [12])},
+    **{f"{name}-{value!r}": FINISHED | {name: value}
+       for name, value in zip((name for name in FINISHED if name.startswith("number")),
+                              (None, True, 0.0, "0", -1, 10**30, [0]) * 2, strict=False)},
+    **{f"{name}-0": FINISHED | {name: 0} for name in ("id", "importTime")},
+    **{f"scannerName-{value!r}": FINISHED | {"scannerName": value} for value in (None, "", "  ", 5, ["ZAP"])},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NOT_FINISHED.values(), ids=NOT_FINISHED)
+def test_only_a_scan_in_its_whole_shape_is_finished(content: object, tmp_path: Path) -> None:
+    """Neither an unfinished pending scan nor an application nor another application's scan passes."""
+    found, server = uploaded(made(tmp_path), replies(http(envelope(content))), version="legacy")
     assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.PROTOCOL, True)
-    assert "took the file" in found.what
-    assert "2.5" in str(found.hint)
-    assert "{--api-version}" in str(found.hint)
+    assert (found.reason, found.final, server.uploads) == (Reason.PROTOCOL, True, 1)
+    assert "neither a link to a pending scan nor a finished scan" in found.what
+
+
+@pytest.mark.parametrize("content", [FINISHED, *list(NOT_FINISHED.values())[:5]])
+@pytest.mark.parametrize("version", ["latest", "v2.3", "v2.8.8"])
+def test_success_without_a_link_is_not_a_pass(content: object, version: str, tmp_path: Path) -> None:
+    """Only version `legacy` waits for the scan; ThreadFix 2.4.5 returns no link, so there is nothing to wait for."""
+    for links in (None, [], [{"href": "http://tf/rest/applications/6"}]):
+        found, _ = uploaded(made(tmp_path), replies(http(envelope(content, links=links))), version=version)
+        assert isinstance(found, Failure)
+        assert (found.reason, found.final) == (Reason.PROTOCOL, True)
+        assert "took the file" in found.what
+        assert "2.5" in str(found.hint)
+        assert "{--api-version" in str(found.hint)
 
 
 # --- What goes out.

@@ -56,21 +56,21 @@ def test_what_only_cleaning_would_make_a_success_is_none(status: str, gate: Gate
     assert ran.document["verdict"] == "unknown"
 
 
-@pytest.mark.parametrize("status", ["DONE", " done\n", "Finished_Finding_Pulling"])
+@pytest.mark.parametrize("status", ["DONE", " done  ", "Finished_Finding_Pulling"])
 def test_a_success_in_any_case_and_trimmed_is_one(status: str, gate: Gate) -> None:
     """As it was promised."""
     assert gate.play(answered(status), *ONCE).code == 0
 
 
 words = st.sampled_from(["DONE", "FINISHED_FINDING_PULLING", "QUEUED", "SCAN_DELETED", "done", "DON", "NEW"])
-oddities = st.sampled_from(["", " ", "\x00", "\u200b", "\n", "x", "\u2028", "ﬁ"])
-odd: st.SearchStrategy[object] = st.sampled_from([None, 0, 1, "true", "false", [], 6.5])
+oddities = st.sampled_from([*[""] * 6, *" \x00\t\n\x1f\x7f\x85\xa0\u200b\u2028\ufeffxſﬁ"])
+odd: st.SearchStrategy[object] = st.sampled_from([None, 0, 1, 6, 6.0, "6", "true", "false", [], [True], {}, 10**30])
 responses = st.fixed_dictionaries(
     {
         "status": st.builds(lambda a, b, c: f"{a}{b}{c}", oddities, words, oddities) | odd,
         "error": st.booleans() | odd,
-        "appId": st.sampled_from([APPLICATION_ID] * 3 + [7]) | odd,
-        "success": st.sampled_from([True] * 4 + [False]) | odd,
+        "appId": st.sampled_from([APPLICATION_ID] * 3 + [7, 1, True, -APPLICATION_ID]) | odd,
+        "success": st.sampled_from([True] * 9 + [False, None, 1, "true", "false", 1.0, {}]),
     }
 )
 
@@ -93,8 +93,8 @@ def test_pass_if_and_only_if_the_answer_says_so(bodies: list[dict[str, Any]]) ->
                 and type(body["appId"]) is int
                 and body["appId"] == APPLICATION_ID
                 and isinstance(status, str)
-                and status.strip().isascii()
-                and status.strip().upper() in {"DONE", "FINISHED_FINDING_PULLING"}
+                and status.strip(" ").isascii()
+                and status.strip(" ").upper() in {"DONE", "FINISHED_FINDING_PULLING"}
             )
             passed = isinstance(found, ScanReading) and Rules().decide(found) is Decision.SUCCESS
             assert passed is success
