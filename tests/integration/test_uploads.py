@@ -252,6 +252,10 @@ def test_a_legacy_response_is_a_finished_scan(content: object, version: str, tmp
 
 
 PENDING = {"id": 12, "status": "QUEUED", "error": True, "errorMessage": "No.", "appId": APPLICATION, "scanId": None}
+OTHER_OWNERS: tuple[dict[str, Any], ...] = (
+    {"appId": 7}, {"appId": "6"}, {"appId": None}, {"appId": True}, {"appId": 6.0}, {"applicationId": 7},
+    {"application": {"id": 7}}, {"app": {"id": "6"}}, {"application": {}}, {"application": "Contoso shop"},
+)  # fmt: skip
 NOT_FINISHED: dict[str, Any] = {
     "2.4.5": "Scan upload process started.",
     "null": None,
@@ -262,11 +266,7 @@ NOT_FINISHED: dict[str, Any] = {
     "pending-scan-in-a-scan": FINISHED | PENDING,
     **{f"with-{name}": FINISHED | {name: value}
        for name, value in (("status", "QUEUED"), ("status", None), ("error", False), ("error", True), ("name", "x"))},
-    **{f"of-another-application-{number}": FINISHED | owner
-       for number, owner in enumerate((
-           {"appId": 7}, {"appId": "6"}, {"appId": None}, {"appId": True}, {"appId": 6.0}, {"applicationId": 7},
-           {"application": {"id": 7}}, {"app": {"id": "6"}}, {"application": {}}, {"application": "Contoso shop"},
-       ))},
+    **{f"of-another-application-{number}": FINISHED | owner for number, owner in enumerate(OTHER_OWNERS)},
     **{f"without-{name}": {field: value for field, value in FINISHED.items() if field != name}
        for name in FINISHED if name != "findings"},
     **{f"{name}-{value!r}": FINISHED | {name: value}
