@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -268,6 +269,43 @@ def test_a_key_of_digits_is_in_no_link(gate: Gate, tmp_path: Path) -> None:
 
 HOSTILE = SCENARIOS["hostile-text"].scan_name
 CONTROLS = {*map(chr, range(0x20)), "\x7f", *map(chr, range(0x80, 0xA0)), "\u2028", "\u2029", "\u202e"} - {"\n"}
+
+
+HALF = "half \ud83d of an emoji"
+HALVES: dict[str, object] = {
+    "texts": {"status": "QUEUED", "error": True, "appId": 6, "name": HALF, "errorMessage": HALF, "scanMessage": HALF},
+    "status": {"status": HALF, "error": False, "appId": 6},
+    "name of a field": {"status": "DONE", "error": False, "appId": 6, HALF: 1, "na\udfffme": {HALF: HALF}},
+    "name instead of a field": {HALF: "DONE", "error": False, "appId": 6},
+    "list": [HALF],
+    "text": HALF,
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+@pytest.mark.parametrize("content", HALVES.values(), ids=HALVES)
+def test_half_a_character_breaks_no_report(content: object, encoding: str, gate: Gate) -> None:
+    """Java servers send lone surrogates, which no encoding can write; in names of fields too."""
+    body = json.dumps({"success": True, "message": HALF, HALF: HALF, "object": content}).encode()
+    scan = gate.threadfix.add(story(Raw(200, body, JSON)))
+    files = {"--junit-file": "junit.xml", "--dotenv-file": "gate.env", "--html-file": "report.html"}
+    reports = [word for option, name in files.items() for word in (option, str(gate.folder / name))]
+    for name in ("output", "summary.md"):
+        (gate.folder / name).write_text("")
+    github = {"GITHUB_OUTPUT": str(gate.folder / "output"), "GITHUB_STEP_SUMMARY": str(gate.folder / "summary.md")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "gate", "run", "--pending-scan-id", str(scan), *ONCE, "--verbose", "--json", *reports],
+        env=dict(os.environ) | gate.env | github | {"GITHUB_ACTIONS": "true", "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode in {0, 1, 3, 7}
+    assert b"could not be written" not in ended.stderr
+    assert b"Traceback" not in ended.stderr
+    document = json.loads(ended.stdout)
+    ET.parse(gate.folder / "junit.xml")  # noqa: S314 - our own XML
+    for name in ("output", "summary.md", "report.html", "gate.env"):
+        assert document["reason"] in (gate.folder / name).read_text(encoding="utf-8")
 
 
 TEMPLATE = "Zq7Core{--x-}9Xw4Kv {@resume} {--timeout 5m}"
