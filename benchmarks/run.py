@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from gate.network import Certificates
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
@@ -106,7 +107,7 @@ def handshakes() -> dict[str, float]:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(cert, key)
         with serving(threadfix, tls=tls) as url, requests.Session() as session:
-            server = Server(url, Secret(API_KEY), ca_file=str(cert))
+            server = Server(url, Secret(API_KEY), ca_file=(Certificates("--ca-file", str(cert)),))
             client = Client(server, Sanitizer(), trace=lambda _: None)
             session.trust_env, session.verify = False, str(cert)
             session.headers.update({"Authorization": f"APIKEY {API_KEY}", "Accept": "application/json"})

@@ -13,13 +13,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-import requests
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gate import threads
+from gate.libraries import requests
 
 if TYPE_CHECKING:
     import ssl
@@ -231,7 +230,21 @@ class _TrackedHTTPS(_Tracked, HTTPSConnection):  # type: ignore[misc]
     pass
 
 
-class Adapter(HTTPAdapter):
+class Tls(NamedTuple):
+    """The contexts of TLS connections.
+
+    Attributes:
+        server: for ThreadFix.
+        proxy: for a proxy; it never shows the client certificate, which is for ThreadFix alone.
+        trust_store: the origin of the trusted certificates, and their number if it is known; empty if none are loaded.
+    """
+
+    server: ssl.SSLContext
+    proxy: ssl.SSLContext
+    trust_store: str
+
+
+class Adapter(requests.adapters.HTTPAdapter):
     """The adapter of `requests` for one request: its connection can be shut down from outside, and is used once.
 
     Args:
@@ -239,7 +252,7 @@ class Adapter(HTTPAdapter):
         tls: makes the contexts for the server and for a proxy; None for plain http.
     """
 
-    def __init__(self, exchange: Exchange, tls: Callable[[], tuple[ssl.SSLContext, ssl.SSLContext]] | None) -> None:
+    def __init__(self, exchange: Exchange, tls: Callable[[], Tls] | None) -> None:
         """Nothing is connected yet."""
         self._exchange = exchange
         self._tls = tls
@@ -248,7 +261,7 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
         """Give the pool our TLS context."""
         if self._tls:
-            kwargs["ssl_context"] = self._tls()[0]
+            kwargs["ssl_context"] = self._tls().server
         super().init_poolmanager(*args, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through as it is
@@ -261,8 +274,7 @@ class Adapter(HTTPAdapter):
             # Where its packages are there, the connection would be none of ours.
             raise requests.exceptions.InvalidSchema("SOCKS")
         if self._tls:
-            # The client certificate is for ThreadFix alone.
-            kwargs["ssl_context"], kwargs["proxy_ssl_context"] = self._tls()
+            kwargs["ssl_context"], kwargs["proxy_ssl_context"], _ = self._tls()
         return super().proxy_manager_for(proxy, **kwargs)
 
     def cert_verify(self, *_: object) -> None:

@@ -8,11 +8,11 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
-import requests
 import urllib3
 
 from gate.errors import OutOfThreadsError
 from gate.history import Failure
+from gate.libraries import requests
 from gate.reasons import Reason
 
 if TYPE_CHECKING:

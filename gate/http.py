@@ -13,30 +13,31 @@ import contextlib
 import os
 import re
 import ssl
+import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_tz
-from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import requests
 import urllib3
-from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
 from urllib3.util.ssl_ import create_urllib3_context
 
 from gate import __version__
-from gate.connections import OK, Adapter, Exchange
+from gate.certificates import load_trust_store
+from gate.connections import OK, Adapter, Exchange, Tls
 from gate.failures import BROKEN, failure_of
 from gate.history import Failure
-from gate.network import is_loopback, locations
+from gate.libraries import requests
+from gate.network import is_loopback
 from gate.reasons import Reason
 from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from gate.network import Certificates
     from gate.text import Sanitizer, Secret
 
 T = TypeVar("T")
@@ -123,8 +124,8 @@ class Peer(Protocol):
         ...
 
     @property
-    def ca_file(self) -> str | None:
-        """Path of the trust store, a file or a folder; None for the default one."""
+    def ca_file(self) -> tuple[Certificates, ...]:
+        """The trust store; empty for the default one."""
         ...
 
     @property
@@ -189,7 +190,9 @@ class Transport:
         self._sanitizer = sanitizer
         self._trace = trace
         # From the environment on our terms: for this machine itself none, whatever is set.
-        self._proxies = {} if is_loopback(server.url) else get_environ_proxies(server.url)
+        self._proxies = {} if is_loopback(server.url) else requests.utils.get_environ_proxies(server.url)
+        self._lock = threading.Lock()
+        self._tls: Tls | None = None
         self._under_way: set[Exchange] = set()
         self._closed = False
         # Whoever can set a variable could read every session's secrets, the key among them, from the file it names.
@@ -262,29 +265,31 @@ class Transport:
         """
         return self._run(Exchange(), work, timeout)
 
-    def tls_context(self, *, client_certificate: bool = True) -> ssl.SSLContext:
-        """What connections do TLS with: whom they trust, and the certificate that they show.
+    @property
+    def tls(self) -> Tls:
+        """The contexts of TLS connections, made once, because loading a trust store takes longer than a request.
 
         Raises:
-            OSError: a file that was named cannot be used.
+            OSError: the client certificate cannot be used.
         """
+        with self._lock:
+            if self._tls is None:
+                server, trust_store = self._context()
+                proxy = self._context()[0] if self._server.client_cert and self._proxies else server
+                if self._server.client_cert:
+                    server.load_cert_chain(self._server.client_cert, self._server.client_key)
+                self._tls = Tls(server, proxy, trust_store)
+            return self._tls
+
+    def _context(self) -> tuple[ssl.SSLContext, str]:
         insecure = self._server.insecure
         made = create_urllib3_context(cert_reqs=ssl.CERT_NONE if insecure else ssl.CERT_REQUIRED)
-        if not insecure:
-            made.load_verify_locations(*locations(self.trust_store))
-        if client_certificate and self._server.client_cert:
-            made.load_cert_chain(self._server.client_cert, self._server.client_key)
-        return made
-
-    @property
-    def trust_store(self) -> str:
-        """Path of the certificates that are trusted."""
-        return self._server.ca_file or DEFAULT_CA_BUNDLE_PATH
+        return made, "" if insecure else load_trust_store(made, self._server.ca_file)
 
     @property
     def proxy(self) -> str | None:
         """Host and port of the proxy that requests go through, without its password."""
-        found = select_proxy(self._server.url, self._proxies)
+        found = requests.utils.select_proxy(self._server.url, self._proxies)
         if not found:
             return None
         return self._sanitizer.sanitize(found.rpartition("@")[2].rpartition("://")[2].partition("/")[0], 100)
@@ -331,7 +336,7 @@ class Transport:
         secure = request.url.startswith("https:")
         # An adapter and no session: a session resolves one redirect and reads its body whatever it is told, has
         # `.netrc` replace the key, and keeps cookies.
-        adapter = Adapter(exchange, (lambda: self._contexts) if secure else None)
+        adapter = Adapter(exchange, (lambda: self.tls) if secure else None)
         body = request.body
         content_type = body.content_type if body else FORM if request.form is not None else None
         message = requests.Request(
@@ -385,11 +390,6 @@ class Transport:
             # A server that refuses a body and closes may lose the end of its response. The HTTP status says it all.
             return b""
         return content
-
-    @cached_property
-    def _contexts(self) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-        """Those for ThreadFix and for a proxy; made once, because loading a trust store takes long."""
-        return self.tls_context(), self.tls_context(client_certificate=False)
 
 
 class _WatchedBody:

@@ -1,10 +1,25 @@
-"""What a URL or a path means to the network: this machine or another one, a file of certificates or a folder."""
+"""Addresses of this machine, and certificates to trust: data only."""
 
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
+
+
+class Certificates(NamedTuple):
+    """Certificates that replace the default trust store.
+
+    Attributes:
+        origin: the option or the variable, as messages name it.
+        path: of a PEM file, or of a folder with certificates under their hashes; `SSL_CERT_DIR` may name several.
+    """
+
+    origin: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.origin} {self.path}"
 
 
 def is_loopback(url: str) -> bool:
@@ -17,8 +32,3 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def locations(trust_store: str) -> tuple[str | None, str | None]:
-    """A trust store as `ssl` takes it, file or folder; a folder is one of certificates under their hashes."""
-    return (None, trust_store) if Path(trust_store).is_dir() else (trust_store, None)

@@ -105,7 +105,8 @@ STATUS_PATH = Option(
 CA_FILE = Option(
     "ca-file",
     values.path,
-    "Certificates to trust instead of the default ones (PEM); `REQUESTS_CA_BUNDLE` and `SSL_CERT_FILE` do the same.",
+    "Certificates to trust instead of the operating system's (PEM, or a folder as OpenSSL has it); "
+    "`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR` do the same.",
     _TLS,
     "PATH",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate import targets
 from gate.errors import InvalidOption
-from gate.network import is_loopback
+from gate.network import Certificates, is_loopback
 from gate.options import (
     ACCEPT,
     ALLOW_HTTP,
@@ -63,7 +63,6 @@ from gate.threadfix import links
 from gate.threadfix.server import Server
 from gate.values import api_key
 from gate.variables import nearest_option, unknown_variables
-from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -278,9 +277,7 @@ def _server(reader: OptionReader, key: Secret) -> Server:
             "where the network is protected otherwise.",
         )
     ca_file = _ca_file(reader)
-    client_cert, client_key = (
-        None if reader.file(option) is None else reader.optional(option) for option in (CLIENT_CERT, CLIENT_KEY)
-    )
+    client_cert, client_key = reader.optional(CLIENT_CERT), reader.optional(CLIENT_KEY)
     if reader.text_of(CLIENT_KEY) and not reader.text_of(CLIENT_CERT):
         reader.reject(CLIENT_KEY, f"{reader.name(CLIENT_KEY)} requires {reader.name(CLIENT_CERT)} too.")
     version, template, insecure = reader.value(API_VERSION), reader.value(STATUS_PATH), reader.value(INSECURE)
@@ -297,24 +294,16 @@ def _server(reader: OptionReader, key: Secret) -> Server:
     )
 
 
-def _ca_file(reader: OptionReader) -> str | None:
-    """The trust store: the option before the variables that other tools read too."""
-    option = reader.name(CA_FILE)
-    candidates = [(reader.optional(CA_FILE), option)] if reader.text_of(CA_FILE) else []
-    if not candidates:
-        variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-        candidates = [(reader.env.get(name, "").strip(), f"{name} (as {option})") for name in variables]
-    name, origin = next(((name, origin) for name, origin in candidates if name), (None, ""))
-    if name is None:
-        return None
-    try:
-        reader.read(name)
-    except IsADirectoryError:
-        pass  # OpenSSL keeps certificates under their hashes, in a folder.
-    except OSError as error:
-        reader.reject(CA_FILE, f"{origin}: {quoted(name)} cannot be read ({error.strerror}).")
-        return None
-    return name
+def _ca_file(reader: OptionReader) -> tuple[Certificates, ...]:
+    """Return the first trust store that is set: the option, then the variables of other tools."""
+    option = reader.optional(CA_FILE)
+    if reader.text_of(CA_FILE):
+        return (Certificates(reader.name(CA_FILE), option),) if option else ()
+    for names in (("REQUESTS_CA_BUNDLE",), ("SSL_CERT_FILE", "SSL_CERT_DIR")):
+        chosen = [Certificates(name, value) for name in names if (value := reader.env.get(name, "").strip())]
+        if chosen:
+            return tuple(chosen)
+    return ()
 
 
 def _plan(reader: OptionReader) -> Plan:

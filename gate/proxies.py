@@ -22,9 +22,9 @@ def unusable(server: Server, env: Mapping[str, str]) -> tuple[InvalidOption, ...
     named = {name: value for name, value in env.items() if name.lower().endswith("_proxy") and value}
     if not named or not server.url or is_loopback(server.url):
         return ()
-    from requests.utils import get_environ_proxies, select_proxy
+    from gate.libraries import requests
 
-    proxy = select_proxy(server.url, get_environ_proxies(server.url))
+    proxy = requests.utils.select_proxy(server.url, requests.utils.get_environ_proxies(server.url))
     if not proxy:
         return ()
     # A system's own settings may name it too; then there is no variable to point at.

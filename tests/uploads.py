@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from gate.network import Certificates
 from gate.settings import Plan
 from gate.subjects import ScanFile
 from gate.text import Sanitizer, Secret
@@ -75,7 +76,8 @@ FINISHED: Final = {
 
 def client(url: str, trusted: Path | None = None, *, insecure: bool = False, version: str = "latest") -> Client:
     """A client of the ThreadFix at `url`."""
-    server = Server(url, Secret(KEY), version, ca_file=str(trusted) if trusted else None, insecure=insecure)
+    ca_file = (Certificates("--ca-file", str(trusted)),) if trusted else ()
+    server = Server(url, Secret(KEY), version, ca_file=ca_file, insecure=insecure)
     return Client(server, Sanitizer(), trace=lambda _: None)
 
 

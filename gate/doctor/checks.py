@@ -129,7 +129,7 @@ def _certificate(connection: Connection, sanitizer: Sanitizer) -> Outcome:
         return skipped("not visible through the proxy; the request below shows whether it verifies.")
     fields = {name: value for ((name, value), *_) in handshake.certificate.get("issuer", ())}
     issuer = sanitizer.sanitize(fields.get("commonName") or fields.get("organizationName") or "an unnamed issuer", 80)
-    store = sanitizer.sanitize(connection.server.ca_file or "the default (certifi)", 200)
+    store = sanitizer.sanitize(connection.trust_store, 200)
     return passed(f"for {connection.host}, issued by {issuer}; trust store: {store}.")
 
 

@@ -177,6 +177,11 @@ class Connection:
         return self.server.url.startswith("https:")
 
     @property
+    def trust_store(self) -> str:
+        """The origin of the trusted certificates, and their number if it is known."""
+        return self._client.http.tls.trust_store
+
+    @property
     def host_is_address(self) -> bool:
         """Whether the host is an IP address, which needs no DNS lookup."""
         try:
@@ -215,7 +220,7 @@ class Connection:
 
         def shake_hands(exchange: Exchange) -> ssl.SSLSocket:
             exchange.track_socket(tcp.socket)
-            return self._client.http.tls_context().wrap_socket(tcp.socket, server_hostname=self.host.rstrip("."))
+            return self._client.http.tls.server.wrap_socket(tcp.socket, server_hostname=self.host.rstrip("."))
 
         connection = self._probe(shake_hands)
         if isinstance(connection, Failure):

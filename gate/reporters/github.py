@@ -10,6 +10,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from gate import libraries  # noqa: F401 - before `actions_toolkit`, which imports `requests`
 from gate.conclusions import describe
 from gate.reasons import Kind
 from gate.reporters import phrases

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from gate.threadfix import links
 
 if TYPE_CHECKING:
+    from gate.network import Certificates
     from gate.subjects import Target
     from gate.text import Secret
 
@@ -25,8 +26,8 @@ class Server:
     """Version segment of the path; empty for none."""
     status_path: str = links.STATUS_PATH
     """Path of the status endpoint below the base URL, with placeholders."""
-    ca_file: str | None = None
-    """Path of the trust store, a file or a folder; None for the default one."""
+    ca_file: tuple[Certificates, ...] = ()
+    """The trust store; empty for the default one."""
     client_cert: str | None = None
     """Path of the client certificate."""
     client_key: str | None = None

@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 from cryptography import x509
 
+from gate.certificates import load_trust_store
+from gate.network import Certificates
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import ThreadFix, envelope, status_object
 from tests.certificates import LOOPBACK, Authority, context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import Gate, Ran, Serve
@@ -67,6 +72,31 @@ def refused(ran: Ran, threadfix: ThreadFix) -> str:
     return message
 
 
+def hashed(authority: Authority, folder: Path) -> Path:
+    """Make a folder as OpenSSL has them: each certificate under its hash."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl, which makes the hashes, is not installed")
+    name = subprocess.check_output([openssl, "x509", "-noout", "-hash", "-in", authority.file], text=True).strip()
+    folder.mkdir()
+    (folder / "README").write_text("no certificate")
+    (folder / f"{name}.0").write_bytes(authority.file.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Give OpenSSL other default paths, and the distributions other files; without arguments the system has nothing."""
+
+    def have(file: Path = tmp_path / "no", folder: Path = tmp_path / "no", bundles: tuple[Path, ...] = ()) -> None:
+        paths = ssl.DefaultVerifyPaths("", "", "SSL_CERT_FILE", str(file), "SSL_CERT_DIR", str(folder))
+        monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+        defaults = {"bundles": tuple(map(str, bundles)), "system": "linux"}
+        monkeypatch.setattr(load_trust_store, "__kwdefaults__", defaults)
+
+    return have
+
+
 @pytest.mark.parametrize("way", ["--ca-file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_a_private_authority_can_be_named(way: str, gate: Gate, url: str, company: Authority) -> None:
     """By the option, and by the two variables that other tools read too; for a name and for an address."""
@@ -78,16 +108,25 @@ def test_a_private_authority_can_be_named(way: str, gate: Gate, url: str, compan
         assert "warning" not in ran.err
 
 
-def test_a_folder_of_certificates_can_be_named(gate: Gate, url: str, company: Authority, tmp_path: Path) -> None:
-    """As OpenSSL has them: each under its hash."""
-    openssl = shutil.which("openssl")
-    if not openssl:
-        pytest.skip("openssl, which makes the hashes, is not installed")
-    hashed = subprocess.check_output([openssl, "x509", "-noout", "-hash", "-in", company.file], text=True).strip()
-    folder = tmp_path / "certificates"
-    folder.mkdir()
-    (folder / f"{hashed}.0").write_bytes(company.file.read_bytes())
-    assert ask(gate, url, REQUESTS_CA_BUNDLE=str(folder)).code == 0
+@pytest.mark.parametrize("way", ["--ca-file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_a_folder_of_certificates_can_be_named(
+    way: str, gate: Gate, url: str, company: Authority, tmp_path: Path
+) -> None:
+    folder = str(hashed(company, tmp_path / "certificates"))
+    option = (way, folder) if way.startswith("--") else ()
+    assert ask(gate, url, *option, **({} if option else {way: folder})).code == 0
+
+
+def test_ssl_cert_dir_may_name_several_folders(gate: Gate, url: str, company: Authority, tmp_path: Path) -> None:
+    folder = hashed(company, tmp_path / "certificates")
+    assert ask(gate, url, SSL_CERT_DIR=os.pathsep.join((str(tmp_path / "missing"), str(folder)))).code == 0
+
+
+def test_ssl_cert_file_and_ssl_cert_dir_count_together(
+    gate: Gate, url: str, company: Authority, stranger: Authority, tmp_path: Path
+) -> None:
+    folder = hashed(company, tmp_path / "certificates")
+    assert ask(gate, url, SSL_CERT_FILE=str(stranger.file), SSL_CERT_DIR=str(folder)).code == 0
 
 
 def test_an_authority_that_nobody_named_is_refused(gate: Gate, url: str) -> None:
@@ -97,16 +136,61 @@ def test_an_authority_that_nobody_named_is_refused(gate: Gate, url: str) -> None
     assert "--ca-file" in ran.document["hint"]
 
 
-def test_what_is_named_replaces_the_default(
-    gate: Gate, url: str, company: Authority, stranger: Authority, monkeypatch: pytest.MonkeyPatch
+def test_the_system_s_store_is_the_default(
+    gate: Gate, url: str, system: Callable[..., None], company: Authority, stranger: Authority
 ) -> None:
-    """The default store would let the server in; who names another one does not want that. The option beats both."""
-    monkeypatch.setattr("gate.http.DEFAULT_CA_BUNDLE_PATH", str(company.file))
+    """OpenSSL's file and folder count together; without a file the first one of a distribution does."""
+    folder, bad = hashed(company, gate.folder / "certificates"), junk(gate.folder)
+    for paths, code in (
+        ({"file": company.file}, 0),
+        ({"folder": folder}, 0),
+        ({"file": stranger.file, "folder": folder}, 0),
+        ({"bundles": (gate.folder, bad, company.file, stranger.file)}, 0),
+        ({"file": bad, "bundles": (company.file,)}, 0),
+        ({"file": stranger.file, "bundles": (company.file,)}, 6),
+    ):
+        system(**paths)
+        # As CI systems do it: an empty variable is none.
+        assert ask(gate, url, SSL_CERT_FILE="", SSL_CERT_DIR="").code == code
+
+
+def test_certifi_s_certificates_count_if_the_system_has_none(
+    gate: Gate, url: str, system: Callable[..., None], company: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system()
+    refused(ask(gate, url), gate.threadfix)
+    monkeypatch.setattr(certifi, "contents", company.file.read_text)
     assert ask(gate, url).code == 0
-    gate.threadfix.connections = 0
-    gate.threadfix.seen.clear()
+
+
+@pytest.mark.parametrize(
+    ("platform", "origin"), [("win32", "the operating system's and certifi's"), ("darwin", "certifi's")]
+)
+def test_elsewhere_certifi_s_certificates_always_count(platform: str, origin: str) -> None:
+    assert re.fullmatch(rf"{origin}; [0-9]+ certificates", load_trust_store(client(), (), system=platform))
+
+
+def test_the_name_of_a_store_has_the_number_of_its_certificates(
+    company: Authority, system: Callable[..., None], tmp_path: Path
+) -> None:
+    """OpenSSL reads a folder only when it looks for a certificate."""
+    folder = str(hashed(company, tmp_path / "certificates"))
+    file = Certificates("--ca-file", str(company.file))
+    assert load_trust_store(client(), (file,)) == f"--ca-file {company.file}; 1 certificate"
+    assert load_trust_store(client(), (Certificates("SSL_CERT_DIR", folder),)) == f"SSL_CERT_DIR {folder}"
+    system(file=company.file)
+    assert load_trust_store(client(), ()) == f"the operating system's ({company.file}); 1 certificate"
+
+
+def test_a_chosen_store_replaces_the_default(
+    gate: Gate, url: str, company: Authority, stranger: Authority, system: Callable[..., None]
+) -> None:
+    """The default store would let the server in. The option beats the variables, and of these the first counts."""
+    system(file=company.file)
     ran = ask(gate, url, "--ca-file", str(stranger.file), *PATIENT, SSL_CERT_FILE=str(company.file))
     refused(ran, gate.threadfix)
+    gate.threadfix.connections = 0
+    refused(ask(gate, url, REQUESTS_CA_BUNDLE=str(stranger.file), SSL_CERT_FILE=str(company.file)), gate.threadfix)
 
 
 def test_a_certificate_of_another_host_is_refused(gate: Gate, serve: Serve, company: Authority) -> None:
@@ -154,6 +238,19 @@ def test_insecure_works_and_warns_on_every_run(gate: Gate, url: str, tmp_path: P
     output.touch()
     ran = ask(gate, url, "--insecure", "--no-summary", GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(output))
     assert len(re.findall("^::warning title=ThreadFix gate[^:]*::--insecure: ", ran.err, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("module", ["gate.http", "gate.proxies", "gate.reporters.github", "gate.failures"])
+def test_no_import_asks_certifi_for_a_path(module: str) -> None:
+    """From a zip file `certifi.where` extracts its certificates."""
+    lines = (
+        "import certifi, importlib, sys",
+        "certifi.where = None",
+        "importlib.import_module(sys.argv[1])",
+        "from gate.reporters.github import GitHub",
+        "from actions_toolkit import core",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines), module], check=True, timeout=60)
 
 
 # --- Certificates of clients.
@@ -206,9 +303,14 @@ def test_an_encrypted_client_key_is_a_usage_error(gate: Gate, url: str, company:
         assert process.stderr
         said = process.stderr.read()
     assert "--client-key" in said
-    assert "not encrypted" in said
+    assert "unencrypted" in said
     assert "pass phrase" not in said
     assert gate.threadfix.connections == 0
+
+
+def client() -> ssl.SSLContext:
+    """A context without a trust store."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def junk(folder: Path) -> Path:
@@ -218,16 +320,32 @@ def junk(folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("way", ["--ca-file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "--client-cert"])
-def test_a_file_that_is_no_certificate_is_a_usage_error(way: str, gate: Gate, url: str, tmp_path: Path) -> None:
-    """It is named before anything is sent; so is one that is not there."""
-    for file in (junk(tmp_path), tmp_path / "missing.pem"):
+@pytest.mark.parametrize("way", ["--ca-file", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "--client-cert"])
+def test_a_path_without_a_certificate_is_a_usage_error(way: str, gate: Gate, url: str, tmp_path: Path) -> None:
+    """Junk, nothing, an empty file or folder, a folder with junk under a hash, and a pipe, which could hang OpenSSL."""
+    empty, folder, pipe = tmp_path / "empty.pem", tmp_path / "folder", tmp_path / "pipe"
+    empty.touch()
+    folder.mkdir()
+    (folder / "0123abcd.0").write_bytes(junk(tmp_path).read_bytes())
+    os.mkfifo(folder / "0123abcd.1")
+    os.mkfifo(pipe)
+    (tmp_path / "hollow").mkdir()
+    for file in (junk(tmp_path), tmp_path / "missing.pem", empty, folder, pipe, tmp_path / "hollow"):
         option = (way, str(file)) if way.startswith("--") else ()
         env = {} if option else {way: str(file)}
         ran = ask(gate, url, *option, **env)
         assert (ran.document["reason"], ran.code) == (Reason.USAGE, 2)
-        assert way in ran.err
+        assert re.search(f"{way}(, --client-key)?: ", ran.err)
     assert gate.threadfix.connections == 0
+
+
+def test_each_of_two_variables_must_hold_certificates(gate: Gate, url: str, company: Authority, tmp_path: Path) -> None:
+    ran = ask(gate, url, SSL_CERT_FILE=str(company.file), SSL_CERT_DIR=str(tmp_path))
+    assert (ran.code, "SSL_CERT_DIR: " in ran.err, "SSL_CERT_FILE: " in ran.err) == (2, True, False)
+
+
+def test_insecure_needs_no_store(gate: Gate, url: str, tmp_path: Path) -> None:
+    assert ask(gate, url, "--insecure", REQUESTS_CA_BUNDLE=str(tmp_path / "missing.pem")).code == 0
 
 
 def test_a_file_that_is_no_certificate_is_named_with_the_other_mistakes(gate: Gate, url: str, tmp_path: Path) -> None:
@@ -235,9 +353,9 @@ def test_a_file_that_is_no_certificate_is_named_with_the_other_mistakes(gate: Ga
     options = ("--ca-file", str(junk(tmp_path)), "--client-cert", str(tmp_path / "missing.pem"), "--timeout", "soon")
     ran = ask(gate, url, *options)
     assert [invalid["option"] for invalid in ran.document["mistakes"]] == [
-        "--client-cert",
         "--timeout",
         "--ca-file",
+        "--client-cert",
     ]
 
 
@@ -247,7 +365,7 @@ def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, com
     _, key = company.issue("two")
     ran = ask(gate, url, "--ca-file", str(company.file), "--client-cert", str(cert), "--client-key", str(key))
     assert (ran.code, gate.threadfix.connections) == (2, 0)
-    assert "fit" in ran.err
+    assert "do not match" in ran.err
 
 
 # --- Two protocols at one port.

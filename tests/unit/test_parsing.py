@@ -566,27 +566,28 @@ def test_warn_softens_exactly_that_reason() -> None:
     assert ok("--on-unreachable", "WARN").downgraded == {Reason.UNREACHABLE}
 
 
-def test_the_trust_store_comes_from_the_option_before_the_variables() -> None:
-    """The variables are those that other tools read too."""
-    files = dict.fromkeys(("a", "b", "c"), b"x")
-    both = {"REQUESTS_CA_BUNDLE": "b", "SSL_CERT_FILE": "c"}
-    assert ok("--ca-file", "a", files=files, **both).server.ca_file == "a"
-    assert ok(files=files, **both).server.ca_file == "b"
-    assert ok(files=files, SSL_CERT_FILE="c").server.ca_file == "c"
-    assert ok().server.ca_file is None
-    (error,) = errors(REQUESTS_CA_BUNDLE="nowhere")
-    assert error.startswith("REQUESTS_CA_BUNDLE (as --ca-file): 'nowhere' cannot be read")
-
-
-def test_a_trust_store_may_be_a_folder() -> None:
-    """OpenSSL keeps certificates under their hashes."""
-
-    def read(name: str) -> bytes:
-        raise IsADirectoryError(21, "Is a directory", name)
-
-    found = parse({}, GOOD | {"REQUESTS_CA_BUNDLE": "/etc/ssl/certs"}, read, find).settings
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [
+        ({"THREADFIX_CA_FILE": "a", "REQUESTS_CA_BUNDLE": "b", "SSL_CERT_FILE": "c"}, (("--ca-file", "a"),)),
+        ({"REQUESTS_CA_BUNDLE": "b", "SSL_CERT_FILE": "c", "SSL_CERT_DIR": "d"}, (("REQUESTS_CA_BUNDLE", "b"),)),
+        (
+            {"REQUESTS_CA_BUNDLE": " ", "SSL_CERT_FILE": "c", "SSL_CERT_DIR": "d"},
+            (("SSL_CERT_FILE", "c"), ("SSL_CERT_DIR", "d")),
+        ),
+        ({"SSL_CERT_DIR": "d"}, (("SSL_CERT_DIR", "d"),)),
+        ({"SSL_CERT_FILE": ""}, ()),
+    ],
+)
+def test_the_first_trust_store_that_is_set_counts(given: dict[str, str], chosen: tuple[tuple[str, str], ...]) -> None:
+    """The option, then the variables of other tools; the last two count together."""
+    found = parse({}, GOOD | given, no_file, find).settings
     assert found
-    assert found.server.ca_file == "/etc/ssl/certs"
+    assert found.server.ca_file == chosen
+
+
+def test_an_invalid_ca_file_does_not_fall_back_to_a_variable() -> None:
+    assert errors("--ca-file", "\0", REQUESTS_CA_BUNDLE="b")
 
 
 @pytest.mark.parametrize(
