@@ -1,8 +1,8 @@
-"""Asks every check until what it hears is about the newest scan, side by side and with the same wait.
+"""Ask for every check until its response is about the newest scan, side by side and with the same wait.
 
-Knows no ThreadFix. A response counts once it is fresh: a policy's when it was evaluated after the scan; that of the
-pass criteria, which has no date, when it was given twice. Until then it is stale, and is asked for again. Errors are
-not staleness: they have their own limit, and no time to settle ends during one.
+Knows no ThreadFix. A policy's response counts once it was evaluated after the scan. The response of the pass criteria
+has no date: it counts once two responses agree. Until then a response is stale, and the check is made again. Errors are
+not staleness: they have their own limit, and the time to settle does not end during one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import math
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Protocol
 
-from gate.history import CheckReading, CheckResult, Failure
-from gate.subjects import PassCriteria
+from gate.history import FRESH, STALE, UNCHECKED, CheckReading, CheckResult, Failure, all_hold
+from gate.moments import plausible
+from gate.subjects import AllPolicies, PassCriteria
 from gate.waiting import REQUESTS_AT_ONCE, Schedule, Wait, wait_all
 
 if TYPE_CHECKING:
@@ -26,43 +27,44 @@ if TYPE_CHECKING:
     from gate.settings import Plan
     from gate.subjects import Check
 
-STALE: Final = "stale"
-"""Status of a reading that may be from before the scan."""
-FRESH: Final = "fresh"
-"""Status of a reading that is about the scan."""
+
+class Asks(Protocol):
+    """Asks ThreadFix about one check; both methods return within the seconds that they are given."""
+
+    def __call__(self, timeout: float, /) -> CheckReading | Failure:
+        """Ask once. The status of the reading is not used."""
+        ...
+
+    def evaluate(self, policy_id: int, timeout: float, /) -> CheckReading | Failure:
+        """Have one policy evaluated, once."""
+        ...
 
 
 class Settling:
-    """One check's responses: which of them count, and how long that may take.
+    """The responses of one check: which of them count, and how long that may take.
 
-    It is the limit of the check's wait as well: there is none before the first good response, and while the newest one
-    is an error; else it is the time to settle, from the first good response on.
+    It is the limit of the check's wait as well: the time to settle, from the first good response on. There is none
+    before that response, and while the newest response is an error.
 
     Args:
-        check: which one.
-        ask: asks once; takes the seconds it may take, and returns within them. The status of its readings is not read.
-        reference: the moment since which the newest scan is processed; None where there is no such scan.
+        check: the check.
+        ask: asks ThreadFix.
+        moment: since when the newest scan is processed; None if unknown, then no dated response counts.
         plan: how long, how often.
         clock: monotonic.
     """
 
-    def __init__(
-        self,
-        check: Check,
-        ask: Callable[[float], CheckReading | Failure],
-        reference: float | None,
-        plan: Plan,
-        clock: Callable[[], float],
-    ) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, check: Check, ask: Asks, moment: float | None, plan: Plan, clock: Callable[[], float]) -> None:
+        """Start without a response."""
         self.clock = clock
+        self._check = check
         self._ask = ask
-        self._reference = reference
+        self._moment = moment
         self._plan = plan
-        self._dated = not isinstance(check, PassCriteria)
         self._ends = math.inf
         self._failing = False
         self._first: tuple[CheckReading, float] | None = None
+        self._evaluated: dict[int, CheckResult | None] = {}
 
     @property
     def at(self) -> float:
@@ -70,90 +72,141 @@ class Settling:
         return math.inf if self._failing else self._ends
 
     def remaining(self) -> float:
-        """Seconds left, never negative."""
-        return max(0.0, self.at - self.clock())
+        """Return infinity: the end of the time to settle cuts no request off."""
+        return math.inf
 
     def settled(self, reading: CheckReading) -> bool:
-        """Whether a reading ends the wait: it is fresh, or there is no time left for another one."""
-        return reading.status == FRESH or self.clock() >= self._ends
+        """Return whether a reading ends the wait: it is not stale, or there is no time left for another one."""
+        return reading.status != STALE or self.clock() >= self._ends
 
     def observe(self, timeout: float) -> CheckReading | Failure:
-        """Ask once, and see whether the response counts."""
-        response = self._ask(timeout)
+        """Ask once, and decide whether the response counts.
+
+        Args:
+            timeout: seconds that any request may take. If more of the time to settle is left, that is the limit:
+                evaluating may be slow.
+        """
+        plan, began = self._plan, self.clock()
+        limit = max(timeout, min(plan.settle_timeout, self._ends - began))
+        response = self._ask(limit)
         self._failing = isinstance(response, Failure)
         if isinstance(response, Failure):
             return response
-        now = self.clock()
+        if not plan.settle_timeout:
+            self._ends = self.clock()
+            return replace(response, status=UNCHECKED, results=_undated(response.results))
+        if isinstance(self._check, PassCriteria):
+            reading = self._repeated(response)
+        else:
+            reading = dated(response, self._moment)
+            if isinstance(self._check, AllPolicies) and not math.isinf(self._ends):
+                reading = self._evaluate_stale(reading, began + limit)
         if math.isinf(self._ends):
-            self._ends = now + self._plan.settle_timeout
-        return dated(response, self._reference) if self._dated else self._repeated(response, now)
+            self._ends = self.clock() + plan.settle_timeout
+        return reading
 
-    def _repeated(self, reading: CheckReading, now: float) -> CheckReading:
-        """A reading without a date: fresh where one that is old enough says the same."""
-        if self._first is None or self._first[0] != reading:
+    def _repeated(self, reading: CheckReading) -> CheckReading:
+        """Return a reading without dates; it is fresh if it agrees with one that is old enough."""
+        now = self.clock()
+        if self._first is None or self._first[0].agreement != reading.agreement:
             self._first = reading, now
-        fresh = now - self._first[1] >= self._plan.interval or not self._plan.settle_timeout
-        results = reading.results if fresh else tuple(replace(result, behind=None) for result in reading.results)
-        return replace(reading, status=FRESH if fresh else STALE, results=results)
+        if now - self._first[1] >= self._plan.max_interval:
+            return replace(reading, status=FRESH)
+        return replace(reading, status=STALE, results=_undated(reading.results))
+
+    def _evaluate_stale(self, reading: CheckReading, until: float) -> CheckReading:
+        """Have each policy evaluated, once, that is stale in the second response or a later one.
+
+        Args:
+            reading: the status of every policy of the application.
+            until: when the response must be there.
+        """
+        results = tuple(result if result.behind == 0 else self._evaluate(result, until) for result in reading.results)
+        return _combined(replace(reading, holds=all_hold(results), results=results))
+
+    def _evaluate(self, stale: CheckResult, until: float) -> CheckResult:
+        """Return a fresh result in place of a stale one, if that policy has been evaluated."""
+        number = stale.policy_id
+        if number is None:
+            return stale
+        if number not in self._evaluated:
+            left = until - self.clock()
+            if left <= 0:
+                return stale
+            response = self._ask.evaluate(number, left)
+            reading = None if isinstance(response, Failure) else dated(response, self._moment)
+            self._evaluated[number] = reading.results[0] if reading and reading.status == FRESH else None
+        return self._evaluated[number] or stale
 
 
-def dated(reading: CheckReading, reference: float | None) -> CheckReading:
-    """A reading with dates: fresh where each of its results is from after the reference, or nothing is.
+def dated(reading: CheckReading, moment: float | None) -> CheckReading:
+    """Return a reading with dates; it is fresh if none of its results is from before the moment.
 
     Args:
-        reading: as it was heard.
-        reference: a moment in seconds since the epoch; None where everything counts, infinite where nothing does.
+        reading: the response.
+        moment: since when the newest scan is processed; None if unknown, then no result is fresh.
     """
-    results = tuple(replace(result, behind=_behind(result, reference)) for result in reading.results)
-    fresh = all(result.behind == 0 for result in results)
-    return replace(reading, status=FRESH if fresh else STALE, results=results)
+    results = []
+    for result in reading.results:
+        evaluated = plausible(result.evaluated, reading.sent)
+        results.append(replace(result, evaluated=evaluated, behind=_behind(evaluated, moment)))
+    return _combined(replace(reading, results=tuple(results)))
 
 
-def _behind(result: CheckResult, reference: float | None) -> float | None:
-    """Seconds, to the millisecond, by which a result is older than the reference; None where that cannot be told."""
-    if reference is None:
-        return 0.0
-    if result.evaluated is None or math.isinf(reference):
+def _behind(evaluated: float | None, moment: float | None) -> float | None:
+    """Return the seconds, to the millisecond, from an evaluation to a later moment; None if one of them is unknown."""
+    if evaluated is None or moment is None:
         return None
-    # Both come as whole milliseconds.
-    return max(0, round(reference * 1000) - round(result.evaluated * 1000)) / 1000
+    # Both are whole milliseconds.
+    return max(0, round(moment * 1000) - round(evaluated * 1000)) / 1000
+
+
+def _combined(reading: CheckReading) -> CheckReading:
+    return replace(reading, status=FRESH if all(result.behind == 0 for result in reading.results) else STALE)
+
+
+def _undated(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
+    return tuple(replace(result, behind=None) for result in results)
 
 
 def wait_for(  # noqa: PLR0913 - what to ask, and on which terms
     check: Check,
-    ask: Callable[[float], CheckReading | Failure],
+    ask: Asks,
     *,
-    reference: float | None,
+    moment: float | None,
     plan: Plan,
     clock: Callable[[], float],
     sleep: Callable[[float], bool],
     jitter: Callable[[], float],
     slots: threading.Semaphore,
 ) -> Wait[Check, CheckReading]:
-    """The wait for one check, not running yet.
+    """Return the wait for one check, not running yet.
 
     Args:
-        check: which one.
-        ask: asks once; takes the seconds it may take, and returns within them.
-        reference: the moment since which the newest scan is processed; None where there is no such scan.
+        check: the check.
+        ask: asks ThreadFix.
+        moment: as for `Settling`.
         plan: how long, how often.
         clock: monotonic.
-        sleep: sleeps so many seconds, and says whether it was told to stop.
+        sleep: sleeps that many seconds; returns whether it was told to stop.
         jitter: draws a number in [-1, 1].
         slots: one is held during a request.
     """
-    settling = Settling(check, ask, reference, plan, clock)
-    # ThreadFix has responded before, so an error here is an outage; and when to stop is for `Settling` to say.
+    settling = Settling(check, ask, moment, plan, clock)
+    # ThreadFix has responded before, so an error is an outage. `Settling` has the deadline.
     terms = replace(plan, timeout=math.inf, first_contact_limit=plan.outage_limit)
+    if isinstance(check, PassCriteria):
+        # Two responses that are closer to each other could both be from before the statistics are updated.
+        terms = replace(terms, interval=plan.max_interval)
     schedule = Schedule(terms, settling, sleep, jitter, slots)
     return Wait(check, observe=settling.observe, settled=settling.settled, schedule=schedule)
 
 
-def evaluate_all(  # noqa: PLR0913 - likewise
+def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
     checks: Sequence[Check],
-    ask: Callable[[Check], Callable[[float], CheckReading | Failure]],
+    ask: Callable[[Check], Asks],
     *,
-    reference: float | None,
+    moment: float | None,
     plan: Plan,
     jitter: Callable[[], float],
     notify: Callable[[Event[CheckReading, Check]], None],
@@ -163,8 +216,8 @@ def evaluate_all(  # noqa: PLR0913 - likewise
 
     Args:
         checks: which ones; at least one.
-        ask: what asks once for a check.
-        reference: as for `wait_for`.
+        ask: returns what asks ThreadFix about a check.
+        moment: as for `Settling`.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
         notify: told of every event in the calling thread.
@@ -182,7 +235,7 @@ def evaluate_all(  # noqa: PLR0913 - likewise
         wait_for(
             check,
             ask(check),
-            reference=reference,
+            moment=moment,
             plan=plan,
             clock=time.monotonic,
             sleep=stop.wait,

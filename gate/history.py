@@ -6,12 +6,15 @@ server's clock. `None` means "not known".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from gate.reasons import Reason, Word
 from gate.subjects import Check, ScanFile, Subject, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Accept(Word):
@@ -46,6 +49,11 @@ class Reading(Protocol):
         """One word; a history has a phase for each stretch in which it stays the same."""
         ...
 
+    @property
+    def sent(self) -> float | None:
+        """The moment of the response: its `Date`."""
+        ...
+
 
 R = TypeVar("R", bound=Reading)
 T = TypeVar("T", bound=Subject)
@@ -64,7 +72,8 @@ class ScanReading:
         message: the server's words for the status.
         age: seconds since the status was reached, by the server's own clock.
         refusal: the documented refusal that `error_message` is, word for word; None where it is none.
-        since: the moment since which it says so: `modifiedDate`, else that of the response.
+        modified: the moment of its last change: `modifiedDate`.
+        sent: the moment of the response: its `Date`.
     """
 
     status: str
@@ -75,7 +84,8 @@ class ScanReading:
     message: str | None = None
     age: float | None = None
     refusal: Refusal | None = None
-    since: float | None = None
+    modified: float | None = None
+    sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,7 @@ class History(Generic[T, R]):
         outages: every stretch of failed polls, in the order in which they began.
         newest: the last observation, good or bad.
         reading: the last good one.
+        unfinished: the moment of the newest good one that did not end the wait.
     """
 
     target: T
@@ -183,6 +194,7 @@ class History(Generic[T, R]):
     outages: tuple[Outage, ...] = ()
     newest: R | Failure = UNASKED
     reading: R | None = None
+    unfinished: float | None = None
 
     def lasted(self, index: int) -> float:
         """Seconds that phase `index` lasted: to the first sight of the next one, or to the end."""
@@ -219,21 +231,27 @@ class Application:
         """It is there."""
         return "found"
 
+    @property
+    def sent(self) -> None:
+        """Return None: nothing depends on the moment of this response."""
+
 
 @dataclass(frozen=True, slots=True)
-class NewestScan:
-    """The newest scan that an application has.
+class ListedScans:
+    """The scans of an application.
 
     Attributes:
-        at: the moment of its last change; None where ThreadFix does not say it.
+        updated: each scan's id and the moment of its last change (`updatedDate`), as the server sent it.
+        sent: the moment of the response: its `Date`.
     """
 
-    at: float | None
+    updated: tuple[tuple[int | None, float | None], ...] = ()
+    sent: float | None = None
 
     @property
     def status(self) -> str:
-        """It is known."""
-        return "known"
+        """Return the one status of a list."""
+        return "listed"
 
 
 # --- Uploads.
@@ -245,9 +263,11 @@ class Queued:
 
     Attributes:
         targets: the pending scans that it made of the file; at least one.
+        sent: the moment of the response: its `Date`.
     """
 
     targets: tuple[Target, ...]
+    sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +276,11 @@ class Finished:
 
     Attributes:
         scan_id: the finished scan.
-        at: the moment of the response.
+        sent: the moment of the response: its `Date`.
     """
 
     scan_id: int
-    at: float | None = None
+    sent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +346,7 @@ class CheckResult:
         count: open vulnerabilities of that severity.
         evaluated: the moment at which ThreadFix evaluated it last.
         behind: seconds by which that is older than the scan; 0 where it is not; None where it cannot be told.
+        policy_id: ThreadFix's id of the policy; None for a criterion.
     """
 
     name: str
@@ -336,6 +357,15 @@ class CheckResult:
     count: int | None = None
     evaluated: float | None = None
     behind: float | None = 0.0
+    policy_id: int | None = None
+
+
+STALE: Final = "stale"
+"""Status of a reading that may be from before the scan."""
+FRESH: Final = "fresh"
+"""Status of a reading that is about the scan."""
+UNCHECKED: Final = "unchecked"
+"""Status of a reading without time to settle: it counts, fresh or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,14 +373,24 @@ class CheckReading:
     """ThreadFix's response to a check.
 
     Attributes:
-        status: `fresh`, or `stale` where it may be from before the scan.
+        status: `FRESH`, `STALE` or `UNCHECKED`.
         holds: whether ThreadFix says that the check holds; None where it says neither, or evaluated nothing.
-        results: what it says of each policy or criterion, those that do not hold first.
+        results: what it says of each policy or criterion.
+        sent: the moment of the response: its `Date`.
+        agreement: the part of a response without dates that the next response must repeat. Never shown: not safe text.
     """
 
     status: str
     holds: bool | None
     results: tuple[CheckResult, ...] = ()
+    sent: float | None = field(default=None, compare=False)
+    agreement: object = field(default=None, compare=False, repr=False)
+
+
+def all_hold(results: Sequence[CheckResult]) -> bool | None:
+    """Return whether all results hold: False if any does not, None if any is undecided or there are none."""
+    answers = {result.holds for result in results}
+    return False if False in answers else None if None in answers or not answers else True
 
 
 CheckHistory = History[Check, CheckReading]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gate.rules import Rules
-from gate.subjects import ApplicationId, ApplicationName
+from gate.subjects import ApplicationId, ApplicationName, PassCriteria
 from gate.threadfix import links
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gate.history import Upload
     from gate.reasons import Reason
@@ -94,6 +94,24 @@ class Settings:
     def application_id(self) -> int | None:
         """The application's id, where it is known before ThreadFix was asked."""
         return self.application.id if isinstance(self.application, ApplicationId) else None
+
+    @property
+    def risks(self) -> Iterator[str]:
+        """The ways in which the rules may be judged by a state from before the scan; templates of `gate.naming`."""
+        if self.checks and not self.plan.settle_timeout:
+            yield "{--settle-timeout 0}: ThreadFix's first response counts, also if it is from before the scan."
+        elif self.plan.max_interval < Plan().max_interval and any(
+            isinstance(check, PassCriteria) for check in self.checks
+        ):
+            yield (
+                "{--max-interval}: the pass criteria count if two responses agree, and these may be so close to each "
+                "other that both are from before ThreadFix updates its statistics."
+            )
+
+    @property
+    def needs_moment(self) -> bool:
+        """Whether a check depends on the moment since which the newest scan is processed."""
+        return bool(self.plan.settle_timeout) and any(not isinstance(check, PassCriteria) for check in self.checks)
 
     @property
     def replaced(self) -> tuple[str, ...]:

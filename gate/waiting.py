@@ -301,7 +301,15 @@ class Wait(Generic[T, R]):
             phases = (*phases, Phase(reading.status, now, now))
         else:
             phases = (*phases[:-1], replace(phases[-1], last_seen=now, polls=phases[-1].polls + 1))
-        self._update(polls=history.polls + 1, phases=phases, outages=outages, newest=reading, reading=reading)
+        unfinished = history.unfinished if reading.sent is None or self._settled(reading) else reading.sent
+        self._update(
+            polls=history.polls + 1,
+            phases=phases,
+            outages=outages,
+            newest=reading,
+            reading=reading,
+            unfinished=unfinished,
+        )
         if ended:
             self._notify(OutageEnded(self.target, now, outages[-1]))
         if changed:

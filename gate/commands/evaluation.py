@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gate.evaluating import evaluate_all
-from gate.history import Finished
+from gate.history import Finished, Queued
+from gate.moments import ProcessedScan, newest
 from gate.parts.checks import judge_check
 from gate.reasons import Reason
 from gate.subjects import PassCriteria
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gate.commands.context import CommandContext
     from gate.errors import Cancelled
-    from gate.history import History, Upload
+    from gate.history import History, ListedScans, Upload
     from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.settings import Settings
@@ -45,7 +45,7 @@ class Evaluation:
 
     def judge(
         self,
-        reference: float | None,
+        moment: float | None,
         *,
         jitter: Callable[[], float],
         tick: Callable[[Sequence[History[Any, Any]]], None],
@@ -53,15 +53,16 @@ class Evaluation:
         """What every check comes to, and the cancellation that cut them short, if one did.
 
         Args:
-            reference: the moment since which the newest scan is processed; None where there is no such scan.
+            moment: since when the newest scan is processed; None if unknown.
             jitter: draws a number in [-1, 1].
             tick: given the histories so far while nothing happens.
         """
+        plan = self.settings.plan
         histories, cancelled = evaluate_all(
             self.settings.checks,
-            lambda check: Asker(self.client.api, check, self.application_id),
-            reference=reference,
-            plan=self.settings.plan,
+            lambda check: Asker(self.client.api, check, self.application_id, cached=not plan.settle_timeout),
+            moment=moment,
+            plan=plan,
             jitter=jitter,
             notify=self.context.console.handle,
             tick=tick,
@@ -90,19 +91,30 @@ class Evaluation:
         return replace(decorated, conclusion=replace(verdict.conclusion, message=message))
 
 
-def moments_of(scans: Iterable[ScanVerdict], uploads: Iterable[Upload]) -> list[float | None]:
-    """The moments since which the scans are processed, by the server's clock; None for one of which it is not known.
+def moment_of(
+    scans: Iterable[ScanVerdict], uploads: Sequence[Upload], listed: ListedScans | None, *, accepted: bool
+) -> float | None:
+    """Return the moment since which the newest scan of a run is processed; None if unknown.
 
-    A file that ThreadFix had already, or that was empty, has none of its own.
+    Args:
+        scans: the pending scans of the run.
+        uploads: its uploads.
+        listed: the application's scans; None if they could not be listed.
+        accepted: whether a file was accepted that ThreadFix did not take.
     """
-    readings = (scan.history.reading for scan in scans if scan.conclusion.reason is Reason.PROCESSED)
-    moments = [reading.since for reading in readings if reading]
-    return moments + [upload.receipt.at for upload in uploads if isinstance(upload.receipt, Finished)]
-
-
-def latest(moments: Sequence[float | None]) -> float | None:
-    """The latest of some moments; infinite where one is not known, for then nothing is known to be later.
-
-    None where there are none.
-    """
-    return max((math.inf if moment is None else moment for moment in moments), default=None)
+    sent = {
+        target: upload.receipt.sent
+        for upload in uploads
+        if isinstance(upload.receipt, Queued)
+        for target in upload.receipt.targets
+    }
+    processed = [
+        ProcessedScan(reading.scan_id, reading.modified, reading.sent, scan.history.unfinished, sent.get(scan.target))
+        for scan in scans
+        if scan.conclusion.reason is Reason.PROCESSED and (reading := scan.history.reading)
+    ]
+    for upload in uploads:
+        match upload.receipt:
+            case Finished(scan_id, at):
+                processed.append(ProcessedScan(scan_id, finished=at, uploaded=at))
+    return newest(processed, listed, accepted=accepted)

@@ -305,19 +305,23 @@ class Stages:
 
     def _evaluate(self) -> None:
         """Ask whether the application may be released, now that every scan has passed."""
-        from gate.commands.evaluation import Evaluation, latest, moments_of
+        from gate.commands.evaluation import Evaluation, moment_of
 
         application_id = self._application_id
         assert application_id is not None  # noqa: S101 - a part has passed that is about one
         evaluation = Evaluation(self.settings, self.context, self._client, application_id, self._team_id)
-        moments = moments_of(self._scans(), self._uploads)
-        if any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()):
-            # The scan that ThreadFix has of this file may have been processed a moment ago.
-            newest = self._ask(ApplicationId(application_id), partial(self._client.newest_scan, application_id))
-            if isinstance(newest, Failure):
-                self.context.console.warning(f"it is not known when the newest scan was processed: {newest.what}")
-            moments.append(None if isinstance(newest, Failure) else newest.at)
-        self._checks, self._stopped = evaluation.judge(latest(moments), jitter=_jitter, tick=self._tick)
+        moment = None
+        if self.settings.needs_moment:
+            listed = self._ask(ApplicationId(application_id), partial(self._client.scans, application_id))
+            if isinstance(listed, Failure):
+                self.context.console.warning(f"the scans of the application could not be listed: {listed.what}")
+            moment = moment_of(
+                self._scans(),
+                self._uploads,
+                None if isinstance(listed, Failure) else listed,
+                accepted=any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()),
+            )
+        self._checks, self._stopped = evaluation.judge(moment, jitter=_jitter, tick=self._tick)
         if not self._stopped:
             # A signal from here on loses no verdict.
             self._checks = tuple(map(evaluation.decorate, self._checks))

@@ -167,14 +167,13 @@ def _holding(results: Sequence[CheckResult], check: Check) -> str:
         return f"{len(results)} of {len(results)} policies pass: {_some(_names(results))}."
     (result,) = results
     at = "" if result.evaluated is None else f", evaluated at {instant(result.evaluated)}"
-    stale = f", {seconds(result.behind)} before the scan was processed" if result.behind else ""
-    return f"ThreadFix says {_each(results, check)}{at}{stale}."
+    return f"ThreadFix says {_each(results, check)}{at}."
 
 
 def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
     if isinstance(check, PassCriteria):
         return (
-            f"stale: ThreadFix did not say the same twice, {seconds(plan.interval)} apart, within "
+            f"stale: ThreadFix did not say the same twice, {seconds(plan.max_interval)} apart, within "
             f"{seconds(plan.settle_timeout)}."
         )
     return f"{_some([_one_stale(result, check) for result in stale], '; ')}."

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
 from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
-from gate.history import Application, CheckReading, Failure, NewestScan, Queued, Refused
+from gate.history import Application, CheckReading, Failure, ListedScans, Queued, Refused
 from gate.naming import FLAGS
 from gate.reporters import closing, phrases
 from gate.reporters.lines import Line, LineKind
 from gate.reporters.progress import Progress, Sending
 from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.text import log_line
-from gate.wording import count, instant, plain, seconds, size
+from gate.wording import count, plain, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +42,6 @@ LARGE: Final = 10_000_000
 """Bytes of a file from which on the log has a line per tenth of its upload."""
 REDRAW: Final = 0.1
 """Seconds between two pictures of an upload at a terminal."""
-UNDATED: Final = "ThreadFix does not say when its newest scan was processed"
 _INDENT: Final = 9
 """Characters of the time in front of what happened, with its blank."""
 
@@ -161,6 +160,8 @@ class Console:
             self.warning(risk, always=True)
         if server and server.allow_http and server.url.startswith("http://"):
             self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.", always=True)
+        for risk in self._settings.risks if self._settings else ():
+            self.warning(self._naming.fill(risk), always=True)
 
     def handle_upload(self, event: UploadEvent) -> None:
         """Log what happened during an upload."""
@@ -236,10 +237,8 @@ class Console:
         match event:
             case StatusSeen(reading=Application() as application):
                 self._event(event, f"{event.target} {_found(event.target, application)}")
-            case StatusSeen(reading=NewestScan(at)):
-                since = instant(at)
-                known = f"its newest scan was processed at {since}" if since else UNDATED
-                self._event(event, f"{event.target}: {known}")
+            case StatusSeen(reading=ListedScans(updated)):
+                self._event(event, f"{event.target} has {count(len(updated), 'scan')}")
             case StatusSeen(reading=CheckReading() as reading):
                 before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""
                 self._event(event, f"{phrases.reading(reading)}{before}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gate.conclusions import RANK
-from gate.history import Failure, Finished, NotSent, Queued, Refused
+from gate.history import STALE, Failure, Finished, NotSent, Queued, Refused
 from gate.parts.scans import ACCEPTED
 from gate.reasons import Kind
 from gate.subjects import PassCriteria, Policy
@@ -104,7 +104,7 @@ def reading(read: CheckReading) -> str:
     """What ThreadFix says of a check, in one line: whether it holds, and how fresh that is."""
     behind = max((result.behind or 0.0 for result in read.results), default=0.0)
     age = f": evaluated {seconds(behind)} before the scan" if behind else ""
-    if any(result.behind is None for result in read.results):
+    if read.status == STALE and any(result.behind is None for result in read.results):
         # A response without a date counts when the next one says the same.
         age = "; asking again"
     answer = word(read.results[0]) if len(read.results) == 1 else ANSWERS[read.holds]

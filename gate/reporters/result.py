@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.history import Finished
+from gate.history import FRESH, Finished
 from gate.reporters import phrases
 from gate.reporters.outputs import document_fields, scan_fields
 from gate.wording import timestamp, utc
@@ -70,6 +70,7 @@ def _check(check: CheckVerdict) -> dict[str, Any]:
         "check": check.subject,
         "kind": phrases.kind_of(check.check),
         **_conclusion(check.conclusion),
+        "fresh": bool(check.history.reading and check.history.reading.status == FRESH),
         "url": check.url,
         "elapsed_seconds": round(check.history.elapsed, 3),
         "polls": check.history.polls,

@@ -44,6 +44,9 @@ HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front
 PROXY_LOGIN_HINT: Final = (
     "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
 )
+CACHE_HINT: Final = (
+    "Let every cache and proxy between the gate and ThreadFix pass the REST API through without storing it."
+)
 NO_APPLICATION_MEANING: Final = "ThreadFix does not know this application, or the key's user may not see it."
 NO_ENDPOINT_MEANING: Final = "ThreadFix has no such endpoint, or no such application."
 NO_ENDPOINT_HINT: Final = (
@@ -175,6 +178,15 @@ class RestApi:
             error: what is wrong.
         """
         return self.protocol(asked.response, f"returned {what}: {self.sanitize(str(error))}.")
+
+    def cached(self, response: Response) -> Failure:
+        """Return the failure for a copy from a cache, which may be from before the scan.
+
+        Args:
+            response: its age is not 0.
+        """
+        what = f"{self.http.host}: a cache returned a copy of an earlier response."
+        return Failure(Reason.POLICY_UNKNOWN, what, CACHE_HINT, http_status=response.http_status)
 
     def about_another(self, found: int, application_id: int) -> Failure:
         """A response about another application than the one that was asked for."""

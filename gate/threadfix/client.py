@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gate.history import Application, Failure, NewestScan, Observation, ScanReading
+from gate.history import Application, Failure, ListedScans, Observation, ScanReading
 from gate.reasons import Reason
 from gate.text import trim
 from gate.threadfix import links, responses
@@ -79,7 +79,8 @@ class Client:
             name=api.words(scan.name),
             message=api.words(scan.scan_message) or api.words(asked.envelope.message),
             age=_age(scan.modified_date, sent),
-            since=responses.moment(scan.modified_date) or sent,
+            modified=responses.moment(scan.modified_date),
+            sent=sent,
         )
 
     def application(self, application_id: int, timeout: float) -> Application | Failure:
@@ -100,17 +101,20 @@ class Client:
         name = self.api.sanitize(responses.non_empty(found.name) or "", NAME_LIMIT)
         return Application(found.id, name, responses.team_id(found.organization))
 
-    def newest_scan(self, application_id: int, timeout: float) -> NewestScan | Failure:
-        """Ask once for an application's scans; when the newest one was changed last.
+    def scans(self, application_id: int, timeout: float) -> ListedScans | Failure:
+        """Ask once for an application's scans. A copy from a cache may lack the newest one, so it is a failure.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
         asked = self.api.ask(self._server.endpoint(links.SCANS_PATH, application_id), timeout)
         if isinstance(asked, Failure):
-            return asked
+            # ThreadFix's own refusal does not change by itself.
+            return replace(asked, final=asked.final or asked.refused)
+        if asked.response.age:
+            return self.api.cached(asked.response)
         try:
-            return NewestScan(responses.newest_scan(asked.envelope))
+            return ListedScans(responses.listed_scans(asked.envelope), asked.response.date)
         except responses.NotThreadFixError as error:
             return self.api.malformed(asked, "no list of scans", error)
 

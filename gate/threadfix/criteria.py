@@ -12,26 +12,51 @@ if TYPE_CHECKING:
 
 NAME_LIMIT: Final = 60
 """Characters of a severity's or a policy's name."""
+ROWS: Final = 100
+"""Policies or criteria that are shown by name. The others are judged as well, but cost no time to sanitize."""
 LARGEST: Final = 999_999_999
 """The largest number of vulnerabilities that a limit is shown with."""
 
 
-def read(reply: responses.Envelope, sanitize: Callable[[str, int], str]) -> CheckReading:
-    """What came of the pass criteria; its status is still to be found.
+def read(reply: responses.Envelope, sanitize: Callable[[str, int], str], sent: float | None = None) -> CheckReading:
+    """Return what the pass criteria say. Its status is set by the caller.
 
     Args:
         reply: an envelope.
         sanitize: makes a text safe, and cuts it to a length.
+        sent: the moment of the response.
 
     Raises:
         NotThreadFixError: there are no pass criteria in it, or they contradict themselves.
     """
     found = responses.pass_criteria(reply)
-    failed = [_result(criterion, sanitize, holds=False) for criterion in found.failed]
-    passed = [_result(criterion, sanitize, holds=True) for criterion in found.passed]
+    criteria = [(criterion, False) for criterion in found.failed] + [(criterion, True) for criterion in found.passed]
+    results = tuple(
+        _result(criterion, sanitize if row < ROWS else _not_shown, holds=holds)
+        for row, (criterion, holds) in enumerate(criteria)
+    )
     # Without a criterion nothing was evaluated, whatever `passing` says.
-    holds = found.passing if failed or passed else None
-    return CheckReading("", holds, (*failed, *passed))
+    holds = found.passing if results else None
+    agreement = found.passing, sorted(repr((holds, _fields(criterion))) for criterion, holds in criteria)
+    return CheckReading("", holds, results, sent, agreement)
+
+
+def _fields(criterion: responses.Criterion) -> tuple[object, ...]:
+    """Return the fields that two responses must agree in; those of a severity in a fixed order."""
+    severity = criterion.severity
+    if isinstance(severity, dict):
+        severity = sorted(severity.items(), key=lambda item: item[0])
+    return (
+        severity,
+        criterion.max_allowed,
+        criterion.max_introduced,
+        criterion.not_allowed,
+        criterion.not_introduced,
+    )
+
+
+def _not_shown(_: str, _limit: int) -> str:
+    return "not shown"
 
 
 def _result(criterion: responses.Criterion, sanitize: Callable[[str, int], str], *, holds: bool) -> CheckResult:
@@ -39,7 +64,8 @@ def _result(criterion: responses.Criterion, sanitize: Callable[[str, int], str],
     if isinstance(name, dict):
         number = severity_number(name)
         name = severity_name(name)
-    shown = sanitize(responses.non_empty(name) or "", NAME_LIMIT)
+    name = responses.non_empty(name)
+    shown = sanitize(name, NAME_LIMIT) if name else ""
     if not shown and number is None:
         raise responses.NotThreadFixError("a criterion does not say which severity it limits")
     return CheckResult(shown or f"severity {number}", holds, "", _limits(criterion), number)

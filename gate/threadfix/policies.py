@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from gate.history import CheckReading, CheckResult, Failure
+from gate.history import CheckReading, CheckResult, Failure, all_hold
 from gate.reasons import Reason
 from gate.subjects import AllPolicies, PassCriteria, Policy
 from gate.text import TEXT_LIMIT
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gate.subjects import Check
     from gate.threadfix.api import Asked, RestApi
 
+NO_CONTENT: Final = 204
 WORD_LIMIT: Final = 60
 """Characters of a policy's status; the longest documented one has 14."""
 
@@ -67,11 +69,15 @@ class Question:
         check: which check.
         application_id: of which application.
         sanitize: makes a text safe, and cuts it to a length.
+        sent: the moment of the response: its `Date`.
+        kind_requested: whether the request had the kind of the policy in it, and ThreadFix read it.
     """
 
     check: Check
     application_id: int
     sanitize: Callable[[str, int], str]
+    sent: float | None = None
+    kind_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ class Generation:
         path: of the endpoint, as in `gate.threadfix.links`.
         fields: what is sent along.
         read: what the response says; raises NotThreadFixError, AnotherError or UnknownError.
-        posted: whether the fields go as the form of a POST, else as the query of a GET.
+        posted: whether the fields go as the form of a POST, else as the query of a GET. Every ThreadFix with the POST
+            reads the kind of a policy; one with the GET may ignore it.
     """
 
     since: str
@@ -106,7 +113,7 @@ def _first_day(check: Check) -> dict[str, str]:
 
 
 def _criteria(reply: responses.Envelope, question: Question) -> CheckReading:
-    return criteria.read(reply, question.sanitize)
+    return criteria.read(reply, question.sanitize, question.sent)
 
 
 # --- Policies.
@@ -120,21 +127,24 @@ def _policy_fields(check: Check) -> dict[str, str]:
 
 
 def _evaluated(reply: responses.Envelope, question: Question) -> CheckReading:
-    """The one policy that was evaluated, which must be the one that was asked for."""
+    """Return the status of the one policy that was evaluated, which must be the requested one."""
     status = responses.policy_status(reply)
-    if not _is_asked(status, question.check):
+    if not _is_called(status, question.check):
         found = f"policy {status.policy.id} ('{_name(status, question)}')"
         raise AnotherError(found, question.sanitize(str(question.check), TEXT_LIMIT))
+    _confirm_kind(status, question)
     return _reading([status], question)
 
 
 def _entry(reply: responses.Envelope, question: Question) -> CheckReading:
-    """The entry of the policy that was asked for, in the list of those that are attached."""
-    entries = [status for status in _attached(reply, question) if _is_asked(status, question.check)]
+    """Return the status of the requested policy from the list of those that are attached."""
+    called = [status for status in _attached(reply, question) if _is_called(status, question.check)]
+    entries = [status for status in called if _has_kind(status, question.check) is not False]
     if not entries:
         raise UnknownError("does not know this policy, and has none like it attached to the application")
     if len(entries) > 1:
         raise UnknownError(f"has {len(entries)} policies that are called so, attached to the application")
+    _confirm_kind(entries[0], question)
     return _reading(entries, question)
 
 
@@ -152,40 +162,68 @@ def _attached(reply: responses.Envelope, question: Question) -> list[responses.P
     return found.policy_statuses
 
 
-def _is_asked(status: responses.PolicyStatus, check: Check) -> bool:
+def _is_called(status: responses.PolicyStatus, check: Check) -> bool:
+    """Return whether a policy has the requested id or name."""
     assert isinstance(check, Policy)  # noqa: S101 - by the table
-    if check.name is None:
-        return status.policy.id == check.id
-    if status.policy.name != check.name:
-        return False
-    # Before 2.8 ThreadFix knows no remediation policies, and takes the name for that of one with a filter; from then on
-    # a policy of either kind may be called so. Where it says nothing of filters, the request has named the kind.
-    return not status.policy.tells_filter or status.policy.has_filter is not check.remediation
+    return status.policy.id == check.id if check.name is None else status.policy.name == check.name
+
+
+def _has_kind(status: responses.PolicyStatus, check: Check) -> bool | None:
+    """Return whether a policy is of the requested kind; None if the response does not state its kind.
+
+    From 2.8 on, a policy with a filter and one for remediation may have the same name.
+    """
+    assert isinstance(check, Policy)  # noqa: S101 - by the table
+    found = status.policy.is_remediation
+    return True if check.name is None else None if found is None else found is check.remediation
+
+
+def _confirm_kind(status: responses.PolicyStatus, question: Question) -> None:
+    """Accept a policy of the requested kind.
+
+    Raises:
+        UnknownError: the policy is of the other kind, or nobody stated the kind of a policy for remediation. Before
+            2.8 there are only policies with a filter, so a name alone means one of those.
+    """
+    assert isinstance(question.check, Policy)  # noqa: S101 - by the table
+    match _has_kind(status, question.check):
+        case False:
+            raise UnknownError("has a policy with this name, but of the other kind (filter or remediation)")
+        case None if question.check.remediation and not question.kind_requested:
+            raise UnknownError("has a policy with this name, but does not say whether it is one for remediation")
 
 
 def _reading(statuses: list[responses.PolicyStatus], question: Question) -> CheckReading:
-    """What the policies say; its status is still to be found."""
-    results = [_result(status, question) for status in statuses]
-    broken = [result for result in results if result.holds is False]
-    undecided = [result for result in results if result.holds is None]
-    holding = [result for result in results if result.holds]
-    holds = False if broken else None if undecided or not holding else True
-    return CheckReading("", holds, (*broken, *undecided, *holding))
+    """Return what the policies say, those that do not hold first. Its status is set by the caller."""
+    ordered = sorted(statuses, key=lambda status: RANK[_answer(status)[0]])
+    results = tuple(_result(status, question, shown=row < criteria.ROWS) for row, status in enumerate(ordered))
+    return CheckReading("", all_hold(results), results, question.sent)
 
 
-def _result(status: responses.PolicyStatus, question: Question) -> CheckResult:
+def _answer(status: responses.PolicyStatus) -> tuple[bool | None, str]:
+    """Return whether a policy holds, and the server's word for it, which is not safe text yet."""
     if isinstance(status.current_status, str):
-        holds = {responses.PASSING: True, responses.FAILING: False}.get(status.current_status)
-        word = question.sanitize(status.current_status, WORD_LIMIT) or "nothing"
-    else:
-        holds = status.passing is True
-        word = responses.PASSING if holds else responses.FAILING
-    return CheckResult(_name(status, question), holds, word, evaluated=responses.moment(status.last_evaluated))
+        word = status.current_status
+        return {responses.PASSING: True, responses.FAILING: False}.get(word), word
+    return status.passing is True, responses.PASSING if status.passing is True else responses.FAILING
+
+
+def _result(status: responses.PolicyStatus, question: Question, *, shown: bool) -> CheckResult:
+    """Return a row. If it is not shown, it has no text of the server."""
+    number, (holds, word) = status.policy.id, _answer(status)
+    if holds is None:
+        word = (question.sanitize(word, WORD_LIMIT) if shown else "") or "nothing"
+    name = _name(status, question) if shown else f"policy {number}"
+    evaluated = responses.moment(status.last_evaluated)
+    return CheckResult(name, holds, word, evaluated=evaluated, policy_id=responses.identity(number))
 
 
 def _name(status: responses.PolicyStatus, question: Question) -> str:
     return question.sanitize(status.policy.name, criteria.NAME_LIMIT) or str(status.policy.id)
 
+
+RANK: Final = {False: 0, None: 1, True: 2}
+"""The order of the rows: those that do not hold come first."""
 
 # --- The table.
 
@@ -199,6 +237,8 @@ GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
     AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _all),),
 }
 """How to ask for each kind of check, the newest generation first: one that is not there leads to the next."""
+EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == links.POLICY_EVALUATION_PATH)
+"""How to have a policy evaluated that is attached to the application."""
 
 
 class Asker:
@@ -208,12 +248,15 @@ class Asker:
         api: asks the endpoints.
         check: which check.
         application_id: of which application.
+        cached: whether a copy from a cache counts.
     """
 
-    def __init__(self, api: RestApi, check: Check, application_id: int) -> None:
+    def __init__(self, api: RestApi, check: Check, application_id: int, *, cached: bool = False) -> None:
         """Nothing is asked yet."""
         self._api = api
-        self._question = Question(check, application_id, api.sanitize)
+        # The same names come with each response, and sanitizing takes longer than anything else.
+        self._question = Question(check, application_id, lru_cache(2 * criteria.ROWS)(api.sanitize))
+        self._cached = cached
         self._generations = GENERATIONS[type(check)]
 
     def __call__(self, timeout: float) -> CheckReading | Failure:
@@ -230,6 +273,16 @@ class Asker:
                 return self._read(generation, asked)
         return self._read(last, self._request(last, until))
 
+    def evaluate(self, policy_id: int, timeout: float) -> CheckReading | Failure:
+        """Have one policy evaluated, once; the response is here within `timeout` seconds.
+
+        Raises:
+            BaseException: a bug; a failure is a value.
+        """
+        evaluator = Asker(self._api, Policy(id=policy_id), self._question.application_id, cached=self._cached)
+        evaluator._generations = EVALUATIONS
+        return evaluator(timeout)
+
     def _request(self, generation: Generation, until: float) -> Asked | Failure:
         question, api = self._question, self._api
         url = api.server.endpoint(generation.path, question.application_id)
@@ -245,8 +298,11 @@ class Asker:
         kind = PassCriteria if isinstance(check, PassCriteria) else Policy
         if isinstance(asked, Failure):
             return _failure(asked, kind)
+        if asked.response.age and not self._cached:
+            return self._api.cached(asked.response)
+        question = replace(self._question, sent=asked.response.date, kind_requested=generation.posted)
         try:
-            reading = generation.read(asked.envelope, self._question)
+            reading = generation.read(asked.envelope, question)
         except responses.NotThreadFixError as error:
             return self._api.malformed(asked, f"no {NOUNS[type(check)]}", error)
         except AnotherError as error:
@@ -266,8 +322,10 @@ NOUNS: Final[dict[type[Check], str]] = {
 
 
 def _leads_on(asked: Asked | Failure) -> bool:
-    """Whether the next generation is to be asked. Not where the key is refused, whatever the HTTP status."""
-    return lacks_endpoint(asked) and not (isinstance(asked, Failure) and asked.reason is Reason.DENIED)
+    """Return whether to ask the next generation: not if the key is refused, whatever the HTTP status."""
+    if not isinstance(asked, Failure):
+        return lacks_endpoint(asked)
+    return (lacks_endpoint(asked) or asked.http_status == NO_CONTENT) and asked.reason is not Reason.DENIED
 
 
 def _failure(failure: Failure, kind: type[Check]) -> Failure:

@@ -106,14 +106,11 @@ class PolicyReference:
     filter_name: Any = ABSENT
 
     @property
-    def tells_filter(self) -> bool:
-        """Whether there is anything about a filter, be it that there is none."""
-        return self.filter_name is not ABSENT
-
-    @property
-    def has_filter(self) -> bool:
-        """Whether it has a filter; one for remediation has none."""
-        return non_empty(self.filter_name) is not None
+    def is_remediation(self) -> bool | None:
+        """Whether it is for remediation, and so has no filter; None if the response does not state it."""
+        if self.filter_name is None:
+            return True
+        return False if non_empty(self.filter_name) else None
 
 
 @dataclass(frozen=True)
@@ -161,8 +158,8 @@ class PassCriteria:
 class ListedScan:
     """One of an application's scans (vendor page "List Scans"); `updatedDate` came with ThreadFix 2.5.1."""
 
+    id: Any = None
     updated_date: Any = None
-    import_time: Any = None
 
 
 @dataclass(frozen=True)
@@ -347,15 +344,16 @@ def upload_refusal(body: bytes) -> str | None:
     return None if reply.success else non_empty(reply.message) or ""
 
 
-def newest_scan(reply: Envelope) -> float | None:
-    """The moment of the last change of any scan in a list of scans (vendor page "List Scans"); None where none has one.
+def listed_scans(reply: Envelope) -> tuple[tuple[int | None, float | None], ...]:
+    """Return the id and the moment of the last change of each scan in a list (vendor page "List Scans").
+
+    `importTime` is not read: it is the date in the report.
 
     Raises:
         NotThreadFixError: there is no list.
     """
     scans = shaped(reply.object, list[ListedScan], "$.object")
-    moments = (moment(date) for scan in scans for date in (scan.updated_date, scan.import_time))
-    return max((at for at in moments if at is not None), default=None)
+    return tuple((identity(scan.id), moment(scan.updated_date)) for scan in scans)
 
 
 def team_id(organization: object) -> int | None:

@@ -248,7 +248,7 @@ def _taken(api: RestApi, application_id: int, asked: Asked) -> Receipt:
             what = f"returned a {target}, but the file was uploaded to application {application_id}."
             return _uncertain(api.protocol(asked.response, what))
     if targets:
-        return Queued(targets)
+        return Queued(targets, asked.response.date)
     what = "took the file, but returned no pending scan to wait for."
     if api.server.api_version in SYNCHRONOUS:
         try:

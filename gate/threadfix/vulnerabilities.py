@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gate.history import Failure, Obstacle
 from gate.http import RESPONSE_LIMIT
 from gate.reasons import Reason
+from gate.text import fold
 from gate.threadfix import links, responses
-from gate.threadfix.criteria import LARGEST, NAME_LIMIT, severity_name, severity_number
+from gate.threadfix.criteria import LARGEST, NAME_LIMIT, ROWS, severity_name, severity_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,15 +91,15 @@ class _Decorator:
         """The number of the severity that each criterion limits."""
         if all(result.severity for result in results):
             return [result.severity for result in results]
-        known = {name.casefold(): number for number, name in enumerate(SEVERITIES, 1)}
+        known = {fold(name): number for number, name in enumerate(SEVERITIES, 1)}
         listed = self._ask(links.SEVERITIES_PATH)
         # What people are shown comes last: after a renaming it is what a name means.
         for field in ("name", "customName", "displayName"):
-            for severity in _dicts(listed):
+            for severity in _dicts(listed)[:ROWS]:
                 name, number = responses.non_empty(severity.get(field)), severity_number(severity)
                 if name and number:
-                    known[self._api.sanitize(name, NAME_LIMIT).casefold()] = number
-        return [result.severity or known.get(result.name.casefold()) for result in results]
+                    known[fold(self._api.sanitize(name, NAME_LIMIT))] = number
+        return [result.severity or known.get(fold(result.name)) for result in results]
 
     def _application(self) -> dict[str, Any]:
         """The application as ThreadFix describes it; empty where that is not known."""

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from tests.release import Version
 
 BY_ID, BY_NAME, BY_KIND = Policy(id=3), Policy(name="Low Policy"), Policy(name="30 days", remediation=True)
+NO_KIND = policy(policy={"id": 3, "name": "Low Policy"})
 REMEDIATION = policy(policy={"name": "30 days", "filterName": None, "id": 4})
 """A policy of the kind that has no filter; one that has may be called so too."""
 
@@ -147,7 +148,8 @@ def test_a_day_narrows_the_pass_criteria(run: Run) -> None:
 
 def test_a_missing_way_is_405_or_404_from_whoever_says_it(serve: Serve) -> None:
     """A servlet container has a page of its own for either; a refused key leads no further."""
-    for answer in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), refusal("Request method 'POST' not supported", 405)):
+    method = refusal("Request method 'POST' not supported", 405)
+    for answer in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), method, Raw(204)):
         threadfix = Release().set(EVALUATION, answer, method="POST").set(EVALUATION, policy())
         assert isinstance(asker(serve(threadfix), BY_ID)(30), CheckReading)
     threadfix = Release().set(EVALUATION, refusal("API Key not found in database.", 404), method="POST")
@@ -306,8 +308,7 @@ def test_what_is_not_of_threadfixs_shape_is_none_of_its_words(run: Run, check: s
         ("3", policy(number=4), "returned policy 4 ('Low Policy'), but policy 3 was requested."),
         ("Low Policy", policy(name="Low policy"), "returned policy 3 ('Low policy'), but policy 'Low Policy' was"),
         ("Low Policy", policy(name="Low Policy "), "but policy 'Low Policy' was requested."),
-        ("remediation:Low Policy", policy(), "but remediation policy 'Low Policy' was requested."),
-        ("30 days", REMEDIATION, "returned policy 4 ('30 days'), but policy '30 days' was requested."),
+        ("remediation:Low Policy", policy(name="Other"), "but remediation policy 'Low Policy' was requested."),
         ("all", release.application(policy(), id=7), "returned application 7, but application 6 was requested."),
     ],
 )
@@ -316,6 +317,27 @@ def test_a_response_about_something_else_says_nothing(run: Run, check: str, cont
     run.threadfix.set(EVALUATION, content, method="POST").set(STATUSES, content)
     run.ends(Reason.PROTOCOL, says, "--policy", check)
     assert len(run.threadfix.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("check", "content", "way", "says"),
+    [
+        ("remediation:Low Policy", policy(), "POST", "but of the other kind"),
+        ("30 days", REMEDIATION, "POST", "but of the other kind"),
+        ("remediation:Low Policy", policy(), "GET", "but of the other kind"),
+        ("remediation:Low Policy", NO_KIND, "GET", "does not say whether it is one for remediation"),
+        ("remediation:Low Policy", [NO_KIND], "list", "does not say whether it is one for remediation"),
+        ("remediation:Low Policy", policy(policy={"id": 3, "name": "Low Policy", "filterName": ""}), "GET",
+         "does not say whether it is one for remediation"),
+    ],
+)  # fmt: skip
+def test_a_policy_of_another_or_unknown_kind_is_unknown(
+    run: Run, check: str, content: object, way: str, says: str
+) -> None:
+    """A GET that has the kind in it may be served by a ThreadFix that does not read the kind."""
+    endpoint, method = (STATUSES, "GET") if way == "list" else (EVALUATION, way)
+    run.threadfix.set(endpoint, content, method=method)
+    run.ends(Reason.POLICY_UNKNOWN, says, "--policy", check, settle="20s", outage="20s")
 
 
 @pytest.mark.parametrize(
@@ -468,6 +490,29 @@ def test_the_stale_race_both_ways(run: Run, before: str, after: str) -> None:
     assert run.threadfix.count(STATUSES) == 4
 
 
+@pytest.mark.parametrize(
+    "date", [None, 0, 1, -1, 1_570_117_773, 946_684_800_000, -1800, "-1800", -3600, -660, 2**42, 2**62, 10**30, True]
+)
+@pytest.mark.parametrize("fields", [("modifiedDate",), ("updatedDate",), ("modifiedDate", "updatedDate")])
+def test_no_date_makes_a_policy_from_before_the_scan_fresh(run: Run, date: object, fields: tuple[str, ...]) -> None:
+    """ThreadFix itself responded QUEUED half an hour after the evaluation. Small negative numbers are seconds ago."""
+    if type(date) is int and -3600 <= date < -1:
+        date = release.later(date)
+    number = run.threadfix.add(DONE)
+    scan = {"id": 1, "appId": APPLICATION_ID, "error": False, "scanId": 12}
+    done = scan | {"status": "DONE"} | ({"modifiedDate": date} if "modifiedDate" in fields else {})
+    status = f"applications/{APPLICATION_ID}/pendingScan/{number}/status"
+    run.threadfix.set(status, scan | {"status": "QUEUED"}, done)
+    listed = {"id": 12, "importTime": 1} | ({"updatedDate": date} if "updatedDate" in fields else {})
+    run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [listed])
+    run.threadfix.set(STATUSES, [policy(evaluated=release.later(-1800))])
+    ran = run.gate("--pending-scan-id", str(number), "--policy", "all", "--settle-timeout", "50ms")
+    assert (ran.document["reason"], "stale" in ran.document["message"]) == ("policy-unknown", True), ran.err
+    run.threadfix.set(status, done).set(STATUSES, [policy(evaluated=release.later(9))])
+    ran = run.gate("--pending-scan-id", str(number), "--policy", "all", "--settle-timeout", "50ms")
+    assert ran.document["reason"] == "processed", ran.err
+
+
 def test_what_stays_stale_says_by_how_much(run: Run) -> None:
     """And how to keep waiting: the command makes the same checks."""
     run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
@@ -481,11 +526,16 @@ def test_what_stays_stale_says_by_how_much(run: Run) -> None:
     run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix says PASSING, but not when", "--policy", "Low Policy")
 
 
-def test_what_is_taken_as_it_is_says_how_old_it_was(run: Run) -> None:
-    """A pass on an old evaluation must be seen to be one."""
-    run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
-    ran = run.ends(Reason.PROCESSED, "before the scan was processed (--settle-timeout 0)", "--policy", "3", settle="0")
-    assert ", 3m2" in ran.document["message"]
+def test_what_is_taken_as_it_is_is_never_fresh(run: Run) -> None:
+    """A warning says so on every run, and the result document has it."""
+    run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
+    for check in ("--policy=3", "--pass-criteria"):
+        ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="0")
+        assert [entry["fresh"] for entry in ran.document["checks"]] == [False]
+        assert "--settle-timeout 0: ThreadFix's first response counts" in ran.err
+        ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="20s")
+        assert [entry["fresh"] for entry in ran.document["checks"]] == [True]
+        assert ("--max-interval: the pass criteria count if" in ran.err) is (check == "--pass-criteria")
 
 
 def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
@@ -504,19 +554,57 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
     first, second = criteria(), criteria(failed=[criterion("Low")])
     run.threadfix.set(CRITERIA, first, second, second)
     run.ends(Reason.POLICY_FAILED, "1 of 2 criteria fails: Low", "--pass-criteria", settle="20s")
+    reordered = [criterion("Low") | {"x": 1}, criterion("High")], [criterion("High"), criterion("Low")]
+    run.threadfix.set(CRITERIA, *(criteria(failed=failed) for failed in reordered))
+    run.ends(Reason.POLICY_FAILED, "2 of 3 criteria fail", "--pass-criteria", settle="20s")
+    assert run.threadfix.count(CRITERIA) == 5
     run.threadfix.set(CRITERIA, *[criteria(failed=[criterion("Low", maxAllowed=number)]) for number in range(300)])
     run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not say the same twice", "--pass-criteria")
 
 
 def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:
     """Nothing was processed, so nothing is to be evaluated again that is newer than the newest scan."""
-    run.threadfix.set(STATUSES, [policy(evaluated=1000)])
-    run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [{"id": 1, "importTime": 900}])
+    run.threadfix.set(STATUSES, [policy(evaluated=release.later(-7000))])
+    run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [{"id": 1, "updatedDate": release.later(-7200)}])
     scan = Scenario(
         "twice", "", Reason.ALREADY_IMPORTED, walk=(("DONE", 0),), error_message="Scan file has already been uploaded."
     )
     ran = run.gate.play(scan, "--accept", "duplicate", "--policy", "all")
     assert (ran.code, ran.document["verdict"]) == (0, "pass"), ran.err
+
+
+def test_an_old_policy_of_all_is_evaluated_by_its_id(run: Run) -> None:
+    """Once, in the second response; if that fails, the policy stays stale."""
+    old = policy(evaluated=release.later(-200))
+    run.threadfix.set(STATUSES, [old, policy(number=4, name="New")]).set(EVALUATION, policy(), method="POST")
+    run.ends(Reason.PROCESSED, "2 of 2 policies pass", "--policy", "all", settle="20s")
+    asked = [(method, path, fields) for method, path, fields in run.threadfix.asked if path != STATUSES]
+    assert asked == [("POST", EVALUATION, {"policyId": "3"})]
+    run.threadfix.set(EVALUATION, policy("FAILING"), method="POST")
+    run.ends(Reason.POLICY_FAILED, "1 of 2 policies fails: 'Low Policy'", "--policy", "all", settle="20s")
+    del run.threadfix.answers["POST", EVALUATION]
+    for answer in (Raw(503), RESTRICTED, old, policy(number=4), NO_PATH):
+        run.threadfix.set(EVALUATION, answer)
+        run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
+
+
+def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
+    """It is asked for again, unless the first response counts whatever it is."""
+    for check, endpoint, content in (("--policy=all", STATUSES, [policy()]), ("--pass-criteria", CRITERIA, criteria())):
+        body = envelope(content).body
+        aged = [Raw(200, body, "application/json", (("Age", age),)) for age in ("1", "30", "x", "0, 5", "-1")]
+        run.threadfix.set(endpoint, *aged, Raw(200, body, "application/json", (("Age", "0"),)))
+        ran = run.ends(Reason.PROCESSED, "", check, settle="20s", outage="20s")
+        assert "recovered after" in ran.err
+        run.threadfix.set(endpoint, aged[0])
+        run.ends(Reason.POLICY_UNKNOWN, "a cache returned a copy of an earlier response", check)
+        run.ends(Reason.PROCESSED, "", check, settle="0")
+    scans = Raw(
+        200, envelope([{"id": 1, "updatedDate": release.later(-7200)}]).body, "application/json", (("Age", "9"),)
+    )
+    run.threadfix.set(STATUSES, [policy()]).set(f"applications/{APPLICATION_ID}/scans", scans)
+    ran = run.ends(Reason.PROCESSED, "", "--policy=all", "--first-contact-limit", "50ms", settle="20s")
+    assert "warning: the scans of the application could not be listed" in ran.err
 
 
 # --- The sandbox, which reads the same pages by itself.

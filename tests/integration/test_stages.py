@@ -14,6 +14,7 @@ from gate.errors import Cancelled
 from gate.history import Failure
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Raw
+from tests.release import later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,9 +233,11 @@ def test_what_is_forgotten_is_no_pass(
 @pytest.mark.parametrize(
     ("listed", "reason", "says"),
     [
-        ([{"updatedDate": 1}, {"importTime": 1}], Reason.ALREADY_IMPORTED, "PASSING"),
-        ([{"updatedDate": 2**42, "importTime": 1}], Reason.POLICY_UNKNOWN, "stale by"),
-        ([{"importTime": 2**42}], Reason.POLICY_UNKNOWN, "stale by"),
+        ([{"updatedDate": later(-7200)}, {"updatedDate": 1}], Reason.ALREADY_IMPORTED, "PASSING"),
+        ([{"updatedDate": later(-7200)}, {"updatedDate": later(7200)}], Reason.POLICY_UNKNOWN, "stale by"),
+        ([{"updatedDate": later(-7200)}, {"importTime": later(7200)}], Reason.ALREADY_IMPORTED, "PASSING"),
+        ([{"updatedDate": 2**42}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
+        ([{"importTime": later(-7200)}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
         ([{}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
         ([], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
         ({"x": 1}, Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
@@ -260,7 +263,7 @@ def test_a_scan_that_cannot_be_asked_for_makes_everything_old(gate: Gate, folder
         patch.setattr("gate.threadfix.links.SCANS_PATH", "rest/{version}/nowhere/{application_id}")
         ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
     assert ran.document["reason"] == Reason.POLICY_UNKNOWN
-    assert "warning: it is not known when the newest scan was processed: " in ran.err
+    assert "warning: the scans of the application could not be listed: " in ran.err
 
 
 # --- What a pass must not rest on.

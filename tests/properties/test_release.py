@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gate.evaluating import dated
+from gate.history import FRESH as IS_FRESH
 from gate.history import CheckReading, Failure, History, Outage, StopCause
 from gate.http import Response
 from gate.parts.checks import judge_check
@@ -49,7 +50,7 @@ class Canned:
     host = "tf.example.com"
 
     def __init__(self, code: int, body: bytes) -> None:
-        self._response = Response(code, {}, body)
+        self._response = Response(code, {"Date": "Thu, 03 Oct 2019 15:50:33 GMT"}, body)
 
     def get(self, *_: object, **__: object) -> Response:
         return self._response
@@ -64,8 +65,8 @@ def verdict(check: Check, body: bytes, code: int = 200) -> tuple[Reason, Kind]:
     api.http = Canned(code, body)  # type: ignore[assignment]
     heard = Asker(api, check, APPLICATION_ID)(30.0)
     if isinstance(heard, CheckReading):
-        # The criteria are said twice.
-        heard = replace(heard, status="fresh") if isinstance(check, PassCriteria) else dated(heard, REFERENCE)
+        # The server responds with the same criteria twice.
+        heard = replace(heard, status=IS_FRESH) if isinstance(check, PassCriteria) else dated(heard, REFERENCE)
     reading = heard if isinstance(heard, CheckReading) else None
     outages = (Outage(0.0, heard),) if isinstance(heard, Failure) else ()
     history: History[Check, CheckReading] = History(
@@ -122,7 +123,7 @@ def _holds(status: dict[str, Any]) -> bool:
         bool(given_words)
         and all(type(status[name]) is type(words[name]) and status[name] == words[name] for name in given_words)
         and type(status["lastEvaluated"]) is int
-        and status["lastEvaluated"] >= FRESH
+        and FRESH <= status["lastEvaluated"] <= FRESH + 60_000 + 24 * 3600 * 1000
         and type(status["policy"]["id"]) is int
         and isinstance(status["policy"]["name"], str)
     )
@@ -155,6 +156,8 @@ UNKNOWN: list[tuple[Check, Any]] = [
     (BY_ID, policy("NO SCANS FOUND", evaluated=FRESH)),
     (BY_ID, policy(evaluated=OLD)),
     (BY_ID, policy() | {"lastEvaluated": None}),
+    (BY_ID, policy(evaluated=FRESH + 60_000 + 24 * 3600 * 1000 + 1)),
+    (BY_ID, policy(evaluated=FRESH * 1000)),
     (AllPolicies(), []),
     (AllPolicies(), application()),
     (AllPolicies(), [policy(evaluated=FRESH), policy(number=4, name="B", evaluated=OLD)]),
@@ -162,7 +165,8 @@ UNKNOWN: list[tuple[Check, Any]] = [
 CHECKS = [PassCriteria(), BY_ID, BY_NAME, AllPolicies()]
 
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 10), st.just(FRESH), st.just(OLD), st.floats(allow_nan=False),
+    st.none(), st.booleans(), st.integers(-2, 10), st.sampled_from([FRESH, OLD, FRESH * 1000, FRESH // 1000]),
+    st.floats(allow_nan=False),
     st.sampled_from(["PASSING", "FAILING", "passing", "PASSING ", "", "Low Policy", "High", "true", "P\u0130SSING"]),
     st.text(max_size=5),
 )  # fmt: skip

@@ -9,15 +9,30 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.commands.evaluation import latest, moments_of
+from gate.commands.evaluation import moment_of
 from gate.errors import Cancelled
-from gate.evaluating import FRESH, STALE, Settling, dated, evaluate_all, wait_for
-from gate.events import CutOff, Ended, OutageBegan, OutageEnded, StatusSeen
-from gate.history import Accept, CheckReading, CheckResult, Failure, Finished, Refused, ScanReading, StopCause, Upload
+from gate.evaluating import Settling, dated, evaluate_all, wait_for
+from gate.events import Ended, OutageBegan, OutageEnded, StatusSeen
+from gate.history import (
+    FRESH,
+    STALE,
+    UNCHECKED,
+    Accept,
+    CheckReading,
+    CheckResult,
+    Failure,
+    Finished,
+    ListedScans,
+    Queued,
+    Refused,
+    ScanReading,
+    StopCause,
+    Upload,
+)
 from gate.reasons import Reason
 from gate.rules import Rules
 from gate.settings import Plan
-from gate.subjects import AllPolicies, PassCriteria, Policy, ScanFile
+from gate.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
 from gate.threadfix.refusals import refusal_of
 from tests.builders import history_of, judged
 
@@ -25,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gate.events import Event
-    from gate.history import CheckHistory
+    from gate.history import CheckHistory, Receipt
     from gate.parts.scans import ScanVerdict
     from gate.subjects import Check
 
@@ -39,14 +54,16 @@ DENIED = Failure(Reason.DENIED, "HTTP 401.", final=True)
 LATE = Failure(Reason.UNREACHABLE, "no response in time.", timed_out=True)
 
 
-def policy(evaluated: float | None, *, holds: bool | None = True) -> CheckReading:
-    """What the server says about a policy that it evaluated at that moment."""
-    return CheckReading("", holds, (CheckResult("PCI", holds, "PASSING", evaluated=evaluated),))
+def policy(evaluated: float | None, *, holds: bool | None = True, number: int = 3) -> CheckReading:
+    """What the server says about a policy that it evaluated at that moment, a minute after the scan."""
+    result = CheckResult("PCI", holds, "PASSING", evaluated=evaluated, policy_id=number)
+    return CheckReading("", holds, (result,), DONE_AT + 60)
 
 
 def criteria(*, holds: bool = True, limit: int = 0) -> CheckReading:
     """What the server says about the pass criteria."""
-    return CheckReading("", holds, (CheckResult("High", holds, "", (f"at most {limit} open",)),))
+    results = (CheckResult("High", holds, "", (f"at most {limit} open",)),)
+    return CheckReading("", holds, results, agreement=(holds, limit))
 
 
 OLD, NEW = policy(DONE_AT - 200), policy(DONE_AT)
@@ -63,6 +80,8 @@ class World:
         early: seconds by which every sleep is too short.
         now: seconds since the wait began.
         asked: when each request was made, and its budget.
+        evaluate: what the server responds to the evaluation of a policy that is made at a time.
+        evaluated: when each evaluation was made, of which policy, and its budget.
         events: what the wait told.
     """
 
@@ -72,29 +91,43 @@ class World:
     early: float = 0.0
     now: float = 0.0
     asked: list[tuple[float, float]] = field(default_factory=list)
+    evaluate: Callable[[int, float], Heard] = lambda _number, _at: DOWN
+    evaluated: list[tuple[float, int, float]] = field(default_factory=list)
     events: list[Event[CheckReading, Check]] = field(default_factory=list)
-
-    def ask(self, budget: float) -> Heard:
-        number, started = len(self.asked), self.now
-        self.asked.append((started, budget))
-        takes = self.takes(number)
-        self.now += min(takes, budget)
-        return LATE if takes > budget else self.respond(number, started)
 
     def sleep(self, seconds: float) -> bool:
         self.now += max(0.0, seconds - self.early)
         return False
 
-    def evaluate(self, check: Check = PCI, reference: float | None = DONE_AT) -> CheckHistory:
+    def wait(self, check: Check = PCI, moment: float | None = DONE_AT) -> CheckHistory:
         """Wait until the check has settled."""
         return wait_for(
-            check, self.ask, reference=reference, plan=self.plan, clock=lambda: self.now, sleep=self.sleep,
+            check, Server(self), moment=moment, plan=self.plan, clock=lambda: self.now, sleep=self.sleep,
             jitter=lambda: 0.0, slots=threading.Semaphore(),
         ).run(self.events.append)  # fmt: skip
 
     @property
     def starts(self) -> list[float]:
         return [started for started, _ in self.asked]
+
+
+@dataclass
+class Server:
+    """Asks the world."""
+
+    world: World
+
+    def __call__(self, budget: float) -> Heard:
+        world = self.world
+        number, started = len(world.asked), world.now
+        world.asked.append((started, budget))
+        takes = world.takes(number)
+        world.now += min(takes, budget)
+        return LATE if takes > budget else world.respond(number, started)
+
+    def evaluate(self, number: int, budget: float) -> Heard:
+        self.world.evaluated.append((self.world.now, number, budget))
+        return self.world.evaluate(number, self.world.now)
 
 
 def statuses(history: CheckHistory) -> list[str]:
@@ -106,56 +139,64 @@ def statuses(history: CheckHistory) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("evaluated", "reference", "behind"),
+    ("evaluated", "moment", "behind"),
     [
         (DONE_AT, DONE_AT, 0), (DONE_AT + 1, DONE_AT, 0), (DONE_AT - 0.001, DONE_AT, 0.001),
-        (DONE_AT - 200, DONE_AT, 200), (1.0, DONE_AT, DONE_AT - 1), (None, DONE_AT, None), (None, None, 0),
-        (1.0, None, 0), (DONE_AT, math.inf, None),
+        (DONE_AT - 200, DONE_AT, 200), (None, DONE_AT, None), (None, None, None), (DONE_AT, None, None),
+        (1.0, DONE_AT, None), (DONE_AT + 2 * 86400, DONE_AT, None), (1e12, DONE_AT, None),
     ],
 )  # fmt: skip
 def test_a_policy_counts_when_it_was_evaluated_after_the_scan(
-    evaluated: float | None, reference: float | None, behind: float | None
+    evaluated: float | None, moment: float | None, behind: float | None
 ) -> None:
-    """To the millisecond; without a date it never does, and without a scan that was processed it always does."""
-    reading = dated(policy(evaluated), reference)
+    """To the millisecond; never without a date, or with one that cannot be true, or without the scan's moment."""
+    reading = dated(policy(evaluated), moment)
     assert reading.status == (FRESH if behind == 0 else STALE)
     assert reading.results[0].behind == pytest.approx(behind)
+    assert dated(replace(policy(DONE_AT), sent=None), DONE_AT).status == STALE
 
 
-def scan(since: float | None, status: str = "DONE", *, error_message: str = "") -> ScanVerdict:
-    """What a pending scan came to that reached its status at that moment; a duplicate is accepted."""
+def scan(at: float, status: str = "DONE", *, error_message: str = "", number: int = 41) -> ScanVerdict:
+    """What a pending scan came to that was processed at that moment; a duplicate is accepted."""
     refusal = refusal_of(error_message)
-    reading = ScanReading(status, bool(refusal), error_message or None, refusal=refusal, since=since)
-    return judged(history_of(reading), rules=Rules(accepted=frozenset(Accept)))
+    reading = ScanReading(
+        status, bool(refusal), error_message or None, refusal=refusal, scan_id=number - 29, modified=at, sent=at + 1
+    )
+    history = replace(history_of(reading), target=Target(6, number), unfinished=at - 5)
+    return judged(history, rules=Rules(accepted=frozenset(Accept)))
 
 
-def finished(at: float | None) -> Upload:
-    """A file that was processed at once, at that moment."""
-    return Upload(ScanFile("a.fpr", 3, "a.fpr"), Finished(12, at))
+def uploaded(receipt: Receipt) -> Upload:
+    """An upload with that result."""
+    return Upload(ScanFile("a.fpr", 3, "a.fpr"), receipt)
 
 
 TWICE = "Scan file has already been uploaded."
+LISTED = ListedScans(((12, DONE_AT + 7), (13, DONE_AT - 300)), DONE_AT + 60)
 
 
 @pytest.mark.parametrize(
-    ("scans", "uploads", "reference"),
+    ("scans", "uploads", "listed", "moment"),
     [
-        ([scan(DONE_AT)], [], DONE_AT),
-        ([scan(DONE_AT - 9), scan(DONE_AT), scan(1.0)], [], DONE_AT),
-        ([scan(DONE_AT)], [finished(DONE_AT + 1)], DONE_AT + 1),
-        ([], [finished(DONE_AT)], DONE_AT),
-        ([scan(DONE_AT, error_message=TWICE)], [replace(finished(1.0), receipt=Refused(TWICE))], None),
-        ([scan(DONE_AT, error_message=TWICE), scan(1.0)], [], 1.0),
-        ([scan(DONE_AT), scan(None)], [], math.inf),
-        ([scan(DONE_AT)], [finished(None)], math.inf),
-        ([], [], None),
+        ([scan(DONE_AT)], [], None, DONE_AT),
+        ([scan(DONE_AT)], [], LISTED, DONE_AT + 7),
+        ([scan(DONE_AT - 9), scan(DONE_AT, number=43)], [], None, DONE_AT),
+        ([scan(DONE_AT)], [uploaded(Queued((Target(6, 41),), DONE_AT + 601))], None, DONE_AT + 1),
+        ([scan(DONE_AT)], [uploaded(Finished(99, DONE_AT + 2))], None, DONE_AT + 2),
+        ([], [uploaded(Finished(12, DONE_AT + 2))], LISTED, DONE_AT + 7),
+        ([scan(DONE_AT)], [uploaded(Finished(99, None))], None, None),
+        ([scan(DONE_AT, error_message=TWICE)], [uploaded(Refused(TWICE))], LISTED, DONE_AT + 7),
+        ([scan(DONE_AT, error_message=TWICE)], [uploaded(Refused(TWICE))], None, None),
+        ([scan(DONE_AT, error_message=TWICE), scan(DONE_AT + 30, number=42)], [], LISTED, DONE_AT + 30),
+        ([scan(DONE_AT, error_message=TWICE), scan(DONE_AT - 30, number=42)], [], LISTED, DONE_AT + 7),
     ],
 )
 def test_the_newest_scan_is_the_reference(
-    scans: list[ScanVerdict], uploads: list[Upload], reference: float | None
+    scans: list[ScanVerdict], uploads: list[Upload], listed: ListedScans | None, moment: float | None
 ) -> None:
-    """What ThreadFix took nothing of has changed nothing; nothing is newer than a scan of which no date is known."""
-    assert latest(moments_of(scans, uploads)) == reference
+    """Also one that ThreadFix already had; nothing is newer than a scan of which no date is known."""
+    accepted = any(part.conclusion.reason is Reason.ALREADY_IMPORTED for part in scans)
+    assert moment_of(scans, uploads, listed, accepted=accepted) == moment
 
 
 def test_several_policies_count_together() -> None:
@@ -169,7 +210,7 @@ def test_several_policies_count_together() -> None:
 def test_a_fresh_policy_costs_one_request() -> None:
     """The first request is at once, and its response is judged."""
     world = World(lambda _n, _at: NEW)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, history.polls, statuses(history), world.starts) == (StopCause.DECIDED, 1, [FRESH], [0.0])
     assert [type(event) for event in world.events] == [StatusSeen, Ended]
 
@@ -177,7 +218,7 @@ def test_a_fresh_policy_costs_one_request() -> None:
 def test_a_stale_policy_is_asked_for_again_at_the_cadence() -> None:
     """Until it was evaluated after the scan; both phases stand in the history."""
     world = World(lambda _n, at: NEW if at >= 30 else OLD)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, statuses(history)) == (StopCause.DECIDED, [STALE, FRESH])
     assert world.starts[:4] == [0, 2, 4, 6]
     assert history.reading is not None
@@ -185,10 +226,11 @@ def test_a_stale_policy_is_asked_for_again_at_the_cadence() -> None:
 
 
 def test_what_stays_stale_is_asked_for_until_the_time_to_settle_is_over() -> None:
-    """The last request is made at its end, with a time of its own."""
+    """The last request is made at its end; each may take what is left, but at least its own time."""
     world = World(lambda _n, _at: OLD)
-    history = world.evaluate()
+    history = world.wait()
     assert (statuses(history), world.asked[-1]) == ([STALE], (120.0, 30.0))
+    assert world.asked[:2] == [(0.0, 120.0), (2.0, 118.0)]
     assert isinstance(history.newest, CheckReading)
     assert history.newest.status == STALE
 
@@ -196,25 +238,26 @@ def test_what_stays_stale_is_asked_for_until_the_time_to_settle_is_over() -> Non
 def test_a_response_at_the_last_moment_counts() -> None:
     """It is judged before anything is called stale."""
     world = World(lambda _n, at: NEW if at >= 120 else OLD)
-    assert statuses(world.evaluate()) == [STALE, FRESH]
+    assert statuses(world.wait()) == [STALE, FRESH]
 
 
 def test_without_time_to_settle_the_first_response_is_taken() -> None:
-    """As it is; its status still says how old it is."""
-    world = World(lambda _n, _at: OLD, Plan(settle_timeout=0))
-    history = world.evaluate()
-    assert (history.polls, statuses(history), history.ended) == (1, [STALE], StopCause.DECIDED)
+    """As it is, and of whatever date."""
+    for response in (OLD, NEW, policy(None), policy(1e12)):
+        world = World(lambda _n, _at, response=response: response, Plan(settle_timeout=0))  # type: ignore[misc]
+        history = world.wait()
+        assert (history.polls, statuses(history), history.ended) == (1, [UNCHECKED], StopCause.DECIDED)
 
 
 # --- The pass criteria, which have no date.
 
 
 def test_pass_criteria_count_when_they_were_said_twice() -> None:
-    """One interval apart, whatever the scan's moment is."""
-    for reference in (DONE_AT, None):
+    """The longest interval apart, whatever the scan's moment is."""
+    for moment in (DONE_AT, None):
         world = World(lambda _n, _at: criteria())
-        history = world.evaluate(PassCriteria(), reference)
-        assert (world.starts, statuses(history)) == ([0, 2], [STALE, FRESH])
+        history = world.wait(PassCriteria(), moment)
+        assert (world.starts, statuses(history)) == ([0, 15], [STALE, FRESH])
         assert history.reading == replace(criteria(), status=FRESH)
         (first, *_) = [event for event in world.events if isinstance(event, StatusSeen)]
         assert [result.behind for result in first.reading.results] == [None]
@@ -224,27 +267,27 @@ def test_what_changes_in_between_begins_anew() -> None:
     """Statistics that are still being updated say something else each time."""
     script = [criteria(limit=1), criteria(limit=2), criteria(limit=1), criteria(holds=False), criteria(holds=False)]
     world = World(lambda n, _at: script[min(n, 4)])
-    history = world.evaluate(PassCriteria())
+    history = world.wait(PassCriteria())
     assert (history.polls, history.reading) == (5, replace(script[4], status=FRESH))
 
 
 def test_an_error_in_between_changes_nothing() -> None:
     """Two responses say the same, however many failed."""
     world = World(lambda n, _at: DOWN if n == 1 else criteria())
-    assert world.evaluate(PassCriteria()).polls == 3
+    assert world.wait(PassCriteria()).polls == 3
 
 
 def test_two_responses_too_close_to_each_other_are_one() -> None:
-    """Where the time to settle is shorter than an interval, the second comes too early to say anything."""
+    """If the time to settle is shorter than the longest interval, the second comes too early to say anything."""
     world = World(lambda _n, _at: criteria(), Plan(settle_timeout=1))
-    history = world.evaluate(PassCriteria())
+    history = world.wait(PassCriteria())
     assert (world.starts, statuses(history)) == ([0, 1], [STALE])
 
 
 def test_without_time_to_settle_the_first_criteria_count() -> None:
     """There is nothing to compare them with."""
     world = World(lambda _n, _at: criteria(), Plan(settle_timeout=0))
-    assert statuses(world.evaluate(PassCriteria())) == [FRESH]
+    assert statuses(world.wait(PassCriteria())) == [UNCHECKED]
 
 
 # --- Errors are not staleness.
@@ -254,8 +297,8 @@ def test_without_time_to_settle_the_first_criteria_count() -> None:
 def test_errors_before_the_first_good_response_have_their_own_limit(settle: float) -> None:
     """They are an outage, since ThreadFix has responded before; the time to settle has not begun."""
     world = World(lambda _n, at: DOWN if at < 200 else NEW, Plan(settle_timeout=settle))
-    history = world.evaluate()
-    assert (statuses(history), len(history.outages)) == ([FRESH], 1)
+    history = world.wait()
+    assert (statuses(history), len(history.outages)) == ([FRESH if settle else UNCHECKED], 1)
     (began,) = [event for event in world.events if isinstance(event, OutageBegan)]
     assert began.limit == 300
 
@@ -263,7 +306,7 @@ def test_errors_before_the_first_good_response_have_their_own_limit(settle: floa
 def test_an_outage_ends_at_its_limit() -> None:
     """There is one more request, and its error is the newest."""
     world = World(lambda _n, _at: DOWN)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, history.newest, history.reading, world.starts[-1]) == (StopCause.LIMIT, DOWN, None, 300)
 
 
@@ -271,7 +314,7 @@ def test_the_time_to_settle_does_not_end_during_an_outage() -> None:
     """What comes after it is judged: fresh counts, and stale is the end."""
     for after, expected in ((NEW, [STALE, FRESH]), (OLD, [STALE])):
         world = World(lambda _n, at, after=after: OLD if at < 100 else (DOWN if at < 300 else after))  # type: ignore[misc]
-        history = world.evaluate()
+        history = world.wait()
         assert statuses(history) == expected
         assert history.ended is StopCause.DECIDED
         assert history.newest == history.reading
@@ -281,9 +324,9 @@ def test_the_time_to_settle_does_not_end_during_an_outage() -> None:
 def test_an_error_at_the_end_of_the_time_to_settle_is_an_outage() -> None:
     """Nobody knows whether it would have been fresh, so it is asked for until the outage's limit."""
     world = World(lambda _n, at: OLD if at < 120 else (DOWN if at < 130 else NEW))
-    assert statuses(world.evaluate()) == [STALE, FRESH]
+    assert statuses(world.wait()) == [STALE, FRESH]
     world = World(lambda _n, at: OLD if at < 120 else DOWN)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, history.newest) == (StopCause.LIMIT, DOWN)
     assert world.now == pytest.approx(420)
 
@@ -291,52 +334,100 @@ def test_an_error_at_the_end_of_the_time_to_settle_is_an_outage() -> None:
 def test_a_server_that_is_stale_and_down_by_turns_does_not_keep_the_gate() -> None:
     """After the time to settle the first good response decides."""
     world = World(lambda n, _at: OLD if n % 2 else DOWN)
-    history = world.evaluate()
+    history = world.wait()
     assert statuses(history) == [STALE]
     assert world.now <= 120 + 15
 
 
-def test_a_request_that_the_time_to_settle_cuts_off_is_no_error() -> None:
-    """It is made once more, with its own time."""
-    world = World(lambda n, _at: NEW if n > 1 else OLD, Plan(settle_timeout=10), takes=lambda n: 25 if n == 1 else 0)
-    history = world.evaluate()
+def test_the_end_of_the_time_to_settle_cuts_no_request_off() -> None:
+    """Evaluating may be slow: a request has what is left, but at least its own time."""
+    world = World(lambda n, _at: NEW if n else OLD, Plan(settle_timeout=10), takes=lambda n: 25 if n else 9)
+    history = world.wait()
     assert (statuses(history), history.errors) == ([STALE, FRESH], 0)
-    assert [type(event) for event in world.events] == [StatusSeen, CutOff, StatusSeen, Ended]
-    assert world.asked[-1] == (10, 30)
+    assert world.asked == [(0, 30), (11, 30)]
+    slow = World(lambda _n, _at: NEW, takes=lambda _: 119)
+    assert (slow.wait().newest, slow.asked) == (dated(NEW, DONE_AT), [(0, 120)])
 
 
-def test_a_request_that_is_cut_off_twice_is_an_outage() -> None:
-    """The server hangs: it has the outage's limit to come back."""
+def test_a_request_that_hangs_is_an_outage() -> None:
+    """The server has the outage's limit to come back."""
     world = World(lambda _n, _at: OLD, Plan(settle_timeout=10), takes=lambda n: 99 if n else 0)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, history.newest) == (StopCause.LIMIT, LATE)
+
+
+# --- The policies of an application, of which ThreadFix may not evaluate all by itself.
+
+
+def several(*evaluated: float) -> CheckReading:
+    """What the server says about policies 1, 2 ... that it evaluated at these moments."""
+    single = [policy(at, number=number) for number, at in enumerate(evaluated, 1)]
+    return replace(single[0], results=tuple(result for reading in single for result in reading.results))
+
+
+def test_what_is_stale_in_the_second_response_is_evaluated_once() -> None:
+    """By its id; what is fresh is left alone, and so is everything in the first response."""
+    world = World(lambda _n, _at: several(DONE_AT - 200, DONE_AT, DONE_AT - 1))
+    world.evaluate = lambda number, _at: policy(DONE_AT, holds=number != 3, number=number)
+    history = world.wait(AllPolicies())
+    assert [(at, number) for at, number, _ in world.evaluated] == [(2, 1), (2, 3)]
+    assert (statuses(history), history.reading and history.reading.holds) == ([STALE, FRESH], False)
+    assert world.evaluated[0][2] == world.asked[1][1] == 118
+
+
+def test_an_evaluation_that_brings_nothing_fresh_leaves_a_policy_stale() -> None:
+    """Whatever came instead; it is not made again."""
+    for answer in (DOWN, DENIED, LATE, policy(DONE_AT - 1, number=1), policy(None, number=1)):
+        world = World(lambda _n, _at: several(DONE_AT - 200))
+        world.evaluate = lambda _number, _at, answer=answer: answer  # type: ignore[misc]
+        history = world.wait(AllPolicies())
+        assert (statuses(history), history.errors, len(world.evaluated)) == ([STALE], 0, 1)
+
+
+def test_an_evaluation_is_remembered() -> None:
+    """The list may stay as it was while another policy is still stale."""
+    world = World(lambda _n, at: several(DONE_AT - 200, DONE_AT if at >= 10 else DONE_AT - 1))
+    world.evaluate = lambda number, _at: policy(DONE_AT, number=number) if number == 1 else DOWN
+    history = world.wait(AllPolicies())
+    assert (statuses(history), world.now, len(world.evaluated)) == ([STALE, FRESH], 10, 2)
+
+
+def test_what_has_no_id_or_no_time_left_is_not_evaluated() -> None:
+    """It stays stale; with time in a later response it is evaluated then."""
+    old = several(DONE_AT - 200)
+    world = World(lambda _n, _at: replace(old, results=(replace(old.results[0], policy_id=None),)))
+    assert (statuses(world.wait(AllPolicies())), world.evaluated) == ([STALE], [])
+    world = World(lambda _n, _at: old, takes=lambda n: 118.0 if n == 1 else 0.0)
+    world.evaluate = lambda number, _at: policy(DONE_AT, number=number)
+    assert statuses(world.wait(AllPolicies())) == [STALE]
+    assert world.evaluated == []
 
 
 def test_a_final_error_ends_it_at_once() -> None:
     """Asking again cannot help."""
     world = World(lambda n, _at: DENIED if n else OLD)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, history.polls, history.newest) == (StopCause.DECIDED, 2, DENIED)
 
 
 def test_a_sleep_that_wakes_early_buys_no_other_round() -> None:
     """The request that was meant for the end is the last one."""
     world = World(lambda _n, _at: OLD, early=1e-6)
-    history = world.evaluate()
+    history = world.wait()
     assert (history.ended, statuses(history)) == (StopCause.DEADLINE, [STALE])
 
 
 def test_the_limit_is_infinite_while_nothing_good_has_come() -> None:
-    """A wait asks it at any time."""
+    """A wait asks it at any time; it cuts no request off."""
     script: list[Heard] = [DOWN, OLD, DOWN, OLD]
-    now = [0.0]
-    settling = Settling(PCI, lambda _: script.pop(0), DONE_AT, Plan(), lambda: now[0])
+    world = World(lambda n, _at: script[n])
+    settling = Settling(PCI, Server(world), DONE_AT, Plan(), lambda: world.now)
     limits = []
     for _ in range(4):
         settling.observe(1)
         limits.append((settling.at, settling.remaining()))
-        now[0] += 100
-    assert limits == [(math.inf, math.inf), (220, 120), (math.inf, math.inf), (220, 0)]
+        world.now += 100
+    assert limits == [(math.inf, math.inf), (220, math.inf), (math.inf, math.inf), (220, math.inf)]
 
 
 # --- Several checks side by side, in real threads.
@@ -350,11 +441,11 @@ def together(
     """Make several checks whose responses come from `scripts`."""
     plan = Plan(interval=0.001, max_interval=0.002)
 
-    def ask(check: Check) -> Callable[[float], Heard]:
-        return lambda _: scripts[check]()
+    def ask(check: Check) -> Server:
+        return Server(World(lambda _n, _at: scripts[check]()))
 
     return evaluate_all(
-        list(scripts), ask, reference=DONE_AT, plan=plan, jitter=lambda: 0.0, notify=notify, tick=tick
+        list(scripts), ask, moment=DONE_AT, plan=plan, jitter=lambda: 0.0, notify=notify, tick=tick
     )  # fmt: skip
 
 

@@ -265,6 +265,7 @@ def test_what_cannot_be_told_is_null_in_the_document() -> None:
     )
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     (check,) = document["checks"]
+    assert check["fresh"] is False
     assert (check["results"][0]["evaluated_at"], check["results"][0]["behind_seconds"]) == (None, None)
     assert check["obstacles"][0]["place"] is None
 

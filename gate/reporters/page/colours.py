@@ -68,7 +68,7 @@ STATUS_COLOURS: Final = {
 }
 """The colour of each documented status, by its normal form; any other one is `other`."""
 
-CHECK_COLOURS: Final = {"stale": "other", "fresh": "uploaded"}
+CHECK_COLOURS: Final = {"stale": "other", "unchecked": "other", "fresh": "uploaded"}
 """The colour of what a check's response may be."""
 
 
