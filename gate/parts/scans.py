@@ -137,8 +137,11 @@ FAILED = {
 
 
 def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
-    """The conclusion when the newest observation is a failure that nothing better came after."""
-    if newest.reason is Reason.NOT_FOUND and history.reading:
+    """Return the conclusion if the wait ended with a failure.
+
+    A scan has vanished only by ThreadFix's own response: a 404 page may be a proxy's, or a Tomcat's that deploys it.
+    """
+    if newest.reason is Reason.NOT_FOUND and newest.refused and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
         return concluded(Reason.SCAN_VANISHED, message, newest.hint)
     return concluded(newest.reason, f"{newest.what}{stretch(history)}", newest.hint, newest.meaning)

@@ -35,6 +35,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
 NAMES_HINT: Final = "Write {{--team-name}} and {{--{option}}} as they are in ThreadFix, or set {{--application-id}}."
 ENDPOINT_HINT: Final = "Check that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
+DOTS: Final = (".", "..")
+DOTS_HINT: Final = "Set {--application-id}, and leave the names out."
 SEVERAL_MEANING: Final = "ThreadFix has several applications of this name in this team."
 SEVERAL_HINT: Final = "Set {--application-id} to the one that is meant, and leave its names out."
 
@@ -61,7 +63,7 @@ class Finder:
         ends = time.monotonic() + timeout
         asked = self._ask(subject, ends)
         found = asked if isinstance(asked, Failure) else self._chosen(asked, subject)
-        if isinstance(found, Application) or found.reason is not Reason.NOT_FOUND or found.hint:
+        if isinstance(found, Application) or found.reason is not Reason.NOT_FOUND or found.final:
             return found
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
@@ -74,6 +76,9 @@ class Finder:
 
     def _ask(self, subject: ApplicationName, ends: float) -> Asked | Failure:
         """Ask for the application, in the form that fits its name and the version of ThreadFix."""
+        if subject.team in DOTS:
+            what = f"a team named '{subject.team}' cannot be looked up, because its name would change the URL's path."
+            return Failure(Reason.NOT_FOUND, what, DOTS_HINT, final=True)
         field, wanted = _key(subject)
         url = self._api.server.lookup_url(subject.team)
         if not _PLAIN.fullmatch(wanted):

@@ -99,7 +99,7 @@ class FileForm:
 
     Args:
         file: open at its beginning.
-        name: the file's own name, without folders.
+        path: the file's path; its last part is sent as the name.
         size: bytes that are in the file.
         progress: told how many bytes of the file have been sent.
 
@@ -108,8 +108,13 @@ class FileForm:
         len: bytes of the form.
     """
 
-    def __init__(self, file: FileIO, name: bytes, size: int, progress: Callable[[int], None]) -> None:
-        """Nothing is read yet."""
+    def __init__(self, file: FileIO, path: str, size: int, progress: Callable[[int], None]) -> None:
+        """Nothing is read yet.
+
+        Raises:
+            FileError: the file is gone.
+        """
+        name = os.fsencode(os.path.basename(path))  # noqa: PTH119 - as curl does
         boundary = f"------------------------{os.urandom(8).hex()}"
         kind = next((kind for ending, kind in CONTENT_TYPES if name.lower().endswith(ending)), OTHER_TYPE)
         for character, escape in ESCAPES:
@@ -120,7 +125,9 @@ class FileForm:
         )
         self._tail = b"\r\n--%s--\r\n" % boundary.encode()
         self._file = file
+        self._path = path
         self._size = size
+        self._state = self._state_now()
         self._progress = progress
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self.len = len(self._head) + size + len(self._tail)
@@ -129,7 +136,7 @@ class FileForm:
         """The form piece by piece.
 
         Raises:
-            FileError: the file does not have as many bytes as it had.
+            FileError: the file changed.
         """
         yield self._head
         sent = 0
@@ -140,10 +147,18 @@ class FileForm:
             yield piece
             sent += len(piece)
             self._progress(sent)
-        # Looked at before the end is sent: half of a file must not look like a whole one.
-        if self._read(1):
-            raise FileError(f"the file has become longer than its {count(self._size, 'byte')}.")
+        # The check comes before the form's end: a mixture of two files must not look like a whole one.
+        if self._state_now() != self._state:
+            raise FileError("the file was changed or replaced while it was sent.")
         yield self._tail
+
+    def _state_now(self) -> tuple[tuple[int, int, int], ...]:
+        """Return size, modification time and inode of the open file, and of the file that its path names."""
+        try:
+            found = (os.fstat(self._file.fileno()), os.stat(self._path))  # noqa: PTH116 - as it was opened
+        except OSError as error:
+            raise FileError(f"the file can no longer be found ({error.strerror}).") from error
+        return tuple((state.st_size, state.st_mtime_ns, state.st_ino) for state in found)
 
     def _read(self, length: int) -> bytes:
         try:
@@ -174,8 +189,8 @@ def upload(
     opened = False
     try:
         with _opened(file) as content:
+            form = FileForm(content, file.path, file.size, progress)
             opened = True
-            form = FileForm(content, os.fsencode(os.path.basename(file.path)), file.size, progress)  # noqa: PTH119 - as curl does
             response = api.http.upload(
                 api.server.endpoint(links.UPLOAD_PATH, application_id),
                 form,

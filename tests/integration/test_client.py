@@ -221,6 +221,21 @@ def test_what_is_final_is_so_at_any_time(answer: Fault, reason: Reason, gate: Ga
     assert (ran.document["verdict"], ran.document["reason"], ran.document["polls"]) == ("unknown", reason, 2)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Raw(404, b"<html>"), Reason.NOT_FOUND),
+        (Raw(410), Reason.NOT_FOUND),
+        (body(b'{"success": true}', code=404), Reason.NOT_FOUND),
+        (refusal("Pending scan lookup failed."), Reason.SCAN_VANISHED),
+        (refusal("Pending scan lookup failed.", 404), Reason.SCAN_VANISHED),
+    ],
+)
+def test_a_scan_vanishes_only_by_threadfix_s_own_response(answer: Fault, reason: Reason, gate: Gate) -> None:
+    ran = gate.play(story(lambda number: changed(status="QUEUED") if number == 1 else answer), *SHORT)
+    assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code)
+
+
 def test_a_web_page_is_named_by_its_title(gate: Gate) -> None:
     """A person sees at once that it is a login page, and that the context path may be missing."""
     ran = gate.play(always(Raw(200, LOGIN_PAGE)), *ONCE)

@@ -17,6 +17,7 @@ from gate.history import Failure, Finished, Queued, Refused
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.subjects import ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
+from gate.threadfix.uploads import FileError, FileForm
 from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
@@ -443,26 +444,63 @@ def changing(change: Callable[[], object]) -> Callable[[Incoming], object]:
 SIZE = 48 * 1024 * 1024
 
 
-@pytest.mark.parametrize("to", [0, SIZE // 2, SIZE + 1, SIZE * 2])
-def test_a_file_that_changes_while_it_is_sent_never_looks_whole(to: int, tmp_path: Path) -> None:
-    """Neither padded nor cut: the connection is broken off before the end, and that is final."""
+def rewritten(path: str) -> None:
+    """Write other content of the same size into the file."""
+    with open(path, "r+b") as file:  # noqa: PTH123 - in place
+        file.seek(SIZE - 100)
+        file.write(b"x" * 100)
+
+
+def replaced(path: str) -> None:
+    """Put another file of the same size and time into its place."""
+    found = Path(path).stat()
+    other = Path(f"{path}.new")
+    with other.open("wb") as file:
+        file.truncate(SIZE)
+    os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+    other.replace(path)
+
+
+CHANGES: dict[str, tuple[Callable[[str], object], str]] = {
+    "emptied": (lambda path: os.truncate(path, 0), "shorter"),
+    "cut": (lambda path: os.truncate(path, SIZE // 2), "shorter"),
+    "appended": (lambda path: os.truncate(path, SIZE + 1), "changed or replaced"),
+    "doubled": (lambda path: os.truncate(path, SIZE * 2), "changed or replaced"),
+    "rewritten": (rewritten, "changed or replaced"),
+    "touched": (lambda path: os.utime(path, (1, 1)), "changed or replaced"),
+    "replaced": (replaced, "changed or replaced"),
+    "removed": (lambda path: Path(path).unlink(), "no longer be found"),
+}
+
+
+@pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES)
+def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
+    change: Callable[[str], object], says: str, tmp_path: Path
+) -> None:
+    """Neither padded nor cut nor mixed: the connection is broken off before the end, and that is final."""
     file = made(tmp_path, SIZE)
-    found, server = uploaded(file, changing(lambda: os.truncate(file.path, to)))
+    found, server = uploaded(file, changing(lambda: change(file.path)))
     assert isinstance(found, Failure)
     assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, False)
-    assert ("shorter" if to < SIZE else "longer") in found.what
+    assert says in found.what
     assert "does not have the whole file" in str(found.meaning)
     assert (server.uploads, server.whole) == (1, [])
+
+
+def test_a_file_that_is_gone_when_its_form_is_made_is_not_sent(tmp_path: Path) -> None:
+    file = made(tmp_path)
+    with open(file.path, "rb", buffering=0) as content:  # noqa: PTH123 - unbuffered
+        Path(file.path).unlink()
+        with pytest.raises(FileError, match="no longer be found"):
+            FileForm(content, file.path, file.size, lambda _: None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is not of every POSIX system")
 def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
     """Its medium fails in the middle: that is told as what it is."""
     # At its beginning this file cannot be read; it says that it has no bytes, so the form is made by hand.
-    from gate.threadfix.uploads import FileError, FileForm
-
     with open("/proc/self/mem", "rb", buffering=0) as broken:  # noqa: PTH123 - unbuffered
-        form = FileForm(broken, b"x", 10, lambda _: None)
+        form = FileForm(broken, broken.name, 10, lambda _: None)
         with pytest.raises(FileError, match="can no longer be read"):
             list(form)
 

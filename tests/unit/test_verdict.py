@@ -32,7 +32,8 @@ ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
         (history_of(ALL[Reason.PROTOCOL], StopCause.LIMIT), Reason.PROTOCOL),
         (history_of(ALL[Reason.UNREACHABLE], StopCause.LIMIT, QUEUED), Reason.UNREACHABLE),
         (history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT), Reason.NOT_FOUND),
-        (history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED), Reason.SCAN_VANISHED),
+        (history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED), Reason.NOT_FOUND),
+        (history_of(replace(ALL[Reason.NOT_FOUND], refused=True), StopCause.LIMIT, QUEUED), Reason.SCAN_VANISHED),
         (history_of(QUEUED, StopCause.DEADLINE), Reason.TIMEOUT),
         (history_of(ALL[Reason.UNREACHABLE], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
         (history_of(ALL[Reason.NOT_FOUND], StopCause.DEADLINE, QUEUED), Reason.TIMEOUT),
@@ -77,7 +78,7 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
         ),
         (history_of(ALL[Reason.UNREACHABLE], StopCause.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
         (
-            history_of(ALL[Reason.NOT_FOUND], StopCause.LIMIT, QUEUED),
+            history_of(replace(ALL[Reason.NOT_FOUND], refused=True), StopCause.LIMIT, QUEUED),
             "no longer exists; its last status was QUEUED. not-found.",
         ),
         (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
