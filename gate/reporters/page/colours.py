@@ -34,7 +34,6 @@ PALETTE: Final = {
     "track": Colour("#e6eaef", "#262d36"),
     "link": Colour("#0a58ca", "#6cb0ff"),
     "on-link": Colour("#ffffff", "#0d1117"),
-    "on-bar": Colour("#ffffff", "#0b1016"),
     "pass": Colour("#15803d", "#4ac26b"),
     "fail": Colour("#b91c1c", "#ff7b72"),
     "unknown": Colour("#b45309", "#e3a33b"),

@@ -1,7 +1,4 @@
-"""The timeline of a verdict as numbers: what is drawn where, in per cent of the drawing's width.
-
-So it fits a phone and a wall without a script.
-"""
+"""The timeline as rectangles, in per cent of the page's width, so that it fits a phone and a wall without a script."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.reporters import timeline
-from gate.reporters.page.colours import KIND_PAINTS, OUTAGE_PAINT, Paint, check_paint, paint, status_paint
+from gate.reporters.page.colours import OUTAGE_PAINT, Paint, check_paint, paint, status_paint
 from gate.text import shorten
 from gate.wording import count, seconds
 
@@ -20,172 +17,105 @@ if TYPE_CHECKING:
     from gate.history import History, Outage
     from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
+    from gate.reasons import Kind
     from gate.reporters.timeline import Bar
 
-SEGMENTS: Final = 30
-"""Statuses that are drawn of one scan; fewer where there are many scans, `ALL_SEGMENTS` in all, `FEWEST` at least."""
-ALL_SEGMENTS: Final = 300
+PHASES: Final = 30
+"""Phases drawn of one scan; with many scans fewer, `ALL_PHASES` together, but at least `FEWEST` each."""
+ALL_PHASES: Final = 300
 FEWEST: Final = 9
 STATUS: Final = 32
 """Characters of a status or a name in the drawing."""
-
-STRIP, TALL = 22, 40
-"""Height of a bar in pixels: of one among several, of one alone."""
-MARKS: Final = 12
-"""Height below a bar where there was an outage."""
-ROOM: Final = {"": 250.0, "mid": 530.0, "roomy": 820.0}
-"""Pixels that the drawing has at least, by the class of what is shown: anywhere, on a tablet, on a wide screen."""
-LETTER: Final = 7.2
-"""Pixels of a letter in a bar, generously."""
+TALL, STRIP, OUTAGE = 40, 22, 6
+"""Heights in pixels: of the bar of a single scan, of one of several bars, and of an outage."""
+GAP: Final = 4
+"""Pixels between a bar and its outages."""
 SLIVER: Final = 0.4
-"""Per cent below which a stretch is drawn as a tick, or nobody would see it."""
-STEPS: Final = (
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    10800,
-    21600,
-    43200,
-    86400,
-)
-"""Seconds between two marks of the axis, as people read a clock."""
+"""The least width in per cent. A narrower rectangle could not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of a lane; `x` and `width` in per cent of the drawing.
-
-    Attributes:
-        x: where it begins.
-        width: how wide it is.
-        paint: what it is drawn in.
-        label: what stands in it; empty where nothing ever fits.
-        fits: class of the screens on which the label fits, as in `ROOM`.
-        description: what it is, in words.
-        tick: whether it is too narrow to be drawn to scale.
-    """
+class Rectangle:
+    """A phase or an outage; `x` and `width` in per cent, `y` and `height` in pixels, `title` in words."""
 
     x: str
+    y: int
     width: str
+    height: int
     paint: Paint
-    label: str
-    fits: str
-    description: str
-    tick: bool
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A row of the drawing, of one scan or one check; `bar` and `height`, which is that of the whole row, in pixels.
+    """The row of one scan or one check.
 
     Attributes:
-        name: what stands over it.
-        title: what it shows, in words.
-        outcome: the reason, and how long the wait was.
-        end: the verdict on it, which stands where the row ends.
-        paint: of the verdict.
-        began: where the row begins.
-        width: how wide it is.
-        x: where it ends.
-        bar: height of its bar.
-        height: height of the bar and of the outages under it.
-        segments: its statuses.
-        outages: its outages.
-        description: the row in words, for readers who cannot see it.
+        name: of the scan or the check.
+        title: what the row shows.
+        kind: the verdict on it.
+        outcome: the reason and the length of the wait.
+        bar: height of its bar, in pixels.
+        height: of the row, with its outages.
+        parts: its phases, then its outages.
+        description: the row in words, for screen readers.
     """
 
     name: str
     title: str
+    kind: Kind
     outcome: str
-    end: str
-    paint: Paint
-    began: str
-    width: str
-    x: str
     bar: int
     height: int
-    segments: tuple[Segment, ...]
-    outages: tuple[Segment, ...]
+    parts: tuple[Rectangle, ...]
     description: str
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A mark of the axis.
-
-    Attributes:
-        x: where it is.
-        label: the time since the wait began, in words.
-        anchor: which side of the label is at `x`: start, middle or end.
-    """
-
-    x: str
-    label: str
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
 class Drawing:
-    """The timeline.
+    """A row for each scan, then one for each check that was asked for more than once, all to one scale.
 
     Attributes:
-        lanes: a row for each scan and for each check that took any time, all to one scale.
-        marks: of their common axis.
+        lanes: the rows.
+        whole: the length of the scale, in words.
     """
 
     lanes: tuple[Lane, ...]
-    marks: tuple[Mark, ...]
+    whole: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """How waits are drawn.
-
-    Attributes:
-        whole: seconds from one side to the other.
-        began: when the waits began, in seconds since the first one did.
-        bar: height of a bar.
-        most: statuses that are drawn of one wait.
-        painted: the paint of a status.
-    """
+    """The scale of a wait: `whole` seconds wide; the wait began at `began`; at most `most` phases are drawn."""
 
     whole: float
     began: float
-    bar: int
+    height: int
     most: int
     painted: Callable[[str], Paint]
 
+    def rectangle(self, bar: Bar, painted: Paint, title: str, *, below: bool = False) -> Rectangle:
+        """Return a bar as a rectangle that ends within the drawing."""
+        width = min(max(100 * bar.length / self.whole, SLIVER), 100.0)
+        x = min(100 * (self.began + bar.start) / self.whole, 100 - width)
+        y, height = (self.height + GAP, OUTAGE) if below else (0, self.height)
+        return Rectangle(f"{x:.2f}%", y, f"{width:.2f}%", height, painted, title)
+
 
 def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> Drawing | None:
-    """The timeline of the scans and of the checks after them, one scale for all.
-
-    None where nothing was seen that took any time. A check that was fresh at once has no row.
-    """
+    """Return the timeline; None if nothing took any time."""
     checks = [check for check in checks if check.history.polls > 1]
     waited = max((scan.history.elapsed for scan in scans), default=0.0)
     whole = waited + max((check.history.elapsed for check in checks), default=0.0)
     if not whole or (not checks and all(scan.history.polls <= 1 for scan in scans)):
         return None
     number = len(scans) + len(checks)
-    most = max(FEWEST, min(SEGMENTS, ALL_SEGMENTS // number))
-    bar = TALL if number == 1 else STRIP
-    of_scans, of_checks = _Scale(whole, 0.0, bar, most, status_paint), _Scale(whole, waited, bar, most, check_paint)
+    most = max(FEWEST, min(PHASES, ALL_PHASES // number))
+    height = TALL if number == 1 else STRIP
+    of_scans = _Scale(whole, 0.0, height, most, status_paint)
+    of_checks = _Scale(whole, waited, height, most, check_paint)
     lanes = [_scan_lane(scan, of_scans) for scan in scans] + [_check_lane(check, of_checks) for check in checks]
-    return Drawing(tuple(lanes), tuple(_axis(whole)))
+    return Drawing(tuple(lanes), seconds(whole))
 
 
 def _scan_lane(scan: ScanVerdict, scale: _Scale) -> Lane:
@@ -201,75 +131,37 @@ def _check_lane(check: CheckVerdict, scale: _Scale) -> Lane:
 
 
 def _lane(name: str, title: str, conclusion: Conclusion, history: History[Any, Any], scale: _Scale) -> Lane:
-    segments = tuple(_segments(history, scale))
-    outages = tuple(
-        _segment(part, scale, OUTAGE_PAINT, _outage(part, outage))
-        for part, outage in list(zip(timeline.outage_bars(history), history.outages, strict=True))[: scale.most // 2]
-    )
+    outages = [
+        scale.rectangle(bar, OUTAGE_PAINT, _outage(bar, outage), below=True)
+        for bar, outage in list(zip(timeline.outage_bars(history), history.outages, strict=True))[: scale.most // 2]
+    ]
+    parts = (*_phases(history, scale), *outages)
     return Lane(
         name=name,
         title=title,
+        kind=conclusion.kind,
         outcome=f"{conclusion.reason.value}, {seconds(history.elapsed)}",
-        end=conclusion.kind.value,
-        paint=KIND_PAINTS[conclusion.kind],
-        began=_percent(scale.began / scale.whole),
-        width=_percent(history.elapsed / scale.whole),
-        x=_percent((scale.began + history.elapsed) / scale.whole),
-        bar=scale.bar,
-        height=scale.bar + (MARKS if outages else 0),
-        segments=segments,
-        outages=outages,
-        description="; ".join(part.description for part in segments + outages),
+        bar=scale.height,
+        height=scale.height + (GAP + OUTAGE) * bool(outages),
+        parts=parts,
+        description="; ".join(part.title for part in parts),
     )
 
 
-def _segments(history: History[Any, Any], scale: _Scale) -> Iterator[Segment]:
+def _phases(history: History[Any, Any], scale: _Scale) -> Iterator[Rectangle]:
     bars = timeline.status_bars(history)
     drawn = scale.most if len(bars) <= scale.most else scale.most - 1
-    for part, phase in list(zip(bars, history.phases, strict=True))[:drawn]:
-        label, polls = shorten(part.label, STATUS), count(phase.polls, "poll")
-        description = f"{label} for {seconds(part.length)}, from {seconds(part.start)}, {polls}"
-        yield _segment(part, scale, scale.painted(phase.status), description, label)
+    for bar, phase in list(zip(bars, history.phases, strict=True))[:drawn]:
+        title = f"{shorten(bar.label, STATUS)} for {seconds(bar.length)}, from {seconds(bar.start)}"
+        yield scale.rectangle(bar, scale.painted(phase.status), f"{title}, {count(phase.polls, 'poll')}")
     rest = bars[drawn:]
     if rest:
-        length = rest[-1].start + rest[-1].length - rest[0].start
-        label = f"{len(rest)} more"
-        description = f"{len(rest)} more statuses for {seconds(length)}, from {seconds(rest[0].start)}"
-        yield _segment(timeline.Bar(label, rest[0].start, length), scale, paint("other"), description, label)
+        bar = timeline.Bar("", rest[0].start, rest[-1].start + rest[-1].length - rest[0].start)
+        title = f"{len(rest)} more statuses for {seconds(bar.length)}, from {seconds(bar.start)}"
+        yield scale.rectangle(bar, paint("other"), title)
 
 
-def _segment(part: Bar, scale: _Scale, painted: Paint, description: str, label: str = "") -> Segment:
-    share = part.length / scale.whole
-    needed = len(label) * LETTER + 10
-    fits = next((screens for screens, room in ROOM.items() if needed <= share * room), None)
-    return Segment(
-        x=_percent((scale.began + part.start) / scale.whole),
-        width=_percent(share),
-        paint=painted,
-        label="" if fits is None else label,
-        fits=fits or "",
-        description=description,
-        tick=share * 100 < SLIVER,
-    )
-
-
-def _axis(whole: float) -> Iterator[Mark]:
-    step = next((step for step in STEPS if whole / step <= 5), whole / 4)  # noqa: PLR2004
-    times = [number * step for number in range(int(whole / step) + 1)]
-    # The end gets a label of its own where there is room for one.
-    for time in [*times, whole] if times[-1] / whole < 0.85 else times:  # noqa: PLR2004
-        # Rounded as it is drawn, so that mark and label agree on where it is.
-        share = round(time / whole, 4)
-        # A label in the middle of its mark would leave the drawing at both ends.
-        anchor = "start" if not share else "end" if share > 0.94 else "middle"  # noqa: PLR2004
-        yield Mark(_percent(share), seconds(time), anchor)
-
-
-def _outage(part: Bar, outage: Outage) -> str:
+def _outage(bar: Bar, outage: Outage) -> str:
     polls = count(outage.polls, "failed poll")
-    error = shorten(outage.newest.what, STATUS * 2)
-    return f"Outage for {seconds(part.length)}, from {seconds(part.start)}, {polls}: {error}"
-
-
-def _percent(share: float) -> str:
-    return f"{min(max(share, 0.0), 1.0) * 100:.2f}%"
+    error = shorten(outage.newest.what, 2 * STATUS)
+    return f"Outage for {seconds(bar.length)}, from {seconds(bar.start)}, {polls}: {error}"

@@ -25,7 +25,7 @@ from gate.reporters.page.colours import (
     status_paint,
     style_sheet,
 )
-from gate.reporters.page.drawing import SEGMENTS, STATUS, draw
+from gate.reporters.page.drawing import PHASES, STATUS, draw
 from gate.text import shorten
 from gate.threadfix.statuses import description, normal
 from gate.wording import count, moment, seconds, size
@@ -204,7 +204,7 @@ def marked(text: str) -> list[tuple[str, str]]:
 
 def _steps(scan: ScanVerdict) -> Iterator[Step]:
     bars = timeline.status_bars(scan.history)
-    for part, phase in list(zip(bars, scan.history.phases, strict=True))[:SEGMENTS]:
+    for part, phase in list(zip(bars, scan.history.phases, strict=True))[:PHASES]:
         yield Step(
             status=shorten(part.label, STATUS),
             words=description(part.label),
