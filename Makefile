@@ -16,7 +16,7 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 8
 # The demo plays its ten seconds in five.
 SPEED ?= --speed 2 --interval 1s
 
-.PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image dist lock docs clean
+.PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image bundle dist lock docs clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -58,9 +58,12 @@ format: .venv/dev.stamp  ## Format the code, and mend what the linter can
 image:  ## Build the container image with docker, podman or buildah, whichever is here; BASE=... builds on another base
 	$(PYTHON) scripts/build_image.py build $(if $(BASE),--base $(BASE))
 
+bundle: .venv/made.stamp  ## Build dist/threadfix-gate.pyz, the gate and its packages in one file for any Python 3.10 or later
+	$(BIN)/python scripts/bundle.py
+
 dist: .venv/made.stamp  ## Build the sdist, and from it the wheel, into dist/
 	$(INSTALL) --only-binary :all: -r requirements-build.lock
-	rm -rf dist
+	rm -f dist/*.tar.gz dist/*.whl
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
