@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def cannot_start(why):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+def cannot_start(why):
     """Print the reason and end with 70. Python's own exit code 1 is a verdict."""
     sys.stderr.write("threadfix-gate cannot start: %s\n" % why)
     sys.stderr.flush()
@@ -15,7 +15,9 @@ def cannot_start(why):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
 
 
 if sys.version_info < (3, 10):
-    cannot_start("it needs Python 3.10 or later, and this is Python %d.%d (%s)." % (sys.version_info[:2] + (sys.executable,)))
+    cannot_start(
+        "it needs Python 3.10 or later, and this is Python %d.%d (%s)." % (sys.version_info[:2] + (sys.executable,))
+    )
 try:
     from gate.__main__ import entry
 except Exception as error:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parent.parent
 FILE: Final = ROOT / "dist/threadfix-gate.pyz"
 LOCK: Final = ROOT / "requirements.lock"
-INSTALL: Final = "install --no-deps --no-compile --require-hashes --only-binary :all: --no-warn-script-location".split()
+INSTALL: Final = "install --no-deps --no-compile --require-hashes --only-binary :all: --no-warn-script-location"
 LEFT_OUT: Final = re.compile(
     r"""
     (bin|tests|pygments|markdown_it|mdurl)/  # actions-toolkit's tests; Rich needs the other three only to show code
     | (pygments|markdown_it_py|mdurl)-[^/]*\.dist-info/
     | (.*/)?__pycache__/
-    | .*\.(so|pyd|dll|dylib|pyc|pyi|typed)$
+    | .*\.(so|pyd|dll|dylib|pyc|pyi|typed|c|js)$
     | [^/]*\.dist-info/(RECORD|WHEEL|INSTALLER|REQUESTED|direct_url\.json|entry_points\.txt|top_level\.txt)$
     """,
     re.VERBOSE,
@@ -46,7 +46,7 @@ def installed(folder: Path) -> dict[str, Path]:
     lock = folder / "requirements.lock"
     lock.write_text(unconditional(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
     packages = folder / "packages"
-    command = [sys.executable, str(ROOT / "scripts/run_pip.py"), "-qq", *INSTALL]
+    command = [sys.executable, str(ROOT / "scripts/run_pip.py"), "-qq", *INSTALL.split()]
     subprocess.run([*command, "--target", str(packages), "-r", str(lock)], check=True)
     return {name: file for name, file in files(packages) if not LEFT_OUT.match(name)}
 

@@ -24,7 +24,8 @@ branding:
   color: blue
 """
 PYTHON: Final = (
-    "Python 3.10 or later to run the gate with; found by itself where it is python3, python or in the tool cache."
+    "Python 3.10 or later to run the gate with; by default the first of python3, python, python3.14 ... python3.10 on "
+    "PATH, then the newest in the tool cache."
 )
 COMMAND: Final = (
     "`run` uploads, waits and evaluates; `doctor` checks the connection to ThreadFix, the key, the permission and the "

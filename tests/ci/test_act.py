@@ -18,6 +18,7 @@ import certifi
 import pytest
 
 from gate.sandbox.scenarios import SCENARIOS
+from tests.bundle import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -91,12 +92,11 @@ def sandbox() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The action as it is fetched: nothing but what it needs."""
+    """The action as a release has it: nothing but what it needs."""
     action = tmp_path_factory.mktemp("published")
-    for name in ("gate", "action"):
-        shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("action.yml", "requirements-action.lock"):
-        shutil.copy(ROOT / name, action)
+    shutil.copytree(ROOT / "action", action / "action")
+    shutil.copy(ROOT / "action.yml", action)
+    bundle(action / "dist/threadfix-gate.pyz")
     return action
 
 
@@ -125,6 +125,7 @@ def act(
         key: str = sandbox["THREADFIX_API_KEY"],
         scan: str = SCAN,
         attempt: int = 1,
+        add: Callable[[Path], None] = lambda _: None,
     ) -> Ended:
         place = tmp_path / str(next(runs))
         repository = place / "repository"
@@ -136,14 +137,14 @@ def act(
             (repository / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
             (repository / name).chmod(0o755)
         (place / "event.json").write_text(json.dumps({"inputs": inputs} | dict(payload or {})), encoding="utf-8")
-        for command in ("init --quiet --initial-branch main", "add .", "commit --quiet --message Start"):
+        add(repository)
+        for command in ("init --quiet --initial-branch main", "add --force .", "commit --quiet --message Start"):
             author = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgSign=false"]
             subprocess.run(["git", *author, *command.split()], cwd=repository, check=True)
         variables = {
             "THREADFIX_URL": sandbox["THREADFIX_URL"],
             "THREADFIX_APPLICATION_ID": sandbox["THREADFIX_APPLICATION_ID"],
             "CA_FILE": TRUSTED,
-            "PIP_INDEX_URL": os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple"),
         } | dict(more or {})
         options = [f"--var={name}={value}" for name, value in variables.items()]
         options += [f"--eventpath={place / 'event.json'}", f"--env=GITHUB_RUN_ATTEMPT={attempt}"]
@@ -392,3 +393,52 @@ jobs:
     assert f"before {sandbox['THREADFIX_API_KEY']}" in done.said
     assert "after ***" in done.said
     assert done.log.count(sandbox["THREADFIX_API_KEY"]) == 1
+
+
+OURS: Final = """
+on: push
+jobs:
+  gate:
+    runs-on: ubuntu-latest
+    env:
+      HOME: ${{ vars.HOME }}
+      PIP_INDEX_URL: ${{ vars.INDEX }}
+    steps:
+      - uses: actions/checkout@v7
+      - run: chmod -R a-w "$RUNNER_TOOL_CACHE" "$HOME" && touch "$RUNNER_TEMP/before"
+      - uses: ./
+        with:
+          url: ${{ vars.THREADFIX_URL }}
+          api-key: ${{ secrets.THREADFIX_API_KEY }}
+          application-id: "6"
+          pending-scan-id: "41"
+      - run: |
+          find "$RUNNER_TOOL_CACHE" "$HOME" "$GITHUB_WORKSPACE" -newer "$RUNNER_TEMP/before" -printf 'WRITTEN %p\n'
+          echo "FOLDERS $(find "$RUNNER_TEMP" -maxdepth 1 -name 'threadfix-gate.*' | wc -l)"
+"""
+"""A repository that has the action runs it, and then lists all that was written outside RUNNER_TEMP."""
+
+
+@pytest.mark.parametrize("release", [True, False])
+def test_the_commit_of_a_release_and_another(
+    act: Callable[..., Ended], published: Path, tmp_path: Path, *, release: bool
+) -> None:
+    """A commit with the one file starts offline and writes nothing; another installs into RUNNER_TEMP only."""
+    home = tmp_path / "home"
+    home.mkdir()
+    index = "http://127.0.0.1:9/simple" if release else os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
+
+    def add(repository: Path) -> None:
+        for name in ("action", "gate"):
+            shutil.copytree(ROOT / name, repository / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("action.yml", "requirements-action.lock", ".gitignore"):
+            shutil.copy(ROOT / name, repository)
+        if release:
+            shutil.copytree(published / "dist", repository / "dist")
+
+    done = act("push", {"ours.yml": OURS}, more={"HOME": str(home), "INDEX": index}, add=add)
+    assert done.code == 0, done.log
+    assert "PASS (processed)" in done.said
+    assert "WRITTEN" not in done.said
+    assert f"FOLDERS {0 if release else 1}" in done.said
+    assert ("installing the packages" in done.said) is not release
