@@ -405,7 +405,10 @@ jobs:
       PIP_INDEX_URL: ${{ vars.INDEX }}
     steps:
       - uses: actions/checkout@v7
-      - run: chmod -R a-w "$RUNNER_TOOL_CACHE" "$HOME" && touch "$RUNNER_TEMP/before"
+      - run: |
+          mkdir -p "$RUNNER_TOOL_CACHE"
+          touch "$RUNNER_TEMP/before"
+          chmod -R a-w "$RUNNER_TOOL_CACHE" "$HOME"
       - uses: ./
         with:
           url: ${{ vars.THREADFIX_URL }}
@@ -413,7 +416,9 @@ jobs:
           application-id: "6"
           pending-scan-id: "41"
       - run: |
-          find "$RUNNER_TOOL_CACHE" "$HOME" "$GITHUB_WORKSPACE" -newer "$RUNNER_TEMP/before" -printf 'WRITTEN %p\n'
+          chmod -R u+w "$RUNNER_TOOL_CACHE" "$HOME"
+          find "$RUNNER_TOOL_CACHE" "$HOME" "$GITHUB_WORKSPACE" -type f -newer "$RUNNER_TEMP/before" \
+            -not -path '*/.rustup/*' -printf 'WRITTEN %p\\n' # pip starts rustc, if there is one
           echo "FOLDERS $(find "$RUNNER_TEMP" -maxdepth 1 -name 'threadfix-gate.*' | wc -l)"
 """
 """A repository that has the action runs it, and then lists all that was written outside RUNNER_TEMP."""
