@@ -183,7 +183,6 @@ REPORTS: Final = {
 }
 
 
-@pytest.mark.xfail(strict=False, reason="requests still extracts certifi's file")
 def test_all_reports_are_written_and_nothing_is_extracted(pyz: Path, served: dict[str, str], tmp_path: Path) -> None:
     """A run writes its reports and outputs, and not one file or folder more."""
     files = {variable: str(tmp_path / name) for variable, name in REPORTS.items()}
