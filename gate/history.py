@@ -70,7 +70,6 @@ class ScanReading:
         scan_id: the finished scan; ThreadFix 2.7.7 and later give it with DONE.
         name: the scan's name, usually that of the uploaded file.
         message: the server's words for the status.
-        age: seconds since the status was reached, by the server's own clock.
         refusal: the documented refusal that `error_message` is, word for word; None where it is none.
         modified: the moment of its last change: `modifiedDate`.
         sent: the moment of the response: its `Date`.
@@ -82,10 +81,14 @@ class ScanReading:
     scan_id: int | None = None
     name: str | None = None
     message: str | None = None
-    age: float | None = None
     refusal: Refusal | None = None
     modified: float | None = None
     sent: float | None = None
+
+    @property
+    def age(self) -> float | None:
+        """Seconds between the scan's last change and the response."""
+        return None if self.modified is None or self.sent is None else self.sent - self.modified
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +321,13 @@ class Upload:
         file: which file.
         receipt: what ThreadFix made of it, or what came instead.
         elapsed: seconds that it took, all attempts together.
+        began: when it began, on the monotonic clock; None if the gate did not make it.
     """
 
     file: ScanFile
     receipt: Receipt
     elapsed: float = 0.0
+    began: float | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from gate.moments import SLACK
 from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, normal
 from gate.wording import seconds
 
@@ -83,6 +84,17 @@ class Rules:
         """Whether `answer` ends the wait."""
         decision = self.decide(answer)
         return decision in DECIDED or (decision is Decision.UNKNOWN and self.unknown_fails)
+
+    def is_another_uploads(self, first: ScanReading, since_upload: float) -> bool:
+        """Return whether the first reading of an upload's scan shows a scan that was final before the upload.
+
+        Both dates are from one response, so the clock of this machine does not count.
+
+        Args:
+            first: the first reading of the scan.
+            since_upload: seconds since the upload began, on a monotonic clock.
+        """
+        return self.settled(first) and first.age is not None and first.age > since_upload + SLACK
 
     def warning(self, answer: ScanReading, naming: Naming, *, first: bool) -> str | None:
         """Return a warning without the scan's name, as safe text; None if there is nothing to warn of.

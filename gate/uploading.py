@@ -146,7 +146,7 @@ class _Uploads:
             if not isinstance(receipt, Failure) or not receipt.unsent or receipt.final or at_limit:
                 if outage and isinstance(receipt, Failure) and receipt.unsent:
                     receipt = _after_outage(receipt, outage, self._now())
-                self._end(Upload(file, receipt, self._now()))
+                self._end(Upload(file, receipt, self._now(), self._began))
                 return
             now = self._now()
             if outage is None:

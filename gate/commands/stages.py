@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from gate.commands.context import CommandContext
     from gate.conclusions import Part
-    from gate.history import ScanHistory
+    from gate.history import Observation, ScanHistory
     from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
     from gate.parts.uploads import UploadVerdict
@@ -281,12 +281,32 @@ class Stages:
         stop = threading.Event()
         schedule = self._schedule(self.left, stop)
         settled = settings.rules.settled
+        began = {target: upload.began for upload in self._uploads for target in upload.targets}
         waits = [
-            Wait(target, observe=partial(self._client.observe, target), settled=settled, schedule=schedule)
+            Wait(target, observe=self._observer(target, began.get(target)), settled=settled, schedule=schedule)
             for target in targets
         ]
         console.waiting(settings, targets, datetime.now(timezone.utc) + timedelta(seconds=self.left))
         self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick)
+
+    def _observer(self, target: Target, began: float | None) -> Callable[[float], Observation]:
+        """Return the function that asks for a scan; of an upload that began then, it refuses another upload's scan."""
+        is_first = True
+
+        def observe(timeout: float) -> Observation:
+            nonlocal is_first
+            reading = self._client.observe(target, timeout)
+            if began is None or not is_first or isinstance(reading, Failure):
+                return reading
+            is_first = False
+            if not self.settings.rules.is_another_uploads(reading, time.monotonic() - began):
+                return reading
+            what = (
+                f"ThreadFix returned a scan that was {reading.status} long before the upload: it is another upload's."
+            )
+            return Failure(Reason.PROTOCOL, what, UPLOAD_AGAIN, final=True, meaning=UPLOAD_UNCERTAIN)
+
+        return observe
 
     def _targets(self) -> tuple[Target, ...]:
         application_id = self._application_id

@@ -78,7 +78,6 @@ class Client:
             scan_id=responses.identity(scan.scan_id),
             name=api.words(scan.name),
             message=api.words(scan.scan_message) or api.words(asked.envelope.message),
-            age=_age(scan.modified_date, sent),
             modified=responses.moment(scan.modified_date),
             sent=sent,
         )
@@ -149,10 +148,3 @@ def _without_application(failure: Failure) -> Failure:
         return replace(failure, hint=NO_ENDPOINT_HINT, meaning=NO_ENDPOINT_MEANING)
     hint = "Check {--application-id} against the URL of the application's page in ThreadFix."
     return replace(failure, hint=hint, meaning=NO_APPLICATION_MEANING)
-
-
-def _age(modified: object, now: float | None) -> float | None:
-    """Seconds from `modifiedDate`, milliseconds since the epoch, to `now`, seconds; None where one is not known."""
-    if now is None or type(modified) is not int or not 0 < modified <= now * 1000:
-        return None
-    return now - modified / 1000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +16,13 @@ from gate.errors import Cancelled
 from gate.history import Failure
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Raw
+from tests.raw import talking
 from tests.release import later
+from tests.uploads import TAKEN, Incoming, envelope, http
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.conftest import Gate, Ran
@@ -101,6 +106,71 @@ def test_only_a_refusal_from_before_needs_nobody(gate: Gate, tmp_path: Path) -> 
     ran = gate("--upload-response", f"{tmp_path}/upload.json", env={"THREADFIX_APPLICATION_ID": ""})
     assert (ran.code, ran.document["reason"]) == (4, Reason.DENIED)
     assert not gate.threadfix.seen
+
+
+SENT = 1_795_000_000
+"""The `Date` of a response, in seconds since the epoch."""
+DATED = b"Date: " + formatdate(SENT, usegmt=True).encode()
+AN_HOUR = 3600 * 1000
+ANOTHERS: dict[str, tuple[dict[str, Any], bytes, int]] = {
+    "an-hour-before": ({"modifiedDate": SENT * 1000 - AN_HOUR}, DATED, 7),
+    "twenty-hours-before": ({"modifiedDate": SENT * 1000 - 20 * AN_HOUR}, DATED, 7),
+    "eleven-minutes-before": ({"modifiedDate": SENT * 1000 - 660_000}, DATED, 7),
+    "in-seconds": ({"modifiedDate": SENT}, DATED, 7),
+    "failed-an-hour-before": ({"modifiedDate": SENT * 1000 - AN_HOUR, "status": "SCAN_DELETED"}, DATED, 7),
+    "flagged-an-hour-before": ({"modifiedDate": SENT * 1000 - AN_HOUR, "error": True}, DATED, 7),
+    "nine-minutes-before": ({"modifiedDate": SENT * 1000 - 540_000}, DATED, 0),
+    "after": ({"modifiedDate": SENT * 1000 + AN_HOUR}, DATED, 0),
+    "no-number": ({"modifiedDate": "2026-11-27"}, DATED, 0),
+    "without-modified-date": ({}, DATED, 0),
+    "without-date": ({"modifiedDate": SENT * 1000 - AN_HOUR}, b"X-Date: none", 0),
+    "with-a-broken-date": ({"modifiedDate": SENT * 1000 - AN_HOUR}, b"Date: now", 0),
+}
+
+
+def scripted(gate: Gate, statuses: Sequence[bytes], options: Sequence[str]) -> tuple[Ran, list[str]]:
+    """Run the gate against a server that takes an upload, and then plays a response per poll."""
+    asked: list[str] = []
+
+    def talk(connection: socket.socket) -> None:
+        path = Incoming(connection, threading.Event()).read().head.decode().split(" ")[1]
+        polls = sum(seen.endswith("/status") for seen in asked)
+        asked.append(path)
+        if path.endswith("/upload"):
+            connection.sendall(TAKEN)
+        elif path.endswith("/status"):
+            connection.sendall(statuses[min(polls, len(statuses) - 1)])
+        else:
+            connection.sendall(http(envelope({"id": 6, "name": "Shop"})))
+
+    with talking(talk) as url:
+        return gate(*options, env={"THREADFIX_URL": url}), asked
+
+
+@pytest.mark.parametrize(("fields", "date", "code"), ANOTHERS.values(), ids=ANOTHERS)
+def test_a_scan_that_was_final_before_its_upload_is_another_uploads(
+    fields: dict[str, Any], date: bytes, code: int, gate: Gate, folder: Path
+) -> None:
+    """By two dates of one response; an id that was given may be as old as it likes, and is warned of after a day."""
+    content = {"status": "DONE", "error": False, "appId": 6, "scanId": 12} | fields
+    final = http(envelope(content), b"200 OK", date)
+    ran, _ = scripted(gate, [final], ("--scan-file", f"{folder}/done.json"))
+    assert ran.code == code
+    if code:
+        assert (ran.document["reason"], ran.document["polls"]) == (Reason.PROTOCOL, 1)
+        assert (ran.document["scan_id"], ran.document["status"]) == (None, None)
+        assert "another upload's" in ran.document["message"]
+    given, _ = scripted(gate, [final], ("--pending-scan-id", "41"))
+    assert given.code == (0 if content["status"] == "DONE" and not content["error"] else 1)
+
+
+def test_a_scan_that_was_seen_unfinished_is_the_uploads(gate: Gate, folder: Path) -> None:
+    """However old its last response makes it; `modifiedDate` may be the date of creation."""
+    old = {"status": "DONE", "error": False, "appId": 6, "modifiedDate": SENT * 1000 - AN_HOUR}
+    responses = [http(b"", b"503 X"), *(http(envelope(old | {"status": status}), b"200 OK", DATED)
+                 for status in ("QUEUED", "DONE"))]  # fmt: skip
+    ran, asked = scripted(gate, responses, ("--scan-file", f"{folder}/done.json"))
+    assert (ran.code, sum(path.endswith("/status") for path in asked)) == (0, 3)
 
 
 def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:

@@ -84,18 +84,19 @@ def test_nothing_is_said_of_the_usual(status: str) -> None:
 
 
 DAY = 24 * 3600.0
+NOW = 1_795_000_000.0
 
 
 @pytest.mark.parametrize(
     ("reading", "first", "warned"),
     [
-        (ScanReading("DONE", age=DAY + 1), True, True),
-        (ScanReading("SCAN_DELETED", age=3 * DAY), True, True),
-        (ScanReading("QUEUED", error=True, age=3 * DAY), True, True),
-        (ScanReading("DONE", age=DAY), True, False),
+        (ScanReading("DONE", modified=NOW - DAY - 1, sent=NOW), True, True),
+        (ScanReading("SCAN_DELETED", modified=NOW - 3 * DAY, sent=NOW), True, True),
+        (ScanReading("QUEUED", error=True, modified=NOW - 3 * DAY, sent=NOW), True, True),
+        (ScanReading("DONE", modified=NOW - DAY, sent=NOW), True, False),
         (ScanReading("DONE"), True, False),
-        (ScanReading("DONE", age=3 * DAY), False, False),
-        (ScanReading("QUEUED", age=3 * DAY), True, False),
+        (ScanReading("DONE", modified=NOW - 3 * DAY, sent=NOW), False, False),
+        (ScanReading("QUEUED", modified=NOW - 3 * DAY, sent=NOW), True, False),
     ],
 )
 def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: ScanReading, first: bool, warned: bool) -> None:  # noqa: FBT001
