@@ -40,8 +40,6 @@ class Option(Generic[T]):
     """Whether the flag may be repeated, its values adding up to one list."""
     flag: bool = True
     """Whether there is a command-line flag; the key has none."""
-    shown: bool = True
-    """Whether a message may repeat an invalid value; not where it may hold a password."""
 
     @property
     def variable(self) -> str:
@@ -74,7 +72,6 @@ URL = Option(
     f"Base URL of ThreadFix with its context path, such as {links.URL_EXAMPLE}.",
     _SERVER,
     "URL",
-    shown=False,
 )
 API_KEY = Option(
     "api-key",
@@ -83,7 +80,6 @@ API_KEY = Option(
     _SERVER,
     "KEY",
     flag=False,
-    shown=False,
 )
 API_KEY_FILE = Option("api-key-file", values.path, "File that holds the API key.", _SERVER, "PATH")
 API_VERSION = Option(

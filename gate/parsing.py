@@ -61,11 +61,11 @@ from gate.subjects import PassCriteria
 from gate.text import Sanitizer, Secret
 from gate.threadfix import links
 from gate.threadfix.server import Server
-from gate.values import api_key
-from gate.variables import nearest_option, unknown_variables
+from gate.values import LONGEST_KEY, api_key
+from gate.variables import resembled_option, unknown_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.history import Accept
     from gate.options import Option
@@ -114,7 +114,7 @@ def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> P
     key = env.get(KEY_VARIABLE, "").strip()
     reader = OptionReader(flags, env, unread)
     limit = max(reader.value(TIMEOUT), reader.value(REQUEST_TIMEOUT))
-    return Parsed(None, (), _reports(reader), (Secret(key),) if key else (), input_limit=limit)
+    return Parsed(None, (), _reports(reader), _secrets([key]), input_limit=limit)
 
 
 def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
@@ -138,7 +138,7 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     """
     reader = OptionReader(flags, env, read)
     reader.invalid += invalid
-    unknown = _check_variables(reader)
+    warnings = _check_variables(reader)
     reports = _reports(reader)
     secrets = _key(reader)
     # What was typed comes back in texts, and what was meant to be a number, or to be a file's name, may be the key.
@@ -149,6 +149,9 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     _reject_own_reports(reader, target.files, reports)
     plan = _plan(reader)
     rules = _rules(reader)
+    if needs_scan and plan.settle_timeout == 0:
+        zero = reader.name(SETTLE_TIMEOUT, "0")
+        warnings.append(f"{zero}: the first response about a policy or the pass criteria counts, fresh or not.")
     downgraded = {
         reason
         for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
@@ -177,15 +180,15 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
         reports=reports,
         secrets=secrets,
         server=server,
-        warnings=tuple(sanitizer.sanitize(warning, TEXT_LIMIT) for warning in unknown),
+        warnings=tuple(sanitizer.sanitize(warning, TEXT_LIMIT) for warning in warnings),
     )
 
 
 def _check_variables(reader: OptionReader) -> list[str]:
-    """Reject the variables that are nearly an option's; a warning about the other unknown ones."""
+    """Reject the variables that resemble an option, and return a warning about the other unknown variables."""
     others = []
     for variable in unknown_variables(reader.env):
-        option = nearest_option(variable)
+        option = resembled_option(variable)
         if option is None:
             others.append(variable)
             continue
@@ -229,7 +232,7 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
     in_file = reader.text_of(API_KEY_FILE) is not None
     content = reader.file(API_KEY_FILE)
     from_file = "" if content is None else content.decode("utf-8", "replace").strip()
-    secrets = tuple(Secret(value) for value in (from_file, from_env) if value)
+    given = list(filter(None, (from_file, from_env)))
     if in_file and from_env:
         reader.reject(API_KEY_FILE, f"{key} and {file} are both given; leave one out.")
     elif in_file and content is not None and not from_file:
@@ -241,12 +244,17 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
             API_KEY,
             f"the API key is missing ({key}); set it from a secret of your CI, or name a file with {file}.{fork}",
         )
-    if secrets:
+    if given:
         try:
-            api_key(secrets[0].reveal())
+            api_key(given[0])
         except ValueError as error:
             reader.reject(API_KEY, f"{file if from_file else key}: the key {error}.")
-    return secrets
+    return _secrets(given)
+
+
+def _secrets(values: Iterable[str]) -> tuple[Secret, ...]:
+    """Return what must be hidden. A longer value is not a key, and hiding it would take time for each character."""
+    return tuple(Secret(value) for value in values if 0 < len(value) <= LONGEST_KEY)
 
 
 def _reject_leaked_key(reader: OptionReader, secrets: tuple[Secret, ...]) -> None:
@@ -317,8 +325,15 @@ def _plan(reader: OptionReader) -> Plan:
         upload_timeout=reader.value(UPLOAD_TIMEOUT),
         settle_timeout=reader.value(SETTLE_TIMEOUT),
     )
+    settling, longest = plan.settle_timeout, reader.name(MAX_INTERVAL)
+    invalid_settling = reader.has_error(SETTLE_TIMEOUT, MAX_INTERVAL, PASS_CRITERIA)
+    if reader.value(PASS_CRITERIA) and 0 < settling < plan.max_interval and not invalid_settling:
+        reader.reject(
+            SETTLE_TIMEOUT,
+            f"{reader.name(SETTLE_TIMEOUT)} ({settling:g}s) is shorter than {longest} ({plan.max_interval:g}s), the "
+            "time between two responses about the pass criteria; write for example 2m.",
+        )
     if plan.interval > plan.max_interval and not reader.has_error(INTERVAL, MAX_INTERVAL):
-        longest = reader.name(MAX_INTERVAL)
         reader.reject(
             INTERVAL,
             f"{reader.name(INTERVAL)} ({plan.interval:g}s) is longer than {longest} ({plan.max_interval:g}s); raise "

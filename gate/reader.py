@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gate.errors import InvalidOption
 from gate.naming import naming
 from gate.options import (
+    API_KEY_FILE,
     APPLICATION_ID,
     APPLICATION_NAME,
     APPLICATION_UNIQUE_ID,
@@ -21,7 +22,7 @@ from gate.options import (
     UPLOAD_RESPONSE,
     UPLOAD_TIMEOUT,
 )
-from gate.values import TRUE, ElementError, text
+from gate.values import TRUE, text
 from gate.wording import quoted
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ class OptionReader:
         try:
             return option.parse(text(value))
         except ValueError as error:
-            shown = f" {quoted(value)}" if option.shown and value and not isinstance(error, ElementError) else ""
-            self.reject(option, f"{origin}:{shown} {error}.")
+            # The value may be a key that was meant for another option.
+            self.reject(option, f"{origin}:{' the value' if value else ''} {error}.")
             return None
 
     def value(self, option: Option[T]) -> T:
@@ -105,7 +106,8 @@ class OptionReader:
             return self.read(name)
         except OSError as error:
             why = if_missing if error.errno == errno.ENOENT and if_missing else f"cannot be read ({error.strerror})"
-            self.reject(option, f"{self.name(option)}: {quoted(name)} {why}.")
+            shown = "the file" if option is API_KEY_FILE else quoted(name)
+            self.reject(option, f"{self.name(option)}: {shown} {why}.")
             return None
 
     def reject(

@@ -14,7 +14,6 @@ from gate.history import Accept
 from gate.subjects import AllPolicies, Policy
 from gate.threadfix import links
 from gate.threadfix.statuses import normal
-from gate.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +22,8 @@ T = TypeVar("T")
 
 LONGEST: Final = 365 * 24 * 3600.0
 """The longest duration that makes sense, in seconds."""
+LONGEST_KEY: Final = 512
+"""Characters of the longest API key; ThreadFix's have 40 and more."""
 SHORTEST_INTERVAL: Final = 0.01
 """The shortest time between two polls, in seconds."""
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
@@ -31,10 +32,6 @@ _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
 _UNEXPANDED: Final = re.compile(r"\$\(.*\)|\$\{.*\}|\$[A-Za-z_]\w*", re.ASCII | re.DOTALL)
 _QUOTED: Final = re.compile(r"""(["'`]).*\1""", re.DOTALL)
-
-
-class ElementError(ValueError):
-    """Some elements of a list are wrong. The text shows them, so the whole list need not be shown."""
 
 
 def boolean(value: str) -> bool:
@@ -81,7 +78,7 @@ def interval(value: str) -> float:
 
 def elements(value: str) -> tuple[str, ...]:
     """The elements of a list, each once: commas, spaces or newlines separate them."""
-    return tuple(dict.fromkeys(element for element in re.split(r"[,\s]+", value) if element))
+    return tuple(dict.fromkeys(element for element in re.split(r"[, \t\r\n]+", value) if element))
 
 
 def ids(value: str) -> tuple[int, ...]:
@@ -149,7 +146,9 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def api_key(value: str) -> str:
-    """The API key. What is wrong with it is known by its shape; it is never repeated."""
+    """The API key; the text of an error never repeats it."""
+    if len(value) > LONGEST_KEY:
+        raise ValueError(f"has more than {LONGEST_KEY} characters; check that it is the API key of ThreadFix")
     if not re.fullmatch(r"[ -~]+", value):
         raise ValueError(
             "has a line break, a control character or a character outside ASCII in it; paste it again as one line"
@@ -199,7 +198,7 @@ def path(value: str) -> str:
             Path.cwd()
         except OSError:
             raise ValueError(
-                "cannot be found, because the folder that the gate was started in is gone; write the whole path"
+                "is relative to the folder that the gate was started in, which is gone; write the whole path"
             ) from None
     return value
 
@@ -216,23 +215,17 @@ def text(value: str) -> str:
 
 
 def _parse_each(parse: Callable[[str], T], value: str) -> list[T]:
-    parsed, wrong, why = [], [], ""
-    for element in elements(value):
-        try:
-            parsed.append(parse(element))
-        except ValueError as error:
-            wrong.append(quoted(element))
-            why = why or str(error)
-    if wrong:
-        raise ElementError(f"contains {', '.join(wrong)}, which {why}")
-    if not parsed:
+    given = elements(value)
+    if not given:
         raise ValueError("is empty")
-    return parsed
+    try:
+        return list(map(parse, given))
+    except ValueError as error:
+        raise ValueError(f"contains an element that {error}") from error
 
 
 def _check_placeholders(value: str, known: set[str]) -> None:
     unknown = set(re.findall(r"\{[^{}]*\}|[{}]", value)) - {f"{{{name}}}" for name in known}
     if unknown:
         names = ", ".join(f"{{{name}}}" for name in sorted(known))
-        noun = "placeholder" if len(unknown) == 1 else "placeholders"
-        raise ValueError(f"has the unknown {noun} {' '.join(sorted(unknown))}; known are {names}")
+        raise ValueError(f"has an unknown placeholder; known are {names}")

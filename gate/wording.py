@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import Final
 
@@ -9,6 +10,8 @@ QUOTE_LIMIT: Final = 80
 """Characters of the longest value that a message repeats."""
 _UNITS: Final = ("kB", "MB", "GB", "TB")
 _STEP: Final = 1000
+_KEY: Final = re.compile("[A-Za-z0-9]{32,}")
+"""The value may be a ThreadFix key that was meant for another option."""
 
 
 def seconds(value: float) -> str:
@@ -72,4 +75,6 @@ def plain(markdown: str) -> str:
 def quoted(value: str) -> str:
     """The value as a message repeats it."""
     # Not cut: half of a key would get past the sanitizer.
-    return f"'{value}'" if len(value) <= QUOTE_LIMIT else f"the value ({len(value)} characters)"
+    if len(value) > QUOTE_LIMIT or _KEY.fullmatch(value):
+        return f"the value ({len(value)} characters)"
+    return f"'{value}'"

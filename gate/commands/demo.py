@@ -69,7 +69,7 @@ def demo(name: str, kind: Kind, flags: Mapping[str, Sequence[str]], invalid: Seq
     with _file_of(scenario) as options:
         if not versions.has(threadfix.generation, versions.Feature.QUEUE):
             options[API_VERSION.name] = ["legacy"]
-        return _play(scenario, threadfix, options | dict(flags))
+        return _play(scenario, threadfix, options, flags)
 
 
 @contextmanager
@@ -85,17 +85,27 @@ def _file_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
         yield {SCAN_FILE.name: [str(file)]} | options
 
 
-def _play(scenario: Scenario, threadfix: ThreadFix, options: Mapping[str, Sequence[str]]) -> int:
+def _play(
+    scenario: Scenario,
+    threadfix: ThreadFix,
+    options: Mapping[str, Sequence[str]],
+    flags: Mapping[str, Sequence[str]],
+) -> int:
     inherited = {variable: value for variable, value in os.environ.items() if not variable.startswith("THREADFIX_")}
     with serving(threadfix) as url:
         variables = environment(url, scenario.name, threadfix.scans)
         to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
         to_log(f"Scenario '{scenario.name}': {scenario.about}")
-        to_log(f"\n$ {shlex.join(_command(variables, options))}")
-        exit_code = run_gate(options, inherited | variables, in_sandbox=True)
+        to_log(f"\n$ {shlex.join(_command(variables, {**options, **_without_values(flags)}))}")
+        exit_code = run_gate({**options, **flags}, inherited | variables, in_sandbox=True)
     to_log(f"(exit code {exit_code})")
     to_log(AFTERWARDS)
     return exit_code
+
+
+def _without_values(flags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the flags that were typed, with `...` for each value: the value may be a key."""
+    return {name: values if values[0] in ("true", "false") else ["..."] for name, values in flags.items()}
 
 
 def _command(variables: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> list[str]:

@@ -425,11 +425,3 @@ def test_what_may_be_a_matter_of_url_key_or_network_names_doctor(gate: Gate) -> 
     """Its steps say which one fails; a timeout or a failed scan is no matter for it."""
     for scenario, args, named in ((AWAY, ("--timeout", "0"), True), (FAILS, (), False), (STUCK, BRIEF, False)):
         assert ("doctor" in gate.play(scenario, *args).document["hint"]) is named
-
-
-def test_an_unknown_variable_is_a_warning_in_the_log(gate: Gate) -> None:
-    """It changes nothing; its value is not shown."""
-    ran = gate.play(DONE, env={"THREADFIX_HOME": "hunter2"})
-    assert ran.code == 0
-    assert "warning: THREADFIX_HOME is not an option and has no effect.\n" in ran.err
-    assert "hunter2" not in ran.err

@@ -171,7 +171,7 @@ def test_the_gate_can_be_called_by_a_program(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:
     """What it cannot write is written as an escape."""
     env = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "gate", "run", "--timeout", "läßt"]
+    command = [sys.executable, "-m", "gate", "run", "--scan-file", "läßt"]
     process = subprocess.run(command, env=env, capture_output=True, check=False)
     assert process.returncode == 2
     assert b"l\\xe4\\xdft" in process.stderr
