@@ -20,8 +20,9 @@ from gate.sandbox import versions
 from gate.sandbox.scenarios import NOT_FOUND, SCENARIOS, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, envelope, refusal
 from gate.subjects import AllPolicies, PassCriteria, Policy
-from gate.text import Sanitizer, Secret
+from gate.text import TEXT_LIMIT, Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.criteria import ROWS
 from gate.threadfix.policies import Asker
 from gate.threadfix.server import Server
 from tests import release
@@ -571,6 +572,31 @@ def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None
     )
     ran = run.gate.play(scan, "--accept", "duplicate", "--policy", "all")
     assert (ran.code, ran.document["verdict"]) == (0, "pass"), ran.err
+
+
+@pytest.mark.parametrize("check", [AllPolicies(), PassCriteria()], ids=str)
+def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) -> None:
+    """A megabyte of names must not delay the end: each is sanitized once, and all policies are judged all the same."""
+    many = [policy("SOON", number, f"\u001b[2J{number}") for number in range(1, 3000)]
+    limits = [criterion(f"\u001b[2J{number}") for number in range(1, 3000)]
+    threadfix = Release().set(STATUSES, [*many, policy("FAILING", 3000, "Worst")])
+    threadfix.set(CRITERIA, criteria(passed=limits, failed=[criterion("Worst")]))
+    sanitized: list[str] = []
+
+    class Counting(Sanitizer):
+        def sanitize(self, value: str, limit: int = TEXT_LIMIT) -> str:
+            sanitized.append(value)
+            return super().sanitize(value, limit)
+
+    api = Client(Server(serve(threadfix), Secret(API_KEY)), Counting(), trace=lambda _: None).api
+    ask = Asker(api, check, APPLICATION_ID)
+    for _ in range(2):
+        reading = ask(30)
+        assert isinstance(reading, CheckReading)
+        assert (reading.holds, len(reading.results), reading.results[0].name) == (False, 3000, "Worst")
+        assert not any("\u001b" in result.name + result.word for result in reading.results)
+        # Each name, and the one word that they share.
+        assert len(sanitized) == len(set(sanitized)) == ROWS + (check == AllPolicies())
 
 
 def test_an_old_policy_of_all_is_evaluated_by_its_id(run: Run) -> None:

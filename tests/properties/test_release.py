@@ -6,6 +6,7 @@ What it says is judged here by rules of the test's own, written without the code
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -300,6 +301,38 @@ def test_every_single_word_in_every_place_of_a_failing_response() -> None:
     # A whole list that is replaced by one that passes is another response, and no mutated one.
     whole = str([policy(evaluated=FRESH)])
     assert passed == {("currentStatus", "PASSING"), ("policyStatuses", whole), ("object", whole)}
+
+
+ASKED = [Policy(id=3), Policy(id=4), *(
+    Policy(name=name, remediation=remediation) for name in ("A", "B") for remediation in (False, True)
+)]  # fmt: skip
+KINDS: dict[str, Any] = {"filter": "Low Filter", "remediation": None, "empty": "", "number": 5, "absent": ...}
+
+
+@pytest.mark.parametrize("way", ["POST", "GET", "list"])
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+def test_every_pair_of_a_requested_policy_and_the_one_in_the_response(asked: Policy, way: str) -> None:
+    """Only the requested policy passes; a kind that is not stated is that of a filter, unless the POST had another."""
+    row = GENERATIONS[Policy][["POST", "GET", "list"].index(way)]
+    for number, name, kind in itertools.product((3, 4, 0, -3, 2**40), ("A", "B", "a", "A ", "\uff21"), KINDS):
+        status = policy(number=number, name=name, evaluated=FRESH)
+        status = put(status, ("policy", "filterName"), KINDS[kind])
+        content = [policy("FAILING", 99, "Z", FRESH), status] if way == "list" else status
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(GENERATIONS, Policy, (row,))
+            reason, _ = verdict(asked, json.dumps(wrapped(content)).encode())
+        is_called = number == asked.id if asked.name is None else name == asked.name
+        stated = {"filter": False, "remediation": True}.get(kind)
+        if asked.name is None:
+            is_right = True
+        elif stated is not None:
+            is_right = stated is asked.remediation
+        else:
+            is_right = not asked.remediation or way == "POST"
+        expected = Reason.PROTOCOL if way != "list" else Reason.POLICY_UNKNOWN
+        if is_called:
+            expected = Reason.PROCESSED if is_right else Reason.POLICY_UNKNOWN
+        assert reason is expected, (number, name, kind)
 
 
 def test_every_generation_reads_strictly() -> None:
