@@ -63,7 +63,7 @@ MISTAKES = {
     "zizmor": [
         (CI, "persist-credentials: false", "fetch-depth: 1", "[artipacked]"),
         (CI, "permissions: {}", "permissions: write-all", "[excessive-permissions]"),
-        (".github/workflows/release.yml", "${GITHUB_REF_NAME%%.*}", "${{ github.ref_name }}", "[template-injection]"),
+        (".github/workflows/release.yml", "${TAG%%.*}", "${{ github.ref_name }}", "[template-injection]"),
         (".github/dependabot.yml", "default-days: 7", "default-days: 1", "[dependabot-cooldown]"),
     ],
 }

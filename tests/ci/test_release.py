@@ -37,7 +37,7 @@ def run_step(
     """Run one step as the runner does."""
     [step] = [step for step in jobs(workflow)[job]["steps"] if step.get("name") == name]
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
-    env = {**os.environ, "GITHUB_REF_NAME": f"v{VERSION}", **environment}
+    env = {**os.environ, "TAG": f"v{VERSION}", "VERSION": VERSION, **environment}
     cwd = folder / step.get("working-directory", ".")
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
@@ -47,11 +47,16 @@ def repository(tmp_path: Path) -> Path:
     """A checkout, ready to be released."""
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / f"threadfix_gate-{VERSION}-py3-none-any.whl").touch()
+    (tmp_path / "dist/threadfix-gate.pyz").write_bytes(b"the one file")
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "gate/__init__.py").write_text(f'"""Doc."""\n\n__version__ = "{VERSION}"\n', encoding="utf-8")
+    shutil.copy(ROOT / ".gitignore", tmp_path)
     (tmp_path / "CHANGELOG.md").write_text(
         f"# Changelog\n\n## [{VERSION}] - 2027-01-31\n\n- new\n\n## [1.2.2] - 2026-12-24\n\n- old\n", encoding="utf-8"
     )
-    git(tmp_path, "init", "--quiet")
-    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "on main")
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main")
+    git(tmp_path, "add", ".gitignore", "gate")
+    git(tmp_path, "commit", "--quiet", "--message", "on main")
     git(tmp_path, "update-ref", "refs/remotes/origin/main", "HEAD")
     return tmp_path
 
@@ -63,17 +68,93 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def check(repository: Path) -> int:
-    """The exit code of the step that looks at the tag."""
-    name = "The tag is on main, and names the version that was built and described"
-    return run_step("prepare", name, repository, GITHUB_SHA=git(repository, "rev-parse", "HEAD")).returncode
+    """Return the exit code of the step that checks the commit."""
+    name = "The commit is on main, and its version was built and described"
+    given = {"GITHUB_SHA": git(repository, "rev-parse", "HEAD"), "GITHUB_OUTPUT": str(repository / "output")}
+    return run_step("prepare", name, repository, **given).returncode
 
 
 def test_a_release_in_order_goes_on(repository: Path) -> None:
-    """A tag on main whose version was built and is in the changelog passes."""
+    """A commit of main whose version was built and is in the changelog passes, and gives the tag its name."""
     assert check(repository) == 0
+    assert (repository / "output").read_text(encoding="utf-8") == f"version={VERSION}\ntag=v{VERSION}\n"
 
 
-def test_a_tag_beside_main_is_stopped(repository: Path) -> None:
+@pytest.mark.parametrize("version", ["1.2.3rc1", "1.2", "1.2.3; id", ""])
+def test_a_version_that_is_no_release_is_stopped(repository: Path, version: str) -> None:
+    """Only X.Y.Z becomes a tag."""
+    (repository / "gate/__init__.py").write_text(f'__version__ = "{version}"\n', encoding="utf-8")
+    assert check(repository) != 0
+
+
+def test_a_release_without_the_one_file_is_stopped(repository: Path) -> None:
+    """The action of a release starts it."""
+    (repository / "dist/threadfix-gate.pyz").unlink()
+    assert check(repository) != 0
+
+
+@pytest.fixture
+def origin(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository on the server, and a `gh` that has nothing to do for it."""
+    origin = tmp_path_factory.mktemp("origin")
+    git(origin, "init", "--quiet", "--bare", "--initial-branch", "main")
+    git(repository, "remote", "add", "origin", str(origin))
+    git(repository, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+    gh = repository / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text("#!/bin/sh\n", encoding="utf-8")
+    gh.chmod(0o755)
+    return origin
+
+
+def tag(repository: Path, commit: str) -> tuple[int, str]:
+    """Run the step that tags a commit of main. Return its exit code and the tagged commit."""
+    output = repository / "output"
+    output.unlink(missing_ok=True)
+    env = {
+        "PATH": f"{repository / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(repository),
+        "GITHUB_SHA": commit,
+        "GITHUB_OUTPUT": str(output),
+    }
+    code = run_step("tag", "Commit and tag", repository, **env).returncode
+    return code, output.read_text(encoding="utf-8").removeprefix("sha=").strip() if output.exists() else ""
+
+
+def test_the_tag_adds_only_the_one_file(repository: Path, origin: Path) -> None:
+    """The tag is on a commit whose parent is the commit of main. Main itself is left alone."""
+    main = git(repository, "rev-parse", "HEAD")
+    code, tagged = tag(repository, main)
+    assert code == 0
+    assert git(origin, "rev-parse", f"v{VERSION}^{{commit}}") == tagged
+    assert git(origin, "rev-parse", f"{tagged}^") == git(origin, "rev-parse", "main") == main
+    assert git(origin, "diff", "--name-only", main, tagged) == "dist/threadfix-gate.pyz"
+    assert git(origin, "show", f"{tagged}:dist/threadfix-gate.pyz") == "the one file"
+
+
+def test_a_tag_can_be_made_again(repository: Path, origin: Path) -> None:
+    """When the job is run again, the tag that it made is kept; nothing but that tag is."""
+    main = git(repository, "rev-parse", "HEAD")
+    _, tagged = tag(repository, main)
+    git(repository, "checkout", "--quiet", "--force", main)
+    (repository / "dist").mkdir(exist_ok=True)
+    (repository / "dist/threadfix-gate.pyz").write_bytes(b"the one file")
+    assert tag(repository, main) == (0, tagged)
+    (repository / "dist/threadfix-gate.pyz").write_bytes(b"another file")
+    assert tag(repository, main)[0] != 0
+    assert git(origin, "rev-parse", f"v{VERSION}^{{commit}}") == tagged
+
+
+def test_a_tag_on_another_commit_is_stopped(repository: Path, origin: Path) -> None:
+    """A version that was tagged before, on main or beside it, is not released."""
+    main = git(repository, "rev-parse", "HEAD")
+    git(repository, "commit", "--quiet", "--allow-empty", "--message", "beside main")
+    git(repository, "tag", f"v{VERSION}")
+    assert tag(repository, main)[0] != 0
+    assert git(origin, "tag") == ""
+
+
+def test_a_commit_beside_main_is_stopped(repository: Path) -> None:
     """What was not merged is not released."""
     git(repository, "commit", "--quiet", "--allow-empty", "--message", "beside main")
     assert check(repository) != 0
@@ -171,7 +252,9 @@ def with_gh(folder: Path, name: str, answers: str) -> list[str]:
     gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in {answers} esac\n', encoding="utf-8")
     gh.chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
-    run = run_step("github", name, folder, PATH=path, GH_REPO="own/gate", GITHUB_SHA="5ha")
+    (folder / "dist").mkdir()
+    (folder / "dist/threadfix-gate.pyz").write_bytes(b"the one file")
+    run = run_step("github", name, folder, PATH=path, GH_REPO="own/gate", SHA="5ha")
     assert run.returncode == 0, run.stderr
     return (folder / "calls").read_text(encoding="utf-8").splitlines()
 
@@ -201,6 +284,9 @@ def test_a_release_can_be_run_again(tmp_path: Path, answer: str, steps: list[str
     """What an earlier run made is kept: a draft is filled and published, and a published release left alone."""
     calls = with_gh(tmp_path, "Release", f"'release view'*) {answer};;")
     assert [call.split()[1] for call in calls] == steps
+    assert all("dist/threadfix-gate.pyz dist/threadfix-gate.pyz.sha256" in call for call in calls[1:-1])
+    checked = ["sha256sum", "--check", "threadfix-gate.pyz.sha256"]
+    subprocess.run(checked, cwd=tmp_path / "dist", stdout=subprocess.DEVNULL, check=True)
 
 
 # --- What is published is what was built.
@@ -228,7 +314,7 @@ def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str
     for tag in tags.split():
         git(tmp_path, "tag", tag)
     outputs = tmp_path / "outputs"
-    given = {"GITHUB_REPOSITORY": "Own/Gate", "GITHUB_REF_NAME": f"v{released}", "GITHUB_OUTPUT": str(outputs)}
+    given = {"GITHUB_REPOSITORY": "Own/Gate", "TAG": f"v{released}", "GITHUB_OUTPUT": str(outputs)}
     assert run_step("image", "Name and tags", tmp_path, **given).returncode == 0
     said = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
     assert (said["image"], said["version"]) == ("ghcr.io/own/gate", released)
@@ -265,6 +351,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     ("job", "folder", "name"),
     [
         ("prepare", "dist", BUILT),
+        ("tag", "dist", BUILT),
         ("pypi", "dist", BUILT),
         ("github", "dist", BUILT),
         ("pypi", "release", PREPARED),
@@ -305,10 +392,11 @@ def test_every_job_checks_what_it_takes() -> None:
         expected = [checks[steps[n]["with"]["name"]] for n in taken]
         assert [(step["name"], step["env"]["SUMS"]) for step in behind] == expected, name
         assert {"ci", "prepare"} - {name} <= set([job["needs"]] if isinstance(job["needs"], str) else job["needs"])
-    assert taking == 3
+    assert taking == 4
     ci = YAML(typ="safe").load(WORKFLOWS / "ci.yml")
     assert ci["on"]["workflow_call"]["outputs"]["sums"]["value"] == "${{ jobs.build.outputs.sums }}"
-    assert ci["jobs"]["build"]["outputs"] == jobs()["prepare"]["outputs"] == {"sums": "${{ steps.sums.outputs.sums }}"}
+    assert ci["jobs"]["build"]["outputs"] == {"sums": "${{ steps.sums.outputs.sums }}"}
+    assert jobs()["prepare"]["outputs"]["sums"] == "${{ steps.sums.outputs.sums }}"
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
