@@ -62,9 +62,9 @@ _TLS = "TLS"
 _TARGET = "Target"
 _UPLOAD = "Upload"
 _TIMING = "Timing"
-_MAPPING = "Status mapping"
 _RELEASE = "Release checks"
 _REPORTS = "Reports"
+EXPERT: Final = "Expert options"
 
 URL = Option(
     "url",
@@ -89,14 +89,6 @@ API_VERSION = Option(
     _SERVER,
     "VERSION",
     "latest",
-)
-STATUS_PATH = Option(
-    "status-path",
-    values.status_path,
-    "Path of the status endpoint, for servers that have it elsewhere.",
-    _SERVER,
-    "PATH",
-    links.STATUS_PATH,
 )
 CA_FILE = Option(
     "ca-file",
@@ -186,58 +178,11 @@ ACCEPT = Option(
 TIMEOUT = Option(
     "timeout", values.duration_or_zero, "Limit of the whole wait; `0` asks once.", _TIMING, "DURATION", "30m"
 )
-INTERVAL = Option("interval", values.interval, "Shortest time between two polls.", _TIMING, "DURATION", "2s")
-MAX_INTERVAL = Option("max-interval", values.duration, "Longest time between two polls.", _TIMING, "DURATION", "15s")
-REQUEST_TIMEOUT = Option(
-    "request-timeout",
-    values.duration,
-    "Limit of one whole request: DNS lookup, connect, headers and body together.",
-    _TIMING,
-    "DURATION",
-    "30s",
-)
-FIRST_CONTACT_LIMIT = Option(
-    "first-contact-limit",
-    values.duration,
-    "How long errors are tolerated before the first good response.",
-    _TIMING,
-    "DURATION",
-    "60s",
-)
-OUTAGE_LIMIT = Option(
-    "outage-limit", values.duration, "How long one outage is tolerated after that.", _TIMING, "DURATION", "5m"
-)
-SUCCESS_STATUSES = Option(
-    "success-statuses",
-    values.statuses,
-    "Statuses that mean the scan was processed; compared whole, in any case.",
-    _MAPPING,
-    "STATUS",
-    ",".join(SUCCESS),
-    many=True,
-)
-FAILURE_STATUSES = Option(
-    "failure-statuses",
-    values.statuses,
-    "Statuses that mean the scan will never be processed.",
-    _MAPPING,
-    "STATUS",
-    ",".join(FAILURE),
-    many=True,
-)
-ON_UNKNOWN_STATUS = Option(
-    "on-unknown-status",
-    values.one_of("wait", "fail"),
-    "What to do at a status that is not documented: `wait` (with a warning) or `fail`.",
-    _MAPPING,
-    "CHOICE",
-    "wait",
-)
 ON_TIMEOUT = Option(
     "on-timeout",
     values.one_of("fail", "warn"),
     "`warn` lets the job continue after a timeout, with exit code 0 and a warning; the verdict stays unknown.",
-    _MAPPING,
+    _TIMING,
     "CHOICE",
     "fail",
 )
@@ -245,7 +190,7 @@ ON_UNREACHABLE = Option(
     "on-unreachable",
     values.one_of("fail", "warn"),
     "`warn` does the same when ThreadFix cannot be reached.",
-    _MAPPING,
+    _TIMING,
     "CHOICE",
     "fail",
 )
@@ -288,15 +233,6 @@ DOTENV_FILE = Option(
 )
 HTML_FILE = Option("html-file", values.path, "Write a self-contained HTML report to this file.", _REPORTS, "PATH")
 SUMMARY = Option("summary", values.boolean, "Write GitHub's job summary.", _REPORTS, "", "true")
-UI_URL = Option(
-    "ui-url",
-    values.ui_url,
-    "URL template of the scan link. Replace `{team_id}` by your team's id: the status endpoint does not return it, and "
-    "without it there is no link.",
-    _REPORTS,
-    "TEMPLATE",
-    links.UI_URL,
-)
 JSON = Option("json", values.boolean, "Write the result document to standard output.", _REPORTS, "", "false")
 VERBOSE = Option(
     "verbose",
@@ -306,7 +242,71 @@ VERBOSE = Option(
     "",
     "false",
 )
-QUIET = Option("quiet", values.boolean, "Log only the verdict.", _REPORTS, "", "false")
+QUIET = Option("quiet", values.boolean, "Log only the verdict and warnings.", _REPORTS, "", "false")
+STATUS_PATH = Option(
+    "status-path",
+    values.status_path,
+    "Path of the status endpoint, for servers that have it elsewhere.",
+    EXPERT,
+    "PATH",
+    links.STATUS_PATH,
+)
+INTERVAL = Option("interval", values.interval, "Shortest time between two polls.", EXPERT, "DURATION", "2s")
+MAX_INTERVAL = Option("max-interval", values.duration, "Longest time between two polls.", EXPERT, "DURATION", "15s")
+REQUEST_TIMEOUT = Option(
+    "request-timeout",
+    values.duration,
+    "Limit of one whole request: DNS lookup, connect, headers and body together.",
+    EXPERT,
+    "DURATION",
+    "30s",
+)
+FIRST_CONTACT_LIMIT = Option(
+    "first-contact-limit",
+    values.duration,
+    "How long errors are tolerated before the first good response.",
+    EXPERT,
+    "DURATION",
+    "60s",
+)
+OUTAGE_LIMIT = Option(
+    "outage-limit", values.duration, "How long one outage is tolerated after that.", EXPERT, "DURATION", "5m"
+)
+SUCCESS_STATUSES = Option(
+    "success-statuses",
+    values.statuses,
+    "Statuses that mean the scan was processed; compared whole, in any case.",
+    EXPERT,
+    "STATUS",
+    ",".join(SUCCESS),
+    many=True,
+)
+FAILURE_STATUSES = Option(
+    "failure-statuses",
+    values.statuses,
+    "Statuses that mean the scan will never be processed.",
+    EXPERT,
+    "STATUS",
+    ",".join(FAILURE),
+    many=True,
+)
+ON_UNKNOWN_STATUS = Option(
+    "on-unknown-status",
+    values.one_of("wait", "fail"),
+    "What to do at a status that is not documented: `wait` (with a warning) or `fail`.",
+    EXPERT,
+    "CHOICE",
+    "wait",
+)
+UI_URL = Option(
+    "ui-url",
+    values.ui_url,
+    "URL template of the scan link. Replace `{team_id}` by your team's id: the status endpoint does not return it, and "
+    "without it there is no link.",
+    EXPERT,
+    "TEMPLATE",
+    links.UI_URL,
+)
 
 OPTIONS: Final[tuple[Option[Any], ...]] = tuple(
     value for value in tuple(globals().values()) if isinstance(value, Option)
@@ -317,6 +317,6 @@ DOCTOR_OPTIONS: Final = tuple(
     option
     for option in OPTIONS
     if option.group in (_SERVER, _TLS, _TARGET)
-    or option in (REQUEST_TIMEOUT, PASS_CRITERIA, POLICY, JSON, VERBOSE, QUIET)
+    or option in (STATUS_PATH, REQUEST_TIMEOUT, PASS_CRITERIA, POLICY, JSON, VERBOSE, QUIET)
 )
-"""Those that `doctor` uses."""
+"""The options that `doctor` uses."""

@@ -10,6 +10,7 @@ from gate.options import (
     API_KEY_FILE,
     APPLICATION_ID,
     APPLICATION_NAME,
+    EXPERT,
     KEY_VARIABLE,
     OPTIONS,
     PENDING_SCAN_ID,
@@ -68,14 +69,14 @@ def write_introduction(formatter: click.HelpFormatter) -> None:
 
 
 def write_options(formatter: click.HelpFormatter, records: list[tuple[str, tuple[str, str]]]) -> None:
-    """The options under their groups; each text stands below its flag, so that it is as wide as the screen.
+    """Write the options under their groups, the expert options last. Each text is below its flag, and wide.
 
     Args:
         formatter: where to write.
         records: group, and flag and text, of each option.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
-    for group, record in records:
+    for group, record in sorted(records, key=lambda pair: pair[0] == EXPERT):
         groups.setdefault(group, []).append(record)
     for group, members in groups.items():
         with formatter.section(group):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.naming import INPUTS
-from gate.options import OPTIONS
+from gate.options import EXPERT, OPTIONS
 from gate.reporters.outputs import OUTPUTS
 
 if TYPE_CHECKING:
@@ -31,20 +31,24 @@ COMMAND: Final = (
     "`run` uploads, waits and evaluates; `doctor` checks the connection to ThreadFix, the key, the permission and the "
     "ids step by step, and sets no outputs."
 )
+EXPERTS: Final = [option.name for option in OPTIONS if option.group == EXPERT]
 
 
 def inputs() -> Iterator[tuple[str, str, str]]:
-    """Name, description and default of every input."""
-    for option in OPTIONS:
-        yield option.name, INPUTS.fill(option.help), option.default or ""
+    """Name, description and default of every input; the expert options are last."""
+    rows = [(option.name, INPUTS.fill(option.help), option.default or "") for option in OPTIONS]
+    yield from rows[: -len(EXPERTS)]
     yield "command", COMMAND, "run"
     yield "python", PYTHON, ""
+    yield from rows[-len(EXPERTS) :]
 
 
 def lines() -> Iterator[str]:
     """The lines of action.yml after its head."""
     yield "inputs:"
     for name, description, default in inputs():
+        if name == EXPERTS[0]:
+            yield f"  # {EXPERT}"
         # JSON's strings are YAML's too, whatever is in them.
         yield f"  {name}:"
         yield f"    description: {quoted(description)}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
-from gate.options import OPTIONS
+from gate.options import EXPERT, OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUTS: Final = (
@@ -38,6 +38,18 @@ def test_inputs_are_the_options(action: dict[str, Any]) -> None:
     defaults = {option.name: option.default or "" for option in OPTIONS} | {"python": "", "command": "run"}
     assert {name: given["default"] for name, given in action["inputs"].items()} == defaults
     assert all(given["description"].endswith(".") for given in action["inputs"].values())
+
+
+def test_expert_options_are_a_group_at_the_end() -> None:
+    """The promised ten are the last inputs, under a heading of their own."""
+    expert = (
+        "status-path interval max-interval request-timeout first-contact-limit outage-limit success-statuses "
+        "failure-statuses on-unknown-status ui-url"
+    )
+    text = (ROOT / "action.yml").read_text(encoding="utf-8")
+    last = text.partition("  # Expert options\n")[2].partition("\noutputs:")[0]
+    assert re.findall(r"^  ([a-z-]+):$", last, flags=re.MULTILINE) == expert.split()
+    assert [option.name for option in OPTIONS if option.group == EXPERT] == expert.split()
 
 
 def test_lock_of_the_action_is_derived() -> None:

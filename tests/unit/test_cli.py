@@ -16,7 +16,7 @@ import pytest
 from gate import __version__
 from gate.cli import main
 from gate.commands import context
-from gate.options import OPTIONS
+from gate.options import EXPERT, OPTIONS
 from gate.reasons import Reason
 
 
@@ -246,6 +246,8 @@ def test_help_begins_with_what_one_needs(capfd: pytest.CaptureFixture[str]) -> N
     out = capfd.readouterr().out
     groups = dict.fromkeys(option.group for option in OPTIONS)
     headings = [line.removesuffix(":") for line in out.splitlines() if re.fullmatch(r"[A-Z][A-Za-z ]+:", line)]
-    assert headings == ["What you need", "Example", "Exit codes", *groups, "Other"]
+    *others, last = groups
+    assert headings == ["What you need", "Example", "Exit codes", *others, "Other", last]
+    assert last == EXPERT
     for reason in Reason:
         assert reason.value in out
