@@ -5,15 +5,29 @@ The rules here are the test's own, in whole milliseconds, written without the co
 
 from __future__ import annotations
 
+import json
+import re
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gate.cli import main
 from gate.evaluating import dated
 from gate.history import FRESH, CheckReading, CheckResult, ListedScans
 from gate.moments import ProcessedScan, newest
 from gate.threadfix.responses import moment
+from tests.raw import request_head, talking
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
 
 NOW = 1_570_117_773_000
 DAY, SLACK, YEAR_2010 = 86_400_000, 600_000, 1_262_304_000_000
@@ -28,7 +42,7 @@ dates = st.one_of(
     st.integers(NOW - 2 * SLACK, NOW + 2 * SLACK),
     st.integers(-(2**70), 2**70),
     st.booleans(),
-    st.floats(),
+    st.floats(allow_nan=False, allow_infinity=False),
     st.sampled_from(["", str(NOW), "2019-10-03T15:49:33Z"]),
 )
 headers = st.one_of(st.none(), st.integers(NOW // 1000 - 2000, NOW // 1000 + 2000), st.sampled_from([0, 10**9, 10**11]))
@@ -127,3 +141,63 @@ def test_a_truthful_server_passes(waited: int, late: int, lag: int, skew: int, i
         web // 1000 + (lag + late) // 1000 + 3, is_listed,
     )  # fmt: skip
     assert story.is_fresh is (is_listed or late + lag >= 0)
+
+
+# --- The same over real sockets, from the upload to the verdict.
+
+
+@contextmanager
+def telling(story: Story) -> Iterator[str]:
+    """Serve a ThreadFix that writes these dates; each response has the `Date` of the story, if it has one."""
+    statuses = ["QUEUED", "DONE"]
+
+    def talk(connection: socket.socket) -> None:
+        head = request_head(connection)
+        length = re.search(rb"content-length: *([0-9]+)", head, re.IGNORECASE)
+        left = int(length[1]) - len(head.partition(b"\r\n\r\n")[2]) if length else 0
+        while left > 0 and (more := connection.recv(65536)):
+            left -= len(more)
+        path = head.split(b" ", 2)[1].decode().partition("/applications/6")[2]
+        envelope: dict[str, object] = {"success": True, "message": ""}
+        found: object
+        match path:
+            case "/upload":
+                href = "http://10.1.1.1/threadfix/rest/latest/applications/6/pendingScan/41/status"
+                sent, found, envelope["links"] = story.uploaded, "Scan upload process started.", [{"href": href}]
+            case "/pendingScan/41/status":
+                status = statuses.pop(0)
+                sent = story.unfinished if status == "QUEUED" else story.finished
+                found = {"appId": 6, "status": status, "error": False, "scanId": 12, "modifiedDate": story.modified}
+            case "/scans":
+                sent, found = story.listed, [{"id": 12, "updatedDate": story.updated, "importTime": NOW}]
+                if not story.is_listed:
+                    envelope["success"] = False
+            case "/policy/eval":
+                policy = {"id": 3, "name": "PCI", "filterName": "F"}
+                sent = story.answered
+                found = {"policy": policy, "currentStatus": "PASSING", "lastEvaluated": story.evaluated}
+            case _:
+                sent, found = None, {"id": 6}
+        body = json.dumps(envelope | {"object": found}).encode()
+        date = "" if sent is None else f"Date: {formatdate(sent, usegmt=True)}\r\n"
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{date}\r\n".encode() + body)
+
+    with talking(talk) as url:
+        yield url
+
+
+@settings(max_examples=60)
+@given(stories)
+@example(Story(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
+@example(Story(None, None, NOW, NOW // 1000, None, None, None, NOW // 1000))
+@example(Story(NOW, NOW, NOW, NOW // 1000, NOW // 1000, NOW // 1000, NOW // 1000, NOW // 1000))
+def test_a_run_passes_only_if_its_dates_allow_it(story: Story) -> None:
+    """Each date arrives in its own response; the rules above decide."""
+    with telling(story) as url, tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        (Path(folder) / "a.fpr").write_text("x")
+        patch.setenv("THREADFIX_API_KEY", "k" * 44)
+        code = main([
+            "run", "--url", url, "--application-id", "6", "--scan-file", f"{folder}/a.fpr", "--policy", "PCI",
+            "--interval", "10ms", "--max-interval", "10ms", "--settle-timeout", "10ms", "--quiet",
+        ])  # fmt: skip
+    assert code == (0 if story.is_fresh else 8)
