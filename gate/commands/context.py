@@ -112,7 +112,7 @@ class CommandContext:
             parsed = replace(parsed, settings=None, invalid=parsed.invalid + unusable)
         self._apply(parsed)
         for warning in parsed.warnings:
-            self.console.warning(warning, always=True)
+            self.console.warning(warning)
         if parsed.settings is None:
             raise UsageError(parsed.invalid)
         return parsed.settings

@@ -135,9 +135,7 @@ class _Run:
                 handler.written()
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
                 cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-                self._context.console.warning(
-                    f"{name} could not be written ({cause}). The verdict stands.", always=True
-                )
+                self._context.console.warning(f"{name} could not be written ({cause}). The verdict stands.")
         self._context.console.closing(verdict)
         self._context.log.close()
 

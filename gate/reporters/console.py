@@ -106,13 +106,13 @@ class Console:
         if always or not self._quiet:
             self._put(text, kind, indent)
 
-    def warning(self, text: str, *, always: bool = False) -> None:
-        """Log a warning; with `always` also when only the verdict is wanted."""
-        if self._warn and (always or not self._quiet):
+    def warning(self, text: str) -> None:
+        """Log a warning, also if only the verdict is wanted."""
+        if self._warn:
             with suppress(OSError, ValueError):
                 self._warn(text)
         else:
-            self.line(f"warning: {text}", LineKind.WARNING, always=always)
+            self.line(f"warning: {text}", LineKind.WARNING, always=True)
 
     def requested(self, request: RequestMade) -> None:
         """Log a request, if every one is wanted."""
@@ -157,11 +157,11 @@ class Console:
         if server and server.insecure:
             name = self._naming.switch("insecure")
             risk = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
-            self.warning(risk, always=True)
+            self.warning(risk)
         if server and server.allow_http and server.url.startswith("http://"):
-            self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.", always=True)
+            self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.")
         for risk in self._settings.risks if self._settings else ():
-            self.warning(self._naming.fill(risk), always=True)
+            self.warning(self._naming.fill(risk))
 
     def handle_upload(self, event: UploadEvent) -> None:
         """Log what happened during an upload."""
