@@ -43,7 +43,7 @@ class Asks(Protocol):
 class Settling:
     """The responses of one check: which of them count, and how long that may take.
 
-    It is the limit of the check's wait as well: the time to settle, from the first good response on. There is none
+    It is the limit of the check's wait as well: the time to settle, from the first good response on. It has no end
     before that response, and while the newest response is an error.
 
     Args:
@@ -68,7 +68,7 @@ class Settling:
 
     @property
     def at(self) -> float:
-        """The moment at which the time to settle is over."""
+        """When the time to settle is over, by the clock."""
         return math.inf if self._failing else self._ends
 
     def remaining(self) -> float:
@@ -76,7 +76,7 @@ class Settling:
         return math.inf
 
     def settled(self, reading: CheckReading) -> bool:
-        """Return whether a reading ends the wait: it is not stale, or there is no time left for another one."""
+        """Return whether a reading ends the wait: it is not stale, or there is no time left to ask again."""
         return reading.status != STALE or self.clock() >= self._ends
 
     def observe(self, timeout: float) -> CheckReading | Failure:
@@ -106,7 +106,7 @@ class Settling:
         return reading
 
     def _repeated(self, reading: CheckReading) -> CheckReading:
-        """Return a reading without dates; it is fresh if it agrees with one that is old enough."""
+        """Return a reading without dates; it is fresh if it agrees with an earlier reading."""
         now = self.clock()
         if self._first is None or self._first[0].agreement != reading.agreement:
             self._first = reading, now
@@ -115,7 +115,7 @@ class Settling:
         return replace(reading, status=STALE, results=_undated(reading.results))
 
     def _evaluate_stale(self, reading: CheckReading, until: float) -> CheckReading:
-        """Have each policy evaluated, once, that is stale in the second response or a later one.
+        """Have each policy evaluated, once, that is stale in the second response or later.
 
         Args:
             reading: the status of every policy of the application.
@@ -125,7 +125,7 @@ class Settling:
         return _combined(replace(reading, holds=all_hold(results), results=results))
 
     def _evaluate(self, stale: CheckResult, until: float) -> CheckResult:
-        """Return a fresh result in place of a stale one, if that policy has been evaluated."""
+        """Return a fresh result in place of a stale result, if that policy has been evaluated."""
         number = stale.policy_id
         if number is None:
             return stale
@@ -154,7 +154,7 @@ def dated(reading: CheckReading, moment: float | None) -> CheckReading:
 
 
 def _behind(evaluated: float | None, moment: float | None) -> float | None:
-    """Return the seconds, to the millisecond, from an evaluation to a later moment; None if one of them is unknown."""
+    """Return the seconds, to the millisecond, from an evaluation to a later moment; None if either is unknown."""
     if evaluated is None or moment is None:
         return None
     # Both are whole milliseconds.
@@ -188,9 +188,9 @@ def wait_for(  # noqa: PLR0913 - what to ask, and on which terms
         moment: as for `Settling`.
         plan: how long, how often.
         clock: monotonic.
-        sleep: sleeps that many seconds; returns whether it was told to stop.
+        sleep: sleeps that many seconds; returns whether the gate was stopped.
         jitter: draws a number in [-1, 1].
-        slots: one is held during a request.
+        slots: held during a request.
     """
     settling = Settling(check, ask, moment, plan, clock)
     # ThreadFix has responded before, so an error is an outage. `Settling` has the deadline.
@@ -212,15 +212,15 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
     notify: Callable[[Event[CheckReading, Check]], None],
     tick: Callable[[Sequence[CheckHistory]], None],
 ) -> tuple[tuple[CheckHistory, ...], Cancelled | None]:
-    """Make every check, side by side.
+    """Make all checks side by side.
 
     Args:
-        checks: which ones; at least one.
-        ask: returns what asks ThreadFix about a check.
+        checks: not empty.
+        ask: returns the object that asks ThreadFix about a check.
         moment: as for `Settling`.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
-        notify: told of every event in the calling thread.
+        notify: called with every event in the calling thread.
         tick: given the histories so far several times a second while nothing happens.
 
     Returns:

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 EARLIEST: Final = 1_262_304_000.0
 """The beginning of 2010: no ThreadFix has processed a scan before."""
 AHEAD: Final = 24 * 3600.0
-"""Seconds by which a date may be after the `Date` of its response: servers have clocks and time zones of several
-machines."""
+"""Seconds that a date may be after the `Date` of its response: several machines have several clocks and time zones."""
 SLACK: Final = 600.0
-"""Seconds by which a scan may be processed before a response showed that it was not: the clocks of several machines
-differ."""
+"""Seconds that a scan may be processed before a response showed it unfinished: several machines have several clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def newest(scans: Sequence[ProcessedScan], listed: ListedScans | None, *, accept
 
 
 def updated_at(listed: ListedScans, scan_id: int | None = None) -> float | None:
-    """Return `updatedDate` of a listed scan, or the newest one of all if the scan's id is unknown."""
+    """Return `updatedDate` of a listed scan, or the newest `updatedDate` of all if the scan's id is unknown."""
     dates = (date for number, date in listed.updated if scan_id in (None, number))
     return _latest(*(plausible(date, listed.sent) for date in dates))
 

@@ -1,4 +1,4 @@
-"""The stage after the wait: ask whether the application may be released, and what is in the way where it may not."""
+"""Evaluate the rules after the wait, and look up the vulnerabilities that break them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The stage, for one application.
+    """Evaluate the rules of one application.
 
     Attributes:
-        settings: what was asked for.
-        context: where it is said.
+        settings: of the run.
+        context: its outputs.
         client: asks ThreadFix.
         application_id: the application.
-        team_id: its team, for links; None where that is not known.
+        team_id: its team, for links; None if unknown.
     """
 
     settings: Settings
@@ -50,12 +50,12 @@ class Evaluation:
         jitter: Callable[[], float],
         tick: Callable[[Sequence[History[Any, Any]]], None],
     ) -> tuple[tuple[CheckVerdict, ...], Cancelled | None]:
-        """What every check comes to, and the cancellation that cut them short, if one did.
+        """Make all checks; return their verdicts, and the cancellation if the gate was stopped.
 
         Args:
             moment: since when the newest scan is processed; None if unknown.
             jitter: draws a number in [-1, 1].
-            tick: given the histories so far while nothing happens.
+            tick: called with the histories so far while nothing happens.
         """
         plan = self.settings.plan
         histories, cancelled = evaluate_all(
@@ -71,7 +71,7 @@ class Evaluation:
         return tuple(judge_check(history, self.settings, cancelled, url=url) for history in histories), cancelled
 
     def decorate(self, verdict: CheckVerdict) -> CheckVerdict:
-        """A verdict with what is in the way of it, where that can be found out; its reason stays what it was."""
+        """Return a verdict with the vulnerabilities that break it, if they can be looked up; its reason stays."""
         reading = verdict.history.reading
         if verdict.conclusion.reason is not Reason.POLICY_FAILED or not isinstance(verdict.check, PassCriteria):
             return verdict
@@ -86,7 +86,7 @@ class Evaluation:
         history = replace(verdict.history, newest=known, reading=known)
         url = self.settings.server.application_page(found.team_id, self.application_id)
         decorated = judge_check(history, self.settings, obstacles=found.obstacles, url=verdict.url or url)
-        # The numbers make the message better, and nothing else.
+        # The numbers change the message only.
         message = decorated.conclusion.message
         return replace(decorated, conclusion=replace(verdict.conclusion, message=message))
 

@@ -1,4 +1,4 @@
-"""What a check of the release comes to. It passes only if ThreadFix's fresh response says that it holds. Pure."""
+"""Judge a check of the release. It passes only if ThreadFix's fresh response is that it holds. Pure."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """What a check came to.
+    """The verdict on a check.
 
     Attributes:
-        conclusion: what it came to.
-        history: all that was seen of it.
-        obstacles: open vulnerabilities that are in its way, ten at most; none of them changes the verdict.
-        url: where a person can see it; None where that is not known.
+        conclusion: its result.
+        history: its responses and errors.
+        obstacles: open vulnerabilities that break it, ten at most; they do not change the verdict.
+        url: of its page in ThreadFix; None if unknown.
     """
 
     conclusion: Conclusion
@@ -39,7 +39,7 @@ class CheckVerdict:
 
     @property
     def noun(self) -> str:
-        """What it is about."""
+        """Return the kind of this part."""
         return "check"
 
     @property
@@ -54,7 +54,7 @@ class CheckVerdict:
 
     @property
     def results(self) -> tuple[CheckResult, ...]:
-        """What ThreadFix said last of each policy or criterion."""
+        """Return the result of each policy or criterion in the newest response."""
         return self.history.reading.results if self.history.reading else ()
 
 
@@ -66,14 +66,14 @@ def judge_check(
     obstacles: tuple[Obstacle, ...] = (),
     url: str | None = None,
 ) -> CheckVerdict:
-    """What the history of a check means.
+    """Return the verdict on a check from its history.
 
     Args:
-        history: all that was seen of the check.
-        settings: what was asked for.
-        cancelled: what stopped the gate, if anything did.
-        obstacles: what is in the way; it changes nothing.
-        url: where a person can see it.
+        history: the responses to the check, and the errors.
+        settings: of the run.
+        cancelled: the signal that stopped the gate; None without a signal.
+        obstacles: open vulnerabilities that break it; they change nothing.
+        url: of its page in ThreadFix.
     """
     conclusion = _conclusion_of(history, settings.plan, cancelled)
     conclusion = conclusion.downgrade(settings.downgraded)
@@ -87,7 +87,7 @@ def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | Non
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
     newest = history.newest
     if isinstance(newest, Failure):
-        # The scan itself was found, whatever this says.
+        # The scan itself was found, also if the check was not.
         reason = Reason.POLICY_UNKNOWN if newest.reason is Reason.NOT_FOUND else newest.reason
         meaning = newest.meaning or Reason.POLICY_UNKNOWN.row.meaning
         return concluded(reason, f"{newest.what}{stretch(history)}", newest.hint, meaning)
@@ -95,9 +95,9 @@ def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | Non
 
 
 def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
-    """The conclusion from what ThreadFix said last."""
+    """Return the conclusion from the newest response."""
     results = reading.results
-    # Without time to settle, what is there is taken as it is.
+    # Without time to settle, the first response counts.
     counted = [result for result in results if result.behind == 0 or not plan.settle_timeout]
     broken = [result for result in counted if result.holds is False]
     undecided = [result for result in counted if result.holds is None]
@@ -148,7 +148,7 @@ NO_POLICIES: Final = (
     "In ThreadFix, attach a policy to the application; or name one with `{--policy}`.",
 )
 NAMED: Final = 5
-"""Policies or criteria that a message names one by one."""
+"""The most policies or criteria that a message names."""
 
 
 def _broken(broken: Sequence[CheckResult], number: int, check: Check) -> str:
@@ -192,7 +192,7 @@ def _one_stale(result: CheckResult, check: Check) -> str:
 
 
 def _each(results: Sequence[CheckResult], check: Check) -> str:
-    """`PASSING`; with the name of the policy, where the check is not called by it."""
+    """Return `PASSING`, with the name of the policy if the check does not have it."""
     is_named = isinstance(check, Policy) and check.name is not None
     return _some([result.word if is_named else f"{result.word} of '{result.name}'" for result in results])
 
@@ -207,7 +207,7 @@ def _names(results: Sequence[CheckResult]) -> list[str]:
 
 
 def _some(texts: Sequence[str], separator: str = ", ") -> str:
-    """The first few, and how many more there are."""
+    """Return the first few texts, and the number of the others."""
     more = len(texts) - NAMED
     return separator.join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gate.connections import OK
 from gate.history import Application, Failure, ListedScans, Observation, ScanReading
 from gate.reasons import Reason
 from gate.text import trim
@@ -108,14 +109,14 @@ class Client:
         """
         asked = self.api.ask(self._server.endpoint(links.SCANS_PATH, application_id), timeout)
         if isinstance(asked, Failure):
-            # ThreadFix's own refusal does not change by itself.
-            return replace(asked, final=asked.final or asked.refused)
+            # Neither ThreadFix's own refusal nor a list that is too long changes by itself.
+            return replace(asked, final=asked.final or asked.refused or asked.http_status == OK)
         if asked.response.age:
             return self.api.cached(asked.response)
         try:
             return ListedScans(responses.listed_scans(asked.envelope), asked.response.date)
         except responses.NotThreadFixError as error:
-            return self.api.malformed(asked, "no list of scans", error)
+            return replace(self.api.malformed(asked, "no list of scans", error), final=True)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
         """Ask once for an application by its names; see `gate.threadfix.lookup.Finder`.

@@ -1,4 +1,4 @@
-"""What ThreadFix's CI/CD pass criteria say, and what they allow (vendor page "Evaluate CI/CD Pass Criteria"). Pure."""
+"""Read ThreadFix's CI/CD pass criteria (vendor page "Evaluate CI/CD Pass Criteria"). Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST: Final = 999_999_999
 
 
 def read(reply: responses.Envelope, sanitize: Callable[[str, int], str], sent: float | None = None) -> CheckReading:
-    """Return what the pass criteria say. Its status is set by the caller.
+    """Return a reading of the pass criteria. The caller sets its status.
 
     Args:
         reply: an envelope.
@@ -35,7 +35,7 @@ def read(reply: responses.Envelope, sanitize: Callable[[str, int], str], sent: f
         _result(criterion, sanitize if row < ROWS else _not_shown, holds=holds)
         for row, (criterion, holds) in enumerate(criteria)
     )
-    # Without a criterion nothing was evaluated, whatever `passing` says.
+    # Without a criterion nothing was evaluated; then `passing` means nothing.
     holds = found.passing if results else None
     agreement = found.passing, sorted(repr((holds, _fields(criterion))) for criterion, holds in criteria)
     return CheckReading("", holds, results, sent, agreement)
@@ -72,7 +72,7 @@ def _result(criterion: responses.Criterion, sanitize: Callable[[str, int], str],
 
 
 def _limits(criterion: responses.Criterion) -> tuple[str, ...]:
-    """What a criterion allows, in words. ThreadFix's first versions knew only whether any is allowed."""
+    """Return the limits of a criterion, in words. ThreadFix's first versions only had whether any is allowed."""
     limits = (
         (criterion.max_allowed, criterion.not_allowed, "open"),
         (criterion.max_introduced, criterion.not_introduced, "introduced"),
@@ -86,12 +86,12 @@ def _limits(criterion: responses.Criterion) -> tuple[str, ...]:
 
 
 def severity_number(severity: dict[str, object]) -> int | None:
-    """ThreadFix's number of a severity, from 1 (Info) to 5 (Critical); people can change only what it is called."""
+    """ThreadFix's number of a severity, from 1 (Info) to 5 (Critical); administrators can only change its name."""
     number = severity.get("intValue")
     return number if type(number) is int and number in range(1, 6) else None
 
 
 def severity_name(severity: dict[str, object]) -> str | None:
-    """What a severity is called on this server."""
+    """Return the name of a severity on this server."""
     names = (severity.get(name) for name in ("displayName", "customName", "name"))
     return next(filter(None, map(responses.non_empty, names)), None)

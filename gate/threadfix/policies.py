@@ -1,7 +1,7 @@
-"""Asks ThreadFix about the checks of a release. What each of its generations knows is a row of a table.
+"""Ask ThreadFix about the checks of a release. Each generation of its endpoints is a row of a table.
 
-The words of a policy are compared exactly: PASSING is a pass, FAILING is a fail, and any other one, such as
-`NO SCANS FOUND`, is neither. `overallPolicyStatus` is not read: it is about more than what was asked for.
+The words of a policy are compared exactly: PASSING is a pass, FAILING is a fail, and any other word, such as
+`NO SCANS FOUND`, is neither. `overallPolicyStatus` is not read: it is about more than the requested policies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NO_CONTENT: Final = 204
 WORD_LIMIT: Final = 60
-"""Characters of a policy's status; the longest documented one has 14."""
+"""Characters of a policy's status; the longest documented status has 14."""
 
 PERMISSIONS: Final = {
     PassCriteria: "Give the key's user a role with the *Manage CI/CD* permission for the application: ThreadFix "
@@ -35,14 +35,14 @@ PERMISSIONS: Final = {
     Policy: "Give the key's user read access to the application, with any role: ThreadFix requires it for policies; "
     "*Upload Scans* alone is not enough.",
 }
-"""What to do where ThreadFix refuses a check, by its kind."""
+"""The advice if ThreadFix refuses a check, by its kind."""
 VERSIONS: Final = {
     PassCriteria: "Check that your ThreadFix is 2.5 or later, which is the first with CI/CD pass criteria, and that "
     "`{--api-version}` matches it.",
     Policy: "Check the policy's name in ThreadFix, and that `{--api-version}` matches your ThreadFix. "
     "Before 2.6 the policy must be attached to the application. `remediation:` requires 2.8.",
 }
-"""What to do where ThreadFix does not know a check, by its kind."""
+"""The advice if ThreadFix does not know a check, by its kind."""
 ANOTHER_HINT: Final = (
     "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id."
 )
@@ -50,24 +50,24 @@ ANOTHER: Final = "The response is about something else than what was asked for, 
 
 
 class AnotherError(ValueError):
-    """The response is about something else than was asked for; the text says about what, and what was. Safe text."""
+    """The response is about another application or policy than was requested. The text is safe."""
 
     def __init__(self, found: str, asked: str) -> None:
-        """Make a sentence of both."""
+        """Name both."""
         super().__init__(f"returned {found}, but {asked} was requested")
 
 
 class UnknownError(ValueError):
-    """ThreadFix does not know what was asked for, or not which one; the sentence says so. Safe text."""
+    """ThreadFix does not know the policy, or has several that fit. The text is safe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked.
+    """A check, and everything that is needed to read the response.
 
     Attributes:
-        check: which check.
-        application_id: of which application.
+        check: the check.
+        application_id: of the application that it is about.
         sanitize: makes a text safe, and cuts it to a length.
         sent: the moment of the response: its `Date`.
         kind_requested: whether the request had the kind of the policy in it, and ThreadFix read it.
@@ -82,15 +82,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One way to ask.
+    """A way to ask.
 
     Attributes:
-        since: the first version of ThreadFix that knows it.
+        since: the first version of ThreadFix that has it.
         path: of the endpoint, as in `gate.threadfix.links`.
-        fields: what is sent along.
-        read: what the response says; raises NotThreadFixError, AnotherError or UnknownError.
-        posted: whether the fields go as the form of a POST, else as the query of a GET. Every ThreadFix with the POST
-            reads the kind of a policy; one with the GET may ignore it.
+        fields: returns the fields of the request.
+        read: reads the response; raises NotThreadFixError, AnotherError or UnknownError.
+        posted: whether the fields are the form of a POST; otherwise they are the query of a GET. Every ThreadFix with
+            the POST reads the kind of a policy; an older version may ignore it.
     """
 
     since: str
@@ -127,7 +127,7 @@ def _policy_fields(check: Check) -> dict[str, str]:
 
 
 def _evaluated(reply: responses.Envelope, question: Question) -> CheckReading:
-    """Return the status of the one policy that was evaluated, which must be the requested one."""
+    """Return the status of the policy that was evaluated, which must be the requested policy."""
     status = responses.policy_status(reply)
     if not _is_called(status, question.check):
         found = f"policy {status.policy.id} ('{_name(status, question)}')"
@@ -153,7 +153,7 @@ def _all(reply: responses.Envelope, question: Question) -> CheckReading:
 
 
 def _attached(reply: responses.Envelope, question: Question) -> list[responses.PolicyStatus]:
-    """The policies that are attached to the application."""
+    """Return the policies that are attached to the application."""
     found = responses.policy_statuses(reply)
     if isinstance(found, list):
         return found
@@ -171,7 +171,7 @@ def _is_called(status: responses.PolicyStatus, check: Check) -> bool:
 def _has_kind(status: responses.PolicyStatus, check: Check) -> bool | None:
     """Return whether a policy is of the requested kind; None if the response does not state its kind.
 
-    From 2.8 on, a policy with a filter and one for remediation may have the same name.
+    From 2.8 on, a filter policy and a remediation policy may have the same name.
     """
     assert isinstance(check, Policy)  # noqa: S101 - by the table
     found = status.policy.is_remediation
@@ -182,8 +182,8 @@ def _confirm_kind(status: responses.PolicyStatus, question: Question) -> None:
     """Accept a policy of the requested kind.
 
     Raises:
-        UnknownError: the policy is of the other kind, or nobody stated the kind of a policy for remediation. Before
-            2.8 there are only policies with a filter, so a name alone means one of those.
+        UnknownError: the policy is of the other kind, or neither request nor response state that it is a remediation
+            policy. Before 2.8 there are only filter policies, so a name alone means a filter policy.
     """
     assert isinstance(question.check, Policy)  # noqa: S101 - by the table
     match _has_kind(status, question.check):
@@ -194,7 +194,7 @@ def _confirm_kind(status: responses.PolicyStatus, question: Question) -> None:
 
 
 def _reading(statuses: list[responses.PolicyStatus], question: Question) -> CheckReading:
-    """Return what the policies say, those that do not hold first. Its status is set by the caller."""
+    """Return a reading of policies, broken policies first. The caller sets its status."""
     ordered = sorted(statuses, key=lambda status: RANK[_answer(status)[0]])
     results = tuple(_result(status, question, shown=row < criteria.ROWS) for row, status in enumerate(ordered))
     return CheckReading("", all_hold(results), results, question.sent)
@@ -236,31 +236,31 @@ GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
     ),
     AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _all),),
 }
-"""How to ask for each kind of check, the newest generation first: one that is not there leads to the next."""
+"""How to ask for each kind of check, the newest generation first. A missing generation leads to the next."""
 EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == links.POLICY_EVALUATION_PATH)
 """How to have a policy evaluated that is attached to the application."""
 
 
 class Asker:
-    """Asks about one check; the generation that responded once is the one that is asked from then on.
+    """Asks about one check. The first generation that responds is used from then on.
 
     Args:
         api: asks the endpoints.
-        check: which check.
-        application_id: of which application.
+        check: the check.
+        application_id: of the application that it is about.
         cached: whether a copy from a cache counts.
     """
 
     def __init__(self, api: RestApi, check: Check, application_id: int, *, cached: bool = False) -> None:
-        """Nothing is asked yet."""
+        """Start with the newest generation."""
         self._api = api
-        # The same names come with each response, and sanitizing takes longer than anything else.
+        # Each response has the same names, and sanitizing them takes longest.
         self._question = Question(check, application_id, lru_cache(2 * criteria.ROWS)(api.sanitize))
         self._cached = cached
         self._generations = GENERATIONS[type(check)]
 
     def __call__(self, timeout: float) -> CheckReading | Failure:
-        """Ask once; the response is here within `timeout` seconds, however many requests it takes.
+        """Ask once, within `timeout` seconds, with as many requests as needed.
 
         Raises:
             BaseException: a bug; a failure is a value.
@@ -274,7 +274,7 @@ class Asker:
         return self._read(last, self._request(last, until))
 
     def evaluate(self, policy_id: int, timeout: float) -> CheckReading | Failure:
-        """Have one policy evaluated, once; the response is here within `timeout` seconds.
+        """Have a policy evaluated, once, within `timeout` seconds.
 
         Raises:
             BaseException: a bug; a failure is a value.
@@ -293,7 +293,7 @@ class Asker:
         return api.ask(f"{url}?{urlencode(fields)}" if fields else url, seconds)
 
     def _read(self, generation: Generation, asked: Asked | Failure) -> CheckReading | Failure:
-        """What a response comes to."""
+        """Return the reading or the failure that a response means."""
         check, host = self._question.check, self._api.http.host
         kind = PassCriteria if isinstance(check, PassCriteria) else Policy
         if isinstance(asked, Failure):
@@ -318,18 +318,18 @@ NOUNS: Final[dict[type[Check], str]] = {
     Policy: "status of a policy",
     AllPolicies: "policies",
 }
-"""What a response should have been, by the kind of check."""
+"""The expected content of a response, by the kind of check."""
 
 
 def _leads_on(asked: Asked | Failure) -> bool:
-    """Return whether to ask the next generation: not if the key is refused, whatever the HTTP status."""
+    """Return whether to ask the next generation. A refused key is final, with any HTTP status."""
     if not isinstance(asked, Failure):
         return lacks_endpoint(asked)
     return (lacks_endpoint(asked) or asked.http_status == NO_CONTENT) and asked.reason is not Reason.DENIED
 
 
 def _failure(failure: Failure, kind: type[Check]) -> Failure:
-    """A failure of the request, as one of the check. ThreadFix's own refusal is final; a web page instead is not."""
+    """Return the failure of a check from that of its request. ThreadFix's own refusal is final; a web page is not."""
     if failure.reason is Reason.DENIED:
         return replace(failure, hint=PERMISSIONS[kind])
     if failure.reason is Reason.NOT_FOUND:

@@ -1,6 +1,6 @@
-"""What is in the way of a release: the open vulnerabilities behind broken pass criteria. Decoration, and no judgement.
+"""Look up the open vulnerabilities that break pass criteria. They are information, and decide nothing.
 
-People can rename ThreadFix's severities, so they are compared by their numbers, and shown by the server's names.
+Administrators can rename ThreadFix's severities, so they are compared by number, and shown by the server's names.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ LIMIT: Final = 8 * 1024 * 1024
 TEXT_LIMIT: Final = 120
 """Characters of a vulnerability's place, and of its name."""
 SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")
-"""What ThreadFix calls its severities from 1 to 5 where nobody has renamed them."""
+"""ThreadFix's own names of the severities from 1 to 5; an administrator can rename them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decorated:
-    """What broken criteria look like from near.
+    """Criteria with the open vulnerabilities that break them.
 
     Attributes:
         results: those that were given, with the severity's number and the count of its open vulnerabilities.
         obstacles: the newest of them, of the worst severity first; ten at most.
-        team_id: of the application's team; None where that is not known.
-        failure: the first error on the way; None where there was none.
+        team_id: of the application's team; None if unknown.
+        failure: the first error of a request; None without errors.
     """
 
     results: tuple[CheckResult, ...]
@@ -50,7 +50,7 @@ class Decorated:
 
 
 def decorate(api: RestApi, application_id: int, results: Sequence[CheckResult], timeout: float) -> Decorated:
-    """Look up what stands behind the criteria that do not hold.
+    """Look up the open vulnerabilities of the severities whose criteria do not hold.
 
     Args:
         api: asks the endpoints.
@@ -62,7 +62,7 @@ def decorate(api: RestApi, application_id: int, results: Sequence[CheckResult], 
 
 
 class _Decorator:
-    """One look-up: what could not be found out is left out."""
+    """A look-up. Every request may fail; its part is left out then."""
 
     def __init__(self, api: RestApi, application_id: int, until: float) -> None:
         self._api = api
@@ -93,7 +93,7 @@ class _Decorator:
             return [result.severity for result in results]
         known = {fold(name): number for number, name in enumerate(SEVERITIES, 1)}
         listed = self._ask(links.SEVERITIES_PATH)
-        # What people are shown comes last: after a renaming it is what a name means.
+        # The names on ThreadFix's pages are last: after a renaming they count.
         for field in ("name", "customName", "displayName"):
             for severity in _dicts(listed)[:ROWS]:
                 name, number = responses.non_empty(severity.get(field)), severity_number(severity)
@@ -102,7 +102,7 @@ class _Decorator:
         return [result.severity or known.get(fold(result.name)) for result in results]
 
     def _application(self) -> dict[str, Any]:
-        """The application as ThreadFix describes it; empty where that is not known."""
+        """Return ThreadFix's description of the application; empty if unknown."""
         found = self._ask(links.APPLICATION_PATH)
         return found if isinstance(found, dict) and found.get("id") == self._application_id else {}
 
@@ -111,7 +111,7 @@ class _Decorator:
         form = {
             "applications[0].id": str(self._application_id),
             "genericSeverities[0].intValue": str(severity),
-            # From 2.7 on ThreadFix filters only by what is given, before that by defaults of its own.
+            # From 2.7 on ThreadFix filters only by the given fields, before that also by defaults.
             "showOpen": "true",
             "showNotFalsePositive": "true",
             "showNotHidden": "true",
@@ -127,7 +127,7 @@ class _Decorator:
         return [self._obstacle(number, vulnerability, team_id) for number, vulnerability in found[:MOST]]
 
     def _is_wanted(self, vulnerability: dict[str, Any], severity: int) -> bool:
-        """Whether a vulnerability is none that an older server, which filters otherwise, sent along."""
+        """Return whether a vulnerability fits the search. An older server filters otherwise, and sends more."""
         application, kind = vulnerability.get("app"), vulnerability.get("genericSeverity")
         return (
             vulnerability.get("active") is not False
@@ -151,7 +151,7 @@ class _Decorator:
         return self._api.sanitize(responses.non_empty(value) or "", TEXT_LIMIT)
 
     def _ask(self, path: str, form: Mapping[str, str] | None = None, limit: int = RESPONSE_LIMIT) -> object:
-        """The object in a response; None where there is none, or where ThreadFix could not be reached before."""
+        """Return the object in a response; None without one, or if ThreadFix could not be reached before."""
         left = self._until - time.monotonic()
         if left <= 0 or (self._failure and self._failure.reason is Reason.UNREACHABLE):
             self._failure = self._failure or Failure(Reason.UNREACHABLE, "there was no time left for it.")
@@ -168,7 +168,7 @@ def _dicts(value: object) -> list[dict[str, Any]]:
 
 
 def _count(application: dict[str, Any], severity: int | None) -> int | None:
-    """How many open vulnerabilities of a severity an application has; None where it does not say."""
+    """Return the number of open vulnerabilities of a severity that an application has; None if unknown."""
     if severity is None:
         return None
     number = application.get(f"{SEVERITIES[severity - 1].lower()}VulnCount")
@@ -176,7 +176,7 @@ def _count(application: dict[str, Any], severity: int | None) -> int | None:
 
 
 def _place(vulnerability: dict[str, Any]) -> str:
-    """Where a vulnerability is: its path or its component, and its parameter."""
+    """Return the place of a vulnerability: its path or its component, and its parameter."""
     dependency = vulnerability.get("dependency")
     parts = dependency if isinstance(dependency, dict) else {"componentName": dependency}
     places = (

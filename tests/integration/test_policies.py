@@ -633,6 +633,24 @@ def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
     assert "warning: the scans of the application could not be listed" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("answers", "requests"),
+    [
+        ((refusal("No scans"),), 1), ((Raw(200, b" " * (RESPONSE_LIMIT + 1)),), 1), ((Raw(200, b"<html>"),), 1),
+        (({"x": 1},), 1), ((RESTRICTED,), 1), ((Raw(503), Reset(), []), 3), (([],), 1),
+    ],
+)  # fmt: skip
+def test_a_list_of_scans_that_cannot_be_had_only_lacks_a_date(
+    run: Run, answers: tuple[object, ...], requests: int
+) -> None:
+    """It is asked for again only if that may help; the dates of the scan itself decide."""
+    scans = f"applications/{APPLICATION_ID}/scans"
+    run.threadfix.set(scans, *answers).set(STATUSES, [policy()])
+    ran = run.ends(Reason.PROCESSED, "", "--policy=all", settle="20s")
+    assert run.threadfix.count(scans) == requests
+    assert ("warning: the scans of the application could not be listed" in ran.err) is (answers[-1] != [])
+
+
 # --- The sandbox, which reads the same pages by itself.
 
 
