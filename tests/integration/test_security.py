@@ -19,11 +19,25 @@ from gate.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, refusal
 from gate.threadfix import responses
+from tests.conftest import Gate
+from tests.release import (
+    APPLICATION,
+    CRITERIA,
+    EVALUATION,
+    SEVERITIES,
+    STATUSES,
+    VULNERABILITIES,
+    Release,
+    application,
+    criteria,
+    criterion,
+    policy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.conftest import Gate, Ran
+    from tests.conftest import Ran
 
 ONCE = ("--timeout", "0")
 DONE = Scenario("done", "", Reason.PROCESSED)
@@ -263,6 +277,50 @@ def test_a_key_of_digits_is_in_no_link(gate: Gate, tmp_path: Path) -> None:
     response.write_text(json.dumps({"success": True, "links": [{"href": link}]}))
     ran = always(gate, DONE, "--upload-response", str(response), THREADFIX_API_KEY=DIGITS)
     assert (ran.code, DIGITS in told(gate, ran)) == (2, False)
+
+
+def about_rules(text: str, number: int) -> Release:
+    """Return a ThreadFix that puts the text and the number everywhere into its responses about rules."""
+    moment = round(time.time() * 1000) + 3_600_000
+    made = Release()
+    named = {"name": text, "displayName": text, "customName": text, "id": number}
+    entries = [
+        policy(word, rule, text, policy={"name": text, "filterName": text, "id": rule})
+        for word, rule in (("FAILING", 3), (text, number), ("PASSING", number))
+    ]
+    severity = named | {"intValue": 5}
+    made.set(STATUSES, application(*entries, name=text, id=6))
+    made.set(CRITERIA, criteria(failed=[criterion(severity, maxAllowed=number), criterion(named | {"intValue": 4})]))
+    made.set(SEVERITIES, [severity])
+    found = {"id": number, "path": text, "parameter": text, "genericVulnerability": named, "genericSeverity": severity}
+    made.set(VULNERABILITIES, [found, found | {"id": 7, "dependency": named}], method="POST")
+    counts = {f"{name}VulnCount": number for name in ("critical", "high", "low")}
+    made.set(APPLICATION, {"id": 6, "name": text, "organization": named, "scans": [{"updatedDate": moment}]} | counts)
+    made.set(EVALUATION, entries[0] | {"id": number}, method="POST")
+    return made
+
+
+RULES = (
+    *("--pass-criteria", "--policy", "all\n3", "--settle-timeout", "150ms"),
+    *("--interval", "20ms", "--outage-limit", "100ms", "--first-contact-limit", "100ms"),
+)
+GAPS = {"in another case": str.swapcase, "with gaps": "\u200b".join}
+
+
+@pytest.mark.parametrize(
+    "encoding", [*ENCODINGS.values(), str.swapcase, "\u200b".join], ids=[*ENCODINGS, "case", "gaps"]
+)
+def test_nothing_about_a_rule_shows_the_key(
+    encoding: Callable[[str], str], serve: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Names, words, severities, places, and numbers."""
+    for key, shown in ((ODD_KEY, CORE), (DIGITS, DIGITS)):
+        threadfix = about_rules(f"before {encoding(key)} after", LONGER)
+        threadfix.keys.add(key)
+        gate = Gate(threadfix, serve(threadfix), tmp_path, capfd)
+        ran = always(gate, DONE, *RULES, THREADFIX_API_KEY=key)
+        assert ran.document["checks"]
+        assert shown.lower() not in told(gate, ran).lower().replace("\u200b", "")
 
 
 # --- Text from the server is data.
