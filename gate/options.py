@@ -205,7 +205,7 @@ PASS_CRITERIA = Option(
 CRITERIA_FROM = Option(
     "criteria-from",
     values.day,
-    "First day of what the pass criteria count as introduced, such as 2026-01-31.",
+    "With `{--pass-criteria}`: count as introduced what is newer than this date, such as 2026-01-31.",
     _RELEASE,
     "DATE",
 )
@@ -221,7 +221,8 @@ POLICY = Option(
 SETTLE_TIMEOUT = Option(
     "settle-timeout",
     values.duration_or_zero,
-    "How long ThreadFix may take to evaluate again after the scan; `0` takes its first response.",
+    "How long ThreadFix may take to evaluate again after the scan. With `{--pass-criteria}` at least "
+    "`{--max-interval}`. `0` judges the first response, fresh or not, and warns on every run.",
     _RELEASE,
     "DURATION",
     "2m",
@@ -275,7 +276,7 @@ OUTAGE_LIMIT = Option(
 SUCCESS_STATUSES = Option(
     "success-statuses",
     values.statuses,
-    "Statuses that mean the scan was processed; compared whole, in any case.",
+    "Statuses that mean the scan was processed; compared as whole words, in any ASCII case.",
     EXPERT,
     "STATUS",
     ",".join(SUCCESS),
