@@ -260,7 +260,8 @@ def _sandbox_commands() -> Iterator[click.Command]:
     )
 
 
-def _build() -> click.Group:
+def command_group() -> click.Group:
+    """Return `threadfix-gate` with all its commands."""
     group = click.Group(
         PROG,
         help="Upload a scan to ThreadFix, wait until it is processed, then say pass, fail or unknown.",
@@ -297,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     args = sys.argv[1:] if argv is None else list(argv)
-    group = _build()
+    group = command_group()
     if not args:
         with group.make_context(PROG, ["--"]) as ctx:
             click.echo(group.get_help(ctx), err=True)

@@ -1,20 +1,25 @@
-"""What people may write: durations, lists of ids, URLs, links. Whatever they write, nothing breaks."""
+"""What people may write: command lines, variables, durations, lists, URLs, links. No text breaks the gate."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gate import values
-from gate.options import OPTIONS
+from gate import cli, values
+from gate.options import OPTIONS, UI_URL, Option
 from gate.parsing import parse
 from gate.subjects import ScanFile, Target
 from gate.threadfix import links
+from gate.variables import distance, resembled_option, unknown_variables
+
+if TYPE_CHECKING:
+    from gate.errors import InvalidOption
 
 numbers = st.integers(1, 2**63 - 1)
 parts = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
@@ -135,3 +140,79 @@ def test_no_flags_break_the_settings(flags: dict[str, list[str]]) -> None:
     assert bool(parsed.invalid) is (parsed.settings is None)
     for invalid in parsed.invalid:
         assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\ud800-\udfff]", invalid.text)
+
+
+# --- The command line and the environment.
+
+RUN = next(command for command in cli.command_group().commands.values() if command.name == "run")
+
+
+def typed(args: list[str]) -> tuple[dict[str, Any], tuple[InvalidOption, ...]]:
+    """Return the values of the flags in a command line, and the invalid arguments."""
+    with RUN.make_context("run", list(args)) as ctx:
+        return ctx.params, ctx.meta["invalid"]
+
+
+words = st.sampled_from(
+    "--pass-criteria --no-pass-criteria --policy PCI --policy=--x --html-file --html-file= r.html --criteria-from -v -vq - "
+    "-- --summary --no-summary --timeout 5m --unknown -x a=b ".split(" ")
+)
+
+
+@given(st.lists(words, max_size=8))
+@example(["--html-file", "--pass-criteria"])
+@example(["--policy", "--policy"])
+@example(["--pass-criteria", "--no-pass-criteria"])
+@example(["--timeout", "5m", "--timeout", "5m"])
+@example(["--unknown", "--pass-criteria"])
+def test_a_requested_check_is_made_or_the_command_line_is_invalid(args: list[str]) -> None:
+    """Each flag of a check has its value, and each other flag has taken none of them."""
+    flags, invalid = typed(args)
+    if not invalid:
+        assert flags["pass_criteria"] == (
+            "--pass-criteria" in args or (False if "--no-pass-criteria" in args else None)
+        )
+        assert len(flags["policy"]) == sum(arg.startswith("--policy") for arg in args)
+        assert all(args.count(flag) < 2 for flag in ("--html-file", "--timeout", "--criteria-from"))
+
+
+@given(st.lists((st.text(max_size=9) | words).map("{}Zq9".format), max_size=6))
+@example(["--Zq9"])
+@example(["-vqZq9", "--quiet=Zq9"])
+def test_no_message_about_the_command_line_repeats_an_argument(args: list[str]) -> None:
+    """It may be a key. click finds no error, because its messages repeat arguments."""
+    _, invalid = typed(args)
+    assert not any("Zq9" in text for one in invalid for text in (one.text, one.option or ""))
+
+
+@given(st.sampled_from(OPTIONS), st.text(max_size=40))
+@example(UI_URL, "{url}/{x}")
+def test_no_message_about_a_value_repeats_it(option: Option[Any], text: str) -> None:
+    """It may be a key that was meant for another option."""
+    with suppress(ValueError):
+        option.parse(text)
+    for value in (f"{text}Zq9", f"Zq9{text}", f"{{Zq9}}{text}", f"{text},Zq9,", f"{text}\nZq9"):
+        try:
+            option.parse(value)
+        except ValueError as error:
+            assert "Zq9" not in str(error)  # noqa: PT017
+
+
+@st.composite
+def slips(draw: st.DrawFn) -> tuple[str, str]:
+    """A name of an option, and the same name with one letter inserted, dropped, replaced or swapped with the next."""
+    name = draw(st.sampled_from([o.variable for o in OPTIONS if o is not UI_URL])).removeprefix("THREADFIX_")
+    at, letter = draw(st.integers(0, len(name) - 1)), draw(st.sampled_from("AEIOTXZ_"))
+    rest = name[at + 1 :]
+    swapped = rest[:1] + name[at] + rest[1:]
+    changed = draw(st.sampled_from([letter + name[at] + rest, rest, letter + rest, swapped]))
+    return name, name[:at] + changed
+
+
+@given(slips(), st.sampled_from(["THREADFIX_", "THREADFIX_GATE_"]))
+def test_a_slip_of_one_letter_is_no_silent_default(slip: tuple[str, str], prefix: str) -> None:
+    """The variable is an option, or resembles one; only the outputs of an earlier run are neither."""
+    name, wrong = slip
+    assert distance(name, wrong, 3) == distance(wrong, name, 3) <= 1
+    assume(unknown_variables({f"{prefix}{wrong}": "x"}))
+    assert resembled_option(f"{prefix}{wrong}")
