@@ -153,10 +153,9 @@ def typed(args: list[str]) -> tuple[dict[str, Any], tuple[InvalidOption, ...]]:
         return ctx.params, ctx.meta["invalid"]
 
 
-words = st.sampled_from(
-    "--pass-criteria --no-pass-criteria --policy PCI --policy=--x --html-file --html-file= r.html --criteria-from -v -vq - "
-    "-- --summary --no-summary --timeout 5m --unknown -x a=b ".split(" ")
-)
+CHECKS = ["--pass-criteria", "--no-pass-criteria", "--policy", "PCI", "--policy=--x", "--criteria-from"]
+OTHERS = ["--html-file", "--html-file=", "r.html", "--summary", "--no-summary", "--timeout", "5m", "-v", "-vq"]
+words = st.sampled_from([*CHECKS, *OTHERS, "--unknown", "-x", "a=b", "-", "--", ""])
 
 
 @given(st.lists(words, max_size=8))
