@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import http.client
+import io
 import socket
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,16 +20,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gate import threads
+from gate.framing import PIECE, Chunks, MalformedError, is_chunked, read_head
 from gate.libraries import requests
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from gate.duplex import Duplex
 
 T = TypeVar("T")
 
+WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""Errors of a socket that does not wait."""
 OK: Final = 200
 """The only HTTP status of a response that is one; what comes with another 2xx is partial, changed or yet to come."""
 
@@ -55,7 +59,7 @@ class Exchange:
     _aborted: bool = False
     _duplicate: socket.socket | None = None
     _connected: socket.socket | None = None
-    _response: http.client.HTTPResponse | None = None
+    _tracked: list[Any] = field(default_factory=list)
     _connecting_over: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -94,11 +98,9 @@ class Exchange:
             self._outcome = work(self)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
             self._error = error
+            self.close()
         finally:
             self._release()
-            if self._response:
-                # One whose headers contradict each other is left open, with its socket, by those who read them.
-                self._response.close()
             self._connecting_over.set()
             self._over.set()
 
@@ -108,6 +110,7 @@ class Exchange:
         Raises:
             ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
         """
+        self.track(connection)
         self._duplicate = connection.dup()
         self._check_wanted()
 
@@ -117,6 +120,7 @@ class Exchange:
         Raises:
             ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
         """
+        self.track(connection)
         self._connected = connection
         self.connected = True
         # Last: whoever aborts and then finds the exchange not connected knows that nothing will be sent.
@@ -130,10 +134,16 @@ class Exchange:
         with contextlib.suppress(OSError):
             self._connected.settimeout(seconds)
 
-    def track_response(self, response: _HTTPResponse) -> _HTTPResponse:
-        """Know what is to be closed at the end."""
-        self._response = response
-        return response
+    def track(self, closable: socket.socket | http.client.HTTPResponse) -> None:
+        """Remember to close a socket or a response when the request is over."""
+        self._tracked.append(closable)
+
+    def close(self) -> None:
+        """Close each socket and response of the request. The libraries leave some open if they raise."""
+        # A socket stays open until the last response that reads from it is closed.
+        for closable in reversed(self._tracked):
+            with contextlib.suppress(OSError):
+                closable.close()
 
     def abort(self) -> None:
         """Shut the connection down under the work, so that its thread ends. A DNS lookup ends by itself."""
@@ -159,67 +169,97 @@ class Exchange:
 
 
 class _HTTPResponse(http.client.HTTPResponse):
-    """The standard library's response, stricter where that one is lenient at our cost."""
+    """The standard library's response, without its leniency."""
 
-    def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc]  # private, the same in 3.10 to 3.14
-        if http.client.CONTINUE < status < OK and status != http.client.SWITCHING_PROTOCOLS:
-            # It skips only 100, and would take any other interim response for the last one.
-            status = http.client.CONTINUE
-        return version, status, reason
+    fp: io.BufferedReader
 
     def begin(self) -> None:
-        super().begin()
+        """Read the head of the final response.
+
+        Raises:
+            MalformedError: the response breaks a rule of HTTP.
+        """
+        source = self.fp
+        self.fp = io.BufferedReader(io.BytesIO(read_head(source)))
+        try:
+            super().begin()
+        finally:
+            self.fp = source
+        if is_chunked(self.headers):
+            self.chunked = False
+            self.fp = io.BufferedReader(Chunks(source), PIECE)
+        # No connection serves two requests.
+        self.will_close = True
         # The key is all the identity there is. A cookie that nobody parses cannot break anything.
         for name in ("Set-Cookie", "Set-Cookie2"):
             del self.headers[name]
-
-    def _read_next_chunk_size(self) -> int:
-        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
-        if size < 0:
-            # It would read on without a limit. This one it takes for a broken chunk.
-            raise ValueError("negative chunk size")
-        return size
 
 
 class _Tracked:
     """A connection that tells its exchange which sockets it has."""
 
-    sock: socket.socket
+    sock: Any
 
     def __init__(self, exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
         self._exchange = exchange
         self._duplex: Duplex | None = None
+        self._ready = False
         self.response_class = self._response
         super().__init__(*args, **kwargs)
 
     def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - likewise
         source: Any = self._duplex.replay() if self._duplex else sock
-        return self._exchange.track_response(_HTTPResponse(source, *args, **kwargs))
+        response = _HTTPResponse(source, *args, **kwargs)
+        self._exchange.track(response)
+        return response
 
     def _new_conn(self) -> socket.socket:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
-        try:
-            self._exchange.track_socket(made)
-        except OSError:
-            made.close()
-            raise
+        self._exchange.track_socket(made)
         return made
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self._exchange.track_connected(self.sock)
+        self._ready = True
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is
         """Send a part of the request; of one whose body is long, while listening for the response."""
-        # TLS within a proxy's TLS is no socket: it can only block.
-        if self._exchange.listens and self._exchange.connected and isinstance(self.sock, socket.socket):
+        if self.sock is None:
+            self.connect()
+        if not self._ready:
+            # The proxy of a tunnel.
+            super().send(data)  # type: ignore[misc]
+        elif not self._exchange.connected:
+            _refuse_early(self.sock)
+            self._exchange.track_connected(self.sock)
+            super().send(data)  # type: ignore[misc]
+        elif self._exchange.listens and isinstance(self.sock, socket.socket):
             from gate.duplex import Duplex
 
             self._duplex = self._duplex or Duplex(self.sock)
             self._duplex.send(data)
         else:
+            # TLS within a proxy's TLS is no socket: it can only block.
             super().send(data)  # type: ignore[misc]
+
+
+def _refuse_early(connection: socket.socket) -> None:
+    """Look for bytes that came before the request, in the system's buffers and in OpenSSL's.
+
+    Raises:
+        MalformedError: there are some; they cannot be the response.
+        ConnectionResetError: the server has closed the connection.
+    """
+    timeout = connection.gettimeout()
+    connection.settimeout(0)
+    try:
+        early = connection.recv(1)
+    except WOULD_BLOCK:
+        connection.settimeout(timeout)
+        return
+    if early:
+        raise MalformedError("began before the request was sent")
+    raise ConnectionResetError(errno.ECONNRESET, "the server has closed the connection")
 
 
 class _TrackedHTTP(_Tracked, HTTPConnection):  # type: ignore[misc]  # a class is a function that makes responses, too

@@ -13,18 +13,18 @@ import selectors
 import ssl
 from typing import TYPE_CHECKING, Final
 
+from gate.connections import WOULD_BLOCK
+from gate.framing import PIECE
+
 if TYPE_CHECKING:
     import socket
 
     from _typeshed import WriteableBuffer
 
-PIECE: Final = 64 * 1024
-"""Bytes that are read at once; a record of TLS has at most 16 KiB."""
 STATUS_LINE: Final = len(b"HTTP/1.1 103 ")
 """Bytes after which a final response can be told from an interim one."""
 INTERIM_LIMIT: Final = 64 * 1024
 """Bytes of an interim response that is still one."""
-WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _INTERIM: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d")
 _INTERIM_WHOLE: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import urllib3
 
 from gate.errors import OutOfThreadsError
+from gate.framing import MalformedError
 from gate.history import Failure
 from gate.libraries import requests
 from gate.reasons import Reason
@@ -66,8 +67,8 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
         "TLS with {host} fails.",
         "Check that it speaks https on this port, and TLS 1.2 or later.",
     ),
+    (MalformedError, "the response of {host} {why}.", BROKEN_HINT),
     (ConnectionResetError, "{host} closed the connection.", BROKEN_HINT),
-    (urllib3.exceptions.DecodeError, "{host} returned a body that cannot be decompressed.", None),
     (urllib3.exceptions.TimeoutError, "{host} did not respond in time.", None),
     (urllib3.exceptions.ProtocolError, "{host} closed the connection.", BROKEN_HINT),
 )
@@ -105,8 +106,9 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
             return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), MACHINE_HINT)
     for kind, what, hint in _FAILURES:
-        if any(isinstance(cause, kind) for cause in chain):
-            return Failure(Reason.UNREACHABLE, what.format(host=host), hint)
+        for cause in chain:
+            if isinstance(cause, kind):
+                return Failure(Reason.UNREACHABLE, what.format(host=host, why=cause), hint)
     return Failure(Reason.UNREACHABLE, f"the connection to {host} broke ({type(error).__name__}).")
 
 

@@ -28,6 +28,7 @@ from gate import __version__
 from gate.certificates import load_trust_store
 from gate.connections import OK, Adapter, Exchange, Tls
 from gate.failures import BROKEN, failure_of
+from gate.framing import decompress
 from gate.history import Failure
 from gate.libraries import requests
 from gate.network import is_loopback
@@ -357,6 +358,7 @@ class Transport:
         ).prepare()
         timeouts = ((request.connect_timeout or request.timeout) * LONGER, request.timeout * LONGER)
         with (
+            contextlib.closing(exchange),
             contextlib.closing(adapter),
             adapter.send(
                 message, stream=True, timeout=timeouts, verify=not self._server.insecure, proxies=self._proxies
@@ -383,13 +385,15 @@ class Transport:
             exchange.limit_pauses(request.connect_timeout)
         try:
             # Not all of it, so that a small packed response cannot become a large one in memory.
-            content: bytes = response.raw.read(request.limit + 1, decode_content=True)
+            body = bytearray()
+            while piece := response.raw.read(request.limit + 1 - len(body), decode_content=False):
+                body += piece
+            return decompress(bytes(body), response.headers.get("Content-Encoding", ""), request.limit)
         except BROKEN:
             if not request.body or response.status_code == OK:
                 raise
             # A server that refuses a body and closes may lose the end of its response. The HTTP status says it all.
             return b""
-        return content
 
 
 class _WatchedBody:

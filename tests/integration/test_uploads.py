@@ -110,7 +110,7 @@ def test_what_threadfix_took_or_refused(response: bytes, receipt: Receipt, tmp_p
 UNCERTAIN = {
     "no-response": (b"", Reason.UNREACHABLE, "closed the connection"),
     "half-a-status-line": (b"HTTP/1.1 20", Reason.UNREACHABLE, "closed the connection"),
-    "lost-in-the-headers": (b"HTTP/1.1 200 OK\r\nContent-Le", Reason.PROTOCOL, "it is not JSON"),
+    "lost-in-the-headers": (b"HTTP/1.1 200 OK\r\nContent-Le", Reason.UNREACHABLE, "closed the connection"),
     "lost-in-the-body": (TAKEN[:-1], Reason.UNREACHABLE, "closed the connection"),
     "no-http": (b"\x15\x03\x01\x00\x02\x02\x46" * 20, Reason.UNREACHABLE, "closed the connection"),
     **{

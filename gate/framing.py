@@ -1,0 +1,149 @@
+"""Reads HTTP/1 strictly: a response that breaks a rule may have lost headers or a part of its body."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+import zlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+HEAD_LIMIT: Final = 128 * 1024
+"""Bytes of a status line with its headers; servers allow 8 to 64 KiB."""
+PIECE: Final = 64 * 1024
+"""Bytes that are read together."""
+_CHUNK_LINE: Final = 4096
+"""Bytes of a chunk's size with its extensions."""
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r?\n")
+_HEADER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r?\n")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r?\n")
+_ENDS: Final = (b"\r\n", b"\n")
+_FORMATS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+"""By content coding, the format for `zlib`."""
+
+
+class MalformedError(http.client.HTTPException):
+    """A response that breaks a rule of HTTP. Its text completes the sentence "the response ..."."""
+
+
+def read_head(source: io.BufferedReader) -> bytes:
+    """Return the status line and the headers of the final response, without the interim responses before it.
+
+    Raises:
+        MalformedError: the head breaks a rule.
+        RemoteDisconnected: the connection ends before the head.
+    """
+    while True:
+        line = _read_line(source)
+        found = _STATUS_LINE.fullmatch(line)
+        if not found:
+            raise MalformedError("does not begin with a status line")
+        headers = _read_headers(source)
+        status = int(found[1])
+        if status >= http.client.OK or status == http.client.SWITCHING_PROTOCOLS:
+            return line + headers
+
+
+def _read_headers(source: io.BufferedReader) -> bytes:
+    """Return the lines up to the empty one, which is included."""
+    headers = bytearray()
+    while True:
+        line = _read_line(source)
+        headers += line
+        if line in _ENDS:
+            return bytes(headers)
+        if not _HEADER.fullmatch(line):
+            raise MalformedError("has a line among its headers that is not a header")
+        if len(headers) > HEAD_LIMIT:
+            raise MalformedError("has too many headers")
+
+
+def _read_line(source: io.BufferedReader) -> bytes:
+    line = source.readline(HEAD_LIMIT)
+    if not line.endswith(b"\n") and len(line) < HEAD_LIMIT:
+        raise http.client.RemoteDisconnected("the connection ends before the head")
+    return line
+
+
+def is_chunked(headers: http.client.HTTPMessage) -> bool:
+    """Return whether the body comes in chunks.
+
+    Raises:
+        MalformedError: the headers do not define the end of the body without a doubt.
+    """
+    encodings = headers.get_all("Transfer-Encoding", [])
+    lengths = headers.get_all("Content-Length", [])
+    if not encodings and (not lengths or (len(lengths) == 1 and _LENGTH.fullmatch(lengths[0].strip(" \t")))):
+        return False
+    if not lengths and [encoding.strip(" \t").lower() for encoding in encodings] == ["chunked"]:
+        return True
+    raise MalformedError("does not define its length, or defines it twice")
+
+
+class Chunks(io.RawIOBase):
+    """The content of a body that comes in chunks from `source`."""
+
+    def __init__(self, source: io.BufferedReader) -> None:
+        """Start before the first chunk."""
+        self._source = source
+        self._left: int | None = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read at most one chunk; return its length, 0 after the last chunk.
+
+        Raises:
+            MalformedError: a chunk breaks a rule, or the last chunk is missing.
+        """
+        if self._left == 0:
+            found = _CHUNK.fullmatch(self._source.readline(_CHUNK_LINE))
+            if not found:
+                raise MalformedError("has a chunk without a size")
+            self._left = int(found[1], 16)
+            if not self._left:
+                _read_headers(self._source)
+                self._left = None
+        if self._left is None:
+            return 0
+        piece = memoryview(buffer).cast("B")[: self._left]
+        length = self._source.readinto(piece)
+        self._left -= length
+        if length < len(piece) or (not self._left and self._source.readline(len(_ENDS[0])) not in _ENDS):
+            raise MalformedError("has a chunk without an end")
+        return length
+
+    def close(self) -> None:
+        """Close the source too."""
+        self._source.close()
+        super().close()
+
+
+def decompress(body: bytes, coding: str, limit: int) -> bytes:
+    """Return the content of a body, but no more than one byte beyond the limit.
+
+    Args:
+        body: as it was received.
+        coding: the value of the `Content-Encoding` header; empty without one.
+        limit: bytes of the content.
+
+    Raises:
+        MalformedError: the body cannot be decompressed, or its end is missing.
+    """
+    coding = coding.strip(" \t").lower()
+    if not body or coding in {"", "identity"}:
+        return body
+    try:
+        decoder = zlib.decompressobj(_FORMATS[coding])
+        content = decoder.decompress(body, limit + 1)
+    except (KeyError, zlib.error) as error:
+        raise MalformedError("has a body that cannot be decompressed") from error
+    if len(content) <= limit and (not decoder.eof or decoder.unused_data):
+        raise MalformedError("has a body that cannot be decompressed")
+    return content
