@@ -28,10 +28,10 @@ Version = tuple[int, ...]
 VERSIONS: tuple[Version, ...] = (
     (2, 4), (2, 5), (2, 5, 1, 12), (2, 6), (2, 6, 2), (2, 7), (2, 7, 5), (2, 8), (2, 8, 5), (3, 0),
 )  # fmt: skip
-"""Those in which something changed."""
+"""The versions that changed something."""
 
 DONE = Scenario("done", "", Reason.PROCESSED)
-"""A pending scan that is processed at once."""
+"""A pending scan that is processed immediately."""
 
 CRITERIA = f"policy/status/application/{APPLICATION_ID}/evaluate"
 STATUSES = f"applications/{APPLICATION_ID}/policyStatuses"
@@ -43,7 +43,7 @@ RESTRICTED = refusal("The requested URL is restricted for your API Key.")
 
 
 def later(seconds: float = 3600) -> int:
-    """A moment as ThreadFix writes it, so many seconds from now."""
+    """Return a moment that is `seconds` from now, as ThreadFix writes it."""
     return round((time.time() + seconds) * 1000)
 
 
@@ -52,7 +52,7 @@ def policy(
 ) -> dict[str, Any]:
     """The status of a policy, as from ThreadFix 2.5.1.12 on (vendor page "Ad Hoc Policy Evaluation").
 
-    It was evaluated an hour from now unless the test says otherwise: after every scan.
+    By default it was evaluated an hour from now: after every scan.
     """
     return {
         "id": 17, "currentStatus": word, "statusLastChanged": None, "name": "Contoso shop",
@@ -78,12 +78,12 @@ def application(*statuses: dict[str, Any], **more: object) -> dict[str, Any]:
 
 
 def criterion(severity: object = "Critical", **limits: object) -> dict[str, Any]:
-    """One of the pass criteria."""
+    """Return a criterion."""
     return {"id": 1, "severity": severity} | (limits or {"maxAllowed": 9, "maxIntroduced": 8})
 
 
 def criteria(*, passed: object = None, failed: object = None, passing: object = None) -> dict[str, Any]:
-    """What came of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria"); by default one passed."""
+    """Return evaluated pass criteria (vendor page "Evaluate CI/CD Pass Criteria"); by default one passed."""
     failed = [] if failed is None else failed
     return {
         "id": 1, "passed": [criterion()] if passed is None else passed, "failed": failed,
@@ -93,10 +93,10 @@ def criteria(*, passed: object = None, failed: object = None, passing: object = 
 
 @dataclass(slots=True)
 class Release(ThreadFix):
-    """A sandbox with endpoints of its own: by method and the path behind the version, a response or what makes it.
+    """A sandbox with more endpoints: by method and path after the version, a response or a function that makes it.
 
     Attributes:
-        answers: the response to such a request, or what makes it of the request's fields.
+        answers: the response to such a request, or a function that makes it from the request's fields.
         asked: every such request: method, path, fields.
     """
 
@@ -122,7 +122,7 @@ class Release(ThreadFix):
         return answer(fields) if callable(answer) else answer
 
     def set(self, endpoint: str, *answers: object, method: str = "GET") -> Release:
-        """Respond with these objects in their order, the last one for ever; a `Fault` is sent as it is."""
+        """Respond with these objects in their order, the last object for ever; a `Fault` is sent as it is."""
         script = list(answers)
 
         def answer(_: dict[str, str]) -> Any:  # noqa: ANN401 - a fault
@@ -160,12 +160,12 @@ class Run:
 
     @property
     def checks(self) -> tuple[CheckVerdict, ...]:
-        """What the checks of the newest run came to."""
+        """Return the verdicts on the checks of the newest run."""
         assert self.outcome
         return self.outcome.checks
 
     def ends(self, reason: Reason, says: str, *args: str, **limits: str) -> Ran:
-        """The run must end for this reason, and its verdict must say this."""
+        """The run must end for this reason, and its message must contain this."""
         ran = self(*args, **limits)
         assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code), ran.err
         assert says in ran.document["message"]
@@ -174,7 +174,7 @@ class Run:
 
 
 def of_version(version: Version, word: str) -> Release:
-    """A ThreadFix of that version, in which every policy and the pass criteria come to the same.
+    """Return a ThreadFix of that version with the same result for every policy and the pass criteria.
 
     It has a filter policy 3 (`Low Policy`), which is attached; from 2.8 on a remediation policy 4 (`30 days`).
     """
@@ -191,7 +191,7 @@ def of_version(version: Version, word: str) -> Release:
         made.set(CRITERIA, criteria(**results[word]))
 
     def evaluate(fields: dict[str, str]) -> Fault:
-        """The policy that is asked for, by one of the ways that this version knows."""
+        """Return the requested policy, if this version supports the request."""
         if version >= (2, 8) and "policyName" in fields and "type" not in fields:
             return refusal("type is required")
         number = fields.get("policyId") or {"Low Policy": "3", "30 days": "4"}.get(fields["policyName"], "")

@@ -1,4 +1,4 @@
-"""What is in the way of a release, over real sockets: shown where it can be found out, and never a judgement."""
+"""The vulnerabilities that break a release, over real sockets: shown if they can be looked up, and never decisive."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def threadfix() -> Release:
 
 @pytest.fixture
 def run(gate: Gate, threadfix: Release) -> Run:
-    """The gate, on a scan that is processed at once."""
+    """The gate, on a scan that is processed immediately."""
     return Run(gate, threadfix)
 
 
@@ -99,7 +99,7 @@ def test_the_newest_open_vulnerabilities_are_named(run: Run) -> None:
 
 
 def test_an_application_of_ten_thousand_costs_one_page_of_ten(run: Run) -> None:
-    """Whatever the server has; a page may be larger than any other response."""
+    """With any number on the server; a page may be larger than any other response."""
     served: list[int] = []
 
     def find(fields: dict[str, str]) -> Fault:
@@ -136,7 +136,7 @@ def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
      Raw(200, b"{}"), envelope([1, None, {}, []]), envelope({"id": 7})],
 )  # fmt: skip
 def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, answer: object) -> None:
-    """It is logged once, if it is one; the check has failed, and everything else is shown."""
+    """An error is logged once; the check has failed, and all other facts are shown."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES)
     run.threadfix.set(APPLICATION, {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3})
     search(run.threadfix, {"5": [vulnerability(7)], "4": [vulnerability(8, 4)]})
@@ -155,7 +155,7 @@ def test_where_threadfix_is_gone_nothing_more_is_asked(run: Run) -> None:
 
 
 def test_all_of_it_has_the_time_of_one_request(run: Run) -> None:
-    """A server that hangs costs it once; what has no time left is not asked for."""
+    """A server that hangs takes that time once; a request without time left is not made."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, Trickle(headers_too=True))
     ran = run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", "--request-timeout", "300ms", settle="0")
     assert [path for _, path, _ in run.threadfix.asked] == [CRITERIA, SEVERITIES, APPLICATION]
@@ -188,7 +188,7 @@ def test_all_of_it_has_the_time_of_one_request(run: Run) -> None:
 def test_a_vulnerability_is_untrusted_text_of_any_shape(
     run: Run, more: dict[str, object], expected: tuple[str, str, str | None] | None
 ) -> None:
-    """What an older server sends along that is not open, or not what was asked for, is left out."""
+    """A vulnerability that is not open, or was not requested, is left out; older servers send such."""
     run.threadfix.set(CRITERIA, criteria(failed=[criterion({"name": "Critical", "intValue": 5})], passed=[]))
     run.threadfix.set(VULNERABILITIES, [vulnerability(7) | more], method="POST")
     run("--pass-criteria", settle="0")

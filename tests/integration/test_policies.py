@@ -1,4 +1,4 @@
-"""What ThreadFix says of a release, over real sockets: every generation's shapes, and all that is no pass."""
+"""The checks of a release over real sockets: the shapes of every generation, and everything that is not a pass."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 BY_ID, BY_NAME, BY_KIND = Policy(id=3), Policy(name="Low Policy"), Policy(name="30 days", remediation=True)
 NO_KIND = policy(policy={"id": 3, "name": "Low Policy"})
 REMEDIATION = policy(policy={"name": "30 days", "filterName": None, "id": 4})
-"""A policy of the kind that has no filter; one that has may be called so too."""
+"""A remediation policy, which has no filter; a filter policy may have the same name."""
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def threadfix() -> Release:
 
 @pytest.fixture
 def run(gate: Gate, threadfix: Release) -> Run:
-    """The gate, on a scan that is processed at once."""
+    """The gate, on a scan that is processed immediately."""
     return Run(gate, threadfix)
 
 
 def asker(url: str, check: Check) -> Asker:
-    """What asks about a check."""
+    """Return an object that asks about a check."""
     client = Client(Server(url, Secret(API_KEY)), Sanitizer((Secret(API_KEY),)), trace=lambda _: None)
     return Asker(client.api, check, APPLICATION_ID)
 
@@ -148,7 +148,7 @@ def test_a_day_narrows_the_pass_criteria(run: Run) -> None:
 
 
 def test_a_missing_way_is_405_or_404_from_whoever_says_it(serve: Serve) -> None:
-    """A servlet container has a page of its own for either; a refused key leads no further."""
+    """A servlet container has its own page for either; a refused key is final."""
     method = refusal("Request method 'POST' not supported", 405)
     for answer in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), method, Raw(204)):
         threadfix = Release().set(EVALUATION, answer, method="POST").set(EVALUATION, policy())
@@ -215,7 +215,7 @@ def test_a_release_that_passes_every_check(run: Run) -> None:
 def test_what_threadfix_calls_broken_fails(
     run: Run, check: tuple[str, ...], endpoint: str, content: object, says: str
 ) -> None:
-    """Each broken one is named with its limits; the message stays short."""
+    """Each broken rule is named with its limits; the message stays short."""
     run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
     ran = run.ends(Reason.POLICY_FAILED, says, *check)
     assert ran.code == 1
@@ -241,7 +241,7 @@ def test_what_threadfix_calls_broken_fails(
 def test_what_threadfix_does_not_decide_is_unknown(
     run: Run, check: tuple[str, ...], endpoint: str, content: object, says: str
 ) -> None:
-    """Also where nothing was evaluated: that is no pass, and is said at once."""
+    """Also if nothing was evaluated: that is not a pass, and is final."""
     run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
     ran = run.ends(Reason.POLICY_UNKNOWN, says, *check, settle="20s")
     assert ran.code == 8
@@ -353,13 +353,13 @@ def test_a_policy_of_another_or_unknown_kind_is_unknown(
     ],
 )
 def test_in_the_list_a_policy_must_be_the_only_one(run: Run, check: str, entries: object, says: str) -> None:
-    """Which of two was meant nobody knows; one that is not attached is not evaluated."""
+    """Either of two could be meant; a policy that is not attached is not evaluated."""
     run.threadfix.set(STATUSES, entries)
     run.ends(Reason.POLICY_UNKNOWN, says, "--policy", check, outage="20s")
 
 
 def test_every_check_is_made_and_the_worst_decides(run: Run) -> None:
-    """Fail beats unknown beats pass, in whatever order they were asked for."""
+    """Fail beats unknown beats pass, in any order of the checks."""
     run.threadfix.set(CRITERIA, criteria(passed=[])).set(EVALUATION, policy("FAILING"), method="POST")
     run.threadfix.set(STATUSES, [policy()])
     ran = run.ends(Reason.POLICY_FAILED, "policy 3: ThreadFix says FAILING", "--pass-criteria", "--policy", "all\n3")
@@ -397,7 +397,7 @@ def always(threadfix: Release, answer: object) -> None:
 def test_a_refused_check_names_its_permission(
     run: Run, check: tuple[str, ...], permission: str, answer: object
 ) -> None:
-    """At once; the scan's own result is reported all the same."""
+    """Immediately; the scan's own result is reported as well."""
     always(run.threadfix, answer)
     ran = run.ends(Reason.DENIED, "127.0.0.1", *check, outage="20s")
     assert permission in ran.err
@@ -410,7 +410,7 @@ def test_a_refused_check_names_its_permission(
 def test_what_threadfix_does_not_know_is_policy_unknown(
     run: Run, check: tuple[str, ...], _permission: str, answer: object
 ) -> None:
-    """Its own word for that is final, and the advice speaks of versions."""
+    """Its own refusal is final, and the advice is about versions."""
     always(run.threadfix, answer)
     ran = run.ends(Reason.POLICY_UNKNOWN, "127.0.0.1", *check, outage="20s")
     assert "--api-version" in ran.err
@@ -445,7 +445,7 @@ def test_a_web_page_in_its_place_is_asked_for_again(run: Run) -> None:
     ],
 )
 def test_errors_have_the_limit_of_an_outage(run: Run, answer: object, reason: Reason) -> None:
-    """They are not staleness; the newest one is the reason."""
+    """They are not staleness; the newest error is the reason."""
     always(run.threadfix, answer)
     for check in ("--pass-criteria", "--policy=all"):
         ran = run.ends(reason, "127.0.0.1", check, settle="20s")
@@ -454,7 +454,7 @@ def test_errors_have_the_limit_of_an_outage(run: Run, answer: object, reason: Re
 
 
 def test_an_outage_that_ends_is_forgotten(run: Run) -> None:
-    """Also without any time to settle: the first good response is the one that is judged."""
+    """Also without any time to settle: the first good response is judged."""
     for settle in ("0", "20s"):
         run.threadfix.set(STATUSES, Raw(503), Reset(), Raw(200, b"{}"), [policy()])
         ran = run.ends(Reason.PROCESSED, "", "--policy", "all", settle=settle, outage="20s")
@@ -481,7 +481,7 @@ def test_a_4xx_is_final(run: Run) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [("PASSING", "FAILING"), ("FAILING", "PASSING")])
 def test_the_stale_race_both_ways(run: Run, before: str, after: str) -> None:
-    """With an evaluation that lags behind DONE a gate that asks once is wrong, and this one is not."""
+    """If the evaluation is later than DONE, a gate that asks once is wrong, and this gate is not."""
     stale, fresh = policy(before, evaluated=release.later(-90)), policy(after)
     run.threadfix.set(STATUSES, [stale], [stale], [stale], [fresh])
     once = run("--policy", "all", settle="0")
@@ -528,7 +528,7 @@ def test_what_stays_stale_says_by_how_much(run: Run) -> None:
 
 
 def test_what_is_taken_as_it_is_is_never_fresh(run: Run) -> None:
-    """A warning says so on every run, and the result document has it."""
+    """With a warning on every run, and in the result document."""
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
     for check in ("--policy=3", "--pass-criteria"):
         ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="0")
@@ -540,7 +540,7 @@ def test_what_is_taken_as_it_is_is_never_fresh(run: Run) -> None:
 
 
 def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
-    """But what ThreadFix calls broken after the scan is broken, whatever the others are."""
+    """But a policy that fails after the scan fails the check, also if other policies are stale."""
     old = release.later(-200)
     run.threadfix.set(STATUSES, [policy(), policy(number=4, name="Old", evaluated=old)])
     run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
@@ -551,7 +551,7 @@ def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
 
 
 def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
-    """Two responses must say the same; what never does is stale."""
+    """Two responses must agree; otherwise the check stays stale."""
     first, second = criteria(), criteria(failed=[criterion("Low")])
     run.threadfix.set(CRITERIA, first, second, second)
     run.ends(Reason.POLICY_FAILED, "1 of 2 criteria fails: Low", "--pass-criteria", settle="20s")
@@ -564,7 +564,7 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
 
 
 def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:
-    """Nothing was processed, so nothing is to be evaluated again that is newer than the newest scan."""
+    """Nothing was processed, so an evaluation after the newest scan counts."""
     run.threadfix.set(STATUSES, [policy(evaluated=release.later(-7000))])
     run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [{"id": 1, "updatedDate": release.later(-7200)}])
     scan = Scenario(
@@ -576,7 +576,7 @@ def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None
 
 @pytest.mark.parametrize("check", [AllPolicies(), PassCriteria()], ids=str)
 def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) -> None:
-    """A megabyte of names must not delay the end: each is sanitized once, and all policies are judged all the same."""
+    """A megabyte of names must not delay the end: each is sanitized once, and still all policies are judged."""
     many = [policy("SOON", number, f"\u001b[2J{number}") for number in range(1, 3000)]
     limits = [criterion(f"\u001b[2J{number}") for number in range(1, 3000)]
     threadfix = Release().set(STATUSES, [*many, policy("FAILING", 3000, "Worst")])
@@ -595,7 +595,7 @@ def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) 
         assert isinstance(reading, CheckReading)
         assert (reading.holds, len(reading.results), reading.results[0].name) == (False, 3000, "Worst")
         assert not any("\u001b" in result.name + result.word for result in reading.results)
-        # Each name, and the one word that they share.
+        # Each name, and the word that they share.
         assert len(sanitized) == len(set(sanitized)) == ROWS + (check == AllPolicies())
 
 
@@ -615,7 +615,7 @@ def test_an_old_policy_of_all_is_evaluated_by_its_id(run: Run) -> None:
 
 
 def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
-    """It is asked for again, unless the first response counts whatever it is."""
+    """It is asked for again, unless the first response counts in any case."""
     for check, endpoint, content in (("--policy=all", STATUSES, [policy()]), ("--pass-criteria", CRITERIA, criteria())):
         body = envelope(content).body
         aged = [Raw(200, body, "application/json", (("Age", age),)) for age in ("1", "30", "x", "0, 5", "-1")]
@@ -664,7 +664,7 @@ def test_a_list_of_scans_that_cannot_be_had_only_lacks_a_date(
 def test_the_sandbox_in_every_generation(
     generation: str, version: str, serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """An evaluation that lags behind DONE is waited for, whatever the shape that it comes in."""
+    """The gate waits for an evaluation that is later than DONE, in any shape."""
     parsed = versions.parse(generation)
     assert parsed
     threadfix = ThreadFix(speed=SPEED, generation=parsed)
@@ -709,7 +709,7 @@ def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: st
 
 
 def test_a_run_without_checks_loads_nothing_for_them(gate: Gate, threadfix: Release) -> None:
-    """They cost nobody a millisecond who does not ask for them."""
+    """A run without checks must not take longer because of them."""
     scan = threadfix.add(DONE)
     show = (
         "import sys; from gate.cli import main; main(sys.argv[1:]);"

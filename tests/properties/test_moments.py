@@ -1,6 +1,6 @@
-"""A date can make the gate stricter, never less strict, whatever the server writes there.
+"""A date can make the gate stricter, never less strict, with any value from the server.
 
-The rules here are the test's own, in whole milliseconds, written without the code under test.
+The tests have separate rules, in whole milliseconds, written without the code under test.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Story:
         evaluated: `lastEvaluated` of the policy.
         uploaded: `Date` of the upload's response.
         unfinished: `Date` of the newest response that showed the scan unfinished.
-        finished: `Date` of the first one that showed it finished.
+        finished: `Date` of the first response that showed it finished.
         listed: `Date` of the list.
         answered: `Date` of the policy's response.
         is_listed: whether there is a list.
@@ -76,7 +76,7 @@ class Story:
 
     @property
     def is_fresh(self) -> bool:
-        """What the gate makes of it."""
+        """Whether the gate accepts the evaluation."""
         listed = ListedScans(((12, moment(self.updated)),), self.listed) if self.is_listed else None
         scan = ProcessedScan(12, moment(self.modified), self.finished, self.unfinished, self.uploaded)
         result = CheckResult("PCI", holds=True, word="PASSING", evaluated=moment(self.evaluated))
@@ -85,7 +85,7 @@ class Story:
 
 
 def known(date: object, sent: int | None) -> int | None:
-    """A date that can be true."""
+    """Return a date if it can be true, otherwise None."""
     if type(date) is not int or sent is None or not YEAR_2010 <= date <= sent * 1000 + DAY:
         return None
     return date
@@ -120,7 +120,7 @@ def test_no_date_lets_an_evaluation_from_before_the_scan_pass(story: Story) -> N
 
 @given(stories)
 def test_without_the_dates_nothing_passes_that_is_older_than_the_response(story: Story) -> None:
-    """A date can allow at most the ten minutes by which clocks may differ."""
+    """A date can allow ten minutes at most, because clocks may differ."""
     bare = Story(None, None, story.evaluated, *(getattr(story, name) for name in (
         "uploaded", "unfinished", "finished", "listed", "answered")))  # fmt: skip
     if bare.is_fresh:
@@ -148,7 +148,7 @@ def test_a_truthful_server_passes(waited: int, late: int, lag: int, skew: int, i
 
 @contextmanager
 def telling(story: Story) -> Iterator[str]:
-    """Serve a ThreadFix that writes these dates; each response has the `Date` of the story, if it has one."""
+    """Serve a ThreadFix that writes these dates; each response has the `Date` of the story, or none."""
     statuses = ["QUEUED", "DONE"]
 
     def talk(connection: socket.socket) -> None:

@@ -1,6 +1,6 @@
-"""No byte that a server can send is taken for a pass but a well-formed, fresh, non-empty one that says so.
+"""Nothing that a server can send is a pass, except a well-formed, fresh, non-empty response that the rules hold.
 
-What it says is judged here by rules of the test's own, written without the code under test.
+The tests judge responses by separate rules, written without the code under test.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ API = RestApi(Server("https://tf.example.com/threadfix", KEY), Sanitizer((KEY,))
 ALLOWED = {
     Reason.PROCESSED, Reason.POLICY_FAILED, Reason.POLICY_UNKNOWN, Reason.PROTOCOL, Reason.DENIED, Reason.UNREACHABLE,
 }  # fmt: skip
-"""What a check may come to."""
+"""The possible results of a check."""
 
 
 class Canned:
@@ -61,7 +61,7 @@ class Canned:
 
 
 def verdict(check: Check, body: bytes, code: int = 200) -> tuple[Reason, Kind]:
-    """What a check comes to where the server says this, and nothing else, until the time to settle is over."""
+    """Return the result of a check if the server always responds with this, until the time to settle is over."""
     api = copy.copy(API)
     api.http = Canned(code, body)  # type: ignore[assignment]
     heard = Asker(api, check, APPLICATION_ID)(30.0)
@@ -85,7 +85,7 @@ def wrapped(content: object) -> dict[str, Any]:
     return {"message": "", "success": True, "responseCode": -1, "object": content}
 
 
-# --- What may pass, by the test's own rules.
+# --- The test's rules for a pass.
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def may_pass(check: Check, body: bytes) -> bool:
-    """Whether a response is well-formed, fresh, about what was asked for, and says that it holds."""
+    """Return whether a response is well-formed, fresh, about the requested check, and that it holds."""
     try:
         whole = json.loads(body.decode(), object_pairs_hook=_once)
         content = whole["object"]
@@ -130,7 +130,7 @@ def _holds(status: dict[str, Any]) -> bool:
     )
 
 
-# --- What is sent.
+# --- Responses.
 
 BY_ID, BY_NAME = Policy(id=3), Policy(name="Low Policy")
 PASSING: list[tuple[Check, Any]] = [
@@ -191,7 +191,7 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
 
 
 def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """A document with another value in one place; without the place, where the value is `...`."""
+    """Return a document with another value in a place; without the place if the value is `...`."""
     if not path:
         return value
     document = copy.deepcopy(document)
@@ -210,7 +210,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN40
 
 @pytest.mark.parametrize(("check", "content"), PASSING)
 def test_what_is_mutated_here_does_pass(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
-    """Else the properties would hold of a gate that passes nothing."""
+    """Otherwise the properties would hold for a gate that passes nothing."""
     body = json.dumps(wrapped(content)).encode()
     assert verdict(check, body) == (Reason.PROCESSED, Kind.PASS)
     assert may_pass(check, body)
@@ -233,7 +233,7 @@ def test_what_is_unknown_here_is_unknown(check: Check, content: Any) -> None:  #
 @example(PassCriteria(), b'{"success": true, "object": {"passing": true, "passed": [], "failed": []}}', 200)
 @example(AllPolicies(), b"", 200)
 def test_no_bytes_pass(check: Check, body: bytes, code: int) -> None:
-    """Whatever the HTTP status is."""
+    """With any HTTP status."""
     assert verdict(check, body, code)[1] is not Kind.PASS
 
 
@@ -248,7 +248,7 @@ def test_no_json_passes_but_one_that_says_so(check: Check, document: object, env
 @settings(max_examples=300)
 @given(st.data())
 def test_a_mutated_response_passes_only_if_it_still_says_so(data: st.DataObject) -> None:
-    """One to three places with another value, or gone; and what says so passes."""
+    """One to three places have another value, or are missing."""
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
     document: Any = wrapped(content)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -273,7 +273,7 @@ def test_mutated_bytes_pass_only_if_they_still_say_so(data: st.DataObject) -> No
 @settings(max_examples=300)
 @given(st.data())
 def test_mutating_one_field_of_a_failing_response_never_makes_it_pass(data: st.DataObject) -> None:
-    """But for the one word itself, where it becomes exactly PASSING in a policy's response."""
+    """Except the word itself, if it becomes exactly PASSING in a policy's response."""
     check, content = data.draw(st.sampled_from(FAILING))
     document = wrapped(content)
     # A field of an object, and not a whole entry of a list: without its broken entry a list is another response.
@@ -298,7 +298,7 @@ def test_every_single_word_in_every_place_of_a_failing_response() -> None:
         if path and isinstance(path[-1], str)
         if verdict(check, json.dumps(put(wrapped(content), path, value)).encode())[1] is Kind.PASS
     }
-    # A whole list that is replaced by one that passes is another response, and no mutated one.
+    # A whole list that is replaced by a passing list is another response, not a mutated response.
     whole = str([policy(evaluated=FRESH)])
     assert passed == {("currentStatus", "PASSING"), ("policyStatuses", whole), ("object", whole)}
 
@@ -336,7 +336,7 @@ def test_every_pair_of_a_requested_policy_and_the_one_in_the_response(asked: Pol
 
 
 def test_every_generation_reads_strictly() -> None:
-    """The properties above ask the newest; each older row of the table has one of the same readers."""
+    """The properties above use the newest row of the table; each older row has a reader of a newer row."""
     readers = {generation.read.__name__ for rows in GENERATIONS.values() for generation in rows}
     assert readers == {"_criteria", "_evaluated", "_entry", "_all"}
 
@@ -344,7 +344,7 @@ def test_every_generation_reads_strictly() -> None:
 @settings(max_examples=300)
 @given(st.data())
 def test_an_entry_of_a_list_passes_only_if_it_is_the_one_and_says_so(data: st.DataObject) -> None:
-    """Before 2.6 a policy has no evaluation of its own: the list speaks for it, if it names it once."""
+    """Before 2.6 no policy is evaluated alone: its entry in the list counts, if there is exactly one entry."""
     words, called = st.sampled_from(["PASSING", "FAILING", "SOON"]), st.sampled_from(["Low Policy", "B"])
     statuses = st.builds(policy, words, st.integers(2, 4), called, st.sampled_from([FRESH, OLD]))
     entries = data.draw(st.lists(statuses, max_size=4))

@@ -1,4 +1,4 @@
-"""What a check comes to, from what was seen of it: a pass only where all of it is fresh, and says that it holds."""
+"""The verdict on a check from its history: a pass only if every result is fresh and holds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HIGH = CheckResult("High", holds=True, word="", limits=("at most 0 open",))
 
 
 def ended(check: Check, newest: CheckReading | Failure, **changes: Any) -> History[Check, CheckReading]:  # noqa: ANN401
-    """The history of a check whose newest observation this is."""
+    """Return the history of a check with this newest response or failure."""
     reading = newest if isinstance(newest, CheckReading) else None
     outages = (Outage(40.0, newest, polls=3),) if isinstance(newest, Failure) else ()
     return replace(
@@ -43,7 +43,7 @@ def ended(check: Check, newest: CheckReading | Failure, **changes: Any) -> Histo
 
 
 def came_to(check: Check, *results: CheckResult, settle: float = 120.0, status: str = "fresh") -> Conclusion:
-    """What a check comes to that has these results; its texts name flags."""
+    """Return the conclusion from these results; its texts name flags."""
     holds = False if any(result.holds is False for result in results) else None
     holds = True if results and all(result.holds for result in results) else holds
     settings = replace(SETTINGS, plan=Plan(settle_timeout=settle))
@@ -98,7 +98,7 @@ def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, 
     ],
 )
 def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """Waiting on would not change it, so nothing says so."""
+    """Waiting would not change it, so there is no command to resume."""
     conclusion = came_to(check, *results)
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, False)
 
@@ -120,7 +120,7 @@ def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult
     ],
 )  # fmt: skip
 def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """Whatever it says: waiting on may bring another answer."""
+    """With any result: the next response may be fresh."""
     conclusion = came_to(check, *results, status="stale")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, True)
     assert "--settle-timeout" in conclusion.hint
@@ -128,14 +128,14 @@ def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, .
 
 
 def test_without_time_to_settle_what_is_there_is_taken() -> None:
-    """Without a moment, whatever it says."""
+    """Without a moment, with any result."""
     assert came_to(PCI, UNDATED, settle=0, status="unchecked").kind is Kind.PASS
     for holds, reason in ((False, Reason.POLICY_FAILED), (None, Reason.POLICY_UNKNOWN)):
         assert came_to(PCI, replace(UNDATED, holds=holds), settle=0, status="unchecked").reason is reason
 
 
 def test_a_reading_that_contradicts_its_results_is_no_pass() -> None:
-    """Both must say that the check holds."""
+    """Both must hold."""
     for holds in (None, False):
         conclusion = judge_check(ended(PCI, CheckReading("fresh", holds, (HOLDS,))), SETTINGS).conclusion
         assert conclusion.reason is Reason.POLICY_UNKNOWN
@@ -165,7 +165,7 @@ def test_a_message_names_a_few_and_counts_the_others() -> None:
     ],
 )  # fmt: skip
 def test_a_check_that_could_not_be_made_is_unknown(reason: Reason, becomes: Reason) -> None:
-    """Never a pass, whatever it said before; and never `not-found`, since the scan was found."""
+    """Never a pass, also after a good response; and never `not-found`, because the scan was found."""
     failure = Failure(reason, "HTTP 404.", "Do this.")
     for reading in (None, CheckReading("stale", holds=True, results=(OLD,))):
         history = ended(PCI, failure, reading=reading, ended=StopCause.LIMIT)
@@ -195,7 +195,7 @@ def test_only_unreachable_can_be_softened() -> None:
     ],
 )
 def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, says: str) -> None:
-    """Whatever it said; the exit code is the signal's."""
+    """With any response; the exit code is the signal's."""
     history = ended(PCI, Failure(Reason.UNREACHABLE, "x"), reading=reading, ended=StopCause.CANCELLED)
     for cancelled, code in ((Cancelled(15), 143), (Cancelled(2), 130), (None, 130)):
         conclusion = judge_check(history, SETTINGS, cancelled).conclusion
@@ -204,7 +204,7 @@ def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, says: str)
         assert "released" in conclusion.meaning
 
 
-# --- Beside the other parts.
+# --- With the other parts of the verdict.
 
 
 def checked(*results: CheckResult) -> CheckVerdict:

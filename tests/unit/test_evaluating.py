@@ -1,4 +1,4 @@
-"""When a check's response counts, and how long one that does not is waited for. The clock is the test's own."""
+"""When a check's response counts, and how long the gate waits for a response that does. With a simulated clock."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ LATE = Failure(Reason.UNREACHABLE, "no response in time.", timed_out=True)
 
 
 def policy(evaluated: float | None, *, holds: bool | None = True, number: int = 3) -> CheckReading:
-    """What the server says about a policy that it evaluated at that moment, a minute after the scan."""
+    """Return a response about a policy that was evaluated at that moment; the response is a minute after the scan."""
     result = CheckResult("PCI", holds, "PASSING", evaluated=evaluated, policy_id=number)
     return CheckReading("", holds, (result,), DONE_AT + 60)
 
 
 def criteria(*, holds: bool = True, limit: int = 0) -> CheckReading:
-    """What the server says about the pass criteria."""
+    """Return a response about the pass criteria."""
     results = (CheckResult("High", holds, "", (f"at most {limit} open",)),)
     return CheckReading("", holds, results, agreement=(holds, limit))
 
@@ -74,15 +74,15 @@ class World:
     """A server that responds by a script, and a clock that only it and sleeping move.
 
     Attributes:
-        respond: what the server responds to the n-th request (from 0) that is made at a time.
+        respond: returns the response to the n-th request (from 0), made at a time.
         plan: how long, how often.
         takes: seconds that the n-th request takes; it is cut off at its budget.
-        early: seconds by which every sleep is too short.
+        early: seconds that are missing from every sleep.
         now: seconds since the wait began.
         asked: when each request was made, and its budget.
-        evaluate: what the server responds to the evaluation of a policy that is made at a time.
-        evaluated: when each evaluation was made, of which policy, and its budget.
-        events: what the wait told.
+        evaluate: returns the response to the evaluation of a policy, made at a time.
+        evaluated: the time of each evaluation, the policy, and its budget.
+        events: all events of the wait.
     """
 
     respond: Callable[[int, float], Heard]
@@ -135,7 +135,7 @@ def statuses(history: CheckHistory) -> list[str]:
     return [phase.status for phase in history.phases]
 
 
-# --- What counts.
+# --- Fresh and stale.
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def statuses(history: CheckHistory) -> list[str]:
 def test_a_policy_counts_when_it_was_evaluated_after_the_scan(
     evaluated: float | None, moment: float | None, behind: float | None
 ) -> None:
-    """To the millisecond; never without a date, or with one that cannot be true, or without the scan's moment."""
+    """To the millisecond; never without a date that can be true, or without the scan's moment."""
     reading = dated(policy(evaluated), moment)
     assert reading.status == (FRESH if behind == 0 else STALE)
     assert reading.results[0].behind == pytest.approx(behind)
@@ -157,7 +157,7 @@ def test_a_policy_counts_when_it_was_evaluated_after_the_scan(
 
 
 def scan(at: float, status: str = "DONE", *, error_message: str = "", number: int = 41) -> ScanVerdict:
-    """What a pending scan came to that was processed at that moment; a duplicate is accepted."""
+    """Return the verdict on a pending scan that was processed at that moment; a duplicate is accepted."""
     refusal = refusal_of(error_message)
     reading = ScanReading(
         status, bool(refusal), error_message or None, refusal=refusal, scan_id=number - 29, modified=at, sent=at + 1
@@ -167,7 +167,7 @@ def scan(at: float, status: str = "DONE", *, error_message: str = "", number: in
 
 
 def uploaded(receipt: Receipt) -> Upload:
-    """An upload with that result."""
+    """Return an upload with that result."""
     return Upload(ScanFile("a.fpr", 3, "a.fpr"), receipt)
 
 
@@ -194,13 +194,13 @@ LISTED = ListedScans(((12, DONE_AT + 7), (13, DONE_AT - 300)), DONE_AT + 60)
 def test_the_newest_scan_is_the_reference(
     scans: list[ScanVerdict], uploads: list[Upload], listed: ListedScans | None, moment: float | None
 ) -> None:
-    """Also one that ThreadFix already had; nothing is newer than a scan of which no date is known."""
+    """Also a scan that ThreadFix already had. If a date is missing, nothing is newer than that scan."""
     accepted = any(part.conclusion.reason is Reason.ALREADY_IMPORTED for part in scans)
     assert moment_of(scans, uploads, listed, accepted=accepted) == moment
 
 
 def test_several_policies_count_together() -> None:
-    """One that is too old is enough to wait; each says by how much it is."""
+    """A single old policy is enough to wait; each has its own age."""
     both = replace(OLD, results=NEW.results + OLD.results)
     reading = dated(both, DONE_AT)
     assert (reading.status, [result.behind for result in reading.results]) == (STALE, [0, 200])
@@ -208,7 +208,7 @@ def test_several_policies_count_together() -> None:
 
 
 def test_a_fresh_policy_costs_one_request() -> None:
-    """The first request is at once, and its response is judged."""
+    """The first request is immediate, and its response is judged."""
     world = World(lambda _n, _at: NEW)
     history = world.wait()
     assert (history.ended, history.polls, statuses(history), world.starts) == (StopCause.DECIDED, 1, [FRESH], [0.0])
@@ -216,7 +216,7 @@ def test_a_fresh_policy_costs_one_request() -> None:
 
 
 def test_a_stale_policy_is_asked_for_again_at_the_cadence() -> None:
-    """Until it was evaluated after the scan; both phases stand in the history."""
+    """Until it was evaluated after the scan; the history has both phases."""
     world = World(lambda _n, at: NEW if at >= 30 else OLD)
     history = world.wait()
     assert (history.ended, statuses(history)) == (StopCause.DECIDED, [STALE, FRESH])
@@ -226,7 +226,7 @@ def test_a_stale_policy_is_asked_for_again_at_the_cadence() -> None:
 
 
 def test_what_stays_stale_is_asked_for_until_the_time_to_settle_is_over() -> None:
-    """The last request is made at its end; each may take what is left, but at least its own time."""
+    """The last request is made at its end; each may take the time that is left, but at least its own limit."""
     world = World(lambda _n, _at: OLD)
     history = world.wait()
     assert (statuses(history), world.asked[-1]) == ([STALE], (120.0, 30.0))
@@ -242,7 +242,7 @@ def test_a_response_at_the_last_moment_counts() -> None:
 
 
 def test_without_time_to_settle_the_first_response_is_taken() -> None:
-    """As it is, and of whatever date."""
+    """With any date, or without a date."""
     for response in (OLD, NEW, policy(None), policy(1e12)):
         world = World(lambda _n, _at, response=response: response, Plan(settle_timeout=0))  # type: ignore[misc]
         history = world.wait()
@@ -253,7 +253,7 @@ def test_without_time_to_settle_the_first_response_is_taken() -> None:
 
 
 def test_pass_criteria_count_when_they_were_said_twice() -> None:
-    """The longest interval apart, whatever the scan's moment is."""
+    """The longest interval apart, with any moment of the scan."""
     for moment in (DONE_AT, None):
         world = World(lambda _n, _at: criteria())
         history = world.wait(PassCriteria(), moment)
@@ -264,7 +264,7 @@ def test_pass_criteria_count_when_they_were_said_twice() -> None:
 
 
 def test_what_changes_in_between_begins_anew() -> None:
-    """Statistics that are still being updated say something else each time."""
+    """Statistics that are still being updated differ each time."""
     script = [criteria(limit=1), criteria(limit=2), criteria(limit=1), criteria(holds=False), criteria(holds=False)]
     world = World(lambda n, _at: script[min(n, 4)])
     history = world.wait(PassCriteria())
@@ -272,13 +272,13 @@ def test_what_changes_in_between_begins_anew() -> None:
 
 
 def test_an_error_in_between_changes_nothing() -> None:
-    """Two responses say the same, however many failed."""
+    """Two responses agree, with any number of errors between them."""
     world = World(lambda n, _at: DOWN if n == 1 else criteria())
     assert world.wait(PassCriteria()).polls == 3
 
 
 def test_two_responses_too_close_to_each_other_are_one() -> None:
-    """If the time to settle is shorter than the longest interval, the second comes too early to say anything."""
+    """If the time to settle is shorter than the longest interval, the second is too early to count."""
     world = World(lambda _n, _at: criteria(), Plan(settle_timeout=1))
     history = world.wait(PassCriteria())
     assert (world.starts, statuses(history)) == ([0, 1], [STALE])
@@ -311,7 +311,7 @@ def test_an_outage_ends_at_its_limit() -> None:
 
 
 def test_the_time_to_settle_does_not_end_during_an_outage() -> None:
-    """What comes after it is judged: fresh counts, and stale is the end."""
+    """The response after it is judged: a fresh response counts, and a stale response is the end."""
     for after, expected in ((NEW, [STALE, FRESH]), (OLD, [STALE])):
         world = World(lambda _n, at, after=after: OLD if at < 100 else (DOWN if at < 300 else after))  # type: ignore[misc]
         history = world.wait()
@@ -322,7 +322,7 @@ def test_the_time_to_settle_does_not_end_during_an_outage() -> None:
 
 
 def test_an_error_at_the_end_of_the_time_to_settle_is_an_outage() -> None:
-    """Nobody knows whether it would have been fresh, so it is asked for until the outage's limit."""
+    """The response could have been fresh, so the gate asks until the outage's limit."""
     world = World(lambda _n, at: OLD if at < 120 else (DOWN if at < 130 else NEW))
     assert statuses(world.wait()) == [STALE, FRESH]
     world = World(lambda _n, at: OLD if at < 120 else DOWN)
@@ -340,7 +340,7 @@ def test_a_server_that_is_stale_and_down_by_turns_does_not_keep_the_gate() -> No
 
 
 def test_the_end_of_the_time_to_settle_cuts_no_request_off() -> None:
-    """Evaluating may be slow: a request has what is left, but at least its own time."""
+    """Evaluating may be slow: a request has the time that is left, but at least its own limit."""
     world = World(lambda n, _at: NEW if n else OLD, Plan(settle_timeout=10), takes=lambda n: 25 if n else 9)
     history = world.wait()
     assert (statuses(history), history.errors) == ([STALE, FRESH], 0)
@@ -356,17 +356,17 @@ def test_a_request_that_hangs_is_an_outage() -> None:
     assert (history.ended, history.newest) == (StopCause.LIMIT, LATE)
 
 
-# --- The policies of an application, of which ThreadFix may not evaluate all by itself.
+# --- All policies of an application: ThreadFix may not evaluate each by itself.
 
 
 def several(*evaluated: float) -> CheckReading:
-    """What the server says about policies 1, 2 ... that it evaluated at these moments."""
+    """Return a response about policies 1, 2 ... that were evaluated at these moments."""
     single = [policy(at, number=number) for number, at in enumerate(evaluated, 1)]
     return replace(single[0], results=tuple(result for reading in single for result in reading.results))
 
 
 def test_what_is_stale_in_the_second_response_is_evaluated_once() -> None:
-    """By its id; what is fresh is left alone, and so is everything in the first response."""
+    """By its id; a fresh policy is left alone, and so are all in the first response."""
     world = World(lambda _n, _at: several(DONE_AT - 200, DONE_AT, DONE_AT - 1))
     world.evaluate = lambda number, _at: policy(DONE_AT, holds=number != 3, number=number)
     history = world.wait(AllPolicies())
@@ -376,7 +376,7 @@ def test_what_is_stale_in_the_second_response_is_evaluated_once() -> None:
 
 
 def test_an_evaluation_that_brings_nothing_fresh_leaves_a_policy_stale() -> None:
-    """Whatever came instead; it is not made again."""
+    """With any other response, or an error; it is not made again."""
     for answer in (DOWN, DENIED, LATE, policy(DONE_AT - 1, number=1), policy(None, number=1)):
         world = World(lambda _n, _at: several(DONE_AT - 200))
         world.evaluate = lambda _number, _at, answer=answer: answer  # type: ignore[misc]
@@ -411,7 +411,7 @@ def test_a_final_error_ends_it_at_once() -> None:
 
 
 def test_a_sleep_that_wakes_early_buys_no_other_round() -> None:
-    """The request that was meant for the end is the last one."""
+    """The request that was meant for the end is the last request."""
     world = World(lambda _n, _at: OLD, early=1e-6)
     history = world.wait()
     assert (history.ended, statuses(history)) == (StopCause.DEADLINE, [STALE])
@@ -450,7 +450,7 @@ def together(
 
 
 def test_every_check_is_made_and_has_its_place() -> None:
-    """One that is refused stops no other."""
+    """A refused check stops no other check."""
     histories, cancelled = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
     assert cancelled is None
     assert [history.target for history in histories] == [PassCriteria(), PCI, AllPolicies()]
@@ -459,7 +459,7 @@ def test_every_check_is_made_and_has_its_place() -> None:
 
 
 def test_a_cancelled_check_has_no_result() -> None:
-    """Whatever it heard before; one that was over keeps its own."""
+    """Also after a response; a check that was over keeps its result."""
 
     def cancel(histories: Sequence[CheckHistory]) -> None:
         if histories[1].ended:

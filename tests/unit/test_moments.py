@@ -40,7 +40,7 @@ def test_a_date_is_known_only_if_it_can_be_true(moment: float | None, sent: floa
         ({"modified": None}, None, NOW),
         ({"modified": NOW + AHEAD + 1}, NOW + AHEAD + 6, NOW),
         ({"modified": NOW / 1000}, NOW * 1000, NOW),
-        # Ten minutes before a response that showed the scan unfinished, a date says nothing.
+        # A date more than ten minutes before a response that showed the scan unfinished does not count.
         ({"modified": NOW - 660, "unfinished": NOW - 60}, None, NOW - 660),
         ({"modified": NOW - 661, "unfinished": NOW - 60}, None, NOW),
         ({"modified": NOW - 661, "unfinished": NOW - 60}, NOW - 659, NOW - 659),
