@@ -633,6 +633,18 @@ def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
     assert "warning: the scans of the application could not be listed" in ran.err
 
 
+def test_an_evaluation_may_take_longer_than_any_other_request(run: Run) -> None:
+    """It has the time to settle, if that is longer than the limit of a request."""
+
+    def slow(_: dict[str, str]) -> Fault:
+        time.sleep(0.2)
+        return envelope(policy())
+
+    run.threadfix.answers["POST", EVALUATION] = slow
+    run.ends(Reason.PROCESSED, "", "--policy=3", "--request-timeout", "150ms", settle="20s")
+    assert run.threadfix.count(EVALUATION) == 1
+
+
 @pytest.mark.parametrize(
     ("answers", "requests"),
     [
