@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import TYPE_CHECKING, NoReturn
 
-from gate import signals
+if TYPE_CHECKING:
+    from gate.signals import Signals
 
 
-def entry() -> int:
-    """Run the command line; its exit code, whatever becomes of the streams.
+def entry() -> NoReturn:
+    """Run the command line and end the process with its exit code, whatever happens to the streams.
 
-    Only what the command line returns is a verdict: whatever else ends it, a broken installation or a `SystemExit` that
-    nobody asked for, must be taken neither for a pass nor for a fail.
+    Python's own end is skipped: it prompts a user with PYTHONINSPECT, waits for streams, and changes the exit code in
+    each case. Only what the command line returns is a verdict. A broken installation or a stray `SystemExit` must be
+    taken neither for a pass nor for a fail.
     """
-    # Before the imports: they take the longest part of a short run, and a job can be stopped in any moment of it.
-    handler = signals.install()
+    code, signals = 70, None
+    try:
+        # Before the imports: they take the longest part of a short run, and a job can be stopped in any moment of it.
+        from gate.signals import install
+
+        signals = install()
+        code = _run(signals)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, Python would end with 1, which is a fail
+        _explain(error)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # The reader is gone, or the stream is closed.
+            continue
+    os._exit(signals.end(code) if signals else code)
+
+
+def _run(signals: Signals) -> int:
     import gc
-    import os
 
     # Start-up makes many objects that stay; looking for garbage among them again and again takes a tenth of it.
     gc.set_threshold(50_000)
@@ -25,25 +45,13 @@ def entry() -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it lives as long as the process
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    try:
-        from gate.cli import main
+    from gate.cli import main
 
-        code = main()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, Python would end with 1, which is a fail
-        code = _broken(error)
-    for stream in (sys.stdout, sys.stderr):
-        # A pipe that nobody reads any more would fail once more when Python ends, and turn every exit code into 120.
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    code = handler.exit_code(code)
-    handler.close(code)
-    return code
+    return main(signals=signals)
 
 
-def _broken(error: BaseException) -> int:
-    """Say what broke; the exit code. The error's own text may hold anything, so only that of an import is shown."""
+def _explain(error: BaseException) -> None:
+    """Log a bug. The error's own text may hold anything, so only that of an import is shown."""
     import traceback
     from contextlib import suppress
 
@@ -53,8 +61,7 @@ def _broken(error: BaseException) -> int:
     with suppress(OSError, ValueError):
         print(*traceback.format_tb(error.__traceback__), sep="", end="", file=sys.stderr)  # noqa: T201 - the log
         print(f"internal error (exit code 70): {why}.", file=sys.stderr)  # noqa: T201
-    return 70
 
 
 if __name__ == "__main__":
-    raise SystemExit(entry())
+    entry()

@@ -16,6 +16,7 @@ from gate.errors import InvalidOption
 from gate.naming import FLAGS
 from gate.options import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
 from gate.reasons import Reason
+from gate.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -168,20 +169,25 @@ def _invalid() -> tuple[InvalidOption, ...]:
     return invalid
 
 
+def _signals() -> Signals:
+    signals: Signals = click.get_current_context().obj
+    return signals
+
+
 def _run(**values: object) -> int:
-    return run_gate(_flags(values), os.environ, _invalid())
+    return run_gate(_flags(values), os.environ, _signals(), _invalid())
 
 
 def _doctor(**values: object) -> int:
     from gate.commands.doctor import run_doctor
 
-    return run_doctor(_flags(values), os.environ, _invalid())
+    return run_doctor(_flags(values), os.environ, _signals(), _invalid())
 
 
 def _sandbox(host: str, port: str, quiet: bool | None, **kind: str) -> int:  # noqa: FBT001 - click's way
     from gate.commands.sandbox import Kind, serve
 
-    return serve(host, port, Kind(**kind), bool(quiet), _invalid())
+    return serve(host, port, Kind(**kind), bool(quiet), _signals(), _invalid())
 
 
 def _demo(scenario: str, speed: str, generation: str, max_upload: str, **values: Any) -> int:  # noqa: ANN401 - click's way
@@ -190,7 +196,7 @@ def _demo(scenario: str, speed: str, generation: str, max_upload: str, **values:
 
     if values.pop("list"):
         return list_scenarios()
-    return demo(scenario, Kind(speed, generation, max_upload), _flags(values), _invalid())
+    return demo(scenario, Kind(speed, generation, max_upload), _flags(values), _signals(), _invalid())
 
 
 def _gate_commands() -> Iterator[click.Command]:
@@ -287,8 +293,12 @@ def _version_option() -> click.Option:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> int:
     """Run a command; its exit code.
+
+    Args:
+        argv: the arguments; by default those of the process.
+        signals: whether the gate was told to stop; without it, nothing stops the gate.
 
     Raises:
         BaseException: a bug outside of what a command reports itself.
@@ -306,7 +316,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Not by click's own `main`, whose ways to end differ between its versions: shell completion, which any variable in
     # the environment may ask for, ends with 0 before anything is parsed; a pipe that nobody reads with 1, a fail.
     try:
-        with group.make_context(PROG, args) as ctx:
+        with group.make_context(PROG, args, obj=signals or Signals()) as ctx:
             return int(group.invoke(ctx) or 0)
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -21,10 +21,10 @@ from gate.waiting import REQUESTS_AT_ONCE, Schedule, Wait, wait_all
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gate.errors import Cancelled
     from gate.events import Event
     from gate.history import CheckHistory
     from gate.settings import Plan
+    from gate.signals import Signals
     from gate.subjects import Check
 
 
@@ -209,9 +209,10 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
     moment: float | None,
     plan: Plan,
     jitter: Callable[[], float],
+    signals: Signals,
     notify: Callable[[Event[CheckReading, Check]], None],
     tick: Callable[[Sequence[CheckHistory]], None],
-) -> tuple[tuple[CheckHistory, ...], Cancelled | None]:
+) -> tuple[CheckHistory, ...]:
     """Make all checks side by side.
 
     Args:
@@ -220,11 +221,12 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
         moment: as for `Settling`.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
+        signals: whether the gate was told to stop.
         notify: called with every event in the calling thread.
         tick: given the histories so far several times a second while nothing happens.
 
     Returns:
-        The histories in the order of the checks, and the cancellation that cut them short, if one did.
+        The histories in the order of the checks; those that a signal cut short are cancelled.
 
     Raises:
         OutOfThreadsError: a check could not be started.
@@ -244,4 +246,4 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
         )
         for check in checks
     ]
-    return wait_all(waits, stop=stop, notify=notify, tick=tick)
+    return wait_all(waits, stop=stop, signals=signals, notify=notify, tick=tick)

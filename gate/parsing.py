@@ -91,8 +91,6 @@ class Parsed:
     """What must be hidden from here on, also where options are invalid."""
     server: Server | None = None
     """Which server, as far as that could be read."""
-    input_limit: float = 30.0
-    """Seconds from the start that input files may take to be read."""
     warnings: tuple[str, ...] = ()
     """What is odd, but no reason to stop; safe text."""
 
@@ -103,9 +101,9 @@ class Parsed:
 
 
 def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> Parsed:
-    """What is known before any file is read: where to report, the key in the environment, how long reading may take.
+    """Parse what needs no file: the reports and the key in the environment.
 
-    So that a file that never ends cannot keep the gate from ending, and from saying that it was stopped.
+    A signal while a file is read then still has its reports.
     """
 
     def unread(_: str) -> bytes:  # pragma: no cover - nothing that is looked up here is a file
@@ -113,8 +111,7 @@ def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> P
 
     key = env.get(KEY_VARIABLE, "").strip()
     reader = OptionReader(flags, env, unread)
-    limit = max(reader.value(TIMEOUT), reader.value(REQUEST_TIMEOUT))
-    return Parsed(None, (), _reports(reader), _secrets([key]), input_limit=limit)
+    return Parsed(None, (), _reports(reader), _secrets([key]))
 
 
 def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files

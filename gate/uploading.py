@@ -1,7 +1,7 @@
 """Uploads files in their order, each once: what may have left this machine is never sent again. Knows no ThreadFix.
 
-One thread sends; the calling thread hears what happens, and can be interrupted at any moment. Which file is under way,
-and whether another one may begin, is only changed under one lock, so that none begins after the gate was stopped.
+One thread sends; the calling thread receives its events, and stops it after a signal. Which file is under way, and
+whether the next may begin, is only changed under one lock, so that none begins after the gate was stopped.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from gate import threads
 from gate.errors import Cancelled
 from gate.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.history import BrokenOff, Failure, NotSent, Outage, Upload
-from gate.waiting import TICK, cadence
+from gate.waiting import cadence
 from gate.wording import count, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gate.events import UploadEvent
     from gate.history import Receipt
     from gate.settings import Plan
+    from gate.signals import Signals
     from gate.subjects import ScanFile
 
-    Events = queue.SimpleQueue[UploadEvent | Broken | None]
-    """What happened; None at the end."""
+    Events = queue.SimpleQueue[UploadEvent | Broken]
 
 PROGRESS: Final = 0.1
 """Seconds between two reports of the progress, at least; the last one always comes."""
@@ -40,11 +40,12 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     *,
     plan: Plan,
     jitter: Callable[[], float],
+    signals: Signals,
     notify: Callable[[UploadEvent], None],
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], bool] | None = None,
     tick: Callable[[], None] = lambda: None,
-) -> tuple[tuple[Upload, ...], Cancelled | None]:
+) -> tuple[Upload, ...]:
     """Upload the files one after the other.
 
     Args:
@@ -53,14 +54,14 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
             `unsent` where nothing of the request has left this machine. Called in a thread of its own.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
+        signals: whether the gate was told to stop.
         notify: told of every event in the calling thread.
         clock: tells seconds on a monotonic clock.
         sleep: sleeps so many seconds, and says whether it was told to stop; by default it wakes when the gate is.
         tick: called in the calling thread several times a second while nothing happens, for what moves on a screen.
 
     Returns:
-        What became of each file, in their order, and the cancellation that cut them short, if one did. `Cancelled` is
-        raised into the calling thread by its signal handler.
+        The result of each file, in their order.
 
     Raises:
         OutOfThreadsError: nothing could be started, and nothing was sent.
@@ -68,17 +69,25 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     """
     stop = threading.Event()
     uploads = _Uploads(files, send, plan, jitter, clock, sleep or stop.wait)
-    cancelled = None
     try:
         threads.start(uploads.work, "uploads")
-        for event in _until_over(uploads.events, tick):
+        left = len(files)
+        while left:
+            event = signals.receive(uploads.events)
+            if event is None:
+                tick()
+                continue
+            if isinstance(event, Broken):
+                raise event.error
             notify(event)
-    except Cancelled as error:
-        cancelled = error
+            left -= isinstance(event, UploadEnded)
+    except Cancelled:
+        # The caller asks `signals`; the receipts say which files were not sent, or not to their end.
+        pass
     finally:
         uploads.stop()
         stop.set()
-    return uploads.receipts(), cancelled
+    return uploads.receipts()
 
 
 class _Uploads:
@@ -119,7 +128,6 @@ class _Uploads:
                 self._upload(self._files[len(self._over)])
         except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
             self.events.put(Broken(error))
-        self.events.put(None)
 
     def stop(self) -> None:
         """Let no file begin any more, and no attempt; the one that is under way is not waited for."""
@@ -158,7 +166,6 @@ class _Uploads:
             pause = max(cadence(now, self._plan, self._jitter()), receipt.retry_after or 0.0)
             at_limit = now + pause >= limit
             if self._sleep(min(pause, max(0.0, limit - now))):
-                self.stop()
                 return
 
     def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:
@@ -228,27 +235,6 @@ class _Meter:
         if due and self._sent != self._reported:
             self._reported, self._reported_at = self._sent, now
             self._events.put(UploadProgress(self._file, self._sent, now))
-
-
-def _until_over(events: Events, tick: Callable[[], None]) -> Iterator[UploadEvent]:
-    """What happens, until nothing more will.
-
-    Waits in pieces: not every system lets a signal interrupt a wait without an end.
-
-    Raises:
-        BaseException: the thread that sends is broken.
-    """
-    while True:
-        try:
-            event = events.get(timeout=TICK)
-        except queue.Empty:
-            tick()
-            continue
-        if event is None:
-            return
-        if isinstance(event, Broken):
-            raise event.error
-        yield event
 
 
 def _after_outage(failure: Failure, outage: Outage, now: float) -> Failure:

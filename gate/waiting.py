@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from gate.events import Event
     from gate.settings import Plan
+    from gate.signals import Signals
 
 LATENESS = 0.1
 """The wait before the next poll, as a part of the time waited so far."""
@@ -35,8 +36,6 @@ REQUESTS_AT_ONCE = 32
 allow a process only 256 of them."""
 STALLED_AFTER = 600.0
 """Seconds without a change of the status after which it is reported, once."""
-TICK = 0.25
-"""Seconds between two looks at the clock by the thread that shows progress."""
 
 
 NO_SLOT = Failure(
@@ -333,32 +332,29 @@ def wait_all(
     waits: Sequence[Wait[T, R]],
     *,
     stop: threading.Event,
+    signals: Signals,
     notify: Callable[[Event[R, T]], None],
     tick: Callable[[Sequence[History[T, R]]], None],
-) -> tuple[tuple[History[T, R], ...], Cancelled | None]:
-    """Run waits side by side until all are over; their histories in the same order.
+) -> tuple[History[T, R], ...]:
+    """Run waits side by side until all are over or a signal comes; their histories in the same order.
 
     Args:
         waits: none of them running yet.
         stop: ends every sleep of the waits; set when nothing more is to be waited for.
+        signals: whether the gate was told to stop.
         notify: told of every event in the calling thread, one at a time.
         tick: given the histories so far several times a second while nothing happens, for what moves on a screen.
-
-    Returns:
-        The histories, and the cancellation that cut them short, if one did. `Cancelled` is raised into the calling
-        thread by its signal handler.
 
     Raises:
         OutOfThreadsError: a wait could not be started.
         BaseException: whatever broke a wait; a bug, to be reported as one.
     """
     events: queue.SimpleQueue[Event[R, T] | Broken] = queue.SimpleQueue()
-
-    running, cancelled = len(waits), None
+    running = len(waits)
     try:
         _start(waits, events.put)
         while running:
-            event = _next(events)
+            event = signals.receive(events)
             if event is None:
                 tick([wait.snapshot() for wait in waits])
                 continue
@@ -367,11 +363,12 @@ def wait_all(
             notify(event)
             if isinstance(event, Ended):
                 running -= 1
-    except Cancelled as error:
-        cancelled = error
+    except Cancelled:
+        # The caller asks `signals`; the waits that are not over are cancelled in their histories.
+        pass
     finally:
         stop.set()
-    return tuple(wait.snapshot(StopCause.CANCELLED) for wait in waits), cancelled
+    return tuple(wait.snapshot(StopCause.CANCELLED) for wait in waits)
 
 
 def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken], None]) -> None:
@@ -388,11 +385,3 @@ def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken],
         import_module("backoff")
     for wait in waits:
         threads.start(partial(run, wait), str(wait.target))
-
-
-def _next(events: queue.SimpleQueue[Event[R, T] | Broken]) -> Event[R, T] | Broken | None:
-    """The next event, or None where none comes for a while."""
-    try:
-        return events.get(timeout=TICK)
-    except queue.Empty:
-        return None

@@ -16,6 +16,7 @@ import look
 from gate.commands.run import run_gate
 from gate.sandbox.scenarios import SCENARIOS, Scenario
 from gate.sandbox.server import ThreadFix, environment, serving
+from gate.signals import Signals
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LARGEST = 120_000
@@ -55,7 +56,7 @@ def play(page: Path, scenarios: list[Scenario], options: dict[str, list[str]]) -
     with serving(threadfix) as url:
         known = environment(url, "done", threadfix.scans)
         known["THREADFIX_PENDING_SCAN_ID"] = ",".join(str(threadfix.add(scenario)) for scenario in scenarios)
-        run_gate(options | {"html-file": [page.name]}, known)
+        run_gate(options | {"html-file": [page.name]}, known, Signals())
 
 
 def main() -> None:

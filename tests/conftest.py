@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from gate.sandbox.scenarios import Scenario
+    from gate.signals import Signals
 
     Serve = Callable[..., str]
 
@@ -75,7 +76,7 @@ class Gate:
         """Queue a pending scan with this scenario, and run the gate on it."""
         return self("--pending-scan-id", str(self.threadfix.add(scenario)), *args, env=env)
 
-    def __call__(self, *args: str, env: Mapping[str, str] | None = None) -> Ran:
+    def __call__(self, *args: str, env: Mapping[str, str] | None = None, signals: Signals | None = None) -> Ran:
         """Run the gate in this process. `env` is added to what a pipeline would export; empty values are left out."""
         document = self.folder / "result.json"
         document.unlink(missing_ok=True)
@@ -83,7 +84,7 @@ class Gate:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in (QUICK | {"THREADFIX_RESULT_FILE": str(document)} | self.env | dict(env or {})).items():
                 patch.setenv(name, value)
-            code = main(["run", *args])
+            code = main(["run", *args], signals)
         out, err = self._capfd.readouterr()
         return Ran(code, out, err, json.loads(document.read_text()) if document.exists() else {})
 

@@ -6,22 +6,20 @@ import errno
 import os
 import stat
 import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate import certificates, files, parsing, proxies, threads
-from gate.errors import OutOfThreadsError, UsageError
+from gate import certificates, files, parsing, proxies
+from gate.errors import UsageError
 from gate.naming import Naming, naming
 from gate.options import KEY_VARIABLE
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
 from gate.settings import Reports
 from gate.text import Sanitizer
-from gate.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +46,7 @@ class CommandContext:
 
     Attributes:
         parsed: what came of the options; at first nothing.
+        signals: whether the gate was told to stop.
         log: standard error.
         github: the runner, where this is a step of one.
         terminal: the live line, where a person watches.
@@ -55,11 +54,10 @@ class CommandContext:
         naming: how texts name an option.
     """
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
         """Nothing is looked at yet."""
         self._env = dict(env)
-        self._masked: set[Secret] = set()
-        self._started = time.monotonic()
+        self.signals = signals
         self.naming: Naming = naming(env)
         self.parsed: Parsed = parsing.Parsed(None, (), Reports())
         self.log = BackgroundStream(sys.stderr)
@@ -85,7 +83,6 @@ class CommandContext:
         self,
         flags: Mapping[str, Sequence[str]],
         invalid: Sequence[InvalidOption],
-        handler: Signals,
         *,
         needs_scan: bool = True,
     ) -> Settings:
@@ -93,29 +90,35 @@ class CommandContext:
 
         Raises:
             UsageError: options are invalid.
-            Cancelled: the process was told to stop; then the reports are known already.
+            Cancelled: there was a signal; then the reports are known already.
+            OutOfThreadsError: the files could not be read, because no thread could be started.
         """
-        early = parsing.parse_early(flags, self._env)
-        self._apply(early)
+        self.parsed = parsing.parse_early(flags, self._env)
         # Nothing that might be started from here needs the key.
         os.environ.pop(KEY_VARIABLE, None)
-        handler.listen()
-        until = self._started + early.input_limit
+        if self._env.get("GITHUB_ACTIONS") == "true":
+            from gate.reporters.github import GitHub
 
-        def read(name: str) -> bytes:
-            return _read(name, until, early.input_limit)
+            self.github = GitHub(self._env, self.log)
+        self._mask(self.parsed.secrets)
+        self._open_log(self.parsed.reports)
 
-        parsed = parsing.parse(flags, self._env, read, files.find, invalid, needs_scan=needs_scan)
-        server = parsed.server
-        unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env)) if server else ()
-        if unusable:
-            parsed = replace(parsed, settings=None, invalid=parsed.invalid + unusable)
-        self._apply(parsed)
-        for warning in parsed.warnings:
+        def parse() -> Parsed:
+            parsed = parsing.parse(flags, self._env, _read, files.find, invalid, needs_scan=needs_scan)
+            server = parsed.server
+            if not server:
+                return parsed
+            unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env))
+            return replace(parsed, settings=None, invalid=parsed.invalid + unusable) if unusable else parsed
+
+        known = self.parsed.secrets
+        self.parsed = self.signals.call(parse)
+        self._mask([secret for secret in self.parsed.secrets if secret not in known])
+        for warning in self.parsed.warnings:
             self.console.warning(warning)
-        if parsed.settings is None:
-            raise UsageError(parsed.invalid)
-        return parsed.settings
+        if self.parsed.settings is None:
+            raise UsageError(self.parsed.invalid)
+        return self.parsed.settings
 
     def explain(self, error: BaseException) -> None:
         """Put the traceback of a bug into the log, without secrets."""
@@ -125,19 +128,17 @@ class CommandContext:
         for line in "".join(traceback.format_exception(error)).splitlines():
             self.console.line(sanitizer.redact(line))
 
-    def _apply(self, parsed: Parsed) -> None:
-        """Take in what is known: hide the secrets, and open the log that was asked for."""
-        self.parsed = parsed
-        self.github = self.github or _github(self._env, self.log)
-        for secret in parsed.secrets:
-            # Into a file the command would write the key, and nobody would obey it.
-            if self.github and secret not in self._masked and not _is_file(self.log):
+    def _mask(self, secrets: Sequence[Secret]) -> None:
+        """Have the runner hide them, before anything else is printed."""
+        # Into a file the command would write the key, and no runner would obey it.
+        if self.github and not _is_file(self.log):
+            for secret in secrets:
                 self.github.mask(secret)
-                self._masked.add(secret)
-                # It must have reached the runner before anything that is written elsewhere does.
-                self.log.drain()
-        reports = parsed.reports
-        self.terminal = None
+            # They must have reached the runner before anything that is written elsewhere does.
+            self.log.drain()
+
+    def _open_log(self, reports: Reports) -> None:
+        """Make the log that was asked for."""
         if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
             # The action's packages are without what draws there; a log does as well.
             with suppress(ImportError):
@@ -154,14 +155,6 @@ class CommandContext:
         )
 
 
-def _github(env: Mapping[str, str], log: BackgroundStream) -> GitHub | None:
-    if env.get("GITHUB_ACTIONS") != "true":
-        return None
-    from gate.reporters.github import GitHub
-
-    return GitHub(env, log)
-
-
 def _is_file(stream: BackgroundStream) -> bool:
     """Whether it is a regular file, and so no runner that reads commands."""
     try:
@@ -170,51 +163,18 @@ def _is_file(stream: BackgroundStream) -> bool:
         return False
 
 
-def _read(name: str, until: float, limit: float) -> bytes:
-    """What is in a file; `-` is standard input.
-
-    It may be a pipe that nobody writes to, so it is read in a thread of its own.
-
-    Args:
-        name: its path.
-        until: when to give up, on the monotonic clock.
-        limit: how many seconds that is from the start, for the error.
+def _read(name: str) -> bytes:
+    """The content of a file; `-` is standard input.
 
     Raises:
-        OSError: it cannot be read in time, or is far too long for what it should be.
+        OSError: it cannot be read, or is far too long for what it should be.
     """
-    outcome: list[bytes | OSError] = []
-    over = threading.Event()
-
-    def work() -> None:
-        try:
-            outcome.append(_content(name))
-        except OSError as error:
-            outcome.append(error)
-        finally:
-            over.set()
-
-    try:
-        threads.start(work)
-    except OutOfThreadsError:
-        work()
-    # Of several files that never end only the first waits; what is there must be read all the same.
-    if not over.wait(max(until - time.monotonic(), 1.0)):
-        raise TimeoutError(errno.ETIMEDOUT, f"it did not end within {seconds(limit)}")
-    (read,) = outcome
-    if isinstance(read, OSError):
-        raise read
-    return read
-
-
-def _content(name: str) -> bytes:
     if name != "-":
         with Path(name).open("rb", buffering=0) as file:
             return _up_to_limit(file)
     if sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    # Below Python's own buffer: its lock, held by a thread that waits, would keep Python from ending.
-    return _up_to_limit(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+    return _up_to_limit(sys.stdin.buffer)
 
 
 def _up_to_limit(file: BinaryIO | RawIOBase) -> bytes:

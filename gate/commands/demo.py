@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gate.errors import InvalidOption
     from gate.sandbox.endpoints import ThreadFix
     from gate.sandbox.scenarios import Scenario
+    from gate.signals import Signals
 
 AFTERWARDS: Final = """
 That was the sandbox. With your own ThreadFix, run:
@@ -50,13 +51,16 @@ def list_scenarios() -> int:
     return 0
 
 
-def demo(name: str, kind: Kind, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> int:
+def demo(
+    name: str, kind: Kind, flags: Mapping[str, Sequence[str]], signals: Signals, invalid: Sequence[InvalidOption]
+) -> int:
     """Run the gate against one scenario; the gate's exit code.
 
     Args:
         name: of the scenario.
         kind: which ThreadFix plays it.
         flags: the command line's values by option name, which take precedence over the scenario's own.
+        signals: whether the gate was told to stop.
         invalid: what is invalid in the command line.
     """
     scenario = SCENARIOS.get(name)
@@ -69,7 +73,7 @@ def demo(name: str, kind: Kind, flags: Mapping[str, Sequence[str]], invalid: Seq
     with _file_of(scenario) as options:
         if not versions.has(threadfix.generation, versions.Feature.QUEUE):
             options[API_VERSION.name] = ["legacy"]
-        return _play(scenario, threadfix, options, flags)
+        return _play(scenario, threadfix, options, flags, signals)
 
 
 @contextmanager
@@ -90,6 +94,7 @@ def _play(
     threadfix: ThreadFix,
     options: Mapping[str, Sequence[str]],
     flags: Mapping[str, Sequence[str]],
+    signals: Signals,
 ) -> int:
     inherited = {variable: value for variable, value in os.environ.items() if not variable.startswith("THREADFIX_")}
     with serving(threadfix) as url:
@@ -97,7 +102,7 @@ def _play(
         to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
         to_log(f"Scenario '{scenario.name}': {scenario.about}")
         to_log(f"\n$ {shlex.join(_command(variables, {**options, **_without_values(flags)}))}")
-        exit_code = run_gate({**options, **flags}, inherited | variables, in_sandbox=True)
+        exit_code = run_gate({**options, **flags}, inherited | variables, signals, in_sandbox=True)
     to_log(f"(exit code {exit_code})")
     to_log(AFTERWARDS)
     return exit_code

@@ -7,14 +7,15 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from gate import __version__, signals
+from gate import __version__
 from gate.commands.context import CommandContext
 from gate.doctor.checks import CHECKS, OPTION_CHECKS, Check, Outcome, State, passed, skipped
 from gate.doctor.probe import Connection
-from gate.errors import Cancelled, UsageError
+from gate.errors import GateError, UsageError
 from gate.options import URL
 from gate.reasons import Reason
 from gate.reporters.lines import LineKind
@@ -45,24 +46,22 @@ PLAIN: Final = str.maketrans({"✓": "+", "✗": "x", "–": "-", "→": ">"})
 
 
 def run_doctor(
-    flags: Mapping[str, Sequence[str]], env: Mapping[str, str], invalid: Sequence[InvalidOption] = ()
+    flags: Mapping[str, Sequence[str]],
+    env: Mapping[str, str],
+    signals: Signals,
+    invalid: Sequence[InvalidOption] = (),
 ) -> int:
     """Make every check; the exit code: that of the first one that fails, 0 when none does.
 
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
+        signals: whether the process was told to stop.
         invalid: what is invalid in the command line itself.
     """
-    with signals.handled() as handler:
-        run = _DoctorRun(env)
-        exit_code = 0
-        try:
-            run.examine(flags, invalid, handler)
-            handler.decided()
-        except Cancelled as error:
-            run.ended_by, exit_code = Reason.CANCELLED, error.exit_code
-        return run.conclude(exit_code)
+    run = _DoctorRun(env, signals)
+    run.examine(flags, invalid)
+    return run.conclude()
 
 
 def _check_options(parsed: Parsed, invalid: Sequence[InvalidOption]) -> tuple[Outcome, Outcome]:
@@ -86,44 +85,35 @@ def _invalid(sentences: Iterable[str]) -> Outcome | None:
 
 
 class _DoctorRun:
-    """The outcomes so far, and where they are logged.
+    """The outcomes so far, and where they are logged."""
 
-    Attributes:
-        ended_by: the reason that ended the run before all checks were made; None where nothing did.
-    """
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self.ended_by: Reason | None = None
-        self._context = CommandContext(env)
+    def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
+        self._ended_by: tuple[Reason, int] | None = None
+        self._signals = signals
+        self._context = CommandContext(env, signals)
         self._started_at = datetime.now(timezone.utc)
         self._outcomes: dict[str, Outcome] = {}
         self._blocked: set[str] = set()
 
-    def examine(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> None:
-        """Make every check, whatever happens.
-
-        Raises:
-            Cancelled: the process was told to stop.
-        """
+    def examine(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> None:
+        """Make every check, whatever happens."""
         try:
-            self._check(flags, invalid, handler)
-        except Cancelled:
-            raise
+            self._check(flags, invalid)
+        except GateError as error:
+            self._ended_by = (error.reason, error.exit_code)
+            self._context.say(f"{error}.")
         except BaseException as error:  # noqa: BLE001 - whatever it is, it must not show the key
-            self.ended_by = Reason.INTERNAL
+            self._ended_by = (Reason.INTERNAL, Reason.INTERNAL.row.exit_code)
             self._context.explain(error)
 
-    def conclude(self, exit_code: int) -> int:
-        """Write the JSON and the last line; the exit code.
-
-        Args:
-            exit_code: of the signal that ended the run; 0 for that of the first check that failed.
-        """
+    def conclude(self) -> int:
+        """Write the JSON and the last line; the exit code."""
         for name in (*OPTION_CHECKS, *(check.name for check in CHECKS)):
             self._outcomes.setdefault(name, skipped("skipped, because the run ended before."))
         failures = (outcome.reason for outcome in self._outcomes.values() if outcome.state is State.FAILED)
-        reason = self.ended_by or next(failures, None)
-        exit_code = exit_code or (reason.row.exit_code if reason else 0)
+        failure = next(failures, None)
+        reason, exit_code = self._ended_by or (failure, failure.row.exit_code if failure else 0)
+        self._signals.exit_code = exit_code
         if self._context.parsed.reports.json:
             try:
                 print_whole(f"{json.dumps(self._document(reason, exit_code), indent=2)}\n")
@@ -135,11 +125,11 @@ class _DoctorRun:
         self._context.log.close()
         return exit_code
 
-    def _check(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> None:
+    def _check(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> None:
         settings: Settings | None = None
         wrong: tuple[InvalidOption, ...] = ()
         try:
-            settings = self._context.parse(flags, invalid, handler, needs_scan=False)
+            settings = self._context.parse(flags, invalid, needs_scan=False)
         except UsageError as error:
             wrong = error.invalid
         self._context.console.line(f"threadfix-gate {__version__}: checking the connection to ThreadFix (read-only)")
@@ -157,7 +147,9 @@ class _DoctorRun:
         client = Client(settings.server, sanitizer, trace=trace)
         with closing(Connection(settings, client, requests)) as connection:
             for check in CHECKS:
-                self._record(check.name, self._blocker(check) or check.run(connection, sanitizer))
+                blocker = self._blocker(check)
+                outcome = blocker or self._signals.call(partial(check.run, connection, sanitizer))
+                self._record(check.name, outcome)
 
     def _blocker(self, check: Check) -> Outcome | None:
         """The outcome of a check that cannot be made, because one that it needs failed or was blocked; else None."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from gate.commands.context import CommandContext
-    from gate.errors import Cancelled
     from gate.history import History, ListedScans, Upload
     from gate.parts.checks import CheckVerdict
     from gate.parts.scans import ScanVerdict
@@ -49,26 +48,28 @@ class Evaluation:
         *,
         jitter: Callable[[], float],
         tick: Callable[[Sequence[History[Any, Any]]], None],
-    ) -> tuple[tuple[CheckVerdict, ...], Cancelled | None]:
-        """Make all checks; return their verdicts, and the cancellation if the gate was stopped.
+    ) -> tuple[CheckVerdict, ...]:
+        """Make all checks; return their verdicts. A check that a signal cut short is cancelled.
 
         Args:
             moment: since when the newest scan is processed; None if unknown.
             jitter: draws a number in [-1, 1].
             tick: called with the histories so far while nothing happens.
         """
-        plan = self.settings.plan
-        histories, cancelled = evaluate_all(
+        plan, signals = self.settings.plan, self.context.signals
+        histories = evaluate_all(
             self.settings.checks,
             lambda check: Asker(self.client.api, check, self.application_id, cached=not plan.settle_timeout),
             moment=moment,
             plan=plan,
             jitter=jitter,
+            signals=signals,
             notify=self.context.console.handle,
             tick=tick,
         )
         url = self.settings.server.application_page(self.team_id, self.application_id)
-        return tuple(judge_check(history, self.settings, cancelled, url=url) for history in histories), cancelled
+        cancelled = signals.cancelled
+        return tuple(judge_check(history, self.settings, cancelled, url=url) for history in histories)
 
     def decorate(self, verdict: CheckVerdict) -> CheckVerdict:
         """Return a verdict with the vulnerabilities that break it, if they can be looked up; its reason stays."""

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from gate import build, signals
+from gate import build
 from gate.commands.context import CommandContext
 from gate.conclusions import from_bug, from_error, name_options
-from gate.errors import Cancelled, GateError, UsageError
+from gate.errors import GateError, UsageError
 from gate.parts.checks import CheckVerdict
 from gate.parts.scans import ScanVerdict
 from gate.parts.uploads import UploadVerdict
@@ -35,6 +35,7 @@ P = TypeVar("P", ScanVerdict, UploadVerdict, CheckVerdict)
 def run_gate(
     flags: Mapping[str, Sequence[str]],
     env: Mapping[str, str],
+    signals: Signals,
     invalid: Sequence[InvalidOption] = (),
     *,
     in_sandbox: bool = False,
@@ -44,41 +45,32 @@ def run_gate(
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
+        signals: whether the gate was told to stop.
         invalid: what is wrong with the command line itself.
         in_sandbox: whether the server stops with this run, so that nobody can keep waiting afterwards.
     """
-    with signals.handled() as handler:
-        run = _Run(env, in_sandbox=in_sandbox)
-        try:
-            verdict = run.judge(flags, invalid, handler)
-            handler.decided(verdict.conclusion.exit_code)
-        except Cancelled as error:
-            # It comes once at most, but at any moment: also while an invalid option is being reported.
-            verdict = run.conclude(from_error(error))
-        run.report(verdict, handler)
+    run = _Run(env, signals, in_sandbox=in_sandbox)
+    verdict = run.judge(flags, invalid)
+    signals.exit_code = verdict.conclusion.exit_code
+    run.report(verdict)
     return verdict.conclusion.exit_code
 
 
 class _Run:
     """One run, from its options to its reports."""
 
-    def __init__(self, env: Mapping[str, str], *, in_sandbox: bool) -> None:
+    def __init__(self, env: Mapping[str, str], signals: Signals, *, in_sandbox: bool) -> None:
         self._env = env
+        self._signals = signals
         self._in_sandbox = in_sandbox
-        self._context = CommandContext(env)
+        self._context = CommandContext(env, signals)
         self._started_at = datetime.now(timezone.utc)
         self._started = time.monotonic()
 
-    def judge(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], handler: Signals) -> Verdict:
-        """The verdict, whatever happens: the one place where errors and bugs become exit codes.
-
-        Raises:
-            Cancelled: the process was told to stop while nothing was being waited for.
-        """
+    def judge(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> Verdict:
+        """The verdict, whatever happens: the one place where errors and bugs become exit codes."""
         try:
-            return self.run(self._context.parse(flags, invalid, handler))
-        except Cancelled:
-            raise
+            return self.run(self._context.parse(flags, invalid))
         except UsageError as error:
             return self.conclude(from_error(error), mistakes=error.invalid)
         except GateError as error:
@@ -124,7 +116,7 @@ class _Run:
             build=build.current(self._env, self._context.sanitizer),
         )
 
-    def report(self, verdict: Verdict, handler: Signals) -> None:
+    def report(self, verdict: Verdict) -> None:
         """Write every report that was asked for, and last the log, so that a log that nobody reads delays no report.
 
         One that cannot be written is warned of, also with --quiet, and the others are still written.
@@ -132,7 +124,7 @@ class _Run:
         for name, write in self._reporters(verdict):
             try:
                 write()
-                handler.written()
+                self._signals.written = True
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
                 cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
                 self._context.console.warning(f"{name} could not be written ({cause}). The verdict stands.")

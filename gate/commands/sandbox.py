@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import threading
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from gate import signals
 from gate.errors import Cancelled
 from gate.reasons import Reason
 from gate.reporters.console import to_log
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gate.errors import InvalidOption
+    from gate.signals import Signals
 
 FIRST: Final = "done"
 """The scenario of the variables that are printed."""
@@ -65,14 +65,22 @@ def make(kind: Kind, sentences: list[str]) -> ThreadFix:
     return threadfix
 
 
-def serve(host: str, port: str, kind: Kind, quiet: bool, invalid: Sequence[InvalidOption]) -> int:  # noqa: FBT001
-    """Serve the sandbox until the process is stopped; the exit code.
+def serve(  # noqa: PLR0913, PLR0917 - the options, as typed
+    host: str,
+    port: str,
+    kind: Kind,
+    quiet: bool,  # noqa: FBT001
+    signals: Signals,
+    invalid: Sequence[InvalidOption],
+) -> int:
+    """Serve the sandbox until the process is stopped; the exit code, which is that of the signal.
 
     Args:
         host: the address to bind to.
         port: as typed; 0 for any free one.
         kind: which ThreadFix.
         quiet: whether to log no requests.
+        signals: whether the process was told to stop.
         invalid: what is invalid in the command line.
     """
     sentences = [str(one) for one in invalid]
@@ -84,21 +92,21 @@ def serve(host: str, port: str, kind: Kind, quiet: bool, invalid: Sequence[Inval
     if not quiet:
         threadfix.log = lambda method, path, code: to_log(f"{method} {path} → {code or 'no response'}")
     try:
-        with signals.handled() as handler, serving(threadfix, host, int(port)) as url:
-            handler.listen()
+        with serving(threadfix, host, int(port)) as url:
             for variable, value in environment(url, FIRST, threadfix.scans).items():
                 print(f"export {variable}={shlex.quote(value)}", flush=True)  # noqa: T201 - to be evaluated by a shell
             if host not in _LOOPBACK:
                 to_log("warning: anybody who can reach this machine can reach the sandbox.")
             for line in _instructions(threadfix, url):
                 to_log(line)
-            threading.Event().wait()
-    except Cancelled:
-        return 0
+            nothing: SimpleQueue[None] = SimpleQueue()
+            while True:
+                signals.receive(nothing)
+    except Cancelled as error:
+        return error.exit_code
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "no such address"
         return report_invalid([f"--host, --port: cannot bind to this address ({why}); an example is 127.0.0.1, 8080."])
-    return 0  # pragma: no cover - the wait above ends by a signal only
 
 
 def report_invalid(sentences: Sequence[str]) -> int:

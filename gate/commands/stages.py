@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.conclusions import Conclusion, conclude, from_failure
 from gate.errors import Cancelled
-from gate.history import Application, BrokenOff, Failure, History, NotSent, R, StopCause, Upload
+from gate.history import Application, Failure, History, NotSent, R, StopCause, Upload
 from gate.parts.checks import judge_check
 from gate.parts.scans import ACCEPTED, judge_scan
 from gate.parts.uploads import judge_upload
@@ -77,7 +77,6 @@ class Stages:
     _histories: tuple[ScanHistory, ...] = ()
     _checks: tuple[CheckVerdict, ...] = ()
     _stopped: Cancelled | None = None
-    _uploading: bool = False
 
     def run(self) -> Outcome:
         """Everything that was asked for, in its order.
@@ -100,19 +99,17 @@ class Stages:
             finally:
                 self._client.http.close()
         except Cancelled as error:
-            # It comes at any moment: what is known by then is reported.
-            self._stopped = error
-        if self._stopped:
-            self._fill(self._stopped)
+            # What is known by then is reported.
+            self._fill(error)
         return self._outcome()
 
     def _fill(self, stopped: Cancelled) -> None:
         """Give what the signal left without a result one that says so: what is missing must not look like a pass."""
         if self._application_id is None:
             raise stopped
+        self._stopped = stopped
         known = {upload.file for upload in self._uploads}
-        receipt = BrokenOff() if self._uploading else NotSent()
-        self._uploads += tuple(Upload(file, receipt) for file in self.settings.files if file not in known)
+        self._uploads += tuple(Upload(file, NotSent()) for file in self.settings.files if file not in known)
         waited = {history.target for history in self._histories}
         self._histories += tuple(
             History(target, StopCause.CANCELLED) for target in self._targets() if target not in waited
@@ -125,13 +122,23 @@ class Stages:
             )
 
     def _advance(self) -> None:
-        settings = self.settings
+        """Go through the stages.
+
+        Raises:
+            Cancelled: there was a signal before one of them, or during one.
+        """
+        settings, check = self.settings, self.context.signals.check
+        check()
         if settings.files or isinstance(settings.application, ApplicationName):
             self._find_application()
+        check()
         self._upload()
+        check()
         self._wait()
-        if settings.checks and not self._missing and self._parts() and self._all_passed() and not self._stopped:
+        check()
+        if settings.checks and not self._missing and self._parts() and self._all_passed():
             self._evaluate()
+            check()
 
     def _outcome(self) -> Outcome:
         ended, scans = self._ended(), self._scans()
@@ -221,9 +228,9 @@ class Stages:
         """
         stop, console = threading.Event(), self.context.console
         wait = Wait(subject, observe=observe, settled=lambda _: True, schedule=self._schedule(NEVER, stop))
-        (history,), self._stopped = wait_all([wait], stop=stop, notify=console.handle, tick=self._tick)
-        if self._stopped:
-            raise self._stopped
+        signals = self.context.signals
+        (history,) = wait_all([wait], stop=stop, signals=signals, notify=console.handle, tick=self._tick)
+        signals.check()
         return history.newest
 
     # --- Uploads.
@@ -240,13 +247,13 @@ class Stages:
             return
         from gate.uploading import upload_all
 
-        self._uploading = True
         assert self._application is not None  # noqa: S101 - it was found, or is missing
-        uploads, self._stopped = upload_all(
+        uploads = upload_all(
             settings.files,
             partial(self._client.upload, self._application.id, settings.plan),
             plan=settings.plan,
             jitter=_jitter,
+            signals=self.context.signals,
             notify=console.handle_upload,
             tick=console.tick_upload,
         )
@@ -276,7 +283,7 @@ class Stages:
     def _wait(self) -> None:
         """Wait for the pending scans: those that were named, and those that came of the uploads."""
         settings, console, targets = self.settings, self.context.console, self._targets()
-        if not targets or self._stopped:
+        if not targets:
             return
         stop = threading.Event()
         schedule = self._schedule(self.left, stop)
@@ -287,7 +294,8 @@ class Stages:
             for target in targets
         ]
         console.waiting(settings, targets, datetime.now(timezone.utc) + timedelta(seconds=self.left))
-        self._histories, self._stopped = wait_all(waits, stop=stop, notify=console.handle, tick=self._tick)
+        signals = self.context.signals
+        self._histories = wait_all(waits, stop=stop, signals=signals, notify=console.handle, tick=self._tick)
 
     def _observer(self, target: Target, began: float | None) -> Callable[[float], Observation]:
         """Return the function that asks for a scan; of an upload that began then, it refuses another upload's scan."""
@@ -341,10 +349,10 @@ class Stages:
                 None if isinstance(listed, Failure) else listed,
                 accepted=any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()),
             )
-        self._checks, self._stopped = evaluation.judge(moment, jitter=_jitter, tick=self._tick)
-        if not self._stopped:
-            # A signal from here on loses no verdict.
-            self._checks = tuple(map(evaluation.decorate, self._checks))
+        self._checks = evaluation.judge(moment, jitter=_jitter, tick=self._tick)
+        # A signal from here on loses no verdict.
+        call = self.context.signals.call
+        self._checks = tuple(call(partial(evaluation.decorate, check)) for check in self._checks)
 
     def _schedule(self, seconds: float, stop: threading.Event) -> Schedule:
         return Schedule(

@@ -12,17 +12,16 @@ import queue
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
-
-from gate.wording import count
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-KEPT: Final = 10_000
-"""Writes that are kept for a reader that is behind; a gate that says more than that without being read drops it."""
 PATIENCE: Final = 1.0
 """Seconds that a reader has at the end to take something more."""
+_LOOK: Final = 0.25
+"""Seconds between two looks at whether it does."""
 _PIECE: Final = 4096
 """Bytes that are written at once: as much as Linux hands over in one piece."""
 _RETRY: Final = 0.02
@@ -32,8 +31,8 @@ _RETRY: Final = 0.02
 class BackgroundStream:
     """Writes to a stream in order, and never lets the caller wait.
 
-    Below Python's own buffer: its lock, held by a thread that waits for a reader, would keep Python from ending. Where
-    there is no system's stream below (a program has put its own in place) or no thread is to be had, it writes at once.
+    It writes below Python's own buffer, whose lock the end of the process needs for a flush. If the stream has no
+    buffer (a program has put its own in place), or no thread can be started, the caller writes.
 
     Args:
         stream: a text stream.
@@ -48,9 +47,7 @@ class BackgroundStream:
         self._stream = stream
         buffer = getattr(stream, "buffer", None)
         self._raw: Any = getattr(buffer, "raw", buffer)
-        self._waiting: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._dropped = 0
+        self._waiting: queue.SimpleQueue[str | queue.SimpleQueue[None] | None] = queue.SimpleQueue()
         self._taken = 0
         self._direct = self._raw is None
         if not self._direct:
@@ -60,17 +57,12 @@ class BackgroundStream:
                 self._direct = True
 
     def write(self, text: str) -> int:
-        """Have `text` written: whole, or, where a reader is too far behind, not at all. Safe in several threads."""
+        """Have `text` written. Safe in several threads."""
         if self._direct:
             self._stream.write(text)
             self._stream.flush()
-            return len(text)
-        with self._lock:
-            if self._waiting.qsize() < KEPT:
-                self._tell_dropped()
-                self._waiting.put(text)
-            else:
-                self._dropped += 1
+        else:
+            self._waiting.put(text)
         return len(text)
 
     def flush(self) -> None:
@@ -80,16 +72,16 @@ class BackgroundStream:
         """Wait until everything is written, as long as somebody reads; whether it is."""
         if self._direct:
             return True
-        with self._lock:
-            self._tell_dropped()
-        done = threading.Event()
+        done: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._waiting.put(done)
-        taken = self._taken
-        while not done.wait(PATIENCE):
-            if taken == self._taken:
-                return False
-            taken = self._taken
-        return True
+        taken, since = self._taken, time.monotonic()
+        while time.monotonic() - since < PATIENCE:
+            with suppress(queue.Empty):
+                done.get(timeout=_LOOK)
+                return True
+            if taken != self._taken:
+                taken, since = self._taken, time.monotonic()
+        return False
 
     def close(self) -> bool:
         """Write what is left, as long as somebody reads; whether it is written. The stream itself stays open."""
@@ -110,15 +102,10 @@ class BackgroundStream:
         """The stream's encoding."""
         return self._stream.encoding
 
-    def _tell_dropped(self) -> None:
-        if self._dropped:
-            self._waiting.put(f"warning: {count(self._dropped, 'line')} dropped here, because nobody read the log.\n")
-            self._dropped = 0
-
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
+            if not isinstance(item, str):
+                item.put(None)
                 continue
             try:
                 self._put(item)

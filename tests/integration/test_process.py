@@ -25,6 +25,7 @@ from gate.sandbox.server import API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from tests.conftest import Gate
 
@@ -359,23 +360,6 @@ def test_a_machine_without_a_thread_to_spare_is_said(step: Step) -> None:
 
 # --- Files that never end.
 
-ENDLESS: dict[str, str] = {
-    "upload-response": '"$GATE" --upload-response pipe',
-    "standard-input": '"$GATE" --upload-response - <>pipe',
-    "key": 'THREADFIX_API_KEY= "$GATE" --pending-scan-id 41 --api-key-file pipe',
-    "certificates": '"$GATE" --pending-scan-id 41 --ca-file pipe',
-}
-
-
-@pytest.mark.parametrize("line", ENDLESS.values(), ids=ENDLESS)
-def test_an_input_that_nobody_writes_ends_with_the_time(line: str, step: Step) -> None:
-    """The clock runs from the start; a pipe without a writer is a usage error when the time is up."""
-    os.mkfifo(step.folder / "pipe")
-    done = step.shell(f"{line} --timeout 300ms --request-timeout 200ms")
-    assert (done.returncode, step.reason) == (2, "usage")
-    assert "cannot be read (it did not end within 0.3s)" in done.stderr
-    assert step.gate.threadfix.seen == []
-
 
 def test_an_endless_file_is_too_long(step: Step) -> None:
     """A device that always has more is read no further than any other file."""
@@ -395,19 +379,35 @@ def test_certificates_from_a_pipe_are_a_usage_error(step: Step) -> None:
         assert (done.returncode, step.reason) == (2, "usage")
 
 
+def writer_of(pipe: Path) -> int:
+    """A writer that keeps a named pipe from its end, as soon as a process has it open or waits in opening it."""
+    give_up = time.monotonic() + KILLED
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_pipe_that_nobody_opens_does_not_keep_a_stopped_gate(number: signal.Signals, step: Step) -> None:
-    """Blocked in the opening of it, the gate still hears the signal and writes its outputs."""
-    os.mkfifo(step.folder / "pipe")
-    command = [sys.executable, "-m", "gate", "run", "--upload-response", "pipe"]
-    process = subprocess.Popen(command, env=step.env, cwd=step.folder, stderr=subprocess.PIPE, text=True)
-    assert process.stderr
-    assert process.stderr.readline() == f"::add-mask::{API_KEY}\n"
-    process.send_signal(number)
-    log = process.communicate(timeout=KILLED)[1]
+@pytest.mark.parametrize("option", ["--api-key-file", "--upload-response", "--ca-file"])
+def test_a_pipe_that_never_ends_does_not_keep_a_stopped_gate(number: signal.Signals, option: str, step: Step) -> None:
+    """The gate reads it in a thread of its own, and still writes its outputs."""
+    pipe = step.folder / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "gate", "run", option, "pipe"]
+    env = step.env | ({"THREADFIX_API_KEY": ""} if option == "--api-key-file" else {})
+    with subprocess.Popen(command, env=env, cwd=step.folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            writer = writer_of(pipe)
+            process.send_signal(number)
+            _, log = process.communicate(timeout=KILLED)
+        finally:
+            process.kill()
+    os.close(writer)
     assert process.returncode == 128 + number, log
     assert "Traceback" not in log
-    assert (step.folder / "output").read_text(), log
     assert step.reason == "cancelled"
 
 
@@ -415,11 +415,36 @@ def test_an_input_that_comes_slowly_takes_from_the_wait(step: Step) -> None:
     """The deadline is counted from the start, not from when the input was read."""
     link = f"{step.gate.url}/rest/latest/applications/6/pendingScan/{step.gate.threadfix.add(STUCK)}/status"
     answer = json.dumps({"success": True, "object": "", "links": [{"href": link}]})
-    (step.folder / "answer.json").write_text(answer)
-    done = step.shell('(sleep 1; cat answer.json) | "$GATE" --upload-response - --timeout 3s --result-file result.json')
+    command = [sys.executable, "-m", "gate", "run", "--upload-response", "-", "--result-file", "result.json"]
+    with subprocess.Popen(
+        [*command, "--timeout", "1s", *QUICK],
+        env=step.env, cwd=step.folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        assert process.stderr.readline() == f"::add-mask::{API_KEY}\n"
+        time.sleep(0.2)
+        process.communicate(answer, timeout=KILLED)
     document: dict[str, Any] = json.loads((step.folder / "result.json").read_text())
-    assert (done.returncode, document["reason"]) == (3, "timeout")
-    assert document["scans"][0]["elapsed_seconds"] < document["elapsed_seconds"] - 0.5
+    assert (process.returncode, document["reason"]) == (3, "timeout")
+    assert document["scans"][0]["elapsed_seconds"] < document["elapsed_seconds"] - 0.1
+
+
+# --- Python's own settings.
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(("demo", "done"), 0), (("demo", "interrupted"), 1), (("run", "--timeout", "x"), 2), (("--help",), 0)],
+)
+def test_python_does_not_change_the_exit_code(command: tuple[str, ...], code: int) -> None:
+    """With PYTHONINSPECT, Python would read commands from standard input at the end, and end with their exit code."""
+    speed = ("--speed", "50", "--interval", "10ms") if command[0] == "demo" else ()
+    env = dict(os.environ) | {"PYTHONINSPECT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gate", *command, *speed],
+        env=env, input="raise SystemExit(9)", capture_output=True, text=True, timeout=KILLED, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
 
 
 # --- Programs.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
+import random
 import re
 import shlex
 import shutil
@@ -16,8 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,12 +28,11 @@ from gate.errors import Cancelled
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Scenario, Trickle
 from gate.sandbox.server import API_KEY
-from gate.signals import Signals
+from gate.signals import Signals, install
+from tests.conftest import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-
-    from tests.conftest import Gate
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
@@ -67,7 +68,13 @@ class Running:
 
 
 @contextmanager
-def started(gate: Gate, *args: str, command: Sequence[str] = RUN, stdin: int = subprocess.DEVNULL) -> Iterator[Running]:
+def started(
+    gate: Gate,
+    *args: str,
+    command: Sequence[str] = RUN,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Iterator[Running]:
     """A gate on GitHub with all its reports, as a process of its own."""
     for name in ("output", "summary.md"):
         (gate.folder / name).touch()
@@ -79,7 +86,7 @@ def started(gate: Gate, *args: str, command: Sequence[str] = RUN, stdin: int = s
         },
         cwd=gate.folder,
         stdin=stdin,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:  # fmt: skip
@@ -227,25 +234,6 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@pytest.mark.parametrize("milliseconds", range(0, 240, 20))
-@pytest.mark.parametrize("number", CODES)
-def test_no_moment_of_the_start_is_a_wrong_one(number: signal.Signals, milliseconds: int, gate: Gate) -> None:
-    """A signal that comes while Python still imports is kept, and leaves everything behind; a verdict stands."""
-    scan = gate.threadfix.add(Scenario("done", "", Reason.PROCESSED))
-    with signals_blocked(), started(gate, "--pending-scan-id", str(scan)) as running:
-        time.sleep(milliseconds / 1000)
-        running.process.send_signal(number)
-        code, log = running.ends()
-    document = json.loads((gate.folder / "result.json").read_text())
-    if document["reason"] == "cancelled":
-        assert code == CODES[number]
-        running.left(code)
-    else:
-        # One that was there before the process was, is never too late.
-        assert (document["reason"], code, milliseconds > 0) == ("processed", 0, True)
-    assert not [line for line in log if "Traceback" in line], log
-
-
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="only Linux shows as files what is handled; not POSIX"
 )
@@ -274,46 +262,101 @@ def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, a
     assert (process.returncode, log) == (CODES[number], "")
 
 
-# --- Moments, chosen by what is called then; the signal comes from this process itself.
+# --- Other moments.
 
-MOMENTS = {
-    "gate.commands.context._github": "before the options are read",
-    "gate.parsing.parse": "while they are read",
-    "gate.http.Transport.close": "when the wait is over",
-    "gate.commands.run.from_error": "while a mistake is told",
-    "gate.reporters.files.write_atomic": "while a report is written",
-    "gate.reporters.console.Console.closing": "while the verdict is told",
+
+def test_a_second_signal_during_the_reports_changes_nothing(gate: Gate) -> None:
+    """Outputs come first; the document that nobody reads is given up, and the exit code is that of the first signal."""
+    reader, writer = os.pipe()
+    fill(writer)
+    scan = gate.threadfix.add(STUCK)
+    with started(gate, "--pending-scan-id", str(scan), "--json", stdout=writer) as running:
+        until(lambda: gate.threadfix.seen, running.process)
+        running.process.send_signal(signal.SIGTERM)
+        until((gate.folder / "output").read_text, running.process)
+        running.process.send_signal(signal.SIGINT)
+        code, log = running.ends()
+    os.close(reader)
+    os.close(writer)
+    assert code == 143
+    running.left(code)
+    assert not [line for line in log if "Traceback" in line]
+
+
+def fill(pipe: int) -> None:
+    """Fill a pipe to the brim; its next writer waits."""
+    os.set_blocking(pipe, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b" " * 4096)
+    os.set_blocking(pipe, True)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_demo_is_stopped_as_its_gate_is(number: signal.Signals, gate: Gate) -> None:
+    """Its sandbox ends with it."""
+    command = [sys.executable, "-m", "gate", "demo", "stuck"]
+    with subprocess.Popen(command, cwd=gate.folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while "QUEUED" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(number)
+        log = process.stderr.read()
+    assert process.returncode == CODES[number]
+    assert f"UNKNOWN (cancelled, exit code {CODES[number]})" in log
+
+
+WAYS: dict[str, tuple[str, ...]] = {
+    "status": ("--pending-scan-id", "{stuck}"),
+    "hanging status": ("--pending-scan-id", "{hangs}", "--request-timeout", "1h"),
+    "standard input": ("--upload-response", "-"),
+    "upload": ("--scan-file", "stuck.json"),
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=MOMENTS.values())
-@pytest.mark.parametrize("number", CODES)
-def test_no_moment_is_a_wrong_one(
-    number: signal.Signals, moment: str, gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The gate was cancelled, or the verdict was there already and stands; reports are written in both cases."""
-    original = pkgutil.resolve_name(moment)
-    came = []
+@pytest.mark.parametrize("way", WAYS)
+def test_ten_signals_at_random_moments_stop_the_gate(way: str, gate: Gate) -> None:
+    """From the start of Python on. None of these gates would end otherwise, so none is lost."""
+    chance = random.Random()  # noqa: S311 - not a secret
+    scans = {"stuck": gate.threadfix.add(STUCK), "hangs": gate.threadfix.add(HANGS)}
+    args = [arg.format_map(scans) for arg in WAYS[way]]
+    reader, writer = os.pipe()
 
-    def interrupted(*args: object, **options: object) -> object:
-        came.append(number)
-        os.kill(os.getpid(), number)
-        return original(*args, **options)
+    def stop(turn: int) -> tuple[float, signal.Signals, int, str]:
+        moment, number = chance.uniform(0, 0.6), chance.choice(list(CODES))
+        folder = gate.folder / str(turn)
+        folder.mkdir()
+        (folder / "stuck.json").write_text(f'{{"results": [{turn}]}}')
+        own = Gate(gate.threadfix, gate.url, folder, gate._capfd)  # noqa: SLF001 - the same, in a folder of its own
+        with signals_blocked(), started(own, *args, stdin=reader) as running:
+            with suppress(subprocess.TimeoutExpired):
+                running.process.wait(moment)
+            running.process.send_signal(number)
+            code, _ = running.ends()
+            return moment, number, code, str(running.left(code)["reason"])
 
-    monkeypatch.setattr(moment, interrupted)
-    # What ends a gate that takes too long over its last words must not end the tests.
-    monkeypatch.setattr(os, "_exit", lambda _: None)
-    wrong = ("--interval", "never") if moment.endswith("from_error") else ()
-    ran = gate.play(Scenario("done", "", Reason.PROCESSED), *wrong)
-    assert set(came) == {number}
-    assert ran.document["exit_code"] == ran.code
-    reasons = {Reason.CANCELLED: CODES[number], Reason.USAGE: 2, Reason.PROCESSED: 0}
-    assert ran.code == reasons[ran.document["reason"]]
-    assert ran.last.startswith(("PASS (processed)", "UNKNOWN (usage, ", "UNKNOWN (cancelled, "))
+    with ThreadPoolExecutor(5) as pool:
+        ends = list(pool.map(stop, range(10)))
+    os.close(reader)
+    os.close(writer)
+    assert [(code, reason) for _, _, code, reason in ends] == [(CODES[end[1]], "cancelled") for end in ends], ends
+
+
+# --- The handler, and the one place in which the main thread waits.
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[Signals]:
+    """Handlers for both signals in this process, which lives on."""
+    monkeypatch.setattr(Signals, "end_late", lambda _: None)
+    before = {number: signal.getsignal(number) for number in CODES}
+    yield install()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Lost:
-    """Something whose end Python calls, and whose exceptions it ignores."""
+    """Its end is called by Python, which ignores each exception in there."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self.end = end
@@ -322,39 +365,53 @@ class Lost:
         self.end()
 
 
-def test_a_signal_is_not_lost_where_python_ignores_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While something is cleaned up an exception is swallowed; the signal is handled once more, a moment later.
-
-    Also where the thread waits by then, for a lock that nobody releases soon.
-    """
-    handler = Signals()
-    # The process is to live on.
-    handler._bound = lambda number: setattr(handler, "_caught", number)  # type: ignore[method-assign]  # noqa: SLF001
-    monkeypatch.setattr(sys, "unraisablehook", handler.unraisable)
-    before = signal.signal(signal.SIGTERM, handler)
-    woken = threading.Event()
-    try:
-        with pytest.raises(Cancelled):  # noqa: PT012 - it comes somewhere in the block
-            handler.listen()
-            Lost(lambda: signal.raise_signal(signal.SIGTERM))
-            assert handler._postponed  # noqa: SLF001
-            waking = threading.Timer(20, woken.set)
-            waking.daemon = True
-            waking.start()
-            woken.wait()
-        assert not woken.is_set()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def test_a_handler_raises_nothing(signals: Signals) -> None:
+    """Only the first signal counts, and none is lost where Python ignores exceptions."""
+    Lost(lambda: signal.raise_signal(signal.SIGTERM))
+    signal.raise_signal(signal.SIGINT)
+    assert signals.number == signal.SIGTERM
+    with pytest.raises(Cancelled) as caught:
+        signals.check()
+    assert caught.value.exit_code == 143
 
 
-def test_other_exceptions_that_python_ignores_are_shown(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("waits", [lambda signals: signals.receive(SimpleQueue()), lambda signals: signals.call(hang)])
+def test_a_signal_wakes_the_main_thread(
+    waits: Callable[[Signals], object], signals: Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As without us."""
-    monkeypatch.setattr(sys, "unraisablehook", Signals().unraisable)
+    """It does not wait for the next tick, nor for work that hangs."""
+    monkeypatch.setattr("gate.signals.TICK", 60)
+    timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with suppress(Cancelled):
+        assert waits(signals) is None
+    assert signals.number == signal.SIGINT
+    timer.join()
 
-    def end() -> None:
-        raise ZeroDivisionError
 
-    Lost(end)
-    assert "ZeroDivisionError" in capfd.readouterr().err
+def hang() -> None:
+    """Do not return while the test runs."""
+    threading.Event().wait(60)
+
+
+def test_work_is_done_in_another_thread() -> None:
+    """Its result is returned, and its error raised; after a signal it is not begun."""
+    signals = Signals()
+    assert signals.call(threading.get_ident) != threading.get_ident()
+    assert signals.call(lambda: None) is None
+    with pytest.raises(ZeroDivisionError):
+        signals.call(lambda: 1 / 0)
+    signals.stop(15)
+    with pytest.raises(Cancelled):
+        signals.call(hang)
+
+
+@pytest.mark.parametrize(
+    ("number", "decided", "code", "ends"),
+    [(None, None, 2, 2), (15, None, 0, 143), (2, None, 70, 130), (15, 0, 0, 0), (15, 1, 70, 1), (None, 5, 5, 5)],
+)
+def test_only_a_verdict_outlives_a_signal(number: int | None, decided: int | None, code: int, ends: int) -> None:
+    """Everything else ends with the signal's exit code."""
+    signals = Signals()
+    signals.number, signals.exit_code = number, decided
+    assert signals.end(code) == ends

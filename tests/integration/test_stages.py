@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import pkgutil
 import threading
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.commands import stages
-from gate.errors import Cancelled
-from gate.history import Failure
 from gate.reasons import Reason
 from gate.sandbox.scenarios import Raw
+from gate.signals import Signals
 from tests.raw import talking
 from tests.release import later
 from tests.uploads import TAKEN, Incoming, envelope, http
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tests.conftest import Gate, Ran
 
+Stops = Callable[..., Signals]
 UPLOAD = "/threadfix/rest/latest/applications/6/upload"
 
 
@@ -38,6 +37,24 @@ def folder(tmp_path: Path) -> Path:
     for name in ("done.json", "interrupted.json", "late.json"):
         (folder / name).write_text(json.dumps({"results": [name]}))
     return folder
+
+
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
+    """Makes signals that stop the gate right after a function was called, by its name."""
+
+    def after(name: str, number: int = 15) -> Signals:
+        original, signals = pkgutil.resolve_name(name), Signals()
+
+        def stop(*args: object, **options: object) -> object:
+            done = original(*args, **options)
+            signals.stop(number)
+            return done
+
+        monkeypatch.setattr(name, stop)
+        return signals
+
+    return after
 
 
 def calls(gate: Gate) -> list[tuple[str, str]]:
@@ -205,79 +222,63 @@ def test_checks_come_after_a_pass_only(gate: Gate, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("moment", "parts"),
     [
-        ("_find_application", {"uploads": [Reason.CANCELLED] * 3, "scans": [Reason.CANCELLED], "checks": []}),
-        ("_upload", {"uploads": [Reason.CANCELLED] * 3, "scans": [Reason.CANCELLED], "checks": []}),
-        ("_wait", {"uploads": [None] * 3, "scans": [Reason.CANCELLED] * 4, "checks": []}),
-        ("_evaluate", {"uploads": [None] * 3, "scans": [Reason.PROCESSED] * 4, "checks": [Reason.CANCELLED] * 2}),
+        ("reporters.console.Console.opening", ([Reason.CANCELLED] * 3, [Reason.CANCELLED], [])),
+        ("commands.stages.Stages._find_application", ([Reason.CANCELLED] * 3, [Reason.CANCELLED], [])),
+        ("commands.stages.Stages._upload", ([None] * 3, [Reason.CANCELLED] * 4, [])),
+        ("commands.stages.Stages._wait", ([None] * 3, [Reason.PROCESSED] * 4, [Reason.CANCELLED] * 2)),
     ],
 )
-def test_a_signal_before_a_stage_leaves_no_part_without_a_result(
-    moment: str, parts: dict[str, list[Any]], gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
+    moment: str, parts: tuple[list[Any], ...], gate: Gate, folder: Path, stops: Stops
 ) -> None:
-    """What was asked for and not made is cancelled, and never missing: that would look like a pass."""
-
-    def stopped(_: object) -> None:
-        raise Cancelled(15)
-
-    monkeypatch.setattr(stages.Stages, moment, stopped)
+    """A missing part is cancelled. Without it, the rest would look like a pass."""
     (folder / "interrupted.json").rename(folder / "slow.json")
-    ran = gate("--scan-file", f"{folder}/*", "--pending-scan-id", "41", "--policy", "all", "--pass-criteria")
+    asked = ("--scan-file", f"{folder}/*", "--pending-scan-id", "41", "--policy", "all", "--pass-criteria")
+    ran = gate(*asked, signals=stops(f"gate.{moment}"))
     assert (ran.code, ran.document["reason"]) == (143, Reason.CANCELLED)
-    assert {kind: reasons(ran, kind) for kind in parts} == parts
+    assert tuple(reasons(ran, kind) for kind in ("uploads", "scans", "checks")) == parts
 
 
-def test_a_signal_while_the_application_is_asked_for_ends_it(
-    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("moment", "asked", "reason"),
+    [
+        ("commands.stages.Stages._wait", (), Reason.PROCESSED),
+        ("commands.stages.Stages._evaluate", ("--policy", "all"), Reason.PROCESSED),
+        ("commands.run._Run.conclude", (), Reason.PROCESSED),
+        ("reporters.files.write_atomic", (), Reason.PROCESSED),
+        ("commands.run._Run.conclude", ("--timeout", "x"), Reason.USAGE),
+    ],
+)
+def test_a_signal_after_the_last_stage_changes_no_verdict(
+    moment: str, asked: tuple[str, ...], reason: Reason, gate: Gate, stops: Stops
 ) -> None:
+    """All parts have their results by then."""
+    ran = gate("--pending-scan-id", "41", *asked, signals=stops(f"gate.{moment}"))
+    assert (ran.code, ran.document["reason"]) == (reason.row.exit_code, reason)
+
+
+def test_a_signal_while_the_application_is_asked_for_ends_it(gate: Gate, folder: Path, stops: Stops) -> None:
     """Nothing was sent by then."""
-
-    def stopped(*_: object) -> Failure:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return Failure(Reason.UNREACHABLE, "too late.")
-
-    monkeypatch.setattr("gate.threadfix.client.Client.application", stopped)
-    # What ends a gate that takes too long over its last words must not end the tests.
-    monkeypatch.setattr(os, "_exit", lambda _: None)
-    ran = gate("--scan-file", f"{folder}/done.json")
+    ran = gate("--scan-file", f"{folder}/done.json", signals=stops("gate.threadfix.client.Client.application"))
     (upload,) = ran.document["uploads"]
     assert (ran.code, upload["reason"], upload["message"]) == (143, Reason.CANCELLED, "not sent; the gate was stopped.")
 
 
-def test_a_signal_before_a_name_is_looked_up_leaves_nothing(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an application there are no parts; the gate was cancelled all the same."""
-
-    def stopped(_: object) -> None:
-        raise Cancelled(2)
-
-    monkeypatch.setattr(stages.Stages, "_find_application", stopped)
+def test_a_signal_before_a_name_is_looked_up_leaves_nothing(gate: Gate, stops: Stops) -> None:
+    """Without an application there are no parts, but the gate was still cancelled."""
     named = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "a", "THREADFIX_APPLICATION_NAME": "b"}
-    ran = gate("--pending-scan-id", "41", env=named)
+    ran = gate("--pending-scan-id", "41", env=named, signals=stops("gate.reporters.console.Console.opening", 2))
     assert (ran.code, ran.document["reason"], ran.document["scans"]) == (130, Reason.CANCELLED, [])
-
-
-def test_a_signal_during_the_uploads_leaves_their_end_open(
-    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What may have been sent when the record of it was lost is not called unsent."""
-
-    def lost(*_: object, **__: object) -> None:
-        raise Cancelled(15)
-
-    monkeypatch.setattr("gate.uploading.upload_all", lost)
-    ran = gate("--scan-file", f"{folder}/done.json")
-    (upload,) = ran.document["uploads"]
-    assert (ran.code, upload["reason"]) == (143, Reason.CANCELLED)
-    assert "Whether ThreadFix has the file is not known." in upload["message"]
 
 
 def upload_nothing(stages: Any) -> None:  # noqa: ANN401 - its fields are its own
     """As if the uploads had been forgotten."""
 
 
-def upload_and_forget(files: Any, *_: object, **__: object) -> tuple[tuple[()], None]:  # noqa: ANN401 - likewise
+def upload_and_forget(files: Any, *_: object, **__: object) -> tuple[()]:  # noqa: ANN401 - likewise
     """As if no file had an end."""
     assert files
-    return (), None
+    return ()
 
 
 @pytest.mark.parametrize(
@@ -363,17 +364,11 @@ def test_an_application_that_cannot_be_asked_for_is_unreachable_like_a_scan(gate
         assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (code, "unknown", Reason.UNREACHABLE)
 
 
-def test_a_signal_does_not_lose_a_refusal_from_before(
-    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_does_not_lose_a_refusal_from_before(gate: Gate, tmp_path: Path, stops: Stops) -> None:
     """However early it comes: that was known when the gate started."""
-
-    def stopped(*_: object) -> None:
-        raise Cancelled(15)
-
     (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
-    monkeypatch.setattr("gate.reporters.console.Console.opening", stopped)
-    ran = gate("--upload-response", f"{tmp_path}/upload.json")
+    signals = stops("gate.reporters.console.Console.opening")
+    ran = gate("--upload-response", f"{tmp_path}/upload.json", signals=signals)
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED), ran.err
 
 

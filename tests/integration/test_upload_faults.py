@@ -23,6 +23,7 @@ from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
 from gate.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused
 from gate.http import Transport
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.signals import Signals
 from gate.subjects import ScanFile, Target
 from gate.text import Sanitizer, Secret
 from gate.threadfix.refusals import REFUSALS
@@ -101,14 +102,19 @@ def attempt(serving: Serving, file: ScanFile, *scripts: Script, plan: Plan = PLA
 
 
 def all_of(
-    uploader: Client, *files: ScanFile, plan: Plan = PLAN, notify: Callable[[UploadEvent], None] = lambda _: None
-) -> tuple[tuple[Upload, ...], Cancelled | None]:
+    uploader: Client,
+    *files: ScanFile,
+    plan: Plan = PLAN,
+    notify: Callable[[UploadEvent], None] = lambda _: None,
+    signals: Signals | None = None,
+) -> tuple[Upload, ...]:
     """What became of files that the gate uploads."""
     return upload_all(
         files,
         lambda file, progress: uploader.upload(APPLICATION, plan, file, progress),
         plan=plan,
         jitter=lambda: 0.0,
+        signals=signals or Signals(),
         notify=notify,
     )
 
@@ -325,7 +331,7 @@ def test_what_may_have_been_sent_is_never_sent_again(
 ) -> None:
     """Whatever goes wrong once the connection stands, at whatever stage: the next connection would have taken it."""
     uploader, server = serving(script, takes)
-    (upload,), _ = all_of(uploader, made(tmp_path, LARGE), plan=plan)
+    (upload,) = all_of(uploader, made(tmp_path, LARGE), plan=plan)
     found = upload.receipt
     assert server.uploads <= 1
     assert len(server.whole) <= 1
@@ -391,7 +397,7 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
             if isinstance(event, OutageBegan):
                 stack.enter_context(talking(server.talk, port=port))
 
-        (upload,), _ = all_of(client(f"http://127.0.0.1:{port}"), made(tmp_path), notify=notify)
+        (upload,) = all_of(client(f"http://127.0.0.1:{port}"), made(tmp_path), notify=notify)
     assert upload.receipt == QUEUED
     assert (server.uploads, len(server.whole)) == (1, 1)
     began = next(event for event in events if isinstance(event, OutageBegan))
@@ -404,7 +410,7 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
 def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> None:
     """`--first-contact-limit` after the first error, with one more attempt then; the message says how long it was."""
     plan = replace(PLAN, first_contact_limit=0.15)
-    (upload,), _ = all_of(client(f"http://127.0.0.1:{closed_port()}"), made(tmp_path), plan=plan)
+    (upload,) = all_of(client(f"http://127.0.0.1:{closed_port()}"), made(tmp_path), plan=plan)
     failure = unsent(upload.receipt)
     assert "refused the connection. This went on for " in failure.what
     assert "attempts)" in failure.what
@@ -440,7 +446,7 @@ def test_a_broken_handshake_is_tried_again(
             server.talk(secure)
 
     with talking(talk) as url:
-        (upload,), _ = all_of(client(url.replace("http:", "https:"), trusted), made(tmp_path))
+        (upload,) = all_of(client(url.replace("http:", "https:"), trusted), made(tmp_path))
     assert upload.receipt == QUEUED
     assert (handshakes, server.uploads) == (3, 1)
 
@@ -461,7 +467,7 @@ def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: 
     """Nothing was sent, and trying again is in vain."""
     server = Counting((takes,))
     with talking(server.talk, server_tls[0]) as url:
-        (upload,), _ = all_of(client(url), made(tmp_path))
+        (upload,) = all_of(client(url), made(tmp_path))
     assert unsent(upload.receipt).final
     assert "certificate" in unsent(upload.receipt).what
     assert server.uploads == 0
@@ -481,7 +487,7 @@ def test_a_failed_dns_lookup_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(socket, "getaddrinfo", fails_once)
     server = Counting((takes,))
     with talking(server.talk) as url:
-        (upload,), _ = all_of(client(url.replace("127.0.0.1", "localhost")), made(tmp_path))
+        (upload,) = all_of(client(url.replace("127.0.0.1", "localhost")), made(tmp_path))
     assert upload.receipt == QUEUED
     assert (lookups, server.uploads) == (2, 1)
 
@@ -503,7 +509,7 @@ def test_a_lookup_that_ends_too_late_sends_nothing(monkeypatch: pytest.MonkeyPat
     server = Counting((takes,))
     with talking(server.talk) as url:
         uploader = client(url.replace("127.0.0.1", "localhost"))
-        (upload,), _ = all_of(uploader, made(tmp_path), plan=replace(PLAN, request_timeout=0.2))
+        (upload,) = all_of(uploader, made(tmp_path), plan=replace(PLAN, request_timeout=0.2))
         over.set()
         late.wait(5)
         time.sleep(0.1)
@@ -532,7 +538,7 @@ def test_a_tunnel_that_is_refused_is_tried_again(
     with talking(proxy) as url:
         monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
         uploader = client("https://tf.invalid", insecure=True)
-        (upload,), _ = all_of(uploader, made(tmp_path))
+        (upload,) = all_of(uploader, made(tmp_path))
     assert upload.receipt == QUEUED
     assert (tunnels, server.uploads) == (2, 1)
 
@@ -585,15 +591,14 @@ def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None
     """What is done stays, what is under way is not known, and what has not begun will not, nor be sent later."""
     files = [made(tmp_path, LARGE, name) for name in ("a", "b", "c")]
     uploader, server = serving(takes, and_waits(lambda incoming: incoming.read(SOME)), takes)
+    signals = Signals()
 
     def notify(event: UploadEvent) -> None:
         if isinstance(event, UploadProgress) and event.file is files[1]:
-            raise Cancelled(signal.SIGTERM)
+            signals.stop(signal.SIGTERM)
 
-    uploads, cancelled = all_of(uploader, *files, notify=notify)
+    uploads = all_of(uploader, *files, notify=notify, signals=signals)
     assert [upload.receipt for upload in uploads] == [QUEUED, BrokenOff(), NotSent()]
-    assert cancelled
-    assert cancelled.exit_code == 143
     uploader.http.close()
     time.sleep(0.2)
     assert (server.connections, len(server.whole)) == (2, 1)
@@ -602,20 +607,19 @@ def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None
 def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> None:
     """Nothing was sent, and nothing is any more, although ThreadFix is there now."""
     port = closed_port()
-    server = Counting((takes,))
+    server, signals = Counting((takes,)), Signals()
     with ExitStack() as stack:
 
         def notify(event: UploadEvent) -> None:
             if isinstance(event, OutageBegan):
                 stack.enter_context(talking(server.talk, port=port))
-                raise Cancelled(signal.SIGINT)
+                signals.stop(signal.SIGINT)
 
         uploader = client(f"http://127.0.0.1:{port}")
         plan = replace(PLAN, interval=0.15, max_interval=0.15)
-        (upload,), cancelled = all_of(uploader, made(tmp_path), plan=plan, notify=notify)
+        (upload,) = all_of(uploader, made(tmp_path), plan=plan, notify=notify, signals=signals)
         time.sleep(0.2)
     assert upload.receipt == NotSent()
-    assert cancelled
     assert server.connections == 0
 
 

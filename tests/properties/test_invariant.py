@@ -26,6 +26,7 @@ from gate.parts.uploads import judge_upload
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
 from gate.settings import Plan, Settings
+from gate.signals import Signals
 from gate.subjects import ApplicationId, Target
 from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
@@ -191,7 +192,7 @@ def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list
                 Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
                 for target in (Target(TARGET.application_id, number) for number in polls)
             ]
-            histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None)
+            histories = wait_all(waits, stop=stop, signals=Signals(), notify=lambda _: None, tick=lambda _: None)
             for history, play in zip(histories, plays, strict=True):
                 verdict = judge_scan(history, replace(ASKED, plan=plan)).conclusion.kind
                 assert (verdict is Kind.PASS) is passes(play[min(turn, len(play) - 1)])
@@ -279,10 +280,10 @@ def test_pass_if_and_only_if_the_scans_of_these_uploads_are_done(
         files = [made(Path(folder), 10, str(number)) for number in range(len(responses))]
         client = Client(Server(url, Secret("key"), version), Sanitizer(), trace=lambda _: None)
         plan = Plan(timeout=0)
-        sent, _ = upload_all(
+        sent = upload_all(
             files,
             partial(client.upload, APPLICATION, plan),
-            plan=plan, jitter=lambda: 0.0, notify=lambda _: None,
+            plan=plan, jitter=lambda: 0.0, signals=Signals(), notify=lambda _: None,
         )  # fmt: skip
         stop = threading.Event()
         schedule = Schedule(plan, Deadline.after(0, time.monotonic), stop.wait, lambda: 0.0)
@@ -291,7 +292,7 @@ def test_pass_if_and_only_if_the_scans_of_these_uploads_are_done(
             Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
             for target in targets
         ]
-        histories, _ = wait_all(waits, stop=stop, notify=lambda _: None, tick=lambda _: None)
+        histories = wait_all(waits, stop=stop, signals=Signals(), notify=lambda _: None, tick=lambda _: None)
     parts: list[Part] = [judge_scan(history, replace(ASKED, plan=plan)) for history in histories]
     parts += [part for part in (judge_upload(upload, ASKED) for upload in sent) if part]
     named = [own_scans(response, version) for response in responses]

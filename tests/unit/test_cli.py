@@ -180,7 +180,7 @@ def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:
 def entered(doing: str) -> subprocess.CompletedProcess[str]:
     """What becomes of a process in which the command line does `doing`."""
     code = "import sys, gate.__main__ as m, gate.cli as c\n{}\nsys.exit(m.entry())".format(
-        f"def main():\n    {doing}\nc.main = main"
+        f"def main(**_):\n    {doing}\nc.main = main"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

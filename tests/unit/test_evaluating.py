@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.commands.evaluation import moment_of
-from gate.errors import Cancelled
 from gate.evaluating import Settling, dated, evaluate_all, wait_for
 from gate.events import Ended, OutageBegan, OutageEnded, StatusSeen
 from gate.history import (
@@ -32,6 +31,7 @@ from gate.history import (
 from gate.reasons import Reason
 from gate.rules import Rules
 from gate.settings import Plan
+from gate.signals import Signals
 from gate.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
 from gate.threadfix.refusals import refusal_of
 from tests.builders import history_of, judged
@@ -437,7 +437,8 @@ def together(
     scripts: dict[Check, Callable[[], Heard]],
     notify: Callable[[Event[CheckReading, Check]], None] = lambda _: None,
     tick: Callable[[Sequence[CheckHistory]], None] = lambda _: None,
-) -> tuple[tuple[CheckHistory, ...], Cancelled | None]:
+    signals: Signals | None = None,
+) -> tuple[CheckHistory, ...]:
     """Make several checks whose responses come from `scripts`."""
     plan = Plan(interval=0.001, max_interval=0.002)
 
@@ -445,14 +446,14 @@ def together(
         return Server(World(lambda _n, _at: scripts[check]()))
 
     return evaluate_all(
-        list(scripts), ask, moment=DONE_AT, plan=plan, jitter=lambda: 0.0, notify=notify, tick=tick
+        list(scripts), ask, moment=DONE_AT, plan=plan, jitter=lambda: 0.0, signals=signals or Signals(),
+        notify=notify, tick=tick,
     )  # fmt: skip
 
 
 def test_every_check_is_made_and_has_its_place() -> None:
     """A refused check stops no other check."""
-    histories, cancelled = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
-    assert cancelled is None
+    histories = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
     assert [history.target for history in histories] == [PassCriteria(), PCI, AllPolicies()]
     assert [statuses(history) for history in histories] == [[STALE, FRESH], [FRESH], []]
     assert histories[2].newest == DENIED
@@ -460,12 +461,11 @@ def test_every_check_is_made_and_has_its_place() -> None:
 
 def test_a_cancelled_check_has_no_result() -> None:
     """Also after a response; a check that was over keeps its result."""
+    signals = Signals()
 
-    def cancel(histories: Sequence[CheckHistory]) -> None:
+    def stop(histories: Sequence[CheckHistory]) -> None:
         if histories[1].ended:
-            raise Cancelled(15)
+            signals.stop(15)
 
-    histories, cancelled = together({PCI: lambda: OLD, AllPolicies(): lambda: NEW}, tick=cancel)
-    assert cancelled is not None
-    assert cancelled.exit_code == 143
+    histories = together({PCI: lambda: OLD, AllPolicies(): lambda: NEW}, tick=stop, signals=signals)
     assert [history.ended for history in histories] == [StopCause.CANCELLED, StopCause.DECIDED]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate import uploading
-from gate.errors import Cancelled, OutOfThreadsError
+from gate.errors import OutOfThreadsError
 from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.history import BrokenOff, Failure, NotSent, Outage, Queued, Refused, Upload
 from gate.reasons import Reason
 from gate.settings import Plan
+from gate.signals import Signals
 from gate.subjects import ScanFile, Target
 from gate.uploading import upload_all
 
@@ -74,7 +74,8 @@ class World:
         *files: ScanFile,
         notify: Callable[[UploadEvent], None] = lambda _: None,
         sleep: Callable[[float], bool] | None = None,
-    ) -> tuple[tuple[Upload, ...], Cancelled | None]:
+        signals: Signals | None = None,
+    ) -> tuple[Upload, ...]:
         """Upload the files."""
 
         def told(event: UploadEvent) -> None:
@@ -82,8 +83,8 @@ class World:
             notify(event)
 
         return upload_all(
-            files or (A,), self.send, plan=self.plan, jitter=lambda: self.jitter, notify=told,
-            clock=lambda: self.now, sleep=sleep or self.sleep,
+            files or (A,), self.send, plan=self.plan, jitter=lambda: self.jitter, signals=signals or Signals(),
+            notify=told, clock=lambda: self.now, sleep=sleep or self.sleep,
         )  # fmt: skip
 
 
@@ -102,10 +103,9 @@ def let_it_end() -> None:
 def test_files_go_one_after_the_other() -> None:
     """Each once and in its order; one that is refused or lost does not stop the others."""
     world = World([REFUSED, LOST, QUEUED], takes=3)
-    uploads, cancelled = world.upload(A, B, C)
+    uploads = world.upload(A, B, C)
     assert [upload.file for upload in uploads] == [A, B, C]
     assert receipts(uploads) == [REFUSED, LOST, QUEUED]
-    assert cancelled is None
     assert world.attempts == [("a", 0), ("b", 3), ("c", 6)]
     assert [upload.elapsed for upload in uploads] == [3, 3, 3]
     assert world.events == [
@@ -122,7 +122,7 @@ def test_files_go_one_after_the_other() -> None:
 def test_only_what_is_unsent_and_not_final_is_tried_again(receipt: Receipt) -> None:
     """Everything else is the last word, also a failure that would be worth a second try."""
     world = World([receipt])
-    ((upload,), _) = world.upload()
+    (upload,) = world.upload()
     assert upload.receipt == receipt
     assert (len(world.attempts), world.sleeps) == (1, [])
 
@@ -130,7 +130,7 @@ def test_only_what_is_unsent_and_not_final_is_tried_again(receipt: Receipt) -> N
 def test_what_was_not_sent_is_tried_again_at_the_cadence_of_the_wait() -> None:
     """With its bounds and its jitter, from when the file's upload began."""
     world = World([DOWN] * 5 + [QUEUED], takes=5, jitter=1.0, plan=replace(PLAN, max_interval=2.5))
-    ((upload,), _) = world.upload()
+    (upload,) = world.upload()
     assert upload.receipt == QUEUED
     assert world.sleeps == pytest.approx([2.2, 2.2, 2.2, 2.5, 2.5])
     assert upload.elapsed == pytest.approx(6 * 5 + sum(world.sleeps))
@@ -146,7 +146,7 @@ def test_a_server_may_ask_to_be_left_alone() -> None:
 def test_trying_ends_at_the_limit_with_one_last_attempt() -> None:
     """The limit runs from the first error on, and for each file anew; the message says how long and how often."""
     world = World([DOWN] * 32 + [QUEUED], takes=1, plan=replace(PLAN, first_contact_limit=10))
-    uploads, _ = world.upload(A, B)
+    uploads = world.upload(A, B)
     first = uploads[0].receipt
     assert isinstance(first, Failure)
     assert first == replace(DOWN, what="tf refused the connection. This went on for 11s (5 attempts).")
@@ -158,7 +158,7 @@ def test_trying_ends_at_the_limit_with_one_last_attempt() -> None:
 def test_one_error_at_the_limit_is_no_stretch() -> None:
     """A final failure after an outage is told with the outage; one without is told as it is."""
     world = World([replace(DOWN, final=True)])
-    ((upload,), _) = world.upload()
+    (upload,) = world.upload()
     assert upload.receipt == replace(DOWN, final=True)
 
 
@@ -172,7 +172,7 @@ def test_an_outage_is_told_with_its_end() -> None:
         return QUEUED
 
     world = World([DOWN, replace(DOWN, what="tf is starting."), late], takes=1)
-    ((upload,), _) = world.upload()
+    (upload,) = world.upload()
     newest = replace(DOWN, what="tf is starting.")
     assert world.events == [
         UploadBegan(A),
@@ -194,7 +194,7 @@ def test_an_outage_ends_with_a_response_too() -> None:
 def test_an_outage_that_ends_unsent_has_no_end() -> None:
     """Nothing has recovered."""
     world = World([DOWN, replace(DOWN, final=True)])
-    ((upload,), _) = world.upload()
+    (upload,) = world.upload()
     assert not any(isinstance(event, OutageEnded) for event in world.events)
     assert isinstance(upload.receipt, Failure)
     assert "(2 attempts)" in upload.receipt.what
@@ -237,7 +237,7 @@ def test_progress_of_an_attempt_that_was_given_up_is_not_told() -> None:
 
 def test_a_signal_ends_the_uploads() -> None:
     """What is over stays, what is under way is not known, the rest is not sent; nor is it later."""
-    under_way, go_on = threading.Event(), threading.Event()
+    under_way, go_on, signals = threading.Event(), threading.Event(), Signals()
 
     def hangs(_: Callable[[int], None]) -> Receipt:
         world.now += 7
@@ -248,14 +248,12 @@ def test_a_signal_ends_the_uploads() -> None:
     def notify(event: UploadEvent) -> None:
         if isinstance(event, UploadBegan) and event.file is B:
             under_way.wait(60)
-            raise Cancelled(15)
+            signals.stop(15)
 
     world = World([QUEUED, hangs, QUEUED], takes=2)
-    uploads, cancelled = world.upload(A, B, C, notify=notify)
+    uploads = world.upload(A, B, C, notify=notify, signals=signals)
     assert receipts(uploads) == [QUEUED, BrokenOff(), NotSent()]
     assert uploads[1].elapsed == 9
-    assert cancelled
-    assert cancelled.signal_number == 15
     go_on.set()
     let_it_end()
     assert [name for name, _ in world.attempts] == ["a", "b"]
@@ -267,9 +265,9 @@ def test_a_signal_while_the_gate_waits_to_try_again_leaves_nothing_behind() -> N
     def notify(event: UploadEvent) -> None:
         if isinstance(event, OutageBegan):
             slept.wait(60)
-            raise Cancelled(2)
+            signals.stop(2)
 
-    slept, go_on = threading.Event(), threading.Event()
+    slept, go_on, signals = threading.Event(), threading.Event(), Signals()
     world = World([DOWN, QUEUED])
 
     def sleep(_: float) -> bool:
@@ -277,21 +275,20 @@ def test_a_signal_while_the_gate_waits_to_try_again_leaves_nothing_behind() -> N
         go_on.wait(60)
         return True
 
-    uploads, cancelled = world.upload(A, B, notify=notify, sleep=sleep)
+    uploads = world.upload(A, B, notify=notify, sleep=sleep, signals=signals)
     go_on.set()
     assert receipts(uploads) == [NotSent()] * 2
-    assert cancelled
     assert len(world.attempts) == 1
 
 
 def test_no_attempt_begins_after_a_signal() -> None:
     """Also where the sleep has not heard of it."""
-    slept, go_on = threading.Event(), threading.Event()
+    slept, go_on, signals = threading.Event(), threading.Event(), Signals()
 
     def notify(event: UploadEvent) -> None:
         if isinstance(event, OutageBegan):
             slept.wait(60)
-            raise Cancelled(2)
+            signals.stop(2)
 
     world = World([DOWN, QUEUED])
 
@@ -300,7 +297,7 @@ def test_no_attempt_begins_after_a_signal() -> None:
         go_on.wait(60)
         return False
 
-    world.upload(A, B, notify=notify, sleep=sleep)
+    world.upload(A, B, notify=notify, sleep=sleep, signals=signals)
     go_on.set()
     let_it_end()
     assert len(world.attempts) == 1
@@ -333,7 +330,7 @@ def test_without_a_thread_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not every system lets a signal interrupt a wait without an end."""
-    monkeypatch.setattr(uploading, "TICK", 0.01)
+    monkeypatch.setattr("gate.signals.TICK", 0.01)
     ticked = threading.Event()
 
     def slow(_: Callable[[int], None]) -> Receipt:
@@ -341,9 +338,9 @@ def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
         assert ticked.wait(5)
         return QUEUED
 
-    uploads, _ = upload_all(
-        [A], World([slow]).send, plan=PLAN, jitter=lambda: 0.0, notify=lambda _: None,
-        tick=ticked.set,
+    uploads = upload_all(
+        [A], World([slow]).send, plan=PLAN, jitter=lambda: 0.0, signals=Signals(),
+        notify=lambda _: None, tick=ticked.set,
     )  # fmt: skip
     assert receipts(uploads) == [QUEUED]
 
@@ -351,18 +348,9 @@ def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_gate_s_own_clock_and_sleep_do_as_well() -> None:
     """They are what it has where a test gives it no others."""
     script: Iterator[Receipt] = iter([DOWN, QUEUED])
-    uploads, _ = upload_all(
+    uploads = upload_all(
         [A], lambda *_: next(script), plan=Plan(interval=0.01, max_interval=0.01), jitter=lambda: 0.0,
-        notify=lambda _: None,
+        signals=Signals(), notify=lambda _: None,
     )  # fmt: skip
     assert receipts(uploads) == [QUEUED]
     assert uploads[0].elapsed > 0
-
-
-def test_a_sleep_that_says_stop_ends_the_uploads() -> None:
-    """No file begins again, and none after it."""
-    world = World([DOWN])
-    uploads, cancelled = world.upload(A, B, sleep=lambda _: True)
-    assert receipts(uploads) == [NotSent()] * 2
-    assert cancelled is None
-    assert len(world.attempts) == 1

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.errors import Cancelled
 from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
 from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause
 from gate.reasons import Reason
 from gate.settings import Plan
+from gate.signals import Signals
 from gate.subjects import Target
 from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 from tests.simulation import TARGET, World
@@ -255,7 +255,8 @@ def together(
     scripts: dict[int, Callable[[], Observation]],
     notify: Callable[[ScanEvent], None] = lambda _: None,
     tick: Callable[[Sequence[ScanHistory]], None] = lambda _: None,
-) -> tuple[tuple[ScanHistory, ...], Cancelled | None]:
+    signals: Signals | None = None,
+) -> tuple[ScanHistory, ...]:
     """Wait for several scans whose answers come from `scripts`, by pending scan id."""
     stop = threading.Event()
     schedule = Schedule(Plan(), Deadline.after(60, lambda: 0.0), stop.wait, lambda: 0.0)
@@ -268,7 +269,7 @@ def together(
         )
         for number, script in scripts.items()
     ]
-    return wait_all(waits, stop=stop, notify=notify, tick=tick)
+    return wait_all(waits, stop=stop, signals=signals or Signals(), notify=notify, tick=tick)
 
 
 def test_histories_come_in_the_order_asked() -> None:
@@ -283,23 +284,20 @@ def test_histories_come_in_the_order_asked() -> None:
         first.set()
         return DONE
 
-    histories, cancelled = together({1: later, 2: sooner})
+    histories = together({1: later, 2: sooner})
     assert [history.target.pending_scan_id for history in histories] == [1, 2]
     assert all(history.ended is StopCause.DECIDED for history in histories)
-    assert cancelled is None
 
 
-def test_a_cancellation_stops_all() -> None:
-    """It is raised into the thread that listens, and is handed back with what was seen."""
+def test_a_signal_stops_all() -> None:
+    """The histories have what was received until then."""
+    signals = Signals()
 
     def notify(_: ScanEvent) -> None:
-        raise Cancelled(15)
+        signals.stop(15)
 
-    histories, cancelled = together({1: lambda: QUEUED}, notify=notify)
-    assert cancelled
-    assert cancelled.exit_code == 143
-    assert histories[0].ended is StopCause.CANCELLED
-    assert histories[0].reading == QUEUED
+    (history,) = together({1: lambda: QUEUED}, notify=notify, signals=signals)
+    assert (history.ended, history.reading) == (StopCause.CANCELLED, QUEUED)
 
 
 def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
@@ -325,7 +323,7 @@ def test_the_calling_thread_ticks_while_nothing_happens() -> None:
         ticked.wait(5)
         return DONE
 
-    histories, _ = together({1: slow}, tick=tick)
+    histories = together({1: slow}, tick=tick)
     assert ticked.is_set()
     assert set(running) == {None}
     assert histories[0].ended is StopCause.DECIDED
@@ -347,7 +345,7 @@ def test_no_more_requests_than_slots_are_under_way() -> None:
             under_way[0] -= 1
         return DONE
 
-    histories, _ = together(dict.fromkeys(range(1, 101), asked))
+    histories = together(dict.fromkeys(range(1, 101), asked))
     assert all(history.ended is StopCause.DECIDED for history in histories)
     assert 1 < most[0] <= REQUESTS_AT_ONCE == 32
 
