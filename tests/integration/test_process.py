@@ -273,7 +273,7 @@ def test_a_folder_that_is_gone_is_a_usage_error(step: Step) -> None:
         f'cd {shlex.quote(str(gone))} && rmdir ../gone && "$GATE" --result-file r.json --junit-file r.xml'
     )
     assert (done.returncode, step.reason) == (2, "usage")
-    assert "the folder that the gate was started in is gone; write the whole path" in done.stderr
+    assert "the folder that the gate was started in, which is gone; write the whole path" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -363,7 +363,7 @@ def test_a_machine_without_a_thread_to_spare_is_said(step: Step) -> None:
 
 def test_an_endless_file_is_too_long(step: Step) -> None:
     """A device that always has more is read no further than any other file."""
-    for option, env in (("--api-key-file", {"THREADFIX_API_KEY": ""}), ("--upload-response", {}), ("--ca-file", {})):
+    for option, env in (("--api-key-file", {"THREADFIX_API_KEY": ""}), ("--upload-response", {})):
         done = step.run("--pending-scan-id", "41", option, "/dev/zero", env=env)
         assert (done.returncode, step.reason) == (2, "usage")
         assert "longer than 1 MiB" in done.stderr
@@ -391,7 +391,7 @@ def writer_of(pipe: Path) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("option", ["--api-key-file", "--upload-response", "--ca-file"])
+@pytest.mark.parametrize("option", ["--api-key-file", "--upload-response"])
 def test_a_pipe_that_never_ends_does_not_keep_a_stopped_gate(number: signal.Signals, option: str, step: Step) -> None:
     """The gate reads it in a thread of its own, and still writes its outputs."""
     pipe = step.folder / "pipe"
