@@ -93,10 +93,13 @@ def _needles(secrets: tuple[str, ...]) -> tuple[_Needle, ...]:
 
 def _spans(value: str, secrets: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """The places of the secrets."""
-    for escape, meaning in _ESCAPES.items():
+    # No form is longer than the text that it is found in; most texts are shorter than a key.
+    needles = [needle for needle in _needles(secrets) if len(needle.form) <= len(value)]
+    for escape, meaning in _ESCAPES.items() if needles else ():
         read = escape.sub(meaning, value)
-        for needle in _needles(secrets) if escape is _NOTHING or read != value else ():
-            text = needle.reduced(read)
+        reduced: dict[re.Pattern[str], str] = {}
+        for needle in needles if escape is _NOTHING or read != value else ():
+            text = reduced.get(needle.ignored) or reduced.setdefault(needle.ignored, needle.reduced(read))
             start = text.find(needle.form)
             if start < 0:
                 continue

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from gate.history import CheckResult, Obstacle, Refused, ScanReading
-from gate.reporters import dotenv, junit, result, summary
+from gate.reporters import closing, dotenv, junit, result, summary
+from gate.reporters.outputs import output_values
 from gate.sandbox.scenarios import SCENARIOS
 from gate.subjects import Policy
 from gate.text import (
@@ -32,7 +33,7 @@ from tests.builders import history_of, judged
 HOSTILE = SCENARIOS["hostile-text"].message or ""
 WORDS = (
     r"""::error:: ##[ ##vso[ </pre> <script> ]]> ` ``` | [x]( ) ** &amp; &#60; " ' $(id) ${X} = <<EOF @user #1 ~~ """
-    r"""<!-- _ \ > # - http://evil.example www.evil.example a@evil.example"""
+    r"""<!-- _ \ > # - {--x-} {@resume} {--timeout http://evil.example www.evil.example a@evil.example"""
 )
 SNIPPETS = st.sampled_from([*WORDS.split(), *"\n\r\x1b\x00 \t\u2028\u202e\u200b\ud800"])
 texts = st.one_of(st.text(), st.lists(SNIPPETS | st.text(max_size=3), max_size=12).map("".join), st.just(HOSTILE))
@@ -139,7 +140,7 @@ OURS = "a [('href', 'https://tf.example.com/threadfix/applications/6')]"
 
 @given(texts, texts, texts)
 def test_every_report_takes_every_text(status: str, name: str, message: str) -> None:
-    """As the client hands it on: cleaned once. The reports parse, and have no tag that is not ours."""
+    """As the client returns it: sanitized once. The reports parse, and have no tag that is not ours."""
     clean = Sanitizer().sanitize
     answer = ScanReading(
         clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
@@ -149,7 +150,15 @@ def test_every_report_takes_every_text(status: str, name: str, message: str) -> 
     obstacle = Obstacle(7, clean(name), clean(status), clean(message))
     checks = [builders.checked(Policy(name=clean(name)), row, row, stale=3.0, obstacles=[obstacle])]
     verdict = builders.verdict(judged(history_of(answer)), uploads=[file, file], checks=checks)
-    assert json.loads(result.render(verdict))["scans"][0]["status"] == answer.status
+    document = json.loads(result.render(verdict))
+    assert document["scans"][0]["status"] == answer.status
+    assert (answer.error_message or "").rstrip(".") in document["scans"][0]["message"]
+    for line in (*closing.explanation(verdict), *closing.notices(verdict), closing.verdict_line(verdict, alone=False)):
+        shown = log_line(line.text)
+        assert not FORBIDDEN.search(shown)
+        assert not COMMAND.search(shown)
+    for value in output_values(verdict).values():
+        assert not FORBIDDEN.search(value)
     ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
     lines = dotenv.render(verdict).splitlines()
     assert len(lines) == 12
