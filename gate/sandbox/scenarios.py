@@ -62,6 +62,11 @@ SYSTEM_ERROR: Final = Raw(
 )
 BUSY: Final = Raw(503, b"busy", headers=(("Retry-After", "1"),))
 NOT_FOUND: Final = Raw(404, b"<html><head><title>Not Found</title></head></html>")
+NO_SCAN: Final = Raw(
+    200,
+    b'{"message": "Pending scan lookup failed. Check your ID.", "success": false, "responseCode": -1, "object": null}',
+    "application/json;charset=UTF-8",
+)
 
 
 def _no_fault(_number: int) -> Fault | None:
@@ -248,7 +253,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "ThreadFix returns the scan at first, then no longer finds it.",
             Reason.SCAN_VANISHED,
             _WHOLE,
-            lambda number: NOT_FOUND if number > 2 else None,  # noqa: PLR2004
+            lambda number: NO_SCAN if number > 2 else None,  # noqa: PLR2004
             options={"outage-limit": "5s"},
         ),
         Scenario(
