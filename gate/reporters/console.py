@@ -204,9 +204,7 @@ class Console:
             sent = "still" if elapsed is None else f"{size(sending.file.size)} sent in {seconds(elapsed)};"
             state = f"{sent} waiting for ThreadFix's response"
         else:
-            speed = f", {size(sending.speed)}/s" if sending.speed else ""
-            left = f", {seconds(sending.left)} left" if sending.left else ""
-            state = f"{int(sending.share * 100)}% of {size(sending.file.size)}{speed}{left}"
+            state = sending.numbers
         self._now(state)
         # Also where nothing is logged: a quiet gate must not come here four times a second.
         self._last_output = self._clock()

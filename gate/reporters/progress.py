@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from gate.subjects import Target
+from gate.wording import seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,11 +14,6 @@ if TYPE_CHECKING:
     from gate.events import UploadProgress
     from gate.history import History
     from gate.subjects import ScanFile
-
-WINDOW: Final = 10.0
-"""Seconds over which the speed of an upload is measured."""
-SAMPLE: Final = 0.25
-"""Seconds between two samples of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +53,30 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How far the upload of a file is.
+    """The state of a file's upload.
 
     Attributes:
-        file: which file.
+        file: the file.
         number: its place among the files, from 1.
-        files: how many there are.
+        files: the number of files.
         sent: bytes so far.
-        samples: of the newest `WINDOW` seconds: when, and the bytes that had been sent by then.
+        elapsed: seconds since its upload began.
     """
 
     file: ScanFile
     number: int = 1
     files: int = 1
     sent: int = 0
-    samples: tuple[tuple[float, int], ...] = ((0.0, 0),)
+    elapsed: float = 0.0
 
     def after(self, event: UploadProgress) -> Sending:
-        """How far it is after an event."""
-        samples = self.samples
-        if event.elapsed - samples[-1][0] >= SAMPLE:
-            # The newest sample from before the window stays: it is where the window begins.
-            old = sum(at <= event.elapsed - WINDOW for at, _ in samples)
-            samples = (*samples[max(old - 1, 0) :], (event.elapsed, event.sent))
+        """Return the state after an event."""
         # The request is a little longer than the file.
-        return replace(self, sent=min(event.sent, self.file.size), samples=samples)
+        return replace(self, sent=min(event.sent, self.file.size), elapsed=event.elapsed)
 
     @property
     def is_sent(self) -> bool:
-        """Whether all of it is on its way, so that only ThreadFix's response is missing."""
+        """Whether only ThreadFix's response is missing."""
         return self.sent >= self.file.size
 
     @property
@@ -95,11 +86,17 @@ class Sending:
 
     @property
     def speed(self) -> float | None:
-        """Bytes a second; None where it is not known yet, or nothing moves."""
-        (began, before), (at, sent) = self.samples[0], self.samples[-1]
-        return (sent - before) / (at - began) if sent > before else None
+        """Bytes per second since the upload began; None if nothing was sent yet."""
+        return self.sent / self.elapsed if self.sent and self.elapsed else None
 
     @property
     def left(self) -> float | None:
-        """Seconds until all of it is sent; None where that is not known."""
+        """Seconds until all of it is sent; None if unknown."""
         return (self.file.size - self.sent) / self.speed if self.speed else None
+
+    @property
+    def numbers(self) -> str:
+        """The share, the speed and the time left, for a person."""
+        speed = f", {size(self.speed)}/s" if self.speed else ""
+        left = f", {seconds(self.left)} left" if self.left else ""
+        return f"{int(self.share * 100)}% of {size(self.file.size)}{speed}{left}"

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import textwrap
 from contextlib import suppress
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, cast
 
 from rich.console import Console as Screen
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
 from gate.reporters.lines import LineKind
-from gate.wording import seconds, size
+from gate.wording import seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import IO, TextIO
+
+    from rich.console import RenderableType
 
     from gate.reporters.lines import Line
     from gate.reporters.progress import Progress, Sending
@@ -36,12 +41,8 @@ _STYLES: Final = {
 """What each kind of line is coloured; a plain one is not."""
 MARGIN: Final = 4
 """Columns of the live line that its text leaves free: for the spinner, and at the end."""
-BAR: Final = (8, 30)
-"""Columns of the bar of an upload, at least and at most."""
-NUMBERS: Final = (40, 48)
-"""Columns of the numbers behind it, the short ones and all of them; fixed, so that the bar stays where it is."""
-NAME: Final = 12
-"""Columns from which on a file's name is worth being shown."""
+BAR: Final = 30
+"""Columns of the bar of an upload, at most."""
 
 
 class Terminal:
@@ -79,17 +80,18 @@ class Terminal:
 
     def draw(self, progress: Progress) -> None:
         """Draw the live line of a wait anew."""
-        self._draw(live_text(progress, self._screen.width - MARGIN))
+        self._spinner.update(text=live_text(progress, self._screen.width - MARGIN))
+        self._draw(self._spinner)
 
     def draw_upload(self, sending: Sending | None) -> None:
-        """Draw the live line of an upload anew; without one, take it away."""
-        self._draw(upload_text(sending, self._screen.width - MARGIN) if sending else None)
+        """Draw the live line of an upload; remove the line if `sending` is None."""
+        self._spinner.update(text="")
+        self._draw(upload_line(self._spinner, sending) if sending else "")
 
-    def _draw(self, text: Text | None) -> None:
+    def _draw(self, line: RenderableType) -> None:
         if self._live.is_started:
-            self._spinner.update(text=text or "")
             with suppress(OSError, ValueError):
-                self._live.update(self._spinner if text else "", refresh=True)
+                self._live.update(line, refresh=True)
 
 
 def wrapped(line: Line, width: int) -> str:
@@ -117,35 +119,18 @@ def live_text(progress: Progress, width: int) -> Text:
     return Text(_end(phases, room) + left, no_wrap=True, overflow="crop")
 
 
-def upload_text(sending: Sending, width: int) -> Text:
-    """The live line of an upload, in `width` characters: the numbers first, then the bar, then the file's name."""
-    short, whole = NUMBERS
+def upload_line(spinner: Spinner, sending: Sending) -> Table:
+    """Return the live line of an upload: the file's name, a bar, the numbers."""
     place = f"{sending.number} of {sending.files} " if sending.files > 1 else ""
-    room = width - len(place) - 1
-    least, most = BAR
-    is_narrow = room < whole + least
-    room -= short if is_narrow else whole
-    numbers = _numbers(sending, is_narrow=is_narrow)
-    if room < least:
-        return Text(numbers, no_wrap=True, overflow="crop")
-    named = room > least + NAME
-    bar = min(most, max(least, room // 2)) if named else min(most, room)
-    name = f"{_end(sending.file.shown, room - bar - 1)} " if named else ""
-    done = round(bar * sending.share)
-    text = Text(place + name, no_wrap=True, overflow="crop")
-    return text.append("━" * done, "cyan").append("─" * (bar - done), "dim").append(f" {numbers}")
-
-
-def _numbers(sending: Sending, *, is_narrow: bool) -> str:
-    whole = size(sending.file.size)
-    if sending.is_sent:
-        return (
-            "sent; waiting for ThreadFix's response" if is_narrow else f"{whole} sent; waiting for ThreadFix's response"
-        )
-    speed = f" · {size(sending.speed)}/s" if sending.speed else ""
-    left = f" · {seconds(sending.left)} left" if sending.left else ""
-    sent = "" if is_narrow else f" · {size(sending.sent)}"
-    return f"{sending.share:.0%}{sent} of {whole}{speed}{left}"
+    state = "sent; waiting for ThreadFix's response" if sending.is_sent else sending.numbers
+    line = Table.grid(padding=(0, 1), expand=True)
+    line.add_column(no_wrap=True)
+    line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    line.add_column(max_width=BAR, ratio=1)
+    line.add_column(no_wrap=True)
+    bar = ProgressBar(total=sending.file.size, completed=sending.sent)
+    line.add_row(spinner, Text(place + PurePath(sending.file.shown).name), bar, Text(state))
+    return line
 
 
 def _end(text: str, width: int) -> str:
