@@ -1,7 +1,7 @@
 """Names options in texts: as a flag on a command line, and as an input in the action.
 
-Advice is a template until the verdict is made or a line is printed. A template is a constant of the gate; text of a
-server is never put into one, and a text that holds some is never filled. `Naming.fill` replaces:
+Advice is a template until the verdict is made or a line is printed. A template is a constant of the gate; no text of a
+server is put into it, and no text that holds text of a server is filled. `Naming.fill` replaces:
 
 - `{--timeout}` becomes `--timeout`, or the input `timeout`;
 - `{--on-timeout warn}` becomes `--on-timeout warn`, or the input `on-timeout: warn`;
@@ -33,7 +33,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 """Each phrase, on a command line and in the action."""
-# Backticks around a name belong to it: an input always has them, a flag only where they are written.
+# Backticks around a name belong to it: an input always has them, a flag only if they are written.
 _NAME: Final = re.compile(r"`?\{--(?P<name>[a-z-]+)(?: (?P<value>[A-Za-z0-9.]+))?\}`?|\{@(?P<phrase>[a-z ]+)\}")
 
 
@@ -45,7 +45,7 @@ class Naming:
     """Whether options are inputs of the action."""
 
     def option(self, name: str, value: str = "") -> str:
-        """Return an option's name, with its value if there is one: `--timeout 5m`, or `timeout: 5m`."""
+        """Return an option's name, and its value if given: `--timeout 5m`, or `timeout: 5m`."""
         if self.inputs:
             return f"{name}: {value}" if value else name
         return f"--{name} {value}" if value else f"--{name}"

@@ -1,4 +1,4 @@
-r"""Finds a secret in a text, in the forms in which servers return it.
+r"""Find a secret in a text, in each form that servers return.
 
 The forms: as it is, in any case, percent-encoded, HTML-escaped, JSON-escaped, in base64, and with blanks or invisible
 characters in between. Every search takes time in proportion to the text.
@@ -103,7 +103,7 @@ def _spans(value: str, secrets: tuple[str, ...]) -> Iterator[tuple[int, int]]:
             start = text.find(needle.form)
             if start < 0:
                 continue
-            # Where each character of the reduced text is in `value`.
+            # The places in `value` of the characters of the reduced text.
             tokens = re.finditer(f"{escape.pattern}|(?s:.)", value)
             places = [token.span() for token in tokens for _ in needle.reduced(meaning(token))]
             while start >= 0:

@@ -21,7 +21,7 @@ MARKS: Final = "*~=_"
 TEXT_LIMIT: Final = 500
 """Characters that are kept of one text of the server."""
 ELLIPSIS: Final = "..."
-"""Three dots and not the one character, which old consoles cannot show."""
+"""Three dots: old consoles cannot show the single character."""
 
 _CONTROL: Final = re.compile(f"[{CONTROLS}]")
 _INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
@@ -69,7 +69,7 @@ class Sanitizer:
         return hide(value, secrets, stars) if secrets else value
 
     def sanitize(self, value: str, limit: int = TEXT_LIMIT) -> str:
-        """Return `value` as one line of at most `limit` characters, safe anywhere after words of ours.
+        """Return `value` as one line of at most `limit` characters, safe anywhere after our own words.
 
         Only as much of it is read as can be shown, and as much again as a secret can take there: half of a secret
         at the cut is not shown.

@@ -1,4 +1,4 @@
-"""The finished verdict: all that a reporter reads. Pure data."""
+"""The finished verdict, the only input of a reporter. Pure data."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The finished verdict: all that a reporter reads.
+    """The finished verdict.
 
     Attributes:
         conclusion: of the gate as a whole; its message names the subject.
-        scans: the parts about pending scans, in the order asked for.
-        ended_uploads: the parts about uploads that made no pending scan, in the order of the files.
-        checks: the parts about checks of the release, in the order asked for; none where they were not made.
+        scans: the parts about pending scans, as requested.
+        ended_uploads: the parts about uploads without a pending scan, in the order of the files.
+        checks: the parts about rules, as requested; empty if no rule was evaluated.
         uploads: every upload, in the order of the files.
-        application_id: the application; None where it is not known.
+        application_id: None if unknown.
         started_at, finished_at: UTC.
         elapsed: seconds, on a monotonic clock.
-        server: origin of the ThreadFix server; empty when it is not known.
-        resume: the command that waits on; empty where there is nothing to wait for.
-        replaced: names of the options that `resume` has ids in place of; the action must leave them out as well.
-        mistakes: the invalid options; `str()` of one is its sentence.
-        result_file: path of the result document, as asked for; empty when none was.
-        build: which build of a CI system this was; None outside of one.
+        server: origin of the ThreadFix server; empty if unknown.
+        resume: the command that continues the wait; empty if there is nothing to wait for.
+        replaced: names of the options that the ids in `resume` replace; the action must leave them out too.
+        mistakes: the invalid options.
+        result_file: path of the result document, as given; empty if none was requested.
+        build: the build of the CI system; None outside CI.
         version: of the gate.
         naming: how texts name an option.
     """
@@ -64,18 +64,18 @@ class Verdict:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All of them; empty where the gate never came to ask."""
+        """All parts; empty if the gate ended before it asked."""
         return (*self.ended_uploads, *self.scans, *self.checks)
 
     @property
     def how_to_resume(self) -> tuple[str, str]:
-        """What to do to keep waiting, and the command or the inputs to do it with; for where there is a `resume`."""
+        """The advice to keep waiting, and its command or inputs; only if there is a `resume`."""
         if not self.naming.inputs:
             return "To keep waiting, run:", self.resume
         targets = [scan.target for scan in self.scans]
         ids = ",".join(str(target.pending_scan_id) for target in targets)
         inputs = f"application-id: {targets[0].application_id}\npending-scan-id: {ids}"
-        # Else it would upload the same file once more.
+        # Otherwise it would upload the same file again.
         left_out = (
             f"without {', '.join(map(self.naming.option, self.replaced))}, and with:" if self.replaced else "with:"
         )
@@ -83,18 +83,18 @@ class Verdict:
 
     @property
     def resume_line(self) -> str:
-        """The same in one line; empty where there is nothing to wait for."""
+        """The same in one line; empty if there is nothing to wait for."""
         how, what = self.how_to_resume if self.resume else ("", "")
         return f"{how} {what}".replace("\n", ", ").strip()
 
     @property
     def deciding_scan(self) -> ScanVerdict | None:
-        """The pending scan that decided among them; None where none was waited for."""
+        """The pending scan that decides among the scans; None without scans."""
         return decide(self.scans) if self.scans else None
 
     @property
     def url(self) -> str | None:
-        """Where a person can see what the verdict is about: what decided; of a check, else the scan."""
+        """The page of the deciding part; of the scan, if a check has no page."""
         deciding = decide(self.parts) if self.parts else None
         if deciding is None:
             return None
@@ -102,21 +102,21 @@ class Verdict:
 
     @property
     def scan_url(self) -> str | None:
-        """Link to the scan; of the deciding one, where there are several; None where it is not known."""
+        """The page of the scan, of several the deciding one; None if unknown."""
         finished = [upload for upload in self.ended_uploads if upload.scan_id is not None]
         scans: tuple[Part, ...] = (*finished, *self.scans)
         return decide(scans).url if scans else None
 
     def ended(self, upload: Upload) -> UploadVerdict | None:
-        """What an upload came to; None where it made pending scans, which have verdicts of their own."""
+        """Return the verdict of an upload; None if its pending scans have verdicts instead."""
         return next((part for part in self.ended_uploads if part.upload == upload), None)
 
     @property
     def polls(self) -> int:
-        """Requests made by the waits, all together."""
+        """The requests of all waits."""
         return sum(scan.history.polls for scan in self.scans) + sum(check.history.polls for check in self.checks)
 
     @property
     def errors(self) -> int:
-        """Requests among them that failed."""
+        """The failed requests among them."""
         return sum(scan.history.errors for scan in self.scans) + sum(check.history.errors for check in self.checks)

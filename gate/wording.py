@@ -1,4 +1,4 @@
-"""Lengths of time, counts, moments and sentences of ours, as people read them."""
+"""Format durations, counts, moments and our own sentences for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEY: Final = re.compile("[A-Za-z0-9]{32,}")
 
 
 def seconds(value: float) -> str:
-    """A length of time for people: `0.4s`, `8s`, `2m10s`, `1h03m`."""
+    """Return a duration for people: `0.4s`, `8s`, `2m10s`, `1h03m`."""
     if value < 10:  # noqa: PLR2004
         return f"{round(value, 1):g}s"
     whole = round(value)
@@ -27,12 +27,12 @@ def seconds(value: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 poll`, `2 polls`."""
+    """Return a number with its noun: `1 poll`, `2 polls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def size(octets: float) -> str:
-    """An amount of data for people, in steps of a thousand: `1 byte`, `812 bytes`, `1.2 kB`, `34 MB`."""
+    """Return a size for people, in steps of a thousand: `1 byte`, `812 bytes`, `1.2 kB`, `34 MB`."""
     if octets < _STEP:
         return count(round(octets), "byte")
     value, unit = octets / _STEP, _UNITS[0]
@@ -44,7 +44,7 @@ def size(octets: float) -> str:
 
 
 def utc(at: float) -> datetime | None:
-    """The moment `at`, in seconds since the epoch; None where the calendar has no such day."""
+    """Return the moment `at`, in seconds since the epoch; None if the calendar has no such day."""
     try:
         return datetime.fromtimestamp(at, timezone.utc)
     except (OverflowError, ValueError, OSError):
@@ -52,28 +52,28 @@ def utc(at: float) -> datetime | None:
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment in UTC as machines read it: RFC 3339, to the millisecond."""
+    """Return a moment in UTC for machines: RFC 3339, to the millisecond."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(at: datetime) -> str:
-    """A moment in UTC as people read it: `2026-01-02 03:04:05 UTC`."""
+    """Return a moment in UTC for people: `2026-01-02 03:04:05 UTC`."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def instant(at: float | None) -> str:
-    """A moment, in seconds since the epoch, as people read it; empty where it is not known."""
+    """Return a moment, in seconds since the epoch, for people; empty if unknown."""
     found = None if at is None else utc(at)
     return moment(found) if found else ""
 
 
 def plain(markdown: str) -> str:
-    """A sentence of ours without its Markdown marks, for where they would be shown as they are."""
+    """Return our own sentence without its Markdown marks, for plain text."""
     return markdown.replace("`", "").replace("*", "")
 
 
 def quoted(value: str) -> str:
-    """The value as a message repeats it."""
+    """Return a value in quotes, or only its length if it is long."""
     # Not cut: half of a key would get past the sanitizer.
     if len(value) > QUOTE_LIMIT or _KEY.fullmatch(value):
         return f"the value ({len(value)} characters)"

@@ -1,4 +1,4 @@
-"""The end of the log: what each part came to, what it means, what to do, and last the verdict in one line."""
+"""The end of the log: each part, what it means, what to do, and last the verdict in one line."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from gate.verdict import Verdict
 
 SHORT: Final = 4
-"""Parts up to which those that passed are told too, beside one that did not."""
+"""Parts up to which the log lists passed parts too, if another part did not pass."""
 ROWS: Final = 10
-"""Policies and criteria that are told of one check; the reports have more."""
+"""Policies and criteria that the log lists of a check; the reports have more."""
 OBSTACLES: Final = 3
-"""Vulnerabilities that are told of one check; the reports have ten."""
+"""Vulnerabilities that the log lists of a check; the reports have ten."""
 
 
 def explanation(verdict: Verdict) -> Iterator[Line]:
-    """What a person at a red build reads before the verdict."""
+    """Yield the lines before the verdict of a red build."""
     conclusion = verdict.conclusion
     yield from _parts(verdict)
     for invalid_option in verdict.mistakes:
@@ -38,13 +38,13 @@ def explanation(verdict: Verdict) -> Iterator[Line]:
 
 
 def notices(verdict: Verdict) -> Iterator[Line]:
-    """A line for each part that passed only because the user accepts it."""
+    """Yield a line for each part that passed only because the user accepts it."""
     for part in phrases.noticed(verdict):
         yield Line(f"notice: {describe(part)}", LineKind.NOTICE)
 
 
 def downgrade(verdict: Verdict) -> Iterator[Line]:
-    """Why the job continues, where it does so without a pass."""
+    """Yield the reason why the job continues without a pass."""
     conclusion = verdict.conclusion
     if conclusion.downgraded:
         job = f"The job continues because of {verdict.naming.option(f'on-{conclusion.reason}', 'warn')}."
@@ -52,11 +52,11 @@ def downgrade(verdict: Verdict) -> Iterator[Line]:
 
 
 def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
-    """The verdict in one line, with a link.
+    """Return the verdict in one line, with a link.
 
     Args:
-        verdict: which one.
-        alone: whether nothing else is logged, so that it must name the invalid options.
+        verdict: the verdict.
+        alone: whether it is the only line, so that it must name the invalid options.
     """
     conclusion = verdict.conclusion
     message = conclusion.message
@@ -69,7 +69,7 @@ def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
 
 
 def _parts(verdict: Verdict) -> Iterator[Line]:
-    """Each part that did not pass; beside it what passed, where that is short."""
+    """Yield each part that did not pass; the others too, if there are few."""
     if verdict.conclusion.kind is Kind.PASS:
         return
     several = len(verdict.parts) > 1
@@ -82,7 +82,7 @@ def _parts(verdict: Verdict) -> Iterator[Line]:
 
 
 def _reasons(check: CheckVerdict) -> Iterator[Line]:
-    """What is broken, and what is in the way."""
+    """Yield the results that do not hold, and the vulnerabilities."""
     broken = [result for result in phrases.ordered(check.results) if not result.holds]
     for result in broken[:ROWS]:
         yield Line(f"    {phrases.row(result)}", indent=6)

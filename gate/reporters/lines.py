@@ -1,4 +1,4 @@
-"""A line of the log as data: its text and what kind of line it is. Colour and wrapping are a terminal's matter."""
+"""Lines of the log as data. A terminal colours and wraps them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class LineKind(Enum):
-    """What a line is."""
+    """The kind of a line."""
 
     PLAIN = "plain"
     PASS = "pass"  # noqa: S105 - the verdict, not a password
@@ -23,12 +23,12 @@ class LineKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; its text is safe (`gate.text.log_line`).
+    """A line; its text is safe (`gate.text.log_line`).
 
     Attributes:
-        text: as it stands in a log.
-        kind: what it is. A command is never wrapped, so that it can be copied.
-        indent: blanks in front of what follows, where it is wrapped.
+        text: as a log shows it.
+        kind: a command is never wrapped, so that it can be copied.
+        indent: blanks before each further line, if it is wrapped.
     """
 
     text: str
