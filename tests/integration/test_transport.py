@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -197,128 +196,6 @@ def test_a_chunk_of_no_size_is_a_broken_response(size: bytes, gate: Gate) -> Non
     assert ran is not None
     assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
     assert needed < 16 * RESPONSE_LIMIT
-
-
-BODY = DONE.partition(b"\r\n\r\n")[2]
-
-
-def responds(*lines: bytes, body: bytes = BODY, first: bytes = b"HTTP/1.1 200 OK") -> bytes:
-    """A response with these header lines, and with a body that passes if it counts."""
-    return b"\r\n".join((first, *lines, b"", body))
-
-
-LENGTH = b"Content-Length: %d" % len(BODY)
-CHUNKED = b"Transfer-Encoding: chunked"
-SIZE = b"%x" % len(BODY)
-PACKED = gzip.compress(BODY)
-
-BROKEN: dict[str, bytes] = {
-    **{
-        f"status-line-{number}": responds(LENGTH, first=line)
-        for number, line in enumerate(
-            (
-                b"HTTP/1.1 0200 OK", b"HTTP/1.1 +200 OK", b"HTTP/1.1 2_00 OK", b"HTTP/1.1 200.0", b"HTTP/1.1  200 OK",
-                b"HTTP/1.1\t200 OK", b" HTTP/1.1 200 OK", b"HTTP/1.1 200\x00OK", b"HTTP/1.1 20\xb2 OK", b"HTTP/1.1 20",
-                b"HTTP/2 200 OK", b"HTTP/0.9 200 OK", b"HTTP/1.11 200 OK", b"http/1.1 200 OK", b"HTTP/1.1 2000 OK",
-                b"HTTP/1.1 200 OK\rX: y", b"ICY 200 OK", b"200 OK", b"", b"HTTP/1.1 OK",
-            )
-        )
-    },
-    **{
-        f"header-{number}": responds(line, LENGTH)
-        for number, line in enumerate(
-            (
-                b"no colon", b"X: y\r\n folded", b"X : y", b": y", b"X\x00: y", b"X: \x00", b"X: a\rY: b", b"\xff: y",
-                b"X y: z", b"X: \x1b[2J", b"(X): y", b"X: y\r\n\tfolded",
-            )
-        )
-    },
-    **{
-        f"length-{number}": responds(*lines)
-        for number, lines in enumerate(
-            (
-                (LENGTH, b"Content-Length: 1"), (LENGTH, LENGTH), (b"Content-Length: +5",), (b"Content-Length: -1",),
-                (b"Content-Length: 1_0",), (b"Content-Length: \xb2",), (b"Content-Length: " + b"9" * 30,),
-                (LENGTH + b", 5",), (LENGTH + b".0",), (b"Content-Length: ",), (LENGTH, CHUNKED),
-                (b"Content-Length: %d" % (len(BODY) + 1),),
-            )
-        )
-    },
-    **{
-        f"encoding-{number}": responds(line, body=b"%s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY))
-        for number, line in enumerate(
-            (
-                b"Transfer-Encoding: identity", b"Transfer-Encoding: gzip, chunked",
-                b"Transfer-Encoding: chunked, chunked",
-                b"Transfer-Encoding: xchunked", b'Transfer-Encoding: "chunked"', CHUNKED + b"\r\n" + CHUNKED,
-                b"Transfer-Encoding: ", b"Transfer-Encoding: chunked;q=1",
-            )
-        )
-    },
-    **{
-        f"chunk-{number}": responds(CHUNKED, body=content)
-        for number, content in enumerate(
-            (
-                b"%s\r\n%s\r\n" % (SIZE, BODY), b"%s\r\n%s\r\n0\r\n" % (SIZE, BODY), b"%s\r\n%s" % (SIZE, BODY),
-                b"%s\r\n%s\r\n0\r\nno colon\r\n\r\n" % (SIZE, BODY), b"%s\r\n%s0\r\n\r\n" % (SIZE, BODY),
-                b"+%s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY), b"0x%s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY),
-                b"%s\r\n%s\r\n-1\r\n\r\n" % (SIZE, BODY), b" %s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY),
-                b"%s;\x00\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY), b"1\r\n%s\r\n0\r\n\r\n" % BODY, BODY, b"",
-                b"f" * 20 + b"\r\n" + BODY,
-            )
-        )
-    },
-    **{
-        f"packed-{number}": responds(b"Content-Encoding: " + coding, body=content)
-        for number, (coding, content) in enumerate(
-            (
-                (b"gzip", BODY), (b"gzip", PACKED[:-1]), (b"gzip", PACKED[:-8]), (b"gzip", PACKED + b"x"),
-                (b"gzip", PACKED[:-8] + bytes(8)), (b"deflate", BODY), (b"br", BODY), (b"gzip, gzip", PACKED),
-                (b"identity, gzip", PACKED), (b"x", BODY),
-            )
-        )
-    },
-    "too-long": responds(*[b"X: " + b"y" * 1000] * 99, b"Z: " + b"z" * 70_000, LENGTH),
-    "too-many": responds(*[b"X: y"] * 200, LENGTH),
-    "nothing": b"",
-    "tls": b"\x15\x03\x01\x00\x02\x02\x46",
-}  # fmt: skip
-"""Responses that would pass if their broken part were ignored; each breaks another rule of HTTP."""
-
-
-@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN)
-def test_a_broken_response_is_unreachable_and_transient(response: bytes) -> None:
-    """The next response counts."""
-    responses = iter((response,))
-
-    def talk(connection: socket.socket) -> None:
-        request_head(connection)
-        connection.sendall(next(responses, DONE))
-
-    with talking(talk) as url:
-        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
-        found = [client.observe(Target(6, 41), 5.0) for _ in range(2)]
-    assert isinstance(found[0], Failure)
-    assert (found[0].reason, found[0].final) == (Reason.UNREACHABLE, False)
-    assert isinstance(found[1], ScanReading)
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        responds(LENGTH, first=b"HTTP/1.0 200"), responds(LENGTH, first=b"HTTP/1.1 200 "),
-        responds(b"Content-Length:%d" % len(BODY)),
-        responds(first=b"HTTP/1.1 200 \xfc"), DONE.replace(b"\r\n", b"\n"), responds(LENGTH, body=BODY + DONE),
-        responds(b"transfer-encoding: CHUNKED ", body=b'0%s ;a="b"\r\n%s\r\n000;x\r\nX: y\r\n\r\n' % (SIZE, BODY)),
-        responds(CHUNKED, body=b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\n\n"),
-        responds(b"Content-Encoding: GZIP", body=PACKED), responds(b"Content-Encoding: x-gzip", body=PACKED),
-        responds(b"Content-Encoding: deflate", body=zlib.compress(BODY)), responds(b"Content-Encoding: identity"),
-        responds(b"X: \xff\ty", b"X:", LENGTH), responds(b"Date: \xff", b"Date: x", LENGTH),
-    ],
-)  # fmt: skip
-def test_a_response_in_any_allowed_form_counts(response: bytes, gate: Gate) -> None:
-    with talking(answering(response)) as url:
-        assert gate("--url", url, "--pending-scan-id", "41", *ONCE).code == 0
 
 
 @pytest.mark.parametrize(

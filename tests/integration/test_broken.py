@@ -1,0 +1,320 @@
+"""Responses that break a rule of HTTP, or come before their request: none counts, and none leaves anything behind."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import select
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from gate.history import Failure, ScanReading
+from gate.reasons import Reason
+from gate.sandbox.server import APPLICATION_ID, envelope
+from gate.subjects import Target
+from gate.text import Sanitizer, Secret
+from gate.threadfix.client import Client
+from gate.threadfix.server import Server
+from tests.raw import request_head, talking
+from tests.uploads import PLAN, made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Gate
+
+BODY = envelope({"status": "DONE", "error": False, "appId": APPLICATION_ID}).body
+LENGTH = b"Content-Length: %d" % len(BODY)
+CHUNKED = b"Transfer-Encoding: chunked"
+SIZE = b"%x" % len(BODY)
+PACKED = gzip.compress(BODY)
+
+
+def responds(*lines: bytes, body: bytes = BODY, first: bytes = b"HTTP/1.1 200 OK") -> bytes:
+    """A response with these header lines, and with a body that passes if it counts."""
+    return b"\r\n".join((first, *lines, b"", body))
+
+
+DONE = responds(LENGTH)
+
+BROKEN: dict[str, bytes] = {
+    **{
+        f"status-line-{number}": responds(LENGTH, first=line)
+        for number, line in enumerate(
+            (
+                b"HTTP/1.1 0200 OK", b"HTTP/1.1 +200 OK", b"HTTP/1.1 2_00 OK", b"HTTP/1.1 200.0", b"HTTP/1.1  200 OK",
+                b"HTTP/1.1\t200 OK", b" HTTP/1.1 200 OK", b"HTTP/1.1 200\x00OK", b"HTTP/1.1 20\xb2 OK", b"HTTP/1.1 20",
+                b"HTTP/2 200 OK", b"HTTP/0.9 200 OK", b"HTTP/1.11 200 OK", b"http/1.1 200 OK", b"HTTP/1.1 2000 OK",
+                b"HTTP/1.1 200 OK\rX: y", b"ICY 200 OK", b"200 OK", b"", b"HTTP/1.1 OK",
+            )
+        )
+    },
+    **{
+        f"header-{number}": responds(line, LENGTH)
+        for number, line in enumerate(
+            (
+                b"no colon", b"X: y\r\n folded", b"X : y", b": y", b"X\x00: y", b"X: \x00", b"X: a\rY: b", b"\xff: y",
+                b"X y: z", b"X: \x1b[2J", b"(X): y", b"X: y\r\n\tfolded",
+            )
+        )
+    },
+    **{
+        f"length-{number}": responds(*lines)
+        for number, lines in enumerate(
+            (
+                (LENGTH, b"Content-Length: 1"), (LENGTH, LENGTH), (b"Content-Length: +5",), (b"Content-Length: -1",),
+                (b"Content-Length: 1_0",), (b"Content-Length: \xb2",), (b"Content-Length: " + b"9" * 30,),
+                (LENGTH + b", 5",), (LENGTH + b".0",), (b"Content-Length: ",), (LENGTH, CHUNKED),
+                (b"Content-Length: %d" % (len(BODY) + 1),),
+            )
+        )
+    },
+    **{
+        f"encoding-{number}": responds(line, body=b"%s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY))
+        for number, line in enumerate(
+            (
+                b"Transfer-Encoding: identity", b"Transfer-Encoding: gzip, chunked",
+                b"Transfer-Encoding: chunked, chunked",
+                b"Transfer-Encoding: xchunked", b'Transfer-Encoding: "chunked"', CHUNKED + b"\r\n" + CHUNKED,
+                b"Transfer-Encoding: ", b"Transfer-Encoding: chunked;q=1",
+            )
+        )
+    },
+    **{
+        f"chunk-{number}": responds(CHUNKED, body=content)
+        for number, content in enumerate(
+            (
+                b"%s\r\n%s\r\n" % (SIZE, BODY), b"%s\r\n%s\r\n0\r\n" % (SIZE, BODY), b"%s\r\n%s" % (SIZE, BODY),
+                b"%s\r\n%s\r\n0\r\nno colon\r\n\r\n" % (SIZE, BODY), b"%s\r\n%s0\r\n\r\n" % (SIZE, BODY),
+                b"+%s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY), b"0x%s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY),
+                b"%s\r\n%s\r\n-1\r\n\r\n" % (SIZE, BODY), b" %s\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY),
+                b"%s;\x00\r\n%s\r\n0\r\n\r\n" % (SIZE, BODY), b"1\r\n%s\r\n0\r\n\r\n" % BODY, BODY, b"",
+                b"f" * 20 + b"\r\n" + BODY,
+            )
+        )
+    },
+    **{
+        f"packed-{number}": responds(b"Content-Encoding: " + coding, b"Content-Length: %d" % len(content), body=content)
+        for number, (coding, content) in enumerate(
+            (
+                (b"gzip", BODY), (b"gzip", PACKED[:-1]), (b"gzip", PACKED[:-8]), (b"gzip", PACKED + b"x"),
+                (b"gzip", PACKED[:-8] + bytes(8)), (b"deflate", BODY), (b"br", BODY), (b"gzip, gzip", PACKED),
+                (b"identity, gzip", PACKED), (b"x", BODY),
+            )
+        )
+    },
+    "too-long": responds(*[b"X: " + b"y" * 1000] * 99, b"Z: " + b"z" * 70_000, LENGTH),
+    "too-many": responds(*[b"X: y"] * 200, LENGTH),
+    "nothing": b"",
+    "tls": b"\x15\x03\x01\x00\x02\x02\x46",
+}  # fmt: skip
+"""Responses that would pass if their broken part were ignored; each breaks another rule of HTTP."""
+
+
+@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN)
+def test_a_broken_response_is_unreachable_and_transient(response: bytes) -> None:
+    """The next response counts."""
+    responses = iter((response,))
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        connection.sendall(next(responses, DONE))
+
+    with talking(talk) as url:
+        found = [client(url).observe(Target(6, 41), 5.0) for _ in range(2)]
+    assert isinstance(found[0], Failure)
+    assert (found[0].reason, found[0].final) == (Reason.UNREACHABLE, False)
+    assert isinstance(found[1], ScanReading)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        responds(LENGTH, first=b"HTTP/1.0 200"), responds(LENGTH, first=b"HTTP/1.1 200 "),
+        responds(b"Content-Length:%d" % len(BODY)),
+        responds(first=b"HTTP/1.1 200 \xfc"), DONE.replace(b"\r\n", b"\n"), responds(LENGTH, body=BODY + DONE),
+        responds(b"transfer-encoding: CHUNKED ", body=b'0%s ;a="b"\r\n%s\r\n000;x\r\nX: y\r\n\r\n' % (SIZE, BODY)),
+        responds(CHUNKED, body=b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\n\n"),
+        responds(b"Content-Encoding: GZIP", body=PACKED), responds(b"Content-Encoding: x-gzip", body=PACKED),
+        responds(b"Content-Encoding: deflate", body=zlib.compress(BODY)), responds(b"Content-Encoding: identity"),
+        responds(b"X: \xff\ty", b"X:", LENGTH), responds(b"Date: \xff", b"Date: x", LENGTH),
+    ],
+)  # fmt: skip
+def test_a_response_in_any_allowed_form_counts(response: bytes, gate: Gate) -> None:
+    with talking(lambda connection: connection.sendall(response if request_head(connection) else b"")) as url:
+        assert gate("--url", url, "--pending-scan-id", "41", "--timeout", "0").code == 0
+
+
+# --- Bytes that came before the request.
+
+
+def client(url: str, scheme: str = "") -> Client:
+    """Return a client that trusts every server."""
+    url = f"{scheme}:{url.partition(':')[2] or url}" if scheme else url
+    return Client(Server(url, Secret("k" * 40), insecure=True), Sanitizer(), trace=lambda _: None)
+
+
+def early(connection: socket.socket, tls: ssl.SSLContext | None) -> None:
+    """Send a response before the request; with TLS in the last segment of the handshake."""
+    if not tls:
+        connection.sendall(DONE)
+        connection.recv(1)
+        return
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = tls.wrap_bio(incoming, outgoing, server_side=True)
+    while True:
+        try:
+            session.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            connection.sendall(outgoing.read())
+            incoming.write(connection.recv(65536))
+    session.write(DONE)
+    connection.sendall(outgoing.read())
+    connection.recv(1)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this machine slow: each request is sent only after the server's first bytes have arrived."""
+
+    def connect(self: Any, original: Callable[[Any], None]) -> None:  # noqa: ANN401 - a connection of either class
+        original(self)
+        select.select([self.sock], [], [], 10)
+
+    for kind in (HTTPConnection, HTTPSConnection):
+        monkeypatch.setattr(kind, "connect", lambda self, original=kind.connect: connect(self, original))
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("what", ["status", "upload"])
+@pytest.mark.parametrize("way", ["http", "https", "http-proxy", "https-proxy"])
+def test_a_response_before_its_request_is_a_broken_response(
+    what: str, way: str, server_tls: tuple[ssl.SSLContext, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was sent, so that even an upload may be repeated."""
+    scheme, _, proxy = way.partition("-")
+    tls = server_tls[0] if scheme == "https" else None
+    monkeypatch.setattr(server_tls[0], "maximum_version", ssl.TLSVersion.TLSv1_2)
+
+    def talk(connection: socket.socket) -> None:
+        if proxy and tls:
+            assert request_head(connection).startswith(b"CONNECT tf.invalid:443 ")
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+        early(connection, tls)
+
+    with talking(talk) as url:
+        if proxy:
+            monkeypatch.setenv(f"{scheme}_proxy", url.removesuffix("/threadfix"))
+        asked = client("//tf.invalid" if proxy else url, scheme)
+        found: object = asked.observe(Target(6, 41), 10.0)
+        if what == "upload":
+            found = asked.upload(6, PLAN, made(tmp_path), lambda _: None)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.unsent) == (Reason.UNREACHABLE, False, True)
+    assert "began before the request was sent" in found.what
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_server_that_closes_before_the_request_gets_nothing() -> None:
+    with talking(lambda _: None) as url:
+        found = client(url).observe(Target(6, 41), 10.0)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final, found.unsent) == (Reason.UNREACHABLE, False, True)
+    assert "closed the connection" in found.what
+
+
+# --- Nothing is left behind.
+
+
+def reset(connection: socket.socket) -> None:
+    """Close the connection with an error."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def sends(response: bytes) -> Callable[[socket.socket], object]:
+    """Send a response."""
+    return lambda connection: connection.sendall(response)
+
+
+KINDS: tuple[Callable[[socket.socket], object], ...] = (
+    *map(sends, BROKEN.values()),
+    sends(DONE),
+    sends(responds(LENGTH, first=b"HTTP/1.1 204 No Content")),
+    sends(responds(first=b"HTTP/1.1 204 No Content", body=b"")),
+    sends(responds(LENGTH, first=b"HTTP/1.1 304 Not Modified")),
+    sends(responds(b"Content-Length: 6", body=b"<html>", first=b"HTTP/1.1 503 X")),
+    sends(responds(b"Location: /login.jsp", first=b"HTTP/1.1 302 Found")),
+    sends(responds(body=bytes(2**20 + 1))),
+    sends(responds(b"Connection: keep-alive", LENGTH, body=BODY * 2)),
+    sends(responds(b"Connection: Upgrade", first=b"HTTP/1.1 101 Switching Protocols")),
+    sends(responds(first=b"HTTP/1.1 103 Early Hints", body=b"")),
+    reset,
+)
+TIMES = 5
+"""Responses of each kind; more show nothing else."""
+
+ASKS = """
+import gc, os, sys, threading, time
+from pathlib import Path
+from gate.subjects import Target
+from tests.integration.test_broken import client, made, PLAN
+
+url, kinds, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+asked = client(url)
+
+def left():
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir(os.environ["TMPDIR"]))
+
+def ask():
+    for kind in range(kinds):
+        asked.observe(Target(6, kind + 1), 10.0)
+        asked.upload(kind + 1, PLAN, file, lambda _: None)
+
+file = made(Path(os.environ["TMPDIR"]))
+ask()
+# What only a collection would close counts as left behind.
+gc.disable()
+before = left()
+for _ in range(times):
+    ask()
+until = time.monotonic() + 5
+while (after := left()) != before and time.monotonic() < until:
+    time.sleep(0.05)
+print(before, after)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="POSIX systems other than Linux have no /proc")  # noqa: PTH112
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_no_response_leaves_a_descriptor_a_thread_or_a_file_behind(
+    *,
+    secure: bool,
+    server_tls: tuple[ssl.SSLContext, Path],
+    tmp_path: Path,
+) -> None:
+    """Status requests and uploads, in one process."""
+
+    def talk(connection: socket.socket) -> None:
+        head = request_head(connection)
+        part = head.partition(b"/pendingScan/" if head.startswith(b"GET") else b"/applications/")[2]
+        KINDS[int(part.partition(b"/")[0]) - 1](connection)
+
+    with talking(talk, server_tls[0] if secure else None) as url:
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", ASKS, url, str(len(KINDS)), str(TIMES)],
+            env=dict(os.environ) | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.getcwd()},  # noqa: PTH109
+            capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+    assert ran.stderr == ""
+    before, after = ran.stdout.strip().split(") (")
+    assert before.strip("()") == after.strip("()")
