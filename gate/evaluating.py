@@ -127,7 +127,7 @@ class Settling:
     def _evaluate(self, stale: CheckResult, until: float) -> CheckResult:
         """Return a fresh result in place of a stale result, if that policy has been evaluated."""
         number = stale.policy_id
-        if number is None:
+        if number is None or self._moment is None:
             return stale
         if number not in self._evaluated:
             left = until - self.clock()

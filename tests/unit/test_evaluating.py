@@ -392,9 +392,11 @@ def test_an_evaluation_is_remembered() -> None:
     assert (statuses(history), world.now, len(world.evaluated)) == ([STALE, FRESH], 10, 2)
 
 
-def test_what_has_no_id_or_no_time_left_is_not_evaluated() -> None:
-    """It stays stale; with time in a later response it is evaluated then."""
+def test_a_policy_without_an_id_a_moment_or_time_is_not_evaluated() -> None:
+    """It stays stale. Without the scan's moment no evaluation would count, so none is made."""
     old = several(DONE_AT - 200)
+    world = World(lambda _n, _at: old)
+    assert (statuses(world.wait(AllPolicies(), None)), world.evaluated) == ([STALE], [])
     world = World(lambda _n, _at: replace(old, results=(replace(old.results[0], policy_id=None),)))
     assert (statuses(world.wait(AllPolicies())), world.evaluated) == ([STALE], [])
     world = World(lambda _n, _at: old, takes=lambda n: 118.0 if n == 1 else 0.0)
