@@ -190,13 +190,13 @@ def _sandbox(host: str, port: str, quiet: bool | None, **kind: str) -> int:  # n
     return serve(host, port, Kind(**kind), bool(quiet), _signals(), _invalid())
 
 
-def _demo(scenario: str, speed: str, generation: str, max_upload: str, **values: Any) -> int:  # noqa: ANN401 - click's way
+def _demo(scenario: str, speed: str, generation: str, **values: Any) -> int:  # noqa: ANN401 - click's way
     from gate.commands.demo import demo, list_scenarios
     from gate.commands.sandbox import Kind
 
     if values.pop("list"):
         return list_scenarios()
-    return demo(scenario, Kind(speed, generation, max_upload), _flags(values), _signals(), _invalid())
+    return demo(scenario, Kind(speed, generation), _flags(values), _signals(), _invalid())
 
 
 def _gate_commands() -> Iterator[click.Command]:
@@ -229,9 +229,6 @@ def _kind_options() -> list[click.Parameter]:
             default="2.8.8",
             metavar="VERSION",
             help="Which version of ThreadFix to be, such as 2.6.1, or legacy. [default: 2.8.8]",
-        ),
-        click.Option(
-            ["--max-upload"], default="", metavar="BYTES", help="Refuse larger uploads, as a proxy does; 500k, 10M."
         ),
     ]
 

@@ -25,7 +25,6 @@ FIRST: Final = "done"
 """The scenario of the variables that are printed."""
 _MAX_SPEED: Final = 1e6
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-_UNITS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,10 @@ class Kind:
     Attributes:
         speed: how many times faster scenarios are played.
         generation: its version.
-        max_upload: bytes of an upload that it takes; empty for any number.
     """
 
     speed: str = "1"
     generation: str = "2.8.8"
-    max_upload: str = ""
 
 
 def make(kind: Kind, sentences: list[str]) -> ThreadFix:
@@ -57,11 +54,6 @@ def make(kind: Kind, sentences: list[str]) -> ThreadFix:
         sentences.append("--generation must be a version of ThreadFix, for example 2.4.5, 2.5 or 2.8.8, or legacy.")
     else:
         threadfix.generation = generation
-    size = re.fullmatch("([0-9]{1,15})([kmg]?)", kind.max_upload, re.IGNORECASE)
-    if size:
-        threadfix.max_upload = int(size[1]) * _UNITS[size[2].lower()]
-    elif kind.max_upload:
-        sentences.append("--max-upload must be a number of bytes, for example 500000, 500k or 10M.")
     return threadfix
 
 

@@ -135,13 +135,8 @@ class ThreadFix(State):
             path: with its query.
             headers: by name in small letters.
         """
-        del path
-        length = headers.get("content-length", "0")
-        return self.too_large() if self.max_upload is not None and int(length) > self.max_upload else None
-
-    def too_large(self) -> Raw:
-        """The response to a request that is over the limit."""
-        return Raw(413, b"<html><head><title>413 Request Entity Too Large</title></head></html>")
+        del path, headers
+        return None
 
     def _answer(self, method: str, path: str, headers: dict[str, str], form: forms.Form) -> Fault:
         path, _, query = path.partition("?")

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -128,19 +128,12 @@ def _headers(stream: _Stream) -> Mapping[str, str]:
 
 
 def _parameters(header: str) -> dict[str, str]:
-    """The parameters of a header, by name in small letters; `filename*` (RFC 5987) stands for `filename`."""
+    """Return the parameters of a header by name in small letters. No client of ours sends a `filename*`."""
     found: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(header):
         # A backslash before anything else is one: not everybody escapes the folders of Windows.
         value = re.sub(r'\\(["\\])', r"\1", quoted) or bare
-        if name.endswith("*") and value.count("'") > 1:
-            encoding, _, text = value.split("'", 2)
-            try:
-                found[name[:-1].lower()] = unquote(text, encoding, "replace")
-            except LookupError as error:
-                raise MalformedError("a header is in an unknown encoding") from error
-        else:
-            found.setdefault(name.lower(), value)
+        found.setdefault(name.lower(), value)
     return found
 
 

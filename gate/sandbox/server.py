@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         if known is not None:
             self.close_connection = self._unread = True
             return known
-        body = _Body(self, threadfix.max_upload if boundary is not None else LARGEST_FORM)
+        body = _Body(self, None if boundary is not None else LARGEST_FORM)
         try:
             if boundary is None:
                 content = b"".join(iter(lambda: body.read(forms.CHUNK), b""))
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             return threadfix.receive(self.path, headers, form)
         except _TooLargeError:
             self.close_connection = self._unread = True
-            return threadfix.too_large()
+            return Raw(413, b"<html><head><title>413 Request Entity Too Large</title></head></html>")
 
     def _serve(self, answer: Callable[[dict[str, str]], Fault]) -> None:
         threadfix = self.server.threadfix

@@ -56,7 +56,6 @@ class State:
     Attributes:
         speed: how many times faster the scenarios are played than they are written.
         generation: which version of ThreadFix this is.
-        max_upload: bytes of a request that are accepted, as by a proxy in front; None for any number.
         keys: API keys that may do everything.
         readers: API keys that may read, but not upload.
         uploaders: API keys that may read and upload, but not manage CI/CD.
@@ -79,7 +78,6 @@ class State:
 
     speed: float = 1.0
     generation: Version = versions.NEWEST
-    max_upload: int | None = None
     keys: set[str] = field(default_factory=lambda: {API_KEY})
     readers: set[str] = field(default_factory=lambda: {READ_ONLY_KEY})
     uploaders: set[str] = field(default_factory=lambda: {NO_CRITERIA_KEY})

@@ -50,7 +50,7 @@ def started(folder: Path, *args: str, **env: str) -> tuple[int, str]:
         ("sandbox", "--host", KEY),
         ("sandbox", "--port", KEY),
         ("sandbox", "--port", "9" * 5000),
-        ("sandbox", "--speed", KEY, "--generation", KEY, "--max-upload", KEY),
+        ("sandbox", "--speed", KEY, "--generation", KEY),
         ("demo", KEY),
         ("demo", "--port", KEY),
         ("demo", "--timeout", KEY),

@@ -85,14 +85,12 @@ def test_the_demo_uploads_the_file_that_it_is_given(tmp_path: Path, capfd: pytes
         (("--generation", "legacy"), 0, "processed at once as scan"),
         (("--generation", "2.4.5"), 7, "2.5"),
         (("--generation", "2.5"), 0, "PASS (processed)"),
-        (("--max-upload", "1k"), 0, "PASS (processed)"),
-        (("--max-upload", "10"), 7, "413"),
     ],
 )
 def test_the_demo_can_be_another_threadfix(
     options: tuple[str, ...], code: int, says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Of another version, or behind a proxy that takes no large files."""
+    """The demo plays another version."""
     assert main(["demo", "upload", "--speed", "20", "--interval", "50ms", *options]) == code
     assert says in capfd.readouterr().err
 
@@ -122,7 +120,6 @@ def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None
         (("demo", "done", "--speed", "fast"), "--speed must be a factor"),
         (("demo", "done", "--generation", "newest"), "--generation must be a version of ThreadFix"),
         (("demo", "done", "--generation", "2.2"), "--generation must be a version of ThreadFix"),
-        (("sandbox", "--max-upload", "10 MB"), "--max-upload must be a number of bytes"),
         (("demo", "done", "--tiemout", "1"), "did you mean --timeout?"),
         (("sandbox", "--port", "http"), "--port must be a number"),
         (("sandbox", "--speed", "0"), "--speed must be a factor"),
