@@ -1,28 +1,22 @@
 """The promise of the gate, over random schedules of answers and faults.
 
 It passes if and only if the server said success for that scan of that application, and it is never later than the
-timeout plus one request timeout. What it waits for after an upload is what that upload's own response names.
+timeout plus one request timeout.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import tempfile
 import threading
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gate.conclusions import conclude
 from gate.history import Failure, Observation, ScanReading, StopCause
 from gate.parts.scans import judge_scan
-from gate.parts.uploads import judge_upload
 from gate.reasons import Kind, Reason
 from gate.sandbox.server import envelope
 from gate.settings import Plan, Settings
@@ -32,17 +26,12 @@ from gate.text import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
 from gate.threadfix.statuses import STATUSES, SUCCESS
-from gate.uploading import upload_all
 from gate.waiting import Deadline, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
 from tests.simulation import TARGET, World
-from tests.uploads import FINISHED, Incoming, http, made
-from tests.uploads import envelope as upload_envelope
 
 if TYPE_CHECKING:
     import socket
-
-    from gate.conclusions import Part
 
 
 ASKED = Settings(
@@ -196,108 +185,3 @@ def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list
             for history, play in zip(histories, plays, strict=True):
                 verdict = judge_scan(history, replace(ASKED, plan=plan)).conclusion.kind
                 assert (verdict is Kind.PASS) is passes(play[min(turn, len(play) - 1)])
-
-
-# --- Uploads, whose pending scans are those that their own responses name.
-
-APPLICATION = TARGET.application_id
-
-
-def taken(*targets: tuple[int, int], **more: object) -> bytes:
-    """The response to an upload that made these pending scans, each by its application and its own number."""
-    href = "http://10.0.0.1/threadfix/rest/applications/{}/pendingScan/{}/status"
-    return http(upload_envelope(links=[{"rel": "related", "href": href.format(*target)} for target in targets], **more))
-
-
-def legacy(scan_id: int, **more: object) -> bytes:
-    """The response to an upload that was processed at once."""
-    return http(upload_envelope(FINISHED | {"id": scan_id} | more))
-
-
-scan_numbers = st.integers(41, 44)
-own = st.tuples(st.just(APPLICATION), scan_numbers)
-another = st.tuples(st.just(APPLICATION + 1), scan_numbers)
-good_uploads = st.one_of(st.builds(taken, own), st.builds(taken, own, own), st.builds(legacy, scan_numbers))
-bad_uploads = st.one_of(
-    st.builds(taken, another),
-    st.builds(taken, own, another),
-    st.builds(partial(taken, success=False), own, message=st.sampled_from(["No.", "Scan file is too old."])),
-    st.sampled_from([
-        legacy(12, status="QUEUED"), legacy(12, appId=7), http(upload_envelope({"id": 12, "importTime": 15701177})),
-        taken(), http(upload_envelope()), http(b"<html>"), http(b"", b"500 Oops"), http(b"", b"403 No"), b"",
-        taken((APPLICATION, 41)).replace(b"200 OK", b"202 Accepted"), taken((APPLICATION, 41))[:-5],
-        taken((APPLICATION, 41)).replace(b"/41/", b"/x1/"),
-    ]),
-)  # fmt: skip
-upload_responses = st.lists(st.one_of(good_uploads, good_uploads, good_uploads, bad_uploads), min_size=1, max_size=3)
-scan_statuses = st.tuples(*[st.sampled_from(["DONE"] * 5 + ["done", "QUEUED", "SCAN_INTERRUPTED", "NEW", "DONE!"])] * 4)
-
-
-def own_scans(response: bytes, version: str) -> list[int] | None:
-    """Return the pending scans that a response to an upload names, none if it was processed, or None if it was not
-    taken. Written without the code under test.
-    """
-    head, _, body = response.partition(b"\r\n\r\n")
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return None
-    if not head.startswith(b"HTTP/1.1 200 ") or said["success"] is not True:
-        return None
-    links = [link["href"] for link in said.get("links", ())]
-    if not links:
-        whole = isinstance(said["object"], dict) and said["object"].keys() == FINISHED.keys()
-        return [] if whole and version != "latest" else None
-    if not all(re.search(rf"/applications/{APPLICATION}/pendingScan/[0-9]+/", link) for link in links):
-        return None
-    return [int(link.split("/")[-2]) for link in links]
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    upload_responses, scan_statuses, st.sampled_from([False] * 5 + [True]), st.sampled_from(["latest", "legacy", ""])
-)
-def test_pass_if_and_only_if_the_scans_of_these_uploads_are_done(
-    responses: list[bytes],
-    statuses: tuple[str, ...],
-    bad: bool,  # noqa: FBT001 - a case of the property
-    version: str,
-) -> None:
-    """Each file goes out once, and a scan that no upload's own response named makes nothing pass, done or not."""
-    posts: list[bytes] = []
-
-    def talk(connection: socket.socket) -> None:
-        incoming = Incoming(connection, threading.Event()).read()
-        if incoming.head.startswith(b"POST "):
-            posts.append(incoming.head)
-            connection.sendall(responses[len(posts) - 1])
-            return
-        number = int(incoming.head.partition(b"/pendingScan/")[2].partition(b"/")[0])
-        content = {"status": statuses[number - 41], "error": bad, "appId": APPLICATION}
-        connection.sendall(http(upload_envelope(content)))
-
-    with tempfile.TemporaryDirectory() as folder, talking(talk) as url:
-        files = [made(Path(folder), 10, str(number)) for number in range(len(responses))]
-        client = Client(Server(url, Secret("key"), version), Sanitizer(), trace=lambda _: None)
-        plan = Plan(timeout=0)
-        sent = upload_all(
-            files,
-            partial(client.upload, APPLICATION, plan),
-            plan=plan, jitter=lambda: 0.0, signals=Signals(), notify=lambda _: None,
-        )  # fmt: skip
-        stop = threading.Event()
-        schedule = Schedule(plan, Deadline.after(0, time.monotonic), stop.wait, lambda: 0.0)
-        targets = dict.fromkeys(target for upload in sent for target in upload.targets)
-        waits = [
-            Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
-            for target in targets
-        ]
-        histories = wait_all(waits, stop=stop, signals=Signals(), notify=lambda _: None, tick=lambda _: None)
-    parts: list[Part] = [judge_scan(history, replace(ASKED, plan=plan)) for history in histories]
-    parts += [part for part in (judge_upload(upload, ASKED) for upload in sent) if part]
-    named = [own_scans(response, version) for response in responses]
-    done = {number for number, status in enumerate(statuses, 41) if status.upper() == "DONE" and not bad}
-    passes = all(numbers is not None and done.issuperset(numbers) for numbers in named)
-    event(f"passes: {passes}")
-    assert (conclude(parts).kind is Kind.PASS) is passes
-    assert len(posts) == len(responses)

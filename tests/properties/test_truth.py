@@ -1,0 +1,266 @@
+"""Nothing but ThreadFix's own words about this run's uploads makes the gate end with 0: whole runs over sockets.
+
+A server plays drawn responses, each with what is true about it. The oracle uses only that, and none of the gate's code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from gate.cli import main
+from tests.raw import talking
+from tests.uploads import FINISHED, KEY, Incoming, envelope, http
+
+if TYPE_CHECKING:
+    import socket
+
+APPLICATION: Final = 6
+NUMBERS: Final = range(41, 45)
+SENT: Final = 1_795_000_000
+"""The `Date` of the responses, in seconds since the epoch."""
+ENV: Final = {
+    "THREADFIX_API_KEY": KEY,
+    "THREADFIX_APPLICATION_ID": str(APPLICATION),
+    "THREADFIX_TIMEOUT": "30s",
+    "THREADFIX_INTERVAL": "10ms",
+    "THREADFIX_MAX_INTERVAL": "10ms",
+    "THREADFIX_FIRST_CONTACT_LIMIT": "50ms",
+    "THREADFIX_OUTAGE_LIMIT": "50ms",
+    "THREADFIX_ON_UNKNOWN_STATUS": "fail",
+}
+BOTH: Final = (True, False)
+NEITHER: Final[tuple[Any, ...]] = (None, 0, 1, 6.0, "6", "true", "false", [], {}, 10**30)
+"""Values of other types than the one that a field should have."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A response about a pending scan.
+
+    Attributes:
+        content: all of it.
+        word: the status that it truly reports, in capitals; None if it reports none.
+        bad: whether it reports an error.
+        age: seconds between its two dates, if it has both.
+    """
+
+    content: bytes
+    word: str | None = None
+    bad: bool = False
+    age: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the scan has ended, well or badly."""
+        return self.word is not None and (self.bad or self.word not in {"QUEUED", "CHANNEL_MERGING"})
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the scan was processed."""
+        return self.word in {"DONE", "FINISHED_FINDING_PULLING"} and not self.bad
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A response to an upload.
+
+    Attributes:
+        content: all of it.
+        numbers: the pending scans that it truly names, none if the file was processed; None if that is not clear.
+    """
+
+    content: bytes
+    numbers: tuple[int, ...] | None = None
+
+
+class Flawed:
+    """Values of a response that are all good but for one, or all good.
+
+    Args:
+        draw: of a composite strategy.
+        names: the values that can be flawed.
+    """
+
+    def __init__(self, draw: st.DrawFn, *names: str) -> None:
+        """Choose the flaw."""
+        self._draw = draw
+        self._flaw = draw(st.sampled_from([*[""] * 2 * len(names), *names]))
+
+    def pick(self, name: str, good: object, *others: object) -> Any:  # noqa: ANN401 - JSON
+        """Return `good`, or one of the others if this value is the flawed one."""
+        return self._draw(st.sampled_from(others)) if self._flaw == name else good
+
+
+# --- Status responses.
+
+DISGUISES: Final = "\x00\t\n\x1f\x7f\x85\xa0\u200b\u2028\ufeffxſ"
+blanks = st.sampled_from(["", "", "", " ", "  "])
+words = st.sampled_from(["DONE"] * 6 + ["done", "Finished_Finding_Pulling", "QUEUED", "SCAN_DELETED", "DON", "NEW"])
+ages = st.sampled_from(
+    [0, 1, 60, 500, 700, 3600, 72_000, 10**6, 10**8, SENT - SENT // 1000, SENT - 0.001, -3600, -(10**9)]
+)
+
+
+@st.composite
+def statuses(draw: st.DrawFn) -> Status:
+    """Draw a response to a poll."""
+    pick = Flawed(draw, "before", "after", "status", "error", "appId", "success", "code", "Date", "modifiedDate").pick
+    before, after = pick("before", "", *DISGUISES), pick("after", "", *DISGUISES)
+    status = pick("status", draw(blanks) + before + draw(words) + after + draw(blanks), *NEITHER)
+    error = pick("error", draw(st.sampled_from([False, False, False, True])), *NEITHER)
+    owner = pick("appId", APPLICATION, 7, 1, -6, 60, 12, *NEITHER)
+    success = pick("success", *BOTH, *NEITHER)
+    code = pick("code", b"200 OK", b"201 X", b"202 X", b"206 X", b"302 X", b"404 X", b"500 X")
+    content = {"status": status, "error": error, "appId": owner, "id": draw(st.sampled_from([41, 2, None]))}
+    age = draw(ages)
+    modified = int((SENT - age) * 1000)
+    stated = pick("modifiedDate", modified, None, "x", *BOTH, -1, 1.5, float(SENT * 1000), 2**63, 10**40)
+    dated = pick("Date", formatdate(SENT, usegmt=True), "now", "", None)
+    if draw(st.booleans()):
+        content["modifiedDate"] = stated
+    dates = [] if dated is None else [f"Date: {dated}".encode()]
+    response = http(envelope(content, success=success), code, *dates)
+    known = dated not in ("now", "", None) and content.get("modifiedDate") is modified
+    is_ours = (
+        code == b"200 OK"
+        and success is True
+        and type(error) is bool
+        and type(owner) is int
+        and owner == APPLICATION
+        and isinstance(status, str)
+        and not before + after.strip("x")
+    )
+    if not is_ours:
+        return Status(response)
+    return Status(response, status.strip(" ").upper(), error, age if known else None)
+
+
+# --- Responses to uploads.
+
+hosts = st.sampled_from([
+    "http://10.150.1.155:8080/threadfix/rest/latest", "https://tf.example.com/rest", "", "/threadfix/rest/v2.8.8",
+    "http://evil.example/applications/7/pendingScan/9/status", "//user:x@[::1]:99/x",
+])  # fmt: skip
+numbers = st.sampled_from([*NUMBERS])
+
+
+@st.composite
+def links(draw: st.DrawFn) -> tuple[str, int | None]:
+    """Draw a link, and the pending scan that it truly names."""
+    pick = Flawed(draw, "owner", "number", "end").pick
+    number = draw(numbers)
+    owner = pick("owner", str(APPLICATION), "7", "60", "06", "1", "６", "+6", "")
+    written = pick(
+        "number", str(number), f"4\n{number % 10}", f"0{number}", f"{number}.0", f" {number}", "４１", "x", "-41"
+    )
+    end = pick("end", draw(st.sampled_from(["/status", "/status/"])), "", "/statu", "/status\n", "/ſtatus", "/status/x")
+    link = f"{draw(hosts)}/applications/{owner}/pendingScan/{written}{end}"
+    is_own = (owner, written) == (str(APPLICATION), str(number)) and end in ("/status", "/status/")
+    return link, number if is_own else None
+
+
+@st.composite
+def uploads(draw: st.DrawFn, version: str) -> Taken:
+    """Draw a response to an upload."""
+    pick = Flawed(draw, "success", "code", "object", "forbidden", "field", "cut").pick
+    success = pick("success", *BOTH, *NEITHER)
+    code = pick("code", b"200 OK", b"201 X", b"202 X", b"204 X", b"307 X", b"401 X", b"404 X", b"500 X", b"503 X")
+    if draw(st.booleans()):
+        found = draw(st.lists(links(), min_size=1, max_size=2))
+        body, true = envelope(success=success, links=[{"href": link} for link, _ in found]), [n for _, n in found]
+    else:
+        scan = FINISHED | pick("forbidden", {}, {"status": "QUEUED"}, {"error": True}, {"name": "x"}, {"appId": 7})
+        field = pick("field", "", *(name for name in FINISHED if name != "findings"))
+        scan |= {field: draw(st.sampled_from((-1, True, *NEITHER[3:])))} if field else {}
+        scan = pick("object", scan, "Scan upload process started.", None, [scan], {"id": 12, "name": "Shop"})
+        body, true = envelope(scan, success=success), [] if scan == FINISHED and version != "latest" else [None]
+    content = http(body, code)
+    content = pick("cut", content, content[:-3], b"", http(b"<html>"))
+    is_ours = code == b"200 OK" and success is True and content.endswith(b"}") and None not in true
+    return Taken(content, tuple(number for number in true if number) if is_ours else None)
+
+
+@dataclass
+class Played:
+    """A ThreadFix that plays drawn responses.
+
+    Attributes:
+        taken: its responses to uploads, in their order.
+        polls: its responses about each pending scan; the last one again and again.
+        posts: how many uploads came.
+        served: its responses to the polls that came.
+        strange: requests that no run should make.
+    """
+
+    taken: list[Taken]
+    polls: dict[int, list[Status]]
+    posts: int = 0
+    served: dict[int, list[Status]] = field(default_factory=lambda: defaultdict(list))
+    strange: list[bytes] = field(default_factory=list)
+
+    def talk(self, connection: socket.socket) -> None:
+        """Serve one request."""
+        head = Incoming(connection, threading.Event()).read().head
+        poll = re.search(rb"GET /threadfix/rest/(?:\w+/)?applications/6/pendingScan/([0-9]+)/status HTTP", head)
+        if head.startswith(b"POST "):
+            self.posts += 1
+            connection.sendall(self.taken[self.posts - 1].content)
+        elif poll and int(poll[1]) in self.polls:
+            served = self.served[int(poll[1])]
+            responses = self.polls[int(poll[1])]
+            served.append(responses[min(len(served), len(responses) - 1)])
+            connection.sendall(served[-1].content)
+        elif re.match(rb"GET /threadfix/rest/(?:\w+/)?applications/6 HTTP", head):
+            connection.sendall(http(envelope({"id": APPLICATION, "name": "Shop"})))
+        else:
+            self.strange.append(head)
+
+    def is_processed(self, number: int) -> bool:
+        """Whether the last response about a scan says so, and none says that it is another upload's."""
+        reported = [response for response in self.served[number] if response.word is not None]
+        if not reported or reported[-1] is not self.served[number][-1] or not reported[-1].is_success:
+            return False
+        assert not any(response.is_final for response in reported[:-1])
+        return len(reported) > 1 or reported[0].age is None or reported[0].age < 600
+
+
+plays = st.fixed_dictionaries({number: st.lists(statuses(), min_size=1, max_size=3) for number in NUMBERS})
+runs = st.sampled_from(["latest", "legacy", "none"]).flatmap(
+    lambda version: st.tuples(st.just(version), st.lists(uploads(version), min_size=1, max_size=2), plays)
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(runs)
+def test_a_run_passes_if_and_only_if_the_scans_of_its_uploads_were_processed(
+    run: tuple[str, list[Taken], dict[int, list[Status]]],
+) -> None:
+    """Each file goes out once, and nothing but its own response's scans is asked for."""
+    version, taken, polls = run
+    polls = {number: [*responses, Status(http(b"", b"503 X"))] for number, responses in polls.items()}
+    server = Played(taken, polls)
+    with tempfile.TemporaryDirectory() as folder, talking(server.talk) as url:
+        for number in range(len(taken)):
+            Path(folder, f"{number}.fpr").write_text(json.dumps(number))
+        with patch.dict(os.environ, ENV | {"THREADFIX_URL": url, "THREADFIX_API_VERSION": version}):
+            code = main(["run", "--scan-file", f"{folder}/*.fpr"])
+    named = [response.numbers for response in taken]
+    asked = [number for numbers in named for number in set(numbers or ())]
+    passes = None not in named and len(asked) == len(set(asked)) and all(map(server.is_processed, asked))
+    event(f"passes: {passes}")
+    assert (code == 0) is passes
+    assert (server.posts, server.strange) == (len(taken), [])
+    assert set(server.served) <= set(asked)
