@@ -1,4 +1,4 @@
-"""What a person reads while the gate runs: few lines, each worth it, the verdict last.
+"""Log the progress of a run in few lines, and the verdict last.
 
 In a log: a line with the server, the scan and the deadline, a line for each change, a line per tenth of a large upload,
 and a heartbeat each minute of silence. At a terminal `gate.reporters.terminal` adds a live line under them.
@@ -37,35 +37,35 @@ if TYPE_CHECKING:
     from gate.verdict import Verdict
 
 HEARTBEAT: Final = 60.0
-"""Seconds of silence after which the log says that the gate still waits."""
+"""Seconds of silence after which a line shows that the gate still waits."""
 LARGE: Final = 10_000_000
-"""Bytes of a file from which on the log has a line per tenth of its upload."""
+"""Bytes of the smallest file whose upload has a line per tenth in the log."""
 REDRAW: Final = 0.1
-"""Seconds between two pictures of an upload at a terminal."""
+"""Seconds between two drawings of an upload at a terminal."""
 _INDENT: Final = 9
-"""Characters of the time in front of what happened, with its blank."""
+"""Characters of the time at the start of a line, with its blank."""
 
 
 def to_log(line: str) -> None:
-    """Write a line to the log, standard error. One that nobody reads any more must not change what the gate does."""
+    """Write a line to standard error. An unread log must not change the verdict."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - the log of a command is standard error
 
 
 class Console:
-    """Turns what happens into lines.
+    """Turns events into lines.
 
     Args:
         write: writes one line.
-        warn: shows a warning where people look for warnings; by default in the log.
-        draw: shows how far an upload is, where a person watches; None takes that away again.
-        quiet: whether only the verdict is wanted.
-        verbose: whether every request is.
+        warn: shows a warning; None for a line in the log.
+        draw: draws the progress of an upload at a terminal; called with None, it removes the drawing.
+        quiet: whether only the verdict and warnings are logged.
+        verbose: whether requests are logged.
         naming: how texts name an option.
         clock: monotonic.
     """
 
-    def __init__(  # noqa: PLR0913 - what a log can be asked for
+    def __init__(  # noqa: PLR0913 - the options of a log
         self,
         write: Callable[[Line], None],
         *,
@@ -76,7 +76,7 @@ class Console:
         naming: Naming = FLAGS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep where to write."""
+        """Log nothing yet."""
         self._write = write
         self._warn = warn
         self._draw = draw
@@ -95,19 +95,19 @@ class Console:
         self._hinted: set[str] = set()
 
     def line(self, text: str, kind: LineKind = LineKind.PLAIN, *, indent: int = 2, always: bool = False) -> None:
-        """Log a line, unless only the verdict is wanted. Safe to call from several threads.
+        """Log a line, unless the log is quiet. Safe to call from several threads.
 
         Args:
             text: safe text.
-            kind: what kind of line it is.
-            indent: blanks in front of what follows, where a terminal wraps it.
-            always: also when only the verdict is wanted.
+            kind: the kind of line.
+            indent: blanks before each further line, if a terminal wraps it.
+            always: whether a quiet log has it too.
         """
         if always or not self._quiet:
             self._put(text, kind, indent)
 
     def warning(self, text: str) -> None:
-        """Log a warning, also if only the verdict is wanted."""
+        """Log a warning, also in a quiet log."""
         if self._warn:
             with suppress(OSError, ValueError):
                 self._warn(text)
@@ -115,13 +115,13 @@ class Console:
             self.line(f"warning: {text}", LineKind.WARNING, always=True)
 
     def requested(self, request: RequestMade) -> None:
-        """Log a request, if every one is wanted."""
+        """Log a request, if the log is verbose."""
         if self._verbose:
             code = request.http_status or "no response"
             self.line(f"{self._at()} {request.method} {request.path} → {code}, {request.milliseconds:.0f} ms")
 
     def opening(self, settings: Settings) -> None:
-        """Log what must be known before the first request: what goes where, and the dangers that were accepted."""
+        """Log the first step and the accepted dangers, before the first request."""
         self._settings = settings
         self._began = self._last_output = self._clock()
         url, application = settings.server.url, settings.application
@@ -133,7 +133,7 @@ class Console:
             self._announce(f"looking up {application} on {url}.")
 
     def waiting(self, settings: Settings, targets: Sequence[Target], until: datetime) -> None:
-        """Log what is asked of which server, and until when."""
+        """Log the server, the scans and the deadline."""
         self._began = self._last_output = self._clock()
         self._several = len(targets) > 1
         target = f"{len(targets)} pending scans of application {targets[0].application_id}"
@@ -146,7 +146,7 @@ class Console:
         self._announce(f"asking {settings.server.url} for {target}{limit}.")
 
     def _announce(self, text: str) -> None:
-        """Log what begins; the first such line names the gate, and the dangers stand behind it."""
+        """Log a step that begins. The first such line names the gate, and the accepted dangers follow it."""
         if self._announced:
             self.line(f"{text[:1].upper()}{text[1:]}")
             return
@@ -164,7 +164,7 @@ class Console:
             self.warning(self._naming.fill(risk))
 
     def handle_upload(self, event: UploadEvent) -> None:
-        """Log what happened during an upload."""
+        """Log an event of an upload."""
         match event:
             case UploadBegan():
                 self._sending = Sending(event.file, event.number, event.files)
@@ -183,14 +183,14 @@ class Console:
                 self.handle(event)
 
     def tick_upload(self) -> None:
-        """Show that an upload goes on, when nothing was heard of it for a while."""
+        """Show that an upload continues, if there was no event for a while."""
         if self._sending:
             self._show(self._sending)
             if self._clock() - self._last_output >= HEARTBEAT:
                 self._tell(self._sending)
 
     def _advanced(self, before: Sending, sending: Sending, elapsed: float) -> None:
-        """More of a file was sent: a person sees a bar move, a log gets a line per tenth of a large one."""
+        """Show progress: a bar at a terminal; in a log a line per tenth of a large file."""
         if self._draw:
             self._show(sending)
         elif sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10):
@@ -199,25 +199,25 @@ class Console:
             self._tell(sending)
 
     def _tell(self, sending: Sending, elapsed: float | None = None) -> None:
-        """Log how far an upload is; `elapsed` are its seconds, where it has just got there."""
+        """Log the progress of an upload; `elapsed` are its seconds, if it has just reached this tenth."""
         if sending.is_sent:
             sent = "still" if elapsed is None else f"{size(sending.file.size)} sent in {seconds(elapsed)};"
             state = f"{sent} waiting for ThreadFix's response"
         else:
             state = sending.numbers
         self._now(state)
-        # Also where nothing is logged: a quiet gate must not come here four times a second.
+        # Also if nothing is logged: a quiet gate must not do this four times a second.
         self._last_output = self._clock()
 
     def _show(self, sending: Sending | None) -> None:
-        """Show how far an upload is, where somebody watches, and not more often than anybody can see."""
+        """Draw the progress of an upload, at most ten times a second."""
         now = self._clock()
         if self._draw and (sending is None or sending.is_sent or not sending.sent or now - self._drawn >= REDRAW):
             self._drawn = now
             self._draw(sending)
 
     def _uploaded(self, upload: Upload) -> None:
-        """Log what became of an upload."""
+        """Log the result of an upload."""
         match upload.receipt:
             case Queued(targets):
                 self._files |= dict.fromkeys(targets, upload.file.shown)
@@ -231,7 +231,7 @@ class Console:
         self._now(f"{upload.file.shown}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}{more}")
 
     def handle(self, event: Event[Any, Any]) -> None:
-        """Log what happened."""
+        """Log an event of a wait."""
         match event:
             case StatusSeen(reading=Application() as application):
                 self._event(event, f"{event.target} {_found(event.target, application)}")
@@ -260,7 +260,7 @@ class Console:
                 self._event(event, "the request under way was cut off at the deadline; asking once more")
 
     def tick(self, progress: Progress) -> None:
-        """Log that the gate still waits, when nothing else was logged for a while."""
+        """Log that the gate still waits, if there was no other line for a while."""
         now = self._clock()
         if now - self._last_output < HEARTBEAT:
             return
@@ -273,11 +273,11 @@ class Console:
         else:
             state = f"{subject}waiting for a first response"
         self.line(f"{self._at()} {state}; {seconds(progress.left)} left", indent=_INDENT)
-        # Also where nothing is logged: a quiet gate must not come here four times a second.
+        # Also if nothing is logged: a quiet gate must not do this four times a second.
         self._last_output = now
 
     def progress(self, histories: Sequence[History[Any, Any]]) -> Progress:
-        """How far the waits are, by their histories so far."""
+        """Return the progress of the waits."""
         if self._settings is None:
             return Progress.of(histories, 0.0)
         plan, waited = self._settings.plan, max(history.elapsed for history in histories)
@@ -291,7 +291,7 @@ class Console:
         return Progress.of(histories, max(0.0, left))
 
     def closing(self, verdict: Verdict) -> None:
-        """Log the verdict, in one line, last; before it what it means and what to do."""
+        """Log what the verdict means, what to do, and last the verdict."""
         told = list(closing.explanation(verdict))
         if not self._warn:
             # On a runner they are annotations, as the verdict is.
@@ -306,7 +306,7 @@ class Console:
         match event.target:
             case Target() as target:
                 file = self._files.get(target)
-                # The number alone says which one it is; the name of the file is enough to know it again.
+                # The number identifies the scan; the file name is for people.
                 name = f" ({PurePath(file).name})" if file else ""
                 number = f" {target.label}{name}" if self._several else ""
                 self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
@@ -336,7 +336,7 @@ class Console:
     def _put(self, text: str, kind: LineKind, indent: int = 2) -> None:
         with self._lock:
             self._last_output = self._clock()
-            # A log that nobody reads any more must not change what the gate does.
+            # An unread log must not change the verdict.
             with suppress(OSError, ValueError):
                 self._write(Line(log_line(text), kind, indent))
 
@@ -345,12 +345,12 @@ class Console:
 
 
 def _name(subject: Subject) -> str:
-    """What a sentence calls it."""
+    """Return the name in a sentence."""
     return f"pending scan {subject.pending_scan_id}" if isinstance(subject, Target) else str(subject)
 
 
 def _found(subject: Subject, application: Application) -> str:
-    """That an application is there: its id, where it was asked for by its name; else its name."""
+    """Return that an application exists: its id if it was requested by name, otherwise its name."""
     if isinstance(subject, ApplicationName):
         return f"is application {application.id}"
     return f"found: {application.name}" if application.name else "found"

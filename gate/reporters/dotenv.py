@@ -1,4 +1,4 @@
-"""The dotenv file: the outputs as variables for GitLab's later jobs. It is not meant to be sourced by a shell."""
+"""The dotenv file: the outputs as variables for GitLab's later jobs. It is not for a shell to source."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SIZE_LIMIT: Final = 5 * 1024
 
 
 def variable(output: str) -> str:
-    """The variable that holds the output."""
+    """Return the variable of an output."""
     return f"THREADFIX_GATE_{output.replace('-', '_').upper()}"
 
 
 def render(verdict: Verdict) -> str:
-    """The file's text, one variable a line, within GitLab's limit.
+    """Return the file's text, one variable per line, within GitLab's limit.
 
-    What would not fit is left empty, the longest first: half a list of ids would name scans that do not exist.
+    Values that do not fit are left empty, the longest first: half a list of ids would name scans that do not exist.
     """
     outputs = output_values(verdict)
-    # A path or a link with a character changed would be another one; a sentence stays the same.
+    # A path or a link with a changed character would be wrong; a sentence stays readable.
     values = {name: value if escape_dotenv(value, SIZE_LIMIT) == value else "" for name, value in outputs.items()}
     values["message"] = shorten(escape_dotenv(outputs["message"], SIZE_LIMIT), MESSAGE_LIMIT)
     del values[LEFT_OUT]

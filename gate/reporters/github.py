@@ -1,7 +1,7 @@
-"""Everything that GitHub Actions reads: masks, groups, annotations, step outputs and the job summary.
+"""Write for GitHub Actions: masks, groups, annotations, step outputs and the job summary.
 
-The only importer of `actions_toolkit`. It prints to standard output, which belongs to `--json`, so its prints are led
-to the log; and it is only called on a runner, because elsewhere it prints secrets in clear.
+The only importer of `actions_toolkit`. The library prints to standard output, which belongs to `--json`, so its prints
+are redirected to the log. It is called on a runner only, because otherwise it prints secrets in clear.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ TITLE: Final = "ThreadFix gate"
 
 
 class GitHub:
-    """What a step writes for its runner.
+    """Writes the commands, outputs and summary of a step.
 
     Args:
         env: the environment; `actions_toolkit` itself reads the process's.
-        log: where the runner reads workflow commands; standard error.
+        log: standard error; the runner reads workflow commands there.
     """
 
     def __init__(self, env: Mapping[str, str], log: BackgroundStream) -> None:
-        """Keep where to write."""
+        """Write nothing yet."""
         self._env = env
         self._log = log
 
     @contextmanager
     def _saying(self) -> Iterator[None]:
-        """Lead the library's prints to the log. One that nobody reads any more must not change what the gate does."""
+        """Redirect the library's prints to the log. An unread log must not change the verdict."""
         with suppress(OSError, ValueError), redirect_stdout(cast("Any", self._log)):
             yield
 
     def mask(self, secret: Secret) -> None:
-        """Have the runner hide the secret from here on. Must come before anything else is printed."""
+        """Make the runner hide the secret. This must be the first line that is printed."""
         from actions_toolkit import core
 
         with self._saying():
@@ -55,7 +55,7 @@ class GitHub:
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Fold what is logged while the block runs."""
+        """Fold the lines that are logged while the block runs."""
         from actions_toolkit import core
 
         with self._saying():
@@ -74,15 +74,15 @@ class GitHub:
             core.warning(message, title=TITLE)
 
     def verdict(self, verdict: Verdict) -> None:
-        """Annotate with the verdict: an error, a warning where the user asked for no more; nothing for a pass.
+        """Annotate with the verdict: an error, or a warning if the user asked for that; nothing for a pass.
 
-        What passed only because the user accepts it is a notice.
+        A part that passed only because the user accepts it is a notice.
         """
         from actions_toolkit import core
 
         conclusion = verdict.conclusion
         if accepted := phrases.noticed(verdict):
-            # One for all: a step has ten annotations.
+            # A single notice: a step has ten annotations.
             more = f" (and {len(accepted) - 1} more)" if len(accepted) > 1 else ""
             with self._saying():
                 core.notice(f"{describe(accepted[0])}{more}", title=TITLE)

@@ -1,9 +1,9 @@
 """The JUnit report: one suite, a case for each part of the verdict; fail is a failure, unknown is an error.
 
 The parts are uploads that made no pending scan, pending scans, and checks of the release. A case has the same name in
-every build, since history and trend hang on names; ids stand in the text. GitLab keeps only the text of a failure and
-drops its `message`, so the text says everything. GitLab also takes `[[ATTACHMENT|path]]` in a case's output for a link
-to an artifact, and reads a `type` such as `yaml` as an instruction; a reason is none of these.
+every build, because history and trend depend on names; ids are in the text. GitLab keeps only the text of a failure and
+drops its `message`, so the text is complete. GitLab also takes `[[ATTACHMENT|path]]` in a case's output for a link
+to an artifact, and reads a `type` such as `yaml` as an instruction; no reason is such a word.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 SUITE: Final = "threadfix-gate"
 ROWS: Final = 100
-"""Policies and criteria that are listed of one check; the result document has all."""
+"""Policies and criteria that are listed per check; the result document has all."""
 
 
 def render(verdict: Verdict) -> str:
-    """The report as XML text."""
+    """Return the report as XML text."""
     suite = TestSuite(SUITE)
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
     for place, upload in enumerate(verdict.uploads, 1):
@@ -60,7 +60,7 @@ def render(verdict: Verdict) -> str:
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
-    # The library keeps a time only where every case has one, and rounds none: seconds with a thousandth are enough.
+    # The library keeps a time only if every case has it, and does not round: thousandths of seconds are enough.
     suite.time = round(verdict.elapsed, 3)
     written = io.BytesIO()
     report.write(written)
@@ -68,9 +68,9 @@ def render(verdict: Verdict) -> str:
 
 
 def _named(verdict: Verdict) -> Iterator[tuple[str, ScanVerdict]]:
-    """Each pending scan with the name of its case.
+    """Yield each pending scan with the name of its case.
 
-    One that came of an upload has its number by the place of its file: also where the files before it got no further.
+    The scan of an upload is numbered by the place of its file, also if earlier files were refused.
     """
     slots: list[list[ScanVerdict]] = [[scan] for scan in verdict.scans if scan.upload is None]
     slots += [[scan for scan in verdict.scans if scan.upload == upload] for upload in verdict.uploads]
@@ -84,7 +84,7 @@ def _named(verdict: Verdict) -> Iterator[tuple[str, ScanVerdict]]:
 
 
 def _case(name: str, elapsed: float, conclusion: Conclusion, text: Iterable[str], resume: str = "") -> TestCase:
-    # Of two cases with one name GitLab keeps only one.
+    # GitLab keeps only the first of two cases with the same name.
     case = TestCase(escape_xml(name), classname=SUITE, time=round(elapsed, 3))
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
     if conclusion.kind in kinds:
@@ -108,14 +108,14 @@ def _phases(history: History[Any, Any]) -> Iterator[str]:
 
 
 def _rows(check: CheckVerdict) -> Iterator[str]:
-    """What ThreadFix says of each policy or criterion, what does not hold first."""
+    """Yield each policy or criterion, those that do not hold first."""
     yield from map(phrases.row, phrases.ordered(check.results)[:ROWS])
     if len(check.results) > ROWS:
         yield f"... and {len(check.results) - ROWS} more"
 
 
 def _details(check: CheckVerdict) -> Iterator[str]:
-    """Its rows, and what is in the way."""
+    """Yield the rows of a check, and its vulnerabilities."""
     yield from _rows(check)
     for obstacle in check.obstacles:
         yield f"Blocked by: {phrases.obstacle_line(obstacle)}{f' {obstacle.url}' if obstacle.url else ''}"

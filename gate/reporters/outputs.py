@@ -26,14 +26,14 @@ OUTPUTS: Final[dict[str, str]] = {
     "result-file": "Path of the result document, where one was asked for.",
     "scans": "All scans as a JSON array: ids, verdict, reason, message, status, link, seconds, polls.",
 }
-"""Every output's name, as GitHub has it, and what it holds."""
+"""The name of each output in GitHub, and its description."""
 
 
 def document_fields(verdict: Verdict) -> dict[str, Any]:
-    """Every output by its name in `snake_case`, in the types of the result document.
+    """Return every output by its name in `snake_case`, in the types of the result document.
 
-    With several scans `pending_scan_id` and `scan_id` are lists of equal length. A scan that ThreadFix finished at once
-    has no pending scan.
+    With several scans `pending_scan_id` and `scan_id` are lists of equal length. A scan that ThreadFix finished
+    immediately has no pending scan.
     """
     deciding_scan, scans = verdict.deciding_scan, verdict.scans
     finished = [upload.scan_id for upload in verdict.ended_uploads if upload.scan_id is not None]
@@ -55,7 +55,7 @@ def document_fields(verdict: Verdict) -> dict[str, Any]:
 
 
 def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
-    """What the `scans` output says of one scan."""
+    """Return the entry of a scan in the output `scans`."""
     return {
         "application_id": scan.target.application_id,
         "pending_scan_id": scan.target.pending_scan_id,
@@ -73,7 +73,7 @@ def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
 
 
 def output_values(verdict: Verdict) -> dict[str, str]:
-    """Every output by its name, as text; empty where it is not known."""
+    """Return every output by its name, as text; empty if unknown."""
     fields = document_fields(verdict)
     # In ASCII, so that neither an encoding nor a line separator in a name can break it.
     fields["scans"] = json.dumps(fields["scans"], ensure_ascii=True, separators=(",", ":"))

@@ -1,6 +1,6 @@
-"""The one table of reports: which option asks for each, what it is called, where it goes and what renders it.
+"""The table of reports: the option, name, destination and renderer of each.
 
-To add one: an option, a module with `render(verdict) -> str`, and a row here.
+To add a report: an option, a module with `render(verdict) -> str`, and a row here.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Renderer(Protocol):
-    """Turns a verdict into the text of a report."""
+    """Renders a verdict."""
 
     def __call__(self, verdict: Verdict) -> str:
-        """The text, whole."""
+        """Return the whole text."""
         ...
 
 
 class Destination(Enum):
-    """Where a report goes."""
+    """The destination of a report."""
 
     FILE = "file"
     STANDARD_OUTPUT = "standard output"
@@ -32,14 +32,14 @@ class Destination(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report.
+    """A report.
 
     Attributes:
-        option: name of the option that asks for it; of a file, its value is the path.
-        name: what people call it.
-        destination: where it goes.
-        module: in this package, with a `render` that is a `Renderer`. A module is imported when its report is asked
-            for: some need libraries that take longer to load than a finished scan takes.
+        option: name of the option that requests it; for a file, its value is the path.
+        name: as messages call it.
+        destination: a file, standard output or the job summary.
+        module: in this package, with a `render` that is a `Renderer`. A module is imported if its report is
+            requested: some need libraries that take longer to load than a finished scan takes.
     """
 
     option: str
@@ -48,7 +48,7 @@ class Report:
     module: str
 
     def render(self, verdict: Verdict) -> str:
-        """The text of the report."""
+        """Return the text of the report."""
         renderer: Renderer = import_module(f"gate.reporters.{self.module}").render
         return renderer(verdict)
 
@@ -61,4 +61,4 @@ REPORTS: Final = (
     Report("html-file", "the HTML report", Destination.FILE, "page.render"),
     Report("json", "the result document", Destination.STANDARD_OUTPUT, "result"),
 )
-"""Every report, in the order in which they are written."""
+"""Every report, in the order of writing."""

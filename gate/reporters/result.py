@@ -22,7 +22,7 @@ SCHEMA_VERSION: Final = 1
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
-    """The document as Python data."""
+    """Return the document as Python data."""
     fields = document_fields(verdict)
     fields["scans"] = [_scan(scan) for scan in verdict.scans]
     fields["uploads"] = [_upload(upload, verdict) for upload in verdict.uploads]
@@ -42,7 +42,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
 
 
 def render(verdict: Verdict) -> str:
-    """The document as JSON text, in ASCII."""
+    """Return the document as JSON text, in ASCII."""
     return json.dumps(document(verdict), indent=2, ensure_ascii=True) + "\n"
 
 
@@ -52,7 +52,7 @@ def _scan(scan: ScanVerdict) -> dict[str, Any]:
 
 
 def _upload(upload: Upload, verdict: Verdict) -> dict[str, Any]:
-    """An upload, and what it came to; where it made a pending scan, that one has the verdict."""
+    """Return an upload with its verdict; without a verdict, if its pending scans have it."""
     ended = verdict.ended(upload)
     return {
         "file": upload.file.shown,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gate.verdict import Verdict
 
 LIMIT: Final = 60 * 1024
-"""Bytes; checks are cut and timelines left out where they would go beyond it (the runner drops what is over 1 MiB)."""
+"""Bytes; checks are cut and timelines left out to stay below (the runner drops a summary over 1 MiB)."""
 ROWS: Final = 100
 """Scans in the table, and uploads in theirs; the result document has all."""
 UPLOADS_ROOM: Final = 6 * 1024
@@ -30,7 +30,7 @@ UPLOADS_ROOM: Final = 6 * 1024
 SCANS_ROOM: Final = 40 * 1024
 """Bytes of the rows of scans."""
 SCANS_BESIDE_CHECKS: Final = 12 * 1024
-"""Bytes of the rows of scans where there are checks too: then all scans passed."""
+"""Bytes of the rows of scans if there are checks too: then all scans passed."""
 CHECK_ROWS: Final = 20
 """Policies or criteria in the table of one check."""
 SHORT: Final = 24
@@ -38,7 +38,7 @@ SHORT: Final = 24
 LONG: Final = 48
 """Characters of the name of a file, a policy or a vulnerability."""
 SENTENCES: Final = 8
-"""Parts whose message stands above the table, with at most `SENTENCE` characters; the whole one is in the log."""
+"""Parts whose message is above the table, cut to `SENTENCE` characters; the log has the whole message."""
 SENTENCE: Final = 160
 STRETCHES: Final = 16
 """Statuses and outages in one timeline."""
@@ -53,7 +53,7 @@ ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 
 def render(verdict: Verdict) -> str:
-    """The summary's Markdown; under 64 KiB, whatever the server says."""
+    """Return the summary's Markdown; under 64 KiB for any texts of a server."""
     head = list(_head(verdict))
     uploads = _uploads(verdict) if verdict.uploads else []
     scans = _scans(verdict)
@@ -65,7 +65,7 @@ def render(verdict: Verdict) -> str:
 
 
 def _head(verdict: Verdict) -> Iterator[str]:
-    """The verdict, the link, what to do, and what each part came to that did not pass."""
+    """Yield the verdict, the link, the advice, and each part that did not pass."""
     conclusion = verdict.conclusion
     yield f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"
     if verdict.mistakes:
@@ -89,7 +89,7 @@ def _what_now(verdict: Verdict) -> list[str]:
 
 
 def _uploads(verdict: Verdict) -> list[str]:
-    """A row for each file."""
+    """Return a row for each file."""
 
     def row(upload: Upload) -> str:
         part = verdict.ended(upload)
@@ -103,7 +103,7 @@ def _uploads(verdict: Verdict) -> list[str]:
 
 
 def _scans(verdict: Verdict) -> list[str]:
-    """One scan in full, or a row for each of several."""
+    """Return a single scan in full, or a row for each of several."""
     if not verdict.scans:
         return []
     if len(verdict.scans) == 1:
@@ -125,7 +125,7 @@ def _scans(verdict: Verdict) -> list[str]:
 
 
 def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], noun: str, room: int) -> str:
-    """A table with a row for each item, as many as there is room for."""
+    """Return a table with a row for each item, as many as fit."""
     rows: list[str] = []
     for item in items[:ROWS]:
         rows.append(row(item))
@@ -138,18 +138,18 @@ def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], nou
 
 
 def _kind(conclusion: Conclusion) -> str:
-    """The verdict and its reason, with no break between them, however narrow the column is."""
+    """Return the icon and the reason, without a line break between them."""
     return f"{ICONS[conclusion.kind]}\N{NO-BREAK SPACE}{conclusion.reason.value}"
 
 
 def _sentences(verdict: Verdict) -> list[str]:
-    """What each upload and scan came to that did not pass, or only because the user accepts it."""
+    """Return the message of each upload and scan that did not pass, or only because the user accepts it."""
     parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
     lines = [
         f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
         for part in parts
         if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in phrases.NOTICED)
-        # What decided stands above already.
+        # The message of the deciding part is above already.
         and describe(part) != verdict.conclusion.message
     ]
     return ["\n".join(_cut(lines, SENTENCES))] if lines else []
@@ -164,18 +164,18 @@ def _outages(history: History[Any, Any]) -> list[str]:
 
 
 def _cut(lines: list[str], most: int) -> list[str]:
-    """At most so many lines, and how many more there are."""
+    """Return at most `most` lines, and the number of the others."""
     return lines[:most] + ([f"- … and {len(lines) - most} more"] if len(lines) > most else [])
 
 
 def _checks(verdict: Verdict, room: int) -> Iterator[str]:
-    """A part for each check, the red ones first; where there is no room for all of one, only what it came to."""
+    """Yield a part for each check, failed checks first; only its message, if the details do not fit."""
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
         heading = f"### {ICONS[check.conclusion.kind]} {escape_markdown(shorten(_sentence(check.subject), 80))}"
         said = describe(check) == verdict.conclusion.message
         message = "" if said else escape_markdown(shorten(_sentence(check.conclusion.message), 2 * SENTENCE))
-        # What is to be done about several checks stands where it is needed first.
+        # The advice for several checks is shown once.
         advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"
         short = "\n\n".join(filter(None, (heading, message, advice)))
         whole = "\n\n".join([short, *_details(check)])
@@ -191,7 +191,7 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
 
 
 def _details(check: CheckVerdict) -> Iterator[str]:
-    """What ThreadFix says, how that changed, and what is in the way."""
+    """Yield the results, their timeline and the vulnerabilities."""
     results = phrases.ordered(check.results)
     if results:
         yield _results(results, check)
@@ -204,7 +204,7 @@ def _details(check: CheckVerdict) -> Iterator[str]:
 
 
 def _results(results: list[CheckResult], check: CheckVerdict) -> str:
-    """A row for each policy or criterion; a column of which nothing is known is left out."""
+    """Return a row for each policy or criterion; an empty column is left out."""
 
     def word(result: CheckResult) -> str:
         text = escape_markdown(shorten(phrases.word(result), SHORT))
@@ -235,7 +235,7 @@ def _obstacle(obstacle: Obstacle) -> str:
 
 
 def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
-    """The timelines, folded, those of the scans that did not pass first, as many as there is room for."""
+    """Return the timelines, folded, scans that did not pass first, as many as fit."""
     parts = []
     for scan in sorted(scans, key=lambda scan: scan.conclusion.kind is Kind.PASS):
         name = f" {escape_markdown(shorten(scan.name, SHORT))}" if scan.name else ""
@@ -253,7 +253,7 @@ def _drawn(history: History[Any, Any]) -> str:
 
 
 def _bytes(parts: Iterable[str]) -> int:
-    """What parts take, with the blank lines between them."""
+    """Return the bytes of parts, with the blank lines between them."""
     return sum(len(part.encode()) + 2 for part in parts)
 
 
@@ -262,7 +262,7 @@ def _sentence(text: str) -> str:
 
 
 def _build(build: Build) -> str:
-    """Which build it was."""
+    """Return the build, with a link to its run."""
     commit = escape_markdown(build.commit[:12]) if build.commit else ""
     facts = [escape_markdown(fact) for fact in (build.system, build.repository, build.ref) if fact] + [commit] * bool(
         commit

@@ -21,7 +21,7 @@ class Bar:
     """A stretch of the timeline.
 
     Attributes:
-        label: a status, or what else it was.
+        label: a status, or an outage.
         start: seconds since the wait began.
         length: in seconds.
     """
@@ -32,17 +32,17 @@ class Bar:
 
 
 def status_bars(history: History[Any, Any]) -> list[Bar]:
-    """The statuses in the order seen, a bar for each phase."""
+    """Return a bar for each phase, in the order seen."""
     return [Bar(phase.status, phase.first_seen, history.lasted(i)) for i, phase in enumerate(history.phases)]
 
 
 def outage_bars(history: History[Any, Any]) -> list[Bar]:
-    """The outages, a bar for each."""
+    """Return a bar for each outage."""
     return [Bar("(outage)", outage.began, history.outage_end(outage) - outage.began) for outage in history.outages]
 
 
 def outages(history: History[Any, Any]) -> list[tuple[str, str]]:
-    """Each outage in words: when it was, and its newest error."""
+    """Return the time and the newest error of each outage, in words."""
     return [_outage(bar, outage) for bar, outage in zip(outage_bars(history), history.outages, strict=True)]
 
 
@@ -53,17 +53,17 @@ def _outage(bar: Bar, outage: Outage) -> tuple[str, str]:
 
 
 def draw(history: History[Any, Any], most: int = 40) -> str:
-    """The timeline as lines: a label, the length of the stretch, and its bar, so that a phone cuts off the bar first.
+    """Return the timeline as lines: a label, the length, and the bar last, so that a phone cuts off the bar first.
 
     Args:
-        history: what to draw.
-        most: stretches that are drawn; the last line says how many more there are.
+        history: of a wait.
+        most: stretches that are drawn; the last line counts the others.
     """
     whole = history.elapsed or 1.0
     bars = status_bars(history) + outage_bars(history)
     lines = []
     for bar in bars[:most]:
-        # A stretch starts on a whole cell, the one that holds its beginning, and ends on the right eighth of one.
+        # A stretch starts on the whole cell that holds its beginning, and ends on the right eighth of a cell.
         cell = min(int(bar.start / whole * WIDTH), WIDTH - 1)
         filled = max(1, round((bar.start + bar.length) / whole * WIDTH * 8) - cell * 8)
         drawn = " " * cell + "█" * (filled // 8) + _EIGHTHS[filled % 8].strip()

@@ -1,4 +1,4 @@
-"""The one home of the page's colours: the style sheet and the drawing both take them from here.
+"""The only place of the page's colours: the style sheet and the drawing both take them from here.
 
 Some CI systems show the page without its style sheet, so the drawing carries the light colours as attributes.
 """
@@ -17,8 +17,8 @@ class Colour:
     """One colour in both schemes, each as `#rrggbb`.
 
     Attributes:
-        light: where the reader prefers light, on paper, and where there is no style sheet.
-        dark: where the reader prefers dark.
+        light: for readers who prefer light, for paper, and without a style sheet.
+        dark: for readers who prefer dark.
     """
 
     light: str
@@ -65,10 +65,10 @@ STATUS_COLOURS: Final = {
     "SCAN_QUEUED_FOR_DELETE": "unknown",
     "SCAN_DELETED": "fail",
 }
-"""The colour of each documented status, by its normal form; any other one is `other`."""
+"""The colour of each documented status, by its normal form; any other status is `other`."""
 
 CHECK_COLOURS: Final = {"stale": "other", "unchecked": "other", "fresh": "uploaded"}
-"""The colour of what a check's response may be."""
+"""The colour of a fresh and of a stale response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +85,17 @@ class Paint:
 
 
 def paint(name: str) -> Paint:
-    """The paint of a colour of the palette."""
+    """Return the paint of a colour of the palette."""
     return Paint(f"fill-{name}", PALETTE[name].light)
 
 
 def status_paint(status: str) -> Paint:
-    """The paint of a status."""
+    """Return the paint of a status."""
     return paint(STATUS_COLOURS.get(normal(status), "other"))
 
 
 def check_paint(status: str) -> Paint:
-    """The paint of what a check's response was."""
+    """Return the paint of a fresh or stale response."""
     return paint(CHECK_COLOURS.get(status, "other"))
 
 

@@ -1,4 +1,4 @@
-"""Renders the page from a verdict: the template has the words and the order, the drawing the numbers."""
+"""Render the page: the template has the words and the order, the drawing the numbers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MISTAKES: Final = 40
 NAME: Final = 120
 """Characters of the name of a scan, a file, a policy or a vulnerability."""
 ROW: Final = 200
-"""Characters of the sentence about one of several scans."""
+"""Characters of the sentence about a scan, if there are several."""
 MESSAGE: Final = 2000
 """Characters of the verdict's own message."""
 
@@ -67,11 +67,11 @@ class Step:
 
     Attributes:
         status: as the server wrote it, shortened.
-        words: what ThreadFix shows for it; empty where it is not documented.
-        paint: what it is drawn in.
+        words: as ThreadFix shows it; empty if it is not documented.
+        paint: its colour in the drawing.
         began: when it was first seen, in words.
         took: how long it lasted, in words.
-        polls: how many saw it.
+        polls: responses with it.
     """
 
     status: str
@@ -90,10 +90,9 @@ class UploadRow:
         file: its path, shortened.
         size: in words.
         took: how long it took, in words.
-        came: what came of it.
-        kind: the verdict on it; None where its pending scan has that.
-        message: why, where it did not pass or only because the user accepts it, and the verdict does not say it; else
-            empty.
+        came: its result in few words.
+        kind: its verdict; None if its pending scan has the verdict.
+        message: of an upload that did not pass, or only because the user accepts it; empty if the verdict has it.
     """
 
     file: str
@@ -112,9 +111,9 @@ class ResultRow:
         name: the policy's, or the severity that the criterion limits.
         kind: whether it holds, as a verdict.
         word: ThreadFix's.
-        limits: what it allows; empty where that is not known.
-        number: open vulnerabilities of that severity; empty where that is not known.
-        evaluated: when, in words; empty where that is not known.
+        limits: empty if unknown.
+        number: open vulnerabilities of that severity; empty if unknown.
+        evaluated: the time in words; empty if unknown.
     """
 
     name: str
@@ -130,14 +129,14 @@ class CheckCard:
     """A check of the release, as it is shown.
 
     Attributes:
-        subject: which check, shortened.
-        conclusion: what it came to.
-        message: what happened; empty where the verdict says it already.
-        hint: what to do; empty where the verdict or a check above says it already.
-        noun: what a row is about.
-        rows: what ThreadFix says of each policy or criterion.
-        more: how many more of those there are.
-        obstacles: what is in the way.
+        subject: the check, shortened.
+        conclusion: of the check.
+        message: empty if the verdict has it already.
+        hint: empty if the verdict or an earlier check has it already.
+        noun: of a row.
+        rows: the policies or criteria.
+        more: the number of rows that are left out.
+        obstacles: the vulnerabilities.
     """
 
     subject: str
@@ -151,7 +150,7 @@ class CheckCard:
 
 
 def render(verdict: Verdict) -> str:
-    """The page; under 60 KiB for one scan, and bounded for many, whatever the server says."""
+    """Return the page; under 60 KiB for a single scan, and bounded for many, for any texts of a server."""
     loader = PackageLoader("gate.reporters.page", ".")
     environment = Environment(
         loader=loader,
@@ -194,7 +193,7 @@ def render(verdict: Verdict) -> str:
 
 
 def marked(text: str) -> list[tuple[str, str]]:
-    """A sentence of ours in pieces, each with the element that its Markdown asks for: `code`, `em` or none."""
+    """Split our own sentence into pieces, each with the element of its Markdown: `code`, `em` or empty."""
     pieces = []
     for piece in re.split(r"(`[^`]+`|\*[^*]+\*)", text):
         element = {"`": "code", "*": "em"}.get(piece[:1], "") if len(piece) > 2 and piece[0] == piece[-1] else ""  # noqa: PLR2004
@@ -235,7 +234,7 @@ def _upload_row(upload: Upload, verdict: Verdict) -> UploadRow:
 
 def _check_cards(checks: Sequence[CheckVerdict], verdict: Verdict) -> Iterator[CheckCard]:
     most = max(FEWEST_RESULTS, ALL_RESULTS // max(len(checks), 1))
-    # What is to be done about several checks stands where it is needed first.
+    # The advice for several checks is shown once.
     advised = {verdict.conclusion.hint}
     for check in checks:
         conclusion = check.conclusion
@@ -264,7 +263,7 @@ def _result_row(result: CheckResult, check: CheckVerdict) -> ResultRow:
 
 
 def _legend(scans: Iterable[ScanVerdict], checks: Iterable[CheckVerdict]) -> list[tuple[str, Paint]]:
-    """Each documented status that is drawn, with its paint; all others are one. Then how fresh the checks were."""
+    """Return the paint of each documented status, of the others together, and of fresh and stale checks."""
     drawn = {normal(phase.status) for scan in scans for phase in scan.history.phases}
     known = [(status, status_paint(status)) for status in STATUS_COLOURS if status in drawn]
     others = [("another status", status_paint(""))] if drawn - set(STATUS_COLOURS) else []
@@ -273,7 +272,7 @@ def _legend(scans: Iterable[ScanVerdict], checks: Iterable[CheckVerdict]) -> lis
 
 
 def _histories(verdict: Verdict) -> Iterator[tuple[str, History[Any, Any]]]:
-    """Every wait's history, and what it is of; empty for one scan alone, where that is clear."""
+    """Yield every history with the name of its scan or check; the name of a single scan is empty."""
     alone = len(verdict.scans) == 1 and not verdict.checks
     for scan in verdict.scans:
         yield "" if alone else scan.target.label, scan.history
@@ -282,7 +281,7 @@ def _histories(verdict: Verdict) -> Iterator[tuple[str, History[Any, Any]]]:
 
 
 def _outages(verdict: Verdict) -> list[tuple[str, str, str]]:
-    """Each outage: of what, when, and its newest error."""
+    """Return each outage: the scan or check, the time, and the newest error."""
     outages = [(of, *words) for of, history in _histories(verdict) for words in timeline.outages(history)]
     return [(of, when, shorten(error, ROW)) for of, when, error in outages[:OUTAGES]]
 
@@ -320,13 +319,13 @@ def _scan_facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 
 def _tally(parts: Sequence[ScanVerdict] | Sequence[CheckVerdict]) -> str:
-    """How many there are, and how many of them came to what."""
+    """Return the number of parts, and the number of each verdict."""
     kinds = [part.conclusion.kind for part in parts]
     return f"{len(kinds)} ({', '.join(f'{kinds.count(kind)} {kind.value}' for kind in Kind if kind in kinds)})"
 
 
 def _build(build: Build) -> str | Markup:
-    """Which build it was, its commit cut as people cut it, with a link to its run."""
+    """Return the build with its short commit and a link to its run."""
     commit = build.commit[:12] if build.commit else None
     text = ", ".join(fact for fact in (build.system, build.repository, build.ref, commit) if fact)
     if not build.url:
