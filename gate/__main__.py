@@ -17,6 +17,9 @@ def entry() -> NoReturn:
     each case. Only what the command line returns is a verdict. A broken installation or a stray `SystemExit` must be
     taken neither for a pass nor for a fail.
     """
+    # Before anything imports `ssl`: whoever can set a variable could read the key from a recording of the traffic, or
+    # name a pipe, on which OpenSSL would wait.
+    os.environ.pop("SSLKEYLOGFILE", None)
     code, signals = 70, None
     try:
         # Before the imports: they take the longest part of a short run, and a job can be stopped in any moment of it.

@@ -282,6 +282,26 @@ def test_a_server_that_wants_another_client_certificate_is_unreachable(
     assert (ran.document["reason"], gate.threadfix.seen) == (Reason.UNREACHABLE, [])
 
 
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_the_secrets_of_tls_sessions_are_not_written(
+    command: str, kind: str, gate: Gate, choosy_url: str, company: Authority
+) -> None:
+    """Whoever can set a variable could read the key from a recording of the traffic; a pipe would wait for ever."""
+    log = gate.folder / "secrets.log"
+    if kind == "pipe":
+        os.mkfifo(log)
+    cert, key = company.issue("client")
+    number = str(gate.threadfix.add(DONE))
+    files = ("--ca-file", company.file, "--client-cert", cert, "--client-key", key)
+    ran = subprocess.run(
+        [sys.executable, "-m", "gate", command, "--url", choosy_url, "--pending-scan-id", number, *files],
+        env=dict(os.environ) | gate.env | {"SSLKEYLOGFILE": str(log)}, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert log.exists() is (kind == "pipe")
+
+
 def test_an_encrypted_client_key_is_a_usage_error(gate: Gate, url: str, company: Authority) -> None:
     """OpenSSL would ask for its password, and a build would hang: the input stays open here, and nobody types."""
     cert, key = company.issue("locked", password=b"hunter2")

@@ -384,18 +384,6 @@ def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.Monkey
 # --- What the environment could turn against the key.
 
 
-def test_the_secrets_of_tls_sessions_are_not_written(
-    gate: Gate, tmp_path: Path, server_tls: tuple[ssl.SSLContext, Path]
-) -> None:
-    """Whoever can set SSLKEYLOGFILE could read the key from a recording of the traffic."""
-    context, trusted = server_tls
-    log = tmp_path / "secrets.log"
-    options = ("--ca-file", str(trusted), "--pending-scan-id", "41", *ONCE)
-    with talking(answering(DONE), context) as url:
-        assert gate("--url", url, *options, env={"SSLKEYLOGFILE": str(log)}).code == 0
-    assert not log.exists()
-
-
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
 def test_a_socks_proxy_says_that_it_is_not_supported(scheme: str, gate: Gate) -> None:
     """And the host is not asked past it."""
