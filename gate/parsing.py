@@ -146,9 +146,6 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     _reject_own_reports(reader, target.files, reports)
     plan = _plan(reader)
     rules = _rules(reader)
-    if needs_scan and plan.settle_timeout == 0:
-        zero = reader.name(SETTLE_TIMEOUT, "0")
-        warnings.append(f"{zero}: the first response about a policy or the pass criteria counts, fresh or not.")
     downgraded = {
         reason
         for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))

@@ -150,13 +150,11 @@ def test_a_variable_that_resembles_an_option_is_invalid(name: str, quiet: tuple[
 
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["loud", "quiet"])
-def test_other_variables_and_no_time_to_settle_are_warnings(quiet: tuple[str, ...], gate: Gate) -> None:
-    """Each is one warning, also if only the verdict is wanted."""
+def test_other_variables_are_one_warning(quiet: tuple[str, ...], gate: Gate) -> None:
+    """It comes also if only the verdict and warnings are wanted."""
     unknown = {"THREADFIX_HOME": KEY, "THREADFIX_STATUS_URL": KEY, "THREADFIX_GATE_VERDICT": "pass"}
-    ran = gate.play(SCENARIOS["done"], "--settle-timeout", "0", *quiet, env=unknown)
+    ran = gate.play(SCENARIOS["done"], *quiet, env=unknown)
     assert ran.code == 0
     warnings = [line for line in ran.err.splitlines() if line.startswith("warning:")]
-    assert warnings[0] == "warning: THREADFIX_HOME, THREADFIX_STATUS_URL are not options and have no effect."
-    assert warnings[1].startswith("warning: --settle-timeout 0: ")
-    assert len(warnings) == 2
+    assert warnings == ["warning: THREADFIX_HOME, THREADFIX_STATUS_URL are not options and have no effect."]
     assert KEY not in ran.err
