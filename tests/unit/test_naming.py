@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 
 from gate.naming import FLAGS, INPUTS, PHRASES, naming
@@ -34,3 +38,30 @@ def test_a_switch_is_on() -> None:
     """A flag alone is on; an input needs the value."""
     assert FLAGS.switch("allow-http") == "--allow-http"
     assert INPUTS.switch("allow-http") == "allow-http: true"
+
+
+GATE = Path(__file__).parents[2] / "gate"
+PLACEHOLDER = re.compile(r"\{(--|@)")
+
+
+def test_a_template_is_made_of_constants() -> None:
+    """A placeholder in a text of a server must never be filled, so no variable is put into a template."""
+    for file in GATE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.JoinedStr):
+                continue
+            constants = [part.value for part in node.values if isinstance(part, ast.Constant)]
+            if any(PLACEHOLDER.search(str(constant)) for constant in constants):
+                names = [ast.unparse(part.value) for part in node.values if isinstance(part, ast.FormattedValue)]
+                assert all(name.isupper() for name in names), f"{file.name}:{node.lineno}"
+
+
+def test_only_advice_is_filled() -> None:
+    """Messages hold text of servers."""
+    filled = {
+        ast.unparse(node.args[0])
+        for file in GATE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("naming.fill")
+    }
+    assert filled == {"conclusion.meaning", "conclusion.hint", "outcome.hint", "hint", "risk", "UNDOCUMENTED"}
