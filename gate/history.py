@@ -30,9 +30,9 @@ class Refusal:
 
     Attributes:
         text: ThreadFix's.
-        meaning: what it means for the person at the red build. Markdown, in sentences.
-        advice: what to do; a template of `gate.naming`.
-        accept: what a user may call it to take it for a pass; None where nobody should.
+        meaning: the consequence for the person at the red build. Markdown, in sentences.
+        advice: the next step; a template of `gate.naming`.
+        accept: the value of `--accept` for it; None if it never counts as a pass.
     """
 
     text: str
@@ -42,11 +42,11 @@ class Refusal:
 
 
 class Reading(Protocol):
-    """What a good response says, whatever it is about."""
+    """The content of a good response about any subject."""
 
     @property
     def status(self) -> str:
-        """One word; a history has a phase for each stretch in which it stays the same."""
+        """A single word; a history has a phase for each period without a change of it."""
         ...
 
     @property
@@ -61,16 +61,16 @@ T = TypeVar("T", bound=Subject)
 
 @dataclass(frozen=True, slots=True)
 class ScanReading:
-    """ThreadFix's answer about the pending scan that was asked for. Its texts are already safe (`gate.text`).
+    """ThreadFix's response about the requested pending scan. Its texts are safe (`gate.text`).
 
     Attributes:
         status: as the server wrote it, e.g. `FINDINGS_GENERATING`.
-        error: the server's own flag; true means failure beside any status.
-        error_message: what the server says went wrong.
+        error: the server's own flag; true means failure with any status.
+        error_message: the server's.
         scan_id: the finished scan; ThreadFix 2.7.7 and later give it with DONE.
         name: the scan's name, usually that of the uploaded file.
         message: the server's words for the status.
-        refusal: the documented refusal that `error_message` is, word for word; None where it is none.
+        refusal: the documented refusal whose text `error_message` is; None for other texts.
         modified: the moment of its last change: `modifiedDate`.
         sent: the moment of the response: its `Date`.
     """
@@ -93,19 +93,20 @@ class ScanReading:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Anything that is not a good answer.
+    """A request without a good response.
 
     Attributes:
-        reason: what it amounts to if nothing better comes.
-        what: one sentence for a person; safe text.
-        hint: what to do about it, where that can be said better than for the reason as a whole.
+        reason: of the verdict, if no good response follows.
+        what: a sentence for a person; safe text, and never a template.
+        hint: the next step, if it is known better than for the reason; a template of `gate.naming`, without text of a
+            server.
         final: asking again cannot help.
-        retry_after: seconds that the server asks to be left alone.
-        meaning: what it means, where that can be said better than for the reason as a whole.
-        timed_out: the time that the request was given ended first.
+        retry_after: seconds that the server wants the gate to wait.
+        meaning: the consequence, if it is known better than for the reason; a template, as `hint` is.
+        timed_out: the request ended at its time limit.
         unsent: nothing of the request left this machine, so asking again cannot do anything twice.
-        http_status: of the response that it is about; None where there was none.
-        refused: ThreadFix itself said so, in its own format; else it may be whoever stands in front of it.
+        http_status: None without a response.
+        refused: ThreadFix itself refused, in its own format; otherwise it may be a proxy.
     """
 
     reason: Reason
@@ -123,12 +124,12 @@ class Failure:
 Observation = ScanReading | Failure
 
 UNASKED: Final = Failure(Reason.INTERNAL, "ThreadFix has not been asked yet.")
-"""What stands for the newest observation before the first one."""
+"""The newest observation of a wait that has none yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch in which the status did not change.
+    """A period without a change of the status.
 
     Attributes:
         status: as the server wrote it.
@@ -147,13 +148,13 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A stretch of failed polls: from its first error to the good response that ended it, if any did.
+    """A period of failed polls, from its first error to the good response that ended it.
 
     Attributes:
         began: when its first error came.
         newest: its newest error.
         polls: how many failed.
-        ended: when a good response ended it; None where none did.
+        ended: when a good response ended it; None if the outage is not over.
     """
 
     began: float
@@ -173,19 +174,19 @@ class StopCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class History(Generic[T, R]):
-    """Everything one wait saw; generic in what it asks about, and in what it reads.
+    """Everything that a wait saw; generic in its subject and its readings.
 
     Attributes:
-        target: what was asked about.
+        target: the subject.
         ended: why the wait stopped asking; None while it goes on.
         elapsed: how long the wait took, or has taken so far.
         polls: requests made.
-        errors: those of them that failed.
+        errors: failed requests.
         phases: every status, in the order seen.
-        outages: every stretch of failed polls, in the order in which they began.
+        outages: every outage, by its beginning.
         newest: the last observation, good or bad.
-        reading: the last good one.
-        unfinished: the moment of the newest good one that did not end the wait.
+        reading: the last good observation.
+        unfinished: the moment of the newest good observation that did not end the wait.
     """
 
     target: T
@@ -200,12 +201,12 @@ class History(Generic[T, R]):
     unfinished: float | None = None
 
     def lasted(self, index: int) -> float:
-        """Seconds that phase `index` lasted: to the first sight of the next one, or to the end."""
+        """Return the seconds of phase `index`, to the first sight of the next phase or to the end."""
         until = self.phases[index + 1].first_seen if index + 1 < len(self.phases) else self.elapsed
         return until - self.phases[index].first_seen
 
     def outage_end(self, outage: Outage) -> float:
-        """When an outage ended: with the good response that ended it, or with the wait."""
+        """Return the end of an outage: a good response, or the end of the wait."""
         return self.elapsed if outage.ended is None else outage.ended
 
 
@@ -221,7 +222,7 @@ class Application:
 
     Attributes:
         id: ThreadFix's.
-        name: as safe text; empty where it has none.
+        name: as safe text; empty if it has no name.
         team_id: of its team.
     """
 
@@ -231,7 +232,7 @@ class Application:
 
     @property
     def status(self) -> str:
-        """It is there."""
+        """Always found: another response is a failure."""
         return "found"
 
     @property
@@ -253,7 +254,7 @@ class ListedScans:
 
     @property
     def status(self) -> str:
-        """Return the one status of a list."""
+        """Always listed: another response is a failure."""
         return "listed"
 
 
@@ -265,7 +266,7 @@ class Queued:
     """ThreadFix took a file and queued it.
 
     Attributes:
-        targets: the pending scans that it made of the file; at least one.
+        targets: the pending scans that it made of the file; not empty.
         sent: the moment of the response: its `Date`.
     """
 
@@ -275,7 +276,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """ThreadFix took a file and processed it at once, as its oldest REST API does.
+    """ThreadFix took a file and processed it immediately, as its oldest REST API does.
 
     Attributes:
         scan_id: the finished scan.
@@ -291,8 +292,8 @@ class Refused:
     """ThreadFix took the request and refused the file.
 
     Attributes:
-        text: what it says, as safe text; empty where it says nothing.
-        refusal: the documented refusal that this is, word for word; None where it is none.
+        text: ThreadFix's, as safe text; may be empty.
+        refusal: the documented refusal with this text; None for other texts.
     """
 
     text: str
@@ -306,21 +307,21 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class BrokenOff:
-    """The gate was stopped while a file was being sent: nobody knows whether ThreadFix has it."""
+    """The gate was stopped while it sent a file. ThreadFix may or may not have the file."""
 
 
 Receipt = Queued | Finished | Refused | Failure | NotSent | BrokenOff
-"""What became of an upload; with a failure nobody knows whether ThreadFix has the file, unless nothing was sent."""
+"""The result of an upload. After a failure ThreadFix may have the file, unless nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file, and what became of its upload.
+    """A file, and the result of its upload.
 
     Attributes:
-        file: which file.
-        receipt: what ThreadFix made of it, or what came instead.
-        elapsed: seconds that it took, all attempts together.
+        file: the file.
+        receipt: the result.
+        elapsed: seconds of all attempts together.
         began: when it began, on the monotonic clock; None if the gate did not make it.
     """
 
@@ -340,17 +341,17 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What ThreadFix says of one policy, or of one criterion.
+    """ThreadFix's result for a policy or a criterion.
 
     Attributes:
         name: the policy's, or the severity that the criterion limits; safe text.
-        holds: whether it does; None where ThreadFix says neither.
-        word: ThreadFix's own for it, such as `PASSING`; safe text.
-        limits: what it allows, in words, such as `at most 0 open`; empty where that is not known.
+        holds: None if ThreadFix reported neither.
+        word: ThreadFix's own, such as `PASSING`; safe text.
+        limits: in words, such as `at most 0 open`; empty if unknown.
         severity: ThreadFix's number of that severity, from 1 (Info) to 5 (Critical).
         count: open vulnerabilities of that severity.
-        evaluated: the moment at which ThreadFix evaluated it last.
-        behind: seconds by which that is older than the scan; 0 where it is not; None where it cannot be told.
+        evaluated: the moment of ThreadFix's newest evaluation.
+        behind: seconds between that moment and the later scan; 0 if the scan is not later; None if unknown.
         policy_id: ThreadFix's id of the policy; None for a criterion.
     """
 
@@ -379,8 +380,8 @@ class CheckReading:
 
     Attributes:
         status: `FRESH`, `STALE` or `UNCHECKED`.
-        holds: whether ThreadFix says that the check holds; None where it says neither, or evaluated nothing.
-        results: what it says of each policy or criterion.
+        holds: whether the check holds; None if ThreadFix reported neither, or evaluated nothing.
+        results: of each policy or criterion.
         sent: the moment of the response: its `Date`.
         agreement: the part of a response without dates that the next response must repeat. Never shown: not safe text.
     """
@@ -393,7 +394,7 @@ class CheckReading:
 
 
 def all_hold(results: Sequence[CheckResult]) -> bool | None:
-    """Return whether all results hold: False if any does not, None if any is undecided or there are none."""
+    """Return whether all results hold: False if any does not, None if any is undecided or there is no result."""
     answers = {result.holds for result in results}
     return False if False in answers else None if None in answers or not answers else True
 
@@ -409,8 +410,8 @@ class Obstacle:
         id: ThreadFix's.
         name: of its kind, such as a CWE's.
         severity: as ThreadFix calls it.
-        place: path, parameter or dependency; empty where it is not known.
-        url: its page in ThreadFix; None where a part of that is not known.
+        place: path, parameter or dependency; empty if unknown.
+        url: its page in ThreadFix; None if unknown.
     """
 
     id: int
