@@ -11,12 +11,14 @@ server is put into it, and no text that holds text of a server is filled. `Namin
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+PROGRAM: Final = "threadfix-gate"
 ACTION_VARIABLE: Final = "THREADFIX_GATE_ACTION"
 """The action sets this variable to 1."""
 
@@ -43,6 +45,8 @@ class Naming:
 
     inputs: bool = False
     """Whether options are inputs of the action."""
+    program: tuple[str, ...] = (PROGRAM,)
+    """The command that starts the gate, without its arguments."""
 
     def option(self, name: str, value: str = "") -> str:
         """Return an option's name, and its value if given: `--timeout 5m`, or `timeout: 5m`."""
@@ -59,7 +63,8 @@ class Naming:
 
         def fill_one(match: re.Match[str]) -> str:
             if match["phrase"]:
-                return PHRASES[match["phrase"]][self.inputs] if match["phrase"] in PHRASES else match[0]
+                phrase = PHRASES[match["phrase"]][self.inputs] if match["phrase"] in PHRASES else match[0]
+                return phrase.replace(PROGRAM, shlex.join(self.program))
             name = self.option(match["name"], match["value"] or "")
             return f"`{name}`" if self.inputs else match[0].replace("{", "").replace("}", "")
 
@@ -70,6 +75,17 @@ FLAGS: Final = Naming()
 INPUTS: Final = Naming(inputs=True)
 
 
-def naming(env: Mapping[str, str]) -> Naming:
+def naming(env: Mapping[str, str], program: tuple[str, ...] = (PROGRAM,)) -> Naming:
     """Return inputs if the action started the gate, otherwise flags."""
-    return INPUTS if env.get(ACTION_VARIABLE) == "1" else FLAGS
+    return INPUTS if env.get(ACTION_VARIABLE) == "1" else Naming(program=program)
+
+
+def started_as(argv: Sequence[str], original: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that started the gate, from `sys.argv` and `sys.orig_argv`.
+
+    It is `threadfix-gate`, unless a Python was given the one file or `-m gate`.
+    """
+    path = argv[0].replace("\\", "/")
+    if not path.endswith((".pyz", "/gate/__main__.py")):
+        return (PROGRAM,)
+    return tuple(original[: len(original) - len(argv) + 1])

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gate.naming import PROGRAM
 from gate.rules import Rules
 from gate.subjects import ApplicationId, ApplicationName, PassCriteria
 from gate.threadfix import links
@@ -122,14 +123,14 @@ class Settings:
         name = "application-name" if self.application.name is not None else "application-unique-id"
         return (*files, "team-name", name)
 
-    def resume(self, targets: Sequence[Target]) -> str:
+    def resume(self, targets: Sequence[Target], program: tuple[str, ...] = (PROGRAM,)) -> str:
         """The command that keeps waiting for `targets`, of one application; at least one.
 
         The key is not in it: it comes from the environment again.
         """
         scans = ",".join(str(target.pending_scan_id) for target in targets)
         ids = ("--application-id", str(targets[0].application_id), "--pending-scan-id", scans)
-        return shlex.join(("threadfix-gate", "run", *self.arguments, *ids))
+        return shlex.join((*program, "run", *self.arguments, *ids))
 
     def scan_url(
         self, application_id: int, scan_id: int | None, pending_scan_id: int | None = None, team_id: int | None = None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate import certificates, files, parsing, proxies
 from gate.errors import UsageError
-from gate.naming import Naming, naming
+from gate.naming import Naming, naming, started_as
 from gate.options import KEY_VARIABLE
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
@@ -58,7 +58,7 @@ class CommandContext:
         """Nothing is looked at yet."""
         self._env = dict(env)
         self.signals = signals
-        self.naming: Naming = naming(env)
+        self.naming: Naming = naming(env, started_as(sys.argv, sys.orig_argv))
         self.parsed: Parsed = parsing.Parsed(None, (), Reports())
         self.log = BackgroundStream(sys.stderr)
         self.github: GitHub | None = None

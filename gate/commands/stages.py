@@ -154,7 +154,7 @@ class Stages:
             if self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
-                resume = self.settings.resume([scan.target for scan in scans])
+                resume = self.settings.resume([scan.target for scan in scans], self.context.naming.program)
         return Outcome(conclusion, scans, ended, self._checks, self._uploads, self._application_id, resume)
 
     def _complete(self) -> bool:

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -168,6 +169,17 @@ def test_demo(pyz: Path) -> None:
     code, _, log = run(pyz, "demo", "--speed", "40", "--interval", "100ms", "interrupted")
     assert code == 1
     assert "FAIL (scan-failed" in log
+
+
+def test_the_command_that_keeps_waiting_is_the_one_that_was_typed(pyz: Path, served: dict[str, str]) -> None:
+    """It starts the same file with the same Python."""
+    code, out, _ = run(pyz, "run", "--pending-scan-id", "51", "--timeout", "0", "--json", env=served)
+    assert code == 3
+    resume = shlex.split(json.loads(out)["resume"])
+    assert resume[: resume.index("run")] == [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(pyz)]
+    once = [*resume, "--timeout", "0"]
+    done = subprocess.run(once, env=served, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
 
 
 def test_doctor(pyz: Path, served: dict[str, str]) -> None:

@@ -141,9 +141,10 @@ def test_the_command_that_waits_on_works_as_printed(gate: Gate, monkeypatch: pyt
         running.process.terminate()
         running.ends()
     resume = shlex.split(str(json.loads((gate.folder / "result.json").read_text())["resume"]))
-    assert resume[:2] == ["threadfix-gate", "run"]
+    command = resume.index("run")
+    assert resume[command - 2 : command] == ["-m", "gate"]
     monkeypatch.chdir(gate.folder)
-    ran = gate(*resume[2:])
+    ran = gate(*resume[command + 1 :])
     assert (ran.code, ran.document["pending_scan_id"]) == (0, scan)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from gate.naming import FLAGS, INPUTS, PHRASES, naming
+from gate.naming import FLAGS, INPUTS, PHRASES, naming, started_as
 
 
 @pytest.mark.parametrize(
@@ -30,8 +31,32 @@ def test_a_template_is_filled_with_names(template: str, flags: str, inputs: str)
 def test_the_action_speaks_of_inputs() -> None:
     """Its set-up says so in a variable; everywhere else options are flags."""
     assert naming({"THREADFIX_GATE_ACTION": "1"}) is INPUTS
-    assert naming({}) is FLAGS
+    assert naming({}) == FLAGS
     assert not any("--" in inputs for _, inputs in PHRASES.values())
+
+
+@pytest.mark.parametrize(
+    ("original", "arguments", "program"),
+    [
+        (["/usr/bin/python3", "/usr/local/bin/threadfix-gate", "run"], 1, "threadfix-gate"),
+        (["python.exe", "C:\\Tools\\threadfix-gate.exe", "run"], 1, "threadfix-gate"),
+        (["python3", "threadfix-gate.pyz", "run", "--json"], 2, "python3 threadfix-gate.pyz"),
+        (
+            ["python3.12", "-I", "/opt/my tools/threadfix-gate.pyz"],
+            0,
+            "python3.12 -I '/opt/my tools/threadfix-gate.pyz'",
+        ),
+        (["py", "-3", "C:\\my tools\\threadfix-gate.pyz", "run"], 1, "py -3 'C:\\my tools\\threadfix-gate.pyz'"),
+        (["python", "-m", "gate", "run"], 1, "python -m gate"),
+        (["pytest", "tests"], 1, "threadfix-gate"),
+    ],
+)
+def test_the_gate_is_named_as_it_was_started(original: list[str], arguments: int, program: str) -> None:
+    """A command that is printed works if it is pasted into the same shell."""
+    script = "/src/gate/__main__.py" if "-m" in original else original[len(original) - arguments - 1]
+    found = started_as([script, *original[len(original) - arguments :]], original)
+    assert shlex.join(found) == program
+    assert naming({}, found).fill("{@help}").startswith(f"`{program} run --help`")
 
 
 def test_a_switch_is_on() -> None:
