@@ -21,6 +21,6 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 code=0
-threadfix-gate run --scan-file "$results" --timeout 2h 2>"$log" || code=$?
+python3 -I /opt/threadfix-gate/threadfix-gate.pyz run --scan-file "$results" --timeout 2h 2>"$log" || code=$?
 test "$code" -eq 0 || cat "$log"
 exit "$code"

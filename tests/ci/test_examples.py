@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from ruamel.yaml import YAML
 from gate import __version__
 from gate.reasons import REASONS, Reason
 from gate.sandbox.scenarios import SCENARIOS
+from tests.bundle import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +40,8 @@ TEKTON = EXAMPLES / "tekton/task.yaml"
 ARGO = EXAMPLES / "argo/workflow-template.yaml"
 CRON = EXAMPLES / "cron/upload-and-gate.sh"
 YOURSELF = EXAMPLES / "shell/upload-yourself.sh"
+INSTALLED = "/opt/threadfix-gate/threadfix-gate.pyz"
+DOWNLOAD = EXAMPLES / "shell/download-gate.sh"
 CRONTAB = EXAMPLES / "cron/threadfix-gate.crontab"
 REMOTE = EXAMPLES / "gitlab/remote.gitlab-ci.yml"
 # Azure's schema has patterns that only the older kind of regular expressions takes.
@@ -75,24 +79,42 @@ def test_examples_name_the_current_release() -> None:
     for path in (*EXAMPLES.rglob("*"), *(ROOT / "templates").iterdir(), *(ROOT / "docs").glob("*.md")):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
-            named = re.findall(r"(?:threadfix-gate(?:/gate@|:|@v)|ref: v)(\d[\d.]*\d)", text)
+            named = re.findall(r"(?:threadfix-gate(?:/gate@|:|@v)|ref: v|/download/v)(\d[\d.]*\d)", text)
             assert set(named) <= {__version__}, path
 
 
 def test_pages_install_a_certain_release() -> None:
-    """What gets the key is installed by version, so that nobody's next upload gets it unasked."""
+    """The program that gets the key is fetched by version, so that no later upload gets it unasked."""
     pages = [path for folder in (EXAMPLES, ROOT / "templates", ROOT / "docs") for path in folder.rglob("*")]
-    commands = [
-        command
-        for path in pages
-        if path.is_file() and path.suffix in {"", ".md", ".sh", ".yml"}
-        for command in re.findall(
-            r"(?:pipx (?:run|install)|pip install|uvx|uv tool install)[^\n`]*threadfix[-_]gate[^\s`]*",
-            path.read_text(encoding="utf-8"),
-        )
-    ]
-    assert commands
-    assert [command for command in commands if f"threadfix-gate=={__version__}" not in command] == []
+    pages = [ROOT / "README.md", *(path for path in pages if path.suffix in {"", ".md", ".sh", ".yml"})]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages if path.is_file())
+    installed = re.findall(
+        r"(?:pipx (?:run|install)|pip install|uvx|uv tool install)[^\n`]*threadfix[-_]gate[^\s`]*", text
+    )
+    fetched = re.findall(r"https://\S+\.pyz\b", text)
+    assert installed
+    assert len(fetched) >= 2
+    assert [command for command in installed if f"threadfix-gate=={__version__}" not in command] == []
+    assert [url for url in fetched if f"/releases/download/v{__version__}/threadfix-gate.pyz" not in url] == []
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("right", [True, False])
+def test_only_the_expected_file_is_kept(need_tool: Callable[[str], Path], tmp_path: Path, *, right: bool) -> None:
+    """A download with another sum than the script's replaces nothing."""
+    need_tool("curl")
+    served, kept = tmp_path / "served.pyz", tmp_path / "threadfix-gate.pyz"
+    served.write_bytes(b"new")
+    kept.write_bytes(b"old")
+    text = DOWNLOAD.read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^url=.*$", f"url={served.as_uri()}", text)
+    if right:
+        text = text.replace("0" * 64, hashlib.sha256(b"new").hexdigest())
+    done = subprocess.run(["sh", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if right else 1), done.stderr
+    assert kept.read_bytes() == (b"new" if right else b"old")
+    assert ("another SHA-256 sum" in done.stderr) is not right
+    assert {path.name for path in tmp_path.iterdir()} == {"served.pyz", "threadfix-gate.pyz"}
 
 
 @pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: file.name)
@@ -141,7 +163,7 @@ def played(request: pytest.FixtureRequest, sandbox: Sandbox, need_tool: Callable
 
 def as_here(command: str, scenario: str) -> str:
     """The command with the image that was built, the file that the sandbox understands, and less patience."""
-    assert IMAGE in command or "threadfix-gate run" in command or "results.fpr" in command
+    assert IMAGE in command or ".pyz run" in command or "threadfix-gate run" in command or "results.fpr" in command
     command = command.replace(IMAGE, BUILT).replace("results.fpr", f"{scenario}.fpr")
     return command.replace("--timeout 45m", "--timeout 2s").replace("--timeout 2h", "--timeout 2s")
 
@@ -356,7 +378,10 @@ def cron(played: Played, need_tool: Callable[[str], Path], tmp_path: Path) -> Ca
     results = tmp_path / f"{played.scenario}.fpr"
     results.write_text("results")
     script = tmp_path / "upload-and-gate.sh"
-    script.write_text(as_here(CRON.read_text(encoding="utf-8"), played.scenario))
+    text = CRON.read_text(encoding="utf-8")
+    assert INSTALLED in text
+    text = text.replace(INSTALLED, shlex.quote(str(bundle(tmp_path / "threadfix-gate.pyz"))))
+    script.write_text(as_here(text, played.scenario))
     handed = ("THREADFIX_URL", "THREADFIX_APPLICATION_ID", "THREADFIX_INTERVAL")
     env = {name: played.env[name] for name in handed} | {
         "THREADFIX_API_KEY_FILE": str(key),
@@ -553,7 +578,7 @@ def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
 
 def test_every_recipe_is_looked_at() -> None:
     """No example with a key is left out of the rule above; the Jenkinsfiles and the cron job have their own tests."""
-    others = {*(EXAMPLES / "jenkins").iterdir(), CRON, CRONTAB, YOURSELF}
+    others = {*(EXAMPLES / "jenkins").iterdir(), CRON, CRONTAB, DOWNLOAD, YOURSELF}
     assert {path for path in EXAMPLES.rglob("*") if path.is_file()} - others == JOBS.keys()
 
 
