@@ -1,8 +1,8 @@
 """Turn ThreadFix's JSON into typed shapes.
 
 Every response of ThreadFix 2.x and 3.0 is an envelope. Its `responseCode` is -1 on success too, so it is not read; its
-`message` is plain English. The types of the shapes below are what `shapes` checks: a field must have exactly its type,
-and a field of type `Any` is decoration, which counts as unknown if its type is wrong. Other fields are ignored.
+`message` is plain English. `shapes` checks the types of the shapes below: a field must have exactly its type. A
+field of type `Any` is decoration, and counts as unknown if its type is wrong. Other fields are ignored.
 """
 
 # No `from __future__ import annotations` here: `shapes` needs the types of the fields, not their names.
@@ -27,12 +27,12 @@ PASSING: Final = "PASSING"
 FAILING: Final = "FAILING"
 """ThreadFix's word for a policy that is broken."""
 LAST_MOMENT: Final = 32_503_680_000_000
-"""Milliseconds since the epoch at which no scan was processed: the year 3000. Calendars end soon after it."""
+"""Milliseconds since the epoch, in the year 3000. Any later date is unknown: calendars end soon after it."""
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """What every answer is wrapped in."""
+    """Hold the parts of every response."""
 
     success: bool
     message: Any = None
@@ -42,10 +42,10 @@ class Envelope:
 
 @dataclass(frozen=True)
 class PendingScan:
-    """The `object` of a pending scan's status (vendor page "Check Pending Scan Status").
+    """Hold the `object` of a pending scan's status (vendor page "Check Pending Scan Status").
 
-    `scanId` comes with DONE, from ThreadFix 2.7.7 on. `id` is not read: in the vendor's own sample it is another one
-    than was asked for.
+    `scanId` is there with DONE, from ThreadFix 2.7.7 on. `id` is not read: in the vendor's sample it differs from the
+    requested id.
     """
 
     status: str
@@ -60,7 +60,7 @@ class PendingScan:
 
 @dataclass(frozen=True)
 class FinishedScan:
-    """The `object` in the response to an upload with version `legacy` (recorded with ThreadFix 2.3)."""
+    """Hold the `object` in the response to an upload with version `legacy` (recorded with ThreadFix 2.3)."""
 
     id: int
     import_time: int
@@ -81,7 +81,7 @@ class FinishedScan:
 
 @dataclass(frozen=True)
 class Application:
-    """What the gate needs of an application (vendor page "Application Lookup")."""
+    """Hold an application (vendor page "Application Lookup")."""
 
     id: int
     name: Any = None
@@ -91,7 +91,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Named:
-    """A team or an application in a list, of which only the name is wanted."""
+    """Hold the name of a team or an application in a list."""
 
     name: str
     id: Any = None
@@ -99,7 +99,7 @@ class Named:
 
 @dataclass(frozen=True)
 class PolicyReference:
-    """Which policy a status is about. A policy that filters vulnerabilities names its filter."""
+    """Name the policy of a status. A policy that filters vulnerabilities names its filter."""
 
     id: int
     name: str
@@ -115,7 +115,7 @@ class PolicyReference:
 
 @dataclass(frozen=True)
 class PolicyStatus:
-    """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
+    """Hold the status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
 
     It has `passing` before ThreadFix 2.5.1.12, and `currentStatus` from then on. Its own `name` is the application's.
     """
@@ -128,7 +128,7 @@ class PolicyStatus:
 
 @dataclass(frozen=True)
 class PolicyStatuses:
-    """The policies of an application, from ThreadFix 2.6.2 on; before that there is only the list."""
+    """Hold the policies of an application, from ThreadFix 2.6.2 on; older versions send only the list."""
 
     id: int
     policy_statuses: list[PolicyStatus]
@@ -136,7 +136,7 @@ class PolicyStatuses:
 
 @dataclass(frozen=True)
 class Criterion:
-    """What one of the pass criteria allows of a severity (vendor page "CI/CD Pass Criteria")."""
+    """Hold the limits that a pass criterion sets for a severity (vendor page "CI/CD Pass Criteria")."""
 
     severity: Any
     max_allowed: Any = None
@@ -147,7 +147,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class PassCriteria:
-    """What came of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
+    """Hold the result of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
 
     passing: bool
     passed: list[Criterion]
@@ -156,7 +156,7 @@ class PassCriteria:
 
 @dataclass(frozen=True)
 class ListedScan:
-    """One of an application's scans (vendor page "List Scans"); `updatedDate` came with ThreadFix 2.5.1."""
+    """Hold an application's scan (vendor page "List Scans"); `updatedDate` is new in ThreadFix 2.5.1."""
 
     id: Any = None
     updated_date: Any = None
@@ -164,7 +164,7 @@ class ListedScan:
 
 @dataclass(frozen=True)
 class Link:
-    """One of an upload answer's `links`."""
+    """Hold an entry of the `links` in the response to an upload."""
 
     href: str
 
@@ -179,10 +179,10 @@ def envelope(body: bytes, digits: Sequence[str] = ()) -> Envelope:
 
 
 def pending_scan(reply: Envelope) -> PendingScan:
-    """The pending scan in an envelope.
+    """Return the pending scan in an envelope.
 
     Raises:
-        NotThreadFixError: there is none.
+        NotThreadFixError: the object is not a pending scan.
     """
     scan = shaped(reply.object, PendingScan, "$.object")
     if not scan.status.strip():
@@ -191,19 +191,19 @@ def pending_scan(reply: Envelope) -> PendingScan:
 
 
 def application(reply: Envelope) -> Application:
-    """The application in an envelope.
+    """Return the application in an envelope.
 
     Raises:
-        NotThreadFixError: there is none.
+        NotThreadFixError: the object is not an application.
     """
     return shaped(reply.object, Application, "$.object")
 
 
 def applications(reply: Envelope) -> tuple[Application, ...]:
-    """The applications in an envelope, in the response to a look-up: one, an array of them, or none.
+    """Return the applications that a look-up found; its response has an application, a list of them, or null.
 
     Raises:
-        NotThreadFixError: it holds something else.
+        NotThreadFixError: the object is something different.
     """
     if reply.object is None:
         return ()
@@ -211,35 +211,35 @@ def applications(reply: Envelope) -> tuple[Application, ...]:
         found = shaped(reply.object, list[Application], "$.object")
     else:
         found = [shaped(reply.object, Application, "$.object")]
-    if any(identity(one.id) is None for one in found):
-        raise NotThreadFixError("an application's id is none")
+    if any(identity(application.id) is None for application in found):
+        raise NotThreadFixError("the id of an application is not valid")
     return tuple(found)
 
 
 def named(value: object) -> tuple[Named, ...]:
-    """What has a name in an array; the rest is left out, and so is all of what is no array."""
+    """Return the entries of a list that have a name, or nothing if the value is not a list."""
     found = []
-    for one in value if isinstance(value, list) else ():
+    for entry in value if isinstance(value, list) else ():
         with suppress(NotThreadFixError):
-            found.append(shaped(one, Named, "$"))
-    return tuple(one for one in found if one.name.strip())
+            found.append(shaped(entry, Named, "$"))
+    return tuple(entry for entry in found if entry.name.strip())
 
 
 def pending_scan_links(reply: Envelope) -> tuple[str, ...]:
-    """The links to pending scans in the response to an upload; links to anything else are left out.
+    """Return the links to pending scans in the response to an upload, without its other links.
 
     Raises:
-        NotThreadFixError: the links are not of ThreadFix's shape.
+        NotThreadFixError: the links do not have ThreadFix's shape.
     """
     links = [] if reply.links is None else shaped(reply.links, list[Link], "$.links")
     return tuple(link.href for link in links if "PENDINGSCAN" in fold(link.href))
 
 
 def finished_scan(reply: Envelope, application_id: int) -> FinishedScan:
-    """Return the scan that ThreadFix made of an upload, which it processes at once with version `legacy`.
+    """Return the scan that ThreadFix made of an upload: with version `legacy` it does not queue the file.
 
     Raises:
-        NotThreadFixError: the object is not a finished scan, or is one of another application.
+        NotThreadFixError: the object is not a finished scan, or belongs to another application.
     """
     scan = shaped(reply.object, FinishedScan, "$.object")
     others = [field for field in NOT_OF_A_SCAN if field in reply.object]
@@ -256,21 +256,20 @@ def finished_scan(reply: Envelope, application_id: int) -> FinishedScan:
 
 
 def policy_status(reply: Envelope) -> PolicyStatus:
-    """The status of the policy in an envelope.
+    """Return the status of the policy in an envelope.
 
     Raises:
-        NotThreadFixError: there is none.
+        NotThreadFixError: the object is not the status of a policy.
     """
     return _complete(shaped(reply.object, PolicyStatus, "$.object"))
 
 
 def policy_statuses(reply: Envelope) -> PolicyStatuses | list[PolicyStatus]:
-    """The statuses of the policies in an envelope, in either of their shapes.
+    """Return the statuses of the policies in an envelope, in either of their shapes.
 
     Raises:
-        NotThreadFixError: there are none.
+        NotThreadFixError: the object has neither shape.
     """
-    # By hand: a union of shapes would have an error that names neither.
     found: PolicyStatuses | list[PolicyStatus]
     if isinstance(reply.object, list):
         found = statuses = shaped(reply.object, list[PolicyStatus], "$.object")
@@ -283,10 +282,10 @@ def policy_statuses(reply: Envelope) -> PolicyStatuses | list[PolicyStatus]:
 
 
 def _complete(status: PolicyStatus) -> PolicyStatus:
-    """A status that names its policy and says one thing.
+    """Return the status if it names its policy and does not contradict itself.
 
     Raises:
-        NotThreadFixError: it does not.
+        NotThreadFixError: it is not such a status.
     """
     word, passing = status.current_status, status.passing
     if not status.policy.name.strip():
@@ -301,21 +300,21 @@ def _complete(status: PolicyStatus) -> PolicyStatus:
 
 
 def pass_criteria(reply: Envelope) -> PassCriteria:
-    """What came of the pass criteria, in an envelope. It may be that there are none.
+    """Return the result of the pass criteria in an envelope; it may have no criteria.
 
     Raises:
-        NotThreadFixError: there is no such thing, or it contradicts itself.
+        NotThreadFixError: the object is not such a result, or contradicts itself.
     """
     found = shaped(reply.object, PassCriteria, "$.object")
     if found.passing and found.failed:
-        raise NotThreadFixError("passing is true beside a criterion that failed")
+        raise NotThreadFixError("passing is true, but a criterion failed")
     if found.passed and not found.passing and not found.failed:
         raise NotThreadFixError("passing is false without a criterion that failed")
     return found
 
 
 def upload_links(body: bytes) -> tuple[str, ...]:
-    """The links in the answer to an upload (vendor page "Upload Scan"); the pending scan's id is only in there.
+    """Return the links in the response to an upload (vendor page "Upload Scan"): only they have the pending scan's id.
 
     Raises:
         NotThreadFixError: the response has no link.
@@ -332,10 +331,10 @@ def upload_links(body: bytes) -> tuple[str, ...]:
 
 
 def upload_refusal(body: bytes) -> str | None:
-    """What ThreadFix says where it refused an upload; empty where it says nothing, None where it did not refuse.
+    """Return ThreadFix's message if it refused an upload, which may be empty; None if it did not refuse.
 
     Raises:
-        NotThreadFixError: this is not its response.
+        NotThreadFixError: it is not ThreadFix's response.
     """
     try:
         reply = envelope(body)
@@ -350,27 +349,27 @@ def listed_scans(reply: Envelope) -> tuple[tuple[int | None, float | None], ...]
     `importTime` is not read: it is the date in the report.
 
     Raises:
-        NotThreadFixError: there is no list.
+        NotThreadFixError: the object is not a list of scans.
     """
     scans = shaped(reply.object, list[ListedScan], "$.object")
     return tuple((identity(scan.id), moment(scan.updated_date)) for scan in scans)
 
 
 def team_id(organization: object) -> int | None:
-    """The id of an application's team, of its `organization`; None where that is not told."""
+    """Return the id of an application's team, from its `organization`; None if it is unknown."""
     return identity(organization.get("id")) if isinstance(organization, dict) else None
 
 
 def moment(milliseconds: object) -> float | None:
-    """A moment in seconds since the epoch, of one in milliseconds, as ThreadFix writes them; None where it is none."""
+    """Return seconds since the epoch for ThreadFix's milliseconds; None if the value is not such a moment."""
     return milliseconds / 1000 if type(milliseconds) is int and 0 < milliseconds < LAST_MOMENT else None
 
 
 def non_empty(value: object) -> str | None:
-    """`value` where it is text with something in it."""
+    """Return the value if it is text that is not blank."""
     return value if isinstance(value, str) and value.strip() else None
 
 
 def identity(value: object) -> int | None:
-    """`value` where it is an id."""
+    """Return the value if it is a valid id."""
     return value if type(value) is int and 0 < value <= MAX_ID else None

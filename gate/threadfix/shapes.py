@@ -14,7 +14,7 @@ Shape = TypeVar("Shape")
 Read = Callable[[Any, str], Any]
 """Return the value of a type from a JSON value and its place in the response, such as `$.object.appId`."""
 MOST_OPENINGS: Final = 1_000_000
-"""Bytes `{` or `[` from which a response is refused unparsed: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
+"""Limit of bytes `{` and `[` in a response: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
 MOST_DIGITS: Final = 19
 """Digits of the largest whole number of a Java server."""
 _WORDS: Final = {
@@ -38,7 +38,7 @@ ABSENT: Final = Absent.ABSENT
 
 
 class NotThreadFixError(ValueError):
-    """The body is not a response of ThreadFix. The message has none of the server's text."""
+    """Report a body that is not a response of ThreadFix, in a message without the server's text."""
 
 
 def parsed(body: bytes, digits: Sequence[str] = ()) -> object:
@@ -48,7 +48,7 @@ def parsed(body: bytes, digits: Sequence[str] = ()) -> object:
 
     Args:
         body: the response.
-        digits: secrets made of digits; a number with one of them in it is no whole number, and never shown.
+        digits: secrets made of digits; a number that contains a secret counts as unknown and is never shown.
 
     Raises:
         NotThreadFixError: it is not JSON, has a name twice, or would take too much memory.
@@ -71,7 +71,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(digits: str, hidden: Sequence[str] = ()) -> int | float:
-    """Return a number that is too long or shows a secret as a float: no field of ours is one, so it is never used."""
+    """Return a number that is too long or contains a secret as a float, because no field has this type."""
     if len(digits) > MOST_DIGITS or any(secret in digits for secret in hidden):
         return float(digits)
     return int(digits)
@@ -82,13 +82,13 @@ def _no_number(_: str) -> NoReturn:
 
 
 def shaped(value: object, shape: type[Shape], place: str) -> Shape:
-    """Return a shape, a frozen dataclass or a list of one, made of parsed JSON.
+    """Make a shape of parsed JSON.
 
     Args:
         value: parsed JSON.
-        shape: its fields have the types `str`, `bool`, `int`, `Any`, another shape or a list of one. A field with a
-            default may be absent; only a field that may be `Absent` can tell that from null.
-        place: where the value is in the response, such as `$.object`.
+        shape: a frozen dataclass, or `list[...]` of them. Its fields have the type `str`, `bool`, `int`, `Any`, or
+            again a shape. A field with a default may be absent, but only a field of type `Any` may be null.
+        place: path of the value in the response, such as `$.object`.
 
     Raises:
         NotThreadFixError: a field is missing or has another type.
