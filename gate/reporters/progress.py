@@ -1,4 +1,4 @@
-"""How far the gate is, as data, for what moves at a terminal and for the heartbeat of a log."""
+"""The progress of the gate as data, for the live line of a terminal and the heartbeat of a log."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the live line shows: the phases of the first wait that is not decided, and how far the others are.
+    """The content of the live line: the phases of the first undecided wait, and the number of decided waits.
 
     Attributes:
         phases: each status and the seconds that it has lasted.
-        decided: what is not waited for any more.
-        waits: all that is waited for.
+        decided: the number of decided waits.
+        waits: the number of waits.
         left: seconds until the deadline.
         outage: whether the newest poll failed.
-        subject: what the phases are of; empty for a pending scan.
+        subject: the name of the wait; empty for a pending scan.
     """
 
     phases: tuple[tuple[str, float], ...]

@@ -23,7 +23,7 @@ PATIENCE: Final = 1.0
 _LOOK: Final = 0.25
 """Seconds between two looks at whether it does."""
 _PIECE: Final = 4096
-"""Bytes that are written at once: as much as Linux hands over in one piece."""
+"""Bytes of a single write: Linux passes this many on in one piece."""
 _RETRY: Final = 0.02
 """Seconds after which a pipe that must not block is tried again."""
 
@@ -38,7 +38,7 @@ class BackgroundStream:
         stream: a text stream.
 
     Attributes:
-        error: the last error of writing; None where there was none.
+        error: the last error of writing; None without an error.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -66,10 +66,10 @@ class BackgroundStream:
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: what was written is on its way."""
+        """Do nothing: every write is on its way already."""
 
     def drain(self) -> bool:
-        """Wait until everything is written, as long as somebody reads; whether it is."""
+        """Wait until everything is written, as long as a reader makes progress; return whether it is."""
         if self._direct:
             return True
         done: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -84,7 +84,7 @@ class BackgroundStream:
         return False
 
     def close(self) -> bool:
-        """Write what is left, as long as somebody reads; whether it is written. The stream itself stays open."""
+        """Write the rest, as long as a reader makes progress; return whether it is written. The stream stays open."""
         written = self.drain()
         self._waiting.put(None)
         return written
@@ -110,7 +110,7 @@ class BackgroundStream:
             try:
                 self._put(item)
             except (OSError, ValueError) as error:
-                # Nobody reads it any more, or it is full: that must not change what the gate does.
+                # The stream is unread or full. That must not change the verdict.
                 self.error = error if isinstance(error, OSError) else OSError(0, "the stream is closed")
 
     def _put(self, text: str) -> None:
@@ -127,7 +127,7 @@ class BackgroundStream:
 
 
 def print_whole(text: str) -> None:
-    """Write `text` to standard output, and wait for it as long as somebody reads.
+    """Write `text` to standard output, and wait as long as a reader makes progress.
 
     Raises:
         OSError: it was not written whole.

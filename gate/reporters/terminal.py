@@ -38,7 +38,7 @@ _STYLES: Final = {
     LineKind.ADVICE: "cyan",
     LineKind.COMMAND: "cyan",
 }
-"""What each kind of line is coloured; a plain one is not."""
+"""The colour of each kind of line; a plain line has no colour."""
 MARGIN: Final = 4
 """Columns of the live line that its text leaves free: for the spinner, and at the end."""
 BAR: Final = 30
@@ -69,12 +69,12 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # The terminal may be gone; that must not change what the gate does.
+        # The terminal may be gone. That must not change the verdict.
         with suppress(OSError, ValueError):
             self._live.stop()
 
     def write(self, line: Line) -> None:
-        """Print a line above the live one: prose wrapped to the terminal's width, a command as it is."""
+        """Print a line above the live line: prose wrapped to the terminal's width, a command as it is."""
         text = line.text if line.kind is LineKind.COMMAND else wrapped(line, self._screen.width)
         self._screen.print(Text(text, style=_STYLES.get(line.kind, "")))
 
@@ -106,7 +106,7 @@ def wrapped(line: Line, width: int) -> str:
 
 
 def live_text(progress: Progress, width: int) -> Text:
-    """The live line, cut from the left to `width` characters: what is newest stays in sight."""
+    """Return the live line, cut from the left to `width` characters: the newest part stays in sight."""
     phases = " › ".join(f"{status} {seconds(lasted)}" for status, lasted in progress.phases) or "asking"
     if progress.outage:
         phases += " (outage)"
@@ -134,5 +134,5 @@ def upload_line(spinner: Spinner, sending: Sending) -> Table:
 
 
 def _end(text: str, width: int) -> str:
-    """The last `width` characters of a text, with a mark where something was cut off."""
+    """Return the last `width` characters of a text, with a mark for a cut."""
     return text if len(text) <= width else "…" + text[-(width - 1) :]

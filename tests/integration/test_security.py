@@ -1,4 +1,4 @@
-"""The promises about the key, and about text that a server chose; what GitHub makes of such text: `test_github`."""
+"""The promises about the key and about text of a server; `test_github` has those about GitHub."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ ONCE = ("--timeout", "0")
 DONE = Scenario("done", "", Reason.PROCESSED)
 CORE = "Zq7Core9Xw4Kv"
 ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
-"""A key with every character that some encoding writes in another way; whatever shows its core shows the key."""
+"""A key with every character that an encoding changes; a text with its core shows the key."""
 REPORTS = ("result.json", "junit.xml", "gate.env", "report.html", "output", "summary.md")
 
 
 def told(gate: Gate, ran: Ran) -> str:
-    """Everything that a run has told anybody, but for the order to hide the key."""
+    """Return all output of a run, without the command that masks the key."""
     log = "".join(line for line in ran.err.splitlines(keepends=True) if not line.startswith("::add-mask::"))
     files = [(gate.folder / name).read_text() for name in REPORTS if (gate.folder / name).exists()]
     assert len(files) == len(REPORTS)
@@ -73,7 +73,7 @@ def always(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
 
 
 def test_the_key_has_no_option_of_its_own(gate: Gate) -> None:
-    """Everybody on the machine can read a command line. Who tries it is told so, and the key is not repeated."""
+    """Every user of the machine can read a command line. The error names the variable, and does not repeat the key."""
     for args in (("--api-key", CORE), (f"--api-key={CORE}",), ("--api-kye", CORE), (CORE,), ("--interval", CORE)):
         ran = always(gate, DONE, *args)
         assert (ran.code, gate.threadfix.seen) == (2, [])
@@ -100,7 +100,6 @@ def test_the_key_is_on_no_command_line(gate: Gate) -> None:
 
 
 def test_the_key_is_in_no_childs_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is started from within the gate has no use for it."""
     original, seen = responses.envelope, []
 
     def envelope(body: bytes, digits: Sequence[str]) -> responses.Envelope:
@@ -135,7 +134,7 @@ def test_the_key_is_told_to_nobody(scenario: Scenario, args: tuple[str, ...], re
 
 
 def test_a_key_from_a_file_is_hidden_too(gate: Gate, tmp_path: Path) -> None:
-    """Also where there is one in the environment by mistake; then both are."""
+    """Also if the environment has a key too; then both are hidden."""
     file = tmp_path / "key"
     file.write_text(f"\n{ODD_KEY}\r\n")
     gate.threadfix.keys.add(ODD_KEY)
@@ -155,7 +154,7 @@ def story(fault: Fault | None = None, **changes: Any) -> Scenario:  # noqa: ANN4
 
 
 def said(text: str) -> dict[str, Scenario]:
-    """Every place where a server can say `text`."""
+    """Return every place of a server's text."""
     return {
         "message-of-a-pass": story(message=text),
         "name": story(scan_name=text),
@@ -180,7 +179,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
 @pytest.mark.parametrize("place", said(""))
 def test_an_echo_of_the_key_is_hidden(place: str, encoding: Callable[[str], str], gate: Gate) -> None:
-    """Wherever the server puts it, and in the encodings in which servers show what they were sent."""
+    """In every place, and in the encodings that servers use for an echo."""
     gate.threadfix.keys.add(ODD_KEY)
     scenario = said(f"before {encoding(ODD_KEY)} after")[place]
     ran = always(gate, scenario, "--on-unknown-status", "fail", *ONCE, THREADFIX_API_KEY=ODD_KEY)
@@ -190,7 +189,7 @@ def test_an_echo_of_the_key_is_hidden(place: str, encoding: Callable[[str], str]
 
 
 def test_no_text_keeps_the_gate_from_its_verdict(gate: Gate) -> None:
-    """The search for the key is linear: 800 KB of backslashes take a moment, where a quadratic search takes minutes."""
+    """The search for the key is linear: a quadratic search takes minutes for 800 KB of backslashes."""
     process = gate.start("--pending-scan-id", str(gate.threadfix.add(story(error_message="\\" * 400_000))), *ONCE)
     try:
         process.communicate(timeout=30)
@@ -203,7 +202,7 @@ def test_no_text_keeps_the_gate_from_its_verdict(gate: Gate) -> None:
 def test_a_bug_tells_everything_but_the_key(
     error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The traceback goes to the log, whatever is in its messages; the verdict is that nobody knows."""
+    """The traceback goes to the log without the key, and the verdict is unknown."""
 
     def broken(*_: object) -> responses.Envelope:
         raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
@@ -217,7 +216,7 @@ def test_a_bug_tells_everything_but_the_key(
 
 
 def test_netrc_does_not_replace_the_key(gate: Gate, tmp_path: Path) -> None:
-    """Neither the one in HOME nor the one that NETRC names; ThreadFix would answer 401 to what is in there."""
+    """Neither a file in HOME nor a file that NETRC names; ThreadFix would respond with 401 to its password."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login robot password hunter2\ndefault login robot password hunter2\n")
     netrc.chmod(0o600)
@@ -395,7 +394,7 @@ def test_nothing_moves_the_cursor_or_forges_a_line(place: str, gate: Gate) -> No
 
 
 def test_a_terminal_is_not_moved_either(gate: Gate) -> None:
-    """There the live line may move the cursor, but nothing that the server says does."""
+    """There the live line moves the cursor, but no text of the server does."""
     pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
     scan = gate.threadfix.add(SCENARIOS["hostile-text"])
     ours, theirs = pty.openpty()
@@ -412,7 +411,7 @@ def test_a_terminal_is_not_moved_either(gate: Gate) -> None:
             while part := os.read(ours, 4096):
                 shown += part
         except OSError:
-            # How Linux says that the other side is closed.
+            # Linux reports that the other side is closed.
             pass
         finally:
             os.close(ours)

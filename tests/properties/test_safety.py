@@ -45,7 +45,7 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 @example("###[x")
 @example("##" * 5 + "vso[")
 def test_clean_text_is_one_short_line_without_commands(text: str) -> None:
-    """Behind words of ours it can stand anywhere in a log."""
+    """After our own words it is safe anywhere in a log."""
     clean = Sanitizer().sanitize(text)
     assert not FORBIDDEN.search(clean)
     assert len(clean) <= TEXT_LIMIT
@@ -55,7 +55,6 @@ def test_clean_text_is_one_short_line_without_commands(text: str) -> None:
 
 @given(texts, texts, st.text("abcXYZ019 -#[:", min_size=4, max_size=12).map(str.strip).filter(bool))
 def test_a_secret_does_not_survive(before: str, after: str, secret: str) -> None:
-    """Wherever it stands."""
     sanitizer = Sanitizer((Secret(secret),))
     assert secret not in sanitizer.sanitize(f"{before}{secret}{after}").replace(REDACTED, "") or secret in REDACTED
     assert secret not in sanitizer.redact(f"{before}{secret}{after}") or secret in f"{before}{REDACTED}{after}"
@@ -63,7 +62,7 @@ def test_a_secret_does_not_survive(before: str, after: str, secret: str) -> None
 
 @given(texts)
 def test_a_log_line_is_one_line_and_no_command(text: str) -> None:
-    """Even where it stands alone."""
+    """Even alone."""
     line = log_line(text)
     assert not FORBIDDEN.search(line)
     assert not COMMAND.search(line)
@@ -175,5 +174,5 @@ def test_every_report_takes_every_text(status: str, name: str, message: str) -> 
         "a",
         *("table", "thead", "tbody", "tr", "th", "td", "ul", "li"),
     }
-    # The one link is ours, to the application.
+    # The only link is our own, to the application.
     assert [tag for tag in page.tags if tag.partition(" ")[0] == "a"] in ([], [OURS])

@@ -1,4 +1,4 @@
-"""What a person reads while the gate runs, in a log and at a terminal."""
+"""The lines of a run, in a log and at a terminal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 
 @dataclass
 class Listener:
-    """A console, its lines, and a clock of its own."""
+    """A console with its lines and its own clock."""
 
     now: float = 0.0
     lines: list[str] = field(default_factory=list)
@@ -101,7 +101,7 @@ def test_the_first_line_says_what_is_asked_of_whom_and_until_when() -> None:
 
 
 def test_what_is_dangerous_warns_on_every_run() -> None:
-    """A switch that somebody set long ago is not forgotten."""
+    """An old switch is not forgotten."""
     listener = Listener()
     server = replace(ASKED.server, url="http://tf.example.com", insecure=True, allow_http=True)
     listener.console(asked=replace(ASKED, server=server))
@@ -134,7 +134,7 @@ def test_each_event_has_its_line() -> None:
 
 
 def test_an_application_that_is_looked_up_has_a_line() -> None:
-    """The log says what is looked up where, and which id it has; by its id it says the name, if there is one."""
+    """The log has the name and the id of an application that is looked up."""
     listener = Listener()
     shop = ApplicationName("Web", "Shop")
     console = Console(lambda line: listener.lines.append(line.text), clock=lambda: listener.now)
@@ -154,14 +154,14 @@ def test_an_application_that_is_looked_up_has_a_line() -> None:
 
 
 def test_an_error_at_the_deadline_is_not_retried() -> None:
-    """An error at the deadline does not say for how long the gate retries."""
+    """An error at the deadline does not promise a retry."""
     listener = Listener()
     listener.console().handle(OutageBegan(ONE, 0.0, DOWN, 0.0))
     assert listener.lines[1] == "[    0s] error: tf.example.com returned HTTP 502."
 
 
 def test_with_several_scans_each_line_says_which() -> None:
-    """Of several scans, each line has the number of its own."""
+    """With several scans, each line has the number of its scan."""
     listener = Listener()
     console = listener.console(asked=SEVERAL)
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
@@ -187,7 +187,7 @@ def upload_of(file: ScanFile, receipt: Receipt) -> UploadEnded:
 
 
 def test_what_is_uploaded_where_is_the_first_line() -> None:
-    """A run that uploads says so first, with the files' size and the application; the dangers stand behind that."""
+    """The first line of a run that uploads has the files' size and the application; the dangers follow."""
     server = replace(ASKED.server, insecure=True)
     for files, what in (((SMALL,), "a/small.json (812 bytes)"), ((LARGE, SMALL), "2 files (20 MB)")):
         listener = Listener()
@@ -213,7 +213,7 @@ def test_what_is_uploaded_where_is_the_first_line() -> None:
     ],
 )
 def test_the_end_of_an_upload_says_what_came_of_it(receipt: Receipt, words: str) -> None:
-    """The line of each receipt has the file, what became of it and the seconds."""
+    """The line of each receipt has the file, the result and the seconds."""
     listener = Listener()
     listener.console().handle_upload(upload_of(SMALL, receipt))
     assert listener.lines[1:] == [f"[    0s] a/small.json: {words}"]
@@ -244,7 +244,7 @@ def test_a_log_has_a_line_per_tenth_of_a_large_file() -> None:
 
 
 def test_a_slow_upload_has_a_heartbeat() -> None:
-    """After each minute of silence the log says how far it is, or that only the response is missing."""
+    """After each minute of silence a line has the progress, or that only the response is missing."""
     listener = Listener()
     console = listener.console()
     for elapsed, sent in ((60.0, 0), (90.0, 300), (120.0, 600), (150.0, 812), (180.0, 812), (240.0, 812)):
@@ -259,7 +259,7 @@ def test_a_slow_upload_has_a_heartbeat() -> None:
 
 
 def test_an_upload_that_only_waits_has_a_heartbeat_too() -> None:
-    """Where nothing is heard of an upload, each minute has a line as well, and only while one is under way."""
+    """Without events of an upload, each minute has a line too, but only during an upload."""
     listener = Listener()
     console = listener.console()
     console.tick_upload()
@@ -314,7 +314,7 @@ def test_an_upload_shows_its_average_speed() -> None:
 
 
 def test_a_check_is_told_with_its_freshness() -> None:
-    """Each line of a check has its name, stale or fresh, and what ThreadFix says, in the time of the log."""
+    """Each line of a check has its name, stale or fresh, and ThreadFix's result, in the time of the log."""
     listener = Listener()
     console = listener.console()
     listener.now = 180.0
@@ -339,7 +339,7 @@ def test_a_check_is_told_with_its_freshness() -> None:
 
 
 def test_the_heartbeat_of_a_check_has_its_own_time_left() -> None:
-    """What is left is of the time that ThreadFix has to evaluate again; of an application, of its own limit."""
+    """The time left is that for another evaluation; for an application, that of its limit."""
     listener = Listener()
     console = listener.console()
     listener.now = 200.0
@@ -360,7 +360,7 @@ def running(now: float, *phases: Phase, target: Target = ONE, outages: tuple[Out
 
 
 def test_a_heartbeat_comes_once_a_minute_of_silence() -> None:
-    """The log says that the gate still waits after each minute without another line."""
+    """A line shows that the gate still waits after each minute without another line."""
     listener = Listener()
     console = listener.console()
     beats = []
@@ -434,7 +434,7 @@ def test_a_quiet_gate_says_only_the_verdict_and_warnings() -> None:
 
 
 def test_a_verbose_gate_says_every_request() -> None:
-    """Method, path, HTTP status, milliseconds; nothing else."""
+    """Method, path, HTTP status, milliseconds; no more."""
     listener = Listener()
     console = listener.console(verbose=True)
     console.requested(RequestMade("GET", "/threadfix/rest", 502, 12.4))
@@ -446,7 +446,7 @@ def test_a_verbose_gate_says_every_request() -> None:
 
 
 def test_the_verdict_is_the_last_line() -> None:
-    """The verdict is the last line, with the link; unless it is a pass, what to do stands before it."""
+    """The verdict is the last line, with the link; unless it is a pass, the advice is before it."""
     listener = Listener()
     console = listener.console()
     asked = replace(ASKED, ui_url="{url}/scans/{scan_id}")
@@ -466,7 +466,7 @@ def test_the_verdict_is_the_last_line() -> None:
 
 
 def test_several_scans_that_did_not_pass_are_told_each() -> None:
-    """The verdict's line tells only the deciding one."""
+    """The verdict's line has only the deciding part."""
     listener = Listener()
     listener.console().closing(verdict(PASSED, FAILED))
     assert listener.lines[1].startswith("  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
@@ -508,7 +508,7 @@ def test_a_check_that_does_not_hold_says_why() -> None:
 
 
 def test_the_rows_of_a_check_have_an_end() -> None:
-    """Of a hundred broken policies ten are told; a vulnerability without a link is told without one."""
+    """Of a hundred broken policies ten are listed; a vulnerability may have no link."""
     rows = [replace(FAILING, name=f"Policy {number}") for number in range(100)]
     bare = replace(OBSTACLES[0], severity="", place="", url=None)
     lines = closed(builders.verdict(checks=[checked(builders.POLICIES, *rows, obstacles=[bare])]))
@@ -520,7 +520,7 @@ def test_the_rows_of_a_check_have_an_end() -> None:
 
 
 def test_an_accepted_refusal_is_a_notice() -> None:
-    """What passed only because the user accepts it is told, and a quiet gate says it in the verdict."""
+    """A part that passed only because the user accepts it has a notice; a quiet gate has it in the verdict."""
     twice = uploaded(builders.REFUSED, "again.fpr")
     duplicate = frozenset({Accept.DUPLICATE})
     said = "upload of again.fpr: not imported; ThreadFix says: 'Scan file has already been uploaded'."
@@ -569,7 +569,7 @@ def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
 
 
 def test_the_live_line_shows_the_phases_and_the_time_left() -> None:
-    """The live line is cut from the left: what is newest stays in sight."""
+    """The live line is cut from the left: the newest part stays in sight."""
     progress = Progress((("QUEUED", 2.0), ("CHANNEL_MERGING", 65.0)), 0, 1, 1734.0, outage=False)
     assert live_text(progress, 100).plain == "QUEUED 2s › CHANNEL_MERGING 1m05s · 28m54s left"
     assert live_text(progress, 30).plain == "…L_MERGING 1m05s · 28m54s left"
@@ -578,7 +578,7 @@ def test_the_live_line_shows_the_phases_and_the_time_left() -> None:
 
 
 def test_the_live_line_of_a_check_has_its_name() -> None:
-    """At a terminal the phases of a check stand behind its name."""
+    """At a terminal the phases of a check follow its name."""
     progress = Progress((("stale", 12.0),), 0, 1, 108.0, outage=False, subject="pass criteria")
     assert live_text(progress, 100).plain == "pass criteria: stale 12s · 1m48s left"
 
@@ -671,7 +671,7 @@ def test_prose_is_wrapped_and_a_command_is_not(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("kind", LineKind)
 def test_a_line_has_the_colour_of_its_kind(kind: LineKind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kind of a line decides its colour, and not its text; a plain line has none."""
+    """The kind of a line decides its colour, not its text; a plain line has no colour."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()

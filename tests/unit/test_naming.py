@@ -23,13 +23,13 @@ from gate.naming import FLAGS, INPUTS, PHRASES, naming, started_as
     ],
 )
 def test_a_template_is_filled_with_names(template: str, flags: str, inputs: str) -> None:
-    """An option is a flag on a command line and an input in the action; what is no placeholder stays."""
+    """An option is a flag on a command line and an input in the action; other braces stay."""
     assert FLAGS.fill(template) == flags
     assert INPUTS.fill(template) == inputs
 
 
 def test_the_action_speaks_of_inputs() -> None:
-    """Its set-up says so in a variable; everywhere else options are flags."""
+    """The action sets a variable; otherwise options are flags."""
     assert naming({"THREADFIX_GATE_ACTION": "1"}) is INPUTS
     assert naming({}) == FLAGS
     assert not any("--" in inputs for _, inputs in PHRASES.values())

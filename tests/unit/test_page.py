@@ -1,4 +1,4 @@
-"""The page for people: what is in it, how large it may get, and that no text of a server becomes a part of it."""
+"""The page for people: its content, its size, and that no text of a server becomes a part of it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ CLOSED_IN_SVG: Final = {"rect", "line", "path", "circle"}
 
 
 class Page(HTMLParser):
-    """A page taken apart; fails where a tag is left open or closed twice."""
+    """A parsed page; fails if a tag is left open or closed twice."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Page(HTMLParser):
 
     @property
     def shape(self) -> set[tuple[str, tuple[str, ...]]]:
-        """Which elements there are, with which attributes."""
+        """Return the elements with their attributes."""
         return {(tag, tuple(sorted(attributes))) for tag, attributes in self.tags}
 
     def all(self, tag: str) -> list[dict[str, str]]:
@@ -158,12 +158,12 @@ ENDINGS: Final = {
 every_ending = pytest.mark.parametrize("found", ENDINGS.values(), ids=ENDINGS)
 
 
-# --- What is in it.
+# --- Its content.
 
 
 @every_ending
 def test_the_verdict_comes_first(found: Verdict) -> None:
-    """The verdict stands in the title, in the only heading of the first rank, and in the first words."""
+    """The verdict is in the title, in the only heading of the first rank, and in the first words."""
     text = render.render(found)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
@@ -223,7 +223,7 @@ def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
 
 
 def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
-    """The page of a downgraded verdict says why the job continues."""
+    """The page of a downgraded verdict has the reason why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of <code>--on-timeout warn</code>." in render.render(soft)
     assert "The job continues" not in render.render(TIMEOUT)
@@ -256,7 +256,7 @@ def test_an_outage_that_ended_the_wait_is_not_over() -> None:
 
 
 def test_several_scans_have_a_row_each() -> None:
-    """Each of several scans has a row with its link, and its message where it did not pass."""
+    """Each of several scans has a row with its link, and its message if it did not pass."""
     page = Page(render.render(MANY))
     assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
     for part in (
@@ -269,14 +269,14 @@ def test_several_scans_have_a_row_each() -> None:
 
 
 def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
-    """One poll is no course; the fact is in the table all the same."""
+    """A single poll has no timeline, but is in the table."""
     page = Page(render.render(ENDINGS["instant"]))
     assert "Timeline" not in page.text
     assert "DONE Scan Processing Completed" in page.text
 
 
 def test_uploads_have_a_row_each() -> None:
-    """An upload has its file, what came of it, its size and its seconds; why, where the verdict does not say that."""
+    """An upload has its file, result, size and seconds; its message too, unless the verdict has it."""
     text = Page(render.render(ENDINGS["refused"])).text
     assert "b.fpr upload-refused 12 MB 8s a.fpr queued as pending scan 41 12 MB 8s" in text
     assert text.count("refused; ThreadFix says") == 1
@@ -290,7 +290,7 @@ def test_uploads_have_a_row_each() -> None:
 
 
 def test_checks_have_a_part_each_the_red_first() -> None:
-    """A check has rows with the columns that are known, what is in the way, and what to do unless said above."""
+    """A check has rows with the known columns, the vulnerabilities, and the advice unless it is above."""
     page = Page(render.render(HELD_BACK))
     text = page.text.partition(" Checks ")[2].partition(" Statuses ")[0]
     names = re.findall(r"(pass criteria|all policies|policy 5|policy 'Release'): (\S+)", text)
@@ -321,7 +321,7 @@ def test_what_is_not_known_of_a_vulnerability_is_left_out() -> None:
 
 
 def test_the_checks_on_a_page_have_an_end() -> None:
-    """Of many checks and policies so many are shown, the red among them, and the rest is counted."""
+    """Of many checks and policies some are shown, the failed first, and the others are counted."""
     rows = [replace(FAILING, name=f"Policy {number}") for number in range(300)]
     checks = [*[GREEN] * 30, checked(POLICIES, *rows)]
     text = Page(render.render(verdict(scan(), checks=checks))).text
@@ -341,7 +341,7 @@ def test_the_build_links_to_its_run() -> None:
 
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
-    """At most so many invalid options are listed; the page says how many more there are."""
+    """Some invalid options are listed, and the others are counted."""
     text = Page(render.render(verdict(invalid=[EMPTY] * 50))).text
     assert text.count("--timeout: is empty.") == render.MISTAKES
     assert f"… and {50 - render.MISTAKES} more, in the log." in text
@@ -351,12 +351,12 @@ def test_invalid_options_are_listed_up_to_a_limit() -> None:
 
 
 def boxes(lane: drawing.Lane) -> list[tuple[str, int, str]]:
-    """Where each rectangle of a row is, and how wide."""
+    """Return the place and width of each rectangle of a row."""
     return [(part.x, part.y, part.width) for part in lane.parts]
 
 
 def test_the_drawing_is_to_scale() -> None:
-    """Each phase begins where the one before ends; the last one, which took no time, can still be seen."""
+    """Each phase begins at the end of the previous phase; the last, which took no time, is still visible."""
     timeline = drawing.draw(PASS.scans)
     assert timeline is not None
     (lane,) = timeline.lanes
@@ -374,7 +374,7 @@ def test_the_drawing_is_to_scale() -> None:
 
 
 def test_checks_are_drawn_after_the_scans() -> None:
-    """The row of a check begins where the longest scan ends, in its own colours; a single request has no row."""
+    """The row of a check begins at the end of the longest scan, in its own colours; a single request has no row."""
     once = replace(GREEN, history=replace(GREEN.history, polls=1))
     timeline = drawing.draw(PASS.scans, [RED, once])
     assert timeline is not None
@@ -444,7 +444,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
-    """Text has the contrast of WCAG's level AA, and bars stand out."""
+    """Text has the contrast of WCAG's level AA, and bars are visible."""
     scheme = LIGHT | scheme
     kinds = ["pass", "fail", "unknown"]
     written = [("ink", "card"), ("ink", "page"), ("soft", "card"), ("soft", "page"), ("link", "card")]
@@ -457,7 +457,7 @@ def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
 
 
 def test_every_status_has_a_colour() -> None:
-    """The style sheet fills with each, and the drawing itself has it for where there is no style sheet."""
+    """The style sheet fills with each, and the drawing has it too, for readers without a style sheet."""
     assert set(colours.STATUS_COLOURS) == set(STATUSES)
     checks = map(colours.check_paint, [*colours.CHECK_COLOURS, "new"])
     for painted in (*map(colours.status_paint, [*STATUSES, "NEW"]), *checks, *colours.KIND_PAINTS.values()):
@@ -466,7 +466,7 @@ def test_every_status_has_a_colour() -> None:
 
 
 def test_colours_have_one_home() -> None:
-    """No colour stands in the page's package outside of its palette."""
+    """No colour is in the page's package outside its palette."""
     package = files("gate.reporters.page")
     literals = {
         file.name: re.findall(r"(?<![\w&])#(?:[0-9a-f]{6}|[0-9a-f]{3})\b|\b(?:rgb|hsl)a?\(", file.read_text("utf-8"))
@@ -477,14 +477,14 @@ def test_colours_have_one_home() -> None:
     assert {name: values for name, values in literals.items() if values} == {"colours.py": palette}
 
 
-# --- How large it may get, and what a server cannot do.
+# --- Its size, and hostile texts.
 
 NASTY: Final = "</script><svg/onload=alert(1)>\"'&amp;{{ 7 * 7 }}{% raw %}-->" * 9
 
 
 @pytest.mark.parametrize(("number", "limit"), [(1, 60), (20, 384), (300, 768)])
 def test_the_page_stays_small(number: int, limit: int) -> None:
-    """The page has an upper limit in KiB for one scan, for twenty and for hundreds, whatever the server says."""
+    """The page has an upper limit in KiB for a single scan, for twenty and for hundreds, for any texts of a server."""
     clean = Sanitizer().sanitize(NASTY)
     phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
     failure = Failure(Reason.UNREACHABLE, clean)
@@ -526,7 +526,7 @@ texts = st.text() | st.lists(
 
 
 def told(status: str, name: str, message: str, what: str) -> Page:
-    """What a server's words become, in the page of one scan and in that of two."""
+    """Return the pages of a scan and of two scans with a server's texts."""
     clean = Sanitizer().sanitize
     answer = ScanReading(clean(status) or "X", error=True, error_message=clean(message) or "X", name=clean(name) or "X")
     phases = (Phase(answer.status, 0, 1), Phase("QUEUED", 2, 3))
@@ -547,7 +547,7 @@ HARMLESS: Final = told("X", "X", "X", "X")
 @hypothesis.settings(max_examples=15)
 @given(texts, texts, texts, texts)
 def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
-    """Whatever a server says, the page has the elements and the attributes of a harmless one, and shows the text."""
+    """For any texts, the page has the elements and attributes of a harmless page, and shows the text."""
     found = told(status, name, message, what)
     assert found.shape == HARMLESS.shape
     assert " ".join(Sanitizer().sanitize(message).split()) in found.text

@@ -1,4 +1,4 @@
-"""How a secret is found in a text, in each form in which servers return it."""
+"""A secret is found in a text, in each form that servers return."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_text_without_the_key_stays() -> None:
 
 
 def test_overlapping_keys_are_hidden_together() -> None:
-    """A secret may be a part of another secret, or end where the next one begins."""
+    """A secret may be a part of another secret, or end where the next begins."""
     sanitizer = Sanitizer((Secret("abcd"), Secret("xxabcdyy"), Secret("yyzz")))
     assert sanitizer.redact("1xxabcdyyzz2abcdabcd3") == f"1{REDACTED}2{REDACTED}{REDACTED}3"
 
@@ -213,7 +213,7 @@ for size in (2_000, 8_000):
 
 
 def test_a_megabyte_of_anything_stops_nothing() -> None:
-    """The interpreter's own searches are linear too: with a quadratic one, this takes a quarter of an hour."""
+    """The interpreter's own searches are linear too: with a quadratic search, this takes a quarter of an hour."""
     assert (
         run(r"""
 for piece in PIECES:

@@ -1,4 +1,4 @@
-"""What each reporter makes of a verdict. The integration tests look at the files that a real run leaves."""
+"""The report of each reporter. The integration tests read the files of a real run."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_outputs_of_several_scans_have_lists_of_equal_length() -> None:
 
 
 def test_the_outputs_of_wrong_options_are_there_too() -> None:
-    """Invalid options give every output too, empty where nothing is known."""
+    """Invalid options give every output too; an unknown output is empty."""
     values = output_values(USAGE)
     assert (values["verdict"], values["reason"], values["exit-code"]) == ("unknown", "usage", "2")
     assert (values["status"], values["pending-scan-id"], values["scans"]) == ("", "", "[]")
@@ -183,7 +183,7 @@ def test_the_document_has_the_history() -> None:
 
 @every_release
 def test_the_document_of_uploads_and_checks_is_what_its_schema_says(found: Verdict) -> None:
-    """Every way in which uploads and checks end gives a document that the schema takes."""
+    """Every end of uploads and checks gives a document that the schema accepts."""
     document = json.loads(result.render(found))
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["application_id"] == 6
@@ -192,7 +192,7 @@ def test_the_document_of_uploads_and_checks_is_what_its_schema_says(found: Verdi
 
 
 def test_the_schema_takes_no_pass_that_rests_on_nothing() -> None:
-    """A pass without scan and upload, or beside a part that did not pass, is not what the schema describes."""
+    """The schema refuses a pass without scan and upload, or with a part that did not pass."""
     valid = jsonschema.Draft202012Validator(SCHEMA).is_valid
     document = json.loads(result.render(RELEASES["finished"]))
     assert valid(document)
@@ -226,7 +226,7 @@ def test_the_document_has_every_upload() -> None:
 
 
 def test_the_document_has_every_check() -> None:
-    """A check has its kind, its rows with limits and numbers, what is in the way, and how fresh it was when."""
+    """A check has its kind, its rows with limits and numbers, the vulnerabilities, and its phases."""
     green, red, grey = result.document(RELEASES["held-back"])["checks"]
     assert [one["check"] for one in (green, red, grey)] == ["policy 'Release'", "pass criteria", "all policies"]
     assert [one["kind"] for one in (green, red, grey)] == ["policy", "criteria", "policies"]
@@ -258,7 +258,7 @@ def test_the_document_has_every_check() -> None:
 
 
 def test_what_cannot_be_told_is_null_in_the_document() -> None:
-    """A moment that no calendar has, an age that cannot be told and a place that is not known are null."""
+    """A moment that no calendar has, an unknown age and an unknown place are null."""
     odd = replace(PASSING, evaluated=1e300, behind=None)
     document = result.document(
         verdict(scan(), checks=[checked(POLICY, odd, obstacles=[replace(OBSTACLES[0], place="")])])
@@ -320,8 +320,8 @@ def test_junit_has_a_case_for_each_scan(found: Verdict, failures: int, errors: i
     assert suite.time == 101.234
 
 
-# What GitLab's parser (lib/gitlab/ci/parsers/test/junit.rb) makes of a report: a case's name, its class and the text of
-# its failure or error. It reads XML by Rails' rules, by which some words as a `type` stand for something else.
+# The result of GitLab's parser (lib/gitlab/ci/parsers/test/junit.rb): a case's name, its class and the text of
+# its failure or error. It reads XML by Rails' rules, by which some words as a `type` have another meaning.
 RAILS_TYPES = {"array", "file", "symbol", "date", "datetime", "duration", "integer", "float", "decimal", "boolean",
                "string", "yaml", "base64Binary", "hexBinary"}  # fmt: skip
 
@@ -343,7 +343,7 @@ def test_junit_says_everything_where_gitlab_reads_it() -> None:
 
 
 def test_junit_names_are_the_same_in_every_build() -> None:
-    """No id is in a name, and no two cases of a report share one."""
+    """No id is in a name, and no two cases of a report share a name."""
 
     def names(found: Verdict) -> list[str]:
         (suite,) = JUnitXml.fromstring(junit.render(found).encode())
@@ -375,7 +375,7 @@ def test_junit_has_a_case_for_each_part() -> None:
 
 
 def test_junit_says_what_is_in_the_way() -> None:
-    """The text of a failed check has its rows, what is in the way with links, and what to do; its output the phases."""
+    """The text of a failed check has its rows, vulnerabilities with links, and the advice; its output the phases."""
     (suite,) = JUnitXml.fromstring(junit.render(RELEASES["held-back"]).encode())
     cases = {case.name: case for case in suite}
     lines = cases["pass criteria"].result[0].text.splitlines()
@@ -409,7 +409,7 @@ def test_the_rows_of_a_check_in_junit_have_an_end() -> None:
 
 
 def test_a_server_attaches_nothing_in_gitlab() -> None:
-    """GitLab takes a mark in a case's output for a link to an artifact, so a status cannot hold one."""
+    """GitLab takes a mark in a case's output for a link to an artifact, so a status cannot hold it."""
     status = "[[ATTACHMENT|key.pem]]"
     history = replace(PASS.scans[0].history, phases=(Phase(status, 0, 1),))
     assert "[[" not in junit.render(verdict(replace(PASS.scans[0], history=history)))
@@ -434,7 +434,7 @@ FILES = (ScanFile("a.fpr", 7, "a.fpr"),)
     ],
 )
 def test_a_resumed_action_leaves_out_what_ids_stand_for(asked: Settings, replaced: str) -> None:
-    """The action's form of the command says which inputs to leave out: a file would be uploaded once more."""
+    """The action's form of the command names the inputs to leave out: a file would be uploaded again."""
     assert ", ".join(asked.replaced) == replaced
     found = replace(TIMEOUT, replaced=asked.replaced, naming=INPUTS)
     without = f" without {replaced}, and" if replaced else ""
@@ -446,7 +446,7 @@ def test_a_resumed_action_leaves_out_what_ids_stand_for(asked: Settings, replace
 
 
 def test_a_timeline_is_drawn_to_scale() -> None:
-    """Each bar begins where the one before ends."""
+    """Each bar begins at the end of the previous bar."""
     assert timeline.draw(PASS.scans[0].history).splitlines() == [
         "QUEUED                  10s ██",
         "CHANNEL_MERGING       1m30s   ██████████████████",
@@ -519,20 +519,20 @@ def test_the_summary_lists_only_so_many_outages() -> None:
 
 
 def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
-    """Three statuses and one outage, each on a line of its own."""
+    """Three statuses and an outage, each on its own line."""
     drawn = summary.render(PASS).partition("<pre>")[2].partition("</pre>")[0].splitlines()
     assert [line.partition(" ")[0] for line in drawn] == ["QUEUED", "CHANNEL_MERGING", "DONE", "(outage)"]
 
 
 def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
-    """The summary of a downgraded verdict says why the job continues."""
+    """The summary of a downgraded verdict has the reason why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of `--on-timeout warn`." in summary.render(soft)
 
 
 @pytest.mark.parametrize("status", ["SCAN_DELETED", "`|*<>" * 30])
 def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
-    """The summary of 130 scans stays under 64 KiB, whatever the server says."""
+    """The summary of 130 scans stays under 64 KiB for any texts of a server."""
     walk = tuple(Phase("`|*<>" * 30, second, second) for second in range(90))
     scans = [scan(number, status, StopCause.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
     hundred = verdict(*(replace(one, history=replace(one.history, phases=walk)) for one in scans))
@@ -561,7 +561,7 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
 
 
 def test_the_summary_has_a_row_for_each_upload() -> None:
-    """A file has its size, its seconds and what came of it; what ThreadFix said stands above the rows."""
+    """A file has its size, its seconds and its result; ThreadFix's message is above the rows."""
     text = summary.render(RELEASES["one-refused"])
     assert "| a&#46;fpr | ❌\N{NO-BREAK SPACE}upload-refused | 12 MB | 8s |" in text
     assert "| b&#46;fpr | queued as pending scan 42 | 12 MB | 8s |" in text
@@ -574,7 +574,7 @@ def test_the_summary_has_a_row_for_each_upload() -> None:
 
 
 def test_the_summary_has_a_table_for_each_check() -> None:
-    """A row has ThreadFix's word, the limit, the number and the time; below it stands what is in the way, as links."""
+    """A row has ThreadFix's word, the limit, the number and the time; below are links to the vulnerabilities."""
     text = summary.render(RELEASES["held-back"])
     red, grey, green = (part.partition("threadfix-gate")[0] for part in text.split("\n### ")[1:])
     assert red.splitlines()[2:6] == [
@@ -609,7 +609,7 @@ def test_the_summary_of_a_check_that_was_not_made_has_its_outage() -> None:
 
 
 def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
-    """Hundreds of uploads, checks and policies stay under 64 KiB; what is left out is counted, and the red stay."""
+    """Hundreds of uploads, checks and policies stay under 64 KiB; the others are counted, and failed parts stay."""
     bad = "`|*<>" * 100
     rows = [replace(FAILING, name=bad, word=bad, limits=(bad, bad)) for _ in range(200)]
     obstacles = [replace(one, name=bad, severity=bad, place=bad) for one in OBSTACLES]
@@ -649,7 +649,7 @@ def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> Non
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    """A report that cannot be written leaves the old one, and no other file beside it."""
+    """A report that cannot be written leaves the old report and no other file."""
     name = tmp_path / "report.txt"
     name.write_text("old")
     with pytest.raises(UnicodeEncodeError):
@@ -660,7 +660,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
 def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None:
-    """Writing to a pipe that nobody reads fails at once instead of blocking."""
+    """Writing to an unread pipe fails immediately instead of blocking."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device"):
         files.write_atomic(str(tmp_path / "pipe"), "x")

@@ -77,12 +77,11 @@ def test_a_secret_that_only_folding_puts_together_goes_too() -> None:
     ("text", "limit", "cut"), [("abcdef", 6, "abcdef"), ("abcdefg", 6, "abc..."), ("ab defg", 6, "ab...")]
 )
 def test_a_cut_shows(text: str, limit: int, cut: str) -> None:
-    """An ellipsis stands for what is missing."""
     assert shorten(text, limit) == cut
 
 
 def test_a_log_line_cannot_begin_a_command() -> None:
-    """Not even behind blanks, which runners trim."""
+    """Not even after blanks, which runners trim."""
     assert log_line("  ::error::x") == "· ::error::x"
     assert log_line("x ::error::y") == "x ::error::y"
     assert log_line("a\nb##[x") == "a b# #[x"

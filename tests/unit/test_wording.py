@@ -17,7 +17,6 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, timezone.utc)
      (1800, "30m"), (3599.7, "1h"), (3780, "1h03m")],
 )  # fmt: skip
 def test_lengths_of_time(value: float, text: str) -> None:
-    """As short as people say them."""
     assert seconds(value) == text
 
 
@@ -39,7 +38,6 @@ def test_a_moment_that_no_calendar_has_is_none() -> None:
 
 
 def test_counts() -> None:
-    """A noun takes an s for every number but one."""
     assert (count(1, "poll"), count(2, "poll"), count(0, "poll")) == ("1 poll", "2 polls", "0 polls")
 
 

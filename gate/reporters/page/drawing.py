@@ -27,7 +27,7 @@ FEWEST: Final = 9
 STATUS: Final = 32
 """Characters of a status or a name in the drawing."""
 TALL, STRIP, OUTAGE = 40, 22, 6
-"""Heights in pixels: of the bar of a single scan, of one of several bars, and of an outage."""
+"""Heights in pixels: of the bar of a single scan, of each of several bars, and of an outage."""
 GAP: Final = 4
 """Pixels between a bar and its outages."""
 SLIVER: Final = 0.4
@@ -52,7 +52,7 @@ class Lane:
 
     Attributes:
         name: of the scan or the check.
-        title: what the row shows.
+        title: of the row.
         kind: the verdict on it.
         outcome: the reason and the length of the wait.
         bar: height of its bar, in pixels.
@@ -73,7 +73,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A row for each scan, then one for each check that was asked for more than once, all to one scale.
+    """A row for each scan, then a row for each check with more than one request, all to one scale.
 
     Attributes:
         lanes: the rows.
