@@ -1,6 +1,6 @@
-"""Which build this is, as the CI system tells it: evidence of what was judged, for the reports. Pure.
+"""Reads from the CI system's variables which build this is, for the reports. Pure.
 
-Branch names and repositories are chosen by whoever pushes, so each of these texts is sanitized like the server's.
+The author of a commit chooses the names of branches and repositories, so each text is sanitized like the server's.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class _System:
-    """A CI system and its variables; of several patterns the first whose variables are all set counts.
+    """A CI system and its variables. The first pattern whose variables are all set counts.
 
     Attributes:
         name: for people.
-        sign: the variable that says so.
+        sign: the variable that is set in this system.
         repository, commit, ref, url: patterns.
     """
 
@@ -115,7 +115,7 @@ SYSTEMS: Final = (
 
 
 def current(env: Mapping[str, str], sanitizer: Sanitizer) -> Build | None:
-    """The build that the environment tells of; None outside every CI system that is known."""
+    """Return the build of this environment; None outside every known CI system."""
     system = next((system for system in SYSTEMS if env.get(system.sign)), None)
     if system is None:
         return None
@@ -134,7 +134,7 @@ def current(env: Mapping[str, str], sanitizer: Sanitizer) -> Build | None:
 
 
 def _filled(patterns: tuple[str, ...], env: Mapping[str, str]) -> str:
-    """The first pattern whose variables are all set, filled in; empty where there is none."""
+    """Return the first pattern whose variables are all set, filled in; otherwise an empty text."""
     for pattern in patterns:
         if all(env.get(name) for name in _VARIABLE.findall(pattern)):
             return _VARIABLE.sub(lambda found: env[found[1]], pattern)

@@ -1,4 +1,4 @@
-"""The command line: commands, their options from the one table, and what is invalid in what was typed."""
+"""Defines the command line: commands, their options from the table, and its invalid arguments."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 PROG: Final = "threadfix-gate"
 UNREAD: Final = 141
-"""How a shell tells that a program was ended by the pipe that it wrote to."""
+"""Exit code of a program that wrote into a closed pipe, as shells report it."""
 SHORT: Final = {"verbose": "-v", "quiet": "-q"}
-"""The options with a letter of their own."""
+"""The options that have a letter too."""
 
 
 class _Command(click.Command):
-    """A command that finds every invalid argument before it reports any, and groups its options in `--help`."""
+    """A command that collects every invalid argument, and groups its options in `--help`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         good, ctx.meta["invalid"] = _split_arguments(args, self.get_params(ctx))
@@ -45,7 +45,7 @@ class _Command(click.Command):
 
 
 class _RunCommand(_Command):
-    """The command whose help is read first."""
+    """The command with an introduction in its help."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from gate.usage import write_introduction
@@ -140,7 +140,7 @@ def _option(option: Option[Any], *, hidden: bool = False) -> click.Option:
 
 
 def _flags(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What click parsed, by option name, as text again: what it means is for the settings to say."""
+    """Return the values that click parsed as texts, by option name. The settings parse them."""
     flags: dict[str, list[str]] = {}
     for name, value in values.items():
         if value is None or value == ():
@@ -155,7 +155,7 @@ def _run_options(*, hidden: bool = False) -> list[click.Parameter]:
 
 
 def _doctor_options() -> list[click.Parameter]:
-    """Those of `run`, so that a command that went wrong needs only another word; what is of no use here is hidden."""
+    """Return the options of `run`, so that only the command changes. Options without an effect are hidden."""
     own = {JSON: "Write the checks to standard output, as JSON.", QUIET: "Log only what fails."}
     return [
         _option(replace(option, help=own.get(option, option.help)), hidden=option not in DOCTOR_OPTIONS)
@@ -200,7 +200,7 @@ def _demo(scenario: str, speed: str, generation: str, **values: Any) -> int:  # 
 
 
 def _gate_commands() -> Iterator[click.Command]:
-    """The commands that talk to a ThreadFix of yours."""
+    """Yield the commands that talk to the user's ThreadFix."""
     yield _RunCommand(
         "run",
         callback=_run,
@@ -234,7 +234,7 @@ def _kind_options() -> list[click.Parameter]:
 
 
 def _sandbox_commands() -> Iterator[click.Command]:
-    """The commands that bring a ThreadFix of their own."""
+    """Yield the commands that start the sandbox."""
     yield _Command(
         "demo",
         callback=_demo,
@@ -270,7 +270,7 @@ def command_group() -> click.Group:
         help="Upload a scan to ThreadFix, wait until it is processed, then say pass, fail or unknown.",
         epilog="Start with: threadfix-gate demo",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-        # What click's versions make of no command at all differs; `main` says the same under each.
+        # Versions of click differ if there is no command; `main` prints the help under each.
         no_args_is_help=False,
     )
     group.params.append(_version_option())
@@ -291,14 +291,14 @@ def _version_option() -> click.Option:
 
 
 def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> int:
-    """Run a command; its exit code.
+    """Run a command, and return its exit code.
 
     Args:
         argv: the arguments; by default those of the process.
-        signals: whether the gate was told to stop; without it, nothing stops the gate.
+        signals: the signals that stop the gate; by default none.
 
     Raises:
-        BaseException: a bug outside of what a command reports itself.
+        BaseException: a bug that no command reports.
     """
     for stream in (sys.stdout, sys.stderr):
         # A log in an old encoding must not end the gate.
@@ -310,8 +310,8 @@ def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> i
         with group.make_context(PROG, ["--"]) as ctx:
             click.echo(group.get_help(ctx), err=True)
         return Reason.USAGE.row.exit_code
-    # Not by click's own `main`, whose ways to end differ between its versions: shell completion, which any variable in
-    # the environment may ask for, ends with 0 before anything is parsed; a pipe that nobody reads with 1, a fail.
+    # Not by click's own `main`: shell completion, which a variable may start, would end with 0 before anything is
+    # parsed, and a closed pipe with 1, a fail.
     try:
         with group.make_context(PROG, args, obj=signals or Signals()) as ctx:
             return int(group.invoke(ctx) or 0)

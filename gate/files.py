@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 _SEPARATORS: Final = re.escape(os.sep + (os.altsep or ""))
 _ANY_FOLDERS: Final = re.compile(rf"(?:(?<=[{_SEPARATORS}])|\A)(?:\*\*(?:[{_SEPARATORS}]+|\Z))+")
-"""`**`, with the separators behind it; several in a row are one."""
+"""`**`, with the separators after it. Several in a row count once."""
 
 
 def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
-    """The files of `patterns`, each once, sorted by their paths.
+    """Return the files of `patterns`, each once, sorted by their paths.
 
-    A path that exists is taken as it is, also where it has `*`, `?` or `[` in it. A file that is there under several
-    paths, through links too, is taken once: ThreadFix would refuse it the second time.
+    A path that exists is used as it is, also with `*`, `?` or `[` in it. A file with several paths, through links too,
+    is used once: ThreadFix would refuse it the second time.
 
     Raises:
         ValueError: patterns match no file, or files cannot be uploaded. Its text names each of them.
@@ -49,7 +49,7 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
 
 
 def _nothing(pattern: str) -> str:
-    """Why there is nothing: a folder that may not be looked into has nothing for us, whatever is in it."""
+    """Return why nothing matches; a folder may not be readable for this user."""
     import glob
 
     parents = (str(folder) for folder in Path(os.path.abspath(pattern)).parents)  # noqa: PTH100 - no links are followed
@@ -66,13 +66,13 @@ def _matches(pattern: str) -> Iterator[str]:
         yield pattern
         return
     for path in _expanded(pattern):
-        # Not `Path.is_dir`, which raises where it may not look.
+        # Not `Path.is_dir`, which raises if it has no permission.
         if not os.path.isdir(path):  # noqa: PTH112
             yield path
 
 
 def _expanded(pattern: str) -> Iterator[str]:
-    """What matches a pattern, folders too; as `glob` does it, but for what `_folders` says."""
+    """Yield the matches of a pattern, folders too, as `glob` does, but with `_folders` for `**`."""
     import glob
 
     found = _ANY_FOLDERS.search(pattern)
@@ -82,14 +82,14 @@ def _expanded(pattern: str) -> Iterator[str]:
     head, tail = pattern[: found.start()], pattern[found.end() :] or "*"
     for base in glob.iglob(head) if head else ("",):  # noqa: PTH207
         for folder in _folders(base):
-            yield from _expanded(os.path.join(glob.escape(folder), tail))  # noqa: PTH118 - keeps what is doubled
+            yield from _expanded(os.path.join(glob.escape(folder), tail))  # noqa: PTH118 - keeps doubled separators
 
 
 def _folders(base: str) -> Iterator[str]:
-    """A folder and all below it, through links too, but for hidden ones; each once, rather not by a link.
+    """Yield a folder and all folders below it, except hidden folders. Links are followed; each folder is yielded once.
 
-    `glob` goes around in a circle until the system stops it, and of two circles takes every order in which they can be
-    gone around: that does not end.
+    `glob` follows a circle of links until the system stops it. With two circles it tries every order of them, and does
+    not end.
     """
     known: set[str] = set()
     left, links = [(base, os.path.realpath(base))], deque[str]()
@@ -105,7 +105,7 @@ def _folders(base: str) -> Iterator[str]:
             continue
         for name in names:
             path = os.path.join(folder, name)  # noqa: PTH118
-            # Not `os.scandir`: of its entries one that is broken would hide those behind it.
+            # Not `os.scandir`: a broken entry would hide the entries after it.
             if name.startswith(".") or not os.path.isdir(path):  # noqa: PTH112
                 continue
             if os.path.islink(path):  # noqa: PTH114
@@ -115,12 +115,12 @@ def _folders(base: str) -> Iterator[str]:
 
 
 def _plain(path: str) -> str:
-    """A path without `.` and doubled separators. With `..` it stays: behind a link that leads elsewhere."""
+    """Return a path without `.` and doubled separators. `..` stays: after a link it leads to another folder."""
     return path if ".." in Path(path).parts else os.path.normpath(path)
 
 
 def _file(path: str) -> ScanFile:
-    """A file that can be uploaded.
+    """Return a file that can be uploaded.
 
     Raises:
         ValueError: it cannot.
@@ -145,9 +145,7 @@ def _file(path: str) -> ScanFile:
 
 
 def opened(path: str) -> FileIO:
-    """A file, open for reading, in whose place there may be something else by now.
-
-    Opening a pipe would wait for somebody who writes into it.
+    """Open a file for reading that may have been replaced, without waiting for a writer if it is a pipe.
 
     Raises:
         OSError: it cannot be opened.

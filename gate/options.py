@@ -1,4 +1,4 @@
-"""The one table of options.
+"""Holds the table of options.
 
 `--help`, the environment's names, the action's inputs and the documentation all come from `OPTIONS`.
 """
@@ -22,24 +22,24 @@ KEY_VARIABLE: Final = "THREADFIX_API_KEY"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Option(Generic[T]):
-    """One option, under one name everywhere."""
+    """An option, under the same name everywhere."""
 
     name: str
     """As on the command line, without the dashes, and as the action's input."""
     parse: Callable[[str], T]
-    """Text to value; raises ValueError with what is wrong and what would be right."""
+    """Text to value; raises ValueError with the error and an example."""
     help: str
     """One sentence or two; a template of `gate.naming`."""
     group: str
-    """Heading under which `--help` and the documentation show it."""
+    """Its heading in `--help` and in the documentation."""
     metavar: str = "TEXT"
-    """What stands for the value in `--help`."""
+    """The placeholder of the value in `--help`."""
     default: str | None = None
-    """As a user would write it; None where there is none."""
+    """As a user would write it; None for no default."""
     many: bool = False
     """Whether the flag may be repeated, its values adding up to one list."""
     flag: bool = True
-    """Whether there is a command-line flag; the key has none."""
+    """Whether there is a command-line flag; the key has no flag."""
 
     @property
     def variable(self) -> str:
@@ -312,7 +312,7 @@ UI_URL = Option(
 OPTIONS: Final[tuple[Option[Any], ...]] = tuple(
     value for value in tuple(globals().values()) if isinstance(value, Option)
 )
-"""Every option of this module, in the order of the definitions above, which is the order in which people read them."""
+"""Every option of this module, in the order of the definitions above. `--help` and the documentation keep it."""
 
 DOCTOR_OPTIONS: Final = tuple(
     option

@@ -1,7 +1,4 @@
-"""Turns flags and environment into settings, or into every invalid option at once.
-
-No I/O of its own: files are read through the function that is handed in.
-"""
+"""Turns flags and environment into settings, or into all invalid options. Files are read through an argument."""
 
 from __future__ import annotations
 
@@ -72,36 +69,36 @@ if TYPE_CHECKING:
     from gate.subjects import Check, ScanFile
 
 SHORTEST_KEY: Final = 8
-"""Characters from which on a key is looked for in other options; ThreadFix's have 40 and more."""
+"""Characters of the shortest key that is looked for in other options; ThreadFix's keys have 40 and more."""
 TEXT_LIMIT: Final = 1000
 """Characters of the text of an invalid option."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What came of flags and environment: settings, or the invalid options that stand in their way."""
+    """The result of flags and environment: settings, or invalid options."""
 
     settings: Settings | None
-    """None where an option is invalid."""
+    """None if an option is invalid."""
     invalid: tuple[InvalidOption, ...]
     """Every invalid option; their texts are safe."""
     reports: Reports
-    """Where to report, as far as that could be read."""
+    """The reports, as far as they could be read."""
     secrets: tuple[Secret, ...] = ()
-    """What must be hidden from here on, also where options are invalid."""
+    """Texts that must be hidden, also if options are invalid."""
     server: Server | None = None
-    """Which server, as far as that could be read."""
+    """The server, as far as it could be read."""
     warnings: tuple[str, ...] = ()
-    """What is odd, but no reason to stop; safe text."""
+    """Safe texts."""
 
     @property
     def origin(self) -> str:
-        """Origin of the server; empty where it is not known."""
+        """The origin of the server; empty if unknown."""
         return links.origin(self.server.url) if self.server and self.server.url else ""
 
 
 def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> Parsed:
-    """Parse what needs no file: the reports and the key in the environment.
+    """Parse the options that need no file: the reports and the key in the environment.
 
     A signal while a file is read then still has its reports.
     """
@@ -114,7 +111,7 @@ def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> P
     return Parsed(None, (), _reports(reader), _secrets([key]))
 
 
-def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
+def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     flags: Mapping[str, Sequence[str]],
     env: Mapping[str, str],
     read: Callable[[str], bytes],
@@ -129,8 +126,8 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
         flags: the values of each flag that was given, by option name; a switch has `true` or `false`.
         env: the environment.
         read: reads a file; `-` is standard input.
-        find: finds the files of paths and patterns of paths; raises ValueError with what is wrong with one.
-        invalid: what is wrong with the command line itself.
+        find: finds the files of paths and patterns of paths; raises ValueError with the error.
+        invalid: the invalid arguments of the command line.
         needs_scan: whether it is an error to specify no pending scan.
     """
     reader = OptionReader(flags, env, read)
@@ -138,7 +135,7 @@ def parse(  # noqa: PLR0913 - what there is to parse, and how to get at files
     warnings = _check_variables(reader)
     reports = _reports(reader)
     secrets = _key(reader)
-    # What was typed comes back in texts, and what was meant to be a number, or to be a file's name, may be the key.
+    # Messages contain paths and names of variables, and the key may be in them.
     sanitizer = Sanitizer(secrets)
     server = _server(reader, secrets[0] if secrets else Secret(""))
     checks = _checks(reader)
@@ -199,7 +196,7 @@ def _reports(reader: OptionReader) -> Reports:
     for option in (RESULT_FILE, JUNIT_FILE, DOTENV_FILE, HTML_FILE):
         name = reader.optional(option)
         if name:
-            files.setdefault(os.path.abspath(name), []).append(option)  # noqa: PTH100 - nothing is to be looked up
+            files.setdefault(os.path.abspath(name), []).append(option)  # noqa: PTH100 - no link is followed
     for options in files.values():
         if len(options) > 1:
             both = ", ".join(reader.name(option) for option in options)
@@ -220,7 +217,7 @@ def _reports(reader: OptionReader) -> Reports:
 
 
 def _key(reader: OptionReader) -> tuple[Secret, ...]:
-    """All that may be the key and must be hidden; the first is the one to use, if nothing is wrong with it."""
+    """Return the texts that may be the key and must be hidden. If the key is valid, it is the first of them."""
     key, file = reader.name(API_KEY), reader.name(API_KEY_FILE)
     from_env = reader.env.get(KEY_VARIABLE, "").strip()
     in_file = reader.text_of(API_KEY_FILE) is not None
@@ -247,12 +244,12 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
 
 
 def _secrets(values: Iterable[str]) -> tuple[Secret, ...]:
-    """Return what must be hidden. A longer value is not a key, and hiding it would take time for each character."""
+    """Return the values that must be hidden. A longer value is not a key, and hiding it would take long."""
     return tuple(Secret(value) for value in values if 0 < len(value) <= LONGEST_KEY)
 
 
 def _reject_leaked_key(reader: OptionReader, secrets: tuple[Secret, ...]) -> None:
-    """See to it that no other option contains the key: many of them are shown in logs, links and reports."""
+    """Reject the other options that contain the key: many are shown in logs, links and reports."""
     sanitizer = Sanitizer(tuple(secret for secret in secrets if len(secret.reveal()) >= SHORTEST_KEY))
     for option in OPTIONS:
         given = None if option is API_KEY or reader.has_error(option) else reader.text_of(option)
@@ -337,9 +334,9 @@ def _plan(reader: OptionReader) -> Plan:
 
 
 def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports: Reports) -> None:
-    """See to it that no report of the gate is uploaded: one of an earlier run may match a pattern."""
+    """Reject files that are reports of the gate: a pattern may match the report of an earlier run."""
     paths = (reports.result_file, reports.junit_file, reports.dotenv_file, reports.html_file)
-    own = {os.path.abspath(path) for path in paths if path}  # noqa: PTH100 - nothing is to be looked up
+    own = {os.path.abspath(path) for path in paths if path}  # noqa: PTH100 - no link is followed
     for file in files:
         if os.path.abspath(file.path) in own:  # noqa: PTH100
             what = f"'{file.shown}' is where a report of the gate goes; keep them apart"
@@ -347,7 +344,7 @@ def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports
 
 
 def _checks(reader: OptionReader) -> tuple[Check, ...]:
-    """What to ask after the wait: the pass criteria first, then the policies in their order."""
+    """Return the rules to evaluate after the wait: the pass criteria, then the policies in their order."""
     since, wanted = reader.optional(CRITERIA_FROM), reader.value(PASS_CRITERIA)
     if reader.text_of(CRITERIA_FROM) and not wanted:
         switch = reader.naming.switch(PASS_CRITERIA.name)

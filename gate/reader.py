@@ -1,4 +1,4 @@
-"""Looks options up, flag before environment, and collects the invalid ones."""
+"""Looks options up, flag before environment, and collects invalid options."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ NOT_RESUMED: Final = frozenset(
 
 
 class OptionReader:
-    """Looks options up, flag before environment, and collects the invalid ones."""
+    """Looks options up, flag before environment, and collects invalid options."""
 
     def __init__(
         self, flags: Mapping[str, Sequence[str]], env: Mapping[str, str], read: Callable[[str], bytes]
     ) -> None:
-        """Nothing is looked up yet; `read` gives what is in a file."""
+        """Keep the sources; `read` returns the content of a file."""
         self.flags = flags
         self.env = env
         self.read = read
@@ -98,7 +98,7 @@ class OptionReader:
         return option.parse(option.default or "") if value is None else value
 
     def file(self, option: Option[str], if_missing: str = "") -> bytes | None:
-        """What is in the file that the option names, or None when it was not given or cannot be read."""
+        """Return the content of the file that the option names; None if it was not given or cannot be read."""
         name = self.optional(option)
         if name is None:
             return None
@@ -119,7 +119,7 @@ class OptionReader:
             self.invalid.append(InvalidOption(option.label, sentence, meaning, advice))
 
     def has_error(self, *options: Option[Any]) -> bool:
-        """Whether one of these is known to be invalid."""
+        """Return whether any of these is known to be invalid."""
         return any(option.name in self._reported for option in options)
 
     def arguments(self) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ class OptionReader:
             if option.is_switch:
                 arguments.append(f"--{option.name}" if given[0].lower() in TRUE else f"--no-{option.name}")
             else:
-                # Each line by itself: a name may have commas and blanks, and what else Python takes for a line's end.
+                # Each line by itself: a name may have commas, blanks and odd line separators.
                 for line in filter(str.strip, re.split(r"[\r\n]+", given[0])):
                     arguments += [f"--{option.name}", line.strip()]
         return tuple(arguments)

@@ -1,4 +1,4 @@
-"""What was asked for, checked, as plain data. Knows neither where it came from nor who reads it."""
+"""Holds the checked options of a run as plain data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Where the verdict is to be written. Known even when other options are invalid."""
+    """The reports of the verdict. They are known even if other options are invalid."""
 
     result_file: str | None = None
     """Path of the result document."""
@@ -66,24 +66,24 @@ class Reports:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that one run was asked for."""
+    """The options of a run."""
 
     server: Server
-    """Which ThreadFix."""
+    """The ThreadFix server."""
     application: ApplicationId | ApplicationName | None = None
-    """The application; None only where none is needed, or where ThreadFix refused an upload without naming one."""
+    """The application; None if none is needed, or if ThreadFix refused an upload without naming it."""
     pending_scan_ids: tuple[int, ...] = ()
     """The pending scans that were named; those of an upload are not known yet."""
     files: tuple[ScanFile, ...] = ()
-    """What to upload first, in this order."""
+    """The files to upload first, in this order."""
     uploaded: Upload | None = None
-    """An upload that was made before the gate started, where ThreadFix refused it."""
+    """An upload from before the gate started that ThreadFix refused."""
     checks: tuple[Check, ...] = ()
-    """What to ask after the wait, in this order."""
+    """The rules to evaluate after the wait, in this order."""
     plan: Plan = field(default_factory=Plan)
     """How long to wait, and how often to ask."""
     rules: Rules = field(default_factory=Rules)
-    """Which statuses decide."""
+    """The statuses that decide."""
     downgraded: frozenset[Reason] = frozenset()
     """Unknown reasons that end in exit code 0."""
     ui_url: str = links.UI_URL
@@ -93,12 +93,12 @@ class Settings:
 
     @property
     def application_id(self) -> int | None:
-        """The application's id, where it is known before ThreadFix was asked."""
+        """The application's id; None if it must be looked up."""
         return self.application.id if isinstance(self.application, ApplicationId) else None
 
     @property
     def risks(self) -> Iterator[str]:
-        """The ways in which the rules may be judged by a state from before the scan; templates of `gate.naming`."""
+        """Warnings that the rules may be judged by a state from before the scan; templates of `gate.naming`."""
         if self.checks and not self.plan.settle_timeout:
             yield "{--settle-timeout 0}: ThreadFix's first response counts, also if it is from before the scan."
         elif self.plan.max_interval < Plan().max_interval and any(
@@ -116,7 +116,7 @@ class Settings:
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """Names of the options that were given and that a resumed run has ids in place of."""
+        """Names of the given options that a resumed run replaces by ids."""
         files = ("scan-file",) if self.files else ()
         if not isinstance(self.application, ApplicationName):
             return files
@@ -124,7 +124,7 @@ class Settings:
         return (*files, "team-name", name)
 
     def resume(self, targets: Sequence[Target], program: tuple[str, ...] = (PROGRAM,)) -> str:
-        """The command that keeps waiting for `targets`, of one application; at least one.
+        """Return the command that keeps waiting for `targets`: at least one scan, all of the same application.
 
         The key is not in it: it comes from the environment again.
         """
@@ -135,7 +135,7 @@ class Settings:
     def scan_url(
         self, application_id: int, scan_id: int | None, pending_scan_id: int | None = None, team_id: int | None = None
     ) -> str | None:
-        """The link that a person is shown, or None where a part of it is not known."""
+        """Return the link for people, or None if a part of it is unknown."""
         parts = {
             "url": self.server.url,
             "team_id": team_id,

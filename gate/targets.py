@@ -1,4 +1,4 @@
-"""Which application, pending scans and files were asked for: the options of the target, and how they fit together."""
+"""Parses the options of the target: application, pending scans and files, and how they fit together."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NO_FILE_ADVICE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ParsedTarget:
-    """What was asked for, as far as it could be read; the fields are those of `Settings`."""
+    """The target as far as it could be read; the fields are those of `Settings`."""
 
     application: ApplicationId | ApplicationName | None = None
     pending_scan_ids: tuple[int, ...] = ()
@@ -55,12 +55,12 @@ def parse(
     needs_scan: bool,
     has_checks: bool,
 ) -> ParsedTarget:
-    """The application, its pending scans and the files to upload.
+    """Return the application, its pending scans and the files to upload.
 
     Args:
-        reader: looks options up, and collects the invalid ones.
-        find: finds files; raises ValueError with what is wrong.
-        sanitizer: makes the texts of others safe.
+        reader: looks options up, and collects invalid options.
+        find: finds files; raises ValueError with the error.
+        sanitizer: makes untrusted texts safe.
         needs_scan: whether it is an error to specify neither a pending scan nor a file.
         has_checks: whether the application is asked about after the wait.
     """
@@ -77,7 +77,7 @@ def parse(
             f"no scan is specified; set {reader.name(SCAN_FILE)} to the file to upload. For a scan that is uploaded "
             f"already set {reader.name(PENDING_SCAN_ID)} or {reader.name(UPLOAD_RESPONSE)} instead.",
         )
-    # An upload that was refused before is judged without asking anybody.
+    # An upload that was refused before is judged without a request.
     needs_application = requested and (has_checks or not earlier or bool(scans or files))
     application = _application(reader, linked, needed=needs_application)
     ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
@@ -154,7 +154,7 @@ def _files(
 
 
 def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> list[Target] | Upload:
-    """The pending scans of an upload that was made before; the upload itself where ThreadFix refused it."""
+    """Return the pending scans of an earlier upload, or the upload itself if ThreadFix refused it."""
     body = _response(reader)
     if body is None:
         return []
@@ -180,7 +180,7 @@ def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> list[Target] | Uplo
 
 
 def _response(reader: OptionReader) -> bytes | None:
-    """What is in the file with the upload's response; None where it was not given, or has nothing in it."""
+    """Return the content of the file with the upload's response; None if it was not given, or is empty."""
     key_file, response = reader.text_of(API_KEY_FILE), reader.text_of(UPLOAD_RESPONSE)
     name = reader.name(UPLOAD_RESPONSE)
     if key_file and response and key_file[0] == response[0] == "-":

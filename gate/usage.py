@@ -1,4 +1,4 @@
-"""How `--help` is laid out: first what one needs, an example and the exit codes, then the options in their groups."""
+"""Lays out `--help`: first the requirements, an example and the exit codes, then the options in their groups."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ INDENT: Final = 6
 
 
 def exit_codes() -> list[tuple[str, str]]:
-    """Each exit code, and its verdict with the reasons that give it."""
+    """Return each exit code, and its verdict with the reasons."""
     codes: dict[str, list[Reason]] = {}
     for reason in sorted(REASONS, key=lambda reason: reason.row.exit_code):
         code = ", ".join(map(str, SIGNAL_EXIT_CODES)) if reason is Reason.CANCELLED else str(reason.row.exit_code)
@@ -53,7 +53,7 @@ def exit_codes() -> list[tuple[str, str]]:
 
 
 def write_introduction(formatter: click.HelpFormatter) -> None:
-    """What one needs, an example, the exit codes, and where else options may come from."""
+    """Write the requirements, an example, the exit codes, and the names of variables."""
     with formatter.section("What you need"):
         _write_columns(formatter, NEEDS)
     with formatter.section("Example"):
@@ -72,7 +72,7 @@ def write_options(formatter: click.HelpFormatter, records: list[tuple[str, tuple
     """Write the options under their groups, the expert options last. Each text is below its flag, and wide.
 
     Args:
-        formatter: where to write.
+        formatter: the help that is written.
         records: group, and flag and text, of each option.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
@@ -87,13 +87,13 @@ def write_options(formatter: click.HelpFormatter, records: list[tuple[str, tuple
 
 
 def group_of(flag: str) -> str:
-    """The heading for a flag such as `--timeout`; those of the command line alone have none of their own."""
+    """Return the heading for a flag such as `--timeout`; `Other` if it is not an option of the table."""
     return {option.label: option.group for option in OPTIONS}.get(flag, "Other")
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """`text` in lines of `width`; a word that is longer is broken behind a slash, never within a placeholder."""
-    # A default stays beside its word.
+    """Return `text` in lines of `width`. A longer word is broken after a slash, never within a placeholder."""
+    # A default stays on the line of its word.
     text = text.replace("default: ", f"default:{NO_BREAK}")
     words = []
     for word in text.split(" "):
@@ -112,7 +112,7 @@ def _pieces(word: str, width: int) -> list[str]:
 
 
 def _write_columns(formatter: click.HelpFormatter, rows: Iterable[tuple[str, str]]) -> None:
-    """Rows of two columns, the second one wrapped."""
+    """Write rows of two columns, with the second column wrapped."""
     rows = tuple(rows)
     start = formatter.current_indent + max(len(left) for left, _ in rows) + 2
     for left, text in rows:

@@ -1,6 +1,7 @@
-"""Turns an option's text into its value, or says what is wrong with it and what would be right. Pure.
+"""Turns an option's text into its value. Pure.
 
-Each function raises ValueError; its text follows the option's name, as in `--timeout: 'soon' is not a duration; ...`.
+Each function raises ValueError. Its text follows the option's name, has an example, and does not repeat the value:
+`--timeout: the value is not a duration; write for example 90`.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def _policy(line: str) -> Policy | AllPolicies:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """A parser of one of `choices`, in any case."""
+    """Return a parser that accepts each of `choices`, in any case."""
 
     def parse(value: str) -> str:
         if value.lower() not in choices:

@@ -20,7 +20,7 @@ OF_THE_ACTION: Final = frozenset({"THREADFIX_PYTHON", "THREADFIX_COMMAND", ACTIO
 OF_A_RULE: Final[dict[str, Option[Any]]] = {"POLIC": POLICY, "CRITERIA": PASS_CRITERIA}
 """Parts of a name that must not be ignored, and the option that is probably meant."""
 LONG: Final = 8
-"""Letters of an option's name from which on two may be wrong, otherwise one."""
+"""Letters of a long name. Two of its letters may be wrong, and one letter of a shorter name."""
 
 
 def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def distance(one: str, other: str, limit: int) -> int:
     """Return the number of letters to insert, drop, replace or swap with the next to make `other` of `one`.
 
     Args:
-        one: a name.
+        one: the name.
         other: another name.
         limit: the largest number that is returned.
     """
