@@ -200,6 +200,7 @@ class Played:
     Attributes:
         taken: its responses to uploads, in their order.
         polls: its responses about each pending scan; the last one again and again.
+        owner: the id of the application that it describes before the upload.
         posts: how many uploads came.
         served: its responses to the polls that came.
         strange: requests that no run should make.
@@ -207,6 +208,7 @@ class Played:
 
     taken: list[Taken]
     polls: dict[int, list[Status]]
+    owner: object = APPLICATION
     posts: int = 0
     served: dict[int, list[Status]] = field(default_factory=lambda: defaultdict(list))
     strange: list[bytes] = field(default_factory=list)
@@ -224,7 +226,7 @@ class Played:
             served.append(responses[min(len(served), len(responses) - 1)])
             connection.sendall(served[-1].content)
         elif re.match(rb"GET /threadfix/rest/(?:\w+/)?applications/6 HTTP", head):
-            connection.sendall(http(envelope({"id": APPLICATION, "name": "Shop"})))
+            connection.sendall(http(envelope({"id": self.owner, "name": "Shop"})))
         else:
             self.strange.append(head)
 
@@ -244,19 +246,22 @@ runs = st.sampled_from(["latest", "legacy", "none"]).flatmap(
 
 
 @settings(max_examples=200, deadline=None)
-@given(runs)
+@given(runs, st.sampled_from([APPLICATION] * 20 + [7, -6, *NEITHER]))
 def test_a_run_passes_if_and_only_if_the_scans_of_its_uploads_were_processed(
-    run: tuple[str, list[Taken], dict[int, list[Status]]],
+    run: tuple[str, list[Taken], dict[int, list[Status]]], owner: object
 ) -> None:
-    """Each file goes out once, and nothing but its own response's scans is asked for."""
+    """Each file goes out once, to the right application, and only the scans of its own response are asked for."""
     version, taken, polls = run
     polls = {number: [*responses, Status(http(b"", b"503 X"))] for number, responses in polls.items()}
-    server = Played(taken, polls)
+    server = Played(taken, polls, owner)
     with tempfile.TemporaryDirectory() as folder, talking(server.talk) as url:
         for number in range(len(taken)):
             Path(folder, f"{number}.fpr").write_text(json.dumps(number))
         with patch.dict(os.environ, ENV | {"THREADFIX_URL": url, "THREADFIX_API_VERSION": version}):
             code = main(["run", "--scan-file", f"{folder}/*.fpr"])
+    if type(owner) is not int or owner != APPLICATION:
+        assert (code, server.posts, server.served) == (7, 0, {})
+        return
     named = [response.numbers for response in taken]
     asked = [number for numbers in named for number in set(numbers or ())]
     passes = None not in named and len(asked) == len(set(asked)) and all(map(server.is_processed, asked))
