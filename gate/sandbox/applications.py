@@ -1,4 +1,4 @@
-"""The endpoints of applications and teams: one by its id, or looked up by its names."""
+"""The endpoints of applications and teams: lookups by id and by name."""
 
 from __future__ import annotations
 
@@ -21,67 +21,69 @@ AMBIGUOUS = refusal("More than one application found. Check your search criteria
 
 
 def by_id(state: State, call: Call) -> Fault:
-    """An application."""
+    """Return an application."""
     return envelope(_described(state, call.application, call.version))
 
 
 def look_up(state: State, call: Call) -> Fault:
-    """An application of a team, by its name or its unique id."""
+    """Return an application of a team, looked up by its name or its unique id."""
     named = _named(state, call.fields)
-    # The Community Edition reads a plus sign in the name of a team as a blank where it finds none otherwise.
+    # If no team has the name, the Community Edition reads a plus sign in it as a blank.
     for team in (call.parts["team"], call.parts["team"].replace("+", " ")):
-        found = [application for application in named if _same(application.team.name, team)]
-        if found:
-            return envelope(_described(state, found[0], call.version)) if len(found) == 1 else AMBIGUOUS
+        matches = [application for application in named if _same(application.team.name, team)]
+        if matches:
+            return envelope(_described(state, matches[0], call.version)) if len(matches) == 1 else AMBIGUOUS
     return LOOKUP_FAILED
 
 
 def look_up_in_all_teams(state: State, call: Call) -> Fault:
-    """The applications with a unique id, as a list."""
+    """Return the list of applications with a unique id."""
     unique_id = {"uniqueId": call.fields.get("uniqueId", "")}
-    found = _named(state, unique_id)
-    return envelope([_described(state, application, call.version) for application in found]) if found else LOOKUP_FAILED
+    matches = _named(state, unique_id)
+    if not matches:
+        return LOOKUP_FAILED
+    return envelope([_described(state, application, call.version) for application in matches])
 
 
 def teams(state: State, _call: Call) -> Fault:
-    """Every team."""
+    """Return every team."""
     return envelope([_described_team(state, team) for team in _teams(state).values()])
 
 
 def team_by_id(state: State, call: Call) -> Fault:
-    """A team."""
+    """Return a team by its id."""
     team = _teams(state).get(int(call.parts["team"]))
     return envelope(_described_team(state, team)) if team else refusal("Team lookup failed. Check your ID.")
 
 
 def team_by_name(state: State, call: Call) -> Fault:
-    """A team by its name."""
+    """Return a team by its name."""
     name = call.fields.get("name", "")
-    found = [team for team in _teams(state).values() if _same(team.name, name)]
-    if not found:
+    matches = [team for team in _teams(state).values() if _same(team.name, name)]
+    if not matches:
         return refusal(f"No team found with name '{name}'")
-    return envelope(_described_team(state, found[0]))
+    return envelope(_described_team(state, matches[0]))
 
 
 def counts(vulnerabilities: Sequence[Vulnerability]) -> dict[str, int]:
-    """How many of each severity count, as an application shows it."""
-    counted = [one.severity for one in vulnerabilities if one.counts]
+    """Count the vulnerabilities by severity, under the names of the fields of an application."""
+    counted = [vulnerability.severity for vulnerability in vulnerabilities if vulnerability.counts]
     each = {f"{name.lower()}VulnCount": counted.count(number) for number, name in model.SEVERITIES.items()}
     return each | {"totalVulnCount": len(counted)}
 
 
 def criticality() -> dict[str, Any]:
-    """How critical every application of the sandbox is."""
+    """Return the criticality that every application of the sandbox has."""
     return {"id": 3, "name": "High"}
 
 
 def url_of(application: Application) -> str:
-    """The application's own URL."""
+    """Return the URL in the application's details."""
     return f"https://{application.unique_id or application.id}.example"
 
 
 def _named(state: State, fields: dict[str, str]) -> list[Application]:
-    """The applications that go by the `name` or the `uniqueId` in `fields`."""
+    """Return the applications with the `name` or the `uniqueId` in `fields`."""
     name, unique_id = fields.get("name", ""), fields.get("uniqueId", "")
     return [
         application
@@ -90,8 +92,8 @@ def _named(state: State, fields: dict[str, str]) -> list[Application]:
     ]
 
 
-def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+def _same(first: str, second: str) -> bool:
+    return first.casefold() == second.casefold()
 
 
 def _teams(state: State) -> dict[int, Team]:
@@ -103,7 +105,7 @@ def _described(state: State, application: Application, version: Version) -> dict
     described = _in_short(application) | {
         "uniqueId": application.unique_id or None,
         "organization": {"id": team.id, "name": team.name},
-        # Always empty here on the servers that somebody has looked at.
+        # This list was empty on every server that was examined.
         "policyStatuses": [],
         "scans": state.finished_scans(application.id),
         **counts(state.vulnerabilities(application)),
@@ -124,10 +126,12 @@ def _in_short(application: Application) -> dict[str, Any]:
 
 def _described_team(state: State, team: Team) -> dict[str, Any]:
     applications = [application for application in state.applications.values() if application.team == team]
-    found = [one for application in applications for one in state.vulnerabilities(application)]
+    vulnerabilities = [
+        vulnerability for application in applications for vulnerability in state.vulnerabilities(application)
+    ]
     return {
         "id": team.id,
         "name": team.name,
         "applications": [_in_short(application) for application in applications],
-        **counts(found),
+        **counts(vulnerabilities),
     }

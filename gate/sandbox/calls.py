@@ -1,4 +1,4 @@
-"""A request that has found its endpoint, as the endpoints take it."""
+"""The request that an endpoint's handler receives."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that has found its endpoint.
+    """A request that matched an endpoint.
 
     Attributes:
-        version: that it gets.
-        segment: of its path, for the version; empty for none.
-        parts: of its path, by the names in the endpoint's pattern.
-        fields: of its query and its form.
-        files: that came with it.
-        application: the one in its path; None where there is none in it, or none of that id.
+        version: the REST API version of the response.
+        segment: the version segment of the path; empty if the path has none.
+        parts: the named groups of the endpoint's pattern, percent-decoded.
+        fields: the fields of the query and the form.
+        files: the files of the form.
+        known: the application in the path; None if the path names no application.
     """
 
     version: Version
@@ -33,6 +33,6 @@ class Call:
 
     @property
     def application(self) -> Application:
-        """The application of the path; every endpoint with one in its path is called only where it is there."""
+        """The application of the path. A handler whose path contains an id is called only if it exists."""
         assert self.known is not None  # noqa: S101 - see above
         return self.known

@@ -1,4 +1,4 @@
-"""The table of endpoints, and how a request finds its own: by path, method, version, key and permission."""
+"""The table of endpoints, and the dispatch of a request by path, method, version, key and permission."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REST: Final = re.compile(r"/rest/(?:(latest|legacy|v[0-9][0-9.]*)/)?(.*)", re.I
 
 
 class Permission(Enum):
-    """What a key may need."""
+    """A permission of an API key."""
 
     READ = auto()
     UPLOAD_SCANS = auto()
@@ -42,11 +42,11 @@ class Endpoint:
 
     Attributes:
         method: such as `GET`.
-        path: behind the version; its groups are named.
-        handler: makes the response.
-        permission: that a key needs.
+        path: a pattern for the path after the version; its groups are named.
+        handler: returns the response.
+        permission: the permission that the key needs.
         since: the version that introduced it.
-        until: the version from which on another method serves this path; None for never.
+        until: the first version that serves this path with another method; None if no version does.
     """
 
     method: str
@@ -96,54 +96,54 @@ ENDPOINTS: Final = (
     Endpoint("POST", "vulnerabilities", vulnerabilities.search),
     Endpoint("GET", "severities", vulnerabilities.severities),
 )
-"""Every endpoint that the sandbox has."""
+"""Every endpoint of the sandbox."""
 
 
 @dataclass(slots=True)
 class ThreadFix(State):
-    """The embedded ThreadFix. Tests that need another one override `respond`, `receive` or `refuse_early`."""
+    """The embedded ThreadFix. Tests override `respond`, `receive` or `refuse_early` to change its responses."""
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
-        """The response to a request.
+        """Return the response to a request.
 
         Args:
             method: such as `GET`.
-            path: with its query.
-            headers: by name in small letters.
-            body: empty where there is none.
+            path: the path with its query.
+            headers: the headers by name in lower case.
+            body: the body; empty if the request has none.
         """
         form = {}
         if headers.get("content-type", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
             form = forms.urlencoded(body.decode("utf-8", "replace"))
-        return self._answer(method, path, headers, forms.Form(form))
+        return self._dispatch(method, path, headers, forms.Form(form))
 
     def receive(self, path: str, headers: dict[str, str], form: forms.Form | None) -> Fault:
-        """The response to a POST with a multipart form, such as an upload.
+        """Return the response to a POST with a multipart form, such as an upload.
 
         Args:
-            path: with its query.
-            headers: by name in small letters.
-            form: what came; None where it was broken.
+            path: the path with its query.
+            headers: the headers by name in lower case.
+            form: the form; None if it was malformed.
         """
-        # Whatever Spring throws at a broken form is caught nowhere.
-        return SYSTEM_ERROR if form is None else self._answer("POST", path, headers, form)
+        # ThreadFix does not catch Spring's exception about a malformed form.
+        return SYSTEM_ERROR if form is None else self._dispatch("POST", path, headers, form)
 
     def refuse_early(self, path: str, headers: dict[str, str]) -> Fault | None:
-        """The response to a POST before its body is read; None to read it first.
+        """Return the response to a POST before its body is read, or None to read the body first.
 
         Args:
-            path: with its query.
-            headers: by name in small letters.
+            path: the path with its query.
+            headers: the headers by name in lower case.
         """
         del path, headers
         return None
 
-    def _answer(self, method: str, path: str, headers: dict[str, str], form: forms.Form) -> Fault:
+    def _dispatch(self, method: str, path: str, headers: dict[str, str], form: forms.Form) -> Fault:
         path, _, query = path.partition("?")
-        found = _find(self.generation, method, path)
-        if isinstance(found, Raw):
-            return found
-        endpoint, call = found
+        matched = _match(self.generation, method, path)
+        if isinstance(matched, Raw):
+            return matched
+        endpoint, call = matched
         if "application/json" not in headers.get("accept", ""):
             return UNRECOGNIZED
         fields = forms.urlencoded(query) | form.fields
@@ -157,9 +157,9 @@ class ThreadFix(State):
         return endpoint.handler(self, replace(call, fields=fields, files=form.files, known=application))
 
     def _refused(self, headers: dict[str, str], fields: dict[str, str], permission: Permission) -> Raw | None:
-        word, _, key = headers.get("authorization", "").partition(" ")
-        # The only form of the Community Edition; still in use.
-        key = key if word == "APIKEY" else fields.get("apiKey", "")
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        # The Community Edition accepts only the `apiKey` field, which is still in use.
+        key = key if scheme == "APIKEY" else fields.get("apiKey", "")
         if not key:
             return refusal("Authentication failed, check your API Key.")
         granted = {
@@ -174,18 +174,18 @@ class ThreadFix(State):
         return None
 
 
-def _find(generation: Version, method: str, path: str) -> tuple[Endpoint, Call] | Raw:
-    """The endpoint of a request, and what its path says; else the response."""
-    # Tomcat takes several slashes for one; a public client sends them.
+def _match(generation: Version, method: str, path: str) -> tuple[Endpoint, Call] | Raw:
+    """Return the endpoint of a request and its parsed path, or the error response."""
+    # Tomcat merges repeated slashes; a public client sends them.
     path = re.sub("/{2,}", "/", path)
     if not path.startswith(f"{CONTEXT}/rest/"):
         return LOGIN_PAGE if path == LOGIN else Raw(302, headers=(("Location", LOGIN),))
     if re.search("%2f|%5c", path, re.IGNORECASE):
-        # Tomcat takes no slash within a name.
+        # Tomcat rejects encoded slashes in a path.
         return Raw(400, b"<html><head><title>HTTP Status 400 - Bad Request</title></head></html>")
     rest = _REST.fullmatch(path.removeprefix(CONTEXT))
     segment, rest_path = (rest[1] or "", rest[2]) if rest else ("", "")
-    other = UNRECOGNIZED
+    error = UNRECOGNIZED
     for endpoint in ENDPOINTS:
         matched = re.fullmatch(endpoint.path, rest_path)
         version = versions.asked_for(segment, generation, endpoint.since)
@@ -194,5 +194,5 @@ def _find(generation: Version, method: str, path: str) -> tuple[Endpoint, Call] 
                 return endpoint, Call(
                     version, segment, {name: unquote(part) for name, part in matched.groupdict().items()}
                 )
-            other = refusal(f"Request method '{method}' not supported", 405)
-    return other
+            error = refusal(f"Request method '{method}' not supported", 405)
+    return error

@@ -1,4 +1,4 @@
-"""Reads forms, urlencoded and multipart; a file in one is hashed while it arrives, and not kept."""
+"""Parses urlencoded and multipart forms. A file is hashed while it arrives; only its beginning is kept."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 CHUNK: Final = 256 * 1024
-"""Bytes that are read at a time."""
+"""Bytes to read at a time."""
 HEAD: Final = 64 * 1024
-"""Bytes of the beginning of a file that are kept, and of a field, and of the headers of a part."""
+"""Bytes to keep from the beginning of a file or a field, and the maximum length of a line."""
 
 _PARAMETER: Final = re.compile(r""";\s*([\w*-]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;"]*))""", re.DOTALL)
 
 
 class MalformedError(ValueError):
-    """The body is not the form that its headers promise."""
+    """The body is not a valid form."""
 
 
 class LostConnectionError(ConnectionError):
-    """The client went away before its request was here."""
+    """The client closed the connection before the request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class ReceivedFile:
     """A file that was uploaded.
 
     Attributes:
-        field: the name of its field.
-        name: the file's own.
-        size: in bytes.
-        sha256: the hash of its content, in hexadecimal digits.
-        head: its first 64 KiB.
+        field: the name of the form field.
+        name: the file name.
+        size: the size in bytes.
+        sha256: the hash of the content, in hexadecimal digits.
+        head: the first 64 KiB of the content.
     """
 
     field: str
@@ -47,46 +47,46 @@ class ReceivedFile:
 
     @property
     def whole(self) -> bool:
-        """Whether `head` is all of it."""
+        """Whether `head` is the whole file."""
         return self.size == len(self.head)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form, each once, and its files in their order."""
+    """The fields of a form by name, and its files in the order of the form."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[ReceivedFile] = field(default_factory=list)
 
 
 def boundary(content_type: str) -> bytes | None:
-    """The boundary in the `Content-Type` of a multipart form; None where it is no such form."""
+    """Return the boundary from the `Content-Type` of a multipart form; None for any other type."""
     kind, _, _ = content_type.partition(";")
-    found = _parameters(content_type).get("boundary")
-    return found.encode("latin-1", "replace") if kind.strip().lower() == "multipart/form-data" and found else None
+    value = _parameters(content_type).get("boundary")
+    return value.encode("latin-1", "replace") if kind.strip().lower() == "multipart/form-data" and value else None
 
 
 def urlencoded(text: str) -> dict[str, str]:
-    """The fields of a query, or of an urlencoded form; of those that are there twice, the first."""
+    """Return the fields of a query or an urlencoded form. The first of several fields with one name wins."""
     return dict(reversed(parse_qsl(text, keep_blank_values=True)))
 
 
 def multipart(read: Callable[[int], bytes], boundary: bytes) -> Form:
-    """The multipart form that `read` returns piece by piece.
+    """Parse the multipart form that `read` returns piece by piece.
 
     Args:
-        read: returns up to so many bytes; none at the end.
-        boundary: from the `Content-Type`.
+        read: returns up to the given number of bytes; empty at the end.
+        boundary: the boundary from the `Content-Type`.
 
     Raises:
-        MalformedError: it is no such form.
-        BaseException: whatever `read` raises.
+        MalformedError: the form is malformed.
+        BaseException: `read` raised it.
     """
     stream = _Stream(read)
     form = Form()
     delimiter = b"\r\n--" + boundary
     for _ in stream.until(delimiter):
-        pass  # What stands before the first part is for nobody.
+        pass  # The preamble has no meaning.
     while not stream.starts_with(b"--"):
         stream.skip_line()
         _part(stream, delimiter, form)
@@ -115,7 +115,7 @@ def _part(stream: _Stream, delimiter: bytes, form: Form) -> None:
 
 
 def _headers(stream: _Stream) -> Mapping[str, str]:
-    """The headers of a part, by name in small letters; a line that begins with a blank continues the one before."""
+    """Return the headers of a part by name in lower case, with continuation lines joined."""
     lines: list[str] = []
     while line := stream.line():
         text = line.decode("utf-8", "replace")
@@ -128,36 +128,36 @@ def _headers(stream: _Stream) -> Mapping[str, str]:
 
 
 def _parameters(header: str) -> dict[str, str]:
-    """Return the parameters of a header by name in small letters. No client of ours sends a `filename*`."""
-    found: dict[str, str] = {}
+    """Return the parameters of a header by name in lower case. `filename*` is not decoded: the gate never sends it."""
+    parameters: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(header):
-        # A backslash before anything else is one: not everybody escapes the folders of Windows.
+        # Any other backslash is literal: some clients do not escape the backslashes of Windows paths.
         value = re.sub(r'\\(["\\])', r"\1", quoted) or bare
-        found.setdefault(name.lower(), value)
-    return found
+        parameters.setdefault(name.lower(), value)
+    return parameters
 
 
 class _Stream:
-    """Bytes that arrive piece by piece. Before the first one there is a line break, so that a boundary follows one."""
+    """A buffered byte stream. It starts with a line break, so that the first boundary also follows a line break."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
         self._buffer = b"\r\n"
 
     def more(self) -> bool:
-        """Read on, and forget what was read unless it begins something; whether there was anything."""
+        """Replace the buffer with the next piece; False at the end of the stream."""
         piece = self._read(CHUNK)
         self._buffer = piece
         return bool(piece)
 
     def until(self, mark: bytes) -> Iterator[bytes]:
-        """The bytes before `mark`, piece by piece; when it ends, what is next stands behind the mark.
+        """Yield the bytes before `mark` piece by piece, then skip the mark.
 
         Raises:
-            MalformedError: it does not come.
+            MalformedError: the stream ends before the mark.
         """
         while (at := self._buffer.find(mark)) < 0:
-            # Its first bytes may be the last that are here.
+            # The buffer may end with the beginning of the mark.
             sure = max(0, len(self._buffer) - len(mark) + 1)
             if sure:
                 yield self._buffer[:sure]
@@ -167,13 +167,13 @@ class _Stream:
             yield piece
 
     def starts_with(self, text: bytes) -> bool:
-        """Whether this is next."""
+        """Return whether the stream continues with `text`."""
         while len(self._buffer) < len(text):
             self._fill(self._buffer)
         return self._buffer.startswith(text)
 
     def line(self) -> bytes:
-        """The next line, without its end."""
+        """Return the next line without its line break."""
         line = b""
         for piece in self.until(b"\r\n"):
             line += piece
@@ -182,7 +182,7 @@ class _Stream:
         return line
 
     def skip_line(self) -> None:
-        """Go behind the line break that follows a boundary, and the blanks before it."""
+        """Skip the rest of a boundary line, which may contain only blanks."""
         if self.line().strip(b" \t"):
             raise MalformedError("something follows a boundary")
 

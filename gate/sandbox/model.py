@@ -1,4 +1,4 @@
-"""What the embedded ThreadFix has beside scans: keys, applications, their vulnerabilities, and rules for releases."""
+"""The data of the embedded ThreadFix except scans: keys, applications, vulnerabilities, policies and pass criteria."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 API_KEY: Final = "sandboxKeyThatOpensNothingElse00000000000000"
-"""A key that may do everything."""
+"""A key with every permission."""
 READ_ONLY_KEY: Final = API_KEY.replace("Opens", "Reads")
 """A key without the Upload Scans permission."""
 NO_CRITERIA_KEY: Final = API_KEY.replace("Opens", "Sends")
 """A key with the Upload Scans permission, but without Manage CI/CD."""
 UNKNOWN_KEY: Final = API_KEY.replace("Opens", "Misses")
-"""A key that the sandbox does not know."""
+"""A key that the sandbox rejects."""
 APPLICATION_ID: Final = 6
-"""The application of the scenarios that name no other."""
+"""The default application of a scenario."""
 UNRULED_APPLICATION_ID: Final = 12
-"""An application that no policy and no pass criteria are attached to."""
+"""An application without policies and pass criteria."""
 SEVERITIES: Final = {5: "Critical", 4: "High", 3: "Medium", 2: "Low", 1: "Info"}
-"""ThreadFix's severities by their numbers, which stay the same where somebody gives them other names."""
+"""ThreadFix's severities by number. An administrator can rename them, but cannot change the numbers."""
 PASSING: Final = "PASSING"
 FAILING: Final = "FAILING"
 NO_SCANS: Final = "NO SCANS FOUND"
@@ -32,16 +32,16 @@ class Vulnerability:
     """A vulnerability of an application.
 
     Attributes:
-        id: ThreadFix's.
-        cwe: its kind, by the number of the CWE.
-        name: that kind's.
+        id: the id in ThreadFix.
+        cwe: the number of the CWE.
+        name: the name of the CWE.
         severity: from 1 (Info) to 5 (Critical).
-        path: where it is.
-        parameter: that it comes in by; empty for none.
-        days: how many days ago it was found.
-        open: whether it is still there.
-        false_positive: whether somebody said that it is none.
-        hidden: whether somebody hid it.
+        path: the path of the vulnerable page.
+        parameter: the vulnerable parameter; empty if there is none.
+        days: age in days.
+        open: whether it is open rather than closed.
+        false_positive: whether it was marked as a false positive.
+        hidden: whether it was hidden.
     """
 
     id: int
@@ -57,21 +57,21 @@ class Vulnerability:
 
     @property
     def counts(self) -> bool:
-        """Whether the numbers of the application count it."""
+        """Whether the vulnerability counts in the totals of the application."""
         return self.open and not self.false_positive and not self.hidden
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy: none of the vulnerabilities that count may be as severe, and as old.
+    """A policy. It fails if an application has a vulnerability of at least this severity and age.
 
     Attributes:
-        id: ThreadFix's.
-        name: unique among the policies of its type.
-        filter_name: of the filter that it is made with; empty for a time-to-remediate policy.
-        severity: the lowest that it is about.
-        days: how long such a vulnerability may be open.
-        word: what it always says, whatever the application has; None to look.
+        id: the id in ThreadFix.
+        name: the name; unique among the policies of the same type.
+        filter_name: the name of the policy's filter; empty for a time-to-remediate policy.
+        severity: the lowest severity that makes the policy fail.
+        days: the lowest age, in days, that makes the policy fail.
+        word: a fixed status for every application; None to evaluate the application.
     """
 
     id: int
@@ -83,14 +83,17 @@ class Policy:
 
     @property
     def type(self) -> str:
-        """What the REST API calls its type."""
+        """The type, as named in the REST API."""
         return "filter" if self.filter_name else "remediation"
 
     def evaluate(self, vulnerabilities: Sequence[Vulnerability]) -> str:
-        """What it says of an application that has these."""
+        """Return the status for an application with these vulnerabilities."""
         if self.word is not None:
             return self.word
-        broken = any(one.counts and one.severity >= self.severity and one.days >= self.days for one in vulnerabilities)
+        broken = any(
+            vulnerability.counts and vulnerability.severity >= self.severity and vulnerability.days >= self.days
+            for vulnerability in vulnerabilities
+        )
         return FAILING if broken else PASSING
 
 
@@ -99,10 +102,10 @@ class Criterion:
     """A pass criterion of a severity.
 
     Attributes:
-        id: ThreadFix's.
-        severity: its number.
-        max_allowed: how many may be open; None for any number.
-        max_introduced: how many may have been found in the days that are asked about; None for any number.
+        id: the id in ThreadFix.
+        severity: the number of the severity.
+        max_allowed: the maximum of open vulnerabilities; None for no limit.
+        max_introduced: the maximum of vulnerabilities introduced within the requested dates; None for no limit.
     """
 
     id: int
@@ -113,7 +116,7 @@ class Criterion:
 
 @dataclass(slots=True)
 class Team:
-    """A team; ThreadFix calls it an organization in places."""
+    """A team. Parts of the REST API call it an organization."""
 
     id: int
     name: str
@@ -124,14 +127,14 @@ class Application:
     """An application.
 
     Attributes:
-        id: ThreadFix's.
-        name: unique within its team.
-        team: its team.
-        unique_id: the id that people gave it; empty for none.
-        scanned: whether it has a scan from before the sandbox started.
-        policies: ids of those that are attached to it.
-        criteria: of all the groups that are attached to it.
-        vulnerabilities: that it had before the sandbox started.
+        id: the id in ThreadFix.
+        name: the name; unique within the team.
+        team: the team.
+        unique_id: the custom id that users can assign; empty if there is none.
+        scanned: whether a scan was imported before the sandbox started.
+        policies: the ids of the attached policies.
+        criteria: the pass criteria of all attached groups.
+        vulnerabilities: the vulnerabilities found before the sandbox started.
     """
 
     id: int
@@ -151,7 +154,7 @@ _CSRF: Final = (352, "Cross-Site Request Forgery (CSRF)")
 
 
 def applications() -> dict[int, Application]:
-    """The applications of a new sandbox, by their ids."""
+    """Return the applications of a new sandbox by id."""
     contoso, fabrikam = Team(2, "Contoso"), Team(3, "Fabrikam")
     shop = Application(
         APPLICATION_ID,
@@ -183,11 +186,11 @@ def applications() -> dict[int, Application]:
 
 
 def policies() -> dict[int, Policy]:
-    """The policies of a new sandbox, by their ids."""
-    found = (
+    """Return the policies of a new sandbox by id."""
+    initial = (
         Policy(1, "Release", "Critical and high", 4),
         Policy(2, "No critical vulnerabilities", "Critical", 5),
         Policy(3, "Nothing at all", "Everything", 1),
         Policy(4, "Fixed within 30 days", "", 3, days=30),
     )
-    return {policy.id: policy for policy in found}
+    return {policy.id: policy for policy in initial}

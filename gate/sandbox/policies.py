@@ -1,4 +1,4 @@
-"""The endpoints of policies and of pass criteria, in the shapes of every version."""
+"""The endpoints of policies and pass criteria, with the response shapes of every version."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FIRST_DAY: Final = "1969-12-31"
 
 
 def statuses(state: State, call: Call) -> Fault:
-    """The status of each policy that is attached to an application."""
+    """Return the status of each policy that is attached to an application."""
     application = call.application
     attached = [state.policies[number] for number in application.policies]
-    found = [_status(state, policy, application, call.version) for policy in attached]
+    shown = [_status(state, policy, application, call.version) for policy in attached]
     if not has(call.version, Feature.STATUSES_IN_APPLICATION):
-        return envelope(found)
+        return envelope(shown)
     broken = any(_word(state, policy, application) == model.FAILING for policy in attached)
     described: dict[str, Any] = {
         "id": application.id,
@@ -34,7 +34,7 @@ def statuses(state: State, call: Call) -> Fault:
         "url": url_of(application),
         "applicationCriticality": criticality(),
         "overallPolicyStatus": model.FAILING if broken else model.PASSING,
-        "policyStatuses": found,
+        "policyStatuses": shown,
     }
     if has(call.version, Feature.APPLICATION_DETAILS):
         described |= {"testEnvironment": None, "releaseFrequency": None, "isInternal": False}
@@ -42,7 +42,7 @@ def statuses(state: State, call: Call) -> Fault:
 
 
 def evaluate(state: State, call: Call) -> Fault:
-    """One policy's word on an application, whether or not it is attached to it."""
+    """Evaluate one policy for an application, attached or not."""
     number, name, kind = (call.fields.get(field, "") for field in ("policyId", "policyName", "type"))
     if not has(call.version, Feature.POLICY_TYPE):
         kind = "filter"
@@ -58,12 +58,12 @@ def evaluate(state: State, call: Call) -> Fault:
     )
     if policy is None:
         return refusal("Policy lookup failed. Check your ID.")
-    found = _status(state, policy, call.application, call.version)
-    return envelope(found | {"id": None, "statusLastChanged": None})
+    status = _status(state, policy, call.application, call.version)
+    return envelope(status | {"id": None, "statusLastChanged": None})
 
 
 def evaluate_criteria(state: State, call: Call) -> Fault:
-    """Whether an application meets the pass criteria of every group that it is attached to."""
+    """Evaluate the pass criteria of every group that is attached to an application."""
     try:
         since = _day(call.fields.get("fromDate") or FIRST_DAY)
         until = _day(call.fields.get("toDate") or state.now().date().isoformat())
@@ -71,8 +71,10 @@ def evaluate_criteria(state: State, call: Call) -> Fault:
         return refusal("Dates must be in the format yyyy-MM-dd.")
     end = until + timedelta(days=1, seconds=-1)
     application = call.application
-    counted = [one for one in state.vulnerabilities(application) if one.counts]
-    introduced = [one for one in counted if since <= state.now() - timedelta(days=one.days) <= end]
+    counted = [vulnerability for vulnerability in state.vulnerabilities(application) if vulnerability.counts]
+    introduced = [
+        vulnerability for vulnerability in counted if since <= state.now() - timedelta(days=vulnerability.days) <= end
+    ]
     verdicts = [(criterion, _holds(criterion, counted, introduced)) for criterion in application.criteria]
     failed = [_criterion(state, criterion) for criterion, holds in verdicts if not holds]
     return envelope(
@@ -82,7 +84,7 @@ def evaluate_criteria(state: State, call: Call) -> Fault:
             "failed": failed,
             "fromDate": int(since.timestamp() * 1000),
             "toDate": int(end.timestamp() * 1000),
-            # What the vendor's server says where nothing is attached is not known.
+            # The value of a vendor's server without attached criteria is unknown.
             "passing": not failed,
         }
     )
@@ -95,7 +97,8 @@ def _day(text: str) -> datetime:
 def _holds(criterion: Criterion, counted: list[Vulnerability], introduced: list[Vulnerability]) -> bool:
     pairs = ((criterion.max_allowed, counted), (criterion.max_introduced, introduced))
     return all(
-        limit is None or sum(one.severity == criterion.severity for one in found) <= limit for limit, found in pairs
+        limit is None or sum(vulnerability.severity == criterion.severity for vulnerability in limited) <= limit
+        for limit, limited in pairs
     )
 
 

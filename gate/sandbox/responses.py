@@ -1,4 +1,4 @@
-"""What the sandbox sends: the envelope around every response of ThreadFix, and its way to refuse."""
+"""The JSON envelope of ThreadFix's responses, for successes and refusals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ JSON: Final = "application/json;charset=UTF-8"
 
 
 def envelope(content: object, *, links: object = None) -> Raw:
-    """A successful response around `content`. Its `message` repeats the scan's own, as ThreadFix does."""
+    """Return a successful response with `content`. As in ThreadFix, `message` repeats the scan's message."""
     message = content.get("scanMessage", "") if isinstance(content, dict) else ""
     body: dict[str, object] = {"message": message, "success": True, "responseCode": -1, "object": content}
     if links is not None:
@@ -20,12 +20,12 @@ def envelope(content: object, *, links: object = None) -> Raw:
 
 
 def refusal(message: str, code: int = 200) -> Raw:
-    """A refusal: `success: false`, with HTTP 200 unless `code` says otherwise, as ThreadFix refuses."""
+    """Return a refusal with `success: false`. ThreadFix sends most refusals with HTTP 200."""
     body = {"message": message, "success": False, "responseCode": -1, "object": None}
     return Raw(code, json.dumps(body).encode(), JSON)
 
 
 UNRECOGNIZED: Final = refusal("Bad rest request due to unrecognized path.", 404)
-"""The response to a path, a method or an `Accept` header for which ThreadFix has no endpoint."""
+"""The response to a path, method or `Accept` header that matches no endpoint."""
 LOOKUP_FAILED: Final = refusal("Application lookup failed. Check your ID.")
-"""The response about an application that is not there."""
+"""The response to the id or name of an unknown application."""

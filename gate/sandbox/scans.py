@@ -1,4 +1,4 @@
-"""The endpoints of scans: the upload, and the status of a pending scan."""
+"""The endpoints of scans: the upload, the list of finished scans, and the status of a pending scan."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from gate.sandbox.versions import Version
 
 OWN_VIEW: Final = "http://10.150.1.155:8080/threadfix/rest"
-"""The server's own view of itself, as in the vendor's sample: behind a proxy nobody else can reach it."""
+"""The internal address in the server's links, as in the vendor's sample. Clients of a proxy cannot reach it."""
 STARTED: Final = "Scan upload process started."
 FAILED: Final = "Something went wrong while processing the scan."
 
 LISTS: Final = frozenset({"alerts", "findings", "issues", "results", "runs", "site", "sites", "vulnerabilities"})
-"""What scanners call the list of what they found."""
+"""The names that scanners give to their lists of results, in lower case."""
 _COMMENT: Final = re.compile(rb"<[!?][^>]*>")
 _TAG: Final = re.compile(rb"<([\w.:-]+)")
 
 
 def is_empty(file: ReceivedFile) -> bool:
-    """Whether a file is a report without results, by rules that are simple on purpose; one over 64 KiB is none.
+    """Return whether a file is a report without results, by simple rules. A file over 64 KiB never is.
 
-    - JSON: each list that is called as in `LISTS` is empty, and there is one; or there is nothing but an empty list.
-    - XML: no element but the first one, and those that are called as in `LISTS`.
-    - CSV: nothing behind the first line.
-    - Anything: nothing but white space.
+    - JSON: there are lists with names from `LISTS`, and all are empty; or the document is an empty list.
+    - XML: the root has no elements except those with names from `LISTS`.
+    - CSV: there is only a header line.
+    - Any format: there is only white space.
     """
     content = file.head.strip()
     if not file.whole:
@@ -57,37 +57,37 @@ def is_empty(file: ReceivedFile) -> bool:
 
 
 def _lists_nothing(value: object) -> bool:
-    """Whether there is no entry in any list of results in it, and such a list."""
+    """Return whether a JSON value has lists of results, all of them without entries."""
     if not isinstance(value, dict):
         return value == []
     lists = [content for name, content in value.items() if name.lower() in LISTS and isinstance(content, list)]
-    # The runs of SARIF are a list of results each.
+    # Each run of SARIF contains its own list of results.
     return bool(lists) and all(
         all(isinstance(entry, dict) and _lists_nothing(entry) for entry in content) for content in lists
     )
 
 
 def upload(state: State, call: Call) -> Fault:
-    """Take a file: queue a pending scan, or process it at once, or refuse it."""
+    """Accept or refuse a file, and queue its scan or process it immediately, depending on the version."""
     file = next((file for file in call.files if file.field == "file"), None)
     if file is None:
-        # Spring's error about a missing part is caught nowhere.
+        # ThreadFix does not catch Spring's exception about a missing part.
         return SYSTEM_ERROR
     scenario = SCENARIOS.get(PurePath(file.name.replace("\\", "/")).stem, SCENARIOS["done"])
-    at_once = not has(call.version, Feature.QUEUE)
+    immediate = not has(call.version, Feature.QUEUE)
     refused = _refused(state, call.application.id, file, scenario)
-    if refused is None and at_once and not scenario.imports:
+    if refused is None and immediate and not scenario.imports:
         refused = scenario.error_message or FAILED
     if refused is not None:
         return refusal(refused)
     number = state.add(scenario, call.application.id, file)
-    if at_once:
+    if immediate:
         return envelope(_processed(state, call, number))
     return envelope(STARTED, links=_links(call, number))
 
 
 def _refused(state: State, application: int, file: ReceivedFile, scenario: Scenario) -> str | None:
-    """What is wrong with a file; None where nothing is, and the application has it from now on."""
+    """Return the message of a refusal. Return None if the file is accepted, and record it for the application."""
     with state.lock:
         state.uploads.append(file)
         if is_empty(file):
@@ -109,24 +109,25 @@ def _links(call: Call, number: int) -> list[dict[str, str]] | None:
 
 
 def listed(state: State, call: Call) -> Fault:
-    """The finished scans of an application."""
+    """Return the finished scans of an application."""
     return envelope(state.finished_scans(call.application.id))
 
 
 def _processed(state: State, call: Call, number: int) -> dict[str, Any]:
-    """A scan that is finished at once, as the oldest REST API returns it."""
+    """Finish a scan immediately and return it as the oldest REST API does."""
     state.finish(number)
     listed = next(scan for scan in state.finished_scans(call.application.id) if scan["id"] == scan_id(number))
-    had, brought = call.application.vulnerabilities, state.scans[number].scenario.brings
-    now = [one.severity for one in (*had, *brought) if one.counts]
-    kinds = {"New": len(brought), "Old": len(now) - len(brought), "Resurfaced": 0, "Closed": 0, "Total": len(now)}
-    kinds |= {name: now.count(severity) for severity, name in reversed(SEVERITIES.items())}
+    old, new = call.application.vulnerabilities, state.scans[number].scenario.brings
+    counted = [vulnerability.severity for vulnerability in (*old, *new) if vulnerability.counts]
+    total = len(counted)
+    kinds = {"New": len(new), "Old": total - len(new), "Resurfaced": 0, "Closed": 0, "Total": total}
+    kinds |= {name: counted.count(severity) for severity, name in reversed(SEVERITIES.items())}
     counts = {f"number{kind}Vulnerabilities": count for kind, count in kinds.items()}
     return listed | counts | {"numberRepeatResults": 0, "numberRepeatFindings": 0}
 
 
 def status(state: State, call: Call) -> Fault:
-    """The status of a pending scan, or the fault that its scenario has for this request."""
+    """Return the status of a pending scan, or the fault that its scenario defines for this request."""
     number = int(call.parts["scan"])
     with state.lock:
         scan = state.scans.get(number)
@@ -139,11 +140,11 @@ def status(state: State, call: Call) -> Fault:
     elapsed = (now - scan.began) * state.speed
     at = state.moment(scan.began + scan.scenario.since(elapsed) / state.speed)
     name = scan.file.name if scan.file else None
-    found = status_object(scan.scenario, number, call.application.id, elapsed, at=at, name=name, version=call.version)
-    return fault or envelope(found)
+    body = status_object(scan.scenario, number, call.application.id, elapsed, at=at, name=name, version=call.version)
+    return fault or envelope(body)
 
 
-def status_object(  # noqa: PLR0913 - what a response is made of
+def status_object(  # noqa: PLR0913 - the fields of a response
     scenario: Scenario,
     number: int,
     application: int,
@@ -153,16 +154,16 @@ def status_object(  # noqa: PLR0913 - what a response is made of
     name: str | None = None,
     version: Version = versions.NEWEST,
 ) -> dict[str, Any]:
-    """The `object` of a status response; a pending scan in flight has no `scanId`, as in the vendor's older sample.
+    """Return the `object` of a status response. A scan in progress has no `scanId`, as in the vendor's older sample.
 
     Args:
-        scenario: what happens to the scan.
-        number: the pending scan's id.
-        application: the application's id.
-        elapsed: seconds since its status was first requested, at the scenario's own speed.
-        at: milliseconds since the epoch when the status began; None for now.
-        name: of the uploaded file; None for the scenario's.
-        version: of the endpoint.
+        scenario: the scenario of the scan.
+        number: the id of the pending scan.
+        application: the id of the application.
+        elapsed: seconds since the status was first requested, multiplied by the sandbox's speed.
+        at: start of the status, in milliseconds since the epoch; None for now.
+        name: the name of the uploaded file; None for the scenario's name.
+        version: the version of the endpoint.
     """
     word, last = scenario.status(elapsed)
     message = scenario.message if scenario.message is not None else STATUSES.get(word, word)

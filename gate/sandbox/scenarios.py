@@ -1,6 +1,6 @@
-"""The sandbox's scenarios, as data: the statuses that a pending scan passes through, and the faults on the way.
+"""The sandbox's scenarios, as data: the statuses of a pending scan in their order, and injected faults.
 
-Times are seconds since the pending scan was first asked for, before the sandbox's speed divides them.
+Times are in seconds since the status was first requested. The sandbox's speed divides them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ HTML: Final = "text/html;charset=UTF-8"
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """An HTTP response, byte for byte.
+    """A literal HTTP response.
 
     Attributes:
-        code: HTTP status.
-        body: the bytes sent.
-        content_type: the header of that name.
-        headers: further ones, as pairs of name and value.
+        code: the HTTP status.
+        body: the body.
+        content_type: the value of `Content-Type`.
+        headers: further headers, as pairs of name and value.
     """
 
     code: int
@@ -39,15 +39,15 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset instead of a response."""
+    """A reset of the connection instead of a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trickle:
-    """A response that comes a byte at a time, and never ends.
+    """A response that arrives byte by byte and never ends.
 
     Attributes:
-        headers_too: whether it trickles from the first header on; else only the body does.
+        headers_too: whether the headers trickle too, not only the body.
     """
 
     headers_too: bool = False
@@ -80,26 +80,26 @@ def _flaky(number: int) -> Fault | None:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario of a pending scan.
+    """A scenario of a pending scan.
 
     Attributes:
         name: as in `demo NAME`.
         about: one sentence about the scan, for `demo --list`.
-        expect: the reason that the gate ends with, given `options`.
-        walk: each status with the seconds that it lasts; the last one stays.
-        fault: the fault of the n-th request for this scan, counted from 1; None where that is served normally.
-        error_message: set together with the error flag once the last status is reached; None for neither.
-        scan_id: whether DONE comes with the finished scan's id.
-        application_id: the `appId` of the response; None for the one requested.
+        expect: the reason of the gate's verdict, given `options`.
+        walk: each status with its duration in seconds; the last status never ends.
+        fault: returns the fault for the n-th status request, counted from 1; None for a normal response.
+        error_message: sent with the error flag and the last status; None for a scan without an error.
+        scan_id: whether DONE has the id of the finished scan.
+        application_id: the `appId` of the response; None for the requested application.
         scan_name: the name of the uploaded file.
-        message: the `scanMessage` of the response; None for the one of the status.
+        message: the `scanMessage` of the response; None for the usual message of the status.
         brings: vulnerabilities that the application has once the scan is evaluated.
-        lag: seconds from DONE until ThreadFix has evaluated the application again; `math.inf` for never.
-        options: what the demo adds to the command, by the options' names; a switch has `true`.
-        application: the application that the scan belongs to.
-        content: of the file that the gate uploads first; None where the scan is there already.
-        key: the API key that the scenario needs.
-        without_context: whether the scenario needs a URL without its context path.
+        lag: seconds from DONE until ThreadFix evaluates the application again; `math.inf` for never.
+        options: options that the demo adds to the command, by name; the value of a switch is `true`.
+        application: the id of the scan's application.
+        content: the content of the file to upload; None if the scan is already pending.
+        key: the API key to use.
+        without_context: whether to use a URL without its context path.
     """
 
     name: str
@@ -121,7 +121,7 @@ class Scenario:
     without_context: bool = False
 
     def status(self, elapsed: float) -> tuple[str, bool]:
-        """The status after `elapsed` seconds, and whether that is the last one."""
+        """Return the status after `elapsed` seconds, and whether it is the last status."""
         for name, lasts in self.walk[:-1]:
             if elapsed < lasts:
                 return name, False
@@ -129,7 +129,7 @@ class Scenario:
         return self.walk[-1][0], True
 
     def since(self, elapsed: float) -> float:
-        """When the status of `elapsed` seconds began, in seconds."""
+        """Return the start of the status at `elapsed` seconds, in seconds."""
         began = 0.0
         for _, lasts in self.walk[:-1]:
             if elapsed < began + lasts:
@@ -144,18 +144,18 @@ class Scenario:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The options as a person types them."""
+        """The options as command-line arguments."""
         pairs = ((f"--{name}", value) for name, value in self.options.items())
         return tuple(text for flag, value in pairs for text in ((flag,) if value == "true" else (flag, value)))
 
     @property
     def file_name(self) -> str:
-        """Of the file that the gate uploads first; an upload of that name plays this scenario."""
+        """The name of the file to upload. An upload with this name starts the scenario."""
         return f"{self.name}.json"
 
     @property
     def imports(self) -> bool:
-        """Whether the scan is in ThreadFix in the end."""
+        """Whether ThreadFix imports the scan in the end."""
         return self.walk[-1][0] in SUCCESS and self.error_message is None
 
 
@@ -385,4 +385,4 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
     )
 }
-"""Every scenario by its name, in the order of `demo --list`."""
+"""Every scenario by name, in the order of `demo --list`."""

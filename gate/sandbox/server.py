@@ -1,7 +1,7 @@
-"""The HTTP server of the embedded ThreadFix, which responds as ThreadFix does, as far as a gate needs it.
+"""The HTTP server of the embedded ThreadFix. It implements the part of ThreadFix that a gate needs.
 
-Its responses to a wrong key, to an unknown path and to a request without `Accept: application/json` are those of the
-source of ThreadFix Community Edition; the others have the fields of the vendor's pages.
+Its responses to a wrong key, to an unknown path and to a request without `Accept: application/json` follow the source
+of ThreadFix Community Edition; the others follow the vendor's pages.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ __all__ = [
 ]
 
 LARGEST_FORM: Final = 1024 * 1024
-"""Bytes of a body that is no upload; they are kept in memory."""
+"""Maximum bytes of a body that is not an upload. Such a body is kept in memory."""
 LINGER: Final = 2.0
-"""Seconds for which what still comes is thrown away behind a response that came before it."""
+"""Maximum seconds for discarding the rest of a request after an early response."""
 
 
 class _TooLargeError(Exception):
-    """More has come than may."""
+    """The body is longer than its limit."""
 
 
 class _Body:
-    """The body of a request, whatever its length is told by.
+    """The body of a request, chunked or with a `Content-Length`.
 
     Args:
-        handler: that reads it.
-        limit: bytes that may come; None for any number.
+        handler: the handler of the request.
+        limit: maximum bytes; None for no limit.
     """
 
     def __init__(self, handler: _Handler, limit: int | None) -> None:
@@ -73,12 +73,12 @@ class _Body:
         self._left = 0 if self._chunked else int(handler.headers.get("Content-Length", "0"))
 
     def read(self, size: int) -> bytes:
-        """Up to so many bytes; none at the end.
+        """Read up to `size` bytes; empty at the end.
 
         Raises:
-            LostConnectionError: the client went away first.
-            MalformedError: a chunk says no size.
-            _TooLargeError: more has come than may.
+            LostConnectionError: the client closed the connection too early.
+            MalformedError: a chunk has no size.
+            _TooLargeError: the body is longer than its limit.
         """
         if not self._left and self._chunked:
             self._left = self._next_chunk()
@@ -102,7 +102,7 @@ class _Body:
             raise forms.MalformedError("a chunk says no size")
         if not int(size, 16):
             while self._line():
-                pass  # Trailers are for nobody.
+                pass  # Ignore trailers.
         return int(size, 16)
 
     def _line(self) -> bytes:
@@ -113,16 +113,16 @@ class _Body:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Speaks HTTP for a `ThreadFix`."""
+    """Serves HTTP requests for a `ThreadFix`."""
 
     protocol_version = "HTTP/1.1"
-    # Else a client that keeps its connection waits 40 ms for the body, which follows the headers.
+    # Without it, a client with a persistent connection waits 40 ms for the body.
     disable_nagle_algorithm = True
-    # Uploads come in large pieces.
+    # Uploads arrive in large pieces.
     rbufsize = 128 * 1024
     server: _Server
     _unread = False
-    """Whether the client may still be sending when it gets its response."""
+    """Whether the client may still be sending when it receives the response."""
 
     def setup(self) -> None:
         super().setup()
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def _by_name(self) -> dict[str, str]:
-        """The headers by name in small letters."""
+        """The headers by name in lower case."""
         return {name.lower(): value for name, value in self.headers.items()}
 
     def do_GET(self) -> None:
@@ -141,14 +141,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(self._post)
 
     def handle_expect_100(self) -> bool:
-        """Ask for the body, unless the response is known without it."""
-        if self._known() is None:
+        """Request the body, unless an early response makes it unnecessary."""
+        if self._early() is None:
             return super().handle_expect_100()
         self._serve(self._post)
         return False
 
-    def _known(self) -> Fault | None:
-        """The response to a request with a body, if it needs none of it for that."""
+    def _early(self) -> Fault | None:
+        """Return the response to a request if it does not depend on the body."""
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
         if not chunked and not re.fullmatch("[0-9]{1,18}", self.headers.get("Content-Length", "")):
             return Raw(411, b"a request with a body needs a length")
@@ -160,10 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
         if boundary is not None:
             with threadfix.lock:
                 threadfix.upload_attempts += 1
-        known = self._known()
-        if known is not None:
+        early = self._early()
+        if early is not None:
             self.close_connection = self._unread = True
-            return known
+            return early
         body = _Body(self, None if boundary is not None else LARGEST_FORM)
         try:
             if boundary is None:
@@ -180,14 +180,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = self._unread = True
             return Raw(413, b"<html><head><title>413 Request Entity Too Large</title></head></html>")
 
-    def _serve(self, answer: Callable[[dict[str, str]], Fault]) -> None:
+    def _serve(self, respond: Callable[[dict[str, str]], Fault]) -> None:
         threadfix = self.server.threadfix
         headers = self._by_name
         response: Fault | None = None
         try:
-            response = answer(headers)
+            response = respond(headers)
         finally:
-            # Also where the client went away before it had sent everything.
+            # A request is also logged if the client disconnects before its end.
             code = response.code if isinstance(response, Raw) else 0
             with threadfix.lock:
                 threadfix.seen.append((self.command, self.path, code))
@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._trickle(response)
 
     def _linger(self) -> None:
-        """Throw away what still comes: closing now would reset the connection, and the response with it."""
+        """Discard the rest of the request. Closing now would reset the connection and lose the response."""
         give_up = time.monotonic() + LINGER
         self.connection.shutdown(socket.SHUT_WR)
         self.connection.settimeout(0.05)
@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b" ")
 
     def log_message(self, *_: object) -> None:
-        """Log nothing: `ThreadFix.log` is called with every request."""
+        """Log nothing: `ThreadFix.log` receives every request."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -252,24 +252,24 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Bind without looking up this machine's full name, as `HTTPServer` would; that may take seconds."""
+        """Bind without the lookup of the machine's full name in `HTTPServer`, which may take seconds."""
         socketserver.TCPServer.server_bind(self)
 
     def handle_error(self, *_: object) -> None:
-        """Log nothing: clients that hang up are what the sandbox is for."""
+        """Log nothing: clients of a sandbox may disconnect at any time."""
 
 
 @contextmanager
 def serving(
     threadfix: ThreadFix, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """Serve `threadfix` while the block runs; gives its base URL, context path included.
+    """Serve `threadfix` while the block runs; yield its base URL with the context path.
 
     Args:
-        threadfix: what to serve.
-        host: address to bind to.
-        port: 0 for any that is free.
-        tls: makes it https; None for plain http.
+        threadfix: the ThreadFix to serve.
+        host: the address to bind to.
+        port: the port; 0 for any free port.
+        tls: the TLS context for https; None for plain http.
 
     Raises:
         OSError: the address cannot be bound.
@@ -279,8 +279,8 @@ def serving(
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    # A server bound to every address is reached from here by the loopback one.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only to be shown otherwise
+    # The URL of a server that is bound to every address has the loopback address.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - replaces the address in the URL
     shown = f"[{host}]" if ":" in host else host
     try:
         yield f"{'https' if tls else 'http'}://{shown}:{server.server_address[1]}{CONTEXT}"
@@ -291,13 +291,13 @@ def serving(
 
 
 def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
-    """The environment variables with which a gate, or any other client, meets scenario `name` of the sandbox at `url`.
+    """Return the environment variables for a client of scenario `name` of the sandbox at `url`.
 
-    The pending scan is not among them where the scenario begins with an upload.
+    There is no pending scan in them if the scenario begins with an upload.
 
     Raises:
         KeyError: there is no such scenario.
-        StopIteration: `scans` has none of it.
+        StopIteration: `scans` has no scan of the scenario.
     """
     scenario = SCENARIOS[name]
     variables = {

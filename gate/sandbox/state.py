@@ -1,4 +1,4 @@
-"""What the embedded ThreadFix keeps: keys, applications, pending scans, uploads, and every request."""
+"""The state of the embedded ThreadFix: keys, applications, pending scans, uploads, and a record of all requests."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ HOUR: Final = 3600.0
 
 
 def scan_id(number: int) -> int:
-    """The finished scan's id of a pending scan; they are two numbers in ThreadFix."""
+    """Return the id of the finished scan of a pending scan. In ThreadFix the two ids differ."""
     return number - 29
 
 
 @dataclass(slots=True)
 class Scan:
-    """A pending scan: its scenario, and where it is in it.
+    """A pending scan: its scenario and its progress.
 
     Attributes:
-        scenario: what happens to the scan.
-        application_id: the application that it belongs to.
-        began: when its status was first requested, by the server's clock; None before that.
-        requests: how often its status has been requested.
-        file: what was uploaded; None for a scan that was there from the start.
+        scenario: the scenario of the scan.
+        application_id: the id of its application.
+        began: the server's clock at the first request for the status; None before that request.
+        requests: the number of requests for the status.
+        file: the uploaded file; None for a scan that was pending from the start.
     """
 
     scenario: Scenario
@@ -51,29 +51,29 @@ class Scan:
 
 @dataclass(slots=True)
 class State:
-    """What the server keeps.
+    """The state of the server.
 
     Attributes:
-        speed: how many times faster the scenarios are played than they are written.
-        generation: which version of ThreadFix this is.
-        keys: API keys that may do everything.
+        speed: the acceleration of the scenarios.
+        generation: the version of ThreadFix.
+        keys: API keys with every permission.
         readers: API keys that may read, but not upload.
         uploaders: API keys that may read and upload, but not manage CI/CD.
-        policies: every policy by its id, whether or not an application has it.
-        severity_names: the names that somebody gave severities, by their numbers.
-        applications: the applications by their ids.
-        scans: the pending scans by their ids.
-        uploads: every file that was received, in their order, also those that were refused.
-        imported: the files that are imported, or on their way: (id of the application, hash of the content).
-        upload_attempts: how many uploads have begun, whether or not their bodies came.
+        policies: all policies by id, attached or not.
+        severity_names: custom names of severities by number.
+        applications: the applications by id.
+        scans: the pending scans by id.
+        uploads: all received files in their order, including refused files.
+        imported: imported files and files in progress, as (id of the application, hash of the content).
+        upload_attempts: the number of uploads that began, complete or not.
         clock: returns seconds on a monotonic clock.
-        log: called with each request's method, path and HTTP status; 0 for one without a response.
-        seen: every request so far, as (method, path, HTTP status or 0).
-        headers: the headers of every request, by name in small letters, in the order of `seen`.
-        connections: how many TCP connections were opened.
+        log: receives the method, path and HTTP status of each request; the status is 0 without a response.
+        seen: all requests, as (method, path, HTTP status or 0).
+        headers: the headers of all requests, by name in lower case, in the order of `seen`.
+        connections: the number of TCP connections opened.
         lock: held while the fields above are changed.
-        epoch: seconds since the epoch when the clock was at 0.
-        started: when the sandbox was made, by the clock.
+        epoch: seconds since the epoch at 0 on the clock.
+        started: start of the sandbox on the clock.
     """
 
     speed: float = 1.0
@@ -103,34 +103,34 @@ class State:
     started: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        """Read both clocks at once."""
+        """Set the start, and the offset between the two clocks."""
         self.started = self.clock()
         self.epoch = time.time() - self.started
 
     def add(
         self, scenario: Scenario, application_id: int = model.APPLICATION_ID, file: ReceivedFile | None = None
     ) -> int:
-        """Queue a pending scan; returns its id."""
+        """Queue a pending scan and return its id."""
         with self.lock:
             number = max(self.scans, default=FIRST_PENDING_SCAN - 1) + 1
             self.scans[number] = Scan(scenario, application_id, file=file)
         return number
 
     def finish(self, number: int) -> None:
-        """Make a pending scan one that is finished now."""
+        """Finish a pending scan now."""
         with self.lock:
             scan = self.scans[number]
             scan.began = self.clock() - scan.scenario.duration / self.speed
 
     def ended(self, scan: Scan) -> float | None:
-        """When a scan came to be in ThreadFix, by the clock; None where it is not, or not yet."""
+        """Return the time of a scan's import on the clock; None if it is not imported, or not yet."""
         if scan.began is None or not scan.scenario.imports:
             return None
         at = scan.began + scan.scenario.duration / self.speed
         return at if at <= self.clock() else None
 
     def finished_scans(self, application_id: int) -> list[dict[str, Any]]:
-        """The finished scans of an application since the sandbox started, as the REST API lists them."""
+        """Return the scans of an application that finished since the start, as the REST API lists them."""
         with self.lock:
             mine = [(number, scan) for number, scan in self.scans.items() if scan.application_id == application_id]
         ended = [(number, at) for number, scan in mine if (at := self.ended(scan)) is not None]
@@ -145,12 +145,12 @@ class State:
         ]
 
     def evaluated(self, application: Application) -> float | None:
-        """When an application was evaluated last, by the clock; None where it has no scan yet."""
+        """Return the time of an application's last evaluation on the clock; None if it has no scan yet."""
         newest = self._newest_evaluation(application)
         return newest[0] if newest else None
 
     def vulnerabilities(self, application: Application) -> list[Vulnerability]:
-        """What an application has by its last evaluation: what it had before, and what that scan brought."""
+        """Return the vulnerabilities of the last evaluation: the initial vulnerabilities and those of that scan."""
         newest = self._newest_evaluation(application)
         scan = newest[1] if newest else None
         return [*application.vulnerabilities, *(scan.scenario.brings if scan else ())]
@@ -167,13 +167,13 @@ class State:
         return max(found, key=lambda pair: pair[0], default=None)
 
     def severity_name(self, number: int) -> str:
-        """What a severity is called."""
+        """Return the name of a severity, custom or default."""
         return self.severity_names.get(number, model.SEVERITIES[number])
 
     def now(self) -> datetime:
-        """The time by the server's clock."""
+        """Return the date and time on the server's clock."""
         return datetime.fromtimestamp(self.epoch + self.clock(), timezone.utc)
 
     def moment(self, at: float) -> int:
-        """A time on the clock as ThreadFix writes it: milliseconds since the epoch."""
+        """Convert a time on the clock to ThreadFix's format: milliseconds since the epoch."""
         return int((self.epoch + at) * 1000)

@@ -1,8 +1,8 @@
-"""The versions of ThreadFix, and what came with which: one table. Pure.
+"""The versions of ThreadFix and their features, in one table. Pure.
 
-A version is a tuple of numbers, such as (2, 8, 8). What a request gets depends on the version in its path (vendor page
-"API Versioning"): `latest` is the server's own, `v2.6` that one, and `legacy`, or none at all, is 2.3 or the one that
-introduced the endpoint.
+A version is a tuple of numbers, such as (2, 8, 8). A response depends on the version in the request's path (vendor page
+"API Versioning"): `latest` is the version of the server, and `v2.6` is version 2.6. `legacy`, or a path without a
+version, is 2.3 or the version that introduced the endpoint.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ if TYPE_CHECKING:
 Version = tuple[int, ...]
 
 LEGACY: Final[Version] = (2, 3)
-"""The version whose upload waits until the scan is processed."""
+"""The version that processes a scan during the upload."""
 NEWEST: Final[Version] = (2, 8, 8)
-"""What the sandbox is unless it is told otherwise."""
+"""The default version of the sandbox."""
 
 
 class Feature(Enum):
-    """What not every version has."""
+    """A feature that only some versions have."""
 
     QUEUE = auto()
-    """An upload queues the scan, and its response has no scan in it."""
+    """An upload queues the scan; the response contains no scan."""
     PENDING_SCANS = auto()
-    """An upload's response has a link to a pending scan, and the link can be asked for its status."""
+    """The response to an upload links to the status of a pending scan."""
     STATUS_DETAILS = auto()
-    """`scanId` with DONE, and `modifiedDate` before that."""
+    """DONE has `scanId`, and the statuses before DONE have `modifiedDate`."""
     VERSIONED_LINK = auto()
-    """The link has a version in it."""
+    """The link contains a version."""
     FORM_LOOKUP = auto()
-    """An application is looked up by POST, too."""
+    """The lookup of an application also accepts POST."""
     POLICIES = auto()
-    """Policies, and their statuses."""
+    """There are policies with statuses."""
     CURRENT_STATUS = auto()
-    """The word `currentStatus` of a policy instead of the boolean `passing`."""
+    """A policy has the string `currentStatus` instead of the boolean `passing`."""
     STATUSES_IN_APPLICATION = auto()
-    """Policy statuses stand in an application object; before, they are an array."""
+    """Policy statuses are in an application object; before, the response is an array."""
     APPLICATION_DETAILS = auto()
-    """More of the application beside its policy statuses."""
+    """The application object with the policy statuses has further fields."""
     EVALUATION = auto()
     """A policy is evaluated on request."""
     POLICY_TYPE = auto()
-    """Policies of two types: one that goes by its name needs the type, too."""
+    """Policies have two types; a name needs a type."""
     EVALUATION_BY_FORM = auto()
-    """That request is a POST; before, it is a GET."""
+    """The request for an evaluation is a POST; before, it is a GET."""
     PASS_CRITERIA = auto()
-    """Pass criteria for CI/CD."""
+    """There are pass criteria for CI/CD."""
     SEARCH_BY_FLAGS = auto()
-    """A search for vulnerabilities filters by what is given only; before, it leaves out what is closed or hidden."""
+    """A search for vulnerabilities applies only the given filters; before, closed or hidden results are also excluded."""
     UNASSIGNED_COUNT = auto()
-    """The number of unassigned vulnerabilities of an application."""
+    """An application has the number of its unassigned vulnerabilities."""
 
 
 SINCE: Final[Mapping[Feature, Version]] = {
@@ -74,27 +74,27 @@ SINCE: Final[Mapping[Feature, Version]] = {
     Feature.EVALUATION_BY_FORM: (2, 8, 5),
     Feature.VERSIONED_LINK: (2, 8, 8),
 }
-"""The version with which each came, oldest first."""
+"""The version that introduced each feature, oldest first."""
 
 
 def has(version: Version, feature: Feature) -> bool:
-    """Whether that version has it."""
+    """Return whether a version has a feature."""
     return version >= SINCE[feature]
 
 
 def parse(text: str) -> Version | None:
-    """The version in `2.8.8`, `v2.8.8` or `legacy`; None where it is none."""
+    """Parse a version such as `2.8.8`, `v2.8.8` or `legacy`; None if it is malformed."""
     if text.lower() == "legacy":
         return LEGACY
-    found = re.fullmatch(r"v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,4})", text, re.IGNORECASE)
-    return tuple(map(int, found[1].split("."))) if found else None
+    matched = re.fullmatch(r"v?([0-9]{1,4}(?:\.[0-9]{1,4}){0,4})", text, re.IGNORECASE)
+    return tuple(map(int, matched[1].split("."))) if matched else None
 
 
 def asked_for(segment: str, server: Version, introduced: Version) -> Version | None:
-    """The version of an endpoint that a request's path asks for; None where the endpoint is not there in it.
+    """Return the version of an endpoint that a request's path selects; None if that version lacks the endpoint.
 
     Args:
-        segment: the path's version; empty for none.
+        segment: the version in the path; empty if there is none.
         server: the version of the server.
         introduced: the version that introduced the endpoint.
     """
