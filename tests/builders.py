@@ -1,4 +1,4 @@
-"""Histories, verdicts on uploads, scans and checks, and whole ones: valid, and a test says only what it is about."""
+"""Builders of valid histories and verdicts. A test passes only the values that it is about."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from gate.conclusions import Part
 
-Judged = TypeVar("Judged", ScanVerdict, UploadVerdict, CheckVerdict)
+PartVerdict = TypeVar("PartVerdict", ScanVerdict, UploadVerdict, CheckVerdict)
 
 TARGET: Final = Target(6, 41)
 SETTINGS: Final = Settings(
@@ -57,12 +57,12 @@ SETTINGS: Final = Settings(
 def history_of(
     newest: Observation, ended: StopCause = StopCause.DECIDED, reading: ScanReading | None = None
 ) -> ScanHistory:
-    """The history of a wait of 100 seconds and nine polls.
+    """Build the history of a wait of 100 seconds and nine polls.
 
     Args:
-        newest: the newest observation; a failure makes an outage from 40 s on.
-        ended: what ended the wait.
-        reading: the newest reading, where `newest` is a failure.
+        newest: the newest observation; a failure starts an outage at 40 s.
+        ended: the cause of the end.
+        reading: the newest reading if `newest` is a failure.
     """
     known = newest if isinstance(newest, ScanReading) else reading
     return History(
@@ -79,7 +79,7 @@ def history_of(
 
 
 def judged(history: ScanHistory, **changes: object) -> ScanVerdict:
-    """The verdict on a history, with some of `SETTINGS` changed."""
+    """Judge a history by `SETTINGS` with some changes."""
     return judge_scan(history, replace(SETTINGS, **changes))  # type: ignore[arg-type]
 
 
@@ -89,7 +89,7 @@ AT: Final = datetime(2026, 1, 2, 3, 4, 5, 678_900, timezone.utc)
 EMPTY: Final = InvalidOption("--timeout", "--timeout: is empty.")
 
 
-def walked(  # noqa: PLR0913 - what a walk may be about
+def walked(  # noqa: PLR0913 - the parts of a walk
     number: int = 41,
     status: str = "DONE",
     ended: StopCause = StopCause.DECIDED,
@@ -98,15 +98,15 @@ def walked(  # noqa: PLR0913 - what a walk may be about
     walk: tuple[Phase, ...],
     upload: Upload | None = None,
 ) -> ScanVerdict:
-    """The verdict on a pending scan that walked through some statuses and one outage, in 100 seconds.
+    """Build the verdict on a pending scan with some statuses and one outage, in 100 seconds.
 
     Args:
-        number: its id.
-        status: its last one.
-        ended: what ended the wait.
-        name: the scan's name.
-        walk: its phases; the last one gets `status`.
-        upload: the upload that it came from.
+        number: the id of the pending scan.
+        status: the last status.
+        ended: the cause of the end.
+        name: the name of the scan.
+        walk: the phases; `status` replaces the status of the last phase.
+        upload: the upload of the scan.
     """
     reading = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*walk[:-1], replace(walk[-1], status=status))
@@ -123,15 +123,15 @@ LOST: Final = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection 
 
 
 def uploaded(receipt: Receipt | int, name: str = "contoso.fpr", *, size: int = 12_345_678) -> Upload:
-    """An upload that took 8 seconds.
+    """Build an upload that took 8 seconds.
 
     Args:
-        receipt: what became of it; a number stands for the pending scan that ThreadFix made of it.
-        name: the file's.
-        size: bytes.
+        receipt: the result of the upload; a number is the id of its pending scan.
+        name: the file name.
+        size: the size in bytes.
     """
-    made = Queued((Target(6, receipt),)) if isinstance(receipt, int) else receipt
-    return Upload(ScanFile(name, size, name), made, 8.0)
+    result = Queued((Target(6, receipt),)) if isinstance(receipt, int) else receipt
+    return Upload(ScanFile(name, size, name), result, 8.0)
 
 
 # --- Checks.
@@ -140,7 +140,7 @@ POLICY: Final = Policy(name="Release")
 CRITERIA: Final = PassCriteria()
 POLICIES: Final = AllPolicies()
 MORNING: Final = 1_767_323_045.0
-"""A moment, 2026-01-02 03:04:05 UTC."""
+"""2026-01-02 03:04:05 UTC."""
 PASSING: Final = CheckResult("Release", True, "PASSING", evaluated=MORNING)  # noqa: FBT003 - whether it holds
 FAILING: Final = CheckResult("Release", False, "FAILING", evaluated=MORNING)  # noqa: FBT003
 STALE: Final = CheckResult("Release", True, "PASSING", evaluated=MORNING, behind=240.0)  # noqa: FBT003
@@ -165,14 +165,14 @@ def checked(
     obstacles: Sequence[Obstacle] = (),
     failure: Failure | None = None,
 ) -> CheckVerdict:
-    """The verdict on a check that took 20 seconds.
+    """Build the verdict on a check that took 20 seconds.
 
     Args:
-        check: which one.
-        results: what ThreadFix says of each policy or criterion; a check without any is undecided.
-        stale: seconds for which the response was older than the scan.
-        obstacles: what is in the way.
-        failure: what came instead of a response.
+        check: the check.
+        results: the result of each policy or criterion; a check without results is undecided.
+        stale: seconds in which the response was older than the scan.
+        obstacles: the vulnerabilities that block the release.
+        failure: the failure instead of a response.
     """
     known = [result.holds for result in results]
     holds = None if not known or None in known else all(known)
@@ -194,7 +194,7 @@ def checked(
     return judge_check(history, LINKED, obstacles=tuple(obstacles), url=page)
 
 
-def verdict(  # noqa: PLR0913 - what a verdict may be about
+def verdict(  # noqa: PLR0913 - the parts of a verdict
     *scans: ScanVerdict,
     uploads: Sequence[Upload] = (),
     checks: Sequence[CheckVerdict] = (),
@@ -204,23 +204,23 @@ def verdict(  # noqa: PLR0913 - what a verdict may be about
     elapsed: float = 101.234,
     result_file: str = "",
 ) -> Verdict:
-    """The finished verdict on some uploads, scans and checks; without any, on invalid options.
+    """Build the final verdict on uploads, scans and checks; if there are none, on invalid options.
 
     Args:
-        scans: those of the uploads are among them.
-        uploads: all of them; those that made no pending scan are judged here.
-        checks: their verdicts.
+        scans: the verdicts on the scans, including the scans of the uploads.
+        uploads: all uploads; an upload without a pending scan is judged here.
+        checks: the verdicts on the checks.
         accepted: refusals that count as a pass.
-        resume: the command that waits on.
+        resume: the command that resumes the wait.
         invalid: the invalid options.
-        elapsed: seconds.
-        result_file: path of the result document.
+        elapsed: the duration in seconds.
+        result_file: the path of the result document.
     """
     error = UsageError(invalid)
     settings = replace(LINKED, rules=replace(LINKED.rules, accepted=accepted))
     judged_uploads = (judge_upload(upload, settings, application_id=6) for upload in uploads)
-    ended = tuple(_filled(one) for one in judged_uploads if one)
-    scans, checks = tuple(map(_filled, scans)), tuple(map(_filled, checks))
+    ended = tuple(_with_flags(upload) for upload in judged_uploads if upload)
+    scans, checks = tuple(map(_with_flags, scans)), tuple(map(_with_flags, checks))
     parts: tuple[Part, ...] = (*ended, *scans, *checks)
     return Verdict(
         conclusion=name_options(conclude(parts) if parts else from_error(error), FLAGS),
@@ -240,6 +240,6 @@ def verdict(  # noqa: PLR0913 - what a verdict may be about
     )
 
 
-def _filled(part: Judged) -> Judged:
-    """The verdict with the names of options in its texts, as a run has them."""
+def _with_flags(part: PartVerdict) -> PartVerdict:
+    """Fill the flags of options into the texts, as a run does."""
     return replace(part, conclusion=name_options(part.conclusion, FLAGS))

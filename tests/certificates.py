@@ -1,4 +1,4 @@
-"""Certificate authorities of one's own, as companies have, and what they issue."""
+"""Private certificate authorities, as in companies, and their certificates."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ SIGNS_CERTIFICATES = x509.KeyUsage(
 
 
 class Authority:
-    """A certificate authority of one's own, as companies have; everything it makes goes into `folder` as PEM."""
+    """A private certificate authority. It writes its PEM files into `folder`."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(timezone.utc)
-        made = (
+        certificate = (
             self._builder(self._name, self._key, now - DAY, now + DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(SIGNS_CERTIFICATES, critical=True)
         )
         self.file = folder / f"{name}.pem"
-        self.file.write_bytes(made.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
+        self.file.write_bytes(certificate.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
     def issue(
         self, name: str, *alternatives: x509.GeneralName, days: int = 1, password: bytes | None = None
     ) -> tuple[Path, Path]:
-        """A certificate and its key; it is valid until in `days`, which may be past."""
+        """Issue a certificate and its key. It expires in `days`; a negative number is in the past."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         until = datetime.now(timezone.utc) + days * DAY
@@ -65,14 +65,14 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         cert_file, key_file = self.folder / f"{name}.cert.pem", self.folder / f"{name}.key.pem"
         cert_file.write_bytes(builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
-        hidden: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
-        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, hidden))
+        encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
         return cert_file, key_file
 
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, since: datetime, until: datetime
     ) -> x509.CertificateBuilder:
-        # Since Python 3.13 a certificate without the last two is refused.
+        # Since Python 3.13, certificates need the last two extensions.
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -87,13 +87,13 @@ class Authority:
 
 
 def context(pair: tuple[Path, Path], clients: Authority | None = None) -> ssl.SSLContext:
-    """What a server with this certificate needs; with `clients` it wants one of theirs from whoever comes."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(*pair)
+    """Return the TLS context of a server. With `clients`, it requires a client certificate from that authority."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(*pair)
     if clients:
-        made.verify_mode = ssl.CERT_REQUIRED
-        made.load_verify_locations(clients.file)
-    return made
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(clients.file)
+    return tls
 
 
 LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))

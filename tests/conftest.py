@@ -1,4 +1,4 @@
-"""What every test may use: the sandbox on a real socket, and the gate run as a user runs it."""
+"""Fixtures for every test: the sandbox on a real socket, and the gate as a user runs it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 
 QUICK = {"THREADFIX_INTERVAL": "10ms", "THREADFIX_MAX_INTERVAL": "40ms"}
-"""Polls so often that a scenario at `SPEED` is followed closely. A flag overrides it, and may not be given twice."""
+"""Short intervals, so that no status of a scenario at `SPEED` is missed. A test can override them with flags."""
 SPEED = 40.0
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many workers `--numprocesses auto` means: twice the cores, since most tests wait for something."""
+    """Return twice the number of cores for `--numprocesses auto`, because most tests wait most of the time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores * 2
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a run of the gate left behind."""
+    """The result of a run of the gate."""
 
     code: int
     out: str
@@ -55,7 +55,7 @@ class Ran:
 
 
 class Gate:
-    """Runs `threadfix-gate run` against the sandbox, in this process or in one of its own."""
+    """Runs `threadfix-gate run` against the sandbox, in this process or in a child process."""
 
     def __init__(self, threadfix: ThreadFix, url: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.threadfix = threadfix
@@ -65,7 +65,7 @@ class Gate:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a pipeline would export."""
+        """The environment variables of a pipeline."""
         return {
             "THREADFIX_URL": self.url,
             "THREADFIX_API_KEY": API_KEY,
@@ -73,11 +73,11 @@ class Gate:
         }
 
     def play(self, scenario: Scenario, *args: str, env: Mapping[str, str] | None = None) -> Ran:
-        """Queue a pending scan with this scenario, and run the gate on it."""
+        """Queue a pending scan with this scenario and run the gate for it."""
         return self("--pending-scan-id", str(self.threadfix.add(scenario)), *args, env=env)
 
     def __call__(self, *args: str, env: Mapping[str, str] | None = None, signals: Signals | None = None) -> Ran:
-        """Run the gate in this process. `env` is added to what a pipeline would export; empty values are left out."""
+        """Run the gate in this process. `env` extends and overrides the environment variables of the pipeline."""
         document = self.folder / "result.json"
         document.unlink(missing_ok=True)
         self._capfd.readouterr()
@@ -89,7 +89,7 @@ class Gate:
         return Ran(code, out, err, json.loads(document.read_text()) if document.exists() else {})
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        """Start the gate as a process of its own, its streams in pipes."""
+        """Start the gate as a child process with its streams in pipes."""
         return subprocess.Popen(
             [sys.executable, "-m", "gate", "run", *args],
             env=dict(os.environ) | QUICK | self.env | dict(env or {}),
@@ -101,16 +101,16 @@ class Gate:
 
 
 KEPT = ("PATH", "HOME", "LANG", "LC_", "TMP", "TEMP", "LD_", "DYLD_", "COV", "PYTEST_", "HYPOTHESIS_")
-"""What the names of variables begin with that a test may see, for programs, folders, and the tests' own tools."""
+"""Prefixes of the variables that a test may see: for programs, folders and the tools of the tests."""
 KEPT_ON_WINDOWS = ("APPDATA", "COMSPEC", "LOCALAPPDATA", "PROGRAM", "SYSTEM", "USER", "WINDIR")
 NETWORK = ("THREADFIX_", "GITHUB_", "RUNNER_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the CI system, the terminal, the proxies or the trust stores of the machine that it runs on.
+    """Hide the CI system, the terminal, the proxies and the trust stores of the machine from the tests.
 
-    Those that drive other programs see more: how to reach the network, and whatever such a program may want.
+    Tests in `tests/ci` start other programs, so only `NETWORK` and the proxies are hidden from them.
     """
     kept: tuple[str, ...] = KEPT + KEPT_ON_WINDOWS if sys.platform == "win32" else KEPT
     if request.path.is_relative_to(ROOT / "tests/ci"):
@@ -122,45 +122,45 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def on_a_runner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A runner reads the log from a pipe; here a regular file stands for it, into which the gate writes no key."""
+    """Let the gate treat the captured log as a pipe, as on a runner. The gate writes no key into a regular file."""
     monkeypatch.setattr("gate.commands.context._is_file", lambda _: False)
 
 
 @pytest.fixture
 def threadfix() -> ThreadFix:
-    """The state of a ThreadFix whose scenarios walk quickly."""
+    """Return a ThreadFix that accelerates its scenarios."""
     return ThreadFix(speed=SPEED)
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves a `ThreadFix` until the test is over; its base URL. Takes what `serving` takes."""
+    """Return a function with the arguments of `serving` that serves until the end of the test."""
     with ExitStack() as stack:
         yield lambda *args, **options: stack.enter_context(serving(*args, **options))
 
 
 @pytest.fixture
 def gate(threadfix: ThreadFix, serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Gate:
-    """The gate, and a sandbox for it to ask."""
+    """Return the gate and a sandbox for it."""
     return Gate(threadfix, serve(threadfix), tmp_path, capfd)
 
 
-# The properties look at the same examples every time, so that nobody's run is red by chance; for others there is
-# `--hypothesis-profile random`, which prints what brings an example back. A slow machine is no failure.
+# Properties use the same examples in every run, so that no run fails by chance. `--hypothesis-profile random` draws new
+# examples and prints how to reproduce a failure. Slow machines must not cause failures, so there is no deadline.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("random", derandomize=False, database=None, print_blob=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that shuffles the tests."""
+    """Add `--shuffle`."""
     parser.addoption(
         "--shuffle", metavar="SEED", help="run the tests in the order that this seed makes, or a `random` one"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the seed where none is given, or take over what was drawn for all workers."""
+    """Draw a random seed in the main process; copy it in a worker."""
     seed = config.getoption("shuffle", None)
     if hasattr(config, "workerinput"):
         config.option.shuffle = config.workerinput["shuffle"]
@@ -169,20 +169,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist's, which has no types
-    """Tell a worker the seed."""
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist has no types
+    """Pass the seed to a worker."""
     node.workerinput["shuffle"] = node.config.getoption("shuffle", None)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say how to get this order again."""
+    """Print the option that reproduces the order."""
     seed = config.getoption("shuffle", None)
     return [f"order of the tests: --shuffle {seed}"] if seed else []
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle the files, and the tests of each: one that needs another to have run before does not stay hidden."""
+    """Shuffle the files, and the tests of each file, to reveal tests that depend on each other."""
     seed = config.getoption("shuffle", None)
     if seed:
         shuffled = random.Random(seed)  # noqa: S311 - not a secret
@@ -190,16 +190,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: (files[item.path], shuffled.random()))
 
 
-# Read here, because a test's own environment is cleaned of it.
+# Read it here: `clean_environment` removes it for the tests.
 ALL_IS_HERE = os.environ.get("THREADFIX_GATE_CI") == "1"
 ORDINARY = sys.platform != "win32" and os.geteuid() != 0
 MAY_BE_SKIPPED = ("IPv6", "POSIX", "Windows", *(["root"] if ORDINARY else []))
-"""What a reason to skip speaks of where no tool is missing: the machine is different, or the user may do less."""
+"""Words in acceptable reasons for a skipped test: they depend on the machine or the user, not on a missing tool."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where THREADFIX_GATE_CI=1 says that all is here, a test that is skipped has failed."""
+    """Fail skipped tests if THREADFIX_GATE_CI=1 declares that all tools are installed."""
     report = yield
     if ALL_IS_HERE and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -1,4 +1,4 @@
-"""A server that says whatever bytes it is told to, for what no HTTP server would do."""
+"""A server of raw sockets, for responses that no HTTP server would send."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[str]:
-    """Let `talk` have each connection, in a thread of its own; the base URL. It is closed when `talk` returns."""
+    """Call `talk` for each connection in a new thread, then close the connection; yield the base URL."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             with suppress(OSError):
-                # Else the system may keep a response back, and throw it away when the connection is closed.
+                # Otherwise the system may delay a response, and drop it when the connection closes.
                 self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if not tls:
                     talk(self.request)
@@ -43,7 +43,7 @@ def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
 
 
 def request_head(connection: socket.socket) -> bytes:
-    """The head of one request; what there was of it where the client hangs up."""
+    """Read the head of a request. It is incomplete if the client disconnects."""
     head = b""
     while b"\r\n\r\n" not in head:
         if not (more := connection.recv(4096)):

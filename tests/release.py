@@ -1,6 +1,7 @@
-"""ThreadFix's endpoints for the checks of a release, in the documented shapes of each version, for tests alone.
+"""ThreadFix's endpoints for the checks of a release, in the documented shapes of each version.
 
-Written from the vendor's pages and not from the sandbox or the gate, so that neither can be right about itself.
+Tests use them instead of the sandbox. They follow only the vendor's pages, so that the tests are independent of the
+gate and of the sandbox.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Version = tuple[int, ...]
 VERSIONS: tuple[Version, ...] = (
     (2, 4), (2, 5), (2, 5, 1, 12), (2, 6), (2, 6, 2), (2, 7), (2, 7, 5), (2, 8), (2, 8, 5), (3, 0),
 )  # fmt: skip
-"""The versions that changed something."""
+"""The versions that changed an endpoint."""
 
 DONE = Scenario("done", "", Reason.PROCESSED)
 """A pending scan that is processed immediately."""
@@ -43,16 +44,16 @@ RESTRICTED = refusal("The requested URL is restricted for your API Key.")
 
 
 def later(seconds: float = 3600) -> int:
-    """Return a moment that is `seconds` from now, as ThreadFix writes it."""
+    """Return the time in `seconds` from now, in milliseconds since the epoch."""
     return round((time.time() + seconds) * 1000)
 
 
 def policy(
     word: object = "PASSING", number: int = 3, name: str = "Low Policy", evaluated: object = None, **more: object
 ) -> dict[str, Any]:
-    """The status of a policy, as from ThreadFix 2.5.1.12 on (vendor page "Ad Hoc Policy Evaluation").
+    """Return the status of a policy, as since ThreadFix 2.5.1.12 (vendor page "Ad Hoc Policy Evaluation").
 
-    By default it was evaluated an hour from now: after every scan.
+    By default the evaluation is an hour from now, after every scan.
     """
     return {
         "id": 17, "currentStatus": word, "statusLastChanged": None, "name": "Contoso shop",
@@ -62,14 +63,14 @@ def policy(
 
 
 def old_policy(word: str = "PASSING", number: int = 3, name: str = "Low Policy", **more: object) -> dict[str, Any]:
-    """The same before that version: a boolean."""
-    found = policy(word, number, name, **more)
-    del found["currentStatus"]
-    return found | {"passing": word == "PASSING"}
+    """Return the status of a policy with a boolean, as before ThreadFix 2.5.1.12."""
+    status = policy(word, number, name, **more)
+    del status["currentStatus"]
+    return status | {"passing": word == "PASSING"}
 
 
 def application(*statuses: dict[str, Any], **more: object) -> dict[str, Any]:
-    """The application object around them (vendor page "Get Application Policy Status", from 2.6.2 on)."""
+    """Return an application object with statuses (vendor page "Get Application Policy Status", since 2.6.2)."""
     return {
         "id": APPLICATION_ID, "name": "Contoso shop", "url": "http://contoso.example.com",
         "applicationCriticality": {"id": 2, "name": "Medium"}, "overallPolicyStatus": "PASSING",
@@ -78,12 +79,12 @@ def application(*statuses: dict[str, Any], **more: object) -> dict[str, Any]:
 
 
 def criterion(severity: object = "Critical", **limits: object) -> dict[str, Any]:
-    """Return a criterion."""
+    """Return a pass criterion."""
     return {"id": 1, "severity": severity} | (limits or {"maxAllowed": 9, "maxIntroduced": 8})
 
 
 def criteria(*, passed: object = None, failed: object = None, passing: object = None) -> dict[str, Any]:
-    """Return evaluated pass criteria (vendor page "Evaluate CI/CD Pass Criteria"); by default one passed."""
+    """Return evaluated pass criteria (vendor page "Evaluate CI/CD Pass Criteria"); by default one met criterion."""
     failed = [] if failed is None else failed
     return {
         "id": 1, "passed": [criterion()] if passed is None else passed, "failed": failed,
@@ -93,11 +94,11 @@ def criteria(*, passed: object = None, failed: object = None, passing: object = 
 
 @dataclass(slots=True)
 class Release(ThreadFix):
-    """A sandbox with more endpoints: by method and path after the version, a response or a function that makes it.
+    """A sandbox with scripted responses.
 
     Attributes:
-        answers: the response to such a request, or a function that makes it from the request's fields.
-        asked: every such request: method, path, fields.
+        answers: by method and path after the version, the response or a function from the request's fields to it.
+        asked: all requests to these paths, as (method, path, fields).
     """
 
     answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(
@@ -118,28 +119,28 @@ class Release(ThreadFix):
             fields |= dict(parse_qsl(body.decode(), strict_parsing=True))
         with self.lock:
             self.asked.append((method, rest, fields))
-        answer = self.answers.get((method, rest), NO_PATH)
-        return answer(fields) if callable(answer) else answer
+        response = self.answers.get((method, rest), NO_PATH)
+        return response(fields) if callable(response) else response
 
-    def set(self, endpoint: str, *answers: object, method: str = "GET") -> Release:
-        """Respond with these objects in their order, the last object for ever; a `Fault` is sent as it is."""
-        script = list(answers)
+    def set(self, endpoint: str, *contents: object, method: str = "GET") -> Release:
+        """Respond with these objects in their order, and repeat the last. A `Fault` gets no envelope."""
+        script = list(contents)
 
-        def answer(_: dict[str, str]) -> Any:  # noqa: ANN401 - a fault
+        def respond(_: dict[str, str]) -> Any:  # noqa: ANN401 - a fault
             with self.lock:
                 content = script.pop(0) if len(script) > 1 else script[0]
             return envelope(content) if isinstance(content, dict | list | str | int | None) else content
 
-        self.answers[method, endpoint] = answer
+        self.answers[method, endpoint] = respond
         return self
 
     def count(self, endpoint: str) -> int:
-        """How often an endpoint was asked."""
+        """Count the requests to an endpoint."""
         return sum(path == endpoint for _, path, _ in self.asked)
 
 
 class Run:
-    """Runs the gate with checks; every run has a scan that passes."""
+    """Runs the gate with checks and a scan that passes."""
 
     def __init__(self, gate: Gate, threadfix: Release) -> None:
         self.gate = gate
@@ -160,50 +161,50 @@ class Run:
 
     @property
     def checks(self) -> tuple[CheckVerdict, ...]:
-        """Return the verdicts on the checks of the newest run."""
+        """The verdicts on the checks of the newest run."""
         assert self.outcome
         return self.outcome.checks
 
-    def ends(self, reason: Reason, says: str, *args: str, **limits: str) -> Ran:
-        """The run must end for this reason, and its message must contain this."""
+    def ends(self, reason: Reason, text: str, *args: str, **limits: str) -> Ran:
+        """Run the gate; assert that it ends with `reason`, and that its message contains `text`."""
         ran = self(*args, **limits)
         assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code), ran.err
-        assert says in ran.document["message"]
+        assert text in ran.document["message"]
         assert ran.document["verdict"] == reason.row.kind
         return ran
 
 
 def of_version(version: Version, word: str) -> Release:
-    """Return a ThreadFix of that version with the same result for every policy and the pass criteria.
+    """Return a ThreadFix of a version with the same result for every policy and the pass criteria.
 
-    It has a filter policy 3 (`Low Policy`), which is attached; from 2.8 on a remediation policy 4 (`30 days`).
+    It has the attached filter policy 3 (`Low Policy`), and since 2.8 also the remediation policy 4 (`30 days`).
     """
-    made = Release()
+    release = Release()
     entry = old_policy if version < (2, 5, 1, 12) else policy
     attached = [entry(word)]
     if version >= (2, 8):
         attached.append(policy(word, 4, "30 days", policy={"name": "30 days", "filterName": None, "id": 4}))
     extra = {"testEnvironment": None, "releaseFrequency": None, "isInternal": False} if version >= (2, 7, 5) else {}
-    made.set(STATUSES, application(*attached, **extra) if version >= (2, 6, 2) else attached)
+    release.set(STATUSES, application(*attached, **extra) if version >= (2, 6, 2) else attached)
     if version >= (2, 5):
         broken = {"passed": [], "failed": [criterion()]}
         results: dict[str, Any] = {"PASSING": {}, "FAILING": broken, "NO SCANS FOUND": {"passed": []}}
-        made.set(CRITERIA, criteria(**results[word]))
+        release.set(CRITERIA, criteria(**results[word]))
 
     def evaluate(fields: dict[str, str]) -> Fault:
-        """Return the requested policy, if this version supports the request."""
+        """Return the requested policy if this version supports the request."""
         if version >= (2, 8) and "policyName" in fields and "type" not in fields:
             return refusal("type is required")
         number = fields.get("policyId") or {"Low Policy": "3", "30 days": "4"}.get(fields["policyName"], "")
         kind = {"3": "filter", "4": "remediation"}.get(number)
         if version >= (2, 8) and fields.get("type", kind) != kind:
             return refusal("Policy not found")
-        found = [one for one in attached if str(one["policy"]["id"]) == number]
-        return envelope(found[0] | {"id": None}) if found else refusal("Policy not found")
+        matches = [status for status in attached if str(status["policy"]["id"]) == number]
+        return envelope(matches[0] | {"id": None}) if matches else refusal("Policy not found")
 
     if version >= (2, 8, 5):
-        made.answers["POST", EVALUATION] = evaluate
-        made.answers["GET", EVALUATION] = refusal("Request method 'GET' not supported", 405)
+        release.answers["POST", EVALUATION] = evaluate
+        release.answers["GET", EVALUATION] = refusal("Request method 'GET' not supported", 405)
     elif version >= (2, 6):
-        made.answers["GET", EVALUATION] = evaluate
-    return made
+        release.answers["GET", EVALUATION] = evaluate
+    return release

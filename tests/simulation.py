@@ -1,4 +1,4 @@
-"""A simulated server, and a clock that only it and sleeping move: the wait without a second of waiting."""
+"""A simulated server and clock, for tests of the wait without waiting."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ TARGET = Target(6, 41)
 
 
 def is_done(reading: ScanReading) -> bool:
-    """Whether the status is DONE, as it is written."""
+    """Return whether the status is exactly DONE."""
     return reading.status == "DONE"
 
 
 @dataclass
 class World:
-    """A server that responds by a script, and a clock.
+    """A scripted server and a clock. Only polls and sleeps advance the clock.
 
     Attributes:
-        respond: what the server responds to the n-th poll (from 0) that starts at a time.
-        plan: how long to wait, how often.
-        takes: seconds that the n-th poll takes; it is cut off at its budget.
-        jitter: what is drawn for every pause.
-        stop_at: when sleeping says that the wait is to stop.
+        respond: returns the response to a poll, given its number (from 0) and its start.
+        plan: the timeout and the intervals.
+        takes: returns the seconds of the n-th poll; its budget cuts it off.
+        jitter: the random number for every pause.
+        stop_at: the time at which a sleep stops the wait.
         oversleeps: seconds by which every sleep is too long.
-        settled: which readings end the wait.
-        now: seconds since the wait began.
-        polls: when each poll started, and its budget.
-        heard: when each poll started and ended, and what came of it.
-        sleeps: how long each sleep was to be.
-        events: what the wait told.
-        slots: those of the schedule.
+        settled: returns whether a reading ends the wait.
+        now: seconds since the start of the wait.
+        polls: the start and the budget of each poll.
+        heard: the start, the end and the observation of each poll.
+        sleeps: the requested seconds of each sleep.
+        events: the events of the wait.
+        slots: the slots of the schedule.
     """
 
     respond: Callable[[int, float], Observation]
@@ -63,7 +63,7 @@ class World:
 
     @classmethod
     def playing(cls, schedule: Sequence[tuple[Observation, float]], **options: object) -> World:
-        """One that responds by a schedule of responses and the seconds that they take; the last one for ever."""
+        """Return a world that plays pairs of a response and its seconds, and repeats the last pair."""
 
         def part(number: int) -> tuple[Observation, float]:
             return schedule[min(number, len(schedule) - 1)]
@@ -71,7 +71,7 @@ class World:
         return cls(lambda number, _: part(number)[0], takes=lambda number: part(number)[1], **options)  # type: ignore[arg-type]
 
     def observe(self, budget: float) -> Observation:
-        """One poll."""
+        """Poll the server."""
         assert budget > 0
         number, started = len(self.polls), self.now
         self.polls.append((started, budget))
@@ -84,7 +84,7 @@ class World:
         return observation
 
     def sleep(self, seconds: float) -> bool:
-        """Let time pass; whether the wait is to stop."""
+        """Advance the clock; return whether the wait must stop."""
         assert seconds >= 0
         self.sleeps.append(seconds)
         self.now += seconds + self.oversleeps
@@ -92,7 +92,7 @@ class World:
 
     @property
     def schedule(self) -> Schedule:
-        """For a wait in this world."""
+        """The schedule of a wait in this world."""
         return Schedule(
             plan=self.plan,
             deadline=Deadline.after(self.plan.timeout, lambda: self.now),
@@ -108,10 +108,10 @@ class World:
 
     @property
     def starts(self) -> list[float]:
-        """When each poll started."""
+        """The start of each poll."""
         return [started for started, _ in self.polls]
 
     @property
     def cut_off(self) -> int:
-        """How many polls the deadline cut off."""
+        """The number of polls that the deadline cut off."""
         return sum(isinstance(event, CutOff) for event in self.events)

@@ -1,4 +1,4 @@
-"""Uploads for tests: a client, files, and a server of raw sockets that counts how many uploads reached it."""
+"""Helpers for tests of uploads: a client, files, and a server of raw sockets that counts uploads."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 KEY: Final = "k" * 40
 APPLICATION: Final = 6
 PLAN: Final = Plan(request_timeout=20, upload_timeout=30, first_contact_limit=20, interval=0.02, max_interval=0.05)
-"""Whoever waits for a limit of these fails the test; whoever asks again does so at once."""
+"""Limits longer than any test, and short intervals."""
 LARGE: Final = 48 * 1024 * 1024
-"""Bytes of a file that no buffer of a system holds."""
+"""Bytes of a file that is larger than any socket buffer."""
 LINK: Final = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
 
 
 def http(body: bytes, code: bytes = b"200 OK", *headers: bytes) -> bytes:
-    """A whole response."""
+    """Return a complete response."""
     head = b"\r\n".join((b"HTTP/1.1 " + code, b"Content-Length: %d" % len(body), *headers))
     return head + b"\r\n\r\n" + body
 
 
 def envelope(content: object = "Scan upload process started.", **more: object) -> bytes:
-    """The body of ThreadFix's response when it took a file; `more` are further fields, or others."""
+    """Return the body of ThreadFix's response to an accepted file. `more` adds or replaces fields."""
     return json.dumps({"message": "", "success": True, "responseCode": -1, "object": content} | more).encode()
 
 
 def linked(*hrefs: str) -> bytes:
-    """The body of its response with links."""
+    """Return the body of a response with links."""
     return envelope(links=[{"method": "GET", "rel": "related", "href": href} for href in hrefs or (LINK,)])
 
 
 def refused(message: object) -> bytes:
-    """The body of its response when it refused a file."""
+    """Return the body of ThreadFix's response to a refused file."""
     return envelope(None, success=False, message=message)
 
 
@@ -75,14 +75,14 @@ FINISHED: Final = {
 
 
 def client(url: str, trusted: Path | None = None, *, insecure: bool = False, version: str = "latest") -> Client:
-    """A client of the ThreadFix at `url`."""
+    """Return a client for the ThreadFix at `url`."""
     ca_file = (Certificates("--ca-file", str(trusted)),) if trusted else ()
     server = Server(url, Secret(KEY), version, ca_file=ca_file, insecure=insecure)
     return Client(server, Sanitizer(), trace=lambda _: None)
 
 
 def made(folder: Path, size: int = 1000, name: str = "contoso.fpr") -> ScanFile:
-    """A file of that size; what is not written of it takes no space."""
+    """Create a sparse file of `size` bytes."""
     path = folder / name
     with path.open("wb") as file:
         file.write(b"<scan>"[:size])
@@ -92,13 +92,13 @@ def made(folder: Path, size: int = 1000, name: str = "contoso.fpr") -> ScanFile:
 
 @dataclass
 class Incoming:
-    """A request on its way in.
+    """An incoming request.
 
     Attributes:
-        connection: where it comes from.
-        head: its first lines, as far as they were read.
-        over: set when the test is over; a script may wait for it.
-        body: what was read behind them.
+        connection: the connection of the request.
+        over: set at the end of the test; a script may wait for it.
+        head: the bytes of the head that were read.
+        body: the bytes of the body that were read.
     """
 
     connection: socket.socket
@@ -108,17 +108,17 @@ class Incoming:
 
     @property
     def length(self) -> int | None:
-        """Bytes of the body, as the head says; None where it does not."""
-        found = re.search(rb"(?i)content-length: (\d+)", self.head)
-        return int(found[1]) if found else None
+        """The `Content-Length`; None if the head has none."""
+        matched = re.search(rb"(?i)content-length: (\d+)", self.head)
+        return int(matched[1]) if matched else None
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the body was read."""
+        """Whether the complete body was read."""
         return len(self.body) == self.length
 
     def read(self, most: int | None = None) -> Incoming:
-        """Read the request; only so many bytes of its body, where `most` says so."""
+        """Read the request, with at most `most` bytes of its body."""
         content = bytearray()
         while b"\r\n\r\n" not in content and (piece := self.connection.recv(4096)):
             content += piece
@@ -132,12 +132,12 @@ class Incoming:
         return self
 
     def drain(self) -> None:
-        """Read whatever still comes."""
+        """Read until the client disconnects."""
         while self.connection.recv(1024 * 1024):
             pass
 
     def reset(self) -> None:
-        """Break the connection off, so that the other side is told."""
+        """Reset the connection."""
         linger = struct.pack("ii", 1, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.connection.close()
@@ -145,12 +145,12 @@ class Incoming:
 
 @dataclass
 class Counting:
-    """A server that plays the n-th connection by the n-th of its scripts, and the last one from then on.
+    """A server that runs the n-th script for the n-th connection, and repeats the last script.
 
     Attributes:
-        scripts: each does what the server does with a connection.
-        over: set when the test is over.
-        requests: what came on each connection.
+        scripts: functions that serve a connection.
+        over: set at the end of the test.
+        requests: the request of each connection.
     """
 
     scripts: tuple[Callable[[Incoming], object], ...]
@@ -160,32 +160,32 @@ class Counting:
 
     @property
     def connections(self) -> int:
-        """How many there were."""
+        """The number of connections."""
         return len(self.requests)
 
     @property
     def uploads(self) -> int:
-        """Requests of which at least a byte has arrived."""
+        """The number of requests with at least one received byte."""
         return sum(bool(request.head) for request in self.requests)
 
     @property
     def whole(self) -> list[tuple[bytes, bytes]]:
-        """The head and the body of each request that has arrived whole."""
+        """The head and the body of each complete request."""
         return [(request.head, bytes(request.body)) for request in self.requests if request.is_whole]
 
     def talk(self, connection: socket.socket) -> None:
-        """Serve one connection."""
+        """Serve a connection."""
         incoming = Incoming(connection, self.over)
         with self._lock:
             script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
             self.requests.append(incoming)
-        # Else a small response may wait for its turn until the connection is closed, and be lost with it.
+        # Otherwise the system may delay a small response, and drop it when the connection closes.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             script(incoming)
         finally:
             with suppress(OSError, ValueError):
                 if not incoming.head:
-                    # Whatever came that no script has read counts too.
+                    # A byte that no script has read counts too.
                     connection.settimeout(0.2)
                     incoming.head = connection.recv(1)

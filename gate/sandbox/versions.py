@@ -52,7 +52,7 @@ class Feature(Enum):
     PASS_CRITERIA = auto()
     """There are pass criteria for CI/CD."""
     SEARCH_BY_FLAGS = auto()
-    """A search for vulnerabilities applies only the given filters; before, closed or hidden results are also excluded."""
+    """A search applies only the given filters; before, it also excludes closed, hidden and false-positive results."""
     UNASSIGNED_COUNT = auto()
     """An application has the number of its unassigned vulnerabilities."""
 
