@@ -137,5 +137,6 @@ class OptionReader:
             else:
                 # Each line by itself: a name may have commas, blanks and odd line separators.
                 for line in filter(str.strip, re.split(r"[\r\n]+", given[0])):
-                    arguments += [f"--{option.name}", line.strip()]
+                    value = line.strip()
+                    arguments += [f"--{option.name}={value}"] if value.startswith("--") else [f"--{option.name}", value]
         return tuple(arguments)

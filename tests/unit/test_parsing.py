@@ -653,6 +653,12 @@ def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
     ]  # fmt: skip
 
 
+def test_the_resume_command_can_be_parsed_again() -> None:
+    """A value that begins with `--` is written with `=`."""
+    found = ok("--policy", "--PCI\n-x")
+    assert found.arguments[2:] == ("--policy=--PCI", "--policy", "-x")
+
+
 def test_the_resume_command_leaves_the_defaults_out() -> None:
     """The action hands over every input, and a command of forty options is none that people paste."""
     every = {option.variable: option.default for option in OPTIONS if option.default is not None}
