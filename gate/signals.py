@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LAST_WORDS: Final = 1.8
-"""Seconds that a stopped gate has for its outputs and reports."""
-STALLED: Final = 5.0
-"""Seconds that it has if not even the first of them is written, on a very slow machine."""
+"""Seconds that a stopped gate has for its outputs and reports, from the verdict on."""
+STALLED: Final = 7.0
+"""Seconds that it has until then, on a very slow machine. GitHub's runner kills a process ten seconds after SIGINT."""
 TICK: Final = 0.25
 """Seconds of one wait of the main thread. Windows cannot interrupt a wait, and it moves the live line."""
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -36,15 +36,13 @@ class Signals:
 
     Attributes:
         number: of the first signal; None before it. Runners, shells and `make` all send several.
-        exit_code: how the process ends, whatever signal comes; None until the verdict.
-        written: whether the first of the outputs and reports is written.
+        exit_code: that of the verdict, which no signal changes; None before.
     """
 
     def __init__(self) -> None:
         """Start without a signal."""
         self.number: int | None = None
         self.exit_code: int | None = None
-        self.written = False
         self._inbox: SimpleQueue[Any] | None = None
 
     def stop(self, number: int) -> None:
@@ -115,15 +113,16 @@ class Signals:
 
     def end(self, exit_code: int) -> int:
         """Return the exit code of a process that would end with `exit_code`. Only a verdict outlives a signal."""
-        if self.exit_code is not None:
-            return self.exit_code
-        return 128 + self.number if self.number else exit_code
+        if self.number is None:
+            return exit_code
+        return 128 + self.number if self.exit_code is None else self.exit_code
 
     def end_late(self) -> None:  # pragma: no cover - it ends the process
         """End the process when the time for its last words is over."""
+        gives_up = time.monotonic() + STALLED
+        while self.exit_code is None and time.monotonic() < gives_up:
+            time.sleep(0.05)
         time.sleep(LAST_WORDS)
-        if not self.written:
-            time.sleep(STALLED - LAST_WORDS)
         os._exit(self.end(1))
 
 

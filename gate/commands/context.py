@@ -131,7 +131,7 @@ class CommandContext:
     def _mask(self, secrets: Sequence[Secret]) -> None:
         """Have the runner hide them, before anything else is printed."""
         # Into a file the command would write the key, and no runner would obey it.
-        if self.github and not _is_file(self.log):
+        if secrets and self.github and not _is_file(self.log):
             for secret in secrets:
                 self.github.mask(secret)
             # They must have reached the runner before anything that is written elsewhere does.

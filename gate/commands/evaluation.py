@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gate.evaluating import evaluate_all
@@ -72,15 +73,20 @@ class Evaluation:
         return tuple(judge_check(history, self.settings, cancelled, url=url) for history in histories)
 
     def decorate(self, verdict: CheckVerdict) -> CheckVerdict:
-        """Return a verdict with the vulnerabilities that break it, if they can be looked up; its reason stays."""
+        """Return a verdict with the vulnerabilities that break it, if they can be looked up; its reason stays.
+
+        Raises:
+            Cancelled: there was a signal before they were looked up.
+        """
         reading = verdict.history.reading
         if verdict.conclusion.reason is not Reason.POLICY_FAILED or not isinstance(verdict.check, PassCriteria):
             return verdict
         assert reading is not None  # noqa: S101 - nothing fails without one
         from gate.threadfix.vulnerabilities import decorate
 
-        plan = self.settings.plan
-        found = decorate(self.client.api, self.application_id, reading.results, plan.request_timeout)
+        limit = self.settings.plan.request_timeout
+        look_up = partial(decorate, self.client.api, self.application_id, reading.results, limit)
+        found = self.context.signals.call(look_up)
         if found.failure:
             self.context.console.warning(f"not all blocking vulnerabilities could be looked up: {found.failure.what}")
         known = replace(reading, results=found.results)

@@ -61,7 +61,6 @@ class _Run:
 
     def __init__(self, env: Mapping[str, str], signals: Signals, *, in_sandbox: bool) -> None:
         self._env = env
-        self._signals = signals
         self._in_sandbox = in_sandbox
         self._context = CommandContext(env, signals)
         self._started_at = datetime.now(timezone.utc)
@@ -124,7 +123,6 @@ class _Run:
         for name, write in self._reporters(verdict):
             try:
                 write()
-                self._signals.written = True
             except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or keep another from its work
                 cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
                 self._context.console.warning(f"{name} could not be written ({cause}). The verdict stands.")

@@ -351,8 +351,7 @@ class Stages:
             )
         self._checks = evaluation.judge(moment, jitter=_jitter, tick=self._tick)
         # A signal from here on loses no verdict.
-        call = self.context.signals.call
-        self._checks = tuple(call(partial(evaluation.decorate, check)) for check in self._checks)
+        self._checks = tuple(map(evaluation.decorate, self._checks))
 
     def _schedule(self, seconds: float, stop: threading.Event) -> Schedule:
         return Schedule(
