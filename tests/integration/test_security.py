@@ -243,9 +243,10 @@ def test_a_password_in_the_url_is_not_repeated(gate: Gate) -> None:
         assert (ran.code, CORE in told(gate, ran)) == (2, False)
 
 
-DIGITS = "271828182845"
+DIGITS = "182818284"
 """A key made of digits."""
-LONGER = int(f"9{DIGITS}9")
+LONGER = int(f"1{DIGITS}")
+"""An id that ThreadFix could have, with the key in it."""
 
 
 def scan_object(**changes: object) -> Scenario:
@@ -268,14 +269,21 @@ def test_a_key_of_digits_is_shown_in_no_number(scenario: Scenario, gate: Gate) -
     assert DIGITS not in told(gate, ran)
 
 
-def test_a_key_of_digits_is_in_no_link(gate: Gate, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [int(DIGITS), LONGER])
+def test_a_key_of_digits_is_in_no_link(number: int, gate: Gate, tmp_path: Path) -> None:
     """An upload's response names the scan; an id in it that shows the key is no id."""
     gate.threadfix.keys.add(DIGITS)
-    link = f"/rest/latest/applications/6/pendingScan/{DIGITS}/status"
+    link = f"/rest/latest/applications/6/pendingScan/{number}/status"
     response = tmp_path / "response.json"
     response.write_text(json.dumps({"success": True, "links": [{"href": link}]}))
     ran = always(gate, DONE, "--upload-response", str(response), THREADFIX_API_KEY=DIGITS)
     assert (ran.code, DIGITS in told(gate, ran)) == (2, False)
+    assert "a link in it is not a status link" in ran.err
+    gate.threadfix.scans = {number - 2: gate.threadfix.scans[max(gate.threadfix.scans)]}
+    file = tmp_path / "done.fpr"
+    file.write_text('<results><issue id="1"/></results>')
+    ran = always(gate, DONE, "--scan-file", str(file), THREADFIX_API_KEY=DIGITS)
+    assert (ran.document["reason"], DIGITS in told(gate, ran)) == (Reason.PROTOCOL, False)
 
 
 def about_rules(text: str, number: int) -> Release:
