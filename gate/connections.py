@@ -1,6 +1,6 @@
-"""A connection for one request, which another thread can shut down, and which reads HTTP more strictly.
+"""Connections that serve one request, that another thread can shut down, and that read HTTP strictly.
 
-The only subclasses of `http.client`, `urllib3` and the adapter of `requests` are here, with what each mends.
+Only this module has subclasses of `http.client`, `urllib3` and the adapter of `requests`.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ T = TypeVar("T")
 WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """Errors of a socket that does not wait."""
 OK: Final = 200
-"""The only HTTP status of a response that is one; what comes with another 2xx is partial, changed or yet to come."""
+"""The only HTTP status that counts; with any other 2xx the content is partial, changed or not ready."""
 
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """Work on the network in a thread of its own, and the sockets to shut down if it takes too long.
+    """Work on the network in a new thread, with the sockets to shut down if it takes too long.
 
     Attributes:
-        http_status: of the response, as soon as there is one.
+        http_status: of the response; None before there is a response.
         clock_ahead: see `RequestMade`.
-        connected: whether the connection is complete, TLS and a proxy's tunnel included; before that nothing of a
-            request has left this machine, and where the exchange was aborted before that, nothing will.
-        listens: whether a response is looked for while a body is being sent.
-        whole: whether the body has been sent to its end.
+        connected: whether the connection is complete, including TLS and a proxy's tunnel. If not, nothing of the
+            request has left this machine, and after an abort nothing will.
+        listens: whether to look for a response while the body is sent.
+        whole: whether the whole body was sent.
     """
 
     http_status: int | None = None
@@ -64,17 +64,17 @@ class Exchange:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, work: Callable[[Exchange], T], timeout: float, connect_timeout: float | None = None) -> T | None:
-        """What `work` returns, or None if that is not here in time.
+        """Return the result of `work`, or None if it takes too long.
 
         Args:
-            work: what to do.
-            timeout: seconds that it may take.
-            connect_timeout: seconds in which it must be connected; None where only the whole counts.
+            work: uses the network.
+            timeout: seconds for all of it.
+            connect_timeout: seconds for the connection; None for no such limit.
 
         Raises:
             OutOfThreadsError: the work could not be started.
-            ConnectionAbortedError: the exchange was aborted before, so the work was not started.
-            BaseException: what `work` raised, or what interrupted the calling thread; then the exchange is aborted.
+            ConnectionAbortedError: the exchange had been aborted, so the work was not started.
+            BaseException: an error of `work`, or an interruption of the calling thread, which aborts the exchange.
         """
         ends = time.monotonic() + timeout
         try:
@@ -105,31 +105,31 @@ class Exchange:
             self._over.set()
 
     def track_socket(self, connection: socket.socket) -> None:
-        """Know a socket that may yet change hands, by a second handle: TLS takes the first over for its handshake.
+        """Keep a second handle of a new socket for `abort`, because TLS takes the first handle over.
 
         Raises:
-            ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
+            ConnectionAbortedError: the exchange has been aborted, so nothing may be sent.
         """
         self.track(connection)
         self._duplicate = connection.dup()
         self._check_wanted()
 
     def track_connected(self, connection: socket.socket) -> None:
-        """Know the socket that all is sent and received on, and let go of the second handle.
+        """Keep the socket of a complete connection for `abort`, and close the second handle.
 
         Raises:
-            ConnectionAbortedError: the exchange was given up already, so that nothing is to be sent any more.
+            ConnectionAbortedError: the exchange has been aborted, so nothing may be sent.
         """
         self.track(connection)
         self._connected = connection
         self.connected = True
-        # Last: whoever aborts and then finds the exchange not connected knows that nothing will be sent.
+        # Checked last: if `abort` comes first and the exchange is not connected, nothing will be sent.
         self._check_wanted()
         self._connecting_over.set()
         self._release()
 
     def limit_pauses(self, seconds: float) -> None:
-        """From here on, behind the head of a response, the server must not pause for longer than that."""
+        """Limit each pause of the server within the body of its response."""
         assert self._connected is not None  # noqa: S101 - a response comes over a connection
         with contextlib.suppress(OSError):
             self._connected.settimeout(seconds)
@@ -146,20 +146,19 @@ class Exchange:
                 closable.close()
 
     def abort(self) -> None:
-        """Shut the connection down under the work, so that its thread ends. A DNS lookup ends by itself."""
+        """Shut the connection down, so that the thread of the work ends. A DNS lookup ends by itself."""
         self._aborted = True
         for tracked in (self._duplicate, self._connected):
-            # TLS within a proxy's TLS is no socket, but has one.
+            # TLS within a proxy's TLS is not a socket, but contains one.
             connection = getattr(tracked, "socket", tracked)
-            # Not `close`: that would wait for the thread that reads. It may have closed it in the same moment.
+            # `close` would wait for the thread that reads. That thread may be closing it now.
             with contextlib.suppress(OSError):
                 if connection:
-                    # Not `connection.shutdown`: that of a TLS socket first ends the encryption, and what the other
-                    # thread sends in that moment would go out in clear.
+                    # The method of a TLS socket first ends the encryption, so the other thread could send in clear.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def _check_wanted(self) -> None:
-        # Looked at after the socket is known: whichever of the two threads comes second shuts it down.
+        # Checked after the socket was kept, so that either this thread or `abort` shuts it down.
         if self._aborted:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the request was given up")
 
@@ -190,13 +189,13 @@ class _HTTPResponse(http.client.HTTPResponse):
             self.fp = io.BufferedReader(Chunks(source), PIECE)
         # No connection serves two requests.
         self.will_close = True
-        # The key is all the identity there is. A cookie that nobody parses cannot break anything.
+        # Only the key identifies the gate. A cookie that is not parsed cannot break anything.
         for name in ("Set-Cookie", "Set-Cookie2"):
             del self.headers[name]
 
 
 class _Tracked:
-    """A connection that tells its exchange which sockets it has."""
+    """A connection that hands its sockets to its exchange."""
 
     sock: Any
 
@@ -207,7 +206,7 @@ class _Tracked:
         self.response_class = self._response
         super().__init__(*args, **kwargs)
 
-    def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - likewise
+    def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - handed through
         source: Any = self._duplex.replay() if self._duplex else sock
         response = _HTTPResponse(source, *args, **kwargs)
         self._exchange.track(response)
@@ -223,7 +222,7 @@ class _Tracked:
         self._ready = True
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is
-        """Send a part of the request; of one whose body is long, while listening for the response."""
+        """Send a part of the request; a long body is sent while listening for the response."""
         if self.sock is None:
             self.connect()
         if not self._ready:
@@ -239,7 +238,7 @@ class _Tracked:
             self._duplex = self._duplex or Duplex(self.sock)
             self._duplex.send(data)
         else:
-            # TLS within a proxy's TLS is no socket: it can only block.
+            # TLS within a proxy's TLS is not a socket, and can only block.
             super().send(data)  # type: ignore[misc]
 
 
@@ -288,12 +287,12 @@ class Adapter(requests.adapters.HTTPAdapter):
     """The adapter of `requests` for one request: its connection can be shut down from outside, and is used once.
 
     Args:
-        exchange: what shuts it down.
-        tls: makes the contexts for the server and for a proxy; None for plain http.
+        exchange: shuts the connection down.
+        tls: returns the contexts; None for plain http.
     """
 
     def __init__(self, exchange: Exchange, tls: Callable[[], Tls] | None) -> None:
-        """Nothing is connected yet."""
+        """Keep the arguments; connect nothing."""
         self._exchange = exchange
         self._tls = tls
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
@@ -305,23 +304,23 @@ class Adapter(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through as it is
-        """The manager of connections through `proxy`, with our TLS contexts.
+        """Return the manager of connections through `proxy`, with our TLS contexts.
 
         Raises:
-            InvalidSchema: it speaks SOCKS.
+            InvalidSchema: the proxy is a SOCKS proxy.
         """
         if proxy.lower().startswith("socks"):
-            # Where its packages are there, the connection would be none of ours.
+            # If the packages for it are installed, the connection would not be of our classes.
             raise requests.exceptions.InvalidSchema("SOCKS")
         if self._tls:
             kwargs["ssl_context"], kwargs["proxy_ssl_context"], _ = self._tls()
         return super().proxy_manager_for(proxy, **kwargs)
 
     def cert_verify(self, *_: object) -> None:
-        """Leave the contexts as they are: they have their trust store, and loading it takes longer than a request."""
+        """Leave the contexts unchanged: they have their trust store."""
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through
-        """The pool, with connections that the exchange knows."""
+        """Return the pool, with connections that the exchange can shut down."""
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
         pool.ConnectionCls = partial(_TrackedHTTPS if pool.scheme == "https" else _TrackedHTTP, self._exchange)
         return pool

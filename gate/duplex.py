@@ -1,7 +1,7 @@
-"""Sends a long request while listening: a server may respond before it has all of it, and then read no more.
+"""Sends a long request while listening for the response.
 
-Its response must not be left unread meanwhile. One that stops reading would let the sending wait for ever, and one that
-closes its end makes the other's system throw away what was received and not read yet.
+A server may respond before it has the whole request, and then stop reading. If it only stops reading, a sender that
+does not listen waits for ever. If it closes the connection, the sender's system discards the response.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STATUS_LINE: Final = len(b"HTTP/1.1 103 ")
-"""Bytes after which a final response can be told from an interim one."""
+"""Bytes that distinguish a final response from an interim response."""
 INTERIM_LIMIT: Final = 64 * 1024
-"""Bytes of an interim response that is still one."""
+"""Bytes of the longest interim response."""
 _INTERIM: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d")
 _INTERIM_WHOLE: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
 
 
 class Duplex:
-    """One connection, plain or TLS, that is sent and received on at the same time.
+    """A connection, plain or TLS, that sends and receives at the same time.
 
     Args:
-        connection: connected; from here on it does not block. Whoever wants it to end shuts it down.
+        connection: connected; it no longer blocks. To end the sending, shut it down.
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        """Nothing is sent yet."""
+        """Make the connection non-blocking; send nothing."""
         self._connection = connection
         self._received = bytearray()
-        # Without a file descriptor of its own, where the system has such a one.
+        # `poll` needs no file descriptor; not every system has it.
         self._selector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
         self._selector.register(connection, selectors.EVENT_READ)
         connection.settimeout(0)
 
     def send(self, data: bytes) -> None:
-        """Send all of it.
+        """Send all of `data`.
 
         Raises:
-            BrokenPipeError: the server has responded, or has closed the connection; there may be a response to read.
+            BrokenPipeError: the server has responded, or has closed the connection. There may be a response to read.
         """
         if self._wait(selectors.EVENT_READ, 0):
             self._receive()
@@ -67,16 +67,16 @@ class Duplex:
                 raise BrokenPipeError(errno.EPIPE, "the connection broke") from error
 
     def replay(self) -> _Replay:
-        """Whence the response is to be read: first what was received during the sending, then the rest."""
+        """Return a socket-like object that replays the received bytes, then reads on."""
         return _Replay(bytes(self._received), self._connection)
 
     def _wait(self, events: int, seconds: float | None) -> int:
-        """Wait until one of `events` may happen; which ones may."""
+        """Wait until one of `events` is possible, and return those that are."""
         self._selector.modify(self._connection, events)
         return next((ready for _, ready in self._selector.select(seconds)), 0)
 
     def _receive(self) -> None:
-        """Take what has come, without waiting for more.
+        """Receive without waiting.
 
         Raises:
             BrokenPipeError: a response has begun, or the connection was closed.
@@ -84,7 +84,7 @@ class Duplex:
         try:
             piece = self._connection.recv(PIECE)
         except WOULD_BLOCK:
-            # What came was TLS's own, such as the tickets behind its handshake.
+            # The bytes belong to TLS, such as the tickets after its handshake.
             return
         except OSError as error:
             raise BrokenPipeError(errno.EPIPE, "the connection broke") from error
@@ -102,20 +102,20 @@ class Duplex:
 
 
 class _Replay:
-    """What `http.client` takes for the socket of a response."""
+    """A replacement for the socket of a response, for `http.client`."""
 
     def __init__(self, received: bytes, connection: socket.socket) -> None:
         self._received = received
         self._connection = connection
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """A file that reads all of the response."""
+        """Return a file that reads the whole response."""
         rest = self._connection.makefile(mode)  # type: ignore[call-overload]  # the one mode that there is
         return io.BufferedReader(_Joined(self._received, rest)) if self._received else rest
 
 
 class _Joined(io.RawIOBase):
-    """Some bytes, and behind them a file."""
+    """A file that begins with some bytes, and continues with another file."""
 
     def __init__(self, first: bytes, rest: io.BufferedReader) -> None:
         self._first = memoryview(first)

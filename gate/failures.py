@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a server: the errors of the libraries become failures, with words and advice."""
+"""Turns the errors of the network and of its libraries into failures, with a sentence and advice."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from gate.text import Sanitizer
 
 PRIVATE_CA_HINT: Final = (
-    "If your company signs its own certificates, name them with {--ca-file} or SSL_CERT_FILE; else ask your ThreadFix "
-    "administrator to renew the certificate."
+    "If your company signs its own certificates, add them to this machine's trust store, or name them with {--ca-file} "
+    "or SSL_CERT_FILE; otherwise ask your ThreadFix administrator to renew the certificate."
 )
 BROKEN_HINT: Final = (
-    "Check that {--url} names ThreadFix, and begins with https:// where it speaks https; then run the gate again."
+    "Check that {--url} is the URL of ThreadFix, with https:// if its port uses TLS; then run the gate again."
 )
 MACHINE_HINT: Final = "Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
 
-# What a request can fail with. Whatever a server's bytes make the libraries raise is the server's failure and no bug:
-# ValueError and HTTPException are for what cannot be read.
+# The errors of a request. The libraries raise ValueError and HTTPException for bytes that they cannot read; that is the
+# server's failure, not a bug.
 BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError, OutOfThreadsError)
 
 _EXHAUSTED: Final = {
@@ -39,7 +39,7 @@ _EXHAUSTED: Final = {
     errno.ENFILE: "{host} was not asked: this machine has no file descriptors left.",
 }
 
-# The first that is in the chain of causes tells most.
+# The first row that matches an error in the chain of causes counts.
 _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
     (OutOfThreadsError, "{host} was not asked: this machine lets the gate start no more threads.", MACHINE_HINT),
     (
@@ -74,7 +74,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
 )
 
 
-# By OpenSSL's codes of what is wrong with a certificate.
+# By OpenSSL's error codes for certificates.
 _NOT_FOR_THIS_HOST: Final = (
     "Write the host in {--url} as it is in the certificate; if that is right already, ask your ThreadFix administrator "
     "for a certificate with this name in it."
@@ -89,9 +89,9 @@ _CERTIFICATE_HINTS: Final = {
 
 
 def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure:
-    """What went wrong on the way to `host`, as a value.
+    """Return the failure of a request to `host`.
 
-    An error's own text may hold a proxy's password, so only its kind is told.
+    An error's text may contain a proxy's password, so only its kind is used.
     """
     chain = list(_causes(error))
     for cause in chain:
@@ -113,7 +113,7 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and everything that it was raised from or holds as its reason."""
+    """Yield the error with all of its causes, contexts and reasons."""
     seen: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting:

@@ -1,10 +1,10 @@
-"""One HTTP request at a time, within one time limit, on a connection of its own; every failure is a value.
+"""Sends HTTP requests, each within one time limit and on a new connection. Every failure is a value.
 
-The whole request is made in a thread of its own, and at the end of its time the connection is closed under it. A
-socket's own time limit would bound neither the DNS lookup nor headers or a body that trickle in.
+Each request runs in a new thread. At the end of its time, the calling thread shuts the connection down. A socket's own
+time limit bounds neither the DNS lookup nor headers or a body that trickle in.
 
-No connection serves two requests: what a server or a proxy sends too much, too late or twice then has nobody to be
-mistaken for. A handshake more for each poll is the price.
+No connection serves two requests, so an extra, late or repeated response cannot be mistaken for another one. The price
+is a handshake for each poll.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESPONSE_LIMIT: Final = 1024 * 1024
-"""Bytes of a response's body, after unpacking. A status response has about 400."""
+"""Bytes of a response's body after decompression. A status response has about 400."""
 FORM: Final = "application/x-www-form-urlencoded"
-"""The type of a form without files."""
+"""The content type of a form without files."""
 _HTTP_DATE: Final = re.compile(
     r"([A-Z]{3}, )?[0-9]{1,2} [A-Z]{3} [0-9]{4} [0-9:]{8}( (GMT|UTC|UT|[+-][0-9]{4}))?"
     r"|[A-Z]{6,9}, [0-9]{2}-[A-Z]{3}-[0-9]{2} [0-9:]{8}( GMT)?"
@@ -55,19 +55,19 @@ _HTTP_DATE: Final = re.compile(
 )
 """The three forms of RFC 9110, also with a numeric zone or without one. A name such as `EST` means different zones."""
 LONGER: Final = 2
-"""How much longer than the request's a socket's own time limit is: the request's is the one that is to end it."""
+"""Factor from the request's time limit to that of its socket, so that the request's limit ends it first."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestMade:
-    """One request, for the log: never a header or a body.
+    """The facts of a request for the log, without headers and bodies.
 
     Attributes:
         method: such as `GET`.
         path: of the URL, without its query.
-        http_status: None where no response came.
-        milliseconds: from its start to the end of the body, or to where it was given up.
-        clock_ahead: seconds by which the server's clock, its `Date` header, is ahead of this machine's.
+        http_status: None without a response.
+        milliseconds: from the start of the request to its end.
+        clock_ahead: seconds by which the server's clock, by its `Date` header, is ahead of this machine's.
     """
 
     method: str
@@ -79,13 +79,13 @@ class RequestMade:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a server sent back, whole. Nothing in it is safe text yet.
+    """A complete response. None of its text is sanitized.
 
     Attributes:
         http_status: 200 to 999, or 101.
         headers: by name, in any case; the values of a repeated header are joined with commas.
-        body: unpacked; at most as many bytes as were allowed.
-        early: whether it began before the request had been sent to its end.
+        body: decompressed.
+        early: whether it began before the whole request was sent.
     """
 
     http_status: int
@@ -112,7 +112,7 @@ class Response:
 
 
 class Peer(Protocol):
-    """What must be known of a server to talk to it."""
+    """A server, and the way to connect to it."""
 
     @property
     def url(self) -> str:
@@ -131,17 +131,17 @@ class Peer(Protocol):
 
     @property
     def client_cert(self) -> str | None:
-        """Path of the client certificate, where one is to be shown."""
+        """Path of the client certificate; None without one."""
         ...
 
     @property
     def client_key(self) -> str | None:
-        """Path of its key, where that is a file of its own."""
+        """Path of the certificate's key; None if it is in the same file."""
         ...
 
     @property
     def insecure(self) -> bool:
-        """Whether its certificate is not verified."""
+        """Whether the server's certificate is not verified."""
         ...
 
 
@@ -150,22 +150,22 @@ class Body(Protocol):
 
     @property
     def content_type(self) -> str:
-        """What it is, as its header says."""
+        """Value of the `Content-Type` header."""
         ...
 
     @property
     def len(self) -> int:
-        """Bytes of it, as `requests` asks for them."""
+        """Number of bytes, by the name that `requests` looks for."""
         ...
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its pieces; the next one is asked for when the one before has been sent."""
+        """Return the pieces; each is requested after the previous piece has been sent."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is to be sent, and on which terms; the fields are those of `Transport`'s methods."""
+    """The arguments of a method of `Transport`."""
 
     method: str
     url: str
@@ -180,70 +180,69 @@ class Transport:
     """Sends requests to one server; safe to use from several threads.
 
     Args:
-        server: which server, and how to talk to it.
+        server: the server, and the way to connect to it.
         sanitizer: makes text safe.
-        trace: told of every request, in the thread that asked for it.
+        trace: receives the facts of each request, in the thread that made it.
     """
 
     def __init__(self, server: Peer, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
-        """Nothing is sent yet."""
+        """Keep the arguments; send nothing."""
         self._server = server
         self._sanitizer = sanitizer
         self._trace = trace
-        # From the environment on our terms: for this machine itself none, whatever is set.
+        # Loopback never goes through a proxy, whatever the environment contains.
         self._proxies = {} if is_loopback(server.url) else requests.utils.get_environ_proxies(server.url)
         self._lock = threading.Lock()
         self._tls: Tls | None = None
         self._under_way: set[Exchange] = set()
         self._closed = False
-        # Whoever can set a variable could read every session's secrets, the key among them, from the file it names.
+        # The file would receive the secrets of each session, and with them the key.
         os.environ.pop("SSLKEYLOGFILE", None)
         if server.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def get(self, url: str, timeout: float, *, limit: int = RESPONSE_LIMIT) -> Response | Failure:
-        """Make one GET request; its response, or what came instead, is here within `timeout` seconds.
+        """Make a GET request, and return its response or the failure within `timeout` seconds.
 
         Args:
             url: of the endpoint.
             timeout: seconds of the whole request.
-            limit: bytes of the response's body, after unpacking.
+            limit: bytes of the response's body after decompression.
 
         Raises:
-            BaseException: a bug; a failure on the way is a value.
+            BaseException: a bug; a failure of the network is a value.
         """
         return self._request(_Request("GET", url, timeout, limit))
 
     def post(
         self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT
     ) -> Response | Failure:
-        """Make one POST request with a form; its response, or what came instead, is here within `timeout` seconds.
+        """Make a POST request with a form, and return its response or the failure within `timeout` seconds.
 
         Args:
             url: of the endpoint.
             form: its fields.
             timeout: seconds of the whole request.
-            limit: bytes of the response's body, after unpacking.
+            limit: bytes of the response's body after decompression.
 
         Raises:
-            BaseException: a bug; a failure on the way is a value.
+            BaseException: a bug; a failure of the network is a value.
         """
         return self._request(_Request("POST", url, timeout, limit, form=urlencode(form).encode()))
 
     def upload(self, url: str, body: Body, *, connect_timeout: float, timeout: float) -> Response | Failure:
-        """Make one POST request with a long body; its response, or what came instead, is here within `timeout` seconds.
+        """Make a POST request with a long body, and return its response or the failure within `timeout` seconds.
 
-        The response is read also where it comes before the body has been sent to its end; then no more of it is sent.
+        A response that begins before the whole body was sent ends the sending, and counts.
 
         Args:
             url: of the endpoint.
-            body: what to send.
-            connect_timeout: seconds in which the connection must be complete, and for which the server may pause within
-                its response.
+            body: sent piece by piece.
+            connect_timeout: seconds for the connection, and for each pause of the server within its response.
             timeout: seconds of the whole request.
 
         Raises:
-            BaseException: a bug, or what `body` raised; a failure on the way is a value.
+            BaseException: a bug, or an error that `body` raised; a failure of the network is a value.
         """
         return self._request(_Request("POST", url, timeout, body=body, connect_timeout=connect_timeout))
 
@@ -259,10 +258,10 @@ class Transport:
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
-        """Do `work` on the network within the same time limit as a request, its failures as values too.
+        """Run `work` on the network within a time limit, and return its result or the failure.
 
         Raises:
-            BaseException: a bug; a failure on the way is a value.
+            BaseException: a bug; a failure of the network is a value.
         """
         return self._run(Exchange(), work, timeout)
 
@@ -289,7 +288,7 @@ class Transport:
 
     @property
     def proxy(self) -> str | None:
-        """Host and port of the proxy that requests go through, without its password."""
+        """Host and port of the proxy, without its password; None without a proxy."""
         found = requests.utils.select_proxy(self._server.url, self._proxies)
         if not found:
             return None
@@ -297,11 +296,11 @@ class Transport:
 
     @property
     def host(self) -> str:
-        """Host and port of the server, as messages call it."""
+        """Host and port of the server, for messages."""
         return urlsplit(self._server.url).netloc
 
     def close(self) -> None:
-        """Give up what is still under way; from here on nothing is sent any more."""
+        """Abort the requests that are under way, and send nothing more."""
         self._closed = True
         for exchange in list(self._under_way):
             exchange.abort()
@@ -311,7 +310,7 @@ class Transport:
     ) -> T | Failure:
         self._under_way.add(exchange)
         if self._closed:
-            # Looked at after the exchange is known: whichever of the two threads comes second aborts it.
+            # Checked after the exchange was added, so that either this thread or `close` aborts it.
             exchange.abort()
         try:
             done = exchange.run(work, timeout, connect_timeout)
@@ -324,7 +323,7 @@ class Transport:
         return done
 
     def _timed_out(self, exchange: Exchange, timeout: float, connect_timeout: float | None) -> Failure:
-        """The failure when a request was given up; the exchange is aborted already."""
+        """Return the failure of a request that was aborted at the end of its time."""
         unsent = not exchange.connected
         if unsent and connect_timeout is not None:
             timeout = min(timeout, connect_timeout)
@@ -335,8 +334,7 @@ class Transport:
 
     def _send(self, exchange: Exchange, request: _Request) -> Response | Failure:
         secure = request.url.startswith("https:")
-        # An adapter and no session: a session resolves one redirect and reads its body whatever it is told, has
-        # `.netrc` replace the key, and keeps cookies.
+        # A session would resolve a redirect and read its body, replace the key by `.netrc`, and keep cookies.
         adapter = Adapter(exchange, (lambda: self.tls) if secure else None)
         body = request.body
         content_type = body.content_type if body else FORM if request.form is not None else None
@@ -344,9 +342,9 @@ class Transport:
             request.method,
             request.url,
             headers={
-                # `Accept` is not a courtesy: without it ThreadFix does not find the endpoint.
+                # Without `Accept`, ThreadFix does not find the endpoint.
                 "Accept": "application/json",
-                # Responses are too small to be packed.
+                # Most responses are too small to compress.
                 "Accept-Encoding": "identity",
                 "Authorization": f"APIKEY {self._server.api_key.reveal()}",
                 **({"Cache-Control": "no-cache"} if request.method == "GET" else {}),
@@ -376,28 +374,28 @@ class Transport:
 
     @staticmethod
     def _content(exchange: Exchange, response: requests.Response, request: _Request) -> bytes:
-        """What is in the response, unpacked, but no more than one byte beyond the limit.
+        """Return the decompressed body, but no more than one byte beyond the limit.
 
         Raises:
-            BaseException: it cannot be read.
+            BaseException: the body cannot be read.
         """
         if request.connect_timeout is not None:
             exchange.limit_pauses(request.connect_timeout)
         try:
-            # Not all of it, so that a small packed response cannot become a large one in memory.
-            body = bytearray()
-            while piece := response.raw.read(request.limit + 1 - len(body), decode_content=False):
-                body += piece
-            return decompress(bytes(body), response.headers.get("Content-Encoding", ""), request.limit)
+            pieces, left = [], request.limit + 1
+            while piece := response.raw.read(left, decode_content=False):
+                pieces.append(piece)
+                left -= len(piece)
+            return decompress(b"".join(pieces), response.headers.get("Content-Encoding", ""), request.limit)
         except BROKEN:
             if not request.body or response.status_code == OK:
                 raise
-            # A server that refuses a body and closes may lose the end of its response. The HTTP status says it all.
+            # A server that refuses a body and closes may lose the end of its response. The HTTP status is enough.
             return b""
 
 
 class _WatchedBody:
-    """A body that tells its exchange when all of it has been sent."""
+    """A body that marks its exchange when all of it has been sent."""
 
     def __init__(self, body: Body, exchange: Exchange) -> None:
         self.len = body.len

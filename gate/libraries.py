@@ -1,7 +1,7 @@
 """Imports `requests` without the trust store that `requests` would extract from a zip file.
 
 `requests` calls `certifi.where()` when it is imported. From a zip file, that writes the certificates into the temporary
-folder, and fails without one. The gate makes its own contexts (`gate.certificates`), so nothing uses that path.
+folder, and fails without such a folder. The gate makes its own contexts (`gate.certificates`), so that path is unused.
 """
 
 from __future__ import annotations

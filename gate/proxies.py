@@ -1,4 +1,4 @@
-"""Whether the proxy that the environment names can be used at all; tried before anything is sent."""
+"""Checks the proxy of the environment before anything is sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")
 
 
 def unusable(server: Server, env: Mapping[str, str]) -> tuple[InvalidOption, ...]:
-    """What is wrong if the proxy for `server` cannot be used. Its value is not shown: it may hold a password."""
+    """Return an invalid option if the proxy for `server` cannot be used, without its value: it may hold a password."""
     named = {name: value for name, value in env.items() if name.lower().endswith("_proxy") and value}
     if not named or not server.url or is_loopback(server.url):
         return ()
@@ -27,7 +27,7 @@ def unusable(server: Server, env: Mapping[str, str]) -> tuple[InvalidOption, ...
     proxy = requests.utils.select_proxy(server.url, requests.utils.get_environ_proxies(server.url))
     if not proxy:
         return ()
-    # A system's own settings may name it too; then there is no variable to point at.
+    # On Windows and macOS it may come from the system's settings.
     origin = next((name for name, value in named.items() if value == proxy), "the proxy of this system")
     flaw = _flaw(proxy)
     if not flaw:
@@ -37,12 +37,12 @@ def unusable(server: Server, env: Mapping[str, str]) -> tuple[InvalidOption, ...
 
 
 def _flaw(proxy: str) -> str:
-    """What is wrong with a proxy's URL; empty where nothing is."""
+    """Return the reason why the URL of a proxy cannot be used; empty if it can."""
     from urllib3.exceptions import LocationParseError
     from urllib3.util import parse_url
 
     try:
-        # As `requests` reads it: without a scheme it is http.
+        # `requests` takes a URL without a scheme for http.
         url = parse_url(proxy if "://" in proxy else f"http://{proxy}")
     except LocationParseError:
         return "is not the URL of a proxy"
