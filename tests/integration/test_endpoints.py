@@ -1,4 +1,4 @@
-"""The sandbox's endpoints, over a socket, in every version of ThreadFix that is documented to differ."""
+"""The sandbox's endpoints over a real socket, in every documented version of ThreadFix that differs."""
 
 from __future__ import annotations
 
@@ -33,50 +33,49 @@ UNRECOGNIZED = (404, "Bad rest request due to unrecognized path.")
 
 
 class Api:
-    """A client of the sandbox, and the sandbox."""
+    """A sandbox and a client for it."""
 
     def __init__(self, threadfix: ThreadFix, url: str) -> None:
         self.threadfix = threadfix
         self.rest = f"{url}/rest/"
 
-    def __call__(self, path: str, method: str = "GET", key: str = API_KEY, **options: Any) -> requests.Response:  # noqa: ANN401 - those of requests
+    def __call__(self, path: str, method: str = "GET", key: str = API_KEY, **options: Any) -> requests.Response:  # noqa: ANN401 - options of requests
         """Send a request; `path` follows `rest/`."""
         headers = ACCEPT | {"Authorization": f"APIKEY {key}"} | options.pop("headers", {})
         return requests.request(method, self.rest + path, headers=headers, timeout=10, **options)
 
-    def object(self, path: str, method: str = "GET", **options: Any) -> Any:  # noqa: ANN401 - whatever it is
-        """The `object` of a successful response."""
+    def object(self, path: str, method: str = "GET", **options: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Return the `object` of a successful response."""
         body = self(path, method, **options).json()
         assert body["success"], body
         return body["object"]
 
-    def says(self, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:  # noqa: ANN401 - those of requests
-        """The HTTP status and the message of a refusal."""
+    def refused(self, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:  # noqa: ANN401 - options of requests
+        """Return the HTTP status and the message of a refusal."""
         response = self(path, method, **options)
         body = response.json()
         assert not body["success"], body
         return response.status_code, body["message"]
 
     def upload(self, name: str, content: bytes = b"x", segment: str = "latest/") -> requests.Response:
-        """Upload a file."""
         return self(f"{segment}applications/6/upload", "POST", files={"file": (name, content)})
 
-    def walk(self, scenario: Scenario = DONE) -> tuple[int, dict[str, Any]]:
-        """Queue a pending scan that is over at once; its number, and its status."""
+    def queue(self, scenario: Scenario = DONE) -> tuple[int, dict[str, Any]]:
+        """Queue a pending scan; return its id and its first status."""
         number = self.threadfix.add(scenario, scenario.application)
         return number, self.object(f"latest/applications/{scenario.application}/pendingScan/{number}/status")
 
 
 @pytest.fixture
 def api(serve: Serve) -> Api:
-    """The newest ThreadFix."""
+    """Return a sandbox of the newest version."""
     threadfix = ThreadFix()
     return Api(threadfix, serve(threadfix))
 
 
 @pytest.fixture
 def api_of(serve: Serve) -> ApiOf:
-    """Makes a ThreadFix of a version."""
+    """Return a function that creates a sandbox of a version."""
 
     def make(version: str, **state: Any) -> Api:  # noqa: ANN401 - fields of `ThreadFix`
         generation = parse(version)
@@ -106,8 +105,8 @@ VERSIONED = UNVERSIONED.replace("/applications", "/{}/applications")
         ("2.8.8", "v2.4.5/", None),
     ],
 )
-def test_an_upload_is_queued(version: str, segment: str, link: str | None, api_of: ApiOf) -> None:
-    """From 2.4.5 on; the link to its status is there from 2.5 on, and has a version from 2.8.8 on."""
+def test_an_upload_is_queued_since_2_4_5(version: str, segment: str, link: str | None, api_of: ApiOf) -> None:
+    """The response has a link to the status since 2.5; the link has a version since 2.8.8."""
     api = api_of(version)
     body = api.upload("interrupted.fpr", segment=segment).json()
     number = max(api.threadfix.scans)
@@ -120,8 +119,8 @@ def test_an_upload_is_queued(version: str, segment: str, link: str | None, api_o
 @pytest.mark.parametrize(
     ("version", "segment"), [("legacy", "latest/"), ("2.4.4", "latest/"), ("2.8.8", "legacy/"), ("2.8.8", "")]
 )
-def test_an_old_upload_ends_with_a_finished_scan(version: str, segment: str, api_of: ApiOf) -> None:
-    """Before 2.4.5, and for `legacy` or no version ever since: the scan itself, and what is wrong with it at once."""
+def test_an_upload_is_processed_immediately_in_old_versions(version: str, segment: str, api_of: ApiOf) -> None:
+    """Before 2.4.5, and in later versions for `legacy` or no version, the response is the scan or its error."""
     api = api_of(version)
     body = api.upload("criteria-fail.fpr", segment=segment).json()
     number = max(api.threadfix.scans)
@@ -135,8 +134,8 @@ def test_an_old_upload_ends_with_a_finished_scan(version: str, segment: str, api
     assert (failed["success"], failed["message"]) == (False, "Something went wrong while processing the scan.")
 
 
-def test_a_file_that_is_there_already_is_refused(api: Api) -> None:
-    """By its content, whatever its name, for each application on its own; but not where its scan has failed."""
+def test_a_duplicate_file_is_refused(api: Api) -> None:
+    """A duplicate has the content of a file of the same application whose scan has not failed."""
     assert api.upload("a.fpr").json()["success"]
     again = api.upload("b.fpr").json()
     assert (again["success"], again["message"]) == (False, "Scan file has already been uploaded.")
@@ -147,21 +146,21 @@ def test_a_file_that_is_there_already_is_refused(api: Api) -> None:
 
 
 def test_a_file_without_results_is_refused(api: Api) -> None:
-    """It is not remembered, so that it is refused for the same reason next time."""
+    """A second upload is refused as empty again, not as a duplicate."""
     for _ in range(2):
         assert api.upload("a.json", b'{"results": []}').json()["message"] == "The scan file contained 0 results."
 
 
-def test_a_pending_scan_has_the_name_of_its_file(api: Api) -> None:
-    """What is behind a backslash or a slash in a file's name is its name, which chooses the scenario."""
+def test_the_last_part_of_the_file_name_selects_the_scenario(api: Api) -> None:
+    """The pending scan has the full file name."""
     link = api.upload("C:\\reports\\deleted.fpr").json()["links"][0]["href"]
-    found = api.object(link.partition("/rest/")[2])
-    assert found["name"] == found["fileDataList"][0]["originalName"] == "C:\\reports\\deleted.fpr"
+    body = api.object(link.partition("/rest/")[2])
+    assert body["name"] == body["fileDataList"][0]["originalName"] == "C:\\reports\\deleted.fpr"
     assert api.threadfix.scans[max(api.threadfix.scans)].scenario is SCENARIOS["deleted"]
 
 
 def raw(api: Api, head: str, *pieces: bytes) -> bytes:
-    """Send a POST as written, byte for byte; all that comes back."""
+    """Send a literal POST; return the complete response."""
     host, _, path = api.rest.partition("//")[2].partition("/")
     name, _, port = host.partition(":")
     start = f"POST /{path}latest/applications/6/upload HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
@@ -180,7 +179,7 @@ CHUNKED = f"{MULTIPART}Transfer-Encoding: Chunked\r\n"
 
 
 @pytest.mark.parametrize(
-    ("head", "pieces", "code", "says"),
+    ("head", "pieces", "code", "text"),
     [
         (f"{MULTIPART}Content-Length: {len(FORM)}\r\n", [FORM], 200, b'"links"'),
         (CHUNKED, [b"%x;q=1\r\n" % len(FORM), FORM, b"\r\n0\r\nTrailer: x\r\n\r\n"], 200, b'"links"'),
@@ -198,23 +197,23 @@ CHUNKED = f"{MULTIPART}Transfer-Encoding: Chunked\r\n"
         (f"{MULTIPART}Content-Length: 3\r\nExpect: 100-continue\r\n", [b"---"], 100, b"System error"),
     ],
 )
-def test_an_upload_is_read_as_http_says(head: str, pieces: list[bytes], code: int, says: bytes, api: Api) -> None:
-    """With a length or in chunks; one that is broken gets an error page, one that is cut off gets no response."""
+def test_the_body_of_an_upload_follows_http(head: str, pieces: list[bytes], code: int, text: bytes, api: Api) -> None:
+    """The body has a length or is chunked. A malformed form gets an error page, an incomplete body no response."""
     response = raw(api, head, *pieces)
     assert int(response.split(b" ", 2)[1]) == code if code else response == b""
-    assert says in response
+    assert text in response
     assert len(api.threadfix.seen) == 1
     assert api.threadfix.upload_attempts == int(head.startswith(MULTIPART))
 
 
-def test_an_upload_without_a_file_is_an_error(api: Api) -> None:
-    """The field is called `file`."""
+def test_an_upload_without_the_field_file_is_an_error(api: Api) -> None:
     response = api("latest/applications/6/upload", "POST", files={"scan": ("a.fpr", b"x")})
     assert (response.status_code, "System error" in response.text) == (200, True)
 
 
-def test_a_client_that_sends_on_after_its_refusal_is_left(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What still comes is thrown away for a while only."""
+def test_the_sandbox_disconnects_a_client_that_keeps_sending_after_a_refusal(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gate.sandbox.server.LINGER", 0.1)
     monkeypatch.setattr(ThreadFix, "refuse_early", lambda *_: Raw(413))
     with pytest.raises(ConnectionError):
@@ -222,13 +221,13 @@ def test_a_client_that_sends_on_after_its_refusal_is_left(api: Api, monkeypatch:
 
 
 def test_a_form_that_is_too_large_is_refused(api: Api) -> None:
-    """What is no upload is kept in memory, so there is a limit."""
+    """A form without files is kept in memory."""
     response = api("latest/vulnerabilities", "POST", data={"path": "x" * 2 * 1024 * 1024})
     assert response.status_code == 413
 
 
 def test_a_test_may_refuse_an_upload_before_its_body(serve: Serve) -> None:
-    """For a client that must read a refusal while it is still sending."""
+    """Such tests check that a client reads a refusal while it is still sending."""
 
     class Strict(ThreadFix):
         def refuse_early(self, path: str, headers: dict[str, str]) -> Fault | None:
@@ -243,44 +242,43 @@ def test_a_test_may_refuse_an_upload_before_its_body(serve: Serve) -> None:
 # --- Statuses.
 
 
-@pytest.mark.parametrize(("version", "there"), [("2.4.5", False), ("2.5", True), ("2.8.8", True)])
-def test_a_pending_scan_is_there_since_2_5(version: str, there: bool, api_of: ApiOf) -> None:  # noqa: FBT001
-    """Whatever version the path asks for."""
+@pytest.mark.parametrize(("version", "exists"), [("2.4.5", False), ("2.5", True), ("2.8.8", True)])
+def test_pending_scans_exist_since_2_5(version: str, exists: bool, api_of: ApiOf) -> None:  # noqa: FBT001
+    """The version in the path does not matter."""
     api = api_of(version)
     for segment in ("latest/", "legacy/", ""):
         response = api(f"{segment}applications/6/pendingScan/41/status")
-        assert response.json()["success"] is there
+        assert response.json()["success"] is exists
 
 
 @pytest.mark.parametrize(("version", "detailed"), [("2.5", False), ("2.7.6", False), ("2.7.7", True), ("2.8.8", True)])
-def test_a_status_tells_more_since_2_7_7(version: str, detailed: bool, api_of: ApiOf) -> None:  # noqa: FBT001
-    """The finished scan's id, and the date of a scan in flight."""
+def test_a_status_has_more_fields_since_2_7_7(version: str, detailed: bool, api_of: ApiOf) -> None:  # noqa: FBT001
+    """The new fields are the id of the finished scan and the date of a scan in progress."""
     api = api_of(version)
-    _, queued = api.walk(replace(DONE, walk=(("QUEUED", math.inf), ("DONE", 0))))
-    number, done = api.walk()
+    _, queued = api.queue(replace(DONE, walk=(("QUEUED", math.inf), ("DONE", 0))))
+    number, done = api.queue()
     assert ("modifiedDate" in queued, "scanId" in queued) == (detailed, False)
     assert ("modifiedDate" in done, done.get("scanId")) == (True, number - 29 if detailed else None)
 
 
-def test_the_date_of_a_status_is_that_of_its_beginning(serve: Serve) -> None:
-    """However late it is asked for."""
+def test_the_date_of_a_status_is_its_start(serve: Serve) -> None:
     at = 0.0
     threadfix = ThreadFix(speed=2, clock=lambda: at)
     api = Api(threadfix, serve(threadfix))
     number = threadfix.add(replace(DONE, walk=(("QUEUED", 4), ("UPLOADED", 6), ("DONE", 0))))
     seen = []
     for at in (0.0, 1.0, 3.0, 100.0, 4000.0):  # noqa: B007 - the clock reads it
-        found = api.object(f"latest/applications/6/pendingScan/{number}/status")
-        assert found["time"] == found["modifiedDate"]
-        seen.append((found["status"], found["modifiedDate"]))
+        body = api.object(f"latest/applications/6/pendingScan/{number}/status")
+        assert body["time"] == body["modifiedDate"]
+        seen.append((body["status"], body["modifiedDate"]))
     began = [("QUEUED", 0.0), ("QUEUED", 0.0), ("UPLOADED", 2.0), ("DONE", 5.0), ("DONE", 5.0)]
     assert seen == [(status, threadfix.moment(when)) for status, when in began]
 
 
-def test_finished_scans_are_listed(api: Api) -> None:
-    """Those of the application that are in ThreadFix; before 2.7.7 there is no other way to their ids."""
-    api.walk(replace(DONE, error_message="no"))
-    number, done = api.walk()
+def test_the_imported_scans_of_an_application_are_listed(api: Api) -> None:
+    """Before 2.7.7, only this list contains their ids."""
+    api.queue(replace(DONE, error_message="no"))
+    number, done = api.queue()
     expected = {"id": number - 29, "importTime": done["modifiedDate"], "updatedDate": done["modifiedDate"]}
     assert api.object("latest/applications/6/scans") == [expected | {"scannerName": "Contoso Scanner"}]
     assert api.object("latest/applications/12/scans") == []
@@ -291,7 +289,7 @@ def test_finished_scans_are_listed(api: Api) -> None:
 
 @pytest.mark.parametrize("upload", [False, True])
 def test_a_key_may_be_a_parameter(upload: bool, api: Api) -> None:  # noqa: FBT001
-    """The only way of the Community Edition, still in use: in the query, or in a form."""
+    """The Community Edition accepts the key only in the query or in a form, which is still in use."""
     headers = {"Authorization": ""}
     path = "latest/applications/6/upload"
     files = {"file": ("a.fpr", b"x")} if upload else None
@@ -304,7 +302,7 @@ def test_a_key_may_be_a_parameter(upload: bool, api: Api) -> None:  # noqa: FBT0
         assert api.object(path, "POST", files=files, data=key, headers=headers) == STARTED
     else:
         assert api.object("latest/vulnerabilities", "POST", data=key, headers=headers)
-    assert api.says("latest/teams", headers=headers) == (200, "Authentication failed, check your API Key.")
+    assert api.refused("latest/teams", headers=headers) == (200, "Authentication failed, check your API Key.")
 
 
 CALLS = {
@@ -325,25 +323,24 @@ RESTRICTED = (200, "The requested URL is restricted for your API Key.")
         (READ_ONLY_KEY, {"application", "statuses"}),
     ],
 )
-def test_a_key_may_do_what_its_user_may(key: str, allowed: set[str], api: Api) -> None:
-    """Uploads and pending scans need one permission, pass criteria another one."""
+def test_a_key_has_the_permissions_of_its_user(key: str, allowed: set[str], api: Api) -> None:
+    """Uploads and pending scans need a permission; pass criteria need another permission."""
     for name, (path, method) in CALLS.items():
         options = {"files": {"file": ("a.fpr", b"x")}} if name == "upload" else {}
         if name in allowed:
             api.object(path, method, key=key, **options)
         else:
-            assert api.says(path, method, key=key, **options) == RESTRICTED
-        assert api.says(path, method, key=UNKNOWN_KEY, **options) == (200, "API Key not found in database.")
+            assert api.refused(path, method, key=key, **options) == RESTRICTED
+        assert api.refused(path, method, key=UNKNOWN_KEY, **options) == (200, "API Key not found in database.")
 
 
-def test_an_application_that_is_not_there_is_refused_everywhere(api: Api) -> None:
-    """With HTTP 200, as ThreadFix refuses."""
+def test_every_endpoint_refuses_an_unknown_application(api: Api) -> None:
     for endpoint in ENDPOINTS:
         if "(?P<application>" in endpoint.path:
             path = endpoint.path.replace("(?P<application>[0-9]{1,19})", "7").replace("(?P<scan>[0-9]{1,19})", "41")
             version = "v2.6" if endpoint.until else "latest"
             files = {"file": ("a.fpr", b"x")} if endpoint.method == "POST" else None
-            refused = api.says(f"{version}/{path}", endpoint.method, files=files)
+            refused = api.refused(f"{version}/{path}", endpoint.method, files=files)
             assert refused == (200, "Application lookup failed. Check your ID.")
 
 
@@ -358,13 +355,11 @@ def test_an_application_that_is_not_there_is_refused_everywhere(api: Api) -> Non
         ("v2./applications/6", "GET"),
     ],
 )
-def test_what_threadfix_does_not_know_is_unrecognized(path: str, method: str, api: Api) -> None:
-    """A path, a method, a version."""
-    assert api.says(path, method) == UNRECOGNIZED
+def test_an_unknown_path_method_or_version_is_unrecognized(path: str, method: str, api: Api) -> None:
+    assert api.refused(path, method) == UNRECOGNIZED
 
 
-def test_slashes(api: Api) -> None:
-    """Several are one; within a name the server takes none, however it is written."""
+def test_repeated_slashes_are_merged_and_encoded_slashes_rejected(api: Api) -> None:
     assert api.object("/latest//applications/6")["id"] == 6
     assert api("latest/applications/A%2FB/lookup?name=x").status_code == 400
 
@@ -372,14 +367,13 @@ def test_slashes(api: Api) -> None:
 # --- Applications and teams.
 
 
-def test_an_application_by_its_id(api_of: ApiOf) -> None:
-    """With its team, its unique id and how many vulnerabilities count."""
-    found = api_of("2.7.9").object("latest/applications/6")
-    assert (found["name"], found["organization"]) == ("Contoso shop", {"id": 2, "name": "Contoso"})
-    assert (found["uniqueId"], found["policyStatuses"], found["scans"]) == ("contoso-shop", [], [])
-    counts = {name: found[f"{name}VulnCount"] for name in ("critical", "high", "medium", "low", "info", "total")}
+def test_an_application_has_its_team_its_unique_id_and_its_counts(api_of: ApiOf) -> None:
+    body = api_of("2.7.9").object("latest/applications/6")
+    assert (body["name"], body["organization"]) == ("Contoso shop", {"id": 2, "name": "Contoso"})
+    assert (body["uniqueId"], body["policyStatuses"], body["scans"]) == ("contoso-shop", [], [])
+    counts = {name: body[f"{name}VulnCount"] for name in ("critical", "high", "medium", "low", "info", "total")}
     assert counts == {"critical": 0, "high": 0, "medium": 2, "low": 1, "info": 1, "total": 4}
-    assert found["unassignedVulnCount"] == 4
+    assert body["unassignedVulnCount"] == 4
     assert "unassignedVulnCount" not in api_of("2.7.8").object("latest/applications/6")
 
 
@@ -400,61 +394,60 @@ LOOKED_UP = [
 
 @pytest.mark.parametrize(("team", "names", "number"), LOOKED_UP)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_application_by_its_names(
+def test_an_application_is_looked_up_within_its_team(
     method: str, team: str, names: dict[str, str], number: int | None, api: Api
 ) -> None:
-    """Within its team, by its name in any case or by its unique id."""
+    """The name is case-insensitive; the unique id is case-sensitive."""
     api.threadfix.applications[30] = Application(30, "a/b & c=d", Team(4, "Über+uns & ?#%"))
     path = f"latest/applications/{quote(team, safe='')}/lookup"
     options = {"params" if method == "GET" else "data": names}
     if number:
         assert api.object(path, method, **options)["id"] == number
     else:
-        assert api.says(path, method, **options) == (200, "Application lookup failed. Check your ID.")
+        assert api.refused(path, method, **options) == (200, "Application lookup failed. Check your ID.")
 
 
 def test_a_plus_sign_in_the_name_of_a_team_may_be_a_blank(api: Api) -> None:
-    """As in the Community Edition, where there is no team of the name as it stands."""
+    """The Community Edition tries a blank if no team has the literal name."""
     api.threadfix.applications[30] = Application(30, "x", Team(4, "A B"))
     assert api.object("latest/applications/A+B/lookup?name=x")["id"] == 30
     api.threadfix.applications[31] = Application(31, "x", Team(5, "A+B"))
     assert api.object("latest/applications/A+B/lookup?name=x")["id"] == 31
 
 
-def test_two_applications_with_one_unique_id(api: Api) -> None:
-    """Within a team neither is it; the look-up in all teams lists both."""
+def test_a_unique_id_of_two_applications_is_ambiguous(api: Api) -> None:
+    """The lookup within a team is refused; the lookup in all teams lists all applications."""
     api.threadfix.applications[30] = Application(30, "Other", Team(2, "Contoso"), "contoso-shop")
-    refused = api.says("latest/applications/Contoso/lookup?uniqueId=contoso-shop")
+    refused = api.refused("latest/applications/Contoso/lookup?uniqueId=contoso-shop")
     assert refused == (200, "More than one application found. Check your search criteria.")
-    found = api.object("latest/applications/allTeamLookup?uniqueId=contoso-shop")
-    assert [application["id"] for application in found] == [6, 18, 30]
-    refused = api.says("latest/applications/allTeamLookup?uniqueId=nothing")
+    matches = api.object("latest/applications/allTeamLookup?uniqueId=contoso-shop")
+    assert [application["id"] for application in matches] == [6, 18, 30]
+    refused = api.refused("latest/applications/allTeamLookup?uniqueId=nothing")
     assert refused == (200, "Application lookup failed. Check your ID.")
 
 
-@pytest.mark.parametrize(("version", "there"), [("2.7.5", False), ("2.7.6", True)])
-def test_the_look_up_by_form_is_there_since_2_7_6(version: str, there: bool, api_of: ApiOf) -> None:  # noqa: FBT001
-    """For names that are hard to write in a URL."""
-    found = api_of(version)("latest/applications/Contoso/lookup", "POST", data={"name": "Contoso shop"})
-    assert (found.status_code == 200) is there
+@pytest.mark.parametrize(("version", "exists"), [("2.7.5", False), ("2.7.6", True)])
+def test_the_lookup_by_form_exists_since_2_7_6(version: str, exists: bool, api_of: ApiOf) -> None:  # noqa: FBT001
+    response = api_of(version)("latest/applications/Contoso/lookup", "POST", data={"name": "Contoso shop"})
+    assert (response.status_code == 200) is exists
 
 
-def test_teams(api: Api) -> None:
-    """Listed, by id, and by name in any case."""
+def test_teams_are_listed_and_looked_up(api: Api) -> None:
+    """The name is case-insensitive."""
     listed = api.object("latest/teams")
     assert [team["name"] for team in listed] == ["Contoso", "Fabrikam"]
     assert api.object("latest/teams/2") == api.object("latest/teams/lookup?name=contoso") == listed[0]
-    assert [one["id"] for one in listed[0]["applications"]] == [6, 12]
+    assert [application["id"] for application in listed[0]["applications"]] == [6, 12]
     assert listed[0]["totalVulnCount"] == 4
-    assert api.says("latest/teams/9") == (200, "Team lookup failed. Check your ID.")
-    assert api.says("latest/teams/lookup?name=Nobody") == (200, "No team found with name 'Nobody'")
+    assert api.refused("latest/teams/9") == (200, "Team lookup failed. Check your ID.")
+    assert api.refused("latest/teams/lookup?name=Nobody") == (200, "No team found with name 'Nobody'")
 
 
 # --- Policies.
 
 
 @pytest.mark.parametrize(
-    ("version", "there", "word", "in_application", "detailed"),
+    ("version", "exists", "word", "in_application", "detailed"),
     [
         ("2.3", False, "", False, False),
         ("2.4", True, "passing", False, False),
@@ -466,25 +459,25 @@ def test_teams(api: Api) -> None:
         ("2.8.8", True, "currentStatus", True, True),
     ],
 )
-def test_the_statuses_of_policies_have_a_shape_in_each_version(  # noqa: PLR0913, PLR0917 - a table
+def test_the_shape_of_policy_statuses_depends_on_the_version(  # noqa: PLR0913, PLR0917 - a table
     version: str,
-    there: bool,  # noqa: FBT001
+    exists: bool,  # noqa: FBT001
     word: str,
     in_application: bool,  # noqa: FBT001
     detailed: bool,  # noqa: FBT001
     api_of: ApiOf,
 ) -> None:
-    """An array, then an application; a boolean, then a word."""
+    """Older versions return an array and booleans, newer versions an application and strings."""
     api = api_of(version)
-    if not there:
-        assert api.says("latest/applications/6/policyStatuses") == UNRECOGNIZED
+    if not exists:
+        assert api.refused("latest/applications/6/policyStatuses") == UNRECOGNIZED
         return
-    found = api.object("latest/applications/6/policyStatuses")
-    assert isinstance(found, dict) is in_application
+    body = api.object("latest/applications/6/policyStatuses")
+    assert isinstance(body, dict) is in_application
     if in_application:
-        assert (found["id"], found["overallPolicyStatus"]) == (6, "PASSING")
-        assert ("isInternal" in found) is detailed
-    statuses = found["policyStatuses"] if in_application else found
+        assert (body["id"], body["overallPolicyStatus"]) == (6, "PASSING")
+        assert ("isInternal" in body) is detailed
+    statuses = body["policyStatuses"] if in_application else body
     assert [status["policy"]["id"] for status in statuses] == [1, 2]
     assert statuses[0]["name"] == "Contoso shop"
     assert statuses[0]["policy"] == {"id": 1, "name": "Release", "filterName": "Critical and high"}
@@ -498,71 +491,71 @@ def test_the_statuses_of_policies_have_a_shape_in_each_version(  # noqa: PLR0913
     [("2.5.1.12", 404, 404), ("2.6", 200, 404), ("2.8.4", 200, 404), ("2.8.5", 405, 200), ("2.8.8", 405, 200)],
 )
 def test_a_policy_is_evaluated_on_request(version: str, get: int, post: int, api_of: ApiOf) -> None:
-    """By GET from 2.6 on, by POST from 2.8.5 on, and by no other method."""
+    """The method is GET since 2.6, and only POST since 2.8.5."""
     api = api_of(version)
     path = "latest/applications/6/policy/eval"
     responses = [api(path, params={"policyId": 3}), api(path, "POST", data={"policyId": 3})]
     assert [response.status_code for response in responses] == [get, post]
     for response in responses:
         if response.status_code == 200:
-            found = response.json()["object"]
-            assert (found["id"], found["currentStatus"], found["name"]) == (None, "FAILING", "Contoso shop")
-            assert found["policy"] == {"id": 3, "name": "Nothing at all", "filterName": "Everything"}
+            body = response.json()["object"]
+            assert (body["id"], body["currentStatus"], body["name"]) == (None, "FAILING", "Contoso shop")
+            assert body["policy"] == {"id": 3, "name": "Nothing at all", "filterName": "Everything"}
 
 
-def test_policies_of_both_types_may_have_one_name(api_of: ApiOf) -> None:
-    """From 2.8 on the type must be there with a name; before that, there is one type only."""
+def test_the_name_of_a_policy_needs_a_type_since_2_8(api_of: ApiOf) -> None:
+    """Policies of different types may have the same name. Older versions have only one type."""
     api = api_of("2.8.8")
     api.threadfix.policies[9] = Policy(9, "Fixed within 30 days", "Anything", 1)
     path = "latest/applications/6/policy/eval"
     name = {"policyName": "Fixed within 30 days"}
-    found = {kind: api.object(path, "POST", data=name | {"type": kind}) for kind in ("filter", "remediation")}
-    assert {kind: one["policy"]["id"] for kind, one in found.items()} == {"filter": 9, "remediation": 4}
-    assert found["remediation"]["policy"]["filterName"] is None
-    assert api.says(path, "POST", data=name) == (200, "Parameter 'type' must be filter or remediation.")
+    statuses = {kind: api.object(path, "POST", data=name | {"type": kind}) for kind in ("filter", "remediation")}
+    assert {kind: status["policy"]["id"] for kind, status in statuses.items()} == {"filter": 9, "remediation": 4}
+    assert statuses["remediation"]["policy"]["filterName"] is None
+    assert api.refused(path, "POST", data=name) == (200, "Parameter 'type' must be filter or remediation.")
     older = api_of("2.7.9")
     missing = (200, "Policy lookup failed. Check your ID.")
-    assert older.says(path, params=name) == missing
+    assert older.refused(path, params=name) == missing
     assert older.object(path, params={"policyName": "Release"})["policy"]["id"] == 1
     for fields in ({"policyId": "8"}, {"policyId": "8", "policyName": "Release"}, {}):
-        assert older.says(path, params=fields) == missing
+        assert older.refused(path, params=fields) == missing
 
 
-def word(api: Api, **fields: object) -> str:
-    """What a policy says of an application."""
+def status_of(api: Api, **fields: object) -> str:
+    """Evaluate a policy; return its status."""
     application = fields.pop("application", 6)
-    found = api.object(f"latest/applications/{application}/policy/eval", "POST", data=fields)
-    assert isinstance(found["currentStatus"], str)
-    return found["currentStatus"]
+    body = api.object(f"latest/applications/{application}/policy/eval", "POST", data=fields)
+    assert isinstance(body["currentStatus"], str)
+    return body["currentStatus"]
 
 
-def test_what_a_policy_says(api: Api) -> None:
-    """By what counts, from a severity on, and as old as it may be; of an application without scans nothing."""
-    assert word(api, policyId=1) == "PASSING"
-    api.walk(SCENARIOS["criteria-fail"])
+def test_a_policy_depends_on_severity_and_age(api: Api) -> None:
+    """An application without scans has no result. A policy of the sandbox can have a fixed status."""
+    assert status_of(api, policyId=1) == "PASSING"
+    api.queue(SCENARIOS["criteria-fail"])
     api.threadfix.finish(max(api.threadfix.scans))
-    assert word(api, policyId=1) == word(api, policyId=2) == "FAILING"
-    assert word(api, policyId=4) == "FAILING"
+    assert status_of(api, policyId=1) == status_of(api, policyId=2) == "FAILING"
+    assert status_of(api, policyId=4) == "FAILING"
     api.threadfix.applications[6].vulnerabilities = [Vulnerability(1, 79, "XSS", 4, "/", days=29.0)]
-    assert word(api, policyId=4) == "PASSING"
-    assert word(api, policyId=1, application=12) == "NO SCANS FOUND"
+    assert status_of(api, policyId=4) == "PASSING"
+    assert status_of(api, policyId=1, application=12) == "NO SCANS FOUND"
     api.threadfix.policies[1] = replace(api.threadfix.policies[1], word="SNOOZING")
-    assert word(api, policyId=1) == "SNOOZING"
+    assert status_of(api, policyId=1) == "SNOOZING"
     statuses = api.object("latest/applications/12/policyStatuses")
     assert (statuses["policyStatuses"], statuses["overallPolicyStatus"]) == ([], "PASSING")
 
 
 @pytest.mark.parametrize("lag", [0.0, 5.0, math.inf])
 def test_an_evaluation_lags_behind_the_scan(lag: float, serve: Serve) -> None:
-    """Until then what policies and criteria say is from before the scan, and the date of the policies says so."""
+    """Before the evaluation, policies, criteria and counts are older than the scan. Only policies have a date."""
     at = 0.0
     threadfix = ThreadFix(speed=2, clock=lambda: at)
     api = Api(threadfix, serve(threadfix))
-    _, done = api.walk(replace(SCENARIOS["criteria-fail"], walk=(("DONE", 0),), lag=lag))
+    _, done = api.queue(replace(SCENARIOS["criteria-fail"], walk=(("DONE", 0),), lag=lag))
     for at in (0.0, 2.0, 3.0):
         fresh = at * 2 >= lag
-        found = api.object("latest/applications/6/policyStatuses")["policyStatuses"][0]
-        assert (found["lastEvaluated"] >= done["modifiedDate"], found["currentStatus"] == "FAILING") == (fresh, fresh)
+        body = api.object("latest/applications/6/policyStatuses")["policyStatuses"][0]
+        assert (body["lastEvaluated"] >= done["modifiedDate"], body["currentStatus"] == "FAILING") == (fresh, fresh)
         assert api.object("latest/policy/status/application/6/evaluate")["passing"] is not fresh
         assert api.object("latest/applications/6")["criticalVulnCount"] == (4 if fresh else 0)
 
@@ -572,24 +565,23 @@ def test_an_evaluation_lags_behind_the_scan(lag: float, serve: Serve) -> None:
 EVALUATE = "latest/policy/status/application/{}/evaluate"
 
 
-@pytest.mark.parametrize(("version", "there"), [("2.4.5", False), ("2.5", True), ("2.8.8", True)])
-def test_pass_criteria_are_there_since_2_5(version: str, there: bool, api_of: ApiOf) -> None:  # noqa: FBT001
-    """Each criterion with its limits, on the side where it belongs."""
+@pytest.mark.parametrize(("version", "exists"), [("2.4.5", False), ("2.5", True), ("2.8.8", True)])
+def test_pass_criteria_exist_since_2_5(version: str, exists: bool, api_of: ApiOf) -> None:  # noqa: FBT001
+    """The response lists each criterion with its limits as passed or failed."""
     api = api_of(version)
-    if not there:
-        assert api.says(EVALUATE.format(6)) == UNRECOGNIZED
+    if not exists:
+        assert api.refused(EVALUATE.format(6)) == UNRECOGNIZED
         return
-    found = api.object(EVALUATE.format(6))
-    assert (found["failed"], found["passing"], found["fromDate"]) == ([], True, -86_400_000)
-    assert [criterion["severity"] for criterion in found["passed"]] == ["Critical", "High", "Medium"]
-    assert found["passed"][1] == {"id": 2, "severity": "High", "maxAllowed": 2, "maxIntroduced": None}
+    body = api.object(EVALUATE.format(6))
+    assert (body["failed"], body["passing"], body["fromDate"]) == ([], True, -86_400_000)
+    assert [criterion["severity"] for criterion in body["passed"]] == ["Critical", "High", "Medium"]
+    assert body["passed"][1] == {"id": 2, "severity": "High", "maxAllowed": 2, "maxIntroduced": None}
     api.threadfix.applications[6].vulnerabilities.append(Vulnerability(1, 89, "SQL", 5, "/"))
-    found = api.object(EVALUATE.format(6))
-    assert ([criterion["id"] for criterion in found["failed"]], found["passing"]) == ([1], False)
+    body = api.object(EVALUATE.format(6))
+    assert ([criterion["id"] for criterion in body["failed"]], body["passing"]) == ([1], False)
 
 
-def test_dates_narrow_what_was_introduced(api: Api) -> None:
-    """But not what is open."""
+def test_dates_restrict_only_introduced_vulnerabilities(api: Api) -> None:
     application = api.threadfix.applications[6]
     (medium,) = (criterion for criterion in application.criteria if criterion.severity == 3)
     application.criteria = [replace(medium, max_introduced=1)]
@@ -601,26 +593,25 @@ def test_dates_narrow_what_was_introduced(api: Api) -> None:
         ({"fromDate": long_ago, "toDate": today}, False),
     ):
         assert api.object(EVALUATE.format(6), params=fields)["passing"] is holds
-    found = api.object(EVALUATE.format(6), params={"fromDate": long_ago, "toDate": long_ago})
-    assert found["toDate"] - found["fromDate"] == 86_399_000
+    body = api.object(EVALUATE.format(6), params={"fromDate": long_ago, "toDate": long_ago})
+    assert body["toDate"] - body["fromDate"] == 86_399_000
     for wrong in ("31.01.2026", "2026-02-30", "2026-W05-1"):
-        refused = api.says(EVALUATE.format(6), params={"fromDate": wrong})
+        refused = api.refused(EVALUATE.format(6), params={"fromDate": wrong})
         assert refused == (200, "Dates must be in the format yyyy-MM-dd.")
 
 
-def test_without_criteria_the_response_is_vacuous(api: Api) -> None:
-    """It says that it passes, and nothing that does."""
-    found = api.object(EVALUATE.format(12))
-    assert (found["passed"], found["failed"], found["passing"]) == ([], [], True)
+def test_an_application_without_criteria_passes_with_empty_lists(api: Api) -> None:
+    body = api.object(EVALUATE.format(12))
+    assert (body["passed"], body["failed"], body["passing"]) == ([], [], True)
 
 
 # --- Vulnerabilities.
 
 
 def search(api: Api, version: str = "latest", **fields: object) -> list[int]:
-    """The ids of what is found."""
+    """Return the ids of the results."""
     data = {"applications[0].id": 6} | {name.replace("__", "[0]."): value for name, value in fields.items()}
-    return [one["id"] for one in api.object(f"{version}/vulnerabilities", "POST", data=data)]
+    return [vulnerability["id"] for vulnerability in api.object(f"{version}/vulnerabilities", "POST", data=data)]
 
 
 OPEN = {"showOpen": "true", "showNotFalsePositive": "true", "showNotHidden": "true"}
@@ -646,14 +637,15 @@ SEARCHES: list[tuple[str, dict[str, object], list[int]]] = [
 ]
 
 
-@pytest.mark.parametrize(("version", "fields", "found"), SEARCHES)
-def test_a_search_finds_what_is_asked_for(version: str, fields: dict[str, object], found: list[int], api: Api) -> None:
-    """The newest first; since 2.7 only what is given filters, before that what is closed or hidden is left out."""
-    assert search(api, version, **fields) == found
+@pytest.mark.parametrize(("version", "fields", "ids"), SEARCHES)
+def test_a_search_returns_matches_newest_first(
+    version: str, fields: dict[str, object], ids: list[int], api: Api
+) -> None:
+    """Since 2.7 only the given filters apply; before, closed, hidden and false-positive results need their flags."""
+    assert search(api, version, **fields) == ids
 
 
-def test_a_search_returns_ten(api: Api) -> None:
-    """Unless another number is asked for; of every application, unless one is."""
+def test_a_search_returns_ten_results_of_all_applications_by_default(api: Api) -> None:
     many = [Vulnerability(1000 + index, 79, "XSS", 5, "/") for index in range(25)]
     api.threadfix.applications[18].vulnerabilities = many
     assert len(search(api, applications__id=18)) == 10
@@ -661,23 +653,23 @@ def test_a_search_returns_ten(api: Api) -> None:
     assert len(api.object("latest/vulnerabilities", "POST", data={"numberVulnerabilities": 50})) == 32
 
 
-def test_severities_may_have_other_names(api: Api) -> None:
-    """Their numbers stay; criteria and vulnerabilities show the other name."""
+def test_severities_may_have_custom_names(api: Api) -> None:
+    """Their numbers do not change. Criteria and vulnerabilities show the custom name."""
     api.threadfix.severity_names[5] = "Blocker"
-    found = api.object("latest/severities")
-    assert [one["intValue"] for one in found] == [5, 4, 3, 2, 1]
+    severities = api.object("latest/severities")
+    assert [severity["intValue"] for severity in severities] == [5, 4, 3, 2, 1]
     blocker = {"id": 1, "name": "Critical", "intValue": 5, "customName": "Blocker", "displayName": "Blocker"}
-    assert (found[0], found[1]["displayName"], found[1]["customName"]) == (blocker, "High", None)
+    assert (severities[0], severities[1]["displayName"], severities[1]["customName"]) == (blocker, "High", None)
     assert api.object(EVALUATE.format(6))["passed"][0]["severity"] == "Blocker"
     closed = api.object("latest/vulnerabilities", "POST", data={"showClosed": "true"})[0]
     assert (closed["genericSeverity"], closed["active"]) == (blocker, False)
     assert (closed["app"], closed["team"]) == ({"id": 6, "name": "Contoso shop"}, {"id": 2, "name": "Contoso"})
 
 
-def test_the_scenarios_that_are_there_from_the_start_have_a_pending_scan(api: Api) -> None:
-    """Of the application that they need."""
-    there = [scenario for scenario in SCENARIOS.values() if scenario.content is None]
+def test_every_scenario_without_an_upload_has_a_pending_scan(api: Api) -> None:
+    """The scan belongs to the application of the scenario."""
+    expected = [scenario for scenario in SCENARIOS.values() if scenario.content is None]
     scans = list(api.threadfix.scans.values())
-    assert [scan.scenario for scan in scans] == there
-    assert [scan.application_id for scan in scans] == [scenario.application for scenario in there]
+    assert [scan.scenario for scan in scans] == expected
+    assert [scan.application_id for scan in scans] == [scenario.application for scenario in expected]
     assert min(api.threadfix.scans) == FIRST_PENDING_SCAN

@@ -1,4 +1,4 @@
-"""The commands `demo` and `sandbox`, as a person uses them, and the sandbox as any client sees it."""
+"""The commands `demo` and `sandbox`, and the sandbox with clients other than the gate."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 GOOD = {"Accept": "application/json", "Authorization": f"APIKEY {API_KEY}"}
 
 
-def test_the_demo_ends_as_its_scenario(capfd: pytest.CaptureFixture[str]) -> None:
-    """The demo shows the command that it runs, the gate's own log and what to run next, and ends as the gate does."""
+def test_the_demo_prints_its_command_and_ends_as_the_gate(capfd: pytest.CaptureFixture[str]) -> None:
+    """It also prints the gate's log and the next command to run."""
     assert main(["demo", "interrupted", "--speed", "20", "--interval", "50ms"]) == 1
     out, err = capfd.readouterr()
     assert out == ""
@@ -36,15 +36,15 @@ def test_the_demo_ends_as_its_scenario(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_scenario_may_come_after_options(capfd: pytest.CaptureFixture[str]) -> None:
-    """As `make demo SCENARIO=interrupted` has it; a second scenario is refused."""
+    """`make demo SCENARIO=interrupted` needs this order. A second scenario is an error."""
     assert main(["demo", "--speed", "20", "--interval", "50ms", "interrupted"]) == 1
     assert "FAIL (scan-failed, exit code 1)" in capfd.readouterr().err
     assert main(["demo", "--speed", "20", "interrupted", "done"]) == 2
     assert "unexpected argument (value not shown)." in capfd.readouterr().err
 
 
-def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) -> None:
-    """Options of the demo take precedence over those of its scenario; their values are not repeated."""
+def test_the_demo_accepts_the_gate_s_options(capfd: pytest.CaptureFixture[str]) -> None:
+    """They override the options of the scenario. Their values are not printed."""
     assert main(["demo", "stuck", "--speed", "20", "--timeout", "0", "--json", "--on-timeout", "warn"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out)["reason"] == "timeout"
@@ -53,15 +53,15 @@ def test_the_demo_takes_the_gate_s_options(capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd: pytest.CaptureFixture[str]) -> None:
-    """After a timeout the demo says that its server is gone, instead of how to keep waiting for it."""
+    """After a timeout the demo explains that its server has stopped, instead of how to resume the wait."""
     assert main(["demo", "stuck", "--speed", "20", "--timeout", "0"]) == 3
     log = capfd.readouterr().err
-    assert log.count("threadfix-gate run") == 2  # what was run, and what to run with a ThreadFix of one's own
+    assert log.count("threadfix-gate run") == 2  # the demo's command, and a command for the user's own ThreadFix
     assert "What to do: Nothing: the sandbox has stopped" in log
 
 
-def test_the_demo_uploads_a_file_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
-    """The file is there for as long as the gate may read it, and the command shows how to do the same."""
+def test_the_demo_uploads_a_temporary_file(capfd: pytest.CaptureFixture[str]) -> None:
+    """The file is in the printed command, and is deleted at the end."""
     assert main(["demo", "upload", "--speed", "20", "--interval", "50ms"]) == 0
     log = capfd.readouterr().err
     (shown,) = [shlex.split(line) for line in log.splitlines() if line.startswith("$ ")]
@@ -71,8 +71,8 @@ def test_the_demo_uploads_a_file_of_its_own(capfd: pytest.CaptureFixture[str]) -
     assert "PASS (processed): pending scan 67 of application 6 (upload.json)" in log
 
 
-def test_the_demo_uploads_the_file_that_it_is_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Its name chooses what becomes of the scan."""
+def test_the_demo_uploads_the_file_of_the_user(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The name of the file selects the scenario."""
     file = tmp_path / "interrupted.fpr"
     file.write_bytes(b"x")
     assert main(["demo", "upload", "--speed", "20", "--interval", "50ms", "--scan-file", str(file)]) == 1
@@ -80,31 +80,29 @@ def test_the_demo_uploads_the_file_that_it_is_given(tmp_path: Path, capfd: pytes
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "says"),
+    ("options", "code", "text"),
     [
         (("--generation", "legacy"), 0, "processed at once as scan"),
         (("--generation", "2.4.5"), 7, "2.5"),
         (("--generation", "2.5"), 0, "PASS (processed)"),
     ],
 )
-def test_the_demo_can_be_another_threadfix(
-    options: tuple[str, ...], code: int, says: str, capfd: pytest.CaptureFixture[str]
+def test_the_demo_can_play_another_version(
+    options: tuple[str, ...], code: int, text: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The demo plays another version."""
     assert main(["demo", "upload", "--speed", "20", "--interval", "50ms", *options]) == code
-    assert says in capfd.readouterr().err
+    assert text in capfd.readouterr().err
 
 
-def test_the_demo_holds_a_release_back(capfd: pytest.CaptureFixture[str]) -> None:
-    """All policies hold when the scan is DONE; the gate waits for ThreadFix to evaluate it, and says which fails."""
+def test_the_demo_blocks_a_release(capfd: pytest.CaptureFixture[str]) -> None:
+    """All policies pass when the scan is DONE. The gate waits for the evaluation and names the policy that fails."""
     assert main(["demo", "policy-fail", "--speed", "10", "--interval", "50ms"]) == 1
     log = capfd.readouterr().err
     assert log.index("DONE") < log.index("FAIL (policy-failed")
     assert "1 of 2 policies fails: 'Release'" in log
 
 
-def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None:
-    """Each with what it does, and the verdict it ends with."""
+def test_the_demo_lists_its_scenarios_with_their_verdicts(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--list"]) == 0
     out, _ = capfd.readouterr()
     for scenario in SCENARIOS.values():
@@ -114,7 +112,7 @@ def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "text"),
     [
         (("demo", "nonsense"), "unknown scenario; use one of done, slow, "),
         (("demo", "done", "--speed", "fast"), "--speed must be a factor"),
@@ -126,14 +124,12 @@ def test_the_demo_lists_its_scenarios(capfd: pytest.CaptureFixture[str]) -> None
         (("sandbox", "--host", "nowhere.invalid"), "cannot bind to this address"),
     ],
 )
-def test_invalid_options_are_reported(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Invalid options end with exit code 2, and nothing is started."""
+def test_invalid_options_are_reported(args: tuple[str, ...], text: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(args) == 2
-    assert says in capfd.readouterr().err
+    assert text in capfd.readouterr().err
 
 
-def test_a_port_in_use_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
-    """A port that is in use is an error message, not a traceback."""
+def test_a_port_in_use_is_an_invalid_option(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 2
     assert "cannot bind" in capfd.readouterr().err
@@ -141,16 +137,16 @@ def test_a_port_in_use_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
-    """The sandbox prints shell exports that point a client at it, and serves until a signal stops it."""
+    """It prints shell exports for a client."""
     command = [sys.executable, "-m", "gate", "sandbox", "--speed", "20"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
         exported = dict(shlex.split(process.stdout.readline())[1].split("=", 1) for _ in range(4))
         url = f"{exported['THREADFIX_URL']}/rest/latest/applications/6/pendingScan/41/status"
-        answer = requests.get(url, headers=GOOD, timeout=10).json()
-        assert answer["object"]["status"] == "QUEUED"
-        # It answers before it has said all that it has to say.
+        response = requests.get(url, headers=GOOD, timeout=10).json()
+        assert response["object"]["status"] == "QUEUED"
+        # It serves requests before its output is complete.
         log = ""
         while "An upload queues" not in log:
             log += process.stderr.readline() or pytest.fail(log)
@@ -164,8 +160,8 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
 
 
 def test_a_sandbox_that_is_open_to_the_network_warns() -> None:
-    """A sandbox bound to every address warns, and exports the loopback one, to which plain http is allowed."""
-    command = [sys.executable, "-m", "gate", "sandbox", "--host", "0.0.0.0"]  # noqa: S104 - that is what is tested
+    """The exported URL has the loopback address, because the gate allows plain http only there."""
+    command = [sys.executable, "-m", "gate", "sandbox", "--host", "0.0.0.0"]  # noqa: S104 - the test is about it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stderr
@@ -177,7 +173,6 @@ def test_a_sandbox_that_is_open_to_the_network_warns() -> None:
 
 
 def test_a_quiet_sandbox_logs_no_request() -> None:
-    """With --quiet the sandbox logs no requests."""
     command = [sys.executable, "-m", "gate", "sandbox", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
@@ -191,50 +186,48 @@ def test_a_quiet_sandbox_logs_no_request() -> None:
     assert log == ""
 
 
-def test_an_upload_is_waited_for(gate: Gate) -> None:
-    """An upload's response is all that the gate needs to wait for the scan, as documented."""
+def test_the_gate_waits_for_an_upload_of_another_client(gate: Gate) -> None:
+    """The response to the upload contains everything that the gate needs."""
     files = {"file": ("interrupted.fpr", b"x" * 100_000)}
     url = f"{gate.url}/rest/latest/applications/6/upload"
     response = requests.post(url, files=files, headers=GOOD | {"Expect": "100-continue"}, timeout=10)
-    answer = gate.folder / "upload.json"
-    answer.write_bytes(response.content)
-    ran = gate("--upload-response", str(answer), env={"THREADFIX_APPLICATION_ID": ""})
+    file = gate.folder / "upload.json"
+    file.write_bytes(response.content)
+    ran = gate("--upload-response", str(file), env={"THREADFIX_APPLICATION_ID": ""})
     assert (ran.code, ran.document["status"]) == (1, "SCAN_INTERRUPTED")
     assert ran.document["pending_scan_id"] == max(gate.threadfix.scans)
 
 
 def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serve) -> None:
-    """The sandbox refuses as ThreadFix does: HTTP 200 for a wrong key or id, 404 for a path, else the login page."""
+    """A wrong key or id gets HTTP 200, an unknown path under the REST API 404, and any other path the login page."""
     threadfix.scans[99] = Scan(SCENARIOS["done"], application_id=7)
     url = serve(threadfix)
     path = f"{url}/rest/latest/applications/6/pendingScan/41/status"
 
-    def says(path: str, **headers: str) -> tuple[int, str]:
+    def refusal(path: str, **headers: str) -> tuple[int, str]:
         response = requests.get(path, headers=GOOD | headers, timeout=10)
         return response.status_code, response.json()["message"]
 
-    assert says(path) == (200, "Queued")
-    assert says(path, Authorization="") == (200, "Authentication failed, check your API Key.")
-    assert says(path, Authorization="APIKEY wrong") == (200, "API Key not found in database.")
-    assert says(path, Accept="text/html") == (404, "Bad rest request due to unrecognized path.")
-    assert says(f"{url}/rest/latest/nonsense") == (404, "Bad rest request due to unrecognized path.")
-    assert says(path.replace("/6/", "/7/")) == (200, "Application lookup failed. Check your ID.")
-    assert says(path.replace("/41/", "/99/")) == (200, "Pending scan lookup failed. Check your ID.")
+    assert refusal(path) == (200, "Queued")
+    assert refusal(path, Authorization="") == (200, "Authentication failed, check your API Key.")
+    assert refusal(path, Authorization="APIKEY wrong") == (200, "API Key not found in database.")
+    assert refusal(path, Accept="text/html") == (404, "Bad rest request due to unrecognized path.")
+    assert refusal(f"{url}/rest/latest/nonsense") == (404, "Bad rest request due to unrecognized path.")
+    assert refusal(path.replace("/6/", "/7/")) == (200, "Application lookup failed. Check your ID.")
+    assert refusal(path.replace("/41/", "/99/")) == (200, "Pending scan lookup failed. Check your ID.")
     page = requests.get(url.removesuffix(CONTEXT), timeout=10)
     assert page.url == f"{url}/login.jsp"
     assert "ThreadFix Login" in page.text
 
 
-def test_an_upload_may_come_in_chunks(gate: Gate) -> None:
-    """An upload without a Content-Length is read in chunks."""
+def test_an_upload_may_be_chunked(gate: Gate) -> None:
     url = f"{gate.url}/rest/latest/applications/6/upload"
     form = b'--A\r\nContent-Disposition: form-data; name="file"; filename="a.fpr"\r\n\r\nx\r\n--A--\r\n'
     headers = GOOD | {"Content-Type": "multipart/form-data; boundary=A"}
     assert requests.post(url, data=iter([form[:40], form[40:]]), headers=headers, timeout=10).json()["links"]
 
 
-def test_the_sandbox_speaks_ipv6(threadfix: ThreadFix, serve: Serve) -> None:
-    """The URL of a sandbox on IPv6 has brackets."""
+def test_the_url_of_a_sandbox_on_ipv6_has_brackets(threadfix: ThreadFix, serve: Serve) -> None:
     try:
         url = serve(threadfix, "::1")
     except OSError:

@@ -1,4 +1,4 @@
-"""Every scenario of the sandbox, over a real socket, ends as it says it does."""
+"""Every scenario of the sandbox ends with its expected verdict, over a real socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gate.sandbox.server import environment
 if TYPE_CHECKING:
     from tests.conftest import Gate
 
-# The limits of the demo, at the speed of the tests; only what must hit a limit has a tight one.
+# The limits of the demo, scaled to the speed of the tests. Scenarios that must reach a limit have tighter limits.
 QUICKER = {"first-contact-limit": "2s", "outage-limit": "2s", "timeout": "5s", "request-timeout": "1s"}
 TIGHT = {
     "stuck": {"timeout": "300ms"},
@@ -26,15 +26,15 @@ TIGHT = {
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-def test_a_scenario_ends_as_it_says(scenario: Scenario, gate: Gate) -> None:
-    """Verdict, reason and exit code are the scenario's, in the log, in the document and for the shell."""
+def test_a_scenario_ends_as_expected(scenario: Scenario, gate: Gate) -> None:
+    """The log, the result document and the exit code show its verdict and reason."""
     options = dict(scenario.options) | QUICKER | TIGHT.get(scenario.name, {})
     if scenario.content is not None:
         file = gate.folder / scenario.file_name
         file.write_bytes(scenario.content)
         options["scan-file"] = str(file)
-    known = environment(gate.url, scenario.name, gate.threadfix.scans)
-    ran = gate(*replace(scenario, options=options).flags, env=known)
+    env = environment(gate.url, scenario.name, gate.threadfix.scans)
+    ran = gate(*replace(scenario, options=options).flags, env=env)
     row = scenario.expect.row
     assert ran.code == row.exit_code
     assert (ran.document["verdict"], ran.document["reason"]) == (row.kind, scenario.expect)
@@ -43,7 +43,7 @@ def test_a_scenario_ends_as_it_says(scenario: Scenario, gate: Gate) -> None:
 
 
 def test_every_reason_that_a_server_can_cause_has_a_scenario() -> None:
-    """Whoever wants to see a reason can play it; the rest are options, signals and bugs."""
+    """The other reasons come from options, signals and bugs."""
     played = {scenario.expect for scenario in SCENARIOS.values()}
     assert set(Reason) - played == {
         Reason.UNKNOWN_STATUS,

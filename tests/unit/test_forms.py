@@ -1,4 +1,4 @@
-"""The sandbox reads every legal form, however it arrives, and recognizes a report without results."""
+"""The sandbox parses every valid form, recognizes reports without results, and knows versions."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ BOUNDARY = b"-Aa0'()+_,-./:=?"
 
 
 def part(headers: str, content: bytes = b"x") -> bytes:
-    """A part of a form."""
     return b"--" + BOUNDARY + b"\r\n" + headers.encode() + b"\r\n\r\n" + content + b"\r\n"
 
 
 def read(body: bytes, size: int = forms.CHUNK) -> forms.Form:
-    """The form in a body that arrives in pieces of so many bytes."""
+    """Parse the form in a body that arrives in pieces of `size` bytes."""
     source = io.BytesIO(body)
     return forms.multipart(lambda most: source.read(min(most, size)), BOUNDARY)
 
 
 def whole(*parts: bytes) -> bytes:
-    """A form of these parts."""
     return b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
 
 
 def named(text: str, *more: str) -> str:
-    """The headers of a part."""
+    """Return the headers of a part."""
     return "\r\n".join([f"Content-Disposition: form-data; {text}", *more])
 
 
@@ -53,8 +51,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("disposition", "name"), NAMES.items(), ids=NAMES)
-def test_a_file_has_the_name_that_it_was_sent_with(disposition: str, name: str) -> None:
-    """Parameters come in any order, quoted or not."""
+def test_the_file_name_is_parsed_from_any_valid_header(disposition: str, name: str) -> None:
     (file,) = read(whole(part(named(disposition)))).files
     assert (file.field, file.name) == ("file", name)
 
@@ -67,14 +64,13 @@ def test_a_file_has_the_name_that_it_was_sent_with(disposition: str, name: str) 
         'content-disposition:form-data;\r\n\tname="file";\r\n filename="a"',
     ],
 )
-def test_headers_come_in_any_order_and_on_several_lines(headers: str) -> None:
-    """A part's headers have no order, and a line that begins with a blank continues the one before."""
+def test_headers_may_have_any_order_and_continuation_lines(headers: str) -> None:
     (file,) = read(whole(part(headers))).files
     assert (file.field, file.name, file.size) == ("file", "a", 1)
 
 
-def test_parts_come_in_any_order() -> None:
-    """Fields may stand before and behind the files; of two fields of one name the first counts."""
+def test_fields_may_come_before_and_after_files() -> None:
+    """The first of two fields with one name counts."""
     files = [part(named(f'name="file"; filename="{name}"'), name.encode()) for name in ("a", "b")]
     fields = [part(named('name="apiKey"'), value) for value in (b"first", b"second")]
     form = read(b"preamble\r\n" + whole(fields[0], *files, fields[1]) + b"epilogue")
@@ -82,23 +78,24 @@ def test_parts_come_in_any_order() -> None:
     assert [file.name for file in form.files] == ["a", "b"]
 
 
-# Pieces of boundaries are what a parser that looks at too little falls for.
+# Parts of boundaries are a trap for a parser that looks at one piece at a time.
 CONTENTS = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b"-", b"--", BOUNDARY[:5], b"\r\n--" + BOUNDARY[:-1], b"x"]), max_size=12
 ).map(b"".join)
 
 
 @given(contents=st.lists(CONTENTS, max_size=3), size=st.integers(1, 40), preamble=CONTENTS)
-def test_a_form_is_the_same_in_whatever_pieces_it_arrives(contents: list[bytes], size: int, preamble: bytes) -> None:
-    """What is in a file is what was sent, wherever the network cuts it."""
+def test_the_result_does_not_depend_on_the_size_of_the_pieces(
+    contents: list[bytes], size: int, preamble: bytes
+) -> None:
     parts = [part(named('name="file"; filename="a"'), content) for content in contents]
     form = read(preamble + b"\r\n" + whole(*parts), size=size)
     assert [file.head for file in form.files] == contents
     assert [file.sha256 for file in form.files] == [hashlib.sha256(content).hexdigest() for content in contents]
 
 
-def test_of_a_large_file_only_the_beginning_is_kept() -> None:
-    """Size and hash are those of all of it."""
+def test_only_the_beginning_of_a_large_file_is_kept() -> None:
+    """Size and hash are of the whole file."""
     content = bytes(range(256)) * 4096
     (file,) = read(whole(part(named('name="file"; filename="a"'), content))).files
     assert (file.size, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
@@ -113,14 +110,13 @@ MALFORMED = {
     "no-headers": whole(b"--" + BOUNDARY + b"\r\n\r\nx\r\n"),
     "no-name": whole(part(named('filename="a"'))),
     "no-form-data": whole(part('Content-Disposition: attachment; name="file"; filename="a"')),
-    "text-behind-a-boundary": whole(part(named('name="a"'))).replace(BOUNDARY + b"\r\n", BOUNDARY + b"x\r\n"),
+    "text-after-a-boundary": whole(part(named('name="a"'))).replace(BOUNDARY + b"\r\n", BOUNDARY + b"x\r\n"),
     "endless-header": whole(part(named('name="file"; filename="' + "a" * HEAD * 2 + '"'))),
 }
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_no_form_is_an_error(body: bytes) -> None:
-    """Nothing is guessed about a form that is broken."""
+def test_a_malformed_form_is_an_error(body: bytes) -> None:
     with pytest.raises(MalformedError):
         read(body)
 
@@ -135,13 +131,12 @@ def test_what_is_no_form_is_an_error(body: bytes) -> None:
         ("", None),
     ],
 )
-def test_the_boundary_is_in_the_content_type(content_type: str, boundary: bytes | None) -> None:
-    """Quoted or not; only a multipart form has one."""
+def test_only_the_content_type_of_a_multipart_form_has_a_boundary(content_type: str, boundary: bytes | None) -> None:
     assert forms.boundary(content_type) == boundary
 
 
-def test_of_two_fields_of_one_name_the_first_counts() -> None:
-    """In a query, too, and an empty one counts."""
+def test_the_first_of_two_fields_with_one_name_counts() -> None:
+    """This also holds if the first is empty."""
     assert forms.urlencoded("name=a+b&name=c&type=&x=%C3%B6") == {"name": "a b", "type": "", "x": "ö"}
 
 
@@ -172,13 +167,12 @@ REPORTS = {
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_report_without_results_is_recognized(name: str) -> None:
-    """By rules that are simple on purpose; what they do not know has results."""
+    """The rules are simple on purpose. A report that they cannot parse has results."""
     content, empty = REPORTS[name]
     assert is_empty(ReceivedFile("file", name, len(content), "", content[:HEAD])) is empty
 
 
-def test_every_feature_came_with_a_version() -> None:
-    """The table knows every feature, oldest first."""
+def test_the_table_has_every_feature_oldest_first() -> None:
     assert set(versions.SINCE) == set(Feature)
     assert list(versions.SINCE.values()) == sorted(versions.SINCE.values())
 
@@ -197,8 +191,7 @@ def test_every_feature_came_with_a_version() -> None:
         ("2.8-rc", None),
     ],
 )
-def test_a_version_is_numbers(text: str, version: versions.Version | None) -> None:
-    """With or without the letter that paths have in front."""
+def test_a_version_is_parsed(text: str, version: versions.Version | None) -> None:
     assert versions.parse(text) == version
 
 
@@ -214,13 +207,12 @@ def test_a_version_is_numbers(text: str, version: versions.Version | None) -> No
         ("v2.5", None),
     ],
 )
-def test_a_request_gets_the_version_in_its_path(segment: str, version: versions.Version | None) -> None:
-    """None is newer than the server; `legacy` and no version are the one that introduced the endpoint."""
+def test_the_path_selects_the_version(segment: str, version: versions.Version | None) -> None:
+    """A version is at most the server's. For `legacy` or no version, it is the version that introduced the endpoint."""
     assert versions.asked_for(segment, (2, 8, 5), (2, 6)) == version
 
 
-def test_an_endpoint_that_came_later_is_not_there() -> None:
-    """Whatever version is asked for."""
+def test_a_newer_endpoint_does_not_exist_in_any_version_of_the_path() -> None:
     assert versions.asked_for("latest", (2, 5), (2, 6)) is None
     assert versions.asked_for("legacy", (2, 5), (2, 6)) is None
     assert versions.asked_for("legacy", (2, 8), versions.LEGACY) == versions.LEGACY
