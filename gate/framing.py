@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT: Final = 128 * 1024
 """Bytes of a status line with its headers; servers allow 8 to 64 KiB."""
+MOST_CHUNKS: Final = 100_000
+"""Chunks of a body: 64 MiB in pieces of 700 bytes. Smaller chunks would only take time."""
 PIECE: Final = 64 * 1024
 """Bytes that are read together."""
 _CHUNK_LINE: Final = 4096
@@ -91,6 +93,7 @@ class Chunks(io.RawIOBase):
         """Start before the first chunk."""
         self._source = source
         self._left: int | None = 0
+        self._number = 0
 
     def readable(self) -> bool:
         """Return True."""
@@ -106,6 +109,9 @@ class Chunks(io.RawIOBase):
             found = _CHUNK.fullmatch(self._source.readline(_CHUNK_LINE))
             if not found:
                 raise MalformedError("has a chunk without a size")
+            self._number += 1
+            if self._number > MOST_CHUNKS:
+                raise MalformedError("has too many chunks")
             self._left = int(found[1], 16)
             if not self._left:
                 _read_headers(self._source)

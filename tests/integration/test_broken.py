@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from gate.framing import MOST_CHUNKS
 from gate.history import Failure, ScanReading
 from gate.reasons import Reason
 from gate.sandbox.server import APPLICATION_ID, envelope
@@ -152,6 +153,16 @@ def test_a_broken_response_is_unreachable_and_transient(response: bytes) -> None
 def test_a_response_in_any_allowed_form_counts(response: bytes, gate: Gate) -> None:
     with talking(lambda connection: connection.sendall(response if request_head(connection) else b"")) as url:
         assert gate("--url", url, "--pending-scan-id", "41", "--timeout", "0").code == 0
+
+
+def test_a_body_of_tiny_chunks_is_broken_off() -> None:
+    """A mebibyte of them would take seconds to read."""
+    response = responds(CHUNKED, body=b"1\r\n \r\n" * (MOST_CHUNKS + 1))
+    with talking(lambda connection: connection.sendall(response if request_head(connection) else b"")) as url:
+        found = client(url).observe(Target(6, 41), 30.0)
+    assert isinstance(found, Failure)
+    assert (found.reason, found.final) == (Reason.UNREACHABLE, False)
+    assert "too many chunks" in found.what
 
 
 # --- Bytes that came before the request.
