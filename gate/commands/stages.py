@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.conclusions import Conclusion, conclude, from_failure
 from gate.errors import Cancelled
-from gate.history import Application, Failure, History, NotSent, R, StopCause, Upload
+from gate.history import Application, Failure, Finished, History, NotSent, R, StopCause, Upload
 from gate.parts.checks import judge_check
 from gate.parts.scans import ACCEPTED, judge_scan
 from gate.parts.uploads import judge_upload
@@ -260,14 +260,16 @@ class Stages:
         self._uploads += tuple(self._with_their_own_scans(uploads))
 
     def _with_their_own_scans(self, uploads: Sequence[Upload]) -> Iterator[Upload]:
-        """The uploads, but for those whose pending scan was known before: what became of such a file is not known.
+        """Yield the uploads, with a failure for each whose scan, pending or finished, was known before.
 
-        Where ThreadFix, or whoever stands in front of it, says the same twice, one of the files was not taken.
+        If a server returns the same scan for two files, it did not take one of them.
         """
-        known = set(self._targets())
+        known: set[Target | str] = set(self._targets())
         for upload in uploads:
-            shared = [target for target in upload.targets if target in known]
-            known.update(upload.targets)
+            finished = [f"scan {upload.receipt.scan_id}"] if isinstance(upload.receipt, Finished) else []
+            made: list[Target | str] = [*upload.targets, *finished]
+            shared = [scan for scan in made if scan in known]
+            known.update(made)
             if shared:
                 what = (
                     f"ThreadFix returned {shared[0]}, which is not this file's: it was known before. Whether ThreadFix "

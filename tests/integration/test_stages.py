@@ -16,7 +16,7 @@ from gate.sandbox.scenarios import Raw
 from gate.signals import Signals
 from tests.raw import talking
 from tests.release import later
-from tests.uploads import TAKEN, Incoming, envelope, http
+from tests.uploads import FINISHED, TAKEN, Incoming, envelope, http
 
 if TYPE_CHECKING:
     import socket
@@ -125,6 +125,19 @@ def test_only_a_refusal_from_before_needs_nobody(gate: Gate, tmp_path: Path) -> 
     assert not gate.threadfix.seen
 
 
+@pytest.mark.parametrize(
+    ("response", "version", "says"),
+    [(TAKEN, "latest", "pending scan 41 of application 6"), (http(envelope(FINISHED)), "legacy", "scan 12")],
+)
+def test_two_files_never_share_a_scan(response: bytes, version: str, says: str, gate: Gate, folder: Path) -> None:
+    """If the same response comes twice, one of the files was not taken."""
+    done = http(envelope({"status": "DONE", "error": False, "appId": 6}))
+    files = ("--scan-file", f"{folder}/done.json\n{folder}/late.json", "--api-version", version)
+    ran, _ = scripted(gate, [done], files, taken=response)
+    assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL)
+    assert f"ThreadFix returned {says}, which is not this file's" in ran.document["message"]
+
+
 SENT = 1_795_000_000
 """The `Date` of a response, in seconds since the epoch."""
 DATED = b"Date: " + formatdate(SENT, usegmt=True).encode()
@@ -145,8 +158,10 @@ ANOTHERS: dict[str, tuple[dict[str, Any], bytes, int]] = {
 }
 
 
-def scripted(gate: Gate, statuses: Sequence[bytes], options: Sequence[str]) -> tuple[Ran, list[str]]:
-    """Run the gate against a server that takes an upload, and then plays a response per poll."""
+def scripted(
+    gate: Gate, statuses: Sequence[bytes], options: Sequence[str], taken: bytes = TAKEN
+) -> tuple[Ran, list[str]]:
+    """Run the gate against a server that takes uploads, and then plays a response per poll."""
     asked: list[str] = []
 
     def talk(connection: socket.socket) -> None:
@@ -154,7 +169,7 @@ def scripted(gate: Gate, statuses: Sequence[bytes], options: Sequence[str]) -> t
         polls = sum(seen.endswith("/status") for seen in asked)
         asked.append(path)
         if path.endswith("/upload"):
-            connection.sendall(TAKEN)
+            connection.sendall(taken)
         elif path.endswith("/status"):
             connection.sendall(statuses[min(polls, len(statuses) - 1)])
         else:

@@ -80,10 +80,12 @@ class Taken:
     Attributes:
         content: all of it.
         numbers: the pending scans that it truly names, none if the file was processed; None if that is not clear.
+        scan_id: the finished scan that it truly names.
     """
 
     content: bytes
     numbers: tuple[int, ...] | None = None
+    scan_id: int | None = None
 
 
 class Flawed:
@@ -126,7 +128,7 @@ def statuses(draw: st.DrawFn) -> Status:
     code = pick("code", b"200 OK", b"201 X", b"202 X", b"206 X", b"302 X", b"404 X", b"500 X")
     content = {"status": status, "error": error, "appId": owner, "id": draw(st.sampled_from([41, 2, None]))}
     age = draw(ages)
-    modified = int((SENT - age) * 1000)
+    modified = round((SENT - age) * 1000)
     stated = pick("modifiedDate", modified, None, "x", *BOTH, -1, 1.5, float(SENT * 1000), 2**63, 10**40)
     dated = pick("Date", formatdate(SENT, usegmt=True), "now", "", None)
     if draw(st.booleans()):
@@ -178,19 +180,22 @@ def uploads(draw: st.DrawFn, version: str) -> Taken:
     pick = Flawed(draw, "success", "code", "object", "forbidden", "field", "cut").pick
     success = pick("success", *BOTH, *NEITHER)
     code = pick("code", b"200 OK", b"201 X", b"202 X", b"204 X", b"307 X", b"401 X", b"404 X", b"500 X", b"503 X")
+    whole: dict[str, Any] = FINISHED | {"id": draw(numbers)}
     if draw(st.booleans()):
         found = draw(st.lists(links(), min_size=1, max_size=2))
         body, true = envelope(success=success, links=[{"href": link} for link, _ in found]), [n for _, n in found]
     else:
-        scan = FINISHED | pick("forbidden", {}, {"status": "QUEUED"}, {"error": True}, {"name": "x"}, {"appId": 7})
+        scan = whole | pick("forbidden", {}, {"status": "QUEUED"}, {"error": True}, {"name": "x"}, {"appId": 7})
         field = pick("field", "", *(name for name in FINISHED if name != "findings"))
         scan |= {field: draw(st.sampled_from((-1, True, *NEITHER[3:])))} if field else {}
         scan = pick("object", scan, "Scan upload process started.", None, [scan], {"id": 12, "name": "Shop"})
-        body, true = envelope(scan, success=success), [] if scan == FINISHED and version != "latest" else [None]
+        body, true = envelope(scan, success=success), [] if scan == whole and version != "latest" else [None]
     content = http(body, code)
     content = pick("cut", content, content[:-3], b"", http(b"<html>"))
     is_ours = code == b"200 OK" and success is True and content.endswith(b"}") and None not in true
-    return Taken(content, tuple(number for number in true if number) if is_ours else None)
+    if not is_ours:
+        return Taken(content)
+    return Taken(content, tuple(number for number in true if number), None if true else whole["id"])
 
 
 @dataclass
@@ -264,7 +269,13 @@ def test_a_run_passes_if_and_only_if_the_scans_of_its_uploads_were_processed(
         return
     named = [response.numbers for response in taken]
     asked = [number for numbers in named for number in set(numbers or ())]
-    passes = None not in named and len(asked) == len(set(asked)) and all(map(server.is_processed, asked))
+    finished = [response.scan_id for response in taken if response.scan_id]
+    passes = (
+        None not in named
+        and len(finished) == len(set(finished))
+        and len(asked) == len(set(asked))
+        and all(map(server.is_processed, asked))
+    )
     event(f"passes: {passes}")
     assert (code == 0) is passes
     assert (server.posts, server.strange) == (len(taken), [])
