@@ -1,4 +1,4 @@
-"""The connection to ThreadFix, made step by step, and what was received over it. Data only; `checks` has the words."""
+"""Connects to ThreadFix step by step, and keeps the responses. It returns data; the sentences are in `checks`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 UNUSED_ID: Final = 999_999_999
-"""An id that no application and no pending scan has. Not the largest possible one: a ThreadFix that keeps ids in 32
-bits would not read that as a number."""
+"""An id that no application and no pending scan has. It fits into 32 bits, as ThreadFix's ids do."""
 _FROM_THREADFIX: Final = (Reason.DENIED, Reason.NOT_FOUND)
-"""Failures that ThreadFix itself may have reported; after any other one, further requests would fail as well."""
+"""Failures that ThreadFix itself may have reported. After any other failure, further requests would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class TcpConnection:
         socket: the open connection.
         address: IP address of the server.
         port: TCP port of the server.
-        milliseconds: time to connect, DNS lookup included.
+        milliseconds: time to connect, including the DNS lookup.
     """
 
     socket: socket.socket
@@ -55,12 +54,12 @@ class TcpConnection:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A TLS handshake that completed, or that only the server's certificate ended.
+    """A TLS handshake that was completed, or that failed only because of the server's certificate.
 
     Attributes:
-        version: such as `TLSv1.3`; None where the certificate ended the handshake.
-        certificate: the verified one, as `ssl.SSLSocket.getpeercert` returns it; empty where none was verified.
-        distrust: why the certificate does not verify; None where it does, or where `--insecure` skips that.
+        version: such as `TLSv1.3`; None if the handshake failed.
+        certificate: the verified certificate, as `ssl.SSLSocket.getpeercert` returns it; empty if it was not verified.
+        distrust: the failure if the certificate does not verify; otherwise None.
     """
 
     version: str | None = None
@@ -70,12 +69,12 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class ScanResponse:
-    """What was received for one pending scan.
+    """The response for a pending scan.
 
     Attributes:
         target: the application and the pending scan that were requested.
-        observation: the reading, or the failure in its place.
-        request: the request: HTTP status, duration, the server's clock.
+        observation: the reading or the failure.
+        request: HTTP status, duration, and the server's clock.
     """
 
     target: Target
@@ -85,14 +84,14 @@ class ScanResponse:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """What was received over the connection.
+    """The responses of ThreadFix.
 
     Attributes:
-        scans: one for each pending scan that was specified; one for `UNUSED_ID` where none was. Never empty.
-        application_id: the application that was specified; None where none was, or none was found by its names.
-        application: it, or the failure in its place; None where it was not requested.
-        application_name: the names by which it was looked up; None where it goes by its id.
-        scan_specified: whether a pending scan was specified.
+        scans: a response for each pending scan of the options; without any, a response for `UNUSED_ID`. Never empty.
+        application_id: the application of the options; None if there is none, or if the look-up failed.
+        application: the application or the failure; None if it was not requested.
+        application_name: the names for the look-up; None if the options have its id.
+        scan_specified: whether the options have a pending scan.
     """
 
     scans: tuple[ScanResponse, ...]
@@ -103,12 +102,12 @@ class Responses:
 
     @property
     def main(self) -> ScanResponse:
-        """The most informative one: the first reading, else the first response."""
+        """The most informative response: the first reading, otherwise the first response."""
         return next((scan for scan in self.scans if isinstance(scan.observation, ScanReading)), self.scans[0])
 
     @property
     def failure(self) -> Failure | None:
-        """The first failure, where no pending scan could be read; else None."""
+        """The first failure if no pending scan could be read; otherwise None."""
         observation = self.main.observation
         return None if isinstance(observation, ScanReading) else observation
 
@@ -119,7 +118,7 @@ class Responses:
 
     @property
     def key_accepted_for_application(self) -> bool:
-        """Whether ThreadFix returned the application, or reported that it does not exist: either takes a valid key."""
+        """Whether ThreadFix returned the application, or reported that it does not exist: both need a valid key."""
         return isinstance(self.application, Application) or self.application_missing
 
     @property
@@ -133,7 +132,7 @@ class Responses:
 
 
 class Connection:
-    """The connection to ThreadFix, as far as it has been made.
+    """The connection to ThreadFix, step by step.
 
     Each step takes at most the time of one request, `--request-timeout`.
 
@@ -143,14 +142,14 @@ class Connection:
         requests: the list to which the client's `trace` appends every request.
 
     Attributes:
-        server: which server, and how to talk to it.
-        proxy: host and port of the proxy that requests go through; None without one.
-        tcp: what `connect` returned; None before, and through a proxy.
-        handshake: what `start_tls` returned; None before, without https, and through a proxy.
+        server: the server, and the way to connect to it.
+        proxy: host and port of the proxy; None without a proxy.
+        tcp: the result of `connect`; None before it, and with a proxy.
+        handshake: the result of `start_tls`; None before it, without https, and with a proxy.
     """
 
     def __init__(self, settings: Settings, client: Client, requests: list[RequestMade]) -> None:
-        """Nothing is sent yet."""
+        """Keep the arguments; send nothing."""
         self.server: Server = settings.server
         self.proxy: str | None = client.http.proxy
         self.tcp: TcpConnection | None = None
@@ -168,7 +167,7 @@ class Connection:
 
     @property
     def port(self) -> int:
-        """The TCP port, also where the URL leaves it out."""
+        """The TCP port, which the URL may leave out."""
         return urlsplit(self.server.url).port or (443 if self.secure else 80)
 
     @property
@@ -191,17 +190,17 @@ class Connection:
         return True
 
     def look_up(self) -> tuple[str, ...] | Failure:
-        """The host's IP addresses from DNS, each once."""
+        """Look the host up in DNS, and return its IP addresses."""
         records = self._probe(lambda _: socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
         return (
             records if isinstance(records, Failure) else tuple(dict.fromkeys(str(record[4][0]) for record in records))
         )
 
     def connect(self) -> TcpConnection | Failure:
-        """Open a TCP connection, on which no request will be sent."""
+        """Open a TCP connection, which is not used for a request."""
 
         def connect(exchange: Exchange) -> socket.socket:
-            # Longer than the time limit of the whole step: that one's error has the better words.
+            # Longer than the time limit of the whole step, whose error has the better sentence.
             connection = socket.create_connection((self.host, self.port), self._timeout * 2)
             exchange.track_socket(connection)
             return connection
@@ -216,7 +215,7 @@ class Connection:
         return self.tcp
 
     def start_tls(self, tcp: TcpConnection) -> Handshake | Failure:
-        """Make the TLS handshake on an open connection; a certificate that does not verify is a `Handshake` too."""
+        """Make the TLS handshake on an open connection. A certificate that does not verify is a `Handshake` too."""
 
         def shake_hands(exchange: Exchange) -> ssl.SSLSocket:
             exchange.track_socket(tcp.socket)
@@ -224,7 +223,7 @@ class Connection:
 
         connection = self._probe(shake_hands)
         if isinstance(connection, Failure):
-            # Final is only what the certificate causes; then the server does speak TLS.
+            # Only a failure of the certificate is final; then the server does support TLS.
             self.handshake = Handshake(distrust=connection) if connection.final else None
             return self.handshake or connection
         self._socket = connection
@@ -233,9 +232,9 @@ class Connection:
 
     @cached_property
     def responses(self) -> Responses:
-        """Request the pending scans, and the application if ThreadFix may have looked for one. Sent once.
+        """Request the pending scans, and the application if ThreadFix may have looked for one. Requested once.
 
-        An application that goes by its names is looked up first: the others need its id.
+        An application without an id is looked up first, because the other requests need the id.
         """
         settings, subject = self._settings, self._settings.application
         name = subject if isinstance(subject, ApplicationName) else None
@@ -256,11 +255,11 @@ class Connection:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """What is to be asked after the wait."""
+        """The rules to evaluate after the wait."""
         return self._settings.checks
 
     def evaluate(self, check: Check) -> CheckReading | Failure | None:
-        """Ask about a check, by GET; None where no application is known."""
+        """Evaluate a check by GET; None if no application is known."""
         from gate.threadfix.policies import Asker
 
         application_id = self.responses.application_id
@@ -273,5 +272,5 @@ class Connection:
         self._client.http.close()
 
     def _probe(self, work: Callable[[Exchange], T]) -> T | Failure:
-        """Do something on the network, within the time of a request."""
+        """Run `work` on the network, within the time of a request."""
         return self._client.http.probe(work, self._timeout)
