@@ -182,6 +182,11 @@ def test_the_name_of_a_store_has_the_number_of_its_certificates(
     assert load_trust_store(client(), ()) == f"the operating system's ({company.file}); 1 certificate"
 
 
+def test_a_store_needs_no_root(gate: Gate, url: str, good: tuple[Path, Path]) -> None:
+    """An intermediate authority, or the server's own certificate, is enough, as for curl."""
+    assert ask(gate, url, "--ca-file", str(good[0])).code == 0
+
+
 def test_a_chosen_store_replaces_the_default(
     gate: Gate, url: str, company: Authority, stranger: Authority, system: Callable[..., None]
 ) -> None:
