@@ -74,17 +74,13 @@ class Exchange:
         Raises:
             OutOfThreadsError: the work could not be started.
             ConnectionAbortedError: the exchange had been aborted, so the work was not started.
-            BaseException: an error of `work`, or an interruption of the calling thread, which aborts the exchange.
+            BaseException: `work` raised it.
         """
         ends = time.monotonic() + timeout
-        try:
-            self._check_wanted()
-            threads.start(partial(self._work, work))
-            in_time = connect_timeout is None or self._connecting_over.wait(min(connect_timeout, timeout))
-            in_time = in_time and self._over.wait(max(0.0, ends - time.monotonic()))
-        except BaseException:
-            self.abort()
-            raise
+        self._check_wanted()
+        threads.start(partial(self._work, work))
+        in_time = connect_timeout is None or self._connecting_over.wait(min(connect_timeout, timeout))
+        in_time = in_time and self._over.wait(max(0.0, ends - time.monotonic()))
         if not in_time:
             self.abort()
             return None

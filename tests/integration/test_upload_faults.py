@@ -18,16 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gate.connections import Exchange
-from gate.errors import Cancelled
 from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
 from gate.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused
-from gate.http import Transport
 from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.signals import Signals
 from gate.subjects import ScanFile, Target
-from gate.text import Sanitizer, Secret
 from gate.threadfix.refusals import REFUSALS
-from gate.threadfix.server import Server
 from gate.uploading import upload_all
 from tests.raw import talking
 from tests.uploads import (
@@ -663,35 +659,6 @@ def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Pa
     assert "broke" in found.what
     assert isinstance(uploader.http.get("http://127.0.0.1/", 1.0), Failure)
     assert server.connections == 0
-
-
-def test_a_request_whose_caller_is_interrupted_is_aborted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for it any more; its connection is shut down, so that its thread ends."""
-    hung_up, began = threading.Event(), threading.Event()
-
-    def talk(connection: socket.socket) -> None:
-        Incoming(connection, hung_up).read()
-        began.set()
-        connection.recv(1)
-        hung_up.set()
-
-    def interrupted(*_: object) -> bool:
-        assert began.wait(5)
-        raise Cancelled(signal.SIGTERM)
-
-    with talking(talk) as url:
-        http = Transport(Server(url, Secret(KEY)), Sanitizer(), lambda _: None)
-        exchange = Exchange()
-        monkeypatch.setattr(exchange, "_over", type("Over", (), {"wait": interrupted, "set": lambda _: None})())
-        with pytest.raises(Cancelled):
-            http._run(exchange, lambda exchange: http._send(exchange, _get(url)), 30.0)  # noqa: SLF001 - its own exchange
-        assert hung_up.wait(5)
-
-
-def _get(url: str) -> Any:  # noqa: ANN401 - private
-    from gate.http import _Request
-
-    return _Request("GET", url, 30.0)
 
 
 def test_aborting_does_not_end_the_encryption_first(server_tls: Tls) -> None:
