@@ -23,6 +23,7 @@ from gate.sandbox.server import ThreadFix, environment, serving
 from gate.subjects import Policy
 from gate.text import Sanitizer
 from tests import builders
+from tests.conftest import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,10 +144,9 @@ def play(folder: Path, name: str, scenarios: tuple[str, ...], options: tuple[str
         for file in (summary, output):
             file.touch()
         known |= {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary), "GITHUB_OUTPUT": str(output)}
-        for variable, value in known.items():
+        for variable, value in (QUICK | known).items():
             patch.setenv(variable, value)
-        quick = ("--interval", "10ms", "--max-interval", "40ms", "--ui-url", "{url}/scans/{scan_id}")
-        main(["run", *quick, "--html-file", str(folder / f"{name}.html"), *options])
+        main(["run", "--ui-url", "{url}/scans/{scan_id}", "--html-file", str(folder / f"{name}.html"), *options])
 
 
 @pytest.fixture(scope="module")
