@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def entry() -> NoReturn:
-    """Run the command line and end the process with its exit code, whatever happens to the streams.
+    """Run the command line and end the process with its exit code, also if a stream is closed.
 
     Python's own end is skipped: it prompts a user with PYTHONINSPECT, waits for streams, and changes the exit code in
-    each case. Only what the command line returns is a verdict. A broken installation or a stray `SystemExit` must be
+    each case. Only the result of the command line is a verdict. A broken installation or a stray `SystemExit` must be
     taken neither for a pass nor for a fail.
     """
-    # Before anything imports `ssl`: whoever can set a variable could read the key from a recording of the traffic, or
-    # name a pipe, on which OpenSSL would wait.
+    # Before anything imports `ssl`: the variable could have the traffic and the key recorded, or name a pipe. OpenSSL
+    # would wait for it.
     os.environ.pop("SSLKEYLOGFILE", None)
     code, signals = 70, None
     try:
@@ -27,7 +27,7 @@ def entry() -> NoReturn:
 
         signals = install()
         code = _run(signals)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, Python would end with 1, which is a fail
+    except BaseException as error:  # noqa: BLE001 - Python would end with 1, which is a fail
         _explain(error)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:

@@ -1,11 +1,11 @@
-"""The tree of errors. Each knows its reason, and with it the exit code and the hint (`gate.reasons`).
+"""The tree of errors. Each has a reason, with its exit code and hint (`gate.reasons`).
 
 GateError
-├── UsageError         usage        options are missing, wrong or contradict each other; carries each of them
-├── OutOfThreadsError  unreachable  this machine lets the gate start no thread to ask in
+├── UsageError         usage        options are missing, wrong or contradict each other
+├── OutOfThreadsError  unreachable  the system starts no thread
 └── Cancelled          cancelled    SIGINT or SIGTERM
 
-A failed poll is not an error but a value, `gate.history.Failure`: the wait decides what becomes of it.
+A failed poll is not an error but a value, `gate.history.Failure`, for the wait to judge.
 Every other exception is a bug and ends as `internal`.
 """
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InvalidOption:
-    """An option that is missing, wrong or contradicts another one."""
+    """An option that is missing, wrong or contradicts another option."""
 
     option: str | None
-    """Its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None where it is no option's."""
+    """Its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option."""
     text: str
-    """What is wrong and what would be right: a sentence that names the option; safe once it is in `Parsed`."""
+    """The flaw and an example, in a sentence that names the option; safe once it is in `Parsed`."""
     meaning: str | None = None
-    """What it means, where that can be said better than for invalid options as such."""
+    """The meaning; None for that of invalid options in general."""
     advice: str | None = None
-    """What to do, likewise; a template of `gate.naming`."""
+    """The advice, a template of `gate.naming`; None for that of invalid options in general."""
 
     def __str__(self) -> str:
         return self.text
 
 
 class GateError(Exception):
-    """Something that ends the gate before ThreadFix was heard."""
+    """An error that ends the gate before any response."""
 
     reason: ClassVar[Reason]
 
@@ -49,12 +49,12 @@ class GateError(Exception):
 
     @property
     def hint(self) -> str:
-        """What to do next; a template of `gate.naming`."""
+        """The advice, a template of `gate.naming`."""
         return self.reason.row.advice
 
     @property
     def meaning(self) -> str | None:
-        """What it means, where that can be said better than for the reason as a whole."""
+        """The meaning; None for that of the reason."""
         return None
 
 
@@ -70,42 +70,42 @@ class UsageError(GateError):
 
     @property
     def hint(self) -> str:
-        """What to do, which is the options' own advice where all have the same."""
+        """The advice: the options' own if all have the same."""
         (first, *others) = {one.advice for one in self.invalid}
         return super().hint if others or first is None else first
 
     @property
     def meaning(self) -> str | None:
-        """What it means, likewise."""
+        """The meaning: the options' own if all have the same."""
         (first, *others) = {one.meaning for one in self.invalid}
         return None if others else first
 
 
 class OutOfThreadsError(GateError):
-    """This machine lets the gate start no thread."""
+    """The system starts no thread."""
 
     reason = Reason.UNREACHABLE
 
     def __init__(self) -> None:
-        """Say so."""
+        """Set the message."""
         super().__init__("this machine let the gate start no thread to ask ThreadFix in")
 
     @property
     def hint(self) -> str:
-        """Where the limit is."""
+        """The advice names the limit."""
         return (
             "Raise the limit on processes and threads for this user or container (ulimit -u, pids.max), or run fewer "
             "jobs beside it; then run the gate again."
         )
 
 
-class Cancelled(GateError):  # noqa: N818 - it is no error, and the field's word for it
-    """The process was told to stop."""
+class Cancelled(GateError):  # noqa: N818 - the usual word, and not an error
+    """There was a signal."""
 
     reason = Reason.CANCELLED
 
     def __init__(self, signal_number: int) -> None:
-        """Keep which signal it was, e.g. 15 for SIGTERM."""
+        """Keep the number of the signal, such as 15 for SIGTERM."""
         self.signal_number = signal_number
         super().__init__(f"stopped by signal {signal_number}")
 

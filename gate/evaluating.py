@@ -221,7 +221,7 @@ def evaluate_all(  # noqa: PLR0913 - what to ask, and on which terms
         moment: as for `Settling`.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
-        signals: whether the gate was told to stop.
+        signals: the signal that stops the gate.
         notify: called with every event in the calling thread.
         tick: given the histories so far several times a second while nothing happens.
 

@@ -32,7 +32,7 @@ NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """The first signal, and the only place in which the main thread waits.
+    """The first signal, and the only place for the main thread to wait.
 
     Attributes:
         number: of the first signal; None before it. Runners, shells and `make` all send several.
@@ -53,7 +53,7 @@ class Signals:
 
     @property
     def cancelled(self) -> Cancelled | None:
-        """The error that says so; None without a signal."""
+        """The error for the signal; None without a signal."""
         if self.number is None:
             return None
         from gate.errors import Cancelled
@@ -64,7 +64,7 @@ class Signals:
         """Do nothing without a signal.
 
         Raises:
-            Cancelled: there was one.
+            Cancelled: there was a signal.
         """
         if cancelled := self.cancelled:
             raise cancelled
@@ -85,7 +85,7 @@ class Signals:
             return None
 
     def call(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns, called in a thread of its own. Called by the main thread.
+        """Call `work` in a new thread, and return its result. Called by the main thread.
 
         Raises:
             Cancelled: there was a signal before it returned; then it is abandoned.
@@ -136,7 +136,7 @@ def _raising(error: BaseException) -> Callable[[], Any]:
 def install() -> Signals:
     """Handle both signals for the rest of the process, even if its parent blocked them.
 
-    A handler is needed even where the default would do: as the first process of a container, Python ignores SIGTERM.
+    The default is not enough: as the first process of a container, Python ignores SIGTERM.
     """
     signals = Signals()
 

@@ -1,4 +1,4 @@
-"""Threads of the gate's own: daemons, so that one that hangs does not keep the process from ending."""
+"""Start daemon threads, which do not keep the process from its end."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def start(work: Callable[[], object], name: str | None = None) -> None:
-    """Do `work` in a thread of its own.
+    """Call `work` in a new thread.
 
     Raises:
-        OutOfThreadsError: none is to be had.
+        OutOfThreadsError: the system starts no thread.
     """
     try:
         threading.Thread(target=work, name=name, daemon=True).start()

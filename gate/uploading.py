@@ -1,4 +1,4 @@
-"""Uploads files in their order, each once: what may have left this machine is never sent again. Knows no ThreadFix.
+"""Uploads files in their order. A file that may have left this machine is never sent again. Knows no ThreadFix.
 
 One thread sends; the calling thread receives its events, and stops it after a signal. Which file is under way, and
 whether the next may begin, is only changed under one lock, so that none begins after the gate was stopped.
@@ -49,16 +49,16 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
     """Upload the files one after the other.
 
     Args:
-        files: what to upload.
-        send: makes one attempt for a file, and tells how many bytes have been sent; its receipt is a failure that is
-            `unsent` where nothing of the request has left this machine. Called in a thread of its own.
+        files: in their order.
+        send: makes one attempt for a file, and reports how many bytes are sent; its receipt is a failure that is
+            `unsent` if nothing of the request has left this machine. Called in another thread.
         plan: how long, how often.
         jitter: draws a number in [-1, 1].
-        signals: whether the gate was told to stop.
-        notify: told of every event in the calling thread.
-        clock: tells seconds on a monotonic clock.
-        sleep: sleeps so many seconds, and says whether it was told to stop; by default it wakes when the gate is.
-        tick: called in the calling thread several times a second while nothing happens, for what moves on a screen.
+        signals: the signal that stops the gate.
+        notify: called with every event in the calling thread.
+        clock: returns seconds on a monotonic clock.
+        sleep: takes seconds; returns whether the gate is stopped. The default wakes up then.
+        tick: called in the calling thread several times a second while nothing happens, for the live line.
 
     Returns:
         The result of each file, in their order.
@@ -82,7 +82,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
             notify(event)
             left -= isinstance(event, UploadEnded)
     except Cancelled:
-        # The caller asks `signals`; the receipts say which files were not sent, or not to their end.
+        # The caller asks `signals`; the receipts show which files were not sent, or not to their end.
         pass
     finally:
         uploads.stop()
@@ -114,7 +114,7 @@ class _Uploads:
         self._jitter = jitter
         self._clock = clock
         self._sleep = sleep
-        # What follows is changed under the lock.
+        # The rest is changed under the lock.
         self._lock = threading.Lock()
         self._over: list[Upload] = []
         self._began = 0.0
@@ -130,12 +130,12 @@ class _Uploads:
             self.events.put(Broken(error))
 
     def stop(self) -> None:
-        """Let no file begin any more, and no attempt; the one that is under way is not waited for."""
+        """Let no file and no attempt begin any more, without waiting for the current attempt."""
         with self._lock:
             self._stopped = True
 
     def receipts(self) -> tuple[Upload, ...]:
-        """What became of each file. Only after `stop`."""
+        """Return the result of each file. Only after `stop`."""
         with self._lock:
             over = tuple(self._over)
             if len(over) == len(self._files):
@@ -169,7 +169,7 @@ class _Uploads:
                 return
 
     def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:
-        """Send a file once; None where the gate was stopped before."""
+        """Send a file once; return None if the gate was stopped before."""
         with self._lock:
             if self._stopped:
                 return None
@@ -183,7 +183,7 @@ class _Uploads:
         return receipt
 
     def _end(self, upload: Upload) -> None:
-        """Keep what became of a file."""
+        """Keep the result of a file."""
         with self._lock:
             if not self._stopped:
                 self._sending = False
@@ -212,14 +212,14 @@ class _Meter:
         self._reported_at = -PROGRESS
 
     def __call__(self, sent: int) -> None:
-        """So many bytes of the file have been sent. Whoever was given up may say so late; then nobody hears it."""
+        """Report the bytes sent so far, unless the attempt was given up."""
         with self._lock:
             if not self._closed:
                 self._sent = sent
                 self._report()
 
     def close(self, *, sent: bool) -> None:
-        """The attempt is over; `sent` says whether anything may have left this machine."""
+        """End the attempt; `sent` is whether anything may have left this machine."""
         with self._lock:
             self._closed = True
             if sent:
@@ -230,7 +230,7 @@ class _Meter:
         if self._outage:
             self._events.put(OutageEnded(self._file, now, replace(self._outage, ended=now)))
             self._outage = None
-        # That all of it is sent is told at once: then the gate waits for the response.
+        # The end of the file is reported immediately: then the gate waits for the response.
         due = self._closed or self._sent >= self._file.size or now - self._reported_at >= PROGRESS
         if due and self._sent != self._reported:
             self._reported, self._reported_at = self._sent, now
@@ -238,6 +238,6 @@ class _Meter:
 
 
 def _after_outage(failure: Failure, outage: Outage, now: float) -> Failure:
-    """A failure with which an outage ended that left nothing behind."""
+    """Return a failure with the length of the outage that it ended."""
     attempts = count(outage.polls + 1, "attempt")
     return replace(failure, what=f"{failure.what} This went on for {seconds(now - outage.began)} ({attempts}).")

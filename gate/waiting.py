@@ -1,7 +1,7 @@
 """When to ask, and when to stop: the deadline, the cadence and the wait loop.
 
 This module knows no ThreadFix and does no I/O: it asks through a function, and clock, sleep and jitter are arguments.
-`wait_all` runs one `Wait` a pending scan side by side, each in its own thread; the calling thread hears what happens.
+`wait_all` runs one `Wait` a pending scan, each in its own thread; the calling thread receives their events.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SHORTEST = 0.001
 
 
 class TimeLimit(Protocol):
-    """When to stop asking: a fixed moment, or one that depends on what came so far."""
+    """When to stop asking: a fixed moment, or a moment that depends on the responses."""
 
     @property
     def at(self) -> float:
@@ -101,9 +101,9 @@ class Schedule:
     Attributes:
         plan: how long, how often.
         deadline: when to stop.
-        sleep: sleeps so many seconds, and says whether it was told to stop.
+        sleep: takes seconds; returns whether the gate is stopped.
         jitter: draws a number in [-1, 1].
-        slots: one is held during a request.
+        slots: each request holds a slot.
     """
 
     plan: Plan
@@ -114,10 +114,10 @@ class Schedule:
 
 
 class Wait(Generic[T, R]):
-    """The wait for one pending scan, or for whatever else has a status; generic in what it reads.
+    """The wait for a pending scan or another subject with a status; generic in its reading.
 
     Args:
-        target: what is asked for.
+        target: the subject.
         observe: asks once; takes the seconds it may take, and returns within them.
         settled: whether a good answer ends the wait.
         schedule: when to ask, and when to stop.
@@ -143,7 +143,7 @@ class Wait(Generic[T, R]):
         self._slots = schedule.slots
         self._notify: Callable[[Event[R, T]], None] = lambda _: None
         self._began = self._clock()
-        # Where the next poll starts: at the deadline, or where an outage reaches its limit. Kept as facts and not asked
+        # Whether the next poll starts at the deadline, or when an outage reaches its limit. Kept as facts and not asked
         # of the clock, because a sleep that wakes a microsecond early must not buy another round.
         self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
@@ -155,10 +155,10 @@ class Wait(Generic[T, R]):
         self._history: History[T, R] = History(target, StopCause.CANCELLED)
 
     def run(self, notify: Callable[[Event[R, T]], None]) -> History[T, R]:
-        """Ask until it is decided, a limit or the deadline is reached, or `sleep` says stop.
+        """Ask until it is decided, a limit or the deadline is reached, or `sleep` returns that the gate is stopped.
 
         Args:
-            notify: told of every event, in the thread of `run`.
+            notify: called with every event, in the thread of `run`.
         """
         self._notify = notify
         first = self._poll()
@@ -171,11 +171,11 @@ class Wait(Generic[T, R]):
 
     def _go_on(self, first: R | Failure) -> None:
         """Keep asking after a first answer that decided nothing."""
-        # Imported only where there is something to wait for: it takes longer than a finished scan does.
+        # Imported only for an unfinished scan: the import takes longer than a poll.
         import backoff
 
         made = [first]
-        # `backoff` drives the loop; how long to wait, and whether at all, is ours to say (see `_pauses`).
+        # `backoff` drives the loop; `_pauses` decides whether to wait, and how long.
         backoff.on_predicate(
             self._pauses,  # type: ignore[arg-type]  # its stub forgets that a wait generator is sent the last value
             lambda observation: not self._decided(observation),
@@ -205,7 +205,7 @@ class Wait(Generic[T, R]):
     def _pauses(self) -> Generator[float, R | Failure, None]:
         """The wait generator that `backoff` asks after each poll that decided nothing.
 
-        It sleeps by itself and tells `backoff` to add nothing: `backoff` knows only `time.sleep`, which neither a
+        It sleeps by itself, and `backoff` adds nothing: `backoff` knows only `time.sleep`, which neither a
         signal nor a test's clock can shorten. It ends when there is nothing left to wait for.
         """
         observation = yield 0.0
@@ -216,7 +216,7 @@ class Wait(Generic[T, R]):
 
     def _pause(self, observation: R | Failure) -> float | None:
         """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
-        # One that an error has put off is none: the error has its own limit.
+        # A deadline that an error has put off does not count: the error has its own limit.
         if self._at_deadline and not math.isinf(self._deadline.at):
             self._update(ended=StopCause.DEADLINE)
             return None
@@ -228,7 +228,7 @@ class Wait(Generic[T, R]):
         limit = self._deadline.at
         self._at_limit = False
         if isinstance(observation, Failure):
-            # Its lower bound is what the server asked for; jitter must not undercut it.
+            # The server's `Retry-After` is the lower bound; jitter must not undercut it.
             wait = max(wait, observation.retry_after or 0.0)
             outage_limit = self._began + self._history.outages[-1].began + self._patience()
             self._at_limit = now + wait >= outage_limit
@@ -254,11 +254,11 @@ class Wait(Generic[T, R]):
         return observation
 
     def _ask(self) -> R | Failure:
-        """Ask once, when there is a slot. Waiting for one is no part of a request's time, unless it is the last."""
+        """Ask once, in a slot. Waiting for it does not count against the request timeout, except for the last poll."""
         patience = min(self._deadline.remaining(), threading.TIMEOUT_MAX)
         has_slot = not self._at_deadline and self._slots.acquire(timeout=patience)
         budget, left = self._plan.request_timeout, self._deadline.remaining()
-        # A sleep may wake late, past the deadline; then this is the last poll, with a budget of its own.
+        # A sleep may wake late, past the deadline; then this is the last poll, with its own budget.
         self._at_deadline = self._at_deadline or not left
         self._clipped = not self._at_deadline and left < budget
         if self._clipped:
@@ -340,14 +340,14 @@ def wait_all(
 
     Args:
         waits: none of them running yet.
-        stop: ends every sleep of the waits; set when nothing more is to be waited for.
-        signals: whether the gate was told to stop.
-        notify: told of every event in the calling thread, one at a time.
-        tick: given the histories so far several times a second while nothing happens, for what moves on a screen.
+        stop: ends every sleep of the waits; set at the end.
+        signals: the signal that stops the gate.
+        notify: called with every event in the calling thread.
+        tick: called with the histories so far several times a second while nothing happens, for the live line.
 
     Raises:
         OutOfThreadsError: a wait could not be started.
-        BaseException: whatever broke a wait; a bug, to be reported as one.
+        BaseException: a bug in a wait.
     """
     events: queue.SimpleQueue[Event[R, T] | Broken] = queue.SimpleQueue()
     running = len(waits)
@@ -372,7 +372,7 @@ def wait_all(
 
 
 def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken], None]) -> None:
-    """Start each wait in a thread of its own."""
+    """Start each wait in its own thread."""
 
     def run(wait: Wait[T, R]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What the commands that talk to ThreadFix have in common: options in, a log out, and the key hidden in between."""
+"""The common parts of `run` and `doctor`: parsed options, the log, and the key that it must not show."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ if TYPE_CHECKING:
     from gate.text import Secret
 
 INPUT_LIMIT: Final = 1024 * 1024
-"""Bytes read of a key, a certificate or an upload's answer."""
+"""Bytes of a key or of an upload's response."""
 _RETRY: Final = 0.02
-"""Seconds after which an input that must not block is looked at again."""
+"""Seconds between two reads of an input that does not block."""
 
 
 class CommandContext:
-    """What is known of a command so far, and where it is said.
+    """The options of a command and its log.
 
     Attributes:
-        parsed: what came of the options; at first nothing.
-        signals: whether the gate was told to stop.
+        parsed: the options; at first without any.
+        signals: the signal that stops the gate.
         log: standard error.
-        github: the runner, where this is a step of one.
-        terminal: the live line, where a person watches.
+        github: the runner; None outside GitHub.
+        terminal: the live line; None if no person watches.
         console: the log.
         naming: how texts name an option.
     """
 
     def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
-        """Nothing is looked at yet."""
+        """Start with a plain log."""
         self._env = dict(env)
         self.signals = signals
         self.naming: Naming = naming(env, started_as(sys.argv, sys.orig_argv))
@@ -67,12 +67,12 @@ class CommandContext:
 
     @property
     def sanitizer(self) -> Sanitizer:
-        """Hides what is secret."""
+        """Hides the secrets."""
         return Sanitizer(self.parsed.secrets)
 
     def say(self, line: str) -> None:
         """Write a line to the log."""
-        # Where it is a program's own stream, that one may be closed.
+        # A program may have put its own stream in place, and closed it.
         with suppress(OSError, ValueError):
             self.log.write(f"{line}\n")
 
@@ -86,7 +86,7 @@ class CommandContext:
         *,
         needs_scan: bool = True,
     ) -> Settings:
-        """The settings. From here on the secrets are hidden and the reports are known.
+        """Return the settings. From here on the secrets are hidden and the reports are known.
 
         Raises:
             UsageError: options are invalid.
@@ -129,7 +129,7 @@ class CommandContext:
             self.console.line(sanitizer.redact(line))
 
     def _mask(self, secrets: Sequence[Secret]) -> None:
-        """Have the runner hide them, before anything else is printed."""
+        """Have the runner hide secrets, before anything other is printed."""
         # Into a file the command would write the key, and no runner would obey it.
         if secrets and self.github and not _is_file(self.log):
             for secret in secrets:
@@ -138,9 +138,9 @@ class CommandContext:
             self.log.drain()
 
     def _open_log(self, reports: Reports) -> None:
-        """Make the log that was asked for."""
+        """Open the requested log."""
         if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
-            # The action's packages are without what draws there; a log does as well.
+            # The one file has no package that draws there; a log is enough.
             with suppress(ImportError):
                 from gate.reporters.terminal import Terminal
 
@@ -156,7 +156,7 @@ class CommandContext:
 
 
 def _is_file(stream: BackgroundStream) -> bool:
-    """Whether it is a regular file, and so no runner that reads commands."""
+    """Return whether it is a regular file: then no runner reads commands from it."""
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
@@ -164,10 +164,10 @@ def _is_file(stream: BackgroundStream) -> bool:
 
 
 def _read(name: str) -> bytes:
-    """The content of a file; `-` is standard input.
+    """Return the content of a file; `-` is standard input.
 
     Raises:
-        OSError: it cannot be read, or is far too long for what it should be.
+        OSError: it cannot be read, or is longer than 1 MiB.
     """
     if name != "-":
         with Path(name).open("rb", buffering=0) as file:
@@ -182,7 +182,7 @@ def _up_to_limit(file: BinaryIO | RawIOBase) -> bytes:
     while len(content) <= INPUT_LIMIT:
         piece = file.read(INPUT_LIMIT + 1 - len(content))
         if piece is None:
-            # Whoever made the pipe has set it not to block; there is nothing in it yet.
+            # The pipe does not block, and is empty.
             time.sleep(_RETRY)
             continue
         if not piece:

@@ -1,4 +1,4 @@
-"""The command `demo`: the gate against the embedded ThreadFix sandbox, for somebody who has no server at hand."""
+"""The command `demo`: the gate against the embedded ThreadFix sandbox, for users without a server."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def list_scenarios() -> int:
         row = scenario.expect.row
         lines.append(f"{scenario.name:<18} {row.kind} ({scenario.expect}), exit code {row.exit_code}")
         lines.append(textwrap.fill(scenario.about, width, initial_indent=" " * 4, subsequent_indent=" " * 4))
-    print("\n".join(lines))  # noqa: T201 - what was asked for
+    print("\n".join(lines))  # noqa: T201 - the requested output
     return 0
 
 
@@ -60,8 +60,8 @@ def demo(
         name: of the scenario.
         kind: which ThreadFix plays it.
         flags: the command line's values by option name, which take precedence over the scenario's own.
-        signals: whether the gate was told to stop.
-        invalid: what is invalid in the command line.
+        signals: the signal that stops the gate.
+        invalid: the invalid options of the command line.
     """
     scenario = SCENARIOS.get(name)
     sentences = [str(one) for one in invalid]
@@ -78,7 +78,7 @@ def demo(
 
 @contextmanager
 def _file_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
-    """The scenario's options by their names; the file to upload, if there is one, is there while the block runs."""
+    """The scenario's options by their names; its file to upload exists while the block runs."""
     options: dict[str, Sequence[str]] = {name: [value] for name, value in scenario.options.items()}
     if scenario.content is None:
         yield options

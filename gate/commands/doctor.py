@@ -42,7 +42,7 @@ LINE_KINDS: Final = {
 }
 ARROW: Final = "→"
 PLAIN: Final = str.maketrans({"✓": "+", "✗": "x", "–": "-", "→": ">"})
-"""For a log whose encoding has none of them, as on Windows."""
+"""For a log in an encoding without them, as on Windows."""
 
 
 def run_doctor(
@@ -51,13 +51,13 @@ def run_doctor(
     signals: Signals,
     invalid: Sequence[InvalidOption] = (),
 ) -> int:
-    """Make every check; the exit code: that of the first one that fails, 0 when none does.
+    """Make every check; return the exit code of the first check that fails, or 0.
 
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
-        signals: whether the process was told to stop.
-        invalid: what is invalid in the command line itself.
+        signals: the signal that stops the process.
+        invalid: the invalid options of the command line itself.
     """
     run = _DoctorRun(env, signals)
     run.examine(flags, invalid)
@@ -78,14 +78,14 @@ def _check_options(parsed: Parsed, invalid: Sequence[InvalidOption]) -> tuple[Ou
 
 
 def _invalid(sentences: Iterable[str]) -> Outcome | None:
-    """The outcome of invalid options; None where there are none."""
+    """Return the outcome of invalid options; None without any."""
     message = " ".join(sentences)
     hint = "threadfix-gate doctor --help lists the options."
     return Outcome(State.FAILED, message, hint, Reason.USAGE) if message else None
 
 
 class _DoctorRun:
-    """The outcomes so far, and where they are logged."""
+    """The outcomes so far, and their log."""
 
     def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
         self._ended_by: tuple[Reason, int] | None = None
@@ -96,18 +96,18 @@ class _DoctorRun:
         self._blocked: set[str] = set()
 
     def examine(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> None:
-        """Make every check, whatever happens."""
+        """Make every check, also after a bug."""
         try:
             self._check(flags, invalid)
         except GateError as error:
             self._ended_by = (error.reason, error.exit_code)
             self._context.say(f"{error}.")
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it must not show the key
+        except BaseException as error:  # noqa: BLE001 - no error may show the key
             self._ended_by = (Reason.INTERNAL, Reason.INTERNAL.row.exit_code)
             self._context.explain(error)
 
     def conclude(self) -> int:
-        """Write the JSON and the last line; the exit code."""
+        """Write the JSON and the last line; return the exit code."""
         for name in (*OPTION_CHECKS, *(check.name for check in CHECKS)):
             self._outcomes.setdefault(name, skipped("skipped, because the run ended before."))
         failures = (outcome.reason for outcome in self._outcomes.values() if outcome.state is State.FAILED)
@@ -152,7 +152,7 @@ class _DoctorRun:
                 self._record(check.name, outcome)
 
     def _blocker(self, check: Check) -> Outcome | None:
-        """The outcome of a check that cannot be made, because one that it needs failed or was blocked; else None."""
+        """Return the outcome of a check that needs a failed or blocked check; None for any other check."""
         for name in check.needs:
             if name in self._blocked:
                 self._blocked.add(check.name)

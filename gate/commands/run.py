@@ -40,14 +40,14 @@ def run_gate(
     *,
     in_sandbox: bool = False,
 ) -> int:
-    """Run the gate; the exit code.
+    """Run the gate; return the exit code.
 
     Args:
         flags: the command line's values by option name; a switch has `true` or `false`.
         env: the environment.
-        signals: whether the gate was told to stop.
-        invalid: what is wrong with the command line itself.
-        in_sandbox: whether the server stops with this run, so that nobody can keep waiting afterwards.
+        signals: the signal that stops the gate.
+        invalid: the invalid options of the command line itself.
+        in_sandbox: whether the server stops with this run, so that no other run can keep waiting.
     """
     run = _Run(env, signals, in_sandbox=in_sandbox)
     verdict = run.judge(flags, invalid)
@@ -67,20 +67,20 @@ class _Run:
         self._started = time.monotonic()
 
     def judge(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> Verdict:
-        """The verdict, whatever happens: the one place where errors and bugs become exit codes."""
+        """Return the verdict, also after an error or a bug."""
         try:
             return self.run(self._context.parse(flags, invalid))
         except UsageError as error:
             return self.conclude(from_error(error), mistakes=error.invalid)
         except GateError as error:
             return self.conclude(from_error(error))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, also `SystemExit`: the job must get its verdict
+        except BaseException as error:  # noqa: BLE001 - also `SystemExit`: the job must get its verdict
             self._context.explain(error)
             return self.conclude(from_bug(error))
 
     def run(self, settings: Settings) -> Verdict:
         """Go through the stages, and finish the verdict."""
-        # The clock of the wait runs from the start: what was read may have come slowly.
+        # The clock of the wait runs from the start, because an input may have been slow.
         left = max(0.0, settings.plan.timeout - (time.monotonic() - self._started))
         from gate.commands.stages import Stages
 
@@ -90,7 +90,7 @@ class _Run:
     def conclude(
         self, conclusion: Conclusion, outcome: Outcome | None = None, *, mistakes: tuple[InvalidOption, ...] = ()
     ) -> Verdict:
-        """The finished verdict."""
+        """Return the finished verdict."""
         naming, settings = self._context.naming, self._context.parsed.settings
 
         def named(parts: Iterable[P]) -> tuple[P, ...]:
@@ -116,9 +116,9 @@ class _Run:
         )
 
     def report(self, verdict: Verdict) -> None:
-        """Write every report that was asked for, and last the log, so that a log that nobody reads delays no report.
+        """Write the requested reports, and last the log, so that an unread log delays no report.
 
-        One that cannot be written is warned of, also with --quiet, and the others are still written.
+        A report that cannot be written gets a warning, also with --quiet, and the others are still written.
         """
         for name, write in self._reporters(verdict):
             try:
@@ -130,7 +130,7 @@ class _Run:
         self._context.log.close()
 
     def _reporters(self, verdict: Verdict) -> Iterator[tuple[str, Callable[[], None]]]:
-        """What each report is called, and what writes it."""
+        """Yield the name of each report and the function that writes it."""
         github = self._context.github
         if github:
             yield "the step's outputs", partial(github.outputs, verdict)

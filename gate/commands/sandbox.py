@@ -65,15 +65,15 @@ def serve(  # noqa: PLR0913, PLR0917 - the options, as typed
     signals: Signals,
     invalid: Sequence[InvalidOption],
 ) -> int:
-    """Serve the sandbox until the process is stopped; the exit code, which is that of the signal.
+    """Serve the sandbox until a signal; return the signal's exit code.
 
     Args:
         host: the address to bind to.
-        port: as typed; 0 for any free one.
-        kind: which ThreadFix.
+        port: as typed; 0 for any free port.
+        kind: its version and speed.
         quiet: whether to log no requests.
-        signals: whether the process was told to stop.
-        invalid: what is invalid in the command line.
+        signals: the signal that stops the process.
+        invalid: the invalid options of the command line.
     """
     sentences = [str(one) for one in invalid]
     threadfix = make(kind, sentences)
@@ -109,7 +109,7 @@ def report_invalid(sentences: Sequence[str]) -> int:
 
 
 def _instructions(threadfix: ThreadFix, url: str) -> Iterator[str]:
-    """How to use the sandbox: each pending scan with its scenario, and what else that scenario needs."""
+    """Yield how to use the sandbox: each pending scan with its scenario, and the options of that scenario."""
     yield f"A ThreadFix sandbox is running at {url}. Stop it with Ctrl-C."
     yield "Set the variables above, and THREADFIX_PENDING_SCAN_ID to one of:"
     usual = environment(url, FIRST, threadfix.scans)

@@ -1,4 +1,4 @@
-"""The stages of a run: find the application, upload, wait, evaluate. Each builds on what the ones before brought."""
+"""The stages of a run: find the application, upload, wait, evaluate. Each builds on the results of those before."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ SANDBOX_ADVICE: Final = (
     "printed here."
 )
 NEVER: Final = 365 * 24 * 3600.0
-"""Seconds of a deadline that something else always comes before."""
+"""Seconds of a deadline that is never reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the stages brought; the fields are those of `Verdict`."""
+    """The results of the stages; the fields are those of `Verdict`."""
 
     conclusion: Conclusion
     scans: tuple[ScanVerdict, ...] = ()
@@ -60,10 +60,10 @@ class Stages:
     """One run's stages.
 
     Attributes:
-        settings: what was asked for.
-        context: where it is said.
+        settings: the requests.
+        context: the log and the signal.
         left: seconds of the wait that are left when it begins.
-        in_sandbox: whether the server stops with this run, so that nobody can keep waiting afterwards.
+        in_sandbox: whether the server stops with this run, so that no other run can keep waiting.
     """
 
     settings: Settings
@@ -79,15 +79,15 @@ class Stages:
     _stopped: Cancelled | None = None
 
     def run(self) -> Outcome:
-        """Everything that was asked for, in its order.
+        """Go through the requested stages in their order.
 
         Raises:
-            Cancelled: the process was told to stop before anything was known.
+            Cancelled: there was a signal before the application was known.
             OutOfThreadsError: a wait could not be started.
             BaseException: a bug.
         """
         settings, context = self.settings, self.context
-        # From the start: no signal comes too early for what is known already.
+        # Before the first look at the signal: this upload is known already.
         self._uploads = (settings.uploaded,) if settings.uploaded else ()
         self._client = Client(settings.server, context.sanitizer, trace=context.console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
@@ -99,12 +99,12 @@ class Stages:
             finally:
                 self._client.http.close()
         except Cancelled as error:
-            # What is known by then is reported.
+            # The results so far are reported.
             self._fill(error)
         return self._outcome()
 
     def _fill(self, stopped: Cancelled) -> None:
-        """Give what the signal left without a result one that says so: what is missing must not look like a pass."""
+        """Mark everything that the signal interrupted as cancelled. A missing result must not count as a pass."""
         if self._application_id is None:
             raise stopped
         self._stopped = stopped
@@ -125,7 +125,7 @@ class Stages:
         """Go through the stages.
 
         Raises:
-            Cancelled: there was a signal before one of them, or during one.
+            Cancelled: there was a signal.
         """
         settings, check = self.settings, self.context.signals.check
         check()
@@ -144,12 +144,12 @@ class Stages:
         ended, scans = self._ended(), self._scans()
         parts = self._parts()
         if self._missing and self._all_passed():
-            # An upload from before that is accepted says nothing of what could not be asked.
+            # An accepted upload from before this run is no result for the requests that failed.
             return Outcome(self._missing[1], ended_uploads=ended, uploads=self._uploads)
         conclusion, resume = conclude(parts), ""
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
-        # Whoever waits on hears nothing of a file that made no pending scan.
+        # A resumed run does not see uploads without a pending scan.
         if conclusion.resumable and scans and all(part.conclusion.kind is Kind.PASS for part in ended):
             if self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
@@ -158,7 +158,7 @@ class Stages:
         return Outcome(conclusion, scans, ended, self._checks, self._uploads, self._application_id, resume)
 
     def _complete(self) -> bool:
-        """Whether every file, pending scan and check that was asked for has come to something."""
+        """Return whether every requested file, pending scan and check has a result."""
         settings = self.settings
         return (
             {upload.file for upload in self._uploads} >= set(settings.files)
@@ -183,7 +183,7 @@ class Stages:
         return all(part.conclusion.kind is Kind.PASS for part in self._parts())
 
     def _ended(self) -> tuple[UploadVerdict, ...]:
-        """What the uploads came to that made no pending scan."""
+        """Return the verdicts of the uploads without a pending scan."""
         judged = (
             judge_upload(
                 upload, self.settings, self._stopped, application_id=self._application_id, team_id=self._team_id
@@ -193,7 +193,7 @@ class Stages:
         return tuple(verdict for verdict in judged if verdict)
 
     def _scans(self) -> tuple[ScanVerdict, ...]:
-        """What the pending scans came to."""
+        """Return the verdicts of the pending scans."""
         by_target = {target: upload for upload in reversed(self._uploads) for target in upload.targets}
         return tuple(
             judge_scan(
@@ -207,7 +207,7 @@ class Stages:
     def _find_application(self) -> None:
         """Ask for the application, with the patience of a first poll, so that a wrong URL, key or id ends it here."""
         subject = self.settings.application
-        assert subject is not None  # noqa: S101 - the settings have one wherever something is uploaded or looked up
+        assert subject is not None  # noqa: S101 - the settings have one if there is an upload or a look-up
         observe = (
             partial(self._client.look_up, subject)
             if isinstance(subject, ApplicationName)
@@ -221,10 +221,10 @@ class Stages:
             self._application = application
 
     def _ask(self, subject: Subject, observe: Callable[[float], R | Failure]) -> R | Failure:
-        """Ask until there is a response, with the patience of a first poll; the failure in its place if there is none.
+        """Ask with the patience of a first poll; return the reading, or the failure if there is no reading.
 
         Raises:
-            Cancelled: the process was told to stop.
+            Cancelled: there was a signal.
         """
         stop, console = threading.Event(), self.context.console
         wait = Wait(subject, observe=observe, settled=lambda _: True, schedule=self._schedule(NEVER, stop))
@@ -236,7 +236,7 @@ class Stages:
     # --- Uploads.
 
     def _upload(self) -> None:
-        """Every upload: the one that was refused before the gate started, then those that are made now."""
+        """Upload the files."""
         settings, console = self.settings, self.context.console
         if not settings.files:
             return
@@ -283,7 +283,7 @@ class Stages:
     # --- The wait.
 
     def _wait(self) -> None:
-        """Wait for the pending scans: those that were named, and those that came of the uploads."""
+        """Wait for the pending scans: those given by id, and those of the uploads."""
         settings, console, targets = self.settings, self.context.console, self._targets()
         if not targets:
             return
