@@ -1,4 +1,7 @@
-"""Reads HTTP/1 strictly: a response that breaks a rule may have lost headers or a part of its body."""
+"""Reads HTTP/1 strictly: a response that breaks a rule may have lost headers or a part of its body.
+
+It also reads the headers that carry times.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import http.client
 import io
 import re
 import zlib
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_tz
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,6 +29,13 @@ _HEADER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\r?\n")
 _ENDS: Final = (b"\r\n", b"\n")
+_HTTP_DATE: Final = re.compile(
+    r"([A-Z]{3}, )?[0-9]{1,2} [A-Z]{3} [0-9]{4} [0-9:]{8}( (GMT|UTC|UT|[+-][0-9]{4}))?"
+    r"|[A-Z]{6,9}, [0-9]{2}-[A-Z]{3}-[0-9]{2} [0-9:]{8}( GMT)?"
+    r"|[A-Z]{3} [A-Z]{3} [ 0-9][0-9] [0-9:]{8} [0-9]{4}",
+    re.ASCII | re.IGNORECASE,
+)
+"""The three forms of RFC 9110, also with a numeric zone or without one. A name such as `EST` means different zones."""
 _FORMATS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """By content coding, the format for `zlib`."""
 
@@ -153,3 +165,27 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
     if len(content) <= limit and (not decoder.eof or decoder.unused_data):
         raise MalformedError("has a body that cannot be decompressed")
     return content
+
+
+def date(value: str | None) -> float | None:
+    """Return an HTTP date in seconds since the epoch; without a zone it is GMT. None if it is not one valid date."""
+    parsed = parsedate_tz(value) if value and _HTTP_DATE.fullmatch(value.strip(" \t")) else None
+    if not parsed:
+        return None
+    try:
+        return datetime(*parsed[:6], tzinfo=timezone(timedelta(seconds=parsed[9] or 0))).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, as a number or as a date. None if it is malformed.
+
+    Args:
+        value: the header's value.
+        now: the time, in seconds since the epoch.
+    """
+    if value and re.fullmatch("[ \t]*[0-9]{1,9}[ \t]*", value):
+        return float(value)
+    until = date(value)
+    return None if until is None else max(0.0, until - now)

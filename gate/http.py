@@ -16,8 +16,6 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_tz
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -28,7 +26,7 @@ from gate import __version__
 from gate.certificates import load_trust_store
 from gate.connections import OK, Adapter, Exchange, Tls
 from gate.failures import BROKEN, failure_of
-from gate.framing import decompress
+from gate.framing import date, decompress, retry_after
 from gate.history import Failure
 from gate.libraries import requests
 from gate.network import is_loopback
@@ -47,13 +45,6 @@ RESPONSE_LIMIT: Final = 1024 * 1024
 """Bytes of a response's body after decompression. A status response has about 400."""
 FORM: Final = "application/x-www-form-urlencoded"
 """The content type of a form without files."""
-_HTTP_DATE: Final = re.compile(
-    r"([A-Z]{3}, )?[0-9]{1,2} [A-Z]{3} [0-9]{4} [0-9:]{8}( (GMT|UTC|UT|[+-][0-9]{4}))?"
-    r"|[A-Z]{6,9}, [0-9]{2}-[A-Z]{3}-[0-9]{2} [0-9:]{8}( GMT)?"
-    r"|[A-Z]{3} [A-Z]{3} [ 0-9][0-9] [0-9:]{8} [0-9]{4}",
-    re.ASCII | re.IGNORECASE,
-)
-"""The three forms of RFC 9110, also with a numeric zone or without one. A name such as `EST` means different zones."""
 LONGER: Final = 2
 """Factor from the request's time limit to that of its socket, so that the request's limit ends it first."""
 
@@ -405,27 +396,3 @@ class _WatchedBody:
     def __iter__(self) -> Iterator[bytes]:
         yield from self._body
         self._exchange.whole = True
-
-
-def date(value: str | None) -> float | None:
-    """Return an HTTP date in seconds since the epoch; without a zone it is GMT. None if it is not one valid date."""
-    parsed = parsedate_tz(value) if value and _HTTP_DATE.fullmatch(value.strip(" \t")) else None
-    if not parsed:
-        return None
-    try:
-        return datetime(*parsed[:6], tzinfo=timezone(timedelta(seconds=parsed[9] or 0))).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, as a number or as a date. None if it is malformed.
-
-    Args:
-        value: the header's value.
-        now: the time, in seconds since the epoch.
-    """
-    if value and re.fullmatch("[ \t]*[0-9]{1,9}[ \t]*", value):
-        return float(value)
-    until = date(value)
-    return None if until is None else max(0.0, until - now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from gate.errors import InvalidOption
@@ -49,5 +48,5 @@ def _flaw(proxy: str) -> str:
     if not url.host:
         return "names no host"
     if url.scheme in _SOCKS:
-        return "" if find_spec("socks") else "names a SOCKS proxy, for which the package PySocks is not installed"
+        return "names a SOCKS proxy, which the gate does not support"
     return "" if url.scheme in _SCHEMES else "is not the URL of an http proxy"
