@@ -89,6 +89,8 @@ def base_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
+        if ":" in host:
+            IPv6Address(host)  # Before 3.11.4 Python accepts any text in brackets.
     except ValueError as error:
         raise ValueError(f"is not a URL; {wanted}") from error
     if parts.scheme not in ("http", "https") or not host:
@@ -117,14 +119,6 @@ def origin(url: str) -> str:
 
 def _is_host(netloc: str, host: str) -> bool:
     if {"[", "]"} & set(netloc):
-        # Before 3.11.4 Python accepts any text in brackets and around them. A zone means nothing to another machine.
-        return bool(re.fullmatch(r"\[[0-9a-f:.]+\](:\d*)?", netloc, re.IGNORECASE)) and _is_ipv6(host)
+        # Some versions of Python accept text around the brackets. A zone means nothing to another machine.
+        return bool(re.fullmatch(r"\[[0-9a-f:.]+\](:\d*)?", netloc, re.IGNORECASE)) and ":" in host
     return len(host) <= 253 and all(_LABEL.match(label) for label in host.removesuffix(".").split("."))  # noqa: PLR2004
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        IPv6Address(host)
-    except ValueError:
-        return False
-    return True
