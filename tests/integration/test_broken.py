@@ -109,7 +109,7 @@ BROKEN: dict[str, bytes] = {
             (
                 (b"gzip", BODY), (b"gzip", PACKED[:-1]), (b"gzip", PACKED[:-8]), (b"gzip", PACKED + b"x"),
                 (b"gzip", PACKED[:-8] + bytes(8)), (b"deflate", BODY), (b"br", BODY), (b"gzip, gzip", PACKED),
-                (b"identity, gzip", PACKED), (b"x", BODY),
+                (b"identity, gzip", PACKED), (b"x", BODY), (b"gzip," * 40 + b"gzip", PACKED),
             )
         )
     },

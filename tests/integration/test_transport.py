@@ -198,33 +198,6 @@ def test_a_chunk_of_no_size_is_a_broken_response(size: bytes, gate: Gate) -> Non
     assert needed < 16 * RESPONSE_LIMIT
 
 
-@pytest.mark.parametrize(
-    "response",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}   ",
-        b"HTTP/1.1 200 OK\r\nContent-Length: -7\r\n\r\n{",
-        b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\n{",
-        b"HTTP/1.1 999999 OK\r\n\r\n",
-        b"HTTP/1.1 20\xb2 OK\r\n\r\n",
-        b"HTTP/9.9 200 OK\r\n\r\n",
-        b"\x16\x03\x01\x00",
-        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\xff\xfe: \x00\r\n : \r\n\r\n{",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip, br, zstd, gzip\r\n\r\n{",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: " + b"gzip," * 40 + b"gzip\r\n\r\n{",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nffffffffffffffffffff\r\n{",
-        b"HTTP/1.1 200 OK\r\nDate: \xff\r\nRetry-After: \xff\r\n\r\n{",
-        b"HTTP/1.1 503 \r\nDate: Mon, 99 Foo 99999999999 99:99:99 +99999999\r\nRetry-After: 0x1\r\n\r\n",
-    ],
-)
-def test_nothing_that_a_server_says_is_a_bug_of_the_gate(response: bytes, gate: Gate) -> None:
-    """It is unreachable or no ThreadFix; never `internal`, never a pass."""
-    with talking(answering(response)) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
-    assert ran.document["reason"] in {Reason.UNREACHABLE, Reason.PROTOCOL}
-
-
 @pytest.mark.parametrize("cookie", [b"a=b; Domain=.example.org; Path=/", b"=; expires=\xff", b"x" * 60_000])
 def test_cookies_are_not_looked_at(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
     """None is kept, so none is parsed: that could warn past the log."""
