@@ -1,10 +1,9 @@
-"""Measures the action's set-up: the first run on a runner, and what every later one costs on top of the gate.
+"""Measures the action's set-up: the first run on a runner, and the overhead of later runs. Writes `action.json`.
 
-`first_poll_seconds` is from the start of the step, with the environment there, to ThreadFix getting the first poll.
+`first_poll_seconds` is the time from the start of a later run to the first poll.
 
-The first run downloads packages, so it says as much of the network as of the set-up. That is why it is measured beside
-the plain way to the same end, in turns: a virtual environment with a pip of its own, which then installs all that
-requirements.lock has. `first_run_ratio` is what is left of that. Writes `action.json`.
+The first run downloads packages, so its time depends on the network. It therefore alternates with the plain way: create
+a virtual environment with pip, then install requirements.lock. `first_run_ratio` is the ratio of the two times.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ ROOT = HERE.parent
 FIRST_ROUNDS = 5
 ROUNDS = 25
 PRECISION = 0.001
-"""Seconds between two looks at whether a request has come."""
+"""Seconds between two checks for a request."""
 
 
 def seconds(command: list[str], env: dict[str, str]) -> float:
-    """How long a command took that must succeed."""
+    """Run a command that must succeed; return its seconds."""
     began = time.perf_counter()
     subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
 
 
 def plain_first_run(folder: Path, env: dict[str, str]) -> float:
-    """How long the plain way to a first run takes: venv, pip, gate."""
+    """Create a virtual environment, install the packages and run the gate; return the seconds."""
     shutil.rmtree(folder, ignore_errors=True)
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     install = "-I -m pip install --no-deps --require-hashes --only-binary :all: --no-cache-dir --no-input --no-user"
@@ -50,13 +49,13 @@ def plain_first_run(folder: Path, env: dict[str, str]) -> float:
         [python, *install.split(), *options.split(), str(ROOT / "requirements.lock")],
         [python, "-B", "-m", "gate", "run"],
     )
-    # Like the action's: no configuration file, and the gate from where it was fetched to.
+    # As in the action, pip has no configuration file, and the gate runs from its download.
     env = env | {"PIP_CONFIG_FILE": os.devnull, "PYTHONPATH": str(folder.parent / "published")}
     return sum(seconds(command, env) for command in commands)
 
 
 def first_poll(command: list[str], env: dict[str, str], threadfix: ThreadFix) -> float:
-    """How long after its start a command's first request reached ThreadFix."""
+    """Run a command that must succeed; return the seconds until its first request."""
     before = len(threadfix.seen)
     seen: list[float] = []
 
@@ -81,11 +80,11 @@ def first_poll(command: list[str], env: dict[str, str], threadfix: ThreadFix) ->
 
 
 def main() -> None:
-    """Measure everything and write it down."""
+    """Measure everything and write the results."""
     threadfix = ThreadFix()
     number = threadfix.add(Scenario("finished", "Is DONE already.", Reason.PROCESSED))
     with tempfile.TemporaryDirectory() as folder, serving(threadfix) as url:
-        # As it is fetched: without the bytecode that a working copy has.
+        # A download of the action has no byte code.
         action = Path(folder, "published")
         for name in ("gate", "action"):
             shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -93,7 +92,7 @@ def main() -> None:
         cache = Path(folder, "cache")
         env = dict(os.environ) | environment(url, "done", threadfix.scans)
         env |= {"THREADFIX_PENDING_SCAN_ID": str(number), "RUNNER_TOOL_CACHE": str(cache)}
-        # Not a wrapper that looks for a Python first, as version managers have.
+        # Resolve the path, because a version manager's wrapper would search for a Python first.
         env["THREADFIX_PYTHON"] = str(Path(sys.executable).resolve())
         command = ["bash", str(action / "action/setup.sh"), "run"]
         first, plain = [], []
@@ -101,17 +100,17 @@ def main() -> None:
             plain.append(plain_first_run(Path(folder, "plain"), env))
             shutil.rmtree(cache, ignore_errors=True)
             first.append(seconds(command, env))
-        whole, gate, poll = [], [], []
+        total, gate, poll = [], [], []
         for _ in range(ROUNDS):
-            whole.append(seconds(command, env))
+            total.append(seconds(command, env))
             gate.append(seconds([sys.executable, "-m", "gate", "run"], env))
             poll.append(first_poll(command, env, threadfix))
     results = {
         "first_run_seconds": round(statistics.median(first), 1),
         "plain_first_run_seconds": round(statistics.median(plain), 1),
         "first_run_ratio": round(statistics.median(first) / statistics.median(plain), 2),
-        "later_run_seconds": round(statistics.median(whole), 2),
-        "on_top_of_the_gate_seconds": round(statistics.median(whole) - statistics.median(gate), 2),
+        "later_run_seconds": round(statistics.median(total), 2),
+        "on_top_of_the_gate_seconds": round(statistics.median(total) - statistics.median(gate), 2),
         "first_poll_seconds": round(statistics.median(poll), 2),
     }
     text = json.dumps(results, indent=2) + "\n"

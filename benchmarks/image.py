@@ -1,6 +1,6 @@
-"""Measures the image: what it adds to its base, and how long a container takes that finds the scan finished.
+"""Measures the image: its size without the base, and the time of a container for a finished scan.
 
-Writes `image.json`. Most of the time is the engine's own, so a container of the base that does nothing is timed beside.
+Writes `image.json`. The engine takes most of the time, so an empty container is measured for comparison.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ print(sum(file.lstat().st_size for file in Path("/opt/threadfix-gate").rglob("*"
 
 
 def container(*arguments: str, env: dict[str, str] | None = None) -> tuple[float, str]:
-    """Run a container that must succeed: how many seconds it took, and what it printed."""
+    """Run a container that must succeed; return its seconds and its output."""
     env = env or {}
     names = [f"--env={name}" for name in env]
     began = time.perf_counter()
@@ -40,23 +40,23 @@ def container(*arguments: str, env: dict[str, str] | None = None) -> tuple[float
 
 
 def main() -> None:
-    """Build the image, measure it and write that down."""
+    """Build the image, measure it and write the results."""
     subprocess.run([*IMAGE_SCRIPT, "build"], stdout=subprocess.DEVNULL, check=True)
     threadfix = ThreadFix()
     number = threadfix.add(Scenario("finished", "Is DONE already.", Reason.PROCESSED))
     with serving(threadfix) as url:
         env = environment(url, "done", threadfix.scans) | {"THREADFIX_PENDING_SCAN_ID": str(number)}
-        whole, nothing = [], []
+        total, empty = [], []
         for _ in range(ROUNDS):
-            whole.append(container(IMAGE, env=env)[0])
-            nothing.append(container("--entrypoint", "true", IMAGE)[0])
+            total.append(container(IMAGE, env=env)[0])
+            empty.append(container("--entrypoint", "true", IMAGE)[0])
     size = int(container("--entrypoint", "python3", IMAGE, "-c", SIZE)[1])
     engine = subprocess.run([*IMAGE_SCRIPT, "engine"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     results = {
         "engine": engine,
         "added_megabytes": round(size / 1e6, 1),
-        "run_seconds": round(statistics.median(whole), 2),
-        "empty_container_seconds": round(statistics.median(nothing), 2),
+        "run_seconds": round(statistics.median(total), 2),
+        "empty_container_seconds": round(statistics.median(empty), 2),
     }
     (HERE / "image.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=2))

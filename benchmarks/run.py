@@ -1,7 +1,6 @@
-"""Measures the gate: start-up, memory, requests. Writes `results.json`, whose figures docs/performance.md shows.
+"""Measures the gate: start-up, memory, requests. Writes `results.json` for docs/performance.md.
 
-An absolute time depends on the machine, so each is put in relation to another one measured in the same run: the gate's
-start-up to that of `import requests`, alternating.
+Absolute times depend on the machine. So start-up alternates with `import requests`, and the result is a ratio.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ FINISHED = Scenario("finished", "Is DONE already.", Reason.PROCESSED)
 
 
 def clean() -> dict[str, str]:
-    """The environment without what would slow every start of Python down, as no installed program has it."""
+    """Return the environment without variables that change or slow down the start of Python."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "THREADFIX_"))}
 
 
 def started(command: list[str], env: dict[str, str]) -> tuple[float, float]:
-    """Seconds that a process took, and its peak memory in MB."""
+    """Run a process that must succeed; return its seconds and its peak memory in MB."""
     began = time.perf_counter()
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -54,12 +53,12 @@ def started(command: list[str], env: dict[str, str]) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command} ended with {process.returncode}")
-    # Linux counts in KiB, macOS in bytes.
+    # The unit is KiB on Linux and bytes on macOS.
     return took, usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def start_up() -> dict[str, float]:
-    """A whole run against a scan that is done, beside `import requests`."""
+    """Measure a run for a finished scan, compared with `import requests`."""
     threadfix = ThreadFix()
     number = threadfix.add(FINISHED)
     gate: list[tuple[float, float]] = []
@@ -78,7 +77,7 @@ def start_up() -> dict[str, float]:
 
 
 def hundred() -> dict[str, float]:
-    """A hundred pending scans in one gate, each ten seconds long, beside one of them alone."""
+    """Measure one gate for a hundred pending scans of ten seconds, compared with one scan."""
     took, memory = {}, 0.0
     for scans in (1, 100):
         threadfix = ThreadFix()
@@ -93,7 +92,7 @@ def hundred() -> dict[str, float]:
 
 
 def handshakes() -> dict[str, float]:
-    """Milliseconds of a poll over TLS on a connection of its own, as the gate makes them, and on one that is kept."""
+    """Measure the milliseconds of a poll over TLS, on a new connection (as in the gate) and on a persistent one."""
     threadfix = ThreadFix()
     target = Target(APPLICATION_ID, threadfix.add(FINISHED))
     own: list[float] = []
@@ -121,34 +120,34 @@ def handshakes() -> dict[str, float]:
 
 
 def milliseconds(work: Callable[[], object]) -> float:
-    """How long it took."""
+    """Call a function; return its milliseconds."""
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
 
 
 def requests_and_lateness() -> dict[str, float]:
-    """Scans of 5 s to 1 h, log-uniform: how many requests, and how late the verdict, for us and for fixed intervals."""
+    """Simulate scans of 5 s to 1 h (log-uniform): requests and delay of the gate, and of fixed intervals."""
     rng = random.Random(1)  # noqa: S311 - a simulation
     scans = [5 * (3600 / 5) ** rng.random() for _ in range(SCANS)]
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     for name in ("gate", "fixed_5s", "fixed_10s"):
         polls, late = [], []
         for length in scans:
-            now, made = 0.0, 1
+            now, count = 0.0, 1
             while now < length:
                 fixed = {"fixed_5s": 5.0, "fixed_10s": 10.0}.get(name)
                 now += fixed or cadence(now, Plan(), rng.uniform(-1, 1))
-                made += 1
-            polls.append(made)
+                count += 1
+            polls.append(count)
             late.append((now - length) / length)
-        found[f"{name}_requests"] = round(statistics.mean(polls))
-        found[f"{name}_late_percent"] = round(100 * statistics.mean(late), 1)
-    return found
+        results[f"{name}_requests"] = round(statistics.mean(polls))
+        results[f"{name}_late_percent"] = round(100 * statistics.mean(late), 1)
+    return results
 
 
 def main() -> None:
-    """Measure everything and write it down."""
+    """Measure everything and write the results."""
     results = start_up() | hundred() | handshakes() | requests_and_lateness()
     text = json.dumps(results, indent=2) + "\n"
     (HERE / "results.json").write_text(text, encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Measures uploads: the gate's memory for a large file and a small one, and its speed beside `curl --form`.
+"""Measures uploads: the gate's memory for a large and a small file, and its speed compared with `curl --form`.
 
-Writes `upload.json`. What receives is a process of its own, and it takes the time: from the head of a request to the
-response, so that nobody's start counts. Gate and curl take turns. The large file has nothing in it and takes no space;
-`--megabytes 64` makes it smaller.
+Writes `upload.json`. A separate process receives the uploads and measures the time from the head of a request to the
+response, so the start of a client does not count. The gate and curl alternate. The large file is sparse and takes no
+space; `--megabytes 64` makes it smaller.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OBJECTS: Final[dict[str, object]] = {
 
 
 def receive(certificate: str | None) -> None:
-    """Serve one connection after the other, and print how many seconds each upload took; ends with the process."""
+    """Serve connections one after the other for ever, and print the seconds of each upload."""
     tls = None
     if certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -56,7 +56,7 @@ def receive(certificate: str | None) -> None:
 
 
 def serve(connection: socket.socket) -> None:
-    """Serve one request."""
+    """Serve a request."""
     content = b""
     while b"\r\n\r\n" not in content:
         content += connection.recv(65536)
@@ -78,21 +78,20 @@ def serve(connection: socket.socket) -> None:
 
 
 class Receiver:
-    """The process that receives."""
+    """The process that receives the uploads, and prints the seconds of each."""
 
-    def __init__(self, url: str, output: IO[str]) -> None:
-        """It is at `url`, and prints its seconds into `output`."""
+    def __init__(self, url: str, output: IO[str]) -> None:  # noqa: D107 - see the class
         self.url = url
         self._output = output
 
     def seconds(self) -> float:
-        """How long the newest upload took."""
+        """Return the seconds of the newest upload."""
         return float(self._output.readline())
 
 
 @contextmanager
 def receiving(certificate: Path | None) -> Iterator[Receiver]:
-    """A process that receives, over TLS where there is a certificate."""
+    """Run a receiving process while the block runs; with a certificate, it uses TLS."""
     command = [sys.executable, __file__, "--receive", *([str(certificate)] if certificate else [])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout  # noqa: S101 - it is a pipe
@@ -104,7 +103,7 @@ def receiving(certificate: Path | None) -> Iterator[Receiver]:
 
 
 def by_gate(file: Path, receiver: Receiver, certificate: Path | None) -> tuple[float, float]:
-    """Seconds of an upload by the gate, and the peak of its memory in MB."""
+    """Upload a file with the gate; return the seconds and the gate's peak memory in MB."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "THREADFIX_"))}
     env |= {"THREADFIX_URL": receiver.url, "THREADFIX_API_KEY": KEY, "THREADFIX_CA_FILE": str(certificate or "")}
     command = [sys.executable, "-m", "gate", "run", "--application-id", "6", "--scan-file", str(file)]
@@ -113,12 +112,12 @@ def by_gate(file: Path, receiver: Receiver, certificate: Path | None) -> tuple[f
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"The gate ended with {process.returncode}.")
-    # Linux counts in KiB, macOS in bytes.
+    # The unit is KiB on Linux and bytes on macOS.
     return receiver.seconds(), usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def by_curl(file: Path, receiver: Receiver, certificate: Path | None) -> float:
-    """Seconds of an upload by curl."""
+    """Upload a file with curl; return the seconds."""
     trusted = ["--cacert", str(certificate)] if certificate else []
     command = ["curl", "--silent", "--fail", *trusted, "--form", f"file=@{file}", f"{receiver.url}{APPLICATION}/upload"]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
@@ -126,7 +125,7 @@ def by_curl(file: Path, receiver: Receiver, certificate: Path | None) -> float:
 
 
 def certified(folder: Path) -> Path:
-    """A certificate for this machine, with its key in the same file."""
+    """Create a certificate for this machine; return a file with the certificate and its key."""
     path = folder / "certificate.pem"
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
     kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -138,7 +137,7 @@ def certified(folder: Path) -> Path:
 
 
 def measured(megabytes: int) -> dict[str, float]:
-    """Everything, with a large file of that size."""
+    """Measure everything with a large file of the given size."""
     results: dict[str, float] = {"megabytes": megabytes}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -162,7 +161,7 @@ def measured(megabytes: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure everything and write it down; or receive, for the process that measures."""
+    """Measure everything and write the results; with `--receive`, receive uploads."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=MEGABYTES, help="size of the large file")
     parser.add_argument("--receive", nargs="?", const="", help=argparse.SUPPRESS)

@@ -1,8 +1,8 @@
-"""Builds the image and runs it, with what this machine has: docker, podman or buildah.
+"""Builds and runs the image with docker, podman or buildah.
 
-`build_image.py build` makes the image `threadfix-gate` from the Dockerfile. Where its base cannot be pulled, Debian's
-own Python stands in for it, put together once by mmdebstrap. `build_image.py run …` takes what `docker run …` takes, so
-that a script named `docker` which calls it can play docker where there is none.
+`build_image.py build` builds the image `threadfix-gate` from the Dockerfile. If its base cannot be pulled, the script
+uses mmdebstrap once to create a replacement with Debian's Python. `build_image.py run …` has the arguments of
+`docker run …`, so a script named `docker` can call it on a machine without docker.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ STAND_IN = "localhost/threadfix-gate-base"
 # Debian 12, whose Python is 3.11.
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
-# EX_UNAVAILABLE, a program that is needed is not here.
+# EX_UNAVAILABLE: a required program is missing.
 UNAVAILABLE = 69
-# What docker ends with when it could not start a container.
+# The exit code of docker if it cannot start a container.
 NOT_STARTED = 125
 
 
 def succeeds(*command: str) -> bool:
-    """Whether the command ends with 0; what it says is not shown."""
+    """Run a command without its output; return whether its exit code is 0."""
     return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL).returncode == 0
 
 
 def output(*command: str) -> str:
-    """What the command prints, stripped."""
+    """Run a command; return its output, stripped."""
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
-def unavailable(what: str) -> NoReturn:
-    """Say what is missing, and end so that a caller can tell it from a build that failed."""
-    print(what, file=sys.stderr)
+def unavailable(message: str) -> NoReturn:
+    """Print a message about a missing program; exit with a code that differs from a failed build's."""
+    print(message, file=sys.stderr)
     sys.exit(UNAVAILABLE)
 
 
 @cache
 def engine() -> str:
-    """The engine to use: the first that is there and works, or the one that THREADFIX_GATE_ENGINE names."""
+    """Return the engine: the value of THREADFIX_GATE_ENGINE, or the first installed engine that works."""
     chosen = os.environ.get("THREADFIX_GATE_ENGINE")
     if chosen:
         return chosen
@@ -69,54 +69,54 @@ def engine() -> str:
 
 
 def docker_works() -> bool:
-    """Whether docker's client, which is often there alone, has a server to talk to, and that runs Linux containers."""
-    asked = subprocess.run(
+    """Return whether docker has a running server for Linux containers. Often only the client is installed."""
+    result = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Os}}"], capture_output=True, text=True, check=False
     )
-    return asked.stdout.strip() == "linux"
+    return result.stdout.strip() == "linux"
 
 
 def podman_works() -> bool:
-    """Whether podman has all that it needs and, once the image is there, is allowed to start it."""
+    """Return whether podman works and, if the image exists, may start a container."""
     if not tagged("podman"):
         return succeeds("podman", "info")
-    # Not the gate but a program that is in every base: a gate that is broken must not be podman's fault.
+    # Run a program of the base instead of the gate, so that a broken gate does not look like a broken podman.
     return succeeds("podman", "run", "--rm", *run_options("podman"), "--entrypoint", "true", IMAGE)
 
 
 def buildah_works() -> bool:
-    """Whether buildah has what little it needs: a kernel that lets this user have ids of his own."""
+    """Return whether buildah works. It needs a kernel that allows user namespaces."""
     return succeeds("buildah", "info")
 
 
 WORKS = {"docker": docker_works, "podman": podman_works, "buildah": buildah_works}
-"""The engines, the best first, and how to find out whether each works."""
+"""The engines in the order of preference, with the functions that check them."""
 
 
 def make(name: str, folder: Path, tag: str, *options: str) -> None:
     """Build the Dockerfile in `folder`."""
-    # Without a daemon, a build in a plain chroot needs the fewest rights.
+    # Without a daemon, a build in a chroot needs the fewest permissions.
     isolation = () if name == "docker" else ("--isolation", "chroot")
     subprocess.run([name, "build", *isolation, "--tag", tag, *options, str(folder)], check=True)
 
 
 def with_base(dockerfile: str, base: str | None = None) -> tuple[str, str]:
-    """The base that a Dockerfile names, and the Dockerfile with another one in its place."""
-    found = BASE.search(dockerfile)
-    if not found:
+    """Return the base of a Dockerfile, and the Dockerfile with another base."""
+    matched = BASE.search(dockerfile)
+    if not matched:
         sys.exit("The Dockerfile names no base (FROM ... AS base).")
-    return found[1], BASE.sub(f"FROM {base or found[1]} AS base", dockerfile)
+    return matched[1], BASE.sub(f"FROM {base or matched[1]} AS base", dockerfile)
 
 
 def base(name: str) -> str:
-    """The Dockerfile's base where it can be pulled, else the stand-in."""
+    """Return the base of the Dockerfile, or its replacement if it cannot be pulled."""
     named, _ = with_base(DOCKERFILE.read_text(encoding="utf-8"))
     return named if succeeds(name, "pull", "--quiet", named) else stand_in(name, named)
 
 
 def stand_in(name: str, instead_of: str) -> str:
-    """Put Debian's Python into an image, unless that was done before."""
-    # Where packages come through a private certificate authority, pip has to know it inside the image too.
+    """Create an image with Debian's Python, unless it exists; return its tag."""
+    # If the package index has a certificate of a private authority, pip must trust that authority inside the image too.
     trusted = Path(os.environ.get("PIP_CERT") or os.devnull).read_bytes()
     recipe = hashlib.sha256(repr((SUITE, PACKAGES)).encode() + trusted).hexdigest()[:12]
     tag = f"{STAND_IN}:{SUITE}-{recipe}"
@@ -142,39 +142,39 @@ def stand_in(name: str, instead_of: str) -> str:
     return tag
 
 
-def build(asked: str | None) -> None:
-    """Build the image on the base that is asked for, or on the one that can be had."""
+def build(requested: str | None) -> None:
+    """Build the image on the requested base, or on the base that is available."""
     name = engine()
     before = tagged(name)
-    _, text = with_base(DOCKERFILE.read_text(encoding="utf-8"), asked or base(name))
+    _, text = with_base(DOCKERFILE.read_text(encoding="utf-8"), requested or base(name))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "Dockerfile"
         file.write_text(text, encoding="utf-8")
         make(name, ROOT, IMAGE, "--file", str(file))
     if before not in {"", tagged(name)}:
-        # It has lost its name to the new one. It stays where it has another name, or a container of its own.
+        # The old image no longer has this name. It remains if it has another name or a container.
         succeeds(name, "rmi", before)
 
 
 def tagged(name: str) -> str:
-    """The id of the image as it was built last; empty where it was not."""
-    asked = subprocess.run([name, "images", "--quiet", IMAGE], capture_output=True, text=True, check=False)
-    return asked.stdout.strip()
+    """Return the id of the current image; empty if there is none."""
+    result = subprocess.run([name, "images", "--quiet", IMAGE], capture_output=True, text=True, check=False)
+    return result.stdout.strip()
 
 
 def run_options(name: str) -> list[str]:
-    """What is added to each run: the host's network, so that a sandbox on loopback can be reached, and what helps."""
+    """Return the options of each run. The host's network makes a sandbox on loopback reachable."""
     options = ["--network=host"]
     if name == "podman":
-        # Podman asks for more files and processes than a machine may allow, and then refuses to start.
+        # Podman's default limits may exceed the machine's, and podman then refuses to start.
         options += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
-        # crun, which it would rather use, refuses a machine with both kinds of cgroups.
+        # crun, the default runtime, refuses to run on a machine with both versions of cgroups.
         options += ["--runtime=runc"] if shutil.which("runc") else []
     return options
 
 
 def run(arguments: Sequence[str]) -> NoReturn:
-    """`docker run`, by what is here. Signals reach the container as they do with docker."""
+    """Replace this process with the engine's version of `docker run`, so that signals reach the container."""
     name = engine()
     if name == "buildah":
         sys.exit(run_with_buildah(arguments))
@@ -182,7 +182,7 @@ def run(arguments: Sequence[str]) -> NoReturn:
 
 
 def run_with_buildah(arguments: Sequence[str]) -> int:
-    """As much of `docker run` as buildah can do: no process id 1 of its own, and no --read-only."""
+    """Run a container with buildah. It supports neither a separate process id 1 nor --read-only."""
     parser = argparse.ArgumentParser(prog="build_image.py run", allow_abbrev=False)
     parser.add_argument("--rm", action="store_true")
     parser.add_argument("--interactive", "-i", action="store_true")
@@ -193,22 +193,22 @@ def run_with_buildah(arguments: Sequence[str]) -> int:
     parser.add_argument("--entrypoint")
     parser.add_argument("image")
     parser.add_argument("command", nargs=argparse.REMAINDER)
-    asked = parser.parse_args(arguments)
-    if not succeeds("buildah", "inspect", "--type", "image", asked.image):
-        print(f"There is no image {asked.image}.", file=sys.stderr)
+    parsed = parser.parse_args(arguments)
+    if not succeeds("buildah", "inspect", "--type", "image", parsed.image):
+        print(f"There is no image {parsed.image}.", file=sys.stderr)
         return NOT_STARTED
-    config = json.loads(output("buildah", "inspect", "--type", "image", asked.image))["OCIv1"]["config"]
-    if asked.entrypoint is None:
-        command = [*config.get("Entrypoint", []), *(asked.command or config.get("Cmd", []))]
+    config = json.loads(output("buildah", "inspect", "--type", "image", parsed.image))["OCIv1"]["config"]
+    if parsed.entrypoint is None:
+        command = [*config.get("Entrypoint", []), *(parsed.command or config.get("Cmd", []))]
     else:
-        command = [*asked.entrypoint.split(), *asked.command]
-    options = [f"--volume={volume}" for volume in asked.volume]
-    for variable in asked.env:
+        command = [*parsed.entrypoint.split(), *parsed.command]
+    options = [f"--volume={volume}" for volume in parsed.volume]
+    for variable in parsed.env:
         given = variable if "=" in variable else f"{variable}={os.environ[variable]}"
         options += [f"--env={given}"] if "=" in variable or variable in os.environ else []
-    options += [f"--user={asked.user}"] if asked.user else []
-    options += [f"--workingdir={asked.workdir}"] if asked.workdir else []
-    container = output("buildah", "from", "--pull-never", asked.image)
+    options += [f"--user={parsed.user}"] if parsed.user else []
+    options += [f"--workingdir={parsed.workdir}"] if parsed.workdir else []
+    container = output("buildah", "from", "--pull-never", parsed.image)
     try:
         started = ["buildah", "run", "--isolation", "chroot", *options, container, "--", *command]
         return subprocess.run(started, check=False).returncode
@@ -217,7 +217,7 @@ def run_with_buildah(arguments: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Build or run."""
+    """Execute the command on the command line."""
     if sys.argv[1:2] == ["run"]:
         run(sys.argv[2:])
     parser = argparse.ArgumentParser(description="Build the image, or run it as `docker run` would.")
@@ -226,9 +226,9 @@ def main() -> None:
     builder.add_argument("--base", help="image to build on; without it the Dockerfile's own, or a stand-in")
     commands.add_parser("run", help="like docker run: OPTIONS IMAGE ARGUMENTS")
     commands.add_parser("engine", help="name the engine that is used")
-    asked = parser.parse_args()
-    if "base" in asked:
-        build(asked.base)
+    parsed = parser.parse_args()
+    if "base" in parsed:
+        build(parsed.base)
     else:
         print(engine())
 

@@ -1,7 +1,7 @@
-"""Writes dist/threadfix-gate.pyz: the gate and its locked packages in one file that any Python 3.10 or later runs.
+"""Writes dist/threadfix-gate.pyz: the gate and its locked packages in one file for any Python 3.10 or later.
 
-It holds only Python: no compiled code, no byte code. Nothing in it depends on the machine, the platform or the time of
-the build, so the same sources and lock file give the same bytes. `make bundle` runs it.
+The file has only Python sources, no compiled code and no byte code. It does not depend on the machine, the platform or
+the time of the build, so the same sources and lock file produce the same bytes. `make bundle` runs this script.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ LEFT_OUT: Final = re.compile(
     """,
     re.VERBOSE,
 )
-"""Files of the packages that are of no use in the one file, or that differ between builds."""
+"""Files of the packages that the one file does not need, or that differ between builds."""
 EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
-"""The first time that a zip file can hold."""
+"""The earliest time in a zip file."""
 
 
 def unconditional(lock: str) -> str:
@@ -42,7 +42,7 @@ def unconditional(lock: str) -> str:
 
 
 def installed(folder: Path) -> dict[str, Path]:
-    """Install the locked packages into an empty folder. Return their files by the names in the one file."""
+    """Install the locked packages into an empty folder; return their files by their names in the one file."""
     lock = folder / "requirements.lock"
     lock.write_text(unconditional(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
     packages = folder / "packages"
@@ -52,20 +52,20 @@ def installed(folder: Path) -> dict[str, Path]:
 
 
 def files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each file below a folder, after its name relative to that."""
+    """Yield the relative name and the path of each file in a folder."""
     for file in folder.rglob("*"):
         if file.is_file():
             yield file.relative_to(folder).as_posix(), file
 
 
 def own(gate: Path = ROOT / "gate") -> dict[str, Path]:
-    """Return the project's own files by their names in the one file."""
+    """Return the project's files by their names in the one file."""
     modules = {f"gate/{name}": file for name, file in files(gate) if not LEFT_OUT.match(name)}
     return {"__main__.py": ROOT / "action/__main__.py", "LICENSE": ROOT / "LICENSE"} | modules
 
 
 def write(target: Path, content: Mapping[str, Path]) -> None:
-    """Write a zip file whose bytes depend on nothing but names and content."""
+    """Write a zip file whose bytes depend only on the names and contents."""
     target.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(target, "w") as archive:
         for name in sorted(content):
@@ -76,7 +76,7 @@ def write(target: Path, content: Mapping[str, Path]) -> None:
 
 
 def main() -> None:
-    """Build the one file, or another file that is named on the command line."""
+    """Build the one file, or the file that is named on the command line."""
     target = Path(*sys.argv[1:]) if sys.argv[1:] else FILE
     with tempfile.TemporaryDirectory() as folder:
         write(target, installed(Path(folder)) | own())

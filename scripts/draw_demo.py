@@ -1,7 +1,7 @@
-"""Draws docs/demo.svg, the README's picture: the demo as it runs in a terminal, from a real run. `make docs` runs it.
+"""Draws docs/demo.svg, the picture in the README, from a real run of the demo. `make docs` runs this script.
 
-At first all lines are shown, then they appear one after the other, five times as fast as the gate logged them. So the
-first frame is the last one, and a still picture shows the verdict.
+The first frame shows all lines, so that a still picture contains the verdict. Then the lines appear one after the
+other, five times as fast as in the run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COLUMNS: Final = 100
 LINE, CHAR, PAD, BAR = 19, 7.85, 16, 30
 FASTER: Final = 5
 HOLD: Final = 4
-"""Seconds for which the whole picture stands before it plays."""
+"""Seconds of the first frame."""
 STYLE: Final = """\
 text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre; fill: #d8dee9 }
 .command { fill: #88c0d0 } .pass { fill: #a3be8c; font-weight: bold } .outage { fill: #ebcb8b }
@@ -32,7 +32,7 @@ g { animation: hide 0s HOLDs } @keyframes hide { from, to { opacity: 0 } }
 
 
 def log() -> list[tuple[float, str]]:
-    """Each line that the demo logs, with the seconds after which it came."""
+    """Run the demo; return each logged line with its time in seconds."""
     command = [sys.executable, "-m", "gate", "demo", SCENARIO]
     began = time.monotonic()
     lines = []
@@ -40,19 +40,19 @@ def log() -> list[tuple[float, str]]:
         lines += [(time.monotonic() - began, line.rstrip("\n")) for line in process.stderr or ()]
     if process.returncode:
         raise SystemExit(f"the demo ended with {process.returncode}")
-    # What the demo says afterwards is for the reader's own ThreadFix, and in the README.
+    # The advice after the demo is left out: the README has it.
     return lines[: -len(AFTERWARDS.splitlines())]
 
 
 def style(line: str) -> str:
-    """The class of a line: the command, the verdict, or a line of the log that is no status, so an outage."""
+    """Return the CSS class of a line: command, verdict or outage. A log line without a status is about an outage."""
     starts = {"$": "command", "PASS": "pass"}
     kind = next((name for start, name in starts.items() if line.startswith(start)), "")
     return kind or ("outage" if re.match(r"\[[^]]*\] [a-z]", line) else "")
 
 
 def drawn(lines: list[tuple[float, str]]) -> str:
-    """The picture."""
+    """Return the SVG picture."""
     rows = [
         (at, style(line), part)
         for at, line in lines

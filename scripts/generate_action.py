@@ -1,4 +1,4 @@
-"""Writes action.yml: its inputs are the code's options, its outputs the code's outputs. `make docs` runs it."""
+"""Writes action.yml from the tables of options and outputs. `make docs` runs this script."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EXPERTS: Final = [option.name for option in OPTIONS if option.group == EXPERT]
 
 
 def inputs() -> Iterator[tuple[str, str, str]]:
-    """Name, description and default of every input; the expert options are last."""
+    """Yield the name, description and default of every input; the expert options are last."""
     rows = [(option.name, INPUTS.fill(option.help), option.default or "") for option in OPTIONS]
     yield from rows[: -len(EXPERTS)]
     yield "command", COMMAND, "run"
@@ -44,12 +44,12 @@ def inputs() -> Iterator[tuple[str, str, str]]:
 
 
 def lines() -> Iterator[str]:
-    """The lines of action.yml after its head."""
+    """Yield the lines of action.yml after its head."""
     yield "inputs:"
     for name, description, default in inputs():
         if name == EXPERTS[0]:
             yield f"  # {EXPERT}"
-        # JSON's strings are YAML's too, whatever is in them.
+        # Every JSON string is a YAML string.
         yield f"  {name}:"
         yield f"    description: {quoted(description)}"
         yield f"    default: {quoted(default)}"
@@ -66,18 +66,18 @@ def lines() -> Iterator[str]:
     yield "      env:"
     for name, _, _ in inputs():
         yield f"        THREADFIX_{name.replace('-', '_').upper()}: ${{{{ inputs.{name} }}}}"
-    # exec, so that a cancelled job's signal reaches the gate. The variable is right in a job's container, where the
-    # expression for it is not.
+    # With exec, the signal of a cancelled job reaches the gate. In the container of a job, the variable is correct and
+    # the expression `github.action_path` is not.
     yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh"'
 
 
 def quoted(text: str) -> str:
-    """The text as a YAML string."""
+    """Return the text as a YAML string."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def rendered() -> str:
-    """What action.yml is to hold."""
+    """Return the content of action.yml."""
     return HEAD + "".join(f"{line}\n" for line in lines())
 
 

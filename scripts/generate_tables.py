@@ -1,6 +1,6 @@
-"""Writes the tables of README.md and docs/: verdicts, options, outputs, figures. `make docs` runs it.
+"""Writes the tables of README.md and docs/: verdicts, options, outputs, figures. `make docs` runs this script.
 
-A table stands between two marks, `<!-- NAME -->` and `<!-- /NAME -->`; what is between them belongs to this script.
+The script replaces everything between the marks `<!-- NAME -->` and `<!-- /NAME -->`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ ROOT: Final = Path(__file__).parent.parent
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def options() -> str:
-    """Every option under its heading."""
+    """Return the options under their headings."""
     parts = []
     for group, members in groupby(OPTIONS, key=lambda option: option.group):
         rows = []
@@ -47,17 +47,17 @@ def options() -> str:
 
 
 def outputs() -> str:
-    """Every output."""
+    """Return the outputs."""
     return table(("output", ""), ((f"`{name}`", text) for name, text in OUTPUTS.items()))
 
 
 def exit_code(reason: Reason) -> str:
-    """The exit code of a reason; two for one that has a signal's."""
+    """Return the exit code of a reason; for a cancelled run, one per signal."""
     return " / ".join(map(str, SIGNAL_EXIT_CODES)) if reason is Reason.CANCELLED else str(reason.row.exit_code)
 
 
 def verdicts() -> str:
-    """Every verdict and reason, what it means, and what a person at a red build does."""
+    """Return the verdicts and reasons with their meaning and advice."""
     rows = (
         (row.kind.value, f"`{reason}`", exit_code(reason), row.meaning, FLAGS.fill(row.advice))
         for reason, row in REASONS.items()
@@ -66,12 +66,12 @@ def verdicts() -> str:
 
 
 def conditions() -> str:
-    """When exactly each reason is given."""
+    """Return the exact condition of each reason."""
     return table(("reason", "when"), ((f"`{reason}`", row.condition) for reason, row in REASONS.items()))
 
 
 def figures() -> str:
-    """What was measured last, by `make bench`."""
+    """Return the newest results of `make bench`."""
     run, action, image, upload = (
         json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("results", "action", "image", "upload")
@@ -124,10 +124,10 @@ PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
 
 
 def rendered(page: str) -> str:
-    """The page's text with every table made anew.
+    """Return the text of a page with current tables.
 
     Raises:
-        SystemExit: a table has no place in its page, or two.
+        SystemExit: the marks of a table are missing or not unique.
     """
     text = (ROOT / page).read_text(encoding="utf-8")
     for name, make in PAGES[page].items():

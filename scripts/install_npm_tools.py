@@ -1,7 +1,7 @@
 """Installs the npm tools of tests/ci/npm/package-lock.json into .cache/npm and prints that folder.
 
-They are made beside it and renamed, so a killed run leaves nothing half-made. `.npmrc` there forbids install scripts: a
-package that downloads something on its own is of no use.
+They are installed into a temporary folder that is then renamed, so a killed run leaves no incomplete folder. `.npmrc`
+forbids install scripts, so a package cannot download anything itself.
 """
 
 import shutil
@@ -15,21 +15,21 @@ LISTED = ROOT / "tests" / "ci" / "npm"
 MADE = ROOT / ".cache" / "npm"
 
 
-class Missing(Exception):  # noqa: N818 - not an error: a tool that is not to be had here
-    """A tool that cannot be had on this machine; says which and why."""
+class Missing(Exception):  # noqa: N818 - a missing tool is not always an error
+    """A tool is not available on this machine. The message has its name and the cause."""
 
 
 def current() -> bool:
-    """Whether what is installed is what the lock file lists."""
+    """Return whether the installed tools match the lock file."""
     lock = MADE / "package-lock.json"
     return lock.exists() and lock.read_bytes() == (LISTED / lock.name).read_bytes()
 
 
 def install() -> Path:
-    """The folder that holds `node_modules`, installed unless it is there.
+    """Install the tools unless they are installed; return the folder of `node_modules`.
 
     Raises:
-        Missing: there is no npm, or it cannot reach its registry.
+        Missing: npm is not installed, or it failed.
     """
     if current():
         return MADE
@@ -38,17 +38,17 @@ def install() -> Path:
         raise Missing("npm is not installed")
     MADE.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=MADE.parent, prefix="npm-") as folder:
-        making = Path(folder) / "made"
-        shutil.copytree(LISTED, making)
+        unfinished = Path(folder) / "made"
+        shutil.copytree(LISTED, unfinished)
         command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-        run = subprocess.run(command, cwd=making, capture_output=True, text=True, check=False)
+        run = subprocess.run(command, cwd=unfinished, capture_output=True, text=True, check=False)
         if run.returncode:
             raise Missing(f"npm ci failed: {(run.stderr or run.stdout).strip()}")
         shutil.rmtree(MADE, ignore_errors=True)
         try:
-            making.rename(MADE)
+            unfinished.rename(MADE)
         except OSError:
-            # Another run was quicker.
+            # Another run was faster.
             if not current():
                 raise
     return MADE

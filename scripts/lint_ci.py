@@ -1,8 +1,7 @@
-"""Lints what GitHub reads: the action, our workflows and the example ones, Dependabot's file, the issue forms.
+"""Lints the files that GitHub reads: the action, the workflows and examples, Dependabot's file, the issue forms.
 
-Three linters: the JSON Schemas that check-jsonschema bundles, actionlint, zizmor. One that cannot be had is skipped by
-name; where THREADFIX_GATE_CI=1 says that all tools are here, that is a failure. Another tree than this one can be named
-on the command line.
+The linters are check-jsonschema with its bundled schemas, actionlint and zizmor. A missing linter is reported as
+skipped, or as failed if THREADFIX_GATE_CI=1. An argument names another tree to lint.
 """
 
 import os
@@ -22,12 +21,12 @@ FORM_SETTINGS = ".github/ISSUE_TEMPLATE/config.yml"
 
 
 def only(tree: Path, pattern: str) -> list[Path]:
-    """The files of this pattern; there has to be one, or else a renamed file would go unchecked."""
+    """Return the files that match a pattern; exit if there are none, so that a renamed file does not go unchecked."""
     return sorted(tree.glob(pattern)) or sys.exit(f"{pattern}: there is no such file to lint")
 
 
 def workflows(tree: Path) -> list[Path]:
-    """Our workflows, and the examples that are workflows of GitHub."""
+    """Return the project's workflows, and the examples that are GitHub workflows."""
     on, jobs = (re.compile(rf"^['\"]?{key}['\"]?:", re.MULTILINE) for key in ("on", "jobs"))
     texts = {file: file.read_text(encoding="utf-8") for file in only(tree, "examples/**/*.y*ml")}
     examples = [file for file, text in texts.items() if on.search(text) and jobs.search(text)]
@@ -35,7 +34,7 @@ def workflows(tree: Path) -> list[Path]:
 
 
 def schemas(tree: Path) -> list[Command]:
-    """Each file has the shape of its kind, and each job a time limit."""
+    """Return the commands that validate each file against its schema, and require a time limit for each job."""
     settings = only(tree, FORM_SETTINGS)
     kinds = {
         "vendor.github-actions": only(tree, ACTION),
@@ -49,10 +48,10 @@ def schemas(tree: Path) -> list[Command]:
 
 
 def actionlint(tree: Path) -> list[Command]:
-    """Expressions, contexts, runner labels and calls of workflows make sense.
+    """Return the command that checks expressions, contexts, runner labels and calls of workflows.
 
     Raises:
-        Missing: there is no Node.js here, or no actionlint to be had.
+        Missing: Node.js or actionlint is not available.
     """
     node = shutil.which("node")
     if not node:
@@ -61,10 +60,10 @@ def actionlint(tree: Path) -> list[Command]:
 
 
 def zizmor(tree: Path) -> list[Command]:
-    """Nothing is dangerous; exceptions and their reasons are in .github/zizmor.yml.
+    """Return the command that checks security. Exceptions and their reasons are in .github/zizmor.yml.
 
     Raises:
-        Missing: it is not installed.
+        Missing: zizmor is not installed.
     """
     program = shutil.which("zizmor", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if not program:
@@ -74,7 +73,7 @@ def zizmor(tree: Path) -> list[Command]:
 
 
 def passes(command: Command, tree: Path) -> bool:
-    """Whether this command, run in this tree, finds nothing; what it finds is shown."""
+    """Run a linter in a tree and print its findings; return whether there are none."""
     run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if run.returncode:
         print(run.stdout.strip())
@@ -82,16 +81,16 @@ def passes(command: Command, tree: Path) -> bool:
 
 
 def main(tree: Path) -> int:
-    """Run all linters over this tree; exit code."""
+    """Run all linters on a tree; return the exit code."""
     worst = 0
     for linter in (schemas, actionlint, zizmor):
         try:
             bad = [passes(command, tree) for command in linter(tree)].count(False)
-            said = "failed" if bad else "ok"
+            result = "failed" if bad else "ok"
         except Missing as missing:
             bad = os.environ.get("THREADFIX_GATE_CI") == "1"
-            said = f"{'failed' if bad else 'skipped'}: {missing}"
-        print(f"{linter.__name__} {said}")
+            result = f"{'failed' if bad else 'skipped'}: {missing}"
+        print(f"{linter.__name__} {result}")
         worst |= bool(bad)
     return worst
 

@@ -1,10 +1,10 @@
-"""Writes the lock files: what the gate and its tests need, with hashes, for every platform and Python.
+"""Writes the lock files of the gate and its tests, with hashes, for every platform and version of Python.
 
-`actions-toolkit` asks for PyGithub, which brings 28 MB of its own, though the part that the gate uses needs none of it.
-So PyGithub and what only it wants stay out of requirements.lock, and that is to be installed with
-`pip install --no-deps --require-hashes`. Run it with `make lock`; it needs `uv`.
+`actions-toolkit` depends on PyGithub, which brings 28 MB of packages that the gate does not use. So requirements.lock
+lacks PyGithub and its dependencies, and must be installed with `pip install --no-deps --require-hashes`. `make lock`
+runs this script; it needs `uv`.
 
-The action installs less on every fresh runner: no person watches there, so what draws at a terminal stays out as well.
+The action's lock file also lacks the packages that draw in a terminal, because a runner has none.
 """
 
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = ("pygithub", "cryptography", "cffi", "pycparser", "pynacl", "pyjwt", "typing-extensions")
 AT_A_TERMINAL = ("rich", "pygments", "markdown-it-py", "mdurl")
-"""What only gate/reporters/terminal.py needs."""
+"""The packages that only gate/reporters/terminal.py needs."""
 ACTION_HEAD = """\
 # What the gate needs at run time in the action: requirements.lock without what only a terminal needs; made by
 # `make lock`. Install it with: pip install --no-deps --require-hashes --only-binary :all: -r
@@ -41,21 +41,21 @@ DEV_HEAD = """\
 
 
 def compiled(*options: str) -> str:
-    """What uv resolves these parts of pyproject.toml to, one requirement with its hashes after the other."""
+    """Resolve parts of pyproject.toml with uv; return the requirements with their hashes."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--universal", "--generate-hashes"]
     command += ["--python-version", "3.10", "--no-header", "--no-annotate", "--quiet", *options]
-    made = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return "".join(line for line in made.stdout.splitlines(keepends=True) if not line.startswith("#"))
+    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return "".join(line for line in result.stdout.splitlines(keepends=True) if not line.startswith("#"))
 
 
 def for_the_action(lock: str) -> str:
-    """The action's lock file, made from the text of requirements.lock."""
+    """Return the action's lock file, given the text of requirements.lock."""
     entries = re.split(r"^(?=[^\s#])", lock, flags=re.MULTILINE)[1:]
     return ACTION_HEAD + "".join(entry for entry in entries if entry.partition("==")[0] not in AT_A_TERMINAL)
 
 
 def write(name: str, text: str) -> None:
-    """Write a lock file, with the same bytes on every platform: its hash is a cache key."""
+    """Write a lock file with the same bytes on every platform, because its hash is a cache key."""
     (ROOT / name).write_text(text, encoding="utf-8", newline="\n")
 
 

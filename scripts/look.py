@@ -1,7 +1,7 @@
-"""Opens pages in Chromium and says what a person would see of them, for the tests and for the pictures in docs/.
+"""Opens pages in Chromium and describes the visible content, for the tests and for the pictures in docs/.
 
-`look.py < looks.json` answers in JSON too. The browser is the machine's own; Playwright, which steers it, and axe,
-which looks for what keeps people out, are npm's (tests/ci/npm). Where one of them is not to be had it ends with 69.
+`look.py < looks.json` prints JSON. It uses an installed browser; Playwright, which controls it, and axe, which checks
+accessibility, are npm packages (tests/ci/npm). If one of them is not available, the exit code is 69.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ import install_npm_tools
 
 LOOK = Path(__file__).with_name("look.mjs")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# EX_UNAVAILABLE, a program that is needed is not here.
+# EX_UNAVAILABLE: a required program is missing.
 UNAVAILABLE = 69
 
 
 def look(looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Look at pages in one browser; what a look may ask for and what is seen stands in look.mjs.
+    """Look at pages in one browser. look.mjs describes the fields of a look and of its result.
 
     Raises:
-        install_npm_tools.Missing: what is needed is not here.
+        install_npm_tools.Missing: a required program is not available.
     """
     folder = install_npm_tools.install()
-    # npm's own Node first: the machine's may be too old for Playwright.
+    # Prefer npm's Node: the machine's Node may be too old for Playwright.
     node = shutil.which("node", path=str(folder / "node_modules/.bin")) or shutil.which("node")
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if not node or not browser:
         raise install_npm_tools.Missing("node is missing" if browser else "chromium is missing")
     done = subprocess.run(

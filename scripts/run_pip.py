@@ -1,14 +1,14 @@
-"""Runs pip on the virtual environment that this script is started in, which needs no pip of its own.
+"""Runs pip for the current virtual environment, which needs no pip itself.
 
-The pip is that of the Python which the environment was made from; where that has none, or one that is too old for it,
-the one that Python brings along for new environments. Making an environment without pip takes a tenth of the time.
+The script uses the pip of the environment's base Python. If that pip is missing or too old, it uses the bundled wheel
+of ensurepip. An environment without pip is created ten times as fast.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
-# Says which pips there are, in the Python that the environment was made from. Debian keeps the second one elsewhere.
+# Prints the version of the base Python's pip, then the paths of bundled wheels. Debian has another folder for them.
 FIND = """
 import glob, importlib.util, importlib.metadata, os, sysconfig
 try:
@@ -21,13 +21,12 @@ for folder in (sysconfig.get_config_var("WHEEL_PKG_DIR"), bundled):
     for wheel in sorted(glob.glob(os.path.join(folder or os.devnull, "pip-*.whl"))):
         print(wheel)
 """
-# From 22.3 on pip takes the option --python.
+# pip has the option --python since 22.3.
 OLDEST = (22, 3)
 
 
 def pip() -> list[str]:
-    """The command that runs a pip on this environment."""
-    # Of the environment's own, `base` is where it comes from.
+    """Return the command that runs pip for this environment."""
     base = getattr(sys, "_base_executable", sys.executable)
     version, *wheels = subprocess.check_output([base, "-c", FIND], text=True).splitlines()
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= OLDEST:
@@ -38,7 +37,7 @@ def pip() -> list[str]:
 
 
 def main() -> int:
-    """Run pip with the arguments that were given; its exit code."""
+    """Run pip with the arguments of the command line; return its exit code."""
     return subprocess.run([*pip(), "--disable-pip-version-check", *sys.argv[1:]], check=False).returncode
 
 

@@ -1,6 +1,6 @@
-"""Makes the pictures of the page in docs/: four real runs against the sandbox, each looked at in Chromium.
+"""Takes the screenshots in docs/: the pages of four real runs against the sandbox, in Chromium.
 
-To be run by hand when the page has changed: no two runs take the same time, so no two pictures are the same.
+Run it by hand after a change of the page. The durations differ between runs, so the pictures are never the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ QUICK = {"interval": ["400ms"], "max-interval": ["1s"], "ui-url": ["{url}/scans/
 
 
 def named(scenario: str, name: str, **changes: object) -> Scenario:
-    """A scenario, with a name for its scan."""
+    """Return a scenario with a name for its scan."""
     return replace(SCENARIOS[scenario], scan_name=name, **changes)  # type: ignore[arg-type]
 
 
@@ -46,21 +46,21 @@ RUNS: dict[str, tuple[list[Scenario], dict[str, list[str]], dict[str, object]]] 
     ),
     "phone": ([named("stuck", "checkout.fpr")], {"timeout": ["20s"]}, {"width": 360}),
 }
-"""The picture's name: what is played, with which options, and how it is looked at."""
+"""For each picture: the scenarios, the options of the gate, and the options of the browser."""
 
 
 def play(page: Path, scenarios: list[Scenario], options: dict[str, list[str]]) -> None:
-    """Run the gate in the page's folder, since the page may show the command."""
+    """Run the gate in the folder of the page, because the page may contain the command."""
     os.chdir(page.parent)
     threadfix = ThreadFix(speed=2.0)
     with serving(threadfix) as url:
-        known = environment(url, "done", threadfix.scans)
-        known["THREADFIX_PENDING_SCAN_ID"] = ",".join(str(threadfix.add(scenario)) for scenario in scenarios)
-        run_gate(options | {"html-file": [page.name]}, known, Signals())
+        env = environment(url, "done", threadfix.scans)
+        env["THREADFIX_PENDING_SCAN_ID"] = ",".join(str(threadfix.add(scenario)) for scenario in scenarios)
+        run_gate(options | {"html-file": [page.name]}, env, Signals())
 
 
 def main() -> None:
-    """Make every picture."""
+    """Take every screenshot."""
     for variable in [name for name in os.environ if name.startswith("GITHUB_")]:
         del os.environ[variable]
     with tempfile.TemporaryDirectory() as folder:
