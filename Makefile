@@ -1,4 +1,4 @@
-# What a person types is what CI runs. Everything is installed into .venv; nothing else is touched.
+# Developers and CI run the same commands. Everything is installed into .venv.
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -6,14 +6,14 @@ else
 BIN := .venv/bin
 endif
 PIP := $(BIN)/python scripts/run_pip.py --quiet
-# Byte code is made of what is used, when it is used first.
+# Byte code is compiled at the first import.
 INSTALL := $(PIP) install --no-deps --no-compile --require-hashes
-# `make test TESTS=tests/unit/test_text.py` runs one file: without the linters, and nothing says how much it covers.
+# `make test TESTS=tests/unit/test_text.py` runs one file, without linters and coverage.
 TESTS ?=
 QUICK := tests/unit tests/integration tests/properties
-# On every core, but for machines so large that starting the workers takes longest.
+# Use at most 8 workers: more take too long to start.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 8
-# The demo plays its ten seconds in five.
+# The demo's ten seconds take five.
 SPEED ?= --speed 2 --interval 1s
 
 .PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image bundle dist lock docs clean
@@ -21,10 +21,10 @@ SPEED ?= --speed 2 --interval 1s
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-demo: .venv/gate.stamp  ## Watch the gate wait, against a ThreadFix of its own; SCENARIO=interrupted for another one
+demo: .venv/gate.stamp  ## Watch the gate with an embedded ThreadFix; SCENARIO=interrupted plays another scenario
 	@$(BIN)/python -m gate demo $(SPEED) $(SCENARIO)
 
-test: $(if $(TESTS),,lint) unit  ## Lint, check types, run the tests; TESTS=tests/unit/test_text.py for one file
+test: $(if $(TESTS),,lint) unit  ## Lint, check types, run the tests; TESTS=tests/unit/test_text.py runs one file
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
@@ -42,48 +42,48 @@ else
 	$(BIN)/python $(PYTEST) --dist worksteal $(TESTS)
 endif
 
-test-random: .venv/dev.stamp  ## Run the tests once more, in another order and with other examples than ever before
+test-random: .venv/dev.stamp  ## Run the tests in a random order and with random examples
 	$(BIN)/python $(PYTEST) --dist worksteal --shuffle random --hypothesis-profile random $(QUICK)
 
-test-elsewhere:  ## Run the tests in a copy, as an ordinary user, in a bare environment
+test-elsewhere:  ## Run the tests in a copy, as an ordinary user, with a minimal environment
 	scripts/test_elsewhere.sh
 
-test-ci: .venv/dev.stamp  ## Run the tests that drive real CI runners, browsers and images, as far as those are here
+test-ci: .venv/dev.stamp  ## Run the tests with real CI runners, browsers and images, if they are installed
 	$(BIN)/python $(PYTEST) --dist loadscope tests/ci
 
-format: .venv/dev.stamp  ## Format the code, and mend what the linter can
+format: .venv/dev.stamp  ## Format the code, and apply the linter's fixes
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-image:  ## Build the container image with docker, podman or buildah, whichever is here; BASE=... builds on another base
+image:  ## Build the container image with docker, podman or buildah; BASE=... sets another base
 	$(PYTHON) scripts/build_image.py build $(if $(BASE),--base $(BASE))
 
-bundle: .venv/made.stamp  ## Build dist/threadfix-gate.pyz, the gate and its packages in one file for any Python 3.10 or later
+bundle: .venv/made.stamp  ## Build dist/threadfix-gate.pyz: the gate and its packages in one file for Python 3.10 or later
 	$(BIN)/python scripts/bundle.py
 
-dist: .venv/made.stamp  ## Build the sdist, and from it the wheel, into dist/
+dist: .venv/made.stamp  ## Build the sdist, and the wheel from it, in dist/
 	$(INSTALL) --only-binary :all: -r requirements-build.lock
 	rm -f dist/*.tar.gz dist/*.whl
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
-bench: .venv/dev.stamp  ## Measure start-up, memory, requests and uploads (the figures of docs/performance.md)
+bench: .venv/dev.stamp  ## Measure start-up, memory, requests and uploads for docs/performance.md
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/action.py
 	$(BIN)/python benchmarks/image.py
 
-docs: .venv/dev.stamp  ## Write again what the documentation takes from the code
+docs: .venv/dev.stamp  ## Update the generated parts of the documentation
 	$(BIN)/python scripts/generate_tables.py
 	$(BIN)/python scripts/generate_action.py
 	$(BIN)/python scripts/generate_examples.py
 	$(BIN)/python scripts/draw_demo.py
 
-lock: .venv/dev.stamp  ## Resolve the dependencies anew
+lock: .venv/dev.stamp  ## Update the lock files
 	$(PIP) install uv
 	$(BIN)/python scripts/lock.py
 
-clean:  ## Remove what was installed here
+clean:  ## Remove .venv and all caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 
 .venv/made.stamp:

