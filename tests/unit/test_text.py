@@ -64,3 +64,11 @@ def test_each_place_has_its_quoting() -> None:
     assert escape_xml("a\x0b\ufffeb<") == "a  b<"
     assert escape_dotenv(' say "it" $(now) `x` \\n\n ', 100) == "say  it   (now)  x   n"
     assert escape_dotenv("x" * 1000, 300) == "x" * 297 + "..."
+
+
+def test_a_secret_is_printed_as_stars() -> None:
+    assert f"{KEY} {KEY!r} {[KEY]}" == f"{REDACTED} Secret({REDACTED}) [Secret({REDACTED})]"
+
+
+def test_a_key_of_digits_is_known_as_such() -> None:
+    assert Sanitizer((KEY, Secret("31415926"), Secret("-5"))).digits == ("31415926", "-5")
