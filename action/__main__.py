@@ -22,4 +22,4 @@ try:
     from gate.__main__ import entry
 except Exception as error:
     cannot_start("%s: %s. The file is damaged; download it again." % (type(error).__name__, error))
-sys.exit(entry())
+entry()
