@@ -66,7 +66,7 @@ def own(gate: Path = ROOT / "gate") -> dict[str, Path]:
 
 def write(target: Path, content: Mapping[str, Path]) -> None:
     """Write a zip file whose bytes depend only on the names and contents."""
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(target, "w") as archive:
         for name in sorted(content):
             entry = zipfile.ZipInfo(name, EARLIEST)

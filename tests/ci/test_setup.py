@@ -157,8 +157,8 @@ def published(action: Path, *, release: bool = True) -> Path:
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The action of a release, in a path with a blank."""
-    return published(tmp_path_factory.mktemp("released") / "my action")
+    """The action of a release, in a path with a blank and backslashes."""
+    return published(tmp_path_factory.mktemp("released") / "D:\\a\\my action")
 
 
 @pytest.fixture(scope="session")
@@ -301,7 +301,7 @@ def test_the_command_is_an_input(warm: Runner, command: str) -> None:
     done = warm.run(THREADFIX_COMMAND=command, THREADFIX_URL="ftp://tf.example.com")
     assert done.returncode == 2
     assert ("checking" in done.stderr) is (command == "doctor")
-    assert "url: is not an http or https URL" in done.stderr
+    assert re.search("url: .*is not an http or https URL", done.stderr)
     assert "--url" not in done.stderr
 
 
@@ -448,6 +448,14 @@ def test_newest_in_the_tool_cache(runner: Runner) -> None:
     done = runner.run("--version", PATH=str(runner.bin))
     assert works(done), done.stderr
     assert set((runner.home / "chosen").read_text(encoding="utf-8").splitlines()) == {"3.12.10/x64"}
+
+
+def test_the_tool_cache_of_windows(runner: Runner) -> None:
+    """Its path has backslashes, and its Pythons are called python.exe."""
+    script(runner.bin / "cygpath", f'[ "$1 $2" = "-u C:\\hosted tool cache" ] && echo "{runner.cache}"')
+    script(runner.cache / "Python/3.12.10/x64/python.exe", f'exec "{PYTHON}" "$@"')
+    done = runner.run("--version", PATH=str(runner.bin), RUNNER_TOOL_CACHE="C:\\hosted tool cache")
+    assert works(done), done.stderr
 
 
 def test_python_input(warm: Runner) -> None:

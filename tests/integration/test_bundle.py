@@ -37,10 +37,33 @@ runpy.run_path(program, run_name="__main__")
 """Runs a program and prints each file that it opens for writing and each folder that it makes."""
 
 
+WITHOUT_POSIX: Final = """
+import os, runpy, select, signal, socket, sys
+program = sys.argv.pop(1)
+for name in "fcntl grp pty pwd resource syslog termios tty".split():
+    sys.modules[name] = None
+for module, names in (
+    (os, "fork forkpty getuid geteuid getgid getegid killpg setsid chown fchown O_NONBLOCK O_NOFOLLOW O_DIRECTORY "
+        "O_NOCTTY set_blocking get_blocking openpty posix_spawn pread wait4 uname sysconf statvfs"),
+    (signal, "SIGHUP SIGKILL SIGPIPE SIGALRM SIGUSR1 SIGCHLD setitimer pthread_kill pthread_sigmask alarm pause"),
+    (socket, "AF_UNIX MSG_DONTWAIT SO_REUSEPORT"),
+    (select, "poll epoll"),
+):
+    for name in names.split():
+        if hasattr(module, name):
+            delattr(module, name)
+sys.argv[0] = program
+sys.path.insert(0, program)
+runpy.run_path(program, run_name="__main__")
+"""
+"""Runs a program without the modules and functions that Windows lacks."""
+
+
 @pytest.fixture(scope="module")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one file, in a path with a blank."""
-    return bundle(tmp_path_factory.mktemp("one file") / "threadfix-gate.pyz")
+    """The one file, in a path with a blank, and on POSIX with backslashes too."""
+    name = "one file" if os.name == "nt" else "C:\\one file\\"
+    return bundle(tmp_path_factory.mktemp("folder") / name / "threadfix-gate.pyz")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +84,9 @@ def served(pyz: Path) -> Iterator[dict[str, str]]:
         process.terminate()
 
 
-def run(pyz: Path, *args: str, env: Mapping[str, str] | None = None, watched: bool = False) -> tuple[int, str, str]:
+def run(pyz: Path, *args: str, env: Mapping[str, str] | None = None, within: str = "") -> tuple[int, str, str]:
     """Run the one file in an empty environment, without installed packages. Return its exit code, output and log."""
-    start = ["-c", WATCHED, str(pyz)] if watched else [str(pyz)]
+    start = ["-c", within, str(pyz)] if within else [str(pyz)]
     system = {name: os.environ[name] for name in ("SYSTEMROOT", "TEMP") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-X", "utf8", *start, *args],
@@ -182,27 +205,42 @@ def test_the_command_that_keeps_waiting_is_the_one_that_was_typed(pyz: Path, ser
     assert done.returncode == 3, done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows is without them anyway")
+def test_a_run_needs_nothing_that_windows_lacks(pyz: Path, tmp_path: Path) -> None:
+    """Neither the start nor a run with all reports uses a function of POSIX only; a path may have blanks."""
+    folder = tmp_path / "my reports"
+    reports = [part for name, file in REPORTS.items() for part in (f"--{name}", str(folder / file))]
+    code, _, log = run(pyz, "demo", "--speed", "40", "--interval", "100ms", *reports, within=WITHOUT_POSIX)
+    assert code == 0, log
+    assert {path.name for path in folder.iterdir()} == set(REPORTS.values())
+
+
 def test_doctor(pyz: Path, served: dict[str, str]) -> None:
     code, _, log = run(pyz, "doctor", env=served)
     assert code == 0, log
 
 
+def variable(option: str) -> str:
+    """Return the environment variable of an option."""
+    return f"THREADFIX_{option.replace('-', '_').upper()}"
+
+
 REPORTS: Final = {
-    "THREADFIX_RESULT_FILE": "result.json",
-    "THREADFIX_JUNIT_FILE": "junit.xml",
-    "THREADFIX_HTML_FILE": "page.html",
-    "THREADFIX_DOTENV_FILE": "gate.env",
+    "result-file": "result.json",
+    "junit-file": "junit.xml",
+    "html-file": "page.html",
+    "dotenv-file": "gate.env",
 }
 
 
 def test_all_reports_are_written_and_nothing_is_extracted(pyz: Path, served: dict[str, str], tmp_path: Path) -> None:
     """A run writes its reports and outputs, and not one file or folder more."""
-    files = {variable: str(tmp_path / name) for variable, name in REPORTS.items()}
+    files = {variable(option): str(tmp_path / name) for option, name in REPORTS.items()}
     actions = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     for path in actions.values():
         Path(path).touch()
     env = served | files | actions | {"GITHUB_ACTIONS": "true"}
-    code, _, log = run(pyz, "run", env=env, watched=True)
+    code, _, log = run(pyz, "run", env=env, within=WATCHED)
     assert code == 0, log
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["verdict"] == "pass"
     assert "<style>" in (tmp_path / "page.html").read_text(encoding="utf-8")
