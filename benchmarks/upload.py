@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
@@ -77,16 +78,16 @@ def serve(connection: socket.socket) -> None:
         print(time.perf_counter() - began, flush=True)
 
 
+@dataclass(frozen=True)
 class Receiver:
-    """The process that receives the uploads, and prints the seconds of each."""
+    """The process that receives the uploads: its URL, and its output with the seconds of each upload."""
 
-    def __init__(self, url: str, output: IO[str]) -> None:  # noqa: D107 - see the class
-        self.url = url
-        self._output = output
+    url: str
+    output: IO[str]
 
     def seconds(self) -> float:
         """Return the seconds of the newest upload."""
-        return float(self._output.readline())
+        return float(self.output.readline())
 
 
 @contextmanager

@@ -157,7 +157,7 @@ def build(requested: str | None) -> None:
 
 
 def tagged(name: str) -> str:
-    """Return the id of the current image; empty if there is none."""
+    """Return the id of the current image; empty if the image does not exist."""
     result = subprocess.run([name, "images", "--quiet", IMAGE], capture_output=True, text=True, check=False)
     return result.stdout.strip()
 

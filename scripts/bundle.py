@@ -31,7 +31,7 @@ LEFT_OUT: Final = re.compile(
     """,
     re.VERBOSE,
 )
-"""Files of the packages that the one file does not need, or that differ between builds."""
+"""Files of the packages that the gate does not need, or that differ between builds."""
 EARLIEST: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time in a zip file."""
 
@@ -42,7 +42,7 @@ def unconditional(lock: str) -> str:
 
 
 def installed(folder: Path) -> dict[str, Path]:
-    """Install the locked packages into an empty folder; return their files by their names in the one file."""
+    """Install the locked packages into an empty folder; return their files by their names in the archive."""
     lock = folder / "requirements.lock"
     lock.write_text(unconditional(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
     packages = folder / "packages"
@@ -59,7 +59,7 @@ def files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def own(gate: Path = ROOT / "gate") -> dict[str, Path]:
-    """Return the project's files by their names in the one file."""
+    """Return the project's files by their names in the archive."""
     modules = {f"gate/{name}": file for name, file in files(gate) if not LEFT_OUT.match(name)}
     return {"__main__.py": ROOT / "action/__main__.py", "LICENSE": ROOT / "LICENSE"} | modules
 
@@ -76,7 +76,7 @@ def write(target: Path, content: Mapping[str, Path]) -> None:
 
 
 def main() -> None:
-    """Build the one file, or the file that is named on the command line."""
+    """Build the archive, by default at `FILE`; an argument sets another path."""
     target = Path(*sys.argv[1:]) if sys.argv[1:] else FILE
     with tempfile.TemporaryDirectory() as folder:
         write(target, installed(Path(folder)) | own())

@@ -21,7 +21,7 @@ FORM_SETTINGS = ".github/ISSUE_TEMPLATE/config.yml"
 
 
 def only(tree: Path, pattern: str) -> list[Path]:
-    """Return the files that match a pattern; exit if there are none, so that a renamed file does not go unchecked."""
+    """Return the files that match a pattern; exit if nothing matches, so that a renamed file does not go unchecked."""
     return sorted(tree.glob(pattern)) or sys.exit(f"{pattern}: there is no such file to lint")
 
 
@@ -73,7 +73,7 @@ def zizmor(tree: Path) -> list[Command]:
 
 
 def passes(command: Command, tree: Path) -> bool:
-    """Run a linter in a tree and print its findings; return whether there are none."""
+    """Run a linter in a tree and print its findings; return whether it passed."""
     run = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if run.returncode:
         print(run.stdout.strip())

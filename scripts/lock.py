@@ -4,7 +4,7 @@
 lacks PyGithub and its dependencies, and must be installed with `pip install --no-deps --require-hashes`. `make lock`
 runs this script; it needs `uv`.
 
-The action's lock file also lacks the packages that draw in a terminal, because a runner has none.
+The action's lock file also lacks the packages that draw in a terminal, because runners have no terminal.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Opens pages in Chromium and describes the visible content, for the tests and for the pictures in docs/.
 
 `look.py < looks.json` prints JSON. It uses an installed browser; Playwright, which controls it, and axe, which checks
-accessibility, are npm packages (tests/ci/npm). If one of them is not available, the exit code is 69.
+accessibility, are npm packages (tests/ci/npm). If a program is not available, the exit code is 69.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def checked(
     Args:
         check: the check.
         results: the result of each policy or criterion; a check without results is undecided.
-        stale: seconds in which the response was older than the scan.
+        stale: seconds until the response is newer than the scan.
         obstacles: the vulnerabilities that block the release.
         failure: the failure instead of a response.
     """
@@ -204,7 +204,7 @@ def verdict(  # noqa: PLR0913 - the parts of a verdict
     elapsed: float = 101.234,
     result_file: str = "",
 ) -> Verdict:
-    """Build the final verdict on uploads, scans and checks; if there are none, on invalid options.
+    """Build the final verdict on uploads, scans and checks, or on invalid options if everything is empty.
 
     Args:
         scans: the verdicts on the scans, including the scans of the uploads.

@@ -36,8 +36,8 @@ class World:
         plan: the timeout and the intervals.
         takes: returns the seconds of the n-th poll; its budget cuts it off.
         jitter: the random number for every pause.
-        stop_at: the time at which a sleep stops the wait.
-        oversleeps: seconds by which every sleep is too long.
+        stop_at: the time when a sleep stops the wait; None to never stop it.
+        oversleeps: extra seconds of every sleep.
         settled: returns whether a reading ends the wait.
         now: seconds since the start of the wait.
         polls: the start and the budget of each poll.

@@ -108,7 +108,7 @@ class Incoming:
 
     @property
     def length(self) -> int | None:
-        """The `Content-Length`; None if the head has none."""
+        """The `Content-Length`; None if it is missing."""
         matched = re.search(rb"(?i)content-length: (\d+)", self.head)
         return int(matched[1]) if matched else None
 

@@ -17,7 +17,7 @@ class Call:
 
     Attributes:
         version: the REST API version of the response.
-        segment: the version segment of the path; empty if the path has none.
+        segment: the version in the path; empty if the path has no version.
         parts: the named groups of the endpoint's pattern, percent-decoded.
         fields: the fields of the query and the form.
         files: the files of the form.

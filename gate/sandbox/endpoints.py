@@ -110,7 +110,7 @@ class ThreadFix(State):
             method: such as `GET`.
             path: the path with its query.
             headers: the headers by name in lower case.
-            body: the body; empty if the request has none.
+            body: the body; empty for a request without a body.
         """
         form = {}
         if headers.get("content-type", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":

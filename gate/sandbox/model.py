@@ -37,7 +37,7 @@ class Vulnerability:
         name: the name of the CWE.
         severity: from 1 (Info) to 5 (Critical).
         path: the path of the vulnerable page.
-        parameter: the vulnerable parameter; empty if there is none.
+        parameter: the vulnerable parameter; empty if the vulnerability has no parameter.
         days: age in days.
         open: whether it is open rather than closed.
         false_positive: whether it was marked as a false positive.
@@ -130,7 +130,7 @@ class Application:
         id: the id in ThreadFix.
         name: the name; unique within the team.
         team: the team.
-        unique_id: the custom id that users can assign; empty if there is none.
+        unique_id: the custom id that users can assign; empty by default.
         scanned: whether a scan was imported before the sandbox started.
         policies: the ids of the attached policies.
         criteria: the pass criteria of all attached groups.

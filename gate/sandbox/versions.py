@@ -94,7 +94,7 @@ def asked_for(segment: str, server: Version, introduced: Version) -> Version | N
     """Return the version of an endpoint that a request's path selects; None if that version lacks the endpoint.
 
     Args:
-        segment: the version in the path; empty if there is none.
+        segment: the version in the path; empty if the path has no version.
         server: the version of the server.
         introduced: the version that introduced the endpoint.
     """
