@@ -92,7 +92,7 @@ def hundred() -> dict[str, float]:
 
 
 def handshakes() -> dict[str, float]:
-    """Measure the milliseconds of a poll over TLS, with a new connection (as in the gate) and a persistent connection."""
+    """Measure the milliseconds of a poll over TLS, with new connections (as in the gate) and a kept connection."""
     threadfix = ThreadFix()
     target = Target(APPLICATION_ID, threadfix.add(FINISHED))
     own: list[float] = []

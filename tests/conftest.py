@@ -160,7 +160,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw a random seed in the main process; copy it in a worker."""
+    """Draw the random seed in the main process, and use it in every worker."""
     seed = config.getoption("shuffle", None)
     if hasattr(config, "workerinput"):
         config.option.shuffle = config.workerinput["shuffle"]

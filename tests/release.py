@@ -51,7 +51,7 @@ def later(seconds: float = 3600) -> int:
 def policy(
     word: object = "PASSING", number: int = 3, name: str = "Low Policy", evaluated: object = None, **more: object
 ) -> dict[str, Any]:
-    """Return the status of a policy, as since ThreadFix 2.5.1.12 (vendor page "Ad Hoc Policy Evaluation").
+    """Return the status of a policy in the shape since ThreadFix 2.5.1.12 (vendor page "Ad Hoc Policy Evaluation").
 
     By default the evaluation is an hour from now, after every scan.
     """
@@ -63,7 +63,7 @@ def policy(
 
 
 def old_policy(word: str = "PASSING", number: int = 3, name: str = "Low Policy", **more: object) -> dict[str, Any]:
-    """Return the status of a policy with a boolean, as before ThreadFix 2.5.1.12."""
+    """Return the status of a policy in the shape before ThreadFix 2.5.1.12, with a boolean."""
     status = policy(word, number, name, **more)
     del status["currentStatus"]
     return status | {"passing": word == "PASSING"}

@@ -1,4 +1,4 @@
-"""Parses urlencoded and multipart forms. A file is hashed while it arrives; only its beginning is kept."""
+"""Parses URL-encoded and multipart forms. A file is hashed while it arrives; only its beginning is kept."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def boundary(content_type: str) -> bytes | None:
 
 
 def urlencoded(text: str) -> dict[str, str]:
-    """Return the fields of a query or an urlencoded form. The first of several fields with one name wins."""
+    """Return the fields of a query or a URL-encoded form. The first of several fields with one name counts."""
     return dict(reversed(parse_qsl(text, keep_blank_values=True)))
 
 
@@ -145,7 +145,7 @@ class _Stream:
         self._buffer = b"\r\n"
 
     def more(self) -> bool:
-        """Replace the buffer with the next piece; False at the end of the stream."""
+        """Replace the buffer with the next piece; return False at the end of the stream."""
         piece = self._read(CHUNK)
         self._buffer = piece
         return bool(piece)

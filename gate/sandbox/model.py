@@ -104,8 +104,8 @@ class Criterion:
     Attributes:
         id: the id in ThreadFix.
         severity: the number of the severity.
-        max_allowed: the maximum of open vulnerabilities; None for no limit.
-        max_introduced: the maximum of vulnerabilities introduced within the requested dates; None for no limit.
+        max_allowed: maximum number of open vulnerabilities; None for no limit.
+        max_introduced: maximum number of vulnerabilities introduced within the requested dates; None for no limit.
     """
 
     id: int

@@ -84,7 +84,7 @@ def evaluate_criteria(state: State, call: Call) -> Fault:
             "failed": failed,
             "fromDate": int(since.timestamp() * 1000),
             "toDate": int(end.timestamp() * 1000),
-            # The value of a vendor's server without attached criteria is unknown.
+            # If no criteria are attached, the value on the vendor's server is unknown.
             "passing": not failed,
         }
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gate.sandbox.versions import Version
 
 OWN_VIEW: Final = "http://10.150.1.155:8080/threadfix/rest"
-"""The internal address in the server's links, as in the vendor's sample. Clients of a proxy cannot reach it."""
+"""The internal address in the server's links, as in the vendor's sample. It is unreachable through a proxy."""
 STARTED: Final = "Scan upload process started."
 FAILED: Final = "Something went wrong while processing the scan."
 
@@ -87,7 +87,7 @@ def upload(state: State, call: Call) -> Fault:
 
 
 def _refused(state: State, application: int, file: ReceivedFile, scenario: Scenario) -> str | None:
-    """Return the message of a refusal. Return None if the file is accepted, and record it for the application."""
+    """Record a file; return the message of its refusal, or None if it is accepted."""
     with state.lock:
         state.uploads.append(file)
         if is_empty(file):

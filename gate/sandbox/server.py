@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Serves HTTP requests for a `ThreadFix`."""
 
     protocol_version = "HTTP/1.1"
-    # Without it, a client with a persistent connection waits 40 ms for the body.
+    # With Nagle's algorithm, a client with a persistent connection waits 40 ms for the body of a response.
     disable_nagle_algorithm = True
     # Uploads arrive in large pieces.
     rbufsize = 128 * 1024
@@ -293,7 +293,7 @@ def serving(
 def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
     """Return the environment variables for a client of scenario `name` of the sandbox at `url`.
 
-    There is no pending scan in them if the scenario begins with an upload.
+    They contain no pending scan if the scenario begins with an upload.
 
     Raises:
         KeyError: there is no such scenario.

@@ -54,7 +54,7 @@ class State:
     """The state of the server.
 
     Attributes:
-        speed: the acceleration of the scenarios.
+        speed: the factor that divides the times of the scenarios.
         generation: the version of ThreadFix.
         keys: API keys with every permission.
         readers: API keys that may read, but not upload.
