@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # that of C; `signal` takes longer
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from gate.signals import Signals
 
 
@@ -17,6 +20,9 @@ def entry() -> NoReturn:
     each case. Only the result of the command line is a verdict. A broken installation or a stray `SystemExit` must be
     taken neither for a pass nor for a fail.
     """
+    # Until our handler is installed, a signal kills the process. Python's handler of SIGINT would raise an exception
+    # somewhere, and the exit code would be that of a fail or a bug.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     # Before anything imports `ssl`: the variable could have the traffic and the key recorded, or name a pipe. OpenSSL
     # would wait for it.
     os.environ.pop("SSLKEYLOGFILE", None)

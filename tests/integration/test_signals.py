@@ -266,6 +266,24 @@ def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, a
     assert (process.returncode, log) == (CODES[number], "")
 
 
+EARLY = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "gate.signals":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from gate.__main__ import entry
+entry()
+"""
+
+
+def test_a_signal_before_the_handler_is_the_end() -> None:
+    """The process dies of it. An exception would end with the exit code of a bug."""
+    process = subprocess.run([sys.executable, "-c", EARLY, "--help"], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
+
+
 # --- Other moments.
 
 
