@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
@@ -117,20 +117,19 @@ def _tls(connection: Connection, _: Sanitizer) -> Outcome:
 def _certificate(connection: Connection, sanitizer: Sanitizer) -> Outcome:
     if not connection.secure:
         return skipped(PLAIN_HTTP)
-    handshake = connection.handshake
+    handshake, store = connection.handshake, f"trust store: {sanitizer.sanitize(connection.trust_store, 200)}"
     if handshake and handshake.distrust:
-        return failed(handshake.distrust)
+        return failed(replace(handshake.distrust, what=f"{handshake.distrust.what.rstrip('.')}; {store}."))
     if connection.server.insecure:
         return skipped(
             "not verified: verification is switched off.",
             "The API key may be sent to an impostor; set {--ca-file} to your company's CA certificates instead.",
         )
     if not handshake:
-        return skipped("not visible through the proxy; the request below shows whether it verifies.")
+        return skipped(f"not visible through the proxy; the request below shows whether it verifies; {store}.")
     fields = {name: value for ((name, value), *_) in handshake.certificate.get("issuer", ())}
     issuer = sanitizer.sanitize(fields.get("commonName") or fields.get("organizationName") or "an unnamed issuer", 80)
-    store = sanitizer.sanitize(connection.trust_store, 200)
-    return passed(f"for {connection.host}, issued by {issuer}; trust store: {store}.")
+    return passed(f"for {connection.host}, issued by {issuer}; {store}.")
 
 
 def _expiry(connection: Connection, _: Sanitizer) -> Outcome:

@@ -404,6 +404,7 @@ def test_a_certificate_that_does_not_verify(
     # OpenSSL before 3.0 writes it in two words.
     found = seen.check("certificate")["message"].replace("self signed", "self-signed")
     assert words in found
+    assert f"; trust store: {f'--ca-file {trusted}; 1 certificate' if store else 'the operating system'}" in found
     seen.blamed("certificate", Reason.UNREACHABLE, "does not verify", hint)
     assert "tls" in seen.states("passed")
     assert examine.threadfix.seen == []

@@ -1,4 +1,4 @@
-"""Whom the gate trusts: real TLS servers, with certificates made here."""
+"""TLS with real servers, and certificates that are made here."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 DONE = Scenario("done", "", Reason.PROCESSED)
 PATIENT = ("--first-contact-limit", "60s")
-"""Whoever asks again within this limit shows that he did not take the first answer as final."""
+"""A second request within this limit shows that the first failure was not final."""
 ONCE = ("--timeout", "0")
 
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The authority that the server's certificate comes from."""
+    """The authority that issues the server's certificate."""
     return Authority(tmp_path_factory.mktemp("company"), "company")
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Another one, which has nothing to do with the server."""
+    """An authority that has nothing to do with the server."""
     return Authority(tmp_path_factory.mktemp("stranger"), "stranger")
 
 
@@ -54,7 +54,7 @@ def good(company: Authority) -> tuple[Path, Path]:
 
 @pytest.fixture
 def url(gate: Gate, serve: Serve, good: tuple[Path, Path]) -> str:
-    """A ThreadFix that speaks https."""
+    """A ThreadFix with https."""
     return serve(gate.threadfix, tls=context(good))
 
 
@@ -64,7 +64,7 @@ def ask(gate: Gate, url: str, *args: str, **env: str) -> Ran:
 
 
 def refused(ran: Ran, threadfix: ThreadFix) -> str:
-    """The message of a run that ended at once because the certificate does not verify: nothing was sent."""
+    """Return the message of a run that ended immediately, with nothing sent, because of the certificate."""
     assert (ran.document["reason"], ran.code, ran.document["polls"]) == (Reason.UNREACHABLE, 6, 1)
     assert (threadfix.connections, threadfix.seen) == (1, [])
     message: str = ran.document["message"]
@@ -130,7 +130,7 @@ def test_ssl_cert_file_and_ssl_cert_dir_count_together(
 
 
 def test_an_authority_that_nobody_named_is_refused(gate: Gate, url: str) -> None:
-    """At once, with one connection and nothing sent; the hint says how to name it."""
+    """Immediately, with one connection and nothing sent; the hint names the option."""
     ran = ask(gate, url, *PATIENT)
     assert "issuer certificate" in refused(ran, gate.threadfix)
     assert "--ca-file" in ran.document["hint"]
@@ -206,7 +206,7 @@ def test_a_certificate_of_another_host_is_refused(gate: Gate, serve: Serve, comp
 
 
 def test_an_expired_certificate_is_refused(gate: Gate, serve: Serve, company: Authority) -> None:
-    """And the message says that this is it."""
+    """The message contains the cause."""
     url = serve(gate.threadfix, tls=context(company.issue("expired", LOOPBACK, days=-1)))
     ran = ask(gate, url, "--ca-file", str(company.file), *PATIENT)
     assert "expired" in refused(ran, gate.threadfix)
@@ -216,7 +216,7 @@ def test_an_expired_certificate_is_refused(gate: Gate, serve: Serve, company: Au
 def test_a_certificate_that_verifies_no_more_is_final_too(
     gate: Gate, serve: Serve, good: tuple[Path, Path], company: Authority, stranger: Authority
 ) -> None:
-    """A server whose certificate changes in mid-wait is not asked again, and no fail is made of it."""
+    """A server whose certificate changes during the wait gets no further request, and the scan does not fail."""
     tls = context(good)
 
     def fault(number: int) -> Raw | None:
@@ -235,7 +235,7 @@ def test_a_certificate_that_verifies_no_more_is_final_too(
 
 
 def test_insecure_works_and_warns_on_every_run(gate: Gate, url: str, tmp_path: Path) -> None:
-    """In the log, and on GitHub where people look for warnings."""
+    """In the log, and as an annotation on GitHub."""
     for _ in range(2):
         ran = ask(gate, url, "--insecure")
         assert (ran.code, ran.err.count("warning: --insecure: ")) == (0, 1)
@@ -263,12 +263,12 @@ def test_no_import_asks_certifi_for_a_path(module: str) -> None:
 
 @pytest.fixture
 def choosy_url(gate: Gate, serve: Serve, good: tuple[Path, Path], company: Authority) -> str:
-    """A ThreadFix that wants a certificate of the company from whoever asks."""
+    """A ThreadFix that requires a client certificate of the company."""
     return serve(gate.threadfix, tls=context(good, clients=company))
 
 
 def test_a_client_certificate_is_given(gate: Gate, choosy_url: str, company: Authority) -> None:
-    """With its key in a file of its own, or in the same one."""
+    """With its key in a separate file, or in the same file."""
     cert, key = company.issue("client")
     both = cert.with_name("both.pem")
     both.write_bytes(cert.read_bytes() + key.read_bytes())
@@ -280,7 +280,7 @@ def test_a_client_certificate_is_given(gate: Gate, choosy_url: str, company: Aut
 def test_a_server_that_wants_another_client_certificate_is_unreachable(
     whose: str, gate: Gate, choosy_url: str, company: Authority, stranger: Authority
 ) -> None:
-    """The gate never came to ask, so it does not know."""
+    """The request was never sent."""
     cert, key = stranger.issue("client")
     pair = () if whose == "nobody's" else ("--client-cert", str(cert), "--client-key", str(key))
     ran = ask(gate, choosy_url, "--ca-file", str(company.file), *pair, *ONCE)
@@ -308,7 +308,7 @@ def test_the_secrets_of_tls_sessions_are_not_written(
 
 
 def test_an_encrypted_client_key_is_a_usage_error(gate: Gate, url: str, company: Authority) -> None:
-    """OpenSSL would ask for its password, and a build would hang: the input stays open here, and nobody types."""
+    """OpenSSL would ask for its password, and a build would hang. The input stays open here."""
     cert, key = company.issue("locked", password=b"hunter2")
     files = ("--ca-file", company.file, "--client-cert", cert, "--client-key", key)
     with subprocess.Popen(
@@ -339,7 +339,7 @@ def client() -> ssl.SSLContext:
 
 
 def junk(folder: Path) -> Path:
-    """A file that is no certificate."""
+    """Make a file that is no certificate."""
     file = folder / "junk.pem"
     file.write_text("-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n")
     return file
@@ -374,7 +374,7 @@ def test_insecure_needs_no_store(gate: Gate, url: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_certificate_is_named_with_the_other_mistakes(gate: Gate, url: str, tmp_path: Path) -> None:
-    """All mistakes are reported at once, and a file that is not there is named once."""
+    """All invalid options are reported together, and a missing file is named once."""
     options = ("--ca-file", str(junk(tmp_path)), "--client-cert", str(tmp_path / "missing.pem"), "--timeout", "soon")
     ran = ask(gate, url, *options)
     assert [invalid["option"] for invalid in ran.document["mistakes"]] == [
@@ -385,7 +385,7 @@ def test_a_file_that_is_no_certificate_is_named_with_the_other_mistakes(gate: Ga
 
 
 def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, company: Authority) -> None:
-    """They must fit, and the gate says so before it asks."""
+    """They must match, which is checked before anything is sent."""
     cert, _ = company.issue("one")
     _, key = company.issue("two")
     ran = ask(gate, url, "--ca-file", str(company.file), "--client-cert", str(cert), "--client-key", str(key))
@@ -397,7 +397,7 @@ def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, com
 
 
 def test_https_to_a_server_that_speaks_http(gate: Gate) -> None:
-    """The words say that it is TLS that fails, and what to check."""
+    """The message names TLS, and the hint the checks."""
     ran = ask(gate, gate.url.replace("http://", "https://"), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
     assert "TLS with 127.0.0.1:" in ran.document["message"]
@@ -405,7 +405,7 @@ def test_https_to_a_server_that_speaks_http(gate: Gate) -> None:
 
 
 def test_http_to_a_server_that_speaks_https(gate: Gate, url: str) -> None:
-    """The words say that the other side does not speak plain http."""
+    """The hint names https."""
     ran = ask(gate, url.replace("https://", "http://"), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
     assert "https" in ran.document["message"] + ran.document["hint"]
