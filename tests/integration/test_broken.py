@@ -1,4 +1,4 @@
-"""Responses that break a rule of HTTP, or come before their request: none counts, and none leaves anything behind."""
+"""Responses that break a rule of HTTP, or come before their request, do not count and leak nothing."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_a_server_that_closes_before_the_request_gets_nothing() -> None:
     assert "closed the connection" in found.what
 
 
-# --- Nothing is left behind.
+# --- Descriptors, threads and files.
 
 
 def reset(connection: socket.socket) -> None:
@@ -293,7 +293,7 @@ def ask():
 
 file = made(Path(os.environ["TMPDIR"]))
 ask()
-# What only a collection would close counts as left behind.
+# An object that only the garbage collector would close is a leak.
 gc.disable()
 before = left()
 for _ in range(times):
