@@ -80,7 +80,7 @@ def _check_options(parsed: Parsed, invalid: Sequence[InvalidOption]) -> tuple[Ou
 def _invalid(sentences: Iterable[str]) -> Outcome | None:
     """Return the outcome of invalid options; None without any."""
     message = " ".join(sentences)
-    hint = "threadfix-gate doctor --help lists the options."
+    hint = "{@help}."
     return Outcome(State.FAILED, message, hint, Reason.USAGE) if message else None
 
 
