@@ -1,8 +1,8 @@
-"""Measures the action on a fresh runner: a whole step against a finished scan, in turns with other ways to start.
+"""Measures the action on a fresh runner: a step for a finished scan, alternating with other ways to start.
 
-The ways are the one file in the action, the one file alone, the installed gate, and the action of a ref that is no
-release, which installs its packages first. With a commit as argument, the action of that commit is one more way.
-Writes `action.json`: medians in seconds.
+The ways are the action with its single file, that file alone, the installed gate, and the action of a ref without a
+release, which installs its packages first. A commit as argument adds the action of that commit. Writes `action.json`
+with medians in seconds.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 ROUNDS = 25
 SLOW_ROUNDS = 5
-"""The ways that install something are measured this often."""
+"""Rounds of the ways that install packages."""
 
 
 def seconds(command: list[str], env: dict[str, str], temporary: Path) -> float:
-    """Return the duration of a command that must succeed, on a runner whose folders are empty."""
+    """Run a command that must succeed, on a runner with empty folders; return its seconds."""
     for name in ("cache", "temp"):
         shutil.rmtree(temporary / name, ignore_errors=True)
         (temporary / name).mkdir()
@@ -42,7 +42,7 @@ def seconds(command: list[str], env: dict[str, str], temporary: Path) -> float:
 
 
 def published(action: Path) -> list[str]:
-    """Copy the action as it is fetched: without the byte code that a working copy has. Return its command."""
+    """Copy the action without byte code, as in a download; return its command."""
     for name in ("gate", "action"):
         shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements-action.lock", action)
@@ -50,7 +50,7 @@ def published(action: Path) -> list[str]:
 
 
 def older(action: Path, commit: str) -> list[str]:
-    """Extract the action of a commit. Return its command."""
+    """Extract the action of a commit; return its command."""
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(action)  # noqa: S202 - our own commit
@@ -58,10 +58,10 @@ def older(action: Path, commit: str) -> list[str]:
 
 
 def main() -> None:
-    """Measure everything and write it down."""
+    """Measure everything and write the results."""
     threadfix = ThreadFix()
     number = threadfix.add(Scenario("finished", "Is DONE already.", Reason.PROCESSED))
-    # Not a wrapper that looks for a Python first, as version managers have.
+    # Resolve the path, because a version manager's wrapper would search for a Python first.
     python = str(Path(sys.executable).resolve())
     with tempfile.TemporaryDirectory() as name, serving(threadfix) as url:
         folder = Path(name)
