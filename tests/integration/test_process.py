@@ -180,7 +180,8 @@ def test_a_reader_that_comes_late_gets_everything(step: Step) -> None:
     with full_pipe() as (reader, writer):
         with subprocess.Popen(command, env=step.env, cwd=step.folder, stdout=subprocess.DEVNULL, stderr=writer) as run:
             give_up = time.monotonic() + KILLED
-            while len(step.gate.threadfix.seen) < 4 and time.monotonic() < give_up:
+            # Of a slow gate there may be only two requests.
+            while not step.gate.threadfix.seen and time.monotonic() < give_up:
                 time.sleep(0.01)
             os.set_blocking(reader, False)
             read = b""
