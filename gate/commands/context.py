@@ -106,8 +106,7 @@ class CommandContext:
         def parse() -> Parsed:
             parsed = parsing.parse(flags, self._env, _read, files.find, invalid, needs_scan=needs_scan)
             server = parsed.server
-            if not server:
-                return parsed
+            assert server is not None  # noqa: S101 - only `parse_early` leaves it out
             unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env))
             return replace(parsed, settings=None, invalid=parsed.invalid + unusable) if unusable else parsed
 
