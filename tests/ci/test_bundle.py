@@ -20,17 +20,22 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.ci
 
-VERSIONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14")
-OLD: Final = ("2.7", "3.6", "3.9")
+
+def pythons(*versions: str) -> dict[str, list[str]]:
+    """Return the commands of the Pythons of these versions that this machine has."""
+    found = {}
+    for version in versions:
+        path = shutil.which(f"python{version}", path=os.pathsep.join(map(str, PLACES)))
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            found[version] = [path]
+    return found
 
 
-def python(version: str) -> str:
-    """Return a Python of this version, or skip the test by name."""
-    found = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-    path = str(found[-1]) if found else shutil.which(f"python{version}")
-    if path is None:
-        pytest.skip(f"this machine has no Python {version}")
-    return path
+PLACES: Final = (*sorted(Path.home().glob(".pyenv/versions/*/bin")), *os.get_exec_path())
+THIS: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+SUPPORTED: Final = {THIS: [sys.executable]} | pythons("3.10", "3.11", "3.12", "3.13", "3.14")
+PRETEND: Final = "import runpy, sys; sys.version_info = (3, 9); sys.argv.pop(0); runpy.run_path(sys.argv[0])"
+OLD: Final = {"3.9": [sys.executable, "-c", PRETEND]} | pythons("2.7", "3.6", "3.9")
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +62,12 @@ def test_the_tests_own_file_is_the_same(pyz: Path, tmp_path: Path) -> None:
         assert [name for name in first.namelist() if first.read(name) != second.read(name)] == []
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", SUPPORTED)
 def test_it_runs_in_an_empty_environment(
     pyz: Path, sandbox: Callable[[str], dict[str, str]], tmp_path: Path, version: str
 ) -> None:
     """A run, the demo and doctor need nothing but this Python."""
-    start = [python(version), "-I", "-S", "-B", str(pyz)]
+    start = [*SUPPORTED[version], "-I", "-S", "-B", str(pyz)]
     page = tmp_path / "page.html"
     env = sandbox("done")
     done = subprocess.run(
@@ -79,7 +84,7 @@ def test_it_runs_in_an_empty_environment(
 @pytest.mark.parametrize("version", OLD)
 def test_an_old_python_is_refused_in_a_sentence(pyz: Path, version: str) -> None:
     """It neither shows a syntax error nor ends with 1, a fail."""
-    done = subprocess.run([python(version), str(pyz), "run"], env={}, capture_output=True, text=True, check=False)
+    done = subprocess.run([*OLD[version], str(pyz), "run"], env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 70
     assert re.fullmatch(
         rf"threadfix-gate cannot start: it needs Python 3\.10 or later, and this is Python {version} .*\n", done.stderr
