@@ -19,7 +19,7 @@ import time
 from io import BytesIO
 from pathlib import Path
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import ThreadFix, environment, serving
 

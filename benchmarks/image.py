@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import ThreadFix, environment, serving
 

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from gate.network import Certificates
-from gate.reasons import Reason
+from gate.flow.waiting import cadence
+from gate.model.reasons import Reason
+from gate.model.subjects import Target
+from gate.net.addresses import Certificates
+from gate.options.settings import Plan
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
-from gate.settings import Plan
-from gate.subjects import Target
-from gate.text import Sanitizer, Secret
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
-from gate.waiting import cadence
 
 if TYPE_CHECKING:
     from collections.abc import Callable

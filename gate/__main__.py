@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # `typing` takes longer to import than all of this
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from gate.signals import Signals
+    from gate.flow.signals import Signals
 
 
 def entry() -> NoReturn:
@@ -29,7 +29,7 @@ def entry() -> NoReturn:
     code, signals = 70, None
     try:
         # Before the imports: they take the longest part of a short run, and a job can be stopped in any moment of it.
-        from gate.signals import install
+        from gate.flow.signals import install
 
         signals = install()
         code = _run(signals)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gate import __version__
-from gate.commands.run import run_gate
-from gate.errors import InvalidOption
-from gate.naming import FLAGS
-from gate.options import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
-from gate.reasons import Reason
-from gate.signals import Signals
+from gate.flow.run import run_gate
+from gate.flow.signals import Signals
+from gate.model.errors import InvalidOption
+from gate.model.reasons import Reason
+from gate.options.table import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
+from gate.text.naming import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gate.options import Option
+    from gate.options.table import Option
 
 PROG: Final = "threadfix-gate"
 UNREAD: Final = 141
@@ -38,7 +38,7 @@ class _Command(click.Command):
         return super().parse_args(ctx, good)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from gate import usage
+        from gate.options import usage
 
         records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
         usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
@@ -48,7 +48,7 @@ class _RunCommand(_Command):
     """The command with an introduction in its help."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from gate.usage import write_introduction
+        from gate.options.usage import write_introduction
 
         super().format_help_text(ctx, formatter)
         write_introduction(formatter)
@@ -179,20 +179,20 @@ def _run(**values: object) -> int:
 
 
 def _doctor(**values: object) -> int:
-    from gate.commands.doctor import run_doctor
+    from gate.doctor.command import run_doctor
 
     return run_doctor(_flags(values), os.environ, _signals(), _invalid())
 
 
 def _sandbox(host: str, port: str, quiet: bool | None, **kind: str) -> int:  # noqa: FBT001 - click's way
-    from gate.commands.sandbox import Kind, serve
+    from gate.sandbox.command import Kind, serve
 
     return serve(host, port, Kind(**kind), bool(quiet), _signals(), _invalid())
 
 
 def _demo(scenario: str, speed: str, generation: str, **values: Any) -> int:  # noqa: ANN401 - click's way
-    from gate.commands.demo import demo, list_scenarios
-    from gate.commands.sandbox import Kind
+    from gate.sandbox.command import Kind
+    from gate.sandbox.demo import demo, list_scenarios
 
     if values.pop("list"):
         return list_scenarios()

@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate.naming import INPUTS
-from gate.options import EXPERT, OPTIONS
+from gate.options.table import EXPERT, OPTIONS
 from gate.reporters.outputs import OUTPUTS
+from gate.text.naming import INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILE: Final = Path(__file__).parent.parent / "action.yml"
 HEAD: Final = """\
-# Made by scripts/generate_action.py from the tables in gate/options.py and gate/reporters/outputs.py: edit those, then
-# `make docs`.
+# Made by scripts/generate_action.py from the tables in gate/options/table.py and gate/reporters/outputs.py: edit those,
+# then run `make docs`.
 name: ThreadFix gate
 description: Uploads a scan to ThreadFix, waits until it is processed, then passes or fails the job.
 branding:

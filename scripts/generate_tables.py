@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gate.cli import SHORT
-from gate.naming import FLAGS
-from gate.options import OPTIONS
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
+from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
+from gate.options.table import OPTIONS
 from gate.reporters.outputs import OUTPUTS
+from gate.text.naming import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import look
 
-from gate.commands.run import run_gate
+from gate.flow.run import run_gate
+from gate.flow.signals import Signals
 from gate.sandbox.scenarios import SCENARIOS, Scenario
 from gate.sandbox.server import ThreadFix, environment, serving
-from gate.signals import Signals
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LARGEST = 120_000

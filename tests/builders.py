@@ -6,9 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from gate.conclusions import conclude, from_error, name_options
-from gate.errors import InvalidOption, UsageError
-from gate.history import (
+from gate.judge.checks import CheckVerdict, judge_check
+from gate.judge.conclusions import conclude, from_error, name_options
+from gate.judge.scans import ScanVerdict, judge_scan
+from gate.judge.uploads import UploadVerdict, judge_upload
+from gate.judge.verdict import Verdict
+from gate.model.errors import InvalidOption, UsageError
+from gate.model.history import (
     Accept,
     CheckHistory,
     CheckReading,
@@ -27,22 +31,18 @@ from gate.history import (
     StopCause,
     Upload,
 )
-from gate.naming import FLAGS
-from gate.parts.checks import CheckVerdict, judge_check
-from gate.parts.scans import ScanVerdict, judge_scan
-from gate.parts.uploads import UploadVerdict, judge_upload
-from gate.reasons import Reason
-from gate.settings import Settings
-from gate.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
-from gate.text import Secret
+from gate.model.reasons import Reason
+from gate.model.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
+from gate.options.settings import Settings
+from gate.text.naming import FLAGS
+from gate.text.sanitizer import Secret
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.server import Server
-from gate.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gate.conclusions import Part
+    from gate.judge.conclusions import Part
 
 PartVerdict = TypeVar("PartVerdict", ScanVerdict, UploadVerdict, CheckVerdict)
 

@@ -21,8 +21,8 @@ from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
+    from gate.flow.signals import Signals
     from gate.sandbox.scenarios import Scenario
-    from gate.signals import Signals
 
     Serve = Callable[..., str]
 
@@ -123,7 +123,7 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 @pytest.fixture
 def on_a_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the gate treat the captured log as a pipe, as on a runner. The gate writes no key into a regular file."""
-    monkeypatch.setattr("gate.commands.context._is_file", lambda _: False)
+    monkeypatch.setattr("gate.flow.context._is_file", lambda _: False)
 
 
 @pytest.fixture

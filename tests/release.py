@@ -13,15 +13,15 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from gate.commands.stages import Outcome, Stages
-from gate.reasons import Reason
+from gate.flow.stages import Outcome, Stages
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import APPLICATION_ID, CONTEXT, ThreadFix, envelope, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.parts.checks import CheckVerdict
+    from gate.judge.checks import CheckVerdict
     from gate.sandbox.scenarios import Fault
     from tests.conftest import Gate, Ran
 

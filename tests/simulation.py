@@ -6,18 +6,18 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gate.events import CutOff
-from gate.history import Failure
-from gate.reasons import Reason
-from gate.settings import Plan
-from gate.subjects import Target
-from gate.waiting import Deadline, Schedule, Wait
+from gate.flow.waiting import Deadline, Schedule, Wait
+from gate.model.events import CutOff
+from gate.model.history import Failure
+from gate.model.reasons import Reason
+from gate.model.subjects import Target
+from gate.options.settings import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gate.events import ScanEvent
-    from gate.history import Observation, ScanHistory, ScanReading
+    from gate.model.events import ScanEvent
+    from gate.model.history import Observation, ScanHistory, ScanReading
 
 TARGET = Target(6, 41)
 

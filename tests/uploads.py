@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gate.network import Certificates
-from gate.settings import Plan
-from gate.subjects import ScanFile
-from gate.text import Sanitizer, Secret
+from gate.model.subjects import ScanFile
+from gate.net.addresses import Certificates
+from gate.options.settings import Plan
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
 

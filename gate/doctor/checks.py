@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
-from gate.history import Application, Failure
-from gate.parts.checks import NO_CRITERIA, NO_POLICIES
-from gate.reasons import Reason, Word
-from gate.subjects import AllPolicies, PassCriteria
+from gate.judge.checks import NO_CRITERIA, NO_POLICIES
+from gate.model.history import Application, Failure
+from gate.model.reasons import Reason, Word
+from gate.model.subjects import AllPolicies, PassCriteria
+from gate.text.wording import count, seconds
 from gate.threadfix.api import DENIED, NOT_FOUND, REDIRECTS
-from gate.wording import count, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.doctor.probe import Connection, Responses
-    from gate.text import Sanitizer
+    from gate.text.sanitizer import Sanitizer
 
 EXPIRY_WARNING_DAYS: Final = 14
 """A certificate with fewer days left should be renewed now."""
@@ -54,8 +54,8 @@ class Outcome:
     Attributes:
         state: passed, failed, or skipped: cannot be determined, or does not apply.
         message: what was seen; a sentence that follows the check's name.
-        hint: what to do; empty if there is nothing to do. A template of ours (`gate.naming`), with no text of others in
-            it. Also of a check that passed, if something will fail soon.
+        hint: what to do; empty if there is nothing to do. A template of ours (`gate.text.naming`), without text of
+            others. Also of a check that passed, if something will fail soon.
         reason: of a failed one, for the exit code; None of any other.
     """
 

@@ -10,20 +10,20 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from gate.history import Application, Failure, ScanReading
-from gate.reasons import Reason
-from gate.subjects import ApplicationName, Target
+from gate.model.history import Application, Failure, ScanReading
+from gate.model.reasons import Reason
+from gate.model.subjects import ApplicationName, Target
 from gate.threadfix.api import NOT_FOUND
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from gate.connections import Exchange
-    from gate.history import CheckReading, Observation
-    from gate.http import RequestMade
-    from gate.settings import Settings
-    from gate.subjects import Check
+    from gate.model.history import CheckReading, Observation
+    from gate.model.subjects import Check
+    from gate.net.connections import Exchange
+    from gate.net.http import RequestMade
+    from gate.options.settings import Settings
     from gate.threadfix.client import Client
     from gate.threadfix.server import Server
 

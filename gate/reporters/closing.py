@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from gate.conclusions import describe
-from gate.parts.checks import CheckVerdict
-from gate.reasons import Kind
+from gate.judge.checks import CheckVerdict
+from gate.judge.conclusions import describe
+from gate.model.reasons import Kind
 from gate.reporters import phrases
-from gate.reporters.lines import Line, LineKind
-from gate.wording import count, plain
+from gate.text.wording import count, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gate.verdict import Verdict
+    from gate.judge.verdict import Verdict
 
 SHORT: Final = 4
 """Parts up to which the log lists passed parts too, if another part did not pass."""
@@ -94,3 +95,33 @@ def _reasons(check: CheckVerdict) -> Iterator[Line]:
     if len(check.obstacles) > OBSTACLES:
         more = len(check.obstacles) - OBSTACLES
         yield Line(f"    ... and {more} more; the HTML report and the result document list them")
+
+
+class LineKind(Enum):
+    """The kind of a line."""
+
+    PLAIN = "plain"
+    PASS = "pass"  # noqa: S105 - the verdict, not a password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    CHECK_PASSED = "check passed"
+    CHECK_FAILED = "check failed"
+    WARNING = "warning"
+    NOTICE = "notice"
+    ADVICE = "advice"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line; its text is safe (`gate.text.sanitizer.log_line`).
+
+    Attributes:
+        text: as a log shows it.
+        kind: a command is never wrapped, so that it can be copied.
+        indent: blanks before each further line, if it is wrapped.
+    """
+
+    text: str
+    kind: LineKind = LineKind.PLAIN
+    indent: int = 2

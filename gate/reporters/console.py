@@ -14,27 +14,36 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
-from gate.events import CutOff, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
-from gate.history import Application, CheckReading, Failure, ListedScans, Queued, Refused
-from gate.naming import FLAGS
+from gate.model.events import (
+    CutOff,
+    OutageBegan,
+    OutageEnded,
+    Stalled,
+    StatusSeen,
+    UploadBegan,
+    UploadEnded,
+    UploadProgress,
+)
+from gate.model.history import Application, CheckReading, Failure, ListedScans, Queued, Refused
+from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.reporters import closing, phrases
-from gate.reporters.lines import Line, LineKind
+from gate.reporters.closing import Line, LineKind
 from gate.reporters.progress import Progress, Sending
-from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
-from gate.text import log_line
-from gate.wording import count, plain, seconds, size
+from gate.text.naming import FLAGS
+from gate.text.sanitizer import log_line
+from gate.text.wording import count, plain, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from gate.events import Event, UploadEvent
-    from gate.history import History, ScanReading, Upload
-    from gate.http import RequestMade
-    from gate.naming import Naming
-    from gate.settings import Settings
-    from gate.subjects import Subject
-    from gate.verdict import Verdict
+    from gate.judge.verdict import Verdict
+    from gate.model.events import Event, UploadEvent
+    from gate.model.history import History, ScanReading, Upload
+    from gate.model.subjects import Subject
+    from gate.net.http import RequestMade
+    from gate.options.settings import Settings
+    from gate.text.naming import Naming
 
 HEARTBEAT: Final = 60.0
 """Seconds of silence after which a line shows that the gate still waits."""

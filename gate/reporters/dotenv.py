@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gate.reporters.outputs import output_values
-from gate.text import escape_dotenv, shorten
+from gate.text.sanitizer import escape_dotenv, shorten
 
 if TYPE_CHECKING:
-    from gate.verdict import Verdict
+    from gate.judge.verdict import Verdict
 
 LEFT_OUT: Final = "scans"
 MESSAGE_LIMIT: Final = 300

@@ -10,19 +10,19 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from gate import libraries  # noqa: F401 - before `actions_toolkit`, which imports `requests`
-from gate.conclusions import describe
-from gate.reasons import Kind
+from gate.judge.conclusions import describe
+from gate.model.reasons import Kind
+from gate.net import libraries  # noqa: F401 - before `actions_toolkit`, which imports `requests`
 from gate.reporters import phrases
 from gate.reporters.outputs import output_values
-from gate.wording import plain
+from gate.text.wording import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from gate.judge.verdict import Verdict
     from gate.reporters.streams import BackgroundStream
-    from gate.text import Secret
-    from gate.verdict import Verdict
+    from gate.text.sanitizer import Secret
 
 TITLE: Final = "ThreadFix gate"
 

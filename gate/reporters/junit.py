@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 
-from gate.conclusions import describe
-from gate.reasons import Kind
+from gate.judge.conclusions import describe
+from gate.model.reasons import Kind
 from gate.reporters import phrases
-from gate.text import escape_xml
-from gate.wording import plain, seconds, size
+from gate.text.sanitizer import escape_xml
+from gate.text.wording import plain, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from gate.conclusions import Conclusion
-    from gate.history import History, Upload
-    from gate.parts.checks import CheckVerdict
-    from gate.parts.scans import ScanVerdict
-    from gate.verdict import Verdict
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Conclusion
+    from gate.judge.scans import ScanVerdict
+    from gate.judge.verdict import Verdict
+    from gate.model.history import History, Upload
 
 SUITE: Final = "threadfix-gate"
 ROWS: Final = 100

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gate.parts.scans import ScanVerdict
-    from gate.verdict import Verdict
+    from gate.judge.scans import ScanVerdict
+    from gate.judge.verdict import Verdict
 
 OUTPUTS: Final[dict[str, str]] = {
     "verdict": "`pass`, `fail` or `unknown`.",

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gate.conclusions import RANK
-from gate.history import STALE, Failure, Finished, NotSent, Queued, Refused
-from gate.parts.scans import ACCEPTED
-from gate.reasons import Kind
-from gate.subjects import PassCriteria, Policy
-from gate.wording import instant, seconds
+from gate.judge.conclusions import RANK
+from gate.judge.scans import ACCEPTED
+from gate.model.history import STALE, Failure, Finished, NotSent, Queued, Refused
+from gate.model.reasons import Kind
+from gate.model.subjects import PassCriteria, Policy
+from gate.text.wording import instant, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gate.conclusions import Part
-    from gate.history import CheckReading, CheckResult, Obstacle, Upload
-    from gate.parts.checks import CheckVerdict
-    from gate.subjects import Check
-    from gate.verdict import Verdict
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Part
+    from gate.judge.verdict import Verdict
+    from gate.model.history import CheckReading, CheckResult, Obstacle, Upload
+    from gate.model.subjects import Check
 
 NOTICED: Final = frozenset(ACCEPTED.values())
 """Passes that are shown as a notice: ThreadFix took nothing."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gate.subjects import Target
-from gate.wording import seconds, size
+from gate.model.subjects import Target
+from gate.text.wording import seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gate.events import UploadProgress
-    from gate.history import History
-    from gate.subjects import ScanFile
+    from gate.model.events import UploadProgress
+    from gate.model.history import History
+    from gate.model.subjects import ScanFile
 
 
 @dataclass(frozen=True, slots=True)

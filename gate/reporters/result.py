@@ -6,17 +6,17 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.history import FRESH, Finished
+from gate.model.history import FRESH, Finished
 from gate.reporters import phrases
 from gate.reporters.outputs import document_fields, scan_fields
-from gate.wording import timestamp, utc
+from gate.text.wording import timestamp, utc
 
 if TYPE_CHECKING:
-    from gate.conclusions import Conclusion
-    from gate.history import CheckResult, History, Obstacle, Upload
-    from gate.parts.checks import CheckVerdict
-    from gate.parts.scans import ScanVerdict
-    from gate.verdict import Verdict
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Conclusion
+    from gate.judge.scans import ScanVerdict
+    from gate.judge.verdict import Verdict
+    from gate.model.history import CheckResult, History, Obstacle, Upload
 
 SCHEMA_VERSION: Final = 1
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gate.conclusions import describe
-from gate.reasons import Kind
+from gate.judge.conclusions import describe
+from gate.model.reasons import Kind
 from gate.reporters import phrases, timeline
-from gate.text import escape_html, escape_markdown, shorten
-from gate.wording import count, seconds, size
+from gate.text.sanitizer import escape_html, escape_markdown, shorten
+from gate.text.wording import count, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
-    from gate.build import Build
-    from gate.conclusions import Conclusion, Part
-    from gate.history import CheckResult, History, Obstacle, Upload
-    from gate.parts.checks import CheckVerdict
-    from gate.parts.scans import ScanVerdict
-    from gate.verdict import Verdict
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Conclusion, Part
+    from gate.judge.scans import ScanVerdict
+    from gate.judge.verdict import Verdict
+    from gate.model.build import Build
+    from gate.model.history import CheckResult, History, Obstacle, Upload
 
 LIMIT: Final = 60 * 1024
 """Bytes; checks are cut and timelines left out to stay below (the runner drops a summary over 1 MiB)."""

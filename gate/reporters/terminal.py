@@ -14,8 +14,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gate.reporters.lines import LineKind
-from gate.wording import seconds
+from gate.reporters.closing import LineKind
+from gate.text.wording import seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from gate.reporters.lines import Line
+    from gate.reporters.closing import Line
     from gate.reporters.progress import Progress, Sending
     from gate.reporters.streams import BackgroundStream
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.text import shorten
-from gate.wording import count, seconds
+from gate.text.sanitizer import shorten
+from gate.text.wording import count, seconds
 
 if TYPE_CHECKING:
-    from gate.history import History, Outage
+    from gate.model.history import History, Outage
 
 WIDTH: Final = 20
 LABEL: Final = 20

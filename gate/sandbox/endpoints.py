@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from gate.sandbox import applications, forms, policies, scans, versions, vulnerabilities
-from gate.sandbox.calls import Call
-from gate.sandbox.responses import LOOKUP_FAILED, UNRECOGNIZED, refusal
+from gate.sandbox.responses import LOOKUP_FAILED, UNRECOGNIZED, Call, refusal
 from gate.sandbox.scenarios import SYSTEM_ERROR, Raw
 from gate.sandbox.state import State
 from gate.sandbox.versions import LEGACY, SINCE, Feature

@@ -11,8 +11,8 @@ from gate.sandbox.responses import envelope, refusal
 from gate.sandbox.versions import Feature, has
 
 if TYPE_CHECKING:
-    from gate.sandbox.calls import Call
     from gate.sandbox.model import Application, Criterion, Policy, Vulnerability
+    from gate.sandbox.responses import Call
     from gate.sandbox.scenarios import Fault
     from gate.sandbox.state import State
     from gate.sandbox.versions import Version

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from gate.sandbox.scenarios import Raw
+
+if TYPE_CHECKING:
+    from gate.sandbox.forms import ReceivedFile
+    from gate.sandbox.model import Application
+    from gate.sandbox.versions import Version
 
 JSON: Final = "application/json;charset=UTF-8"
 
@@ -29,3 +35,30 @@ UNRECOGNIZED: Final = refusal("Bad rest request due to unrecognized path.", 404)
 """The response to a path, method or `Accept` header that matches no endpoint."""
 LOOKUP_FAILED: Final = refusal("Application lookup failed. Check your ID.")
 """The response to the id or name of an unknown application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that matched an endpoint.
+
+    Attributes:
+        version: the REST API version of the response.
+        segment: the version in the path; empty if the path has no version.
+        parts: the named groups of the endpoint's pattern, percent-decoded.
+        fields: the fields of the query and the form.
+        files: the files of the form.
+        known: the application in the path; None if the path names no application.
+    """
+
+    version: Version
+    segment: str
+    parts: dict[str, str]
+    fields: dict[str, str] = field(default_factory=dict)
+    files: list[ReceivedFile] = field(default_factory=list)
+    known: Application | None = None
+
+    @property
+    def application(self) -> Application:
+        """The application of the path. A handler whose path contains an id is called only if it exists."""
+        assert self.known is not None  # noqa: S101 - see above
+        return self.known

@@ -17,8 +17,8 @@ from gate.sandbox.versions import Feature, has
 from gate.threadfix.statuses import STATUSES
 
 if TYPE_CHECKING:
-    from gate.sandbox.calls import Call
     from gate.sandbox.forms import ReceivedFile
+    from gate.sandbox.responses import Call
     from gate.sandbox.scenarios import Fault, Scenario
     from gate.sandbox.state import State
     from gate.sandbox.versions import Version

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox import model
 from gate.sandbox.model import SQL, XSS, Vulnerability
 from gate.threadfix.statuses import SUCCESS

@@ -12,8 +12,8 @@ from gate.sandbox.versions import Feature, has
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gate.sandbox.calls import Call
     from gate.sandbox.model import Application, Vulnerability
+    from gate.sandbox.responses import Call
     from gate.sandbox.scenarios import Fault
     from gate.sandbox.state import State
 

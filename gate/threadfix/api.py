@@ -6,18 +6,18 @@ import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gate.connections import OK
-from gate.history import Failure
-from gate.http import RESPONSE_LIMIT, RequestMade, Response, Transport
-from gate.reasons import Reason
-from gate.text import fold, trim
+from gate.model.history import Failure
+from gate.model.reasons import Reason
+from gate.net.connections import OK
+from gate.net.http import RESPONSE_LIMIT, RequestMade, Response, Transport
+from gate.text.sanitizer import fold, trim
 from gate.threadfix import responses
 from gate.threadfix.refusals import mentions_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from gate.text import Sanitizer
+    from gate.text.sanitizer import Sanitizer
     from gate.threadfix.server import Server
 
 REDIRECTS: Final = range(300, 400)

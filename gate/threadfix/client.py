@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gate.connections import OK
-from gate.history import Application, Failure, ListedScans, Observation, ScanReading
-from gate.reasons import Reason
-from gate.text import trim
+from gate.model.history import Application, Failure, ListedScans, Observation, ScanReading
+from gate.model.reasons import Reason
+from gate.net.connections import OK
+from gate.text.sanitizer import trim
 from gate.threadfix import links, responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_HINT, NO_ENDPOINT_MEANING, NOT_FOUND, RestApi
 from gate.threadfix.refusals import refusal_of
@@ -16,10 +16,10 @@ from gate.threadfix.refusals import refusal_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.history import Receipt
-    from gate.http import RequestMade
-    from gate.subjects import ApplicationName, ScanFile, Target
-    from gate.text import Sanitizer
+    from gate.model.history import Receipt
+    from gate.model.subjects import ApplicationName, ScanFile, Target
+    from gate.net.http import RequestMade
+    from gate.text.sanitizer import Sanitizer
     from gate.threadfix.lookup import Finder
     from gate.threadfix.server import Server
     from gate.threadfix.uploads import Limits

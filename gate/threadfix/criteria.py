@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gate.history import CheckReading, CheckResult
+from gate.model.history import CheckReading, CheckResult
 from gate.threadfix import responses
 
 if TYPE_CHECKING:

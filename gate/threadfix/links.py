@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
-from gate.subjects import Target
+from gate.model.subjects import Target
 
 MAX_ID: Final = 2**63 - 1
 _STATUS_PATH: Final = re.compile(r"/applications/([1-9][0-9]{0,18})/pendingScan/([1-9][0-9]{0,18})/status/?\Z")

@@ -10,16 +10,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from gate.history import Application, Failure
-from gate.reasons import Reason
-from gate.text import fold, trim
+from gate.model.history import Application, Failure
+from gate.model.reasons import Reason
+from gate.text.sanitizer import fold, trim
 from gate.threadfix import responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint, left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gate.subjects import ApplicationName
+    from gate.model.subjects import ApplicationName
     from gate.threadfix.api import Asked, RestApi
 
 SHOWN: Final = 5

@@ -12,17 +12,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from gate.history import CheckReading, CheckResult, Failure, all_hold
-from gate.reasons import Reason
-from gate.subjects import AllPolicies, PassCriteria, Policy
-from gate.text import TEXT_LIMIT
+from gate.model.history import CheckReading, CheckResult, Failure, all_hold
+from gate.model.reasons import Reason
+from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.text.sanitizer import TEXT_LIMIT
 from gate.threadfix import criteria, links, responses
 from gate.threadfix.api import lacks_endpoint, left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.subjects import Check
+    from gate.model.subjects import Check
     from gate.threadfix.api import Asked, RestApi
 
 NO_CONTENT: Final = 204

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gate.history import Accept, Refusal
-from gate.text import fold, trim
+from gate.model.history import Accept, Refusal
+from gate.text.sanitizer import fold, trim
 
 _EXPORT: Final = "Check that the scanner's job wrote its report to the end, in a format that ThreadFix imports."
 

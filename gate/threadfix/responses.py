@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gate.text import fold
+from gate.text.sanitizer import fold
 from gate.threadfix import shapes
 from gate.threadfix.links import MAX_ID
 from gate.threadfix.shapes import ABSENT, Absent, parsed, shaped

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from gate.threadfix import links
 
 if TYPE_CHECKING:
-    from gate.network import Certificates
-    from gate.subjects import Target
-    from gate.text import Secret
+    from gate.model.subjects import Target
+    from gate.net.addresses import Certificates
+    from gate.text.sanitizer import Secret
 
 
 @dataclass(frozen=True, slots=True)

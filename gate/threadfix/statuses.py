@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gate.text import fold, trim
+from gate.text.sanitizer import fold, trim
 
 STATUSES: Final[dict[str, str]] = {
     "QUEUED": "Queued",

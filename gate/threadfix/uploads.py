@@ -12,21 +12,21 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gate.files import opened
-from gate.history import Failure, Finished, Queued, Refused
-from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.history import Failure, Finished, Queued, Refused
+from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.options.files import opened
+from gate.text.wording import count
 from gate.threadfix import links, responses
 from gate.threadfix.api import CLIENT_ERRORS, NO_ENDPOINT_HINT, NOT_FOUND, REDIRECTS, TEMPORARY, Asked, RestApi
 from gate.threadfix.refusals import refusal_of
-from gate.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
 
-    from gate.history import Receipt
-    from gate.http import Response
-    from gate.subjects import ScanFile
+    from gate.model.history import Receipt
+    from gate.model.subjects import ScanFile
+    from gate.net.http import Response
 
 CHUNK: Final = 256 * 1024
 """Bytes of a file that are read and sent at once."""

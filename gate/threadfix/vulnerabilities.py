@@ -9,17 +9,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.history import Failure, Obstacle
-from gate.http import RESPONSE_LIMIT
-from gate.reasons import Reason
-from gate.text import fold
+from gate.model.history import Failure, Obstacle
+from gate.model.reasons import Reason
+from gate.net.http import RESPONSE_LIMIT
+from gate.text.sanitizer import fold
 from gate.threadfix import links, responses
 from gate.threadfix.criteria import LARGEST, NAME_LIMIT, ROWS, severity_name, severity_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gate.history import CheckResult
+    from gate.model.history import CheckResult
     from gate.threadfix.api import RestApi
 
 MOST: Final = 10

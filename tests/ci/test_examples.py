@@ -19,7 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from gate import __version__
-from gate.reasons import REASONS, Reason
+from gate.model.reasons import REASONS, Reason
 from gate.sandbox.scenarios import SCENARIOS
 from tests.bundle import bundle
 

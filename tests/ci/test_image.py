@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES
+from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES
 from gate.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ print(json.dumps({
     "there": [name for name in ("github", "nacl", "cryptography", "jwt", "pip", "hatchling", "requests", "pygments",
                            "markdown_it", "tests")
               if importlib.util.find_spec(name)],
-    "compiled": [name for name in ("gate.commands.run", "requests.sessions", "click.core")
+    "compiled": [name for name in ("gate.flow.run", "requests.sessions", "click.core")
                  if os.path.exists(importlib.util.find_spec(name).cached)],
     "writable": [str(path) for path in home.rglob("*") if not path.is_symlink() and os.access(path, os.W_OK)],
 }))
@@ -187,7 +187,7 @@ def test_the_image_can_draw_the_live_line(docker: Path) -> None:
 
 def test_the_image_is_compiled(inside: dict[str, Any]) -> None:
     """Byte code is in the image, since the gate could never write it there."""
-    assert inside["compiled"] == ["gate.commands.run", "requests.sessions", "click.core"]
+    assert inside["compiled"] == ["gate.flow.run", "requests.sessions", "click.core"]
 
 
 def test_the_image_is_small(inside: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from junitparser import JUnitXml
 
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind
+from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,14 +14,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gate.cli import main
-from gate.history import Phase, Refused
-from gate.reasons import Kind, Reason
+from gate.model.history import Phase, Refused
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import Policy
 from gate.reporters import summary
 from gate.reporters.page import render
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import ThreadFix, environment, serving
-from gate.subjects import Policy
-from gate.text import Sanitizer
+from gate.text.sanitizer import Sanitizer
 from tests import builders
 from tests.conftest import QUICK
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from gate.framing import MOST_CHUNKS
-from gate.history import Failure, ScanReading
-from gate.reasons import Reason
+from gate.model.history import Failure, ScanReading
+from gate.model.reasons import Reason
+from gate.model.subjects import Target
+from gate.net.framing import MOST_CHUNKS
 from gate.sandbox.server import APPLICATION_ID, envelope
-from gate.subjects import Target
-from gate.text import Sanitizer, Secret
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
 from tests.raw import request_head, talking
@@ -277,7 +277,7 @@ TIMES = 5
 ASKS = """
 import gc, os, sys, threading, time
 from pathlib import Path
-from gate.subjects import Target
+from gate.model.subjects import Target
 from tests.integration.test_broken import client, made, PLAN
 
 url, kinds, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Fault, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, envelope, refusal
 from tests.memory import peak

@@ -30,9 +30,10 @@ from jsonschema import Draft202012Validator
 from gate.cli import main
 from gate.doctor.checks import CHECKS, OPTION_CHECKS
 from gate.doctor.probe import UNUSED_ID, Responses, ScanResponse
-from gate.history import Failure, ScanReading
-from gate.http import RequestMade
-from gate.reasons import Reason
+from gate.model.history import Failure, ScanReading
+from gate.model.reasons import Reason
+from gate.model.subjects import Target
+from gate.net.http import RequestMade
 from gate.sandbox.model import NO_CRITERIA_KEY, Criterion
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
 from gate.sandbox.server import (
@@ -45,7 +46,6 @@ from gate.sandbox.server import (
     environment,
     refusal,
 )
-from gate.subjects import Target
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -206,7 +206,7 @@ def test_the_help_lists_only_the_options_that_are_used(capfd: pytest.CaptureFixt
 
 def test_the_gate_starts_without_the_doctor() -> None:
     """A command loads no other command's modules."""
-    show = "import sys, gate.cli; print('gate.commands.doctor' in sys.modules)"
+    show = "import sys, gate.cli; print('gate.doctor.command' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox.endpoints import ENDPOINTS
 from gate.sandbox.forms import CHUNK
 from gate.sandbox.model import NO_CRITERIA_KEY, READ_ONLY_KEY, UNKNOWN_KEY, Application, Policy, Team, Vulnerability

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from markdown_it import MarkdownIt
 
-from gate import waiting
-from gate.reasons import Reason
+from gate.flow import waiting
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, refusal
 from gate.threadfix import responses

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox.responses import JSON
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import ThreadFix

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from gate.history import Application, Failure
-from gate.reasons import Reason
-from gate.subjects import ApplicationName
-from gate.text import Sanitizer, Secret
+from gate.model.history import Application, Failure
+from gate.model.reasons import Reason
+from gate.model.subjects import ApplicationName
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.lookup import PROMISING
 from gate.threadfix.server import Server

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.http import RESPONSE_LIMIT
-from gate.reasons import Reason
+from gate.model.reasons import Reason
+from gate.net.http import RESPONSE_LIMIT
 from gate.sandbox.scenarios import NOT_FOUND, Raw, Reset, Trickle
 from gate.sandbox.server import API_KEY, APPLICATION_ID, envelope
 from tests.release import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.options import DOTENV_FILE, HTML_FILE, JUNIT_FILE, OPTIONS, RESULT_FILE
+from gate.options.table import DOTENV_FILE, HTML_FILE, JUNIT_FILE, OPTIONS, RESULT_FILE
 from gate.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:

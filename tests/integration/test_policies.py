@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.history import CheckReading, Failure
-from gate.http import RESPONSE_LIMIT
-from gate.reasons import Reason
+from gate.model.history import CheckReading, Failure
+from gate.model.reasons import Reason
+from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.net.http import RESPONSE_LIMIT
 from gate.sandbox import versions
 from gate.sandbox.scenarios import NOT_FOUND, SCENARIOS, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, envelope, refusal
-from gate.subjects import AllPolicies, PassCriteria, Policy
-from gate.text import TEXT_LIMIT, Sanitizer, Secret
+from gate.text.sanitizer import TEXT_LIMIT, Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.criteria import ROWS
 from gate.threadfix.policies import Asker
@@ -47,8 +47,8 @@ from tests.release import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gate.model.subjects import Check
     from gate.sandbox.scenarios import Fault
-    from gate.subjects import Check
     from tests.conftest import Serve
     from tests.release import Version
 
@@ -726,7 +726,7 @@ def test_a_run_without_checks_loads_nothing_for_them(gate: Gate, threadfix: Rele
     show = (
         "import sys; from gate.cli import main; main(sys.argv[1:]);"
         "print([name for name in sys.modules if any(word in name for word in"
-        " ('gate.evaluating', 'evaluation', 'policies', 'criteria', 'vulnerabilities'))])"
+        " ('gate.flow.evaluating', 'evaluation', 'policies', 'criteria', 'vulnerabilities'))])"
     )
     env = dict(os.environ) | gate.env
     command = [sys.executable, "-c", show, "run", "--pending-scan-id", str(scan)]

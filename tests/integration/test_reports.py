@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from junitparser import Error, Failure, JUnitXml
 
-from gate.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.reporters.outputs import OUTPUTS
 from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario
 from gate.sandbox.server import Scan

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.errors import Cancelled
-from gate.reasons import Reason
+from gate.flow.signals import Signals, install
+from gate.model.errors import Cancelled
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario, Trickle
 from gate.sandbox.server import API_KEY
-from gate.signals import Signals, install
 from tests.conftest import Gate
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ EARLY = """
 import os, signal, sys
 class Finder:
     def find_spec(self, name, path, target=None):
-        if name == "gate.signals":
+        if name == "gate.flow.signals":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 from gate.__main__ import entry
@@ -403,7 +403,7 @@ def test_a_signal_wakes_the_main_thread(
     waits: Callable[[Signals], object], signals: Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not wait for the next tick, nor for work that hangs."""
-    monkeypatch.setattr("gate.signals.TICK", 60)
+    monkeypatch.setattr("gate.flow.signals.TICK", 60)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with suppress(Cancelled):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.reasons import Reason
+from gate.flow.signals import Signals
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Raw
-from gate.signals import Signals
 from tests.raw import talking
 from tests.release import later
 from tests.uploads import FINISHED, TAKEN, Incoming, envelope, http
@@ -299,10 +299,10 @@ def upload_and_forget(files: Any, *_: object, **__: object) -> tuple[()]:  # noq
 @pytest.mark.parametrize(
     ("place", "forgets", "args"),
     [
-        ("gate.commands.stages.Stages._upload", upload_nothing, ("--scan-file", "{}/done.json")),
-        ("gate.uploading.upload_all", upload_and_forget, ("--scan-file", "{}/done.json")),
-        ("gate.commands.stages.Stages._evaluate", upload_nothing, ("--policy", "all")),
-        ("gate.commands.stages.Stages._application_id", None, ("--policy", "all")),
+        ("gate.flow.stages.Stages._upload", upload_nothing, ("--scan-file", "{}/done.json")),
+        ("gate.flow.uploading.upload_all", upload_and_forget, ("--scan-file", "{}/done.json")),
+        ("gate.flow.stages.Stages._evaluate", upload_nothing, ("--policy", "all")),
+        ("gate.flow.stages.Stages._application_id", None, ("--policy", "all")),
     ],
 )
 def test_what_is_forgotten_is_no_pass(

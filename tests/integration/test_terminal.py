@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.reasons import Reason
+from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.history import Failure, ScanReading
-from gate.http import RESPONSE_LIMIT
-from gate.reasons import Kind, Reason
+from gate.model.history import Failure, ScanReading
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import Target
+from gate.net.http import RESPONSE_LIMIT
 from gate.sandbox.server import APPLICATION_ID, envelope
-from gate.subjects import Target
-from gate.text import Sanitizer, Secret
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
 from tests.memory import peak

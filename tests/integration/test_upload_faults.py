@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.connections import Exchange
-from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
-from gate.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused
-from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
-from gate.signals import Signals
-from gate.subjects import ScanFile, Target
+from gate.flow.signals import Signals
+from gate.flow.uploading import upload_all
+from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
+from gate.model.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused
+from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.subjects import ScanFile, Target
+from gate.net.connections import Exchange
 from gate.threadfix.refusals import REFUSALS
-from gate.uploading import upload_all
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gate.events import UploadEvent
-    from gate.history import Refusal, Upload
-    from gate.settings import Plan
+    from gate.model.events import UploadEvent
+    from gate.model.history import Refusal, Upload
+    from gate.options.settings import Plan
     from gate.threadfix.client import Client
 
     Script = Callable[[Incoming], object]

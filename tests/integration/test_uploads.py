@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.history import Failure, Finished, Queued, Refused
-from gate.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
-from gate.subjects import ScanFile, Target
+from gate.model.history import Failure, Finished, Queued, Refused
+from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.subjects import ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.uploads import FileError, FileForm
 from tests.memory import peak
@@ -40,7 +40,7 @@ from tests.uploads import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.history import Receipt
+    from gate.model.history import Receipt
     from tests.conftest import Gate
 
 
@@ -509,7 +509,7 @@ def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
     """Nor for looking names up: its start-up is what it was."""
     show = (
         "import sys; from gate.cli import main; code = main(['run', '--pending-scan-id', '41', '--timeout', '0']); "
-        "print(sorted({'difflib', 'gate.uploading', 'gate.duplex', 'gate.threadfix.uploads', "
+        "print(sorted({'difflib', 'gate.flow.uploading', 'gate.net.duplex', 'gate.threadfix.uploads', "
         "'gate.threadfix.lookup'} & set(sys.modules))); sys.exit(code != 3)"
     )
     env = dict(os.environ) | gate.env

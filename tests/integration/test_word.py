@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gate.history import ScanReading
-from gate.reasons import Kind, Reason
-from gate.rules import Decision, Rules
+from gate.model.history import ScanReading
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import Target
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import APPLICATION_ID, JSON, ThreadFix, serving
-from gate.subjects import Target
-from gate.text import Sanitizer, Secret
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.rules import Decision, Rules
 from gate.threadfix.server import Server
 
 if TYPE_CHECKING:

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gate import cli, values
-from gate.options import OPTIONS, UI_URL, Option
-from gate.parsing import parse
-from gate.subjects import ScanFile, Target
+from gate import cli
+from gate.model.subjects import ScanFile, Target
+from gate.options import values
+from gate.options.parsing import parse
+from gate.options.reader import distance, resembled_option, unknown_variables
+from gate.options.table import OPTIONS, UI_URL, Option
 from gate.threadfix import links
-from gate.variables import distance, resembled_option, unknown_variables
 
 if TYPE_CHECKING:
-    from gate.errors import InvalidOption
+    from gate.model.errors import InvalidOption
 
 numbers = st.integers(1, 2**63 - 1)
 parts = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from gate.history import Failure, Observation, ScanReading, StopCause
-from gate.parts.scans import judge_scan
-from gate.reasons import Kind, Reason
+from gate.flow.signals import Signals
+from gate.flow.waiting import Deadline, Schedule, Wait, cadence, wait_all
+from gate.judge.scans import judge_scan
+from gate.model.history import Failure, Observation, ScanReading, StopCause
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import ApplicationId, Target
+from gate.options.settings import Plan, Settings
 from gate.sandbox.server import envelope
-from gate.settings import Plan, Settings
-from gate.signals import Signals
-from gate.subjects import ApplicationId, Target
-from gate.text import Sanitizer, Secret
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.server import Server
 from gate.threadfix.statuses import STATUSES, SUCCESS
-from gate.waiting import Deadline, Schedule, Wait, cadence, wait_all
 from tests.raw import request_head, talking
 from tests.simulation import TARGET, World
 

@@ -19,9 +19,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gate.cli import main
-from gate.evaluating import dated
-from gate.history import FRESH, CheckReading, CheckResult, ListedScans
-from gate.moments import ProcessedScan, newest
+from gate.flow.evaluating import dated
+from gate.judge.moments import ProcessedScan, newest
+from gate.model.history import FRESH, CheckReading, CheckResult, ListedScans
 from gate.threadfix.responses import moment
 from tests.raw import request_head, talking
 

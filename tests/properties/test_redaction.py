@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.text import REDACTED, Sanitizer, Secret
+from gate.text.sanitizer import REDACTED, Sanitizer, Secret
 from tests.unit.test_redaction import FORMS
 
 printable = st.text([chr(code) for code in range(0x21, 0x7F)], min_size=1, max_size=40)

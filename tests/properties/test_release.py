@@ -15,15 +15,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gate.evaluating import dated
-from gate.history import FRESH as IS_FRESH
-from gate.history import CheckReading, Failure, History, Outage, StopCause
-from gate.http import Response
-from gate.parts.checks import judge_check
-from gate.reasons import Kind, Reason
+from gate.flow.evaluating import dated
+from gate.judge.checks import judge_check
+from gate.model.history import FRESH as IS_FRESH
+from gate.model.history import CheckReading, Failure, History, Outage, StopCause
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.net.http import Response
 from gate.sandbox.server import APPLICATION_ID
-from gate.subjects import AllPolicies, PassCriteria, Policy
-from gate.text import Sanitizer, Secret
+from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.api import RestApi
 from gate.threadfix.policies import GENERATIONS, Asker
 from gate.threadfix.server import Server
@@ -33,7 +33,7 @@ from tests.release import application, criteria, criterion, old_policy, policy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gate.subjects import Check
+    from gate.model.subjects import Check
 
 REFERENCE = 1_570_117_773.0
 FRESH, OLD = 1_570_117_773_000, 1_570_117_772_999

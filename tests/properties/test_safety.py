@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gate.history import CheckResult, Obstacle, Refused, ScanReading
+from gate.model.history import CheckResult, Obstacle, Refused, ScanReading
+from gate.model.subjects import Policy
 from gate.reporters import closing, dotenv, junit, result, summary
 from gate.reporters.outputs import output_values
 from gate.sandbox.scenarios import SCENARIOS
-from gate.subjects import Policy
-from gate.text import (
+from gate.text.sanitizer import (
     REDACTED,
     TEXT_LIMIT,
     Sanitizer,

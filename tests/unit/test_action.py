@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
-from gate.options import EXPERT, OPTIONS
+from gate.options.table import EXPERT, OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUTS: Final = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gate.build import SYSTEMS, Build, current
-from gate.text import Sanitizer, Secret
+from gate.model.build import SYSTEMS, Build, current
+from gate.text.sanitizer import Sanitizer, Secret
 
 SHA = "8c2f0e6d1b3a4958671f0e2d3c4b5a69788f9e0d"
 SANITIZER = Sanitizer((Secret("hunter2hunter2"),))

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.conclusions import conclude, name_options
-from gate.errors import Cancelled
-from gate.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
-from gate.naming import FLAGS
-from gate.parts.checks import NAMED, judge_check
-from gate.reasons import Kind, Reason
-from gate.settings import Plan
-from gate.subjects import AllPolicies, PassCriteria, Policy
+from gate.judge.checks import NAMED, judge_check
+from gate.judge.conclusions import conclude, name_options
+from gate.model.errors import Cancelled
+from gate.model.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.options.settings import Plan
+from gate.text.naming import FLAGS
 from tests.builders import SETTINGS, history_of, judged
 from tests.unit.test_waiting import DONE
 
 if TYPE_CHECKING:
-    from gate.conclusions import Conclusion
-    from gate.parts.checks import CheckVerdict
-    from gate.subjects import Check
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Conclusion
+    from gate.model.subjects import Check
 
 AT = 1_570_117_773.0
 PCI = Policy(name="PCI")

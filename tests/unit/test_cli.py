@@ -15,9 +15,9 @@ import pytest
 
 from gate import __version__
 from gate.cli import main
-from gate.commands import context
-from gate.options import EXPERT, OPTIONS
-from gate.reasons import Reason
+from gate.flow import context
+from gate.model.reasons import Reason
+from gate.options.table import EXPERT, OPTIONS
 
 
 def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:

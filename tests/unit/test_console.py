@@ -12,9 +12,19 @@ import pytest
 from rich.console import Console as Screen
 from rich.spinner import Spinner
 
-from gate.errors import InvalidOption
-from gate.events import Ended, OutageBegan, OutageEnded, Stalled, StatusSeen, UploadBegan, UploadEnded, UploadProgress
-from gate.history import (
+from gate.judge.scans import judge_scan
+from gate.model.errors import InvalidOption
+from gate.model.events import (
+    Ended,
+    OutageBegan,
+    OutageEnded,
+    Stalled,
+    StatusSeen,
+    UploadBegan,
+    UploadEnded,
+    UploadProgress,
+)
+from gate.model.history import (
     Accept,
     Application,
     BrokenOff,
@@ -33,22 +43,21 @@ from gate.history import (
     ScanReading,
     StopCause,
 )
-from gate.http import RequestMade
-from gate.parts.scans import judge_scan
-from gate.reasons import Reason
+from gate.model.reasons import Reason
+from gate.model.subjects import ApplicationId, ApplicationName, ScanFile, Target
+from gate.net.http import RequestMade
+from gate.options.settings import Settings
+from gate.reporters.closing import Line, LineKind
 from gate.reporters.console import Console
-from gate.reporters.lines import Line, LineKind
 from gate.reporters.progress import Progress, Sending
 from gate.reporters.terminal import Terminal, live_text, upload_line
-from gate.settings import Settings
-from gate.subjects import ApplicationId, ApplicationName, ScanFile, Target
-from gate.text import Secret
+from gate.text.sanitizer import Secret
 from gate.threadfix.server import Server
 from tests import builders
 from tests.builders import CRITERIA, CRITICAL, FAILING, HIGH, OBSTACLES, PASSING, POLICY, STALE, checked, uploaded
 
 if TYPE_CHECKING:
-    from gate.verdict import Verdict
+    from gate.judge.verdict import Verdict
 
 ONE, TWO = Target(6, 41), Target(6, 42)
 ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), ApplicationId(6), (41,))

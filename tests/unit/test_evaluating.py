@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.commands.evaluation import moment_of
-from gate.evaluating import Settling, dated, evaluate_all, wait_for
-from gate.events import Ended, OutageBegan, OutageEnded, StatusSeen
-from gate.history import (
+from gate.flow.evaluating import Settling, dated, evaluate_all, moment_of, wait_for
+from gate.flow.signals import Signals
+from gate.model.events import Ended, OutageBegan, OutageEnded, StatusSeen
+from gate.model.history import (
     FRESH,
     STALE,
     UNCHECKED,
@@ -28,21 +28,20 @@ from gate.history import (
     StopCause,
     Upload,
 )
-from gate.reasons import Reason
-from gate.rules import Rules
-from gate.settings import Plan
-from gate.signals import Signals
-from gate.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
+from gate.model.reasons import Reason
+from gate.model.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
+from gate.options.settings import Plan
 from gate.threadfix.refusals import refusal_of
+from gate.threadfix.rules import Rules
 from tests.builders import history_of, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gate.events import Event
-    from gate.history import CheckHistory, Receipt
-    from gate.parts.scans import ScanVerdict
-    from gate.subjects import Check
+    from gate.judge.scans import ScanVerdict
+    from gate.model.events import Event
+    from gate.model.history import CheckHistory, Receipt
+    from gate.model.subjects import Check
 
     Heard = CheckReading | Failure
 

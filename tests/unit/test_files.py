@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.files import find
-from gate.subjects import ScanFile
+from gate.model.subjects import ScanFile
+from gate.options.files import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

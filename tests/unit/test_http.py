@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from gate.framing import date, retry_after
-from gate.http import Response
+from gate.net.framing import date, retry_after
+from gate.net.http import Response
 
 SENT = 784111777.0
 """The example of RFC 9110, in seconds since the epoch."""
@@ -44,8 +44,8 @@ def test_a_malformed_or_repeated_date_is_unknown(value: str | None) -> None:
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "XYZ-13"])
 def test_a_date_without_a_zone_is_gmt_wherever_the_runner_is(zone: str) -> None:
     lines = (
-        "from gate.framing import date",
-        "from gate.http import Response",
+        "from gate.net.framing import date",
+        "from gate.net.http import Response",
         "print(date('Sun, 06 Nov 1994 08:49:37'))",
         "headers = {'Date': 'Sun, 06 Nov 1994 08:49:37', 'Retry-After': 'Sun Nov  6 08:50:37 1994'}",
         "print(Response(503, headers, b'').retry_after)",

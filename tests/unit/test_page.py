@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.build import Build
-from gate.history import (
+from gate.judge.scans import ScanVerdict, judge_scan
+from gate.model.build import Build
+from gate.model.history import (
     Accept,
     CheckResult,
     Failure,
@@ -31,11 +32,10 @@ from gate.history import (
     ScanReading,
     StopCause,
 )
-from gate.parts.scans import ScanVerdict, judge_scan
-from gate.reasons import Kind, Reason
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import Policy, Target
 from gate.reporters.page import colours, drawing, render
-from gate.subjects import Policy, Target
-from gate.text import Sanitizer
+from gate.text.sanitizer import Sanitizer
 from gate.threadfix.statuses import STATUSES
 from tests.builders import (
     CRITERIA,
@@ -58,7 +58,7 @@ from tests.builders import (
 )
 
 if TYPE_CHECKING:
-    from gate.verdict import Verdict
+    from gate.judge.verdict import Verdict
 
 WALK: Final = (
     Phase("QUEUED", 0, 8, 4),

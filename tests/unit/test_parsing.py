@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate import parsing, values
 from gate.cli import main
-from gate.errors import InvalidOption
-from gate.files import find
-from gate.options import OPTIONS
-from gate.parsing import Parsed, parse
-from gate.reasons import Reason
+from gate.model.errors import InvalidOption
+from gate.model.reasons import Reason
+from gate.model.subjects import ApplicationId, Target
+from gate.options import parsing, values
+from gate.options.files import find
+from gate.options.parsing import Parsed, parse
+from gate.options.reader import distance, unknown_variables
+from gate.options.settings import Plan, Reports, Settings
+from gate.options.table import OPTIONS
 from gate.reporters.outputs import OUTPUTS
-from gate.rules import Rules
-from gate.settings import Plan, Reports, Settings
-from gate.subjects import ApplicationId, Target
 from gate.threadfix import links
+from gate.threadfix.rules import Rules
 from gate.threadfix.server import Server
-from gate.variables import distance, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.conclusions import Conclusion, conclude, concluded, from_failure
-from gate.errors import Cancelled
-from gate.history import Accept, BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, Upload
-from gate.parts.checks import CheckVerdict
-from gate.parts.scans import judge_scan
-from gate.parts.uploads import UploadVerdict, judge_upload
-from gate.reasons import DIAGNOSIS, Kind, Reason
-from gate.rules import Rules
-from gate.subjects import AllPolicies, ScanFile, Target
+from gate.judge.checks import CheckVerdict
+from gate.judge.conclusions import Conclusion, conclude, concluded, from_failure
+from gate.judge.scans import judge_scan
+from gate.judge.uploads import UploadVerdict, judge_upload
+from gate.model.errors import Cancelled
+from gate.model.history import Accept, BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, Upload
+from gate.model.reasons import DIAGNOSIS, Kind, Reason
+from gate.model.subjects import AllPolicies, ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
+from gate.threadfix.rules import Rules
 from tests.builders import SETTINGS, TARGET, history_of, judged
 
 if TYPE_CHECKING:
-    from gate.history import Receipt
+    from gate.model.history import Receipt
 
 FILE = ScanFile("out/a.fpr", 10, "out/a.fpr")
 DUPLICATE, EMPTY = REFUSALS[:2]

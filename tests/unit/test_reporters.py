@@ -18,7 +18,8 @@ import pytest
 from junitparser import JUnitXml
 
 from gate import __version__
-from gate.history import (
+from gate.judge.scans import judge_scan
+from gate.model.history import (
     Accept,
     BrokenOff,
     Finished,
@@ -30,15 +31,14 @@ from gate.history import (
     ScanHistory,
     StopCause,
 )
-from gate.naming import FLAGS, INPUTS
-from gate.options import OPTIONS
-from gate.parts.scans import judge_scan
-from gate.reasons import Reason
-from gate.reporters import dotenv, files, junit, result, summary, timeline
+from gate.model.reasons import Reason
+from gate.model.subjects import ApplicationName, ScanFile, Target
+from gate.options.table import OPTIONS
+from gate.reporters import dotenv, junit, result, summary, timeline
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.reporters.page import render as page
-from gate.reporters.reports import REPORTS, Destination
-from gate.subjects import ApplicationName, ScanFile, Target
+from gate.reporters.reports import REPORTS, Destination, write_atomic
+from gate.text.naming import FLAGS, INPUTS
 from tests import builders
 from tests.builders import (
     CRITERIA,
@@ -59,8 +59,8 @@ from tests.builders import (
 )
 
 if TYPE_CHECKING:
-    from gate.settings import Settings
-    from gate.verdict import Verdict
+    from gate.judge.verdict import Verdict
+    from gate.options.settings import Settings
 
 READ = {"api-key-file", "ca-file", "scan-file"}
 """Options that name a file to read."""
@@ -110,7 +110,7 @@ def test_every_report_has_an_option_and_a_renderer() -> None:
 def test_no_report_is_loaded_before_it_is_asked_for() -> None:
     """Neither the template engine nor the JUnit library takes time at start-up."""
     script = (
-        "import sys, gate.cli, gate.commands.run, gate.reporters.reports;"
+        "import sys, gate.cli, gate.flow.run, gate.reporters.reports;"
         "print(sorted({'jinja2', 'markupsafe', 'junitparser', 'rich'} & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -628,7 +628,7 @@ def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
 def test_a_report_makes_its_folder(tmp_path: Path) -> None:
     """A report is written with its folder, and with the mode that the umask gives."""
     name = tmp_path / "a" / "b" / "report.txt"
-    files.write_atomic(str(name), "one\ntwo ✓\n")
+    write_atomic(str(name), "one\ntwo ✓\n")
     assert name.read_bytes() == "one\ntwo ✓\n".encode()
     assert os.listdir(name.parent) == ["report.txt"]  # noqa: PTH208
     mask = os.umask(0o022)
@@ -642,7 +642,7 @@ def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> Non
     name.write_text("old")
     name.chmod(0o640)
     link.symlink_to(name)
-    files.write_atomic(str(link), "new")
+    write_atomic(str(link), "new")
     assert name.read_text() == "new"
     assert link.is_symlink()
     assert stat.S_IMODE(name.stat().st_mode) == 0o640
@@ -653,7 +653,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
     name = tmp_path / "report.txt"
     name.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        files.write_atomic(str(name), "\ud800")
+        write_atomic(str(name), "\ud800")
     assert name.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.txt"]  # noqa: PTH208
 
@@ -663,11 +663,11 @@ def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None
     """Writing to an unread pipe fails immediately instead of blocking."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device"):
-        files.write_atomic(str(tmp_path / "pipe"), "x")
+        write_atomic(str(tmp_path / "pipe"), "x")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
 def test_a_report_may_go_into_a_device() -> None:
     """`/dev/null` is written to, not replaced."""
-    files.write_atomic("/dev/null", "x")
+    write_atomic("/dev/null", "x")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)  # noqa: PTH116

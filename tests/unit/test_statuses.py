@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gate.history import ScanReading
-from gate.naming import FLAGS
-from gate.rules import Decision, Rules
+from gate.model.history import ScanReading
+from gate.text.naming import FLAGS
+from gate.threadfix.rules import Decision, Rules
 from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, description
 
 IN_FLIGHT = set(STATUSES) - set(SUCCESS) - set(FAILURE)

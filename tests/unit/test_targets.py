@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.conclusions import from_error
-from gate.errors import InvalidOption, UsageError
-from gate.history import Accept, Failure, Refused
-from gate.reasons import Reason
-from gate.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
-from gate.targets import NO_FILE, NO_FILE_ADVICE
+from gate.judge.conclusions import from_error
+from gate.model.errors import InvalidOption, UsageError
+from gate.model.history import Accept, Failure, Refused
+from gate.model.reasons import Reason
+from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
+from gate.options.targets import NO_FILE, NO_FILE_ADVICE
 from gate.threadfix.refusals import REFUSALS, refusal_of
 from tests.unit.test_parsing import KEY, errors, ok, parsed
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gate.settings import Settings
+    from gate.options.settings import Settings
 
 NAMELESS: dict[str, Any] = {"THREADFIX_APPLICATION_ID": ""}
 SCANLESS: dict[str, Any] = {"THREADFIX_PENDING_SCAN_ID": ""}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gate.text import (
+from gate.text.sanitizer import (
     REDACTED,
     Sanitizer,
     Secret,

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.errors import OutOfThreadsError
-from gate.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.history import BrokenOff, Failure, NotSent, Outage, Queued, Refused, Upload
-from gate.reasons import Reason
-from gate.settings import Plan
-from gate.signals import Signals
-from gate.subjects import ScanFile, Target
-from gate.uploading import upload_all
+from gate.flow.signals import Signals
+from gate.flow.uploading import upload_all
+from gate.model.errors import OutOfThreadsError
+from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
+from gate.model.history import BrokenOff, Failure, NotSent, Outage, Queued, Refused, Upload
+from gate.model.reasons import Reason
+from gate.model.subjects import ScanFile, Target
+from gate.options.settings import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gate.events import UploadEvent
-    from gate.history import Receipt
+    from gate.model.events import UploadEvent
+    from gate.model.history import Receipt
 
     Step = Receipt | Callable[[Callable[[int], None]], Receipt]
 
@@ -330,7 +330,7 @@ def test_without_a_thread_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not every system lets a signal interrupt a wait without an end."""
-    monkeypatch.setattr("gate.signals.TICK", 0.01)
+    monkeypatch.setattr("gate.flow.signals.TICK", 0.01)
     ticked = threading.Event()
 
     def slow(_: Callable[[int], None]) -> Receipt:

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gate.conclusions import conclude, decide, from_bug, from_error
-from gate.errors import Cancelled, InvalidOption, UsageError
-from gate.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
-from gate.parts.scans import ScanVerdict, judge_scan
-from gate.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
-from gate.rules import Rules
-from gate.settings import Plan
+from gate.judge.conclusions import conclude, decide, from_bug, from_error
+from gate.judge.scans import ScanVerdict, judge_scan
+from gate.model.errors import Cancelled, InvalidOption, UsageError
+from gate.model.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
+from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.options.settings import Plan
+from gate.threadfix.rules import Rules
 from tests.builders import SETTINGS, TARGET, history_of, judged
 
 QUEUED = ScanReading("QUEUED")

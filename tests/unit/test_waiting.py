@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
-from gate.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause
-from gate.reasons import Reason
-from gate.settings import Plan
-from gate.signals import Signals
-from gate.subjects import Target
-from gate.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
+from gate.flow.signals import Signals
+from gate.flow.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
+from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
+from gate.model.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause
+from gate.model.reasons import Reason
+from gate.model.subjects import Target
+from gate.options.settings import Plan
 from tests.simulation import TARGET, World
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from gate.wording import count, moment, plain, seconds, size, timestamp, utc
+from gate.text.wording import count, moment, plain, seconds, size, timestamp, utc
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, timezone.utc)
 

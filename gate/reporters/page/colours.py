@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gate.reasons import Kind
+from gate.model.reasons import Kind
 from gate.threadfix.statuses import normal
 
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.reporters import timeline
 from gate.reporters.page.colours import OUTAGE_PAINT, Paint, check_paint, paint, status_paint
-from gate.text import shorten
-from gate.wording import count, seconds
+from gate.text.sanitizer import shorten
+from gate.text.wording import count, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gate.conclusions import Conclusion
-    from gate.history import History, Outage
-    from gate.parts.checks import CheckVerdict
-    from gate.parts.scans import ScanVerdict
-    from gate.reasons import Kind
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Conclusion
+    from gate.judge.scans import ScanVerdict
+    from gate.model.history import History, Outage
+    from gate.model.reasons import Kind
     from gate.reporters.timeline import Bar
 
 PHASES: Final = 30

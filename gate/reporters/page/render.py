@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gate.conclusions import describe
-from gate.reasons import Kind
+from gate.judge.conclusions import describe
+from gate.model.reasons import Kind
 from gate.reporters import phrases, timeline
 from gate.reporters.page.colours import (
     CHECK_COLOURS,
@@ -26,19 +26,19 @@ from gate.reporters.page.colours import (
     style_sheet,
 )
 from gate.reporters.page.drawing import PHASES, STATUS, draw
-from gate.text import shorten
+from gate.text.sanitizer import shorten
+from gate.text.wording import count, moment, seconds, size
 from gate.threadfix.statuses import description, normal
-from gate.wording import count, moment, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from gate.build import Build
-    from gate.conclusions import Conclusion
-    from gate.history import CheckResult, History, Obstacle, Upload
-    from gate.parts.checks import CheckVerdict
-    from gate.parts.scans import ScanVerdict
-    from gate.verdict import Verdict
+    from gate.judge.checks import CheckVerdict
+    from gate.judge.conclusions import Conclusion
+    from gate.judge.scans import ScanVerdict
+    from gate.judge.verdict import Verdict
+    from gate.model.build import Build
+    from gate.model.history import CheckResult, History, Obstacle, Upload
 
 LANES: Final = 100
 """Scans that are drawn and listed; the result document has all."""

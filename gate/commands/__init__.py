@@ -1,1 +1,0 @@
-"""The commands, one file each: options in, log out, exit code back."""

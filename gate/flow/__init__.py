@@ -1,0 +1,1 @@
+"""The gate's sentence: find, upload, wait, evaluate, report."""

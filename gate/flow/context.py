@@ -1,0 +1,192 @@
+"""The common parts of `run` and `doctor`: parsed options, the log, and the key that it must not show."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gate.model.errors import UsageError
+from gate.net import proxies
+from gate.net import tls as certificates
+from gate.options import files, parsing
+from gate.options.settings import Reports
+from gate.options.table import KEY_VARIABLE
+from gate.reporters.console import Console
+from gate.reporters.streams import BackgroundStream
+from gate.text.naming import Naming, naming, started_as
+from gate.text.sanitizer import Sanitizer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from io import RawIOBase
+    from typing import BinaryIO
+
+    from gate.flow.signals import Signals
+    from gate.model.errors import InvalidOption
+    from gate.options.parsing import Parsed
+    from gate.options.settings import Settings
+    from gate.reporters.closing import Line
+    from gate.reporters.github import GitHub
+    from gate.reporters.terminal import Terminal
+    from gate.text.sanitizer import Secret
+
+INPUT_LIMIT: Final = 1024 * 1024
+"""Bytes of a key or of an upload's response."""
+_RETRY: Final = 0.02
+"""Seconds between two reads of an input that does not block."""
+
+
+class CommandContext:
+    """The options of a command and its log.
+
+    Attributes:
+        parsed: the options; at first without any.
+        signals: the signal that stops the gate.
+        log: standard error.
+        github: the runner; None outside GitHub.
+        terminal: the live line; None if no person watches.
+        console: the log.
+        naming: how texts name an option.
+    """
+
+    def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
+        """Start with a plain log."""
+        self._env = dict(env)
+        self.signals = signals
+        self.naming: Naming = naming(env, started_as(sys.argv, sys.orig_argv))
+        self.parsed: Parsed = parsing.Parsed(None, (), Reports())
+        self.log = BackgroundStream(sys.stderr)
+        self.github: GitHub | None = None
+        self.terminal: Terminal | None = None
+        self.console = Console(self._print)
+
+    @property
+    def sanitizer(self) -> Sanitizer:
+        """Hides the secrets."""
+        return Sanitizer(self.parsed.secrets)
+
+    def say(self, line: str) -> None:
+        """Write a line to the log."""
+        # A program may have put its own stream in place, and closed it.
+        with suppress(OSError, ValueError):
+            self.log.write(f"{line}\n")
+
+    def _print(self, line: Line) -> None:
+        self.say(line.text)
+
+    def parse(
+        self,
+        flags: Mapping[str, Sequence[str]],
+        invalid: Sequence[InvalidOption],
+        *,
+        needs_scan: bool = True,
+    ) -> Settings:
+        """Return the settings. From here on the secrets are hidden and the reports are known.
+
+        Raises:
+            UsageError: options are invalid.
+            Cancelled: there was a signal; then the reports are known already.
+            OutOfThreadsError: the files could not be read, because no thread could be started.
+        """
+        self.parsed = parsing.parse_early(flags, self._env)
+        # Nothing that might be started from here needs the key.
+        os.environ.pop(KEY_VARIABLE, None)
+        if self._env.get("GITHUB_ACTIONS") == "true":
+            from gate.reporters.github import GitHub
+
+            self.github = GitHub(self._env, self.log)
+        self._mask(self.parsed.secrets)
+        self._open_log(self.parsed.reports)
+
+        def parse() -> Parsed:
+            parsed = parsing.parse(flags, self._env, _read, files.find, invalid, needs_scan=needs_scan)
+            server = parsed.server
+            assert server is not None  # noqa: S101 - only `parse_early` leaves it out
+            unusable = (*certificates.unusable(server, self.naming), *proxies.unusable(server, self._env))
+            return replace(parsed, settings=None, invalid=parsed.invalid + unusable) if unusable else parsed
+
+        known = self.parsed.secrets
+        self.parsed = self.signals.call(parse)
+        self._mask([secret for secret in self.parsed.secrets if secret not in known])
+        for warning in self.parsed.warnings:
+            self.console.warning(warning)
+        if self.parsed.settings is None:
+            raise UsageError(self.parsed.invalid)
+        return self.parsed.settings
+
+    def explain(self, error: BaseException) -> None:
+        """Put the traceback of a bug into the log, without secrets."""
+        import traceback
+
+        sanitizer = self.sanitizer
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            self.console.line(sanitizer.redact(line))
+
+    def _mask(self, secrets: Sequence[Secret]) -> None:
+        """Have the runner hide secrets, before anything other is printed."""
+        # Into a file the command would write the key, and no runner would obey it.
+        if secrets and self.github and not _is_file(self.log):
+            for secret in secrets:
+                self.github.mask(secret)
+            # They must have reached the runner before anything that is written elsewhere does.
+            self.log.drain()
+
+    def _open_log(self, reports: Reports) -> None:
+        """Open the requested log."""
+        if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
+            # The one file has no package that draws there; a log is enough.
+            with suppress(ImportError):
+                from gate.reporters.terminal import Terminal
+
+                self.terminal = Terminal(self.log)
+        self.console = Console(
+            self.terminal.write if self.terminal else self._print,
+            warn=self.github.warning if self.github else None,
+            draw=self.terminal.draw_upload if self.terminal else None,
+            quiet=reports.quiet,
+            verbose=reports.verbose,
+            naming=self.naming,
+        )
+
+
+def _is_file(stream: BackgroundStream) -> bool:
+    """Return whether it is a regular file: then no runner reads commands from it."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _read(name: str) -> bytes:
+    """Return the content of a file; `-` is standard input.
+
+    Raises:
+        OSError: it cannot be read, or is longer than 1 MiB.
+    """
+    if name != "-":
+        with Path(name).open("rb", buffering=0) as file:
+            return _up_to_limit(file)
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return _up_to_limit(sys.stdin.buffer)
+
+
+def _up_to_limit(file: BinaryIO | RawIOBase) -> bytes:
+    content = bytearray()
+    while len(content) <= INPUT_LIMIT:
+        piece = file.read(INPUT_LIMIT + 1 - len(content))
+        if piece is None:
+            # The pipe does not block, and is empty.
+            time.sleep(_RETRY)
+            continue
+        if not piece:
+            return bytes(content)
+        content += piece
+    raise OSError(errno.EFBIG, "it is longer than 1 MiB")

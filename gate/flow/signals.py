@@ -1,0 +1,157 @@
+"""SIGINT and SIGTERM: a handler sets a flag and wakes the main thread. It raises nothing.
+
+Python can lose an exception that a handler raises: in an `except`, in `__del__`, in an import. So the main thread waits
+in one place only, `Signals.receive`, and everything that may block runs in other threads. Imports next to nothing,
+because the handler is installed before anything that takes time.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from queue import SimpleQueue
+    from typing import Any
+
+    from gate.model.errors import Cancelled
+
+T = TypeVar("T")
+
+LAST_WORDS: Final = 1.8
+"""Seconds that a stopped gate has for its outputs and reports, from the verdict on."""
+STALLED: Final = 7.0
+"""Seconds that it has until then, on a very slow machine. GitHub's runner kills a process ten seconds after SIGINT."""
+TICK: Final = 0.25
+"""Seconds of one wait of the main thread. Windows cannot interrupt a wait, and it moves the live line."""
+NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """The first signal, and the only place for the main thread to wait.
+
+    Attributes:
+        number: of the first signal; None before it. Runners, shells and `make` all send several.
+        exit_code: that of the verdict, which no signal changes; None before.
+    """
+
+    def __init__(self) -> None:
+        """Start without a signal."""
+        self.number: int | None = None
+        self.exit_code: int | None = None
+        self._inbox: SimpleQueue[Any] | None = None
+
+    def stop(self, number: int) -> None:
+        """Set the flag and wake the main thread. A handler may call it: it takes no lock that the main thread holds."""
+        self.number = self.number or number
+        if self._inbox is not None:
+            self._inbox.put(None)
+
+    @property
+    def cancelled(self) -> Cancelled | None:
+        """The error for the signal; None without a signal."""
+        if self.number is None:
+            return None
+        from gate.model.errors import Cancelled
+
+        return Cancelled(self.number)
+
+    def check(self) -> None:
+        """Do nothing without a signal.
+
+        Raises:
+            Cancelled: there was a signal.
+        """
+        if cancelled := self.cancelled:
+            raise cancelled
+
+    def receive(self, inbox: SimpleQueue[T]) -> T | None:
+        """Return the next item, or None if none came for a moment. Called by the main thread.
+
+        Raises:
+            Cancelled: there was a signal.
+        """
+        from queue import Empty
+
+        self._inbox = inbox
+        self.check()
+        try:
+            return inbox.get(timeout=TICK)
+        except Empty:
+            return None
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Call `work` in a new thread, and return its result. Called by the main thread.
+
+        Raises:
+            Cancelled: there was a signal before it returned; then it is abandoned.
+            OutOfThreadsError: no thread could be started.
+            BaseException: `work` raised it.
+        """
+        from queue import SimpleQueue
+
+        from gate.flow import threads
+
+        inbox: SimpleQueue[Callable[[], T]] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                done = work()
+            except BaseException as error:  # noqa: BLE001 - carried to the main thread, which raises it
+                inbox.put(_raising(error))
+            else:
+                inbox.put(lambda: done)
+
+        threads.start(run)
+        while (result := self.receive(inbox)) is None:
+            pass
+        return result()
+
+    def end(self, exit_code: int) -> int:
+        """Return the exit code of a process that would end with `exit_code`. Only a verdict outlives a signal."""
+        if self.number is None:
+            return exit_code
+        return 128 + self.number if self.exit_code is None else self.exit_code
+
+    def end_late(self) -> None:  # pragma: no cover - it ends the process
+        """End the process when the time for its last words is over."""
+        gives_up = time.monotonic() + STALLED
+        while self.exit_code is None and time.monotonic() < gives_up:
+            time.sleep(0.05)
+        time.sleep(LAST_WORDS)
+        os._exit(self.end(1))
+
+
+def _raising(error: BaseException) -> Callable[[], Any]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def install() -> Signals:
+    """Handle both signals for the rest of the process, even if its parent blocked them.
+
+    The default is not enough: as the first process of a container, Python ignores SIGTERM.
+    """
+    signals = Signals()
+
+    def handle(number: int, _frame: object) -> None:
+        if signals.number is None:
+            signals.stop(number)
+            try:
+                _thread.start_new_thread(signals.end_late, ())
+            except RuntimeError:  # pragma: no cover - no thread can be started
+                # Then the last words take as long as they take.
+                return
+
+    for number in NUMBERS:
+        signal.signal(number, handle)
+    # A signal that came while they were blocked comes now.
+    unblock = getattr(signal, "pthread_sigmask", lambda *_: None)
+    unblock(getattr(signal, "SIG_UNBLOCK", None), NUMBERS)
+    return signals

@@ -1,0 +1,387 @@
+"""When to ask, and when to stop: the deadline, the cadence and the wait loop.
+
+This module knows no ThreadFix and does no I/O: it asks through a function, and clock, sleep and jitter are arguments.
+`wait_all` runs one `Wait` a pending scan, each in its own thread; the calling thread receives their events.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Generic, Protocol
+
+from gate.flow import threads
+from gate.model.errors import Cancelled
+from gate.model.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
+from gate.model.history import Failure, History, Outage, Phase, R, StopCause, T
+from gate.model.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from gate.flow.signals import Signals
+    from gate.model.events import Event
+    from gate.options.settings import Plan
+
+LATENESS = 0.1
+"""The wait before the next poll, as a part of the time waited so far."""
+JITTER = 0.1
+"""How far the wait strays from that, so that many gates do not ask in step."""
+REQUESTS_AT_ONCE = 32
+"""Requests of one gate that may be under way at the same time. Each takes a file descriptor or two, and some systems
+allow a process only 256 of them."""
+STALLED_AFTER = 600.0
+"""Seconds without a change of the status after which it is reported, once."""
+
+
+NO_SLOT = Failure(
+    Reason.UNREACHABLE,
+    f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
+    "Give the requests more time with {--request-timeout}, or name fewer scans.",
+)
+SHORTEST = 0.001
+"""Seconds that are given to a request whose time is over before it began."""
+
+
+class TimeLimit(Protocol):
+    """When to stop asking: a fixed moment, or a moment that depends on the responses."""
+
+    @property
+    def at(self) -> float:
+        """The moment on the clock; infinite while nothing but an error can end the wait."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """A monotonic clock, in seconds."""
+        ...
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on a monotonic clock."""
+
+    at: float
+    clock: Callable[[], float]
+
+    @classmethod
+    def after(cls, seconds: float, clock: Callable[[], float]) -> Deadline:
+        """The deadline that is `seconds` from now."""
+        return cls(clock() + seconds, clock)
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - self.clock())
+
+
+def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
+    """Seconds to the next poll after `waited` seconds: a tenth of them, within the plan's bounds.
+
+    `jitter` in [-1, 1] is how far, and to which side, to stray from it; the result stays within the bounds.
+    """
+
+    def bounded(value: float) -> float:
+        return min(max(value, plan.interval), plan.max_interval)
+
+    return bounded(bounded(waited * LATENESS) * (1 + JITTER * jitter))
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When requests may be made; shared by all waits of one gate.
+
+    Attributes:
+        plan: how long, how often.
+        deadline: when to stop.
+        sleep: takes seconds; returns whether the gate is stopped.
+        jitter: draws a number in [-1, 1].
+        slots: each request holds a slot.
+    """
+
+    plan: Plan
+    deadline: TimeLimit
+    sleep: Callable[[float], bool]
+    jitter: Callable[[], float]
+    slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
+
+
+class Wait(Generic[T, R]):
+    """The wait for a pending scan or another subject with a status; generic in its reading.
+
+    Args:
+        target: the subject.
+        observe: asks once; takes the seconds it may take, and returns within them.
+        settled: whether a good answer ends the wait.
+        schedule: when to ask, and when to stop.
+    """
+
+    def __init__(
+        self,
+        target: T,
+        *,
+        observe: Callable[[float], R | Failure],
+        settled: Callable[[R], bool],
+        schedule: Schedule,
+    ) -> None:
+        """Keep the parts; `run` starts the wait."""
+        self.target = target
+        self._observe = observe
+        self._settled = settled
+        self._plan = schedule.plan
+        self._deadline = schedule.deadline
+        self._clock = schedule.deadline.clock
+        self._sleep = schedule.sleep
+        self._jitter = schedule.jitter
+        self._slots = schedule.slots
+        self._notify: Callable[[Event[R, T]], None] = lambda _: None
+        self._began = self._clock()
+        # Whether the next poll starts at the deadline, or when an outage reaches its limit. Kept as facts and not asked
+        # of the clock, because a sleep that wakes a microsecond early must not buy another round.
+        self._at_deadline = self._plan.timeout == 0
+        self._at_limit = False
+        # Whether the newest request had less time than its own, because of the deadline.
+        self._clipped = False
+        self._stall_reported = False
+        self._over = False
+        self._lock = threading.Lock()
+        self._history: History[T, R] = History(target, StopCause.CANCELLED)
+
+    def run(self, notify: Callable[[Event[R, T]], None]) -> History[T, R]:
+        """Ask until it is decided, a limit or the deadline is reached, or `sleep` returns that the gate is stopped.
+
+        Args:
+            notify: called with every event, in the thread of `run`.
+        """
+        self._notify = notify
+        first = self._poll()
+        if not self._decided(first):
+            self._go_on(first)
+        with self._lock:
+            self._over = True
+        self._notify(Ended(self._history))
+        return self._history
+
+    def _go_on(self, first: R | Failure) -> None:
+        """Keep asking after a first answer that decided nothing."""
+        # Imported only for an unfinished scan: the import takes longer than a poll.
+        import backoff
+
+        made = [first]
+        # `backoff` drives the loop; `_pauses` decides whether to wait, and how long.
+        backoff.on_predicate(
+            self._pauses,  # type: ignore[arg-type]  # its stub forgets that a wait generator is sent the last value
+            lambda observation: not self._decided(observation),
+            jitter=None,
+            logger=None,
+        )(lambda: made.pop() if made else self._poll())()
+
+    def snapshot(self, ended: StopCause | None = None) -> History[T, R]:
+        """The history, from another thread; if the wait is not over, so far, or as if `ended` had ended it now."""
+        with self._lock:
+            return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
+
+    def _now(self) -> float:
+        return self._clock() - self._began
+
+    def _update(self, **changes: object) -> History[T, R]:
+        with self._lock:
+            self._history = replace(self._history, elapsed=self._now(), **changes)  # type: ignore[arg-type]
+            return self._history
+
+    def _decided(self, observation: R | Failure) -> bool:
+        decided = observation.final if isinstance(observation, Failure) else self._settled(observation)
+        if decided:
+            self._update(ended=StopCause.DECIDED)
+        return decided
+
+    def _pauses(self) -> Generator[float, R | Failure, None]:
+        """The wait generator that `backoff` asks after each poll that decided nothing.
+
+        It sleeps by itself, and `backoff` adds nothing: `backoff` knows only `time.sleep`, which neither a
+        signal nor a test's clock can shorten. It ends when there is nothing left to wait for.
+        """
+        observation = yield 0.0
+        while (seconds := self._pause(observation)) is not None:
+            if self._sleep(seconds):
+                return
+            observation = yield 0.0
+
+    def _pause(self, observation: R | Failure) -> float | None:
+        """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
+        # A deadline that an error has put off does not count: the error has its own limit.
+        if self._at_deadline and not math.isinf(self._deadline.at):
+            self._update(ended=StopCause.DEADLINE)
+            return None
+        if self._at_limit and isinstance(observation, Failure):
+            self._update(ended=StopCause.LIMIT)
+            return None
+        now = self._clock()
+        wait = cadence(now - self._began, self._plan, self._jitter())
+        limit = self._deadline.at
+        self._at_limit = False
+        if isinstance(observation, Failure):
+            # The server's `Retry-After` is the lower bound; jitter must not undercut it.
+            wait = max(wait, observation.retry_after or 0.0)
+            outage_limit = self._began + self._history.outages[-1].began + self._patience()
+            self._at_limit = now + wait >= outage_limit
+            limit = min(limit, outage_limit)
+        self._at_deadline = now + wait >= self._deadline.at and limit == self._deadline.at
+        return min(wait, max(0.0, limit - now))
+
+    def _patience(self) -> float:
+        """How long an outage is tolerated now."""
+        return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
+
+    def _poll(self) -> R | Failure:
+        observation = self._ask()
+        if isinstance(observation, Failure) and observation.timed_out and self._clipped:
+            self._at_deadline = True
+            self._update(polls=self._history.polls + 1)
+            self._notify(CutOff(self.target, self._now()))
+            observation = self._ask()
+        if isinstance(observation, Failure):
+            self._record_failure(observation)
+        else:
+            self._record_reading(observation)
+        return observation
+
+    def _ask(self) -> R | Failure:
+        """Ask once, in a slot. Waiting for it does not count against the request timeout, except for the last poll."""
+        patience = min(self._deadline.remaining(), threading.TIMEOUT_MAX)
+        has_slot = not self._at_deadline and self._slots.acquire(timeout=patience)
+        budget, left = self._plan.request_timeout, self._deadline.remaining()
+        # A sleep may wake late, past the deadline; then this is the last poll, with its own budget.
+        self._at_deadline = self._at_deadline or not left
+        self._clipped = not self._at_deadline and left < budget
+        if self._clipped:
+            budget = left
+        if not has_slot:
+            ends = self._clock() + budget
+            if not self._slots.acquire(timeout=budget):
+                return NO_SLOT
+            budget = max(ends - self._clock(), SHORTEST)
+        try:
+            return self._observe(budget)
+        finally:
+            self._slots.release()
+
+    def _record_failure(self, failure: Failure) -> None:
+        history = self._history
+        phases, outages = history.phases, history.outages
+        if phases:
+            phases = (*phases[:-1], replace(phases[-1], errors=phases[-1].errors + 1))
+        went_on = bool(outages) and outages[-1].ended is None
+        if went_on:
+            outages = (*outages[:-1], replace(outages[-1], newest=failure, polls=outages[-1].polls + 1))
+        else:
+            outages = (*outages, Outage(self._now(), failure))
+        self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
+        if not went_on and not failure.final:
+            limit = min(self._patience(), self._deadline.remaining())
+            first_contact = history.reading is None
+            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit, first_contact))
+
+    def _record_reading(self, reading: R) -> None:
+        history, now = self._history, self._now()
+        phases, outages = history.phases, history.outages
+        ended = bool(outages) and outages[-1].ended is None
+        if ended:
+            outages = (*outages[:-1], replace(outages[-1], ended=now))
+        changed = not phases or phases[-1].status != reading.status
+        if changed:
+            phases = (*phases, Phase(reading.status, now, now))
+        else:
+            phases = (*phases[:-1], replace(phases[-1], last_seen=now, polls=phases[-1].polls + 1))
+        unfinished = history.unfinished if reading.sent is None or self._settled(reading) else reading.sent
+        self._update(
+            polls=history.polls + 1,
+            phases=phases,
+            outages=outages,
+            newest=reading,
+            reading=reading,
+            unfinished=unfinished,
+        )
+        if ended:
+            self._notify(OutageEnded(self.target, now, outages[-1]))
+        if changed:
+            self._stall_reported = False
+            before = history.phases[-1] if history.phases else None
+            self._notify(
+                StatusSeen(
+                    self.target,
+                    now,
+                    reading,
+                    before.status if before else None,
+                    now - before.first_seen if before else 0.0,
+                )
+            )
+        elif not self._stall_reported and now - phases[-1].first_seen >= STALLED_AFTER:
+            self._stall_reported = True
+            self._notify(Stalled(self.target, now, reading.status, now - phases[-1].first_seen))
+
+
+def wait_all(
+    waits: Sequence[Wait[T, R]],
+    *,
+    stop: threading.Event,
+    signals: Signals,
+    notify: Callable[[Event[R, T]], None],
+    tick: Callable[[Sequence[History[T, R]]], None],
+) -> tuple[History[T, R], ...]:
+    """Run waits side by side until all are over or a signal comes; their histories in the same order.
+
+    Args:
+        waits: none of them running yet.
+        stop: ends every sleep of the waits; set at the end.
+        signals: the signal that stops the gate.
+        notify: called with every event in the calling thread.
+        tick: called with the histories so far several times a second while nothing happens, for the live line.
+
+    Raises:
+        OutOfThreadsError: a wait could not be started.
+        BaseException: a bug in a wait.
+    """
+    events: queue.SimpleQueue[Event[R, T] | Broken] = queue.SimpleQueue()
+    running = len(waits)
+    try:
+        _start(waits, events.put)
+        while running:
+            event = signals.receive(events)
+            if event is None:
+                tick([wait.snapshot() for wait in waits])
+                continue
+            if isinstance(event, Broken):
+                raise event.error
+            notify(event)
+            if isinstance(event, Ended):
+                running -= 1
+    except Cancelled:
+        # The caller asks `signals`; the waits that are not over are cancelled in their histories.
+        pass
+    finally:
+        stop.set()
+    return tuple(wait.snapshot(StopCause.CANCELLED) for wait in waits)
+
+
+def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken], None]) -> None:
+    """Start each wait in its own thread."""
+
+    def run(wait: Wait[T, R]) -> None:
+        try:
+            wait.run(notify)
+        except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
+            notify(Broken(error))
+
+    if len(waits) > 1:
+        # Each wait would import it late, when the others may hold every file descriptor there is.
+        import_module("backoff")
+    for wait in waits:
+        threads.start(partial(run, wait), str(wait.target))

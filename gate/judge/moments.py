@@ -1,0 +1,95 @@
+"""Decide from the dates in responses since when a scan is processed. Pure.
+
+All moments are seconds since the epoch by the server's clock; `None` means unknown. No moment is ever compared with
+this machine's clock. A date can make the gate stricter, never less strict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gate.model.history import ListedScans
+
+EARLIEST: Final = 1_262_304_000.0
+"""The beginning of 2010: no ThreadFix has processed a scan before."""
+AHEAD: Final = 24 * 3600.0
+"""Seconds that a date may be after the `Date` of its response: several machines have several clocks and time zones."""
+SLACK: Final = 600.0
+"""Seconds that a scan may be processed before a response showed it unfinished: several machines have several clocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessedScan:
+    """The dates of one scan that was processed.
+
+    Attributes:
+        scan_id: of the finished scan; ThreadFix before 2.7.7 does not send it.
+        modified: `modifiedDate` of the first finished response.
+        finished: `Date` of that response.
+        unfinished: `Date` of the newest response that showed the scan unfinished.
+        uploaded: `Date` of the response to the upload.
+    """
+
+    scan_id: int | None = None
+    modified: float | None = None
+    finished: float | None = None
+    unfinished: float | None = None
+    uploaded: float | None = None
+
+
+def plausible(moment: float | None, sent: float | None) -> float | None:
+    """Return `moment` if it can be a date of ThreadFix, otherwise None.
+
+    Args:
+        moment: a date in a response.
+        sent: `Date` of that response. Without it a date in the far future could not be recognized.
+    """
+    if moment is None or sent is None or not EARLIEST <= moment <= sent + AHEAD:
+        return None
+    return moment
+
+
+def processed_at(scan: ProcessedScan, listed: ListedScans | None = None) -> float | None:
+    """Return the moment since which a scan is processed.
+
+    Args:
+        scan: its dates.
+        listed: the application's scans; None if they could not be listed.
+    """
+    updated = updated_at(listed, scan.scan_id) if listed else None
+    found = _latest(updated, plausible(scan.modified, scan.finished))
+    proofs = [sent - SLACK for sent in (scan.uploaded, scan.unfinished) if sent is not None]
+    if found is not None and found >= max(proofs, default=found):
+        return found
+    # The dates of ThreadFix are missing, or older than a response that showed the scan unfinished.
+    finished = plausible(scan.finished, scan.finished)
+    return None if finished is None else _latest(finished, found, *proofs)
+
+
+def newest(scans: Sequence[ProcessedScan], listed: ListedScans | None, *, accepted: bool) -> float | None:
+    """Return the moment of the newest scan; None if any scan's is unknown, because nothing is known to be later.
+
+    Args:
+        scans: those of this run that were processed.
+        listed: the application's scans; None if they could not be listed.
+        accepted: whether a file was accepted that ThreadFix did not take. The scan that ThreadFix already has may have
+            been processed a moment ago.
+    """
+    moments = [processed_at(scan, listed) for scan in scans]
+    if None in moments:
+        return None
+    return _latest(*moments, updated_at(listed) if accepted and listed else None)
+
+
+def updated_at(listed: ListedScans, scan_id: int | None = None) -> float | None:
+    """Return `updatedDate` of a listed scan, or the newest `updatedDate` of all if the scan's id is unknown."""
+    dates = (date for number, date in listed.updated if scan_id in (None, number))
+    return _latest(*(plausible(date, listed.sent) for date in dates))
+
+
+def _latest(*moments: float | None) -> float | None:
+    return max((moment for moment in moments if moment is not None), default=None)

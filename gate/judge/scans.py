@@ -1,0 +1,178 @@
+"""Conclude from the history of a pending scan. It passes only if the newest reading is a success. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gate.judge.conclusions import Conclusion, concluded
+from gate.model.history import Accept, Failure, StopCause
+from gate.model.reasons import Reason
+from gate.text.wording import seconds
+from gate.threadfix.rules import Decision
+from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
+
+if TYPE_CHECKING:
+    from gate.model.errors import Cancelled
+    from gate.model.history import History, ScanHistory, ScanReading, Upload
+    from gate.model.subjects import Target
+    from gate.options.settings import Settings
+    from gate.threadfix.rules import Rules
+
+ACCEPTED = {Accept.DUPLICATE: Reason.ALREADY_IMPORTED, Accept.EMPTY: Reason.EMPTY_SCAN}
+"""What a refusal comes to that the user accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanVerdict:
+    """What a pending scan came to, and the history that says so.
+
+    Attributes:
+        conclusion: what it came to.
+        history: all that was seen of it.
+        url: link to the scan in ThreadFix; None where a part of it is not known.
+        upload: the upload that it came from; None where the gate made none.
+    """
+
+    conclusion: Conclusion
+    history: ScanHistory
+    url: str | None = None
+    upload: Upload | None = None
+
+    @property
+    def noun(self) -> str:
+        """What it is about."""
+        return "pending scan"
+
+    @property
+    def subject(self) -> str:
+        """The pending scan and its name, where ThreadFix gave one."""
+        return f"{self.target} ({self.name})" if self.name else f"{self.target}"
+
+    @property
+    def target(self) -> Target:
+        """Which pending scan."""
+        return self.history.target
+
+    @property
+    def scan_id(self) -> int | None:
+        """The finished scan's id, where ThreadFix gave it."""
+        return self.history.reading.scan_id if self.history.reading else None
+
+    @property
+    def name(self) -> str | None:
+        """The scan's name, usually that of the uploaded file; the file's where ThreadFix gave none."""
+        name = self.history.reading.name if self.history.reading else None
+        return name or (self.upload.file.shown if self.upload else None)
+
+
+def judge_scan(
+    history: ScanHistory,
+    settings: Settings,
+    cancelled: Cancelled | None = None,
+    *,
+    upload: Upload | None = None,
+    team_id: int | None = None,
+) -> ScanVerdict:
+    """What one history means.
+
+    Args:
+        history: all that was seen of the pending scan.
+        settings: what was asked for.
+        cancelled: what stopped the gate, if anything did.
+        upload: the upload that the scan came from.
+        team_id: of the application's team, for the link.
+    """
+    conclusion = _conclusion_of(history, settings, cancelled)
+    conclusion = conclusion.downgrade(settings.downgraded)
+    reading = history.reading
+    target = history.target
+    scan_id = reading.scan_id if reading else None
+    url = settings.scan_url(target.application_id, scan_id, target.pending_scan_id, team_id)
+    return ScanVerdict(conclusion, history, url, upload)
+
+
+def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
+    if history.ended is StopCause.CANCELLED:
+        conclusion = concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
+        return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
+    if history.ended is StopCause.DEADLINE and history.reading:
+        return _timed_out(history, settings.plan.timeout)
+    if isinstance(history.newest, Failure):
+        return _failed_with(history, history.newest)
+    return _read_as(history, history.newest, settings.rules)
+
+
+def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclusion:
+    decision = rules.decide(reading)
+    if decision is Decision.SUCCESS:
+        scan = f" as scan {reading.scan_id}" if reading.scan_id else ""
+        return concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({reading.status}).")
+    if decision is Decision.ACCEPTED and reading.refusal and reading.refusal.accept:
+        message = f"not imported {_after(history)}; ThreadFix says: '{reading.refusal.text.rstrip('.')}'."
+        return concluded(ACCEPTED[reading.refusal.accept], message)
+    if decision in (Decision.ERROR, Decision.FAILURE):
+        # Of all texts the server's own error message is the one that a person at a red build needs.
+        said = (reading.error_message or reading.message or description(reading.status)).rstrip(".")
+        flag = " with its error flag set" if reading.error else ""
+        message = f"ended as {reading.status}{flag} {_after(history)}."
+        meaning, hint = (None, None) if reading.error else FAILED.get(normal(reading.status), (None, None))
+        if reading.refusal:
+            meaning, hint = reading.refusal.meaning, reading.refusal.advice
+        return concluded(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning)
+    return concluded(Reason.UNKNOWN_STATUS, f"has the status {reading.status}, which is not documented.")
+
+
+FAILED = {
+    DELETED: (
+        "Somebody deleted the scan before it was processed. Its findings are not in ThreadFix.",
+        "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
+    ),
+    INTERRUPTED: (
+        "ThreadFix stopped processing the scan, perhaps because it was restarted. Its findings are not in ThreadFix.",
+        "Upload the scan again; if it happens twice, ask your ThreadFix administrator for the server's log.",
+    ),
+}
+"""What a failure status means and what to do, by its normal form; an error flag says less than its message."""
+
+
+def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
+    """Return the conclusion if the wait ended with a failure.
+
+    A scan has vanished only by ThreadFix's own response: a 404 page may be a proxy's, or a Tomcat's that deploys it.
+    """
+    if newest.reason is Reason.NOT_FOUND and newest.refused and history.reading:
+        message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
+        return concluded(Reason.SCAN_VANISHED, message, newest.hint)
+    return concluded(newest.reason, f"{newest.what}{stretch(history)}", newest.hint, newest.meaning)
+
+
+def stretch(history: History[Any, Any]) -> str:
+    """How long the newest outage went on, as a sentence behind that of its error; empty for a single error."""
+    outage = history.outages[-1]
+    if outage.polls == 1:
+        return ""
+    return f" This went on for {seconds(history.elapsed - outage.began)} ({outage.polls} failed polls)."
+
+
+def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:
+    limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once"
+    message = f"{_so_far(history)} {limit}."
+    if isinstance(history.newest, Failure):
+        message = f"{message} The newest poll failed: {history.newest.what}"
+    return concluded(Reason.TIMEOUT, message)
+
+
+def _after(history: ScanHistory) -> str:
+    return f"after {seconds(history.elapsed)}"
+
+
+def _so_far(history: ScanHistory) -> str:
+    if history.reading is None:
+        return "no status received yet"
+    unchanged = history.lasted(len(history.phases) - 1)
+    return (
+        f"had been {history.reading.status} for {seconds(unchanged)}"
+        if unchanged >= 1
+        else f"was {history.reading.status}"
+    )

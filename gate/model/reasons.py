@@ -1,0 +1,223 @@
+"""The table of reasons: the verdict and exit code of each, its condition, its meaning and what to do.
+
+One source for the verdict, the documentation's tables and the advice that a person reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Word(str, Enum):
+    """A word for people and machines: `str` returns it, as for `enum.StrEnum`, which is not in Python 3.10."""
+
+    __str__ = str.__str__
+
+
+class Kind(Word):
+    """The verdict, in one word."""
+
+    PASS = "pass"  # noqa: S105 - the verdict, not a password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Reason(Word):
+    """Why the verdict is what it is, in one word; stable, for scripts."""
+
+    PROCESSED = "processed"
+    ALREADY_IMPORTED = "already-imported"
+    EMPTY_SCAN = "empty-scan"
+    SCAN_FAILED = "scan-failed"
+    SCAN_VANISHED = "scan-vanished"
+    POLICY_FAILED = "policy-failed"
+    UNKNOWN_STATUS = "unknown-status"
+    UPLOAD_REFUSED = "upload-refused"
+    USAGE = "usage"
+    TIMEOUT = "timeout"
+    DENIED = "denied"
+    NOT_FOUND = "not-found"
+    UNREACHABLE = "unreachable"
+    PROTOCOL = "protocol"
+    POLICY_UNKNOWN = "policy-unknown"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+    @property
+    def row(self) -> Row:
+        """This reason's row of the table."""
+        return REASONS[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One reason.
+
+    Attributes:
+        kind: the verdict it belongs to.
+        exit_code: of the process; of `cancelled` that of SIGINT.
+        condition: what happened, for the table of exit codes. Markdown, without a full stop.
+        meaning: what that means for the person at the red build. Markdown, in sentences.
+        advice: what to do next. Markdown, in sentences; a template of `gate.text.naming`.
+    """
+
+    kind: Kind
+    exit_code: int
+    condition: str
+    meaning: str
+    advice: str
+
+
+DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHABLE, Reason.PROTOCOL})
+"""Reasons that may be a matter of URL, key, permission or network, which `doctor` checks step by step."""
+DIAGNOSIS: Final = "{@doctor} shows which step fails."
+"""The advice that is added to theirs."""
+UPLOAD_UNCERTAIN: Final = (
+    "Nobody knows whether ThreadFix has the file: it may be processing it now, or it may have none of it."
+)
+"""The meaning where an upload ended in the middle, whatever the reason."""
+UPLOAD_AGAIN: Final = (
+    "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
+    "do so with `{--accept duplicate}`, or wait for its pending scan with `{--pending-scan-id}` and without "
+    "`{--scan-file}`."
+)
+"""The advice then."""
+SIGNAL_EXIT_CODES: Final = (130, 143)
+"""Of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
+
+REASONS: Final[Mapping[Reason, Row]] = {
+    Reason.PROCESSED: Row(
+        Kind.PASS,
+        0,
+        "every pending scan reached a success status, ThreadFix reported no error, and every check that was asked for "
+        "holds",
+        "ThreadFix has processed the scan.",
+        "Nothing.",
+    ),
+    Reason.ALREADY_IMPORTED: Row(
+        Kind.PASS,
+        0,
+        "ThreadFix has the file already, with `--accept duplicate`",
+        "ThreadFix took nothing new: it has this file from an earlier upload.",
+        "Nothing.",
+    ),
+    Reason.EMPTY_SCAN: Row(
+        Kind.PASS,
+        0,
+        "the file has no results, with `--accept empty`",
+        "ThreadFix took nothing: there are no results in the file.",
+        "Nothing.",
+    ),
+    Reason.SCAN_FAILED: Row(
+        Kind.FAIL,
+        1,
+        "a failure status, or `error: true` with any status",
+        "ThreadFix could not process the scan, or the scan was deleted. Its findings are not in ThreadFix.",
+        "Read ThreadFix's message in the verdict, check the application's scans in ThreadFix, and upload the scan "
+        "again.",
+    ),
+    Reason.SCAN_VANISHED: Row(
+        Kind.FAIL,
+        1,
+        'ThreadFix returned the pending scan at first, then "not found" until `--outage-limit`',
+        "The pending scan was removed while it was being processed.",
+        "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans.",
+    ),
+    Reason.POLICY_FAILED: Row(
+        Kind.FAIL,
+        1,
+        "ThreadFix says that a pass criterion or a policy fails",
+        "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
+        "Fix the vulnerabilities named here, or ask the owner of the rule in ThreadFix to decide; then upload "
+        "a new scan.",
+    ),
+    Reason.UNKNOWN_STATUS: Row(
+        Kind.FAIL,
+        1,
+        "a status that is not documented, with `--on-unknown-status fail`",
+        "Your ThreadFix uses a status that this gate does not know.",
+        "Add the status to `{--success-statuses}` or `{--failure-statuses}`, or let the gate wait for the next one "
+        "with `{--on-unknown-status wait}`.",
+    ),
+    Reason.UPLOAD_REFUSED: Row(
+        Kind.FAIL,
+        1,
+        "ThreadFix took the request and refused the file",
+        "ThreadFix did not import the file. Its findings are not in ThreadFix.",
+        "Read ThreadFix's message in the verdict, and check the file and the scanner that made it.",
+    ),
+    Reason.USAGE: Row(
+        Kind.UNKNOWN,
+        2,
+        "options are missing, invalid or contradict each other",
+        "The options are incomplete or invalid, so nothing was sent to ThreadFix.",
+        "Correct the {@options} named here; {@help}.",
+    ),
+    Reason.TIMEOUT: Row(
+        Kind.UNKNOWN,
+        3,
+        "the scan was not finished at the deadline",
+        "ThreadFix is still processing the scan. It continues there; only the gate has stopped waiting.",
+        "{@resume}, or allow more time with `{--timeout}`.",
+    ),
+    Reason.DENIED: Row(
+        Kind.UNKNOWN,
+        4,
+        "401, 403, or a response that mentions the API key or a permission",
+        "ThreadFix does not accept the API key, or the key's user may not access this scan.",
+        "Check that the secret is set and current, and that the key's user has the *Upload Scans* permission for the "
+        "application: ThreadFix requires it for uploads and for the status of a pending scan; read access "
+        "is not enough.",
+    ),
+    Reason.NOT_FOUND: Row(
+        Kind.UNKNOWN,
+        5,
+        "404, 410 or another `success: false`, from the first poll until `--first-contact-limit`",
+        "ThreadFix does not know this pending scan for this application.",
+        "Check both ids against the link in the upload's response, that `{--url}` includes its context path, and that "
+        "`{--api-version}` matches your ThreadFix.",
+    ),
+    Reason.UNREACHABLE: Row(
+        Kind.UNKNOWN,
+        6,
+        "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit",
+        "ThreadFix could not be reached. What became of the scan is not known.",
+        "Check `{--url}`, and whether this machine can reach it (DNS, firewall, proxy, certificates); then run the "
+        "gate again.",
+    ),
+    Reason.PROTOCOL: Row(
+        Kind.UNKNOWN,
+        7,
+        "a response that is not ThreadFix's: a redirect, a web page, invalid JSON, another application's id, other 4xx",
+        "There was a response, but not from ThreadFix's REST API. Often it is from a login page or a proxy.",
+        "Check that `{--url}` includes its context path, such as `/threadfix`, and that nothing in between requires a "
+        "login.",
+    ),
+    Reason.POLICY_UNKNOWN: Row(
+        Kind.UNKNOWN,
+        8,
+        "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
+        "The scan was processed, but ThreadFix does not say whether this application may be released.",
+        "Check in ThreadFix that the policy or the pass criteria exist, and that the application is attached to them; "
+        "allow more time with `{--settle-timeout}`.",
+    ),
+    Reason.CANCELLED: Row(
+        Kind.UNKNOWN,
+        SIGNAL_EXIT_CODES[0],
+        "SIGINT (130) or SIGTERM (143)",
+        "The job was stopped. The scan continues in ThreadFix; only the gate has stopped waiting.",
+        "{@resume}.",
+    ),
+    Reason.INTERNAL: Row(
+        Kind.UNKNOWN,
+        70,
+        "a bug in the gate",
+        "The gate had an internal error, so it cannot say anything about the scan.",
+        "Please report it with the traceback in the log; the API key is not in it.",
+    ),
+}

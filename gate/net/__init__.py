@@ -1,0 +1,1 @@
+"""One HTTP request within one limit; every failure is a value."""

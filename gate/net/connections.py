@@ -1,0 +1,322 @@
+"""Connections that serve one request, that another thread can shut down, and that read HTTP strictly.
+
+Only this module has subclasses of `http.client`, `urllib3` and the adapter of `requests`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import io
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from gate.flow import threads
+from gate.net.framing import PIECE, Chunks, MalformedError, is_chunked, read_head
+from gate.net.libraries import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gate.net.duplex import Duplex
+
+T = TypeVar("T")
+
+WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""Errors of a socket that does not wait."""
+OK: Final = 200
+"""The only HTTP status that counts; with any other 2xx the content is partial, changed or not ready."""
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """Work on the network in a new thread, with the sockets to shut down if it takes too long.
+
+    Attributes:
+        http_status: of the response; None before there is a response.
+        clock_ahead: see `RequestMade`.
+        connected: whether the connection is complete, including TLS and a proxy's tunnel. If not, nothing of the
+            request has left this machine, and after an abort nothing will.
+        listens: whether to look for a response while the body is sent.
+        whole: whether the whole body was sent.
+    """
+
+    http_status: int | None = None
+    clock_ahead: float | None = None
+    connected: bool = False
+    listens: bool = False
+    whole: bool = False
+    _outcome: Any = None
+    _error: BaseException | None = None
+    _aborted: bool = False
+    _duplicate: socket.socket | None = None
+    _connected: socket.socket | None = None
+    _tracked: list[Any] = field(default_factory=list)
+    _connecting_over: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, work: Callable[[Exchange], T], timeout: float, connect_timeout: float | None = None) -> T | None:
+        """Return the result of `work`, or None if it takes too long.
+
+        Args:
+            work: uses the network.
+            timeout: seconds for all of it.
+            connect_timeout: seconds for the connection; None for no such limit.
+
+        Raises:
+            OutOfThreadsError: the work could not be started.
+            ConnectionAbortedError: the exchange had been aborted, so the work was not started.
+            BaseException: `work` raised it.
+        """
+        ends = time.monotonic() + timeout
+        self._check_wanted()
+        threads.start(partial(self._work, work))
+        in_time = connect_timeout is None or self._connecting_over.wait(min(connect_timeout, timeout))
+        in_time = in_time and self._over.wait(max(0.0, ends - time.monotonic()))
+        if not in_time:
+            self.abort()
+            return None
+        if self._error is not None:
+            raise self._error
+        done: T = self._outcome
+        return done
+
+    def _work(self, work: Callable[[Exchange], object]) -> None:
+        try:
+            self._outcome = work(self)
+        except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
+            self._error = error
+            self.close()
+        finally:
+            self._release()
+            self._connecting_over.set()
+            self._over.set()
+
+    def track_socket(self, connection: socket.socket) -> None:
+        """Keep a second handle of a new socket for `abort`, because TLS takes the first handle over.
+
+        Raises:
+            ConnectionAbortedError: the exchange has been aborted, so nothing may be sent.
+        """
+        self.track(connection)
+        self._duplicate = connection.dup()
+        self._check_wanted()
+
+    def track_connected(self, connection: socket.socket) -> None:
+        """Keep the socket of a complete connection for `abort`, and close the second handle.
+
+        Raises:
+            ConnectionAbortedError: the exchange has been aborted, so nothing may be sent.
+        """
+        self.track(connection)
+        self._connected = connection
+        self.connected = True
+        # Checked last: if `abort` comes first and the exchange is not connected, nothing will be sent.
+        self._check_wanted()
+        self._connecting_over.set()
+        self._release()
+
+    def limit_pauses(self, seconds: float) -> None:
+        """Limit each pause of the server within the body of its response."""
+        assert self._connected is not None  # noqa: S101 - a response comes over a connection
+        with contextlib.suppress(OSError):
+            self._connected.settimeout(seconds)
+
+    def track(self, closable: socket.socket | http.client.HTTPResponse) -> None:
+        """Remember to close a socket or a response when the request is over."""
+        self._tracked.append(closable)
+
+    def close(self) -> None:
+        """Close each socket and response of the request. The libraries leave some open if they raise."""
+        # A socket stays open until the last response that reads from it is closed.
+        for closable in reversed(self._tracked):
+            with contextlib.suppress(OSError):
+                closable.close()
+
+    def abort(self) -> None:
+        """Shut the connection down, so that the thread of the work ends. A DNS lookup ends by itself."""
+        self._aborted = True
+        for tracked in (self._duplicate, self._connected):
+            # TLS within a proxy's TLS is not a socket, but contains one.
+            connection = getattr(tracked, "socket", tracked)
+            # `close` would wait for the thread that reads. That thread may be closing it now.
+            with contextlib.suppress(OSError):
+                if connection:
+                    # The method of a TLS socket first ends the encryption, so the other thread could send in clear.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def _check_wanted(self) -> None:
+        # Checked after the socket was kept, so that either this thread or `abort` shuts it down.
+        if self._aborted:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the request was given up")
+
+    def _release(self) -> None:
+        if self._duplicate:
+            self._duplicate.close()
+
+
+class _HTTPResponse(http.client.HTTPResponse):
+    """The standard library's response, without its leniency."""
+
+    fp: io.BufferedReader
+
+    def begin(self) -> None:
+        """Read the head of the final response.
+
+        Raises:
+            MalformedError: the response breaks a rule of HTTP.
+        """
+        source = self.fp
+        self.fp = io.BufferedReader(io.BytesIO(read_head(source)))
+        try:
+            super().begin()
+        finally:
+            self.fp = source
+        if is_chunked(self.headers):
+            self.chunked = False
+            self.fp = io.BufferedReader(Chunks(source), PIECE)
+        # No connection serves two requests.
+        self.will_close = True
+        # Only the key identifies the gate. A cookie that is not parsed cannot break anything.
+        for name in ("Set-Cookie", "Set-Cookie2"):
+            del self.headers[name]
+
+
+class _Tracked:
+    """A connection that hands its sockets to its exchange."""
+
+    sock: Any
+
+    def __init__(self, exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
+        self._exchange = exchange
+        self._duplex: Duplex | None = None
+        self._ready = False
+        self.response_class = self._response
+        super().__init__(*args, **kwargs)
+
+    def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - handed through
+        source: Any = self._duplex.replay() if self._duplex else sock
+        response = _HTTPResponse(source, *args, **kwargs)
+        self._exchange.track(response)
+        return response
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        self._exchange.track_socket(made)
+        return made
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self._ready = True
+
+    def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is
+        """Send a part of the request; a long body is sent while listening for the response."""
+        if self.sock is None:
+            self.connect()
+        if not self._ready:
+            # The proxy of a tunnel.
+            super().send(data)  # type: ignore[misc]
+        elif not self._exchange.connected:
+            _refuse_early(self.sock)
+            self._exchange.track_connected(self.sock)
+            super().send(data)  # type: ignore[misc]
+        elif self._exchange.listens and isinstance(self.sock, socket.socket):
+            from gate.net.duplex import Duplex
+
+            self._duplex = self._duplex or Duplex(self.sock)
+            self._duplex.send(data)
+        else:
+            # TLS within a proxy's TLS is not a socket, and can only block.
+            super().send(data)  # type: ignore[misc]
+
+
+def _refuse_early(connection: socket.socket) -> None:
+    """Look for bytes that came before the request, in the system's buffers and in OpenSSL's.
+
+    Raises:
+        MalformedError: there are some; they cannot be the response.
+        ConnectionResetError: the server has closed the connection.
+    """
+    timeout = connection.gettimeout()
+    connection.settimeout(0)
+    try:
+        early = connection.recv(1)
+    except WOULD_BLOCK:
+        connection.settimeout(timeout)
+        return
+    if early:
+        raise MalformedError("began before the request was sent")
+    raise ConnectionResetError(errno.ECONNRESET, "the server has closed the connection")
+
+
+class _TrackedHTTP(_Tracked, HTTPConnection):  # type: ignore[misc]  # a class is a function that makes responses, too
+    pass
+
+
+class _TrackedHTTPS(_Tracked, HTTPSConnection):  # type: ignore[misc]
+    pass
+
+
+class Tls(NamedTuple):
+    """The contexts of TLS connections.
+
+    Attributes:
+        server: for ThreadFix.
+        proxy: for a proxy; it never shows the client certificate, which is for ThreadFix alone.
+        trust_store: the origin of the trusted certificates, and their number if it is known; empty if none are loaded.
+    """
+
+    server: ssl.SSLContext
+    proxy: ssl.SSLContext
+    trust_store: str
+
+
+class Adapter(requests.adapters.HTTPAdapter):
+    """The adapter of `requests` for one request: its connection can be shut down from outside, and is used once.
+
+    Args:
+        exchange: shuts the connection down.
+        tls: returns the contexts; None for plain http.
+    """
+
+    def __init__(self, exchange: Exchange, tls: Callable[[], Tls] | None) -> None:
+        """Keep the arguments; connect nothing."""
+        self._exchange = exchange
+        self._tls = tls
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through as they are
+        """Give the pool our TLS context."""
+        if self._tls:
+            kwargs["ssl_context"] = self._tls().server
+        super().init_poolmanager(*args, **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through as it is
+        """Return the manager of connections through `proxy`, with our TLS contexts.
+
+        Raises:
+            InvalidSchema: the proxy is a SOCKS proxy.
+        """
+        if proxy.lower().startswith("socks"):
+            # If the packages for it are installed, the connection would not be of our classes.
+            raise requests.exceptions.InvalidSchema("SOCKS")
+        if self._tls:
+            kwargs["ssl_context"], kwargs["proxy_ssl_context"], _ = self._tls()
+        return super().proxy_manager_for(proxy, **kwargs)
+
+    def cert_verify(self, *_: object) -> None:
+        """Leave the contexts unchanged: they have their trust store."""
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through
+        """Return the pool, with connections that the exchange can shut down."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = partial(_TrackedHTTPS if pool.scheme == "https" else _TrackedHTTP, self._exchange)
+        return pool

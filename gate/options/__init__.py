@@ -1,0 +1,1 @@
+"""Flags and environment in; settings, or every invalid option, out. Pure."""

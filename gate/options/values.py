@@ -1,0 +1,232 @@
+"""Turns an option's text into its value. Pure.
+
+Each function raises ValueError. Its text follows the option's name, has an example, and does not repeat the value:
+`--timeout: the value is not a duration; write for example 90`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from gate.model.history import Accept
+from gate.model.subjects import AllPolicies, Policy
+from gate.threadfix import links
+from gate.threadfix.statuses import normal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+LONGEST: Final = 365 * 24 * 3600.0
+"""The longest duration that makes sense, in seconds."""
+LONGEST_KEY: Final = 512
+"""Characters of the longest API key; ThreadFix's have 40 and more."""
+SHORTEST_INTERVAL: Final = 0.01
+"""The shortest time between two polls, in seconds."""
+TRUE: Final = frozenset({"true", "1", "yes", "on"})
+FALSE: Final = frozenset({"false", "0", "no", "off"})
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", re.ASCII)
+_UNEXPANDED: Final = re.compile(r"\$\(.*\)|\$\{.*\}|\$[A-Za-z_]\w*", re.ASCII | re.DOTALL)
+_QUOTED: Final = re.compile(r"""(["'`]).*\1""", re.DOTALL)
+
+
+def boolean(value: str) -> bool:
+    """`true`, `1`, `yes`, `on` and their opposites, in any case."""
+    word = value.lower()
+    if word not in TRUE | FALSE:
+        raise ValueError("is neither true nor false; write true, 1, yes or on, or their opposites")
+    return word in TRUE
+
+
+def duration(value: str) -> float:
+    """Seconds of `90`, `0.5s`, `100ms`, `15m` or `1h30m`; more than 0.
+
+    Raises:
+        ValueError: it is not such a duration.
+    """
+    seconds = duration_or_zero(value)
+    if not seconds:
+        raise ValueError("must be more than 0; write for example 90, 0.5s, 15m or 1h30m")
+    return seconds
+
+
+def duration_or_zero(value: str) -> float:
+    """As `duration`, but 0 is allowed too."""
+    if re.fullmatch(r"\d+(?:\.\d+)?", value, re.ASCII):
+        seconds = float(value)
+    else:
+        parts = _DURATION.fullmatch(value.lower())
+        if not parts or not value:
+            raise ValueError("is not a duration; write for example 90, 0.5s, 100ms, 15m or 1h30m")
+        seconds = sum(float(part) * unit for part, unit in zip(parts.groups("0"), _UNITS.values(), strict=True))
+    if seconds > LONGEST:
+        raise ValueError("is more than a year; write for example 15m or 1h30m")
+    return seconds
+
+
+def interval(value: str) -> float:
+    """As `duration`, but not so short that the gate does nothing but ask."""
+    seconds = duration(value)
+    if seconds < SHORTEST_INTERVAL:
+        raise ValueError("is too short; write 10ms or more")
+    return seconds
+
+
+def elements(value: str) -> tuple[str, ...]:
+    """The elements of a list, each once: commas, spaces or newlines separate them."""
+    return tuple(dict.fromkeys(element for element in re.split(r"[, \t\r\n]+", value) if element))
+
+
+def ids(value: str) -> tuple[int, ...]:
+    """A list of ids."""
+    return tuple(dict.fromkeys(_parse_each(links.number, value)))
+
+
+def statuses(value: str) -> tuple[str, ...]:
+    """A list of statuses, in their normal form."""
+    return tuple(dict.fromkeys(_parse_each(normal, value)))
+
+
+def lines(value: str) -> tuple[str, ...]:
+    """The lines of a list, each once. Blanks and commas may be part of a name."""
+    return tuple(dict.fromkeys(line.strip() for line in re.split(r"[\r\n]+", value) if line.strip()))
+
+
+def paths(value: str) -> tuple[str, ...]:
+    """A list of paths or patterns of paths, one on a line."""
+    return tuple(map(path, lines(value)))
+
+
+def accepted(value: str) -> tuple[Accept, ...]:
+    """A list of refusals that count as a pass."""
+    return tuple(dict.fromkeys(Accept(word) for word in _parse_each(one_of(*Accept), value)))
+
+
+def day(value: str) -> date:
+    """A day, written as `2026-01-31`."""
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise ValueError("is not a day; write it as 2026-01-31")
+
+
+def policies(value: str) -> tuple[Policy | AllPolicies, ...]:
+    """A list of policies, one on a line: an id, a name, `remediation:NAME` or `all`."""
+    return tuple(dict.fromkeys(map(_policy, lines(value))))
+
+
+def _policy(line: str) -> Policy | AllPolicies:
+    if line.lower() == "all":
+        return AllPolicies()
+    if re.fullmatch("[0-9]+", line):
+        return Policy(id=links.number(line))
+    kind, colon, name = line.partition(":")
+    if colon and kind.strip().lower() == "remediation":
+        if not name.strip():
+            raise ValueError("names no policy; write remediation:NAME")
+        return Policy(name=name.strip(), remediation=True)
+    return Policy(name=line)
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a parser that accepts each of `choices`, in any case."""
+
+    def parse(value: str) -> str:
+        if value.lower() not in choices:
+            raise ValueError(f"is not one of {', '.join(choices)}")
+        return value.lower()
+
+    return parse
+
+
+def api_key(value: str) -> str:
+    """The API key; the text of an error never repeats it."""
+    if len(value) > LONGEST_KEY:
+        raise ValueError(f"has more than {LONGEST_KEY} characters; check that it is the API key of ThreadFix")
+    if not re.fullmatch(r"[ -~]+", value):
+        raise ValueError(
+            "has a line break, a control character or a character outside ASCII in it; paste it again as one line"
+        )
+    if _UNEXPANDED.fullmatch(value):
+        raise ValueError(
+            "is an unexpanded variable; check that the variable or secret exists, and that this job may read it"
+        )
+    if _QUOTED.fullmatch(value):
+        raise ValueError("has quotes around it; leave them out")
+    if value.lower().startswith("apikey "):
+        raise ValueError("begins with 'APIKEY '; leave that out, the gate adds it")
+    return value
+
+
+def api_version(value: str) -> str:
+    """The version segment of a path, empty for `none`."""
+    if not re.fullmatch(r"latest|legacy|none|v\d{1,4}(\.\d{1,4}){0,4}", value.lower(), re.ASCII):
+        raise ValueError("is not a version; write latest, legacy, one such as v2.8 (with its v), or none")
+    return "" if value.lower() == "none" else value.lower()
+
+
+def status_path(value: str) -> str:
+    """The path of the status endpoint, relative to the base URL, with placeholders."""
+    _check_placeholders(value, {"version", "application_id", "pending_scan_id"})
+    if "{pending_scan_id}" not in value:
+        raise ValueError(f"lacks {{pending_scan_id}}; the default is {links.STATUS_PATH}")
+    if not re.fullmatch(r"[!-\"$-\[\]-~]+", value) or re.search(r"://|(^|/)\.\.?(/|$)|^//", value):
+        raise ValueError("is not a path below the base URL; write it without host, whitespace, fragment, `.` and `..`")
+    return value.lstrip("/")
+
+
+def ui_url(value: str) -> str:
+    """The URL template of the scan link."""
+    _check_placeholders(value, {"url", "team_id", "application_id", "pending_scan_id", "scan_id"})
+    if not re.match(r"(\{url\}|https?://)[!-~]*\Z", value):
+        raise ValueError("is not a URL; let it start with {url} or https:// and leave out whitespace")
+    return value
+
+
+def path(value: str) -> str:
+    """The path of a file."""
+    if "\0" in value:
+        raise ValueError("has a NUL in it, which no file's name can have")
+    if not Path(value).is_absolute():
+        try:
+            Path.cwd()
+        except OSError:
+            raise ValueError(
+                "is relative to the folder that the gate was started in, which is gone; write the whole path"
+            ) from None
+    return value
+
+
+def text(value: str) -> str:
+    """The value itself, if it is text at all: Python smuggles other bytes through, which no report could show."""
+    if not value:
+        raise ValueError("is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8, and no report could show it; choose another one") from None
+    return value
+
+
+def _parse_each(parse: Callable[[str], T], value: str) -> list[T]:
+    given = elements(value)
+    if not given:
+        raise ValueError("is empty")
+    try:
+        return list(map(parse, given))
+    except ValueError as error:
+        raise ValueError(f"contains an element that {error}") from error
+
+
+def _check_placeholders(value: str, known: set[str]) -> None:
+    unknown = set(re.findall(r"\{[^{}]*\}|[{}]", value)) - {f"{{{name}}}" for name in known}
+    if unknown:
+        names = ", ".join(f"{{{name}}}" for name in sorted(known))
+        raise ValueError(f"has an unknown placeholder; known are {names}")

@@ -1,1 +1,0 @@
-"""The parts of a verdict: what an upload, a pending scan and a check each come to. Pure."""

@@ -1,0 +1,129 @@
+"""The command `demo`: the gate against the embedded ThreadFix sandbox, for users without a server."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import textwrap
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from gate.flow.run import run_gate
+from gate.options.table import API_VERSION, APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, SCAN_FILE, URL
+from gate.reporters.console import to_log
+from gate.sandbox import versions
+from gate.sandbox.command import make, report_invalid
+from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import environment, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from gate.flow.signals import Signals
+    from gate.model.errors import InvalidOption
+    from gate.sandbox.command import Kind
+    from gate.sandbox.endpoints import ThreadFix
+    from gate.sandbox.scenarios import Scenario
+
+AFTERWARDS: Final = """
+That was the sandbox. With your own ThreadFix, run:
+
+  export THREADFIX_API_KEY=...        # from a secret of your CI system
+  threadfix-gate run --url https://tf.example.com/threadfix --application-id 6 --scan-file scan.fpr
+
+That uploads the file and waits for its scan. To wait for a scan that was uploaded already, use --pending-scan-id in
+place of --scan-file; --policy and --pass-criteria ask ThreadFix whether the application may be released.
+To check the connection first, use doctor in place of run. Other scenarios: threadfix-gate demo --list"""
+
+
+def list_scenarios() -> int:
+    """Explain each scenario on standard output; exit code 0."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
+    lines = ["Run one with: threadfix-gate demo SCENARIO", ""]
+    for scenario in SCENARIOS.values():
+        row = scenario.expect.row
+        lines.append(f"{scenario.name:<18} {row.kind} ({scenario.expect}), exit code {row.exit_code}")
+        lines.append(textwrap.fill(scenario.about, width, initial_indent=" " * 4, subsequent_indent=" " * 4))
+    print("\n".join(lines))  # noqa: T201 - the requested output
+    return 0
+
+
+def demo(
+    name: str, kind: Kind, flags: Mapping[str, Sequence[str]], signals: Signals, invalid: Sequence[InvalidOption]
+) -> int:
+    """Run the gate against one scenario; the gate's exit code.
+
+    Args:
+        name: of the scenario.
+        kind: which ThreadFix plays it.
+        flags: the command line's values by option name, which take precedence over the scenario's own.
+        signals: the signal that stops the gate.
+        invalid: the invalid options of the command line.
+    """
+    scenario = SCENARIOS.get(name)
+    sentences = [str(one) for one in invalid]
+    if scenario is None:
+        sentences.append(f"unknown scenario; use one of {', '.join(SCENARIOS)}.")
+    threadfix = make(kind, sentences)
+    if sentences or scenario is None:
+        return report_invalid(sentences)
+    with _file_of(scenario) as options:
+        if not versions.has(threadfix.generation, versions.Feature.QUEUE):
+            options[API_VERSION.name] = ["legacy"]
+        return _play(scenario, threadfix, options, flags, signals)
+
+
+@contextmanager
+def _file_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
+    """The scenario's options by their names; its file to upload exists while the block runs."""
+    options: dict[str, Sequence[str]] = {name: [value] for name, value in scenario.options.items()}
+    if scenario.content is None:
+        yield options
+        return
+    with TemporaryDirectory(prefix="threadfix-gate-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder, scenario.file_name)
+        file.write_bytes(scenario.content)
+        yield {SCAN_FILE.name: [str(file)]} | options
+
+
+def _play(
+    scenario: Scenario,
+    threadfix: ThreadFix,
+    options: Mapping[str, Sequence[str]],
+    flags: Mapping[str, Sequence[str]],
+    signals: Signals,
+) -> int:
+    inherited = {variable: value for variable, value in os.environ.items() if not variable.startswith("THREADFIX_")}
+    with serving(threadfix) as url:
+        variables = environment(url, scenario.name, threadfix.scans)
+        to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
+        to_log(f"Scenario '{scenario.name}': {scenario.about}")
+        to_log(f"\n$ {shlex.join(_command(variables, {**options, **_without_values(flags)}))}")
+        exit_code = run_gate({**options, **flags}, inherited | variables, signals, in_sandbox=True)
+    to_log(f"(exit code {exit_code})")
+    to_log(AFTERWARDS)
+    return exit_code
+
+
+def _without_values(flags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the flags that were typed, with `...` for each value: the value may be a key."""
+    return {name: values if values[0] in ("true", "false") else ["..."] for name, values in flags.items()}
+
+
+def _command(variables: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> list[str]:
+    """The command that the demo runs, as a person would type it; the key is in the environment."""
+    command = ["threadfix-gate", "run"]
+    for option in (URL, APPLICATION_ID, PENDING_SCAN_ID):
+        if option.variable in variables:
+            command += [f"--{option.name}", variables[option.variable]]
+    switches = {option.name for option in OPTIONS if option.is_switch}
+    for name, values in flags.items():
+        for value in values:
+            if name in switches:
+                command.append(f"--{name}" if value == "true" else f"--no-{name}")
+            else:
+                command += [f"--{name}", value]
+    return command

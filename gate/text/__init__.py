@@ -1,0 +1,1 @@
+"""The border for text from a server, and the words of every report."""
