@@ -1,4 +1,4 @@
-"""Starts the gate from the one file, or from a folder with the same contents.
+"""Starts the gate from the single file, or from a folder with the same contents.
 
 Python 2.7 and 3.6 must be able to read this module, so that they report their age instead of a syntax error.
 """

@@ -40,7 +40,7 @@ stop() {
   exit "$code"
 }
 cannot_start() { stop internal 70 "$@"; }
-# Bash itself ends with 1 or 127 after an error of its own.
+# Bash ends with 1 or 127 after an internal error.
 trap 'cannot_start "The set-up of the gate broke." "Report this with the log."' EXIT
 
 # A runner that cancels a job sends SIGINT, then SIGTERM, and soon kills. Bash handles a signal only after the command in
@@ -74,7 +74,7 @@ python='' tried=''
 consider() {
   local path version
   if [[ -n $python ]]; then return; fi
-  # Only a file: the shell has commands of its own, such as `true`.
+  # Only a file: the shell has built-in commands, such as `true`.
   path=$(type -P -- "$1") || { tried+="$1 is missing; "; return; }
   version=$(version_of "$path")
   version=${version%$'\r'}
@@ -123,7 +123,7 @@ else
   [[ -n $python ]] || cannot_start "The gate needs Python 3.10 or later. Found: ${tried%; }." "$(remedy)"
 fi
 
-# A ref that is no release has only the sources. Their packages are installed for this one step.
+# A ref that is no release has only the sources. Their packages are installed for this step only.
 install() {
   local name where=${RUNNER_TEMP:-${TMPDIR:-/tmp}} token=$$$RANDOM$RANDOM$RANDOM
   mask
@@ -131,7 +131,7 @@ install() {
   folder=$(mktemp -d "$where/threadfix-gate.XXXXXX" 2>/dev/null) && mkdir "$folder/tmp" ||
     cannot_start "No folder can be made in $where." 'Let RUNNER_TEMP be a writable folder, or use a release.'
   (
-    # Of pip's settings only these count: any other could install something else, or somewhere else.
+    # Of pip's settings only these count: any other could change the packages or the target.
     for name in $(compgen -e PIP_); do
       case ${name#PIP_} in
         INDEX_URL | EXTRA_INDEX_URL | FIND_LINKS | NO_INDEX | TRUSTED_HOST | KEYRING_PROVIDER) ;;

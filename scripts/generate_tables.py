@@ -100,7 +100,7 @@ def figures() -> str:
             f"{action['action_seconds']} s, {action['action_without_the_file_seconds']} s",
         ),
         (
-            "the one file alone, compared with the installed gate",
+            "the single file alone, compared with the installed gate",
             f"{action['one_file_seconds']} s, {action['installed_seconds']} s",
         ),
         ("what the image adds to its base", f"{image['added_megabytes']} MB"),

@@ -1,4 +1,4 @@
-"""Builds the one file from the packages that the tests run with, so that no index is needed."""
+"""Builds the single file from the packages that the tests run with, so that no index is needed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def locked(lock: str = "requirements.lock") -> set[str]:
 
 
 def packages() -> dict[str, Path]:
-    """Return the files of the locked packages by their names in the one file."""
+    """Return the files of the locked packages by their names in the single file."""
     left_out = bundling()["LEFT_OUT"]
     content = {}
     for name in locked():
@@ -36,7 +36,7 @@ def packages() -> dict[str, Path]:
 
 
 def bundle(target: Path) -> Path:
-    """Write the one file, as `make bundle` does."""
+    """Write the single file, as `make bundle` does."""
     names = bundling()
     names["write"](target, packages() | names["own"](Path(gate.__file__).parent))
     return target

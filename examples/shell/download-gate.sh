@@ -1,5 +1,5 @@
 #!/bin/sh
-# Downloads the gate into the working folder, and keeps it only if its SHA-256 sum is the one in this script.
+# Downloads the gate into the working folder, and keeps it only if its SHA-256 sum matches this script.
 set -eu
 
 url=https://github.com/OWNER/threadfix-gate/releases/download/v0.1.0/threadfix-gate.pyz
@@ -7,7 +7,7 @@ sum=0000000000000000000000000000000000000000000000000000000000000000 # in thread
 
 curl --fail --silent --show-error --location --output threadfix-gate.new "$url"
 if ! echo "$sum  threadfix-gate.new" | sha256sum --check --status; then
-    echo "The file at $url is not the one that is expected: another SHA-256 sum." >&2
+    echo "The file at $url has another SHA-256 sum than expected." >&2
     rm threadfix-gate.new
     exit 1
 fi

@@ -141,7 +141,7 @@ class CommandContext:
     def _open_log(self, reports: Reports) -> None:
         """Open the requested log."""
         if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
-            # The one file has no package that draws there; a log is enough.
+            # The single file has no package that draws there; a log is enough.
             with suppress(ImportError):
                 from gate.reporters.terminal import Terminal
 

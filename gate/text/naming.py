@@ -83,7 +83,7 @@ def naming(env: Mapping[str, str], program: tuple[str, ...] = (PROGRAM,)) -> Nam
 def started_as(argv: Sequence[str], original: Sequence[str]) -> tuple[str, ...]:
     """Return the command that started the gate, from `sys.argv` and `sys.orig_argv`.
 
-    It is `threadfix-gate`, unless a Python was given the one file or `-m gate`.
+    It is `threadfix-gate`, unless a Python was given the single file or `-m gate`.
     """
     path = argv[0].replace("\\", "/")
     if not path.endswith((".pyz", "/gate/__main__.py")):

@@ -428,7 +428,7 @@ jobs:
 def test_the_commit_of_a_release_and_another(
     act: Callable[..., Ended], published: Path, tmp_path: Path, *, release: bool
 ) -> None:
-    """A commit with the one file starts offline and writes nothing; another installs into RUNNER_TEMP only."""
+    """A commit with the single file starts offline and writes nothing; another installs into RUNNER_TEMP only."""
     home = tmp_path / "home"
     home.mkdir()
     index = "http://127.0.0.1:9/simple" if release else os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")

@@ -1,4 +1,4 @@
-"""The one file as `make bundle` builds it, under every Python that is here."""
+"""The single file as `make bundle` builds it, under every Python that is here."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_old_python_is_refused_in_a_sentence(pyz: Path, version: str) -> None
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
 def test_no_target_deletes_the_products_of_another() -> None:
-    """`make dist` leaves the one file, and `make bundle` leaves the packages."""
+    """`make dist` leaves the single file, and `make bundle` leaves the packages."""
     for target, kept in (("dist", "pyz"), ("bundle", "whl")):
         command = ["make", "--dry-run", "--always-make", target]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

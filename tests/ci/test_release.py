@@ -47,7 +47,7 @@ def repository(tmp_path: Path) -> Path:
     """A checkout, ready to be released."""
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / f"threadfix_gate-{VERSION}-py3-none-any.whl").touch()
-    (tmp_path / "dist/threadfix-gate.pyz").write_bytes(b"the one file")
+    (tmp_path / "dist/threadfix-gate.pyz").write_bytes(b"the single file")
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/__init__.py").write_text(f'"""Doc."""\n\n__version__ = "{VERSION}"\n', encoding="utf-8")
     shutil.copy(ROOT / ".gitignore", tmp_path)
@@ -62,7 +62,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says."""
+    """Return git's output."""
     command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments]
     return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
@@ -129,7 +129,7 @@ def test_the_tag_adds_only_the_one_file(repository: Path, origin: Path) -> None:
     assert git(origin, "rev-parse", f"v{VERSION}^{{commit}}") == tagged
     assert git(origin, "rev-parse", f"{tagged}^") == git(origin, "rev-parse", "main") == main
     assert git(origin, "diff", "--name-only", main, tagged) == "dist/threadfix-gate.pyz"
-    assert git(origin, "show", f"{tagged}:dist/threadfix-gate.pyz") == "the one file"
+    assert git(origin, "show", f"{tagged}:dist/threadfix-gate.pyz") == "the single file"
 
 
 def test_a_tag_can_be_made_again(repository: Path, origin: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_tag_can_be_made_again(repository: Path, origin: Path) -> None:
     _, tagged = tag(repository, main)
     git(repository, "checkout", "--quiet", "--force", main)
     (repository / "dist").mkdir(exist_ok=True)
-    (repository / "dist/threadfix-gate.pyz").write_bytes(b"the one file")
+    (repository / "dist/threadfix-gate.pyz").write_bytes(b"the single file")
     assert tag(repository, main) == (0, tagged)
     (repository / "dist/threadfix-gate.pyz").write_bytes(b"another file")
     assert tag(repository, main)[0] != 0
@@ -146,7 +146,7 @@ def test_a_tag_can_be_made_again(repository: Path, origin: Path) -> None:
 
 
 def test_a_tag_on_another_commit_is_stopped(repository: Path, origin: Path) -> None:
-    """A version that was tagged before, on main or beside it, is not released."""
+    """A version that was tagged before, on main or on a branch, is not released."""
     main = git(repository, "rev-parse", "HEAD")
     git(repository, "commit", "--quiet", "--allow-empty", "--message", "beside main")
     git(repository, "tag", f"v{VERSION}")
@@ -253,7 +253,7 @@ def with_gh(folder: Path, name: str, answers: str) -> list[str]:
     gh.chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
     (folder / "dist").mkdir()
-    (folder / "dist/threadfix-gate.pyz").write_bytes(b"the one file")
+    (folder / "dist/threadfix-gate.pyz").write_bytes(b"the single file")
     run = run_step("github", name, folder, PATH=path, GH_REPO="own/gate", SHA="5ha")
     assert run.returncode == 0, run.stderr
     return (folder / "calls").read_text(encoding="utf-8").splitlines()

@@ -42,7 +42,7 @@ SHADOWED: Final = ("gate", "requests", "click", "pip", "sitecustomize", "usercus
 
 @dataclass(frozen=True)
 class Runner:
-    """A runner's folders and what it tells a step."""
+    """A runner's folders, and the environment that it gives a step."""
 
     home: Path
     action: Path = ROOT
@@ -68,7 +68,7 @@ class Runner:
         return self.home / "bin"
 
     def make(self) -> Runner:
-        """Make the folders, and files where a runner has some."""
+        """Make the folders and files of a runner."""
         for folder in (self.cache, self.temp, self.work, self.bin, self.home / "home"):
             folder.mkdir(parents=True)
         for name in ("output", "env", "path", "summary"):
@@ -97,11 +97,11 @@ class Runner:
         return {name: value for name, value in (taken | dict(more)).items() if value}
 
     def command(self, *args: str) -> list[str]:
-        """What action.yml runs."""
+        """Return the command of action.yml."""
         return [BASH, str(self.action / "action/setup.sh"), *args]
 
     def start(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
-        """Start the step, in a process group of its own."""
+        """Start the step in a new process group."""
         return subprocess.Popen(
             [*before, *self.command(*args)],
             cwd=self.work,
@@ -120,7 +120,7 @@ class Runner:
         return subprocess.CompletedProcess(process.args, process.returncode, out, log)
 
     def outputs(self) -> dict[str, str]:
-        """What a later step reads, where the values have one line."""
+        """Return the outputs that have one line, as a later step reads them."""
         lines = (self.home / "output").read_text(encoding="utf-8").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
@@ -146,7 +146,7 @@ def reporting(path: Path, version: tuple[int, int]) -> Path:
 
 
 def published(action: Path, *, release: bool = True) -> Path:
-    """Fill a folder with the action as it is fetched: a release has the one file."""
+    """Fill a folder with the action as it is fetched: a release has the single file."""
     for name in ("gate", "action"):
         shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "requirements-action.lock", action)
@@ -227,7 +227,7 @@ def traps(runner: Runner) -> dict[str, str]:
 
 
 def redirecting_pip(home: Path) -> dict[str, str]:
-    """Write pip.conf for machine, user and job that start a program and add a package. Return what leads pip there."""
+    """Write pip.conf for machine, user and job: they start a program and add a package. Return the variables for them."""
     wheel = home / "wheels/evil-1.0-py3-none-any.whl"
     wheel.parent.mkdir(parents=True)
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -256,7 +256,7 @@ def redirecting_pip(home: Path) -> dict[str, str]:
 
 @contextmanager
 def silent_index() -> Iterator[tuple[socket.socket, dict[str, str]]]:
-    """Serve a package index that takes connections and never responds. Give what leads pip there."""
+    """Serve a package index that takes connections and never responds. Give the variables that lead pip there."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(60)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
@@ -272,11 +272,11 @@ def hung_up(connection: socket.socket) -> bool:
     return True
 
 
-# --- A release: the one file.
+# --- A release: the single file.
 
 
 def test_a_release_starts_without_a_word(warm: Runner) -> None:
-    """The one file starts without an index; nothing is printed and nothing is written, also into a read-only cache."""
+    """The single file starts without an index; nothing is printed or written, also in a read-only cache."""
     warm.cache.chmod(0o555)
     before = written(warm.home), written(warm.action)
     done = warm.run("--version", THREADFIX_API_KEY=KEY, **UNREACHABLE, **traps(warm))
@@ -307,7 +307,7 @@ def test_the_command_is_an_input(warm: Runner, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["demo", "run --insecure", "$(id)", "doctor\nrun", "--help"])
 def test_another_command_is_a_usage_error(warm: Runner, command: str) -> None:
-    """Nothing else can be started through the input, its value is not repeated, and the outputs have the reason."""
+    """The input starts no other command, its value is not repeated, and the outputs have the reason."""
     done = warm.run(THREADFIX_COMMAND=command, THREADFIX_API_KEY=KEY)
     assert done.returncode == 2
     assert "is neither run nor doctor" in done.stderr
@@ -400,7 +400,7 @@ RHEL: Final = 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n'
     ],
 )
 def test_the_remedy_is_the_systems(runner: Runner, tmp_path: Path, release: str | None, remedy: str) -> None:
-    """The text names a package that this system has, or else setup-python and the image."""
+    """The text names a package that this system has, otherwise setup-python and the image."""
     action = tmp_path / "action"
     shutil.copytree(runner.action / "action", action / "action")
     file = action / "action/setup.sh"
@@ -423,7 +423,7 @@ def test_names_in_path(runner: Runner, name: str) -> None:
 
 
 def test_an_old_python_is_passed_over(runner: Runner) -> None:
-    """The next Python in the list takes the place of an old one, or of a program that is none."""
+    """The next Python in the list replaces an old Python, or a program that is no Python."""
     reporting(runner.bin / "python3", (3, 9))
     script(runner.bin / "python", "echo Python was not found; exit 9")
     runner.has_python("python3.12")
@@ -521,7 +521,7 @@ def test_set_up_that_fails_leaves_a_verdict(runner: Runner) -> None:
     ],
 )
 def test_what_is_masked(runner: Runner, key: str, first: str) -> None:
-    """A key is masked, as the gate sends it, before anything else is printed; a key of several lines cannot be."""
+    """A key is masked, as the gate sends it, before any other text is printed; a key of several lines cannot be."""
     done = runner.run("run", PATH=str(runner.bin), THREADFIX_API_KEY=key)
     assert done.returncode == 70
     assert done.stderr.startswith(first)
@@ -601,7 +601,7 @@ def test_a_reader_that_hangs_up_changes_no_exit_code(runner: Runner) -> None:
 
 
 def test_only_the_locked_packages_are_installed(bare: Runner) -> None:
-    """They go into a new folder in RUNNER_TEMP, whatever pip's other settings are; nothing else is written or run."""
+    """They go into a new folder in RUNNER_TEMP, despite pip's other settings; no other file is written or run."""
     before = written(bare.action)
     done = bare.run("--version", THREADFIX_API_KEY=KEY, **traps(bare), **redirecting_pip(bare.home))
     assert works(done), done.stderr

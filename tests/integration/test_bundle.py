@@ -61,7 +61,7 @@ runpy.run_path(program, run_name="__main__")
 
 @pytest.fixture(scope="module")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The one file, in a path with a blank, and on POSIX with backslashes too."""
+    """The single file, in a path with a blank, and on POSIX with backslashes too."""
     name = "one file" if os.name == "nt" else "C:\\one file\\"
     return bundle(tmp_path_factory.mktemp("folder") / name / "threadfix-gate.pyz")
 
@@ -75,7 +75,7 @@ def names(pyz: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def served(pyz: Path) -> Iterator[dict[str, str]]:
-    """A ThreadFix that the one file serves; the variables to reach it."""
+    """A ThreadFix that the single file serves; the variables to reach it."""
     command = [sys.executable, "-I", "-S", "-B", str(pyz), "sandbox", "--quiet", "--speed", "40"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
@@ -85,7 +85,7 @@ def served(pyz: Path) -> Iterator[dict[str, str]]:
 
 
 def run(pyz: Path, *args: str, env: Mapping[str, str] | None = None, within: str = "") -> tuple[int, str, str]:
-    """Run the one file in an empty environment, without installed packages. Return its exit code, output and log."""
+    """Run the single file in an empty environment, without installed packages. Return its exit code, output and log."""
     start = ["-c", within, str(pyz)] if within else [str(pyz)]
     system = {name: os.environ[name] for name in ("SYSTEMROOT", "TEMP") if name in os.environ}
     done = subprocess.run(
@@ -116,7 +116,7 @@ def test_the_locked_packages_are_inside(names: list[str]) -> None:
 
 
 def test_nothing_that_differs_between_builds_is_inside(names: list[str]) -> None:
-    """The files in which an installer writes about itself are left out."""
+    """Files that an installer writes about itself are left out."""
     kept = {Path(name).name for name in names if ".dist-info/" in name}
     assert all(re.match("METADATA$|LICEN[CS]E|NOTICE|COPYING|AUTHORS", name) for name in kept), kept
 
