@@ -227,7 +227,7 @@ def traps(runner: Runner) -> dict[str, str]:
 
 
 def redirecting_pip(home: Path) -> dict[str, str]:
-    """Write pip.conf for machine, user and job: they start a program and add a package. Return the variables for them."""
+    """Write pip.conf for machine, user and job: they start a program and add a package. Return variables for them."""
     wheel = home / "wheels/evil-1.0-py3-none-any.whl"
     wheel.parent.mkdir(parents=True)
     with zipfile.ZipFile(wheel, "w") as archive:
