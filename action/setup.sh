@@ -23,7 +23,7 @@ mask() {
 # Report why the gate does not start, for later steps and for people. The exit code is fixed; each write may fail.
 stop() {
   local reason=$1 code=$2 what=${3//[$'\r\n']/ } remedy=$4 less='&lt;' message
-  message="$what $remedy"
+  message="$what $remedy" what=${what//</"$less"}
   trap '' INT TERM PIPE XFSZ
   trap "exit $code" EXIT
   {
@@ -33,7 +33,7 @@ stop() {
       printf '%s\n' verdict=unknown "reason=$reason" "exit-code=$code" "message=$message" >>"$GITHUB_OUTPUT"
     fi
     if [[ -n ${GITHUB_STEP_SUMMARY:-} ]]; then
-      printf '%s\n\n' "## ❔ ThreadFix gate: unknown ($reason)" "<pre>${what//</"$less"}</pre>" \
+      printf '%s\n\n' "## ❔ ThreadFix gate: unknown ($reason)" "<pre>$what</pre>" \
         "**What to do:** $remedy" >>"$GITHUB_STEP_SUMMARY"
     fi
   } || true
