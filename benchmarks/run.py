@@ -28,7 +28,7 @@ from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
-from gate.threadfix.server import Server
+from gate.threadfix.links import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,8 +36,8 @@ from gate.model.subjects import AllPolicies, ApplicationId, Check, PassCriteria,
 from gate.options.settings import Settings
 from gate.text.naming import FLAGS
 from gate.text.sanitizer import Secret
+from gate.threadfix.links import Server
 from gate.threadfix.refusals import REFUSALS
-from gate.threadfix.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from gate.net.addresses import Certificates
 from gate.options.settings import Plan
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
-from gate.threadfix.server import Server
+from gate.threadfix.links import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable

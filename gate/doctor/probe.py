@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gate.net.http import RequestMade
     from gate.options.settings import Settings
     from gate.threadfix.client import Client
-    from gate.threadfix.server import Server
+    from gate.threadfix.links import Server
 
 T = TypeVar("T")
 

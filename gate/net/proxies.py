@@ -10,7 +10,7 @@ from gate.net.addresses import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gate.threadfix.server import Server
+    from gate.threadfix.links import Server
 
 _SCHEMES: Final = ("http", "https")
 _SOCKS: Final = ("socks4", "socks4a", "socks5", "socks5h")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gate.net.addresses import Certificates
     from gate.text.naming import Naming
-    from gate.threadfix.server import Server
+    from gate.threadfix.links import Server
 
 BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch

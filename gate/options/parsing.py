@@ -57,8 +57,8 @@ from gate.options.table import (
 from gate.options.values import LONGEST_KEY, api_key
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix import links
+from gate.threadfix.links import Server
 from gate.threadfix.rules import Rules
-from gate.threadfix.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gate.model.history import Upload
     from gate.model.reasons import Reason
     from gate.model.subjects import Check, ScanFile, Target
-    from gate.threadfix.server import Server
+    from gate.threadfix.links import Server
 
 
 @dataclass(frozen=True, slots=True)

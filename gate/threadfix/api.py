@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gate.text.sanitizer import Sanitizer
-    from gate.threadfix.server import Server
+    from gate.threadfix.links import Server
 
 REDIRECTS: Final = range(300, 400)
 CLIENT_ERRORS: Final = range(400, 500)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gate.model.subjects import ApplicationName, ScanFile, Target
     from gate.net.http import RequestMade
     from gate.text.sanitizer import Sanitizer
+    from gate.threadfix.links import Server
     from gate.threadfix.lookup import Finder
-    from gate.threadfix.server import Server
     from gate.threadfix.uploads import Limits
 
 STATUS_LIMIT: Final = 80
@@ -89,7 +89,7 @@ class Client:
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        asked = self.api.ask(self._server.application_url(application_id), timeout)
+        asked = self.api.ask(self._server.endpoint(links.APPLICATION_PATH, application_id=application_id), timeout)
         if isinstance(asked, Failure):
             return _without_application(asked)
         try:
@@ -107,7 +107,7 @@ class Client:
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        asked = self.api.ask(self._server.endpoint(links.SCANS_PATH, application_id), timeout)
+        asked = self.api.ask(self._server.endpoint(links.SCANS_PATH, application_id=application_id), timeout)
         if isinstance(asked, Failure):
             # Neither ThreadFix's own refusal nor a list that is too long changes by itself.
             return replace(asked, final=asked.final or asked.refused or asked.http_status == OK)

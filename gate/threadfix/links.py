@@ -1,60 +1,100 @@
-"""Links as ThreadFix hands them out, and the base URL that they start from. Pure.
-
-The host of such a link is the server's own view of itself (the vendor's sample has a private address and plain http
-behind a proxy), so only the two ids are taken from it.
-"""
+"""The URLs of ThreadFix: the server's settings, its endpoints, its pages, and the links in its responses. Pure."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from gate.model.subjects import Target
 
+if TYPE_CHECKING:
+    from gate.net.addresses import Certificates
+    from gate.text.sanitizer import Secret
+
 MAX_ID: Final = 2**63 - 1
-_STATUS_PATH: Final = re.compile(r"/applications/([1-9][0-9]{0,18})/pendingScan/([1-9][0-9]{0,18})/status/?\Z")
+_STATUS_LINK: Final = re.compile(r"/applications/([1-9][0-9]{0,18})/pendingScan/([1-9][0-9]{0,18})/status/?\Z")
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
 
+# The endpoints, below the base URL.
 STATUS_PATH: Final = "rest/{version}/applications/{application_id}/pendingScan/{pending_scan_id}/status"
-"""The status endpoint, below the base URL."""
 APPLICATION_PATH: Final = "rest/{version}/applications/{application_id}"
-"""The endpoint that describes an application."""
 SCANS_PATH: Final = "rest/{version}/applications/{application_id}/scans"
-"""The endpoint that lists an application's scans."""
 UPLOAD_PATH: Final = "rest/{version}/applications/{application_id}/upload"
-"""The endpoint that takes a file."""
 LOOKUP_PATH: Final = "rest/{version}/applications/{team}/lookup"
-"""The endpoint that finds an application by its name or unique id within a team."""
+"""Finds an application by its name or unique id within a team."""
 TEAM_PATH: Final = "rest/{version}/teams/lookup"
-"""The endpoint that finds a team by its name."""
+"""Finds a team by its name."""
 TEAMS_PATH: Final = "rest/{version}/teams"
-"""The endpoint that lists the teams."""
 POLICY_EVALUATION_PATH: Final = "rest/{version}/applications/{application_id}/policy/eval"
-"""The endpoint that evaluates one policy for an application."""
 POLICY_STATUSES_PATH: Final = "rest/{version}/applications/{application_id}/policyStatuses"
-"""The endpoint that lists the policies attached to an application."""
+"""Lists the policies attached to an application."""
 CRITERIA_PATH: Final = "rest/{version}/policy/status/application/{application_id}/evaluate"
-"""The endpoint that evaluates the CI/CD pass criteria of an application."""
+"""Evaluates the CI/CD pass criteria of an application."""
 SEVERITIES_PATH: Final = "rest/{version}/severities"
-"""The endpoint that lists the severities and what they are called."""
 VULNERABILITIES_PATH: Final = "rest/{version}/vulnerabilities"
-"""The endpoint that searches vulnerabilities."""
+"""Searches vulnerabilities."""
+
+# The pages that people open in a browser.
 APPLICATION_PAGE: Final = "{url}/organizations/{team_id}/applications/{application_id}"
-"""The page of an application, for people."""
-UI_URL: Final = "{url}/organizations/{team_id}/applications/{application_id}/scans/{scan_id}"
-"""The page of a scan, for people."""
+UI_URL: Final = APPLICATION_PAGE + "/scans/{scan_id}"
 URL_EXAMPLE: Final = "https://tf.example.com/threadfix"
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A ThreadFix server, and how to connect to it."""
+
+    url: str
+    """Base URL in normal form; empty if it is not valid."""
+    api_key: Secret
+    api_version: str = "latest"
+    """Version segment of the path; empty for none."""
+    status_path: str = STATUS_PATH
+    """Path of the status endpoint below the base URL, with placeholders."""
+    ca_file: tuple[Certificates, ...] = ()
+    """The trust store; empty for the default."""
+    client_cert: str | None = None
+    """Path of the client certificate."""
+    client_key: str | None = None
+    """Path of the certificate's key; None if the certificate's file contains it."""
+    insecure: bool = False
+    """Whether to skip the verification of the server's certificate."""
+    allow_http: bool = False
+    """Whether to send the key over plain http to another host."""
+
+    def status_url(self, target: Target) -> str:
+        """Return the URL of a pending scan's status."""
+        return self.endpoint(
+            self.status_path, application_id=target.application_id, pending_scan_id=target.pending_scan_id
+        )
+
+    def endpoint(self, path: str, **parts: int | str) -> str:
+        """Return the URL of an endpoint from its path above and the path's placeholders, except `version`."""
+        path = path if self.api_version else path.replace("{version}/", "")
+        return f"{self.url}/{path.format(version=self.api_version, **parts)}"
+
+    def application_page(self, team_id: int | None, application_id: int) -> str | None:
+        """Return the URL of the application's page; None if its team is unknown."""
+        if team_id is None:
+            return None
+        return APPLICATION_PAGE.format(url=self.url, team_id=team_id, application_id=application_id)
+
+    def vulnerability_page(self, team_id: int | None, application_id: int, vulnerability_id: int) -> str | None:
+        """Return the URL of a vulnerability's page; None if the application's team is unknown."""
+        page = self.application_page(team_id, application_id)
+        return page and f"{page}/vulnerabilities/{vulnerability_id}"
+
+
 def number(text: str) -> int:
-    """An id: a whole number from 1 to 2^63-1, in ASCII digits.
+    """Return an id: a whole number from 1 to 2^63-1, in ASCII digits.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the text is not an id.
     """
     if re.fullmatch("[0-9]{1,19}", text) and 1 <= int(text) <= MAX_ID:
         return int(text)
@@ -64,22 +104,25 @@ def number(text: str) -> int:
 def status_link(link: str) -> Target:
     """Return the two ids of a link such as `https://host/threadfix/rest/latest/applications/6/pendingScan/41/status`.
 
+    The link's host is not used: it is the server's view of itself, often a private address and plain http (vendor's
+    sample).
+
     Raises:
-        ValueError: it is not such a link.
+        ValueError: the link is not a status link.
     """
     with suppress(ValueError):
         # `urlsplit` removes line breaks, also from the middle of a number.
-        found = None if re.search(r"[\x00-\x20\x7f]", link) else _STATUS_PATH.search(urlsplit(link).path)
-        if found:
-            return Target(number(found[1]), number(found[2]))
+        match = None if re.search(r"[\x00-\x20\x7f]", link) else _STATUS_LINK.search(urlsplit(link).path)
+        if match:
+            return Target(number(match[1]), number(match[2]))
     raise ValueError("is not a status link; such a link ends in /applications/6/pendingScan/41/status")
 
 
 def base_url(text: str) -> str:
-    """The base URL in its normal form: with its context path, without a trailing `/`, `/rest` or `/rest/…`.
+    """Return a base URL in normal form: with its context path, without a trailing `/`, `/rest` or `/rest/…`.
 
     Raises:
-        ValueError: it is not a usable one. The sentence does not repeat it: it may hold a password.
+        ValueError: the URL is not usable. The message does not repeat it, because it may contain a password.
     """
     wanted = f"write it as {URL_EXAMPLE}"
     if not text.isascii():
@@ -112,13 +155,13 @@ def base_url(text: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a base URL."""
+    """Return scheme, host and port of a base URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_host(netloc: str, host: str) -> bool:
     if {"[", "]"} & set(netloc):
-        # Some versions of Python accept text around the brackets. A zone means nothing to another machine.
+        # Some versions of Python accept text around the brackets. A zone has no meaning on another machine.
         return bool(re.fullmatch(r"\[[0-9a-f:.]+\](:\d*)?", netloc, re.IGNORECASE)) and ":" in host
     return len(host) <= 253 and all(_LABEL.match(label) for label in host.removesuffix(".").split("."))  # noqa: PLR2004

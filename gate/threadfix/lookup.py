@@ -13,7 +13,7 @@ from urllib.parse import quote
 from gate.model.history import Application, Failure
 from gate.model.reasons import Reason
 from gate.text.sanitizer import fold, trim
-from gate.threadfix import responses
+from gate.threadfix import links, responses
 from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint, left
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Finder:
             what = f"a team named '{subject.team}' cannot be looked up, because its name would change the URL's path."
             return Failure(Reason.NOT_FOUND, what, DOTS_HINT, final=True)
         field, wanted = _key(subject)
-        url = self._api.server.lookup_url(subject.team)
+        url = self._api.server.endpoint(links.LOOKUP_PATH, team=quote(subject.team, safe=""))
         if not _PLAIN.fullmatch(wanted):
             asked = self._api.ask(url, left(ends), {field: wanted}, refusals=True)
             if not lacks_endpoint(asked):
@@ -116,11 +116,11 @@ class Finder:
     def _describe_candidates(self, subject: ApplicationName, ends: float) -> str:
         """Which applications the team has; which teams there are, where it is not found. Empty where that fails."""
         api = self._api
-        asked = api.ask(f"{api.server.team_url()}?name={quote(subject.team, safe='')}", left(ends))
+        asked = api.ask(f"{api.server.endpoint(links.TEAM_PATH)}?name={quote(subject.team, safe='')}", left(ends))
         if isinstance(asked, Failure):
             if asked.reason is not Reason.NOT_FOUND:
                 return ""
-            asked = api.ask(api.server.teams_url(), left(ends))
+            asked = api.ask(api.server.endpoint(links.TEAMS_PATH), left(ends))
             teams = [] if isinstance(asked, Failure) else responses.named(asked.envelope.object)
             return f" Teams that the key's user can see: {self._listed(teams, subject.team)}." if teams else ""
         team = asked.envelope.object

@@ -285,7 +285,7 @@ class Asker:
 
     def _request(self, generation: Generation, until: float) -> Asked | Failure:
         question, api = self._question, self._api
-        url = api.server.endpoint(generation.path, question.application_id)
+        url = api.server.endpoint(generation.path, application_id=question.application_id)
         fields = generation.fields(question.check)
         seconds = left(until)
         if generation.posted:

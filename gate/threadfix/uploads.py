@@ -192,7 +192,7 @@ def upload(
             form = FileForm(content, file.path, file.size, progress)
             opened = True
             response = api.http.upload(
-                api.server.endpoint(links.UPLOAD_PATH, application_id),
+                api.server.endpoint(links.UPLOAD_PATH, application_id=application_id),
                 form,
                 connect_timeout=limits.request_timeout,
                 timeout=limits.upload_timeout,

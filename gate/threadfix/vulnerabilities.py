@@ -156,7 +156,9 @@ class _Decorator:
         if left <= 0 or (self._failure and self._failure.reason is Reason.UNREACHABLE):
             self._failure = self._failure or Failure(Reason.UNREACHABLE, "there was no time left for it.")
             return None
-        asked = self._api.ask(self._api.server.endpoint(path, self._application_id), left, form, limit=limit)
+        asked = self._api.ask(
+            self._api.server.endpoint(path, application_id=self._application_id), left, form, limit=limit
+        )
         if isinstance(asked, Failure):
             self._failure = self._failure or asked
             return None

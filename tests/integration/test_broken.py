@@ -23,7 +23,7 @@ from gate.net.framing import MOST_CHUNKS
 from gate.sandbox.server import APPLICATION_ID, envelope
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
-from gate.threadfix.server import Server
+from gate.threadfix.links import Server
 from tests.raw import request_head, talking
 from tests.uploads import PLAN, made
 

@@ -16,8 +16,8 @@ from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationName
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.links import Server
 from gate.threadfix.lookup import PROMISING
-from gate.threadfix.server import Server
 from tests.raw import talking
 from tests.uploads import KEY, Incoming, envelope, http, made, refused
 

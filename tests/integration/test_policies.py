@@ -23,8 +23,8 @@ from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, envelope, re
 from gate.text.sanitizer import TEXT_LIMIT, Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.criteria import ROWS
+from gate.threadfix.links import Server
 from gate.threadfix.policies import Asker
-from gate.threadfix.server import Server
 from tests import release
 from tests.conftest import SPEED, Gate
 from tests.release import (

@@ -16,8 +16,8 @@ from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import APPLICATION_ID, JSON, ThreadFix, serving
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
+from gate.threadfix.links import Server
 from gate.threadfix.rules import Decision, Rules
-from gate.threadfix.server import Server
 
 if TYPE_CHECKING:
     from tests.conftest import Gate

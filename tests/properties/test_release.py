@@ -25,8 +25,8 @@ from gate.net.http import Response
 from gate.sandbox.server import APPLICATION_ID
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.api import RestApi
+from gate.threadfix.links import Server
 from gate.threadfix.policies import GENERATIONS, Asker
-from gate.threadfix.server import Server
 from tests.builders import SETTINGS
 from tests.release import application, criteria, criterion, old_policy, policy
 

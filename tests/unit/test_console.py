@@ -52,7 +52,7 @@ from gate.reporters.console import Console
 from gate.reporters.progress import Progress, Sending
 from gate.reporters.terminal import Terminal, live_text, upload_line
 from gate.text.sanitizer import Secret
-from gate.threadfix.server import Server
+from gate.threadfix.links import Server
 from tests import builders
 from tests.builders import CRITERIA, CRITICAL, FAILING, HIGH, OBSTACLES, PASSING, POLICY, STALE, checked, uploaded
 

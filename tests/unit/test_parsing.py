@@ -21,8 +21,8 @@ from gate.options.settings import Plan, Reports, Settings
 from gate.options.table import OPTIONS
 from gate.reporters.outputs import OUTPUTS
 from gate.threadfix import links
+from gate.threadfix.links import Server
 from gate.threadfix.rules import Rules
-from gate.threadfix.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
