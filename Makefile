@@ -16,7 +16,7 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 8
 # The demo's ten seconds take five.
 SPEED ?= --speed 2 --interval 1s
 
-.PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image bundle dist lock docs clean
+.PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image bundle dist lock golden docs clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -72,6 +72,9 @@ bench: .venv/dev.stamp  ## Measure start-up, memory, requests and uploads for do
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/action.py
 	$(BIN)/python benchmarks/image.py
+
+golden: .venv/dev.stamp  ## Write the golden files of the sandbox's scenarios again
+	GOLDEN=write $(BIN)/python $(PYTEST) --dist worksteal tests/integration/test_golden.py
 
 docs: .venv/dev.stamp  ## Update the generated parts of the documentation
 	$(BIN)/python scripts/generate_tables.py

@@ -1,0 +1,239 @@
+"""The log, the reports and the outputs of each scenario of the sandbox, as files that a reviewer can compare.
+
+The sandbox's clock moves on with each request, so that the same statuses are seen on each machine. Times, ports and
+numbers of polls are replaced. `make golden` writes the files again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import ThreadFix, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from gate.sandbox.scenarios import Scenario
+    from tests.conftest import Serve
+
+FOLDER: Final = Path(__file__).parents[1] / "golden"
+# Read here: each test sees a clean environment.
+WRITES: Final = os.environ.get("GOLDEN") == "write"
+
+STEP: Final = 0.5
+"""Seconds by which the sandbox's clock moves on with each request."""
+LIMITS: Final = {
+    "interval": "10ms",
+    "max-interval": "10ms",
+    "timeout": "20s",
+    "first-contact-limit": "200ms",
+    "outage-limit": "20s",
+    "settle-timeout": "20s",
+    "request-timeout": "20s",
+}
+"""Times that end a run only where the scenario is about them."""
+TIGHT: Final = {
+    "late": {"first-contact-limit": "20s"},
+    "policy-stale": {"settle-timeout": "200ms"},
+    "slow-body": {"request-timeout": "100ms"},
+    "stuck": {"timeout": "1500ms"},
+    "vanishes": {"outage-limit": "100ms"},
+}
+QUIET: Final = frozenset({"done", "flaky", "interrupted", "criteria-fail", "upload-refused"})
+"""Scenarios of which the log with --quiet is kept."""
+DOCTOR: Final = frozenset({"done", "bad-key", "login-page", "read-only-key", "criteria-forbidden", "slow-body"})
+"""Scenarios of which the checks of doctor are kept."""
+REPORTS: Final = ("result-file", "junit-file", "dotenv-file", "html-file")
+GITHUB: Final = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_REPOSITORY": "octo/shop",
+    "GITHUB_SHA": "a" * 40,
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_SERVER_URL": "https://github.example",
+    "GITHUB_RUN_ID": "7",
+    "GITHUB_ACTOR": "octocat",
+    "THREADFIX_GATE_ACTION": "1",
+}
+GITLAB: Final = {
+    "CI": "true",
+    "GITLAB_CI": "true",
+    "CI_PROJECT_PATH": "octo/shop",
+    "CI_COMMIT_SHA": "b" * 40,
+    "CI_COMMIT_REF_NAME": "main",
+    "CI_JOB_URL": "https://gitlab.example/octo/shop/-/jobs/7",
+}
+
+REPLACED: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
+    (r"&#(\d\d);", lambda code: chr(int(code[1]))),
+    (r"\b127\.0\.0\.1(:|, port )\d+", r"127.0.0.1\1PORT"),
+    (r"(?s)<svg.*</svg>", "<svg/>"),
+    (r"sha256-[A-Za-z0-9+/=]+", "DIGEST"),
+    (r'"(elapsed_seconds|polls|errors)":[0-9.]+', r'"\1":N'),
+    (r" *[▏▎▍▌▋▊▉█]+", " BAR"),
+    (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+]00:00| UTC)?", "TIME"),
+    (r"\b\d\d:\d\d:\d\d( UTC)?\b", "TIME"),
+    (r"\b(\d+(\.\d+)? ?(ms|s|min|m|h)\b ?)+", "SPAN "),
+    (r"\b\d+ (failed |of them |)(poll|error|request|attempt|failed)s?\b", r"N \1\2s"),
+    (r'(<td class="number">)\d+', r"\1N"),
+    (r"<dt>polls</dt><dd>\d+", "<dt>polls</dt><dd>N"),
+    (r"(?m)^.*(no response, SPAN|cut off at the deadline).*\n", ""),
+    (r"had been (\w+) for SPAN when", r"was \1 when"),
+    (r"(?m)^(.*\n)\1+", r"\1"),
+    (r"\bPT?[0-9.]+S\b", "SPAN"),
+    (r"ghadelimiter_[0-9a-f-]+", "DELIMITER"),
+    (r"(--?[a-z-]+:\s*|[a-z-]+: )[-0-9.]+(%|px)", r"\1N"),
+    (r"(?<=[ \"])[0-9.]+(%|px)", "N"),
+    (r"(elapsed|time)=\"[0-9.]+\"", r'\1="N"'),
+    (r"(ELAPSED_SECONDS|POLLS)=[0-9.]+", r"\1=N"),
+    (r"(?m)^(elapsed-seconds|polls)(<<DELIMITER)\n[0-9.]+$", r"\1\2\nN"),
+    (r"clock_ahead[^,]*", "clock_ahead"),
+    (r"(?<=\S) {2,}", " "),
+    (r"(?m)[ \t]+$", ""),
+)
+NUMBERS: Final = frozenset(
+    {"elapsed_seconds", "polls", "errors", "at", "began", "ended", "first_seen", "last_seen", "lasted", "seconds"}
+)
+
+
+def normal(text: str, folder: Path) -> str:
+    """Return a text with what differs from run to run replaced."""
+    text = text.replace(str(folder), "FOLDER").replace(sys.executable, "PYTHON")
+    for pattern, instead in REPLACED:
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def steady(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON without its times and counts of polls."""
+    if isinstance(value, dict):
+        return {name: "N" if is_unsteady(name, inner) else steady(inner) for name, inner in value.items()}
+    return [steady(inner) for inner in value] if isinstance(value, list) else value
+
+
+def is_unsteady(name: str, value: object) -> bool:
+    """Return whether a field's number differs from run to run."""
+    return isinstance(value, int | float) and (name in NUMBERS or name.endswith("_seconds"))
+
+
+class Clock:
+    """The sandbox's clock; each request moves it on."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self, _method: str, _path: str, _code: int) -> None:
+        self.now += STEP
+
+
+class Runner:
+    """Runs commands of the gate in a folder, against a new sandbox each."""
+
+    def __init__(self, serve: Serve, folder: Path) -> None:
+        self._serve = serve
+        self._folder = folder
+
+    def run(self, command: str, scenario: Scenario, *args: str, env: Mapping[str, str]) -> tuple[int, str, str]:
+        """Run a command on a scenario; its exit code, standard output and standard error."""
+        clock = Clock()
+        threadfix = ThreadFix(clock=clock, log=clock.step)
+        url = self._serve(threadfix)
+        options = dict(scenario.options) | LIMITS | TIGHT.get(scenario.name, {})
+        if command == "doctor":
+            options = {"first-contact-limit": "200ms", "request-timeout": "500ms"}
+        if scenario.content is not None and command == "run":
+            file = self._folder / scenario.file_name
+            file.write_bytes(scenario.content)
+            options["scan-file"] = scenario.file_name
+        flags = [f"--{name}" if value == "true" else f"--{name}={value}" for name, value in options.items()]
+        known = environment(url, scenario.name, threadfix.scans)
+        ran = subprocess.run(
+            [sys.executable, "-m", "gate", command, *flags, *args],
+            env=dict(os.environ) | known | env,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return ran.returncode, ran.stdout, ran.stderr
+
+
+def in_gitlab(runner: Runner, scenario: Scenario, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a run in GitLab, with each report."""
+    files = {name: folder / name for name in REPORTS}
+    args = [f"--{name}={file}" for name, file in files.items()]
+    code, out, err = runner.run("run", scenario, "--json", "--verbose", *args, env=GITLAB)
+    yield "exit code, --verbose, GitLab", f"{code}\n{err}"
+    yield "--json", json.dumps(steady(json.loads(out)), indent=1, ensure_ascii=False)
+    for name, file in files.items():
+        text = file.read_text(encoding="utf-8")
+        if name == "result-file":
+            assert steady(json.loads(text)) == steady(json.loads(out))
+            continue
+        yield f"--{name}", re.sub(r"(?s)<style>.*?</style>", "<style/>", text)
+
+
+def on_github(runner: Runner, scenario: Scenario, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a run as a step on GitHub."""
+    files = {name: folder / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    for file in files.values():
+        file.touch()
+    env = GITHUB | {name: str(file) for name, file in files.items()}
+    code, _, err = runner.run("run", scenario, env=env)
+    yield "exit code, GitHub", f"{code}\n{err}"
+    for name, file in files.items():
+        yield name, file.read_text(encoding="utf-8")
+
+
+def shortly(runner: Runner, scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """Yield the log of a run with --quiet, and that of doctor."""
+    commands = {"run": (("--quiet",), QUIET), "doctor": ((), DOCTOR)}
+    for command, (args, names) in commands.items():
+        if scenario.name in names:
+            code, _, err = runner.run(command, scenario, *args, env={})
+            yield f"exit code, {' '.join((command, *args))}", f"{code}\n{err}"
+
+
+def compare(name: str, parts: Iterator[tuple[str, str]], folder: Path) -> None:
+    """Compare the parts with the golden file, or write it."""
+    text = "".join(f"===== {title}\n{normal(part, folder).rstrip()}\n\n" for title, part in parts)
+    file = FOLDER / f"{name}.txt"
+    if WRITES:
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8"), "`make golden` writes these files again"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_a_scenario_reads_as_before(scenario: Scenario, serve: Serve, tmp_path: Path) -> None:
+    """Log, reports, outputs and doctor are those of the golden file."""
+    runner = Runner(serve, tmp_path)
+
+    def parts() -> Iterator[tuple[str, str]]:
+        yield from in_gitlab(runner, scenario, tmp_path)
+        yield from on_github(runner, scenario, tmp_path)
+        yield from shortly(runner, scenario)
+
+    compare(scenario.name, parts(), tmp_path)
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "demo", "sandbox"])
+def test_help_reads_as_before(command: str, tmp_path: Path) -> None:
+    """The help of each command is that of the golden file."""
+    ask = partial(subprocess.run, capture_output=True, text=True, check=True)
+    ran = ask([sys.executable, "-m", "gate", command, "--help"], env=dict(os.environ) | {"COLUMNS": "100"})
+    compare(f"help-{command}", iter([("--help", ran.stdout)]), tmp_path)
