@@ -162,7 +162,7 @@ class Runner:
         known = environment(url, scenario.name, threadfix.scans)
         ran = subprocess.run(
             [sys.executable, "-m", "gate", command, *flags, *args],
-            env=dict(os.environ) | known | env,
+            env=dict(os.environ) | known | dict(env),
             cwd=self._folder,
             capture_output=True,
             text=True,
