@@ -1,4 +1,4 @@
-"""Asks one endpoint of ThreadFix's REST API once: the envelope in its response, or what came instead."""
+"""Sends one request to ThreadFix's REST API, and returns the envelope in its response or a failure."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
 UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
 """ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
 SHORTEST: Final = 0.001
-"""Seconds that are given to a request for which the ones before it have left no time."""
+"""Seconds for a request if the requests before it have used up the time."""
 PAGE_START: Final = 20_000
-"""Bytes of a web page in which its title is looked for."""
+"""Bytes of a web page that are searched for its title."""
 
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 
@@ -54,42 +54,24 @@ NO_ENDPOINT_HINT: Final = (
 )
 
 
-class Asked(NamedTuple):
-    """A response that is ThreadFix's own.
+class ApiResponse(NamedTuple):
+    """A response from ThreadFix itself. Its texts are not sanitized."""
 
-    Attributes:
-        response: the HTTP response.
-        envelope: what it says; no text in it is safe yet.
-    """
-
-    response: Response
+    http: Response
     envelope: responses.Envelope
 
 
 class RestApi:
-    """Asks endpoints of one ThreadFix; safe to use from several threads.
-
-    Args:
-        server: which server, and how to talk to it.
-        sanitizer: makes the server's words safe; every one of them goes through it.
-        trace: told of every request, in the thread that asks.
-
-    Attributes:
-        http: what sends the requests.
-        server: which server.
-        sanitize: makes a text safe.
-        redact: removes the key from a link.
-    """
+    """The REST API of a server; safe to use from several threads. `trace` is called for each request, in its thread."""
 
     def __init__(self, server: Server, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
-        """Nothing is sent yet."""
         self.http = Transport(server, sanitizer, trace)
         self.server = server
         self.sanitize = sanitizer.sanitize
         self.redact = sanitizer.redact
         self._digits = sanitizer.digits
 
-    def ask(
+    def request(
         self,
         url: str,
         timeout: float,
@@ -97,12 +79,12 @@ class RestApi:
         *,
         limit: int = RESPONSE_LIMIT,
         refusals: bool = False,
-    ) -> Asked | Failure:
-        """Ask once, by GET, or by POST where there is a form; the response is here within `timeout` seconds.
+    ) -> ApiResponse | Failure:
+        """Send one request: a POST if there is a form, otherwise a GET.
 
         Args:
             url: of the endpoint.
-            timeout: seconds of the whole request.
+            timeout: seconds for the whole request.
             form: fields to send.
             limit: bytes of the response's body.
             refusals: as for `read`.
@@ -116,13 +98,13 @@ class RestApi:
             response = self.http.post(url, form, timeout, limit=limit)
         return response if isinstance(response, Failure) else self.read(response, refusals=refusals)
 
-    def read(self, response: Response, *, refusals: bool = False) -> Asked | Failure:
-        """What a response says, if ThreadFix itself sent it; else what it amounts to.
+    def read(self, response: Response, *, refusals: bool = False) -> ApiResponse | Failure:
+        """Return the envelope in a response, or the failure if ThreadFix did not send it or refuses.
 
         Args:
-            response: what the server sent back.
-            refusals: whether a `success: false` with HTTP 200 comes back as it is, so that its `message` can be looked
-                at; one that speaks of the key or of a permission is a failure all the same.
+            response: from the server.
+            refusals: whether to return a `success: false` with HTTP 200, so that the caller can read its `message`. A
+                refusal that mentions the key or a permission is still a failure.
         """
         code = response.http_status
         if code in REDIRECTS:
@@ -139,7 +121,7 @@ class RestApi:
         message = (responses.non_empty(envelope.message) or "") if envelope and refused else ""
         refusal = _refusal(code, message, refused=refused)
         if envelope and (not refusal or (refusals and code == OK and refusal[0] is not Reason.DENIED)):
-            return Asked(response, envelope)
+            return ApiResponse(response, envelope)
         if not refusal:
             return self._not_threadfix(response, flaw)
         reason, final = refusal
@@ -149,17 +131,17 @@ class RestApi:
         what = f"{self.http.host} returned HTTP {code}{said}."
         return Failure(reason, what, hint, final, response.retry_after, http_status=code, refused=refused)
 
-    def words(self, value: object) -> str | None:
-        """The server's words as safe text; None where there are none."""
+    def text(self, value: object) -> str | None:
+        """Return sanitized text; None if the value is not text, or is blank."""
         return self.sanitize(text) or None if (text := responses.non_empty(value)) else None
 
     def protocol(self, response: Response, what: str, hint: str | None = None) -> Failure:
-        """What is not ThreadFix's response; another one may be.
+        """Return the failure for a response that breaks the protocol. A later response may be good.
 
         Args:
-            response: what the server sent back.
-            what: what is wrong with it, as the rest of a sentence that begins with the server's name; safe text.
-            hint: what to do about it.
+            response: from the server.
+            what: the error, as the rest of a sentence that begins with the server's name; sanitized.
+            hint: the advice.
         """
         return Failure(
             Reason.PROTOCOL,
@@ -169,27 +151,23 @@ class RestApi:
             http_status=response.http_status,
         )
 
-    def malformed(self, asked: Asked, what: str, error: responses.NotThreadFixError) -> Failure:
-        """What ThreadFix sent in an envelope, but not of the shape that it should have.
+    def malformed(self, response: ApiResponse, what: str, error: responses.NotThreadFixError) -> Failure:
+        """Return the failure for an envelope whose content has the wrong shape.
 
         Args:
-            asked: the response.
-            what: what is missing, such as `no pending scan`.
-            error: what is wrong.
+            response: from ThreadFix.
+            what: the missing part, such as `no pending scan`.
+            error: from reading the envelope.
         """
-        return self.protocol(asked.response, f"returned {what}: {self.sanitize(str(error))}.")
+        return self.protocol(response.http, f"returned {what}: {self.sanitize(str(error))}.")
 
     def cached(self, response: Response) -> Failure:
-        """Return the failure for a copy from a cache, which may be from before the scan.
-
-        Args:
-            response: its age is not 0.
-        """
+        """Return the failure for a copy from a cache, which may be older than the scan."""
         what = f"{self.http.host}: a cache returned a copy of an earlier response."
         return Failure(Reason.POLICY_UNKNOWN, what, CACHE_HINT, http_status=response.http_status)
 
     def about_another(self, found: int, application_id: int) -> Failure:
-        """A response about another application than the one that was asked for."""
+        """Return the failure for a response about another application than the requested application."""
         return Failure(
             Reason.PROTOCOL,
             f"{self.http.host} returned application {found}, but application {application_id} was requested.",
@@ -200,38 +178,34 @@ class RestApi:
 
     def _not_threadfix(self, response: Response, flaw: str) -> Failure:
         if response.body.lstrip()[:1] == b"<":
-            found = _PAGE_TITLE.search(response.body[:PAGE_START])
-            title = f" ('{self.sanitize(found[1].decode('utf-8', 'replace'), 80)}')" if found else ""
+            match = _PAGE_TITLE.search(response.body[:PAGE_START])
+            title = f" ('{self.sanitize(match[1].decode('utf-8', 'replace'), 80)}')" if match else ""
             return self.protocol(response, f"returned a web page{title} instead of JSON.", CONTEXT_HINT)
         return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(flaw)}.")
 
 
 def left(until: float) -> float:
-    """Seconds that a request may take that must be over at `until`, on the monotonic clock; never none at all."""
+    """Return the seconds until the moment `until` on the monotonic clock, at least `SHORTEST`."""
     return max(SHORTEST, until - time.monotonic())
 
 
-def lacks_endpoint(asked: Asked | Failure) -> bool:
-    """Whether ThreadFix, or whatever responds in its place, has no such endpoint, or not for this HTTP method.
-
-    A version that has another form of it may be asked in that form then.
-    """
-    if isinstance(asked, Failure):
-        return asked.http_status in {*NOT_FOUND, NO_METHOD}
-    message = responses.non_empty(asked.envelope.message) or ""
-    return not asked.envelope.success and fold(trim(message)) == fold(UNRECOGNIZED)
+def lacks_endpoint(response: ApiResponse | Failure) -> bool:
+    """Return whether the server lacks the endpoint or its HTTP method. It may have another form of the endpoint."""
+    if isinstance(response, Failure):
+        return response.http_status in {*NOT_FOUND, NO_METHOD}
+    message = responses.non_empty(response.envelope.message) or ""
+    return not response.envelope.success and fold(trim(message)) == fold(UNRECOGNIZED)
 
 
 def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] | None:
-    """The reason in an HTTP status and in what a `success: false` says, and whether it is final; None for a good one.
+    """Return the reason of a refusal and whether it is final; None for a good response.
 
-    A refusal that mentions the key is one whatever its HTTP status; only with 5xx and their like the server may be
-    well again later.
+    The key counts as refused if the message mentions it, with any HTTP status that is not temporary.
 
     Args:
         code: HTTP status.
-        message: what the refusal says, all of it, as the server wrote it.
-        refused: whether it was one.
+        message: of the refusal, complete, as the server wrote it.
+        refused: whether the envelope has `success: false`.
     """
     if code in TEMPORARY:
         return Reason.UNREACHABLE, False

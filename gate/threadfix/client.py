@@ -1,4 +1,4 @@
-"""Asks ThreadFix, and turns every response or failure into an Observation."""
+"""The calls to ThreadFix. Each returns a typed reading, or the failure."""
 
 from __future__ import annotations
 
@@ -25,101 +25,93 @@ if TYPE_CHECKING:
     from gate.threadfix.uploads import Limits
 
 STATUS_LIMIT: Final = 80
-"""Characters of a status; the longest documented one has 24."""
+"""Characters of a status; the longest documented status has 24."""
 NAME_LIMIT: Final = 80
-"""Characters that are kept of a name."""
+"""Characters of a name."""
 
 
 class Client:
     """The calls that the gate makes; safe to use from several threads.
 
-    Args:
-        server: which server, and how to talk to it.
-        sanitizer: makes the server's words safe; every one of them goes through it here.
-        trace: told of every request, in the thread that observes.
-
-    Attributes:
-        api: what asks the endpoints.
-        http: what sends the requests.
+    The sanitizer is applied here to all of the server's text. `trace` is called for each request, in its thread.
     """
 
     def __init__(self, server: Server, sanitizer: Sanitizer, *, trace: Callable[[RequestMade], None]) -> None:
-        """Nothing is sent yet."""
         self.api = RestApi(server, sanitizer, trace)
         self.http = self.api.http
-        self._server = server
         self._finder: Finder | None = None
 
     def observe(self, target: Target, timeout: float) -> Observation:
-        """Ask once for the status of `target`; the response is here within `timeout` seconds.
+        """Request the status of `target`, once, within `timeout` seconds.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
         api = self.api
-        asked = api.ask(self._server.status_url(target), timeout)
-        if isinstance(asked, Failure):
-            return asked
+        response = api.request(api.server.status_url(target), timeout)
+        if isinstance(response, Failure):
+            return response
         try:
-            scan = responses.pending_scan(asked.envelope)
+            scan = responses.pending_scan(response.envelope)
         except responses.NotThreadFixError as error:
-            return api.malformed(asked, "no pending scan", error)
+            return api.malformed(response, "no pending scan", error)
         if scan.app_id != target.application_id:
             return api.about_another(scan.app_id, target.application_id)
         status = api.sanitize(scan.status, STATUS_LIMIT)
         if status != trim(scan.status):
-            # What is decided must be what was said: sanitizing must not make a success of something else.
-            return api.protocol(asked.response, f"returned a status that is not a plain word: {status}.")
-        sent = asked.response.date
+            # Decide by the status as it was sent: sanitizing must not turn another status into a success.
+            return api.protocol(response.http, f"returned a status that is not a plain word: {status}.")
         return ScanReading(
             status=status,
             error=scan.error,
-            error_message=api.words(scan.error_message),
+            error_message=api.text(scan.error_message),
             refusal=refusal_of(responses.non_empty(scan.error_message) or ""),
             scan_id=responses.identity(scan.scan_id),
-            name=api.words(scan.name),
-            message=api.words(scan.scan_message) or api.words(asked.envelope.message),
+            name=api.text(scan.name),
+            message=api.text(scan.scan_message) or api.text(response.envelope.message),
             modified=responses.moment(scan.modified_date),
-            sent=sent,
+            sent=response.http.date,
         )
 
     def application(self, application_id: int, timeout: float) -> Application | Failure:
-        """Ask once for an application.
+        """Request an application, once.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        asked = self.api.ask(self._server.endpoint(links.APPLICATION_PATH, application_id=application_id), timeout)
-        if isinstance(asked, Failure):
-            return _without_application(asked)
+        api = self.api
+        response = api.request(api.server.endpoint(links.APPLICATION_PATH, application_id=application_id), timeout)
+        if isinstance(response, Failure):
+            return _without_application(response)
         try:
-            found = responses.application(asked.envelope)
+            application = responses.application(response.envelope)
         except responses.NotThreadFixError as error:
-            return self.api.malformed(asked, "no application", error)
-        if found.id != application_id:
-            return self.api.about_another(found.id, application_id)
-        name = self.api.sanitize(responses.non_empty(found.name) or "", NAME_LIMIT)
-        return Application(found.id, name, responses.team_id(found.organization))
+            return api.malformed(response, "no application", error)
+        if application.id != application_id:
+            return api.about_another(application.id, application_id)
+        name = api.sanitize(responses.non_empty(application.name) or "", NAME_LIMIT)
+        return Application(application.id, name, responses.team_id(application.organization))
 
     def scans(self, application_id: int, timeout: float) -> ListedScans | Failure:
-        """Ask once for an application's scans. A copy from a cache may lack the newest one, so it is a failure.
+        """Request an application's scans, once. A copy from a cache is a failure, because it may lack the newest scan.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        asked = self.api.ask(self._server.endpoint(links.SCANS_PATH, application_id=application_id), timeout)
-        if isinstance(asked, Failure):
+        api = self.api
+        response = api.request(api.server.endpoint(links.SCANS_PATH, application_id=application_id), timeout)
+        if isinstance(response, Failure):
             # Neither ThreadFix's own refusal nor a list that is too long changes by itself.
-            return replace(asked, final=asked.final or asked.refused or asked.http_status == OK)
-        if asked.response.age:
-            return self.api.cached(asked.response)
+            return replace(response, final=response.final or response.refused or response.http_status == OK)
+        if response.http.age:
+            return api.cached(response.http)
         try:
-            return ListedScans(responses.listed_scans(asked.envelope), asked.response.date)
+            return ListedScans(responses.listed_scans(response.envelope), response.http.date)
         except responses.NotThreadFixError as error:
-            return replace(self.api.malformed(asked, "no list of scans", error), final=True)
+            return replace(api.malformed(response, "no list of scans", error), final=True)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
-        """Ask once for an application by its names; see `gate.threadfix.lookup.Finder`.
+        """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`.
 
         Raises:
             BaseException: a bug; a failure is a value.
@@ -142,7 +134,7 @@ class Client:
 
 
 def _without_application(failure: Failure) -> Failure:
-    """The failure of a request for an application, in words that fit one."""
+    """Return the failure of a request for an application, with advice that fits."""
     if failure.reason is not Reason.NOT_FOUND:
         return failure
     if failure.http_status in NOT_FOUND:

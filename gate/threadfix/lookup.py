@@ -1,4 +1,4 @@
-"""Finds an application by the names that people gave it; where there is none, or several, says which ones there are."""
+"""Looks up an application by its names. If there is no match, the failure lists the applications or teams that exist."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gate.model.subjects import ApplicationName
-    from gate.threadfix.api import Asked, RestApi
+    from gate.threadfix.api import ApiResponse, RestApi
 
 SHOWN: Final = 5
-"""Candidates that are named."""
+"""Candidates that a message lists."""
 COMPARED: Final = 2000
-"""Candidates that are looked at."""
+"""Candidates that are compared with the requested name."""
 PROMISING: Final = 50
-"""Candidates that have the most letters in common with what was looked for, and are compared to it letter by letter."""
+"""Candidates that are compared letter by letter: those with the most letters of the requested name."""
 NAME_LIMIT: Final = 80
-"""Characters that are kept of a name, and compared for its being near."""
-# What a query can hold whatever stands in between; ThreadFix has the POST form for all others, from 2.7.6 on.
+"""Characters of a name that are compared and shown."""
+# Names that a query carries safely through any proxy. For others ThreadFix has a POST, from 2.7.6 on.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
 NAMES_HINT: Final = "Write {{--team-name}} and {{--{option}}} as they are in ThreadFix, or set {{--application-id}}."
@@ -42,27 +42,22 @@ SEVERAL_HINT: Final = "Set {--application-id} to the one that is meant, and leav
 
 
 class Finder:
-    """Finds applications by their names; safe to use from several threads.
-
-    Args:
-        api: which ThreadFix.
-    """
+    """Looks up applications by their names; safe to use from several threads."""
 
     def __init__(self, api: RestApi) -> None:
-        """Nothing is asked yet."""
         self._api = api
-        # Asked for once: they are decoration, and a search is repeated for as long as it finds nothing.
+        # Requested once: they are only part of a message, and a look-up is repeated until it succeeds.
         self._candidates: dict[ApplicationName, str] = {}
 
     def find(self, subject: ApplicationName, timeout: float) -> Application | Failure:
-        """Ask once for an application; the response is here within `timeout` seconds.
+        """Look up an application, once, within `timeout` seconds.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
         ends = time.monotonic() + timeout
-        asked = self._ask(subject, ends)
-        found = asked if isinstance(asked, Failure) else self._chosen(asked, subject)
+        response = self._request(subject, ends)
+        found = response if isinstance(response, Failure) else self._chosen(response, subject)
         if isinstance(found, Application) or found.reason is not Reason.NOT_FOUND or found.final:
             return found
         if subject not in self._candidates:
@@ -71,38 +66,38 @@ class Finder:
         if found.http_status in NOT_FOUND:
             hint, meaning = f"{ENDPOINT_HINT} {hint}", NO_ENDPOINT_MEANING
         candidates = self._candidates[subject]
-        # Where ThreadFix has said which names there are, asking again for another one cannot help.
+        # If ThreadFix has listed the names, a repeated look-up cannot succeed.
         return replace(found, what=f"{found.what}{candidates}", hint=hint, meaning=meaning, final=bool(candidates))
 
-    def _ask(self, subject: ApplicationName, ends: float) -> Asked | Failure:
-        """Ask for the application, in the form that fits its name and the version of ThreadFix."""
+    def _request(self, subject: ApplicationName, ends: float) -> ApiResponse | Failure:
+        """Request the application, in the form that fits its name and the version of ThreadFix."""
         if subject.team in DOTS:
             what = f"a team named '{subject.team}' cannot be looked up, because its name would change the URL's path."
             return Failure(Reason.NOT_FOUND, what, DOTS_HINT, final=True)
         field, wanted = _key(subject)
         url = self._api.server.endpoint(links.LOOKUP_PATH, team=quote(subject.team, safe=""))
         if not _PLAIN.fullmatch(wanted):
-            asked = self._api.ask(url, left(ends), {field: wanted}, refusals=True)
-            if not lacks_endpoint(asked):
-                return asked if isinstance(asked, Failure) else self._api.read(asked.response)
-        return self._api.ask(f"{url}?{field}={quote(wanted, safe='')}", left(ends))
+            response = self._api.request(url, left(ends), {field: wanted}, refusals=True)
+            if not lacks_endpoint(response):
+                return response if isinstance(response, Failure) else self._api.read(response.http)
+        return self._api.request(f"{url}?{field}={quote(wanted, safe='')}", left(ends))
 
-    def _chosen(self, asked: Asked, subject: ApplicationName) -> Application | Failure:
-        """The one application that was asked for, of those in a response."""
+    def _chosen(self, response: ApiResponse, subject: ApplicationName) -> Application | Failure:
+        """Return the requested application from those in a response."""
         api = self._api
         try:
-            found = responses.applications(asked.envelope)
+            applications = responses.applications(response.envelope)
         except responses.NotThreadFixError as error:
-            return api.malformed(asked, "no application", error)
-        if not found:
+            return api.malformed(response, "no application", error)
+        if not applications:
             return Failure(Reason.NOT_FOUND, f"{api.http.host} found no such application.", http_status=200)
         wanted = _key(subject)[1]
-        same = [one for one in found if _is(_own(one, subject), wanted) and _is_of_team(one, subject.team)]
-        # Where names differ in case only, the one that was written is meant.
-        exact = [one for one in same if _own(one, subject) == wanted]
-        ids = {one.id: one for one in exact or same}
+        same = [app for app in applications if _same(_value(app, subject), wanted) and _in_team(app, subject.team)]
+        # If names differ only in case, the exact name is meant.
+        exact = [app for app in same if _value(app, subject) == wanted]
+        ids = {app.id: app for app in exact or same}
         if not ids:
-            names = ", ".join(f"'{self._shown(_own(one, subject))}' (id {one.id})" for one in found[:SHOWN])
+            names = ", ".join(f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in applications[:SHOWN])
             what = f"{api.http.host} returned {names}, but another application was requested."
             return Failure(Reason.PROTOCOL, what, _names_hint(subject), final=True)
         if len(ids) > 1:
@@ -110,29 +105,31 @@ class Finder:
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             what = f"{api.http.host} found {len(ids)} of them: {numbers}{more}."
             return Failure(Reason.NOT_FOUND, what, SEVERAL_HINT, final=True, meaning=SEVERAL_MEANING)
-        (one,) = ids.values()
-        return Application(one.id, self._shown(one.name), responses.team_id(one.organization))
+        (app,) = ids.values()
+        return Application(app.id, self._shown(app.name), responses.team_id(app.organization))
 
     def _describe_candidates(self, subject: ApplicationName, ends: float) -> str:
-        """Which applications the team has; which teams there are, where it is not found. Empty where that fails."""
+        """Return a sentence with the team's applications, or with all teams if it does not exist; empty on errors."""
         api = self._api
-        asked = api.ask(f"{api.server.endpoint(links.TEAM_PATH)}?name={quote(subject.team, safe='')}", left(ends))
-        if isinstance(asked, Failure):
-            if asked.reason is not Reason.NOT_FOUND:
+        response = api.request(
+            f"{api.server.endpoint(links.TEAM_PATH)}?name={quote(subject.team, safe='')}", left(ends)
+        )
+        if isinstance(response, Failure):
+            if response.reason is not Reason.NOT_FOUND:
                 return ""
-            asked = api.ask(api.server.endpoint(links.TEAMS_PATH), left(ends))
-            teams = [] if isinstance(asked, Failure) else responses.named(asked.envelope.object)
+            response = api.request(api.server.endpoint(links.TEAMS_PATH), left(ends))
+            teams = [] if isinstance(response, Failure) else responses.named(response.envelope.object)
             return f" Teams that the key's user can see: {self._listed(teams, subject.team)}." if teams else ""
-        team = asked.envelope.object
+        team = response.envelope.object
         applications = responses.named(team.get("applications") if isinstance(team, dict) else None)
         if not applications:
             return ""
         return f" Applications of this team: {self._listed(applications, _key(subject)[1])}."
 
     def _listed(self, candidates: Sequence[responses.Named], wanted: str) -> str:
-        """Some of the candidates, the nearest ones first; with the ids of those that share their name."""
-        names = [one.name[:NAME_LIMIT].casefold() for one in candidates[:COMPARED]]
-        near = _nearest(wanted[:NAME_LIMIT].casefold(), dict.fromkeys(names))
+        """Return some of the candidates, the most similar first, with an id if several have the name."""
+        names = [candidate.name[:NAME_LIMIT].casefold() for candidate in candidates[:COMPARED]]
+        near = _most_similar(wanted[:NAME_LIMIT].casefold(), dict.fromkeys(names))
         order = {name: place for place, name in enumerate(near)}
         chosen = sorted(range(len(names)), key=lambda place: order.get(names[place], SHOWN))[:SHOWN]
         shown = [
@@ -144,12 +141,11 @@ class Finder:
         return ", ".join(shown) + (f" and {more} more" if more else "")
 
     def _shown(self, name: Any) -> str:  # noqa: ANN401 - decoration may be of any type
-        """A name of the server's as safe text."""
+        """Return a name from the server as sanitized text."""
         return self._api.sanitize(responses.non_empty(name) or "", NAME_LIMIT)
 
 
-def _nearest(wanted: str, names: Iterable[str]) -> list[str]:
-    """The names that are near to one, the nearest ones first."""
+def _most_similar(wanted: str, names: Iterable[str]) -> list[str]:
     matcher = difflib.SequenceMatcher(b=wanted)
 
     def promise(name: str) -> float:
@@ -165,21 +161,22 @@ def _names_hint(subject: ApplicationName) -> str:
 
 
 def _key(subject: ApplicationName) -> tuple[str, str]:
-    """The field by which an application is found, and its value."""
+    """Return the field of the look-up, and the requested value."""
     return ("uniqueId", subject.unique_id or "") if subject.name is None else ("name", subject.name)
 
 
-def _own(found: responses.Application, subject: ApplicationName) -> object:
-    """What an application that was found has in that field."""
-    return found.unique_id if subject.name is None else found.name
+def _value(application: responses.Application, subject: ApplicationName) -> object:
+    """Return an application's value of the same field."""
+    return application.unique_id if subject.name is None else application.name
 
 
-def _is(value: object, wanted: str) -> bool:
-    """Whether it is the name that is wanted; ThreadFix's databases take no notice of its case."""
+def _same(value: object, wanted: str) -> bool:
+    """Return whether a value is the requested name. ThreadFix's databases ignore case."""
     return isinstance(value, str) and fold(trim(value)) == fold(trim(wanted))
 
 
-def _is_of_team(found: responses.Application, team: str) -> bool:
-    """Whether it is of that team, as far as that is told."""
-    name = responses.non_empty(found.organization.get("name")) if isinstance(found.organization, dict) else None
-    return name is None or _is(name, team)
+def _in_team(application: responses.Application, team: str) -> bool:
+    """Return whether an application is of the team, or its team is unknown."""
+    organization = application.organization
+    name = responses.non_empty(organization.get("name")) if isinstance(organization, dict) else None
+    return name is None or _same(name, team)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.model.subjects import Check
-    from gate.threadfix.api import Asked, RestApi
+    from gate.threadfix.api import ApiResponse, RestApi
 
 NO_CONTENT: Final = 204
 WORD_LIMIT: Final = 60
@@ -268,9 +268,9 @@ class Asker:
         until = time.monotonic() + timeout
         *others, last = self._generations
         for generation in others:
-            asked = self._request(generation, until)
-            if not _leads_on(asked):
-                return self._read(generation, asked)
+            response = self._request(generation, until)
+            if not _leads_on(response):
+                return self._read(generation, response)
         return self._read(last, self._request(last, until))
 
     def evaluate(self, policy_id: int, timeout: float) -> CheckReading | Failure:
@@ -283,28 +283,28 @@ class Asker:
         evaluator._generations = EVALUATIONS
         return evaluator(timeout)
 
-    def _request(self, generation: Generation, until: float) -> Asked | Failure:
+    def _request(self, generation: Generation, until: float) -> ApiResponse | Failure:
         question, api = self._question, self._api
         url = api.server.endpoint(generation.path, application_id=question.application_id)
         fields = generation.fields(question.check)
         seconds = left(until)
         if generation.posted:
-            return api.ask(url, seconds, fields)
-        return api.ask(f"{url}?{urlencode(fields)}" if fields else url, seconds)
+            return api.request(url, seconds, fields)
+        return api.request(f"{url}?{urlencode(fields)}" if fields else url, seconds)
 
-    def _read(self, generation: Generation, asked: Asked | Failure) -> CheckReading | Failure:
+    def _read(self, generation: Generation, response: ApiResponse | Failure) -> CheckReading | Failure:
         """Return the reading or the failure that a response means."""
         check, host = self._question.check, self._api.http.host
         kind = PassCriteria if isinstance(check, PassCriteria) else Policy
-        if isinstance(asked, Failure):
-            return _failure(asked, kind)
-        if asked.response.age and not self._cached:
-            return self._api.cached(asked.response)
-        question = replace(self._question, sent=asked.response.date, kind_requested=generation.posted)
+        if isinstance(response, Failure):
+            return _failure(response, kind)
+        if response.http.age and not self._cached:
+            return self._api.cached(response.http)
+        question = replace(self._question, sent=response.http.date, kind_requested=generation.posted)
         try:
-            reading = generation.read(asked.envelope, question)
+            reading = generation.read(response.envelope, question)
         except responses.NotThreadFixError as error:
-            return self._api.malformed(asked, f"no {NOUNS[type(check)]}", error)
+            return self._api.malformed(response, f"no {NOUNS[type(check)]}", error)
         except AnotherError as error:
             return Failure(Reason.PROTOCOL, f"{host} {error}.", ANOTHER_HINT, final=True, meaning=ANOTHER)
         except UnknownError as error:
@@ -321,11 +321,11 @@ NOUNS: Final[dict[type[Check], str]] = {
 """The expected content of a response, by the kind of check."""
 
 
-def _leads_on(asked: Asked | Failure) -> bool:
+def _leads_on(response: ApiResponse | Failure) -> bool:
     """Return whether to ask the next generation. A refused key is final, with any HTTP status."""
-    if not isinstance(asked, Failure):
-        return lacks_endpoint(asked)
-    return (lacks_endpoint(asked) or asked.http_status == NO_CONTENT) and asked.reason is not Reason.DENIED
+    if not isinstance(response, Failure):
+        return lacks_endpoint(response)
+    return (lacks_endpoint(response) or response.http_status == NO_CONTENT) and response.reason is not Reason.DENIED
 
 
 def _failure(failure: Failure, kind: type[Check]) -> Failure:

@@ -17,7 +17,7 @@ from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.options.files import opened
 from gate.text.wording import count
 from gate.threadfix import links, responses
-from gate.threadfix.api import CLIENT_ERRORS, NO_ENDPOINT_HINT, NOT_FOUND, REDIRECTS, TEMPORARY, Asked, RestApi
+from gate.threadfix.api import CLIENT_ERRORS, NO_ENDPOINT_HINT, NOT_FOUND, REDIRECTS, TEMPORARY, ApiResponse, RestApi
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -234,11 +234,11 @@ def receipt_of(api: RestApi, application_id: int, response: Response | Failure) 
     """
     if isinstance(response, Failure):
         return replace(response, meaning=UNSENT_MEANING) if response.unsent else _uncertain(response)
-    asked = api.read(response, refusals=True)
-    if isinstance(asked, Failure):
-        return _judged_by_status(asked)
-    if not asked.envelope.success:
-        message = responses.non_empty(asked.envelope.message) or ""
+    received = api.read(response, refusals=True)
+    if isinstance(received, Failure):
+        return _judged_by_status(received)
+    if not received.envelope.success:
+        message = responses.non_empty(received.envelope.message) or ""
         refusal = refusal_of(message)
         if response.early and refusal and refusal.accept:
             # What the user may accept is only known of a whole file.
@@ -246,31 +246,31 @@ def receipt_of(api: RestApi, application_id: int, response: Response | Failure) 
         return Refused(api.sanitize(message), refusal)
     if response.early:
         return _uncertain(api.protocol(response, "reported success before it had the whole file."))
-    return _taken(api, application_id, asked)
+    return _taken(api, application_id, received)
 
 
-def _taken(api: RestApi, application_id: int, asked: Asked) -> Receipt:
+def _taken(api: RestApi, application_id: int, response: ApiResponse) -> Receipt:
     """What ThreadFix made of a file that it took."""
     try:
-        hrefs = map(api.redact, responses.pending_scan_links(asked.envelope))
+        hrefs = map(api.redact, responses.pending_scan_links(response.envelope))
         targets = tuple(dict.fromkeys(map(links.status_link, hrefs)))
     except responses.NotThreadFixError as error:
-        return _uncertain(api.malformed(asked, "no usable links", error))
+        return _uncertain(api.malformed(response, "no usable links", error))
     except ValueError as error:
-        return _uncertain(api.protocol(asked.response, f"returned a link to a pending scan that {error}."))
+        return _uncertain(api.protocol(response.http, f"returned a link to a pending scan that {error}."))
     for target in targets:
         if target.application_id != application_id:
             what = f"returned a {target}, but the file was uploaded to application {application_id}."
-            return _uncertain(api.protocol(asked.response, what))
+            return _uncertain(api.protocol(response.http, what))
     if targets:
-        return Queued(targets, asked.response.date)
+        return Queued(targets, response.http.date)
     what = "took the file, but returned no pending scan to wait for."
     if api.server.api_version in SYNCHRONOUS:
         try:
-            return Finished(responses.finished_scan(asked.envelope, application_id).id, asked.response.date)
+            return Finished(responses.finished_scan(response.envelope, application_id).id, response.http.date)
         except responses.NotThreadFixError as error:
             what = f"took the file, but returned neither a link to a pending scan nor a finished scan: {error}."
-    failure = api.protocol(asked.response, what, NO_HANDLE_HINT)
+    failure = api.protocol(response.http, what, NO_HANDLE_HINT)
     return replace(failure, final=True, meaning=NO_HANDLE_MEANING)
 
 

@@ -92,7 +92,7 @@ class _Decorator:
         if all(result.severity for result in results):
             return [result.severity for result in results]
         known = {fold(name): number for number, name in enumerate(SEVERITIES, 1)}
-        listed = self._ask(links.SEVERITIES_PATH)
+        listed = self._request(links.SEVERITIES_PATH)
         # The names on ThreadFix's pages are last: after a renaming they count.
         for field in ("name", "customName", "displayName"):
             for severity in _dicts(listed)[:ROWS]:
@@ -103,7 +103,7 @@ class _Decorator:
 
     def _application(self) -> dict[str, Any]:
         """Return ThreadFix's description of the application; empty if unknown."""
-        found = self._ask(links.APPLICATION_PATH)
+        found = self._request(links.APPLICATION_PATH)
         return found if isinstance(found, dict) and found.get("id") == self._application_id else {}
 
     def _vulnerabilities(self, severity: int, team_id: int | None) -> list[Obstacle]:
@@ -120,7 +120,7 @@ class _Decorator:
         }
         found = [
             (number, vulnerability)
-            for vulnerability in _dicts(self._ask(links.VULNERABILITIES_PATH, form, LIMIT))
+            for vulnerability in _dicts(self._request(links.VULNERABILITIES_PATH, form, LIMIT))
             if (number := responses.identity(vulnerability.get("id"))) and self._is_wanted(vulnerability, severity)
         ]
         found.sort(key=lambda pair: -pair[0])
@@ -150,19 +150,19 @@ class _Decorator:
     def _text(self, value: object) -> str:
         return self._api.sanitize(responses.non_empty(value) or "", TEXT_LIMIT)
 
-    def _ask(self, path: str, form: Mapping[str, str] | None = None, limit: int = RESPONSE_LIMIT) -> object:
+    def _request(self, path: str, form: Mapping[str, str] | None = None, limit: int = RESPONSE_LIMIT) -> object:
         """Return the object in a response; None without one, or if ThreadFix could not be reached before."""
         left = self._until - time.monotonic()
         if left <= 0 or (self._failure and self._failure.reason is Reason.UNREACHABLE):
             self._failure = self._failure or Failure(Reason.UNREACHABLE, "there was no time left for it.")
             return None
-        asked = self._api.ask(
+        response = self._api.request(
             self._api.server.endpoint(path, application_id=self._application_id), left, form, limit=limit
         )
-        if isinstance(asked, Failure):
-            self._failure = self._failure or asked
+        if isinstance(response, Failure):
+            self._failure = self._failure or response
             return None
-        return asked.envelope.object
+        return response.envelope.object
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
