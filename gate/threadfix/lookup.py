@@ -1,4 +1,4 @@
-"""Looks up an application by its names. If there is no match, the failure lists the applications or teams that exist."""
+"""Looks up an application by its names. If none matches, the failure lists the applications or teams that exist."""
 
 from __future__ import annotations
 
