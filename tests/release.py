@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from gate.flow.stages import Outcome, Stages
+from gate.flow.stages import Stages
 from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import APPLICATION_ID, CONTEXT, ThreadFix, envelope, refusal
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.judge.checks import CheckVerdict
+    from gate.judge.verdict import Verdict
     from gate.sandbox.scenarios import Fault
     from tests.conftest import Gate, Ran
 
@@ -145,7 +146,7 @@ class Run:
     def __init__(self, gate: Gate, threadfix: Release) -> None:
         self.gate = gate
         self.threadfix = threadfix
-        self.outcome: Outcome | None = None
+        self.verdict: Verdict | None = None
 
     def __call__(self, *args: str, settle: str = "150ms", outage: str = "150ms") -> Ran:
         limits = ("--settle-timeout", settle, "--outage-limit", outage)
@@ -155,15 +156,15 @@ class Run:
         assert ran.document["scans"][0]["verdict"] == "pass"
         return ran
 
-    def _spy(self, stages: Stages, run: Callable[[Stages], Outcome] = Stages.run) -> Outcome:
-        self.outcome = run(stages)
-        return self.outcome
+    def _spy(self, stages: Stages, run: Callable[[Stages], Verdict] = Stages.run) -> Verdict:
+        self.verdict = run(stages)
+        return self.verdict
 
     @property
     def checks(self) -> tuple[CheckVerdict, ...]:
         """The verdicts on the checks of the newest run."""
-        assert self.outcome
-        return self.outcome.checks
+        assert self.verdict
+        return self.verdict.checks
 
     def ends(self, reason: Reason, text: str, *args: str, **limits: str) -> Ran:
         """Run the gate; assert that it ends with `reason`, and that its message contains `text`."""

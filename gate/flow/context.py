@@ -9,9 +9,12 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gate.judge.verdict import Verdict
+from gate.model import build
 from gate.model.errors import UsageError
 from gate.net import proxies
 from gate.net import tls as certificates
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from gate.flow.signals import Signals
+    from gate.judge.conclusions import Conclusion
     from gate.model.errors import InvalidOption
     from gate.options.parsing import Parsed
     from gate.options.settings import Settings
@@ -47,17 +51,16 @@ class CommandContext:
     """The options of a command and its log.
 
     Attributes:
-        parsed: the options; at first without any.
-        signals: the signal that stops the gate.
+        parsed: the options; empty until `parse`.
         log: standard error.
         github: the runner; None outside GitHub.
-        terminal: the live line; None if no person watches.
-        console: the log.
-        naming: how texts name an option.
+        terminal: the live line; None if standard error is no terminal.
     """
 
     def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
         """Start with a plain log."""
+        self.started_at = datetime.now(timezone.utc)
+        self._started = time.monotonic()
         self._env = dict(env)
         self.signals = signals
         self.naming: Naming = naming(env, started_as(sys.argv, sys.orig_argv))
@@ -68,35 +71,51 @@ class CommandContext:
         self.console = Console(self._print)
 
     @property
+    def elapsed(self) -> float:
+        """Seconds since the start, on a monotonic clock."""
+        return time.monotonic() - self._started
+
+    @property
     def sanitizer(self) -> Sanitizer:
         """Hides the secrets."""
         return Sanitizer(self.parsed.secrets)
 
-    def say(self, line: str) -> None:
+    def verdict(self, conclusion: Conclusion) -> Verdict:
+        """Return a verdict without parts; the run ends now."""
+        settings = self.parsed.settings
+        return Verdict(
+            conclusion=conclusion,
+            started_at=self.started_at,
+            finished_at=datetime.now(timezone.utc),
+            elapsed=self.elapsed,
+            naming=self.naming,
+            server=self.parsed.origin,
+            replaced=settings.replaced if settings else (),
+            result_file=self.parsed.reports.result_file or "",
+            build=build.current(self._env, self.sanitizer),
+        )
+
+    def write_line(self, line: str) -> None:
         """Write a line to the log."""
-        # A program may have put its own stream in place, and closed it.
+        # The calling program may have replaced the stream and closed its own.
         with suppress(OSError, ValueError):
             self.log.write(f"{line}\n")
 
     def _print(self, line: Line) -> None:
-        self.say(line.text)
+        self.write_line(line.text)
 
     def parse(
-        self,
-        flags: Mapping[str, Sequence[str]],
-        invalid: Sequence[InvalidOption],
-        *,
-        needs_scan: bool = True,
+        self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption], *, needs_scan: bool = True
     ) -> Settings:
-        """Return the settings. From here on the secrets are hidden and the reports are known.
+        """Return the settings. Afterwards, also after an error, the secrets are hidden and the reports are known.
 
         Raises:
             UsageError: options are invalid.
-            Cancelled: there was a signal; then the reports are known already.
-            OutOfThreadsError: the files could not be read, because no thread could be started.
+            Cancelled: there was a signal.
+            OutOfThreadsError: no thread could be started to read the files.
         """
         self.parsed = parsing.parse_early(flags, self._env)
-        # Nothing that might be started from here needs the key.
+        # No child process needs the key.
         os.environ.pop(KEY_VARIABLE, None)
         if self._env.get("GITHUB_ACTIONS") == "true":
             from gate.reporters.github import GitHub
@@ -122,7 +141,7 @@ class CommandContext:
         return self.parsed.settings
 
     def explain(self, error: BaseException) -> None:
-        """Put the traceback of a bug into the log, without secrets."""
+        """Log the traceback of a bug, without secrets."""
         import traceback
 
         sanitizer = self.sanitizer
@@ -130,18 +149,18 @@ class CommandContext:
             self.console.line(sanitizer.redact(line))
 
     def _mask(self, secrets: Sequence[Secret]) -> None:
-        """Have the runner hide secrets, before anything other is printed."""
-        # Into a file the command would write the key, and no runner would obey it.
+        """Let the runner mask secrets, before anything else is printed."""
+        # In a regular file, the command would show the key, and no runner would read it.
         if secrets and self.github and not _is_file(self.log):
             for secret in secrets:
                 self.github.mask(secret)
-            # They must have reached the runner before anything that is written elsewhere does.
+            # The runner must have them before it reads another stream.
             self.log.drain()
 
     def _open_log(self, reports: Reports) -> None:
-        """Open the requested log."""
+        """Replace the plain log by the requested log."""
         if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
-            # The single file has no package that draws there; a log is enough.
+            # The single file has no package for it.
             with suppress(ImportError):
                 from gate.reporters.terminal import Terminal
 
@@ -157,7 +176,7 @@ class CommandContext:
 
 
 def _is_file(stream: BackgroundStream) -> bool:
-    """Return whether it is a regular file: then no runner reads commands from it."""
+    """Return whether a stream is a regular file. No runner reads commands from a regular file."""
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):
@@ -168,7 +187,7 @@ def _read(name: str) -> bytes:
     """Return the content of a file; `-` is standard input.
 
     Raises:
-        OSError: it cannot be read, or is longer than 1 MiB.
+        OSError: the file cannot be read, or is longer than 1 MiB.
     """
     if name != "-":
         with Path(name).open("rb", buffering=0) as file:
@@ -183,7 +202,7 @@ def _up_to_limit(file: BinaryIO | RawIOBase) -> bytes:
     while len(content) <= INPUT_LIMIT:
         piece = file.read(INPUT_LIMIT + 1 - len(content))
         if piece is None:
-            # The pipe does not block, and is empty.
+            # An empty pipe that does not block.
             time.sleep(_RETRY)
             continue
         if not piece:

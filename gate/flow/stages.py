@@ -13,25 +13,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.checks import judge_check
-from gate.judge.conclusions import Conclusion, conclude, from_failure
+from gate.judge.conclusions import conclude, from_failure
 from gate.judge.scans import ACCEPTED, judge_scan
 from gate.judge.uploads import judge_upload
 from gate.model.errors import Cancelled
-from gate.model.history import Application, Failure, Finished, History, NotSent, R, StopCause, Upload
-from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Kind, Reason
-from gate.model.subjects import ApplicationId, ApplicationName, Target
+from gate.model.history import Application, Failure, History, NotSent, R, StopCause, T, Upload
+from gate.model.reasons import Kind, Reason
+from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Target
 from gate.threadfix.client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gate.flow.context import CommandContext
     from gate.judge.checks import CheckVerdict
-    from gate.judge.conclusions import Part
+    from gate.judge.conclusions import Conclusion, Part
     from gate.judge.scans import ScanVerdict
     from gate.judge.uploads import UploadVerdict
-    from gate.model.history import Observation, ScanHistory
-    from gate.model.subjects import Subject
+    from gate.judge.verdict import Verdict
+    from gate.model.history import CheckReading, Observation, ScanHistory, ScanReading
+    from gate.model.subjects import Check, Subject
     from gate.options.settings import Settings
 
 SANDBOX_ADVICE: Final = (
@@ -42,34 +43,14 @@ NEVER: Final = 365 * 24 * 3600.0
 """Seconds of a deadline that is never reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The results of the stages; the fields are those of `Verdict`."""
-
-    conclusion: Conclusion
-    scans: tuple[ScanVerdict, ...] = ()
-    ended_uploads: tuple[UploadVerdict, ...] = ()
-    checks: tuple[CheckVerdict, ...] = ()
-    uploads: tuple[Upload, ...] = ()
-    application_id: int | None = None
-    resume: str = ""
-
-
 @dataclass(slots=True)
 class Stages:
-    """One run's stages.
-
-    Attributes:
-        settings: the requests.
-        context: the log and the signal.
-        left: seconds of the wait that are left when it begins.
-        in_sandbox: whether the server stops with this run, so that no other run can keep waiting.
-    """
+    """The stages of one run, and their results so far; `in_sandbox` as for `run_gate`."""
 
     settings: Settings
     context: CommandContext
-    left: float
     in_sandbox: bool = False
+    _left: float = field(init=False)
     _client: Client = field(init=False)
     _application: Application | None = None
     _missing: tuple[Failure, Conclusion] | None = None
@@ -78,8 +59,8 @@ class Stages:
     _checks: tuple[CheckVerdict, ...] = ()
     _stopped: Cancelled | None = None
 
-    def run(self) -> Outcome:
-        """Go through the requested stages in their order.
+    def run(self) -> Verdict:
+        """Go through the requested stages in their order; return the verdict, with texts that are templates.
 
         Raises:
             Cancelled: there was a signal before the application was known.
@@ -87,7 +68,9 @@ class Stages:
             BaseException: a bug.
         """
         settings, context = self.settings, self.context
-        # Before the first look at the signal: this upload is known already.
+        # The timeout includes the time to read the options, because an input may be slow.
+        self._left = max(0.0, settings.plan.timeout - context.elapsed)
+        # This upload is known before the first check for a signal.
         self._uploads = (settings.uploaded,) if settings.uploaded else ()
         self._client = Client(settings.server, context.sanitizer, trace=context.console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
@@ -101,7 +84,7 @@ class Stages:
         except Cancelled as error:
             # The results so far are reported.
             self._fill(error)
-        return self._outcome()
+        return self._verdict()
 
     def _fill(self, stopped: Cancelled) -> None:
         """Mark everything that the signal interrupted as cancelled. A missing result must not count as a pass."""
@@ -140,13 +123,13 @@ class Stages:
             self._evaluate()
             check()
 
-    def _outcome(self) -> Outcome:
+    def _verdict(self) -> Verdict:
         ended, scans = self._ended(), self._scans()
-        parts = self._parts()
         if self._missing and self._all_passed():
             # An accepted upload from before this run is no result for the requests that failed.
-            return Outcome(self._missing[1], ended_uploads=ended, uploads=self._uploads)
-        conclusion, resume = conclude(parts), ""
+            verdict = self.context.verdict(self._missing[1])
+            return replace(verdict, ended_uploads=ended, uploads=self._uploads)
+        conclusion, resume = conclude(self._parts()), ""
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
         # A resumed run does not see uploads without a pending scan.
@@ -155,7 +138,15 @@ class Stages:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
                 resume = self.settings.resume([scan.target for scan in scans], self.context.naming.program)
-        return Outcome(conclusion, scans, ended, self._checks, self._uploads, self._application_id, resume)
+        return replace(
+            self.context.verdict(conclusion),
+            scans=scans,
+            ended_uploads=ended,
+            checks=self._checks,
+            uploads=self._uploads,
+            application_id=self._application_id,
+            resume=resume,
+        )
 
     def _complete(self) -> bool:
         """Return whether every requested file, pending scan and check has a result."""
@@ -226,11 +217,10 @@ class Stages:
         Raises:
             Cancelled: there was a signal.
         """
-        stop, console = threading.Event(), self.context.console
-        wait = Wait(subject, observe=observe, settled=lambda _: True, schedule=self._schedule(NEVER, stop))
-        signals = self.context.signals
-        (history,) = wait_all([wait], stop=stop, signals=signals, notify=console.handle, tick=self._tick)
-        signals.check()
+        (history,) = self._run_waits(
+            lambda schedule: [Wait(subject, observe=observe, settled=lambda _: True, schedule=schedule)]
+        )
+        self.context.signals.check()
         return history.newest
 
     # --- Uploads.
@@ -245,7 +235,7 @@ class Stages:
             failure = replace(failure, what=f"not sent; {conclusion.message}", unsent=True)
             self._uploads += tuple(Upload(file, failure) for file in settings.files)
             return
-        from gate.flow.uploading import upload_all
+        from gate.flow.uploading import refuse_known_scans, upload_all
 
         assert self._application is not None  # noqa: S101 - it was found, or is missing
         uploads = upload_all(
@@ -257,65 +247,33 @@ class Stages:
             notify=console.handle_upload,
             tick=console.tick_upload,
         )
-        self._uploads += tuple(self._with_their_own_scans(uploads))
-
-    def _with_their_own_scans(self, uploads: Sequence[Upload]) -> Iterator[Upload]:
-        """Yield the uploads, with a failure for each whose scan, pending or finished, was known before.
-
-        If a server returns the same scan for two files, it did not take one of them.
-        """
-        known: set[Target | str] = set(self._targets())
-        for upload in uploads:
-            finished = [f"scan {upload.receipt.scan_id}"] if isinstance(upload.receipt, Finished) else []
-            made: list[Target | str] = [*upload.targets, *finished]
-            shared = [scan for scan in made if scan in known]
-            known.update(made)
-            if shared:
-                what = (
-                    f"ThreadFix returned {shared[0]}, which is not this file's: it was known before. Whether ThreadFix "
-                    "has the file is not known."
-                )
-                receipt = Failure(Reason.PROTOCOL, what, UPLOAD_AGAIN, final=True, meaning=UPLOAD_UNCERTAIN)
-                yield replace(upload, receipt=receipt)
-            else:
-                yield upload
+        self._uploads += tuple(refuse_known_scans(uploads, self._targets()))
 
     # --- The wait.
 
     def _wait(self) -> None:
         """Wait for the pending scans: those given by id, and those of the uploads."""
-        settings, console, targets = self.settings, self.context.console, self._targets()
+        settings, targets = self.settings, self._targets()
         if not targets:
             return
-        stop = threading.Event()
-        schedule = self._schedule(self.left, stop)
-        settled = settings.rules.settled
-        began = {target: upload.began for upload in self._uploads for target in upload.targets}
-        waits = [
-            Wait(target, observe=self._observer(target, began.get(target)), settled=settled, schedule=schedule)
-            for target in targets
-        ]
-        console.waiting(settings, targets, datetime.now(timezone.utc) + timedelta(seconds=self.left))
-        signals = self.context.signals
-        self._histories = wait_all(waits, stop=stop, signals=signals, notify=console.handle, tick=self._tick)
 
-    def _observer(self, target: Target, began: float | None) -> Callable[[float], Observation]:
-        """Return the function that asks for a scan; of an upload that began then, it refuses another upload's scan."""
-        is_first = True
+        def waits(schedule: Schedule) -> list[Wait[Target, ScanReading]]:
+            return [
+                Wait(target, observe=self._observer(target), settled=settings.rules.settled, schedule=schedule)
+                for target in targets
+            ]
 
-        def observe(timeout: float) -> Observation:
-            nonlocal is_first
-            reading = self._client.observe(target, timeout)
-            if began is None or not is_first or isinstance(reading, Failure):
-                return reading
-            is_first = False
-            if not self.settings.rules.is_another_uploads(reading, time.monotonic() - began):
-                return reading
-            what = (
-                f"ThreadFix returned a scan that was {reading.status} long before the upload: it is another upload's."
-            )
-            return Failure(Reason.PROTOCOL, what, UPLOAD_AGAIN, final=True, meaning=UPLOAD_UNCERTAIN)
+        self.context.console.waiting(settings, targets, datetime.now(timezone.utc) + timedelta(seconds=self._left))
+        self._histories = self._run_waits(waits, self._left)
 
+    def _observer(self, target: Target) -> Callable[[float], Observation]:
+        """Return the function that asks for a scan once."""
+        observe = partial(self._client.observe, target)
+        for upload in self._uploads:
+            if target in upload.targets and upload.began is not None:
+                from gate.flow.uploading import refuse_older_scan
+
+                return refuse_older_scan(observe, self.settings.rules, upload.began)
         return observe
 
     def _targets(self) -> tuple[Target, ...]:
@@ -325,23 +283,17 @@ class Stages:
         uploaded = [target for upload in self._uploads for target in upload.targets]
         return tuple(dict.fromkeys([*named, *uploaded]))
 
-    def _tick(self, histories: Sequence[History[Any, Any]]) -> None:
-        progress = self.context.console.progress(histories)
-        self.context.console.tick(progress)
-        if self.context.terminal:
-            self.context.terminal.draw(progress)
-
     # --- The checks.
 
     def _evaluate(self) -> None:
-        """Ask whether the application may be released, now that every scan has passed."""
-        from gate.flow.evaluating import Evaluation, moment_of
+        """Make all checks, after every scan has passed."""
+        from gate.flow.evaluating import moment_of, wait_for
+        from gate.threadfix.policies import Asker
 
-        application_id = self._application_id
-        assert application_id is not None  # noqa: S101 - a part has passed that is about one
-        evaluation = Evaluation(self.settings, self.context, self._client, application_id, self._team_id)
+        settings, application_id = self.settings, self._application_id
+        assert application_id is not None  # noqa: S101 - a part of an application has passed
         moment = None
-        if self.settings.needs_moment:
+        if settings.needs_moment:
             listed = self._ask(ApplicationId(application_id), partial(self._client.scans, application_id))
             if isinstance(listed, Failure):
                 self.context.console.warning(f"the scans of the application could not be listed: {listed.what}")
@@ -351,17 +303,64 @@ class Stages:
                 None if isinstance(listed, Failure) else listed,
                 accepted=any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()),
             )
-        self._checks = evaluation.judge(moment, jitter=_jitter, tick=self._tick)
-        # A signal from here on loses no verdict.
-        self._checks = tuple(map(evaluation.decorate, self._checks))
 
-    def _schedule(self, seconds: float, stop: threading.Event) -> Schedule:
-        return Schedule(
-            plan=self.settings.plan,
-            deadline=Deadline.after(seconds, time.monotonic),
-            sleep=stop.wait,
-            jitter=_jitter,
+        def waits(schedule: Schedule) -> list[Wait[Check, CheckReading]]:
+            cached = not settings.plan.settle_timeout
+            askers = [Asker(self._client.api, check, application_id, cached=cached) for check in settings.checks]
+            return [wait_for(check, ask, moment, schedule) for check, ask in zip(settings.checks, askers, strict=True)]
+
+        histories = self._run_waits(waits)
+        url = settings.server.application_page(self._team_id, application_id)
+        cancelled = self.context.signals.cancelled
+        self._checks = tuple(judge_check(history, settings, cancelled, url=url) for history in histories)
+        # From here on, a signal must not lose these verdicts.
+        self._checks = tuple(self._with_obstacles(verdict, application_id) for verdict in self._checks)
+
+    def _with_obstacles(self, verdict: CheckVerdict, application_id: int) -> CheckVerdict:
+        """Return a verdict with the vulnerabilities that break the pass criteria, if they can be looked up.
+
+        Its reason stays.
+
+        Raises:
+            Cancelled: there was a signal before they were looked up.
+        """
+        reading = verdict.history.reading
+        if verdict.conclusion.reason is not Reason.POLICY_FAILED or not isinstance(verdict.check, PassCriteria):
+            return verdict
+        assert reading is not None  # noqa: S101 - only a reading fails
+        from gate.threadfix.vulnerabilities import decorate
+
+        settings, context = self.settings, self.context
+        limit = settings.plan.request_timeout
+        found = context.signals.call(partial(decorate, self._client.api, application_id, reading.results, limit))
+        if found.failure:
+            context.console.warning(f"not all blocking vulnerabilities could be looked up: {found.failure.what}")
+        reading = replace(reading, results=found.results)
+        history = replace(verdict.history, newest=reading, reading=reading)
+        url = verdict.url or settings.server.application_page(found.team_id, application_id)
+        decorated = judge_check(history, settings, obstacles=found.obstacles, url=url)
+        # The numbers change the message only.
+        message = decorated.conclusion.message
+        return replace(decorated, conclusion=replace(verdict.conclusion, message=message))
+
+    # --- Waits.
+
+    def _run_waits(
+        self, waits: Callable[[Schedule], Sequence[Wait[T, R]]], seconds: float = NEVER
+    ) -> tuple[History[T, R], ...]:
+        """Run waits side by side until all are over, the deadline in `seconds` is reached, or a signal comes."""
+        stop, console = threading.Event(), self.context.console
+        deadline = Deadline.after(seconds, time.monotonic)
+        schedule = Schedule(self.settings.plan, deadline, sleep=stop.wait, jitter=_jitter)
+        return wait_all(
+            waits(schedule), stop=stop, signals=self.context.signals, notify=console.handle, tick=self._tick
         )
+
+    def _tick(self, histories: Sequence[History[Any, Any]]) -> None:
+        progress = self.context.console.progress(histories)
+        self.context.console.tick(progress)
+        if self.context.terminal:
+            self.context.terminal.draw(progress)
 
 
 def _jitter() -> float:

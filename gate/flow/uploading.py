@@ -1,7 +1,7 @@
-"""Uploads files in their order. A file that may have left this machine is never sent again. Knows no ThreadFix.
+"""Upload files in their order, and refuse scans that are not theirs. Nothing is sent twice.
 
-One thread sends; the calling thread receives its events, and stops it after a signal. Which file is under way, and
-whether the next may begin, is only changed under one lock, so that none begins after the gate was stopped.
+One thread sends. The calling thread receives its events, and stops it after a signal. One lock guards the current file
+and the stop, so that no upload begins after the gate was stopped.
 """
 
 from __future__ import annotations
@@ -16,25 +16,27 @@ from gate.flow import threads
 from gate.flow.waiting import cadence
 from gate.model.errors import Cancelled
 from gate.model.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.model.history import BrokenOff, Failure, NotSent, Outage, Upload
+from gate.model.history import BrokenOff, Failure, Finished, NotSent, Outage, Upload
+from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.text.wording import count, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gate.flow.signals import Signals
     from gate.model.events import UploadEvent
-    from gate.model.history import Receipt
-    from gate.model.subjects import ScanFile
+    from gate.model.history import Observation, Receipt
+    from gate.model.subjects import ScanFile, Target
     from gate.options.settings import Plan
+    from gate.threadfix.rules import Rules
 
     Events = queue.SimpleQueue[UploadEvent | Broken]
 
 PROGRESS: Final = 0.1
-"""Seconds between two reports of the progress, at least; the last one always comes."""
+"""The minimum of seconds between two reports of the progress; the end of a file is always reported."""
 
 
-def upload_all(  # noqa: PLR0913 - what to do, and on which terms
+def upload_all(  # noqa: PLR0913 - the work and its limits
     files: Sequence[ScanFile],
     send: Callable[[ScanFile, Callable[[int], None]], Receipt],
     *,
@@ -50,21 +52,21 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
 
     Args:
         files: in their order.
-        send: makes one attempt for a file, and reports how many bytes are sent; its receipt is a failure that is
+        send: makes one attempt to send a file, and reports the number of bytes sent. It returns a failure that is
             `unsent` if nothing of the request has left this machine. Called in another thread.
-        plan: how long, how often.
+        plan: the limits and intervals.
         jitter: draws a number in [-1, 1].
         signals: the signal that stops the gate.
         notify: called with every event in the calling thread.
-        clock: returns seconds on a monotonic clock.
-        sleep: takes seconds; returns whether the gate is stopped. The default wakes up then.
-        tick: called in the calling thread several times a second while nothing happens, for the live line.
+        clock: monotonic, in seconds.
+        sleep: takes seconds; returns whether the gate is stopped. The default wakes up at the stop.
+        tick: called several times a second in the calling thread while no event comes, for the live line.
 
     Returns:
         The result of each file, in their order.
 
     Raises:
-        OutOfThreadsError: nothing could be started, and nothing was sent.
+        OutOfThreadsError: no thread could be started, so nothing was sent.
         BaseException: a bug.
     """
     stop = threading.Event()
@@ -82,7 +84,7 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
             notify(event)
             left -= isinstance(event, UploadEnded)
     except Cancelled:
-        # The caller asks `signals`; the receipts show which files were not sent, or not to their end.
+        # The caller checks `signals`; the receipts show which files were not sent completely.
         pass
     finally:
         uploads.stop()
@@ -91,13 +93,9 @@ def upload_all(  # noqa: PLR0913 - what to do, and on which terms
 
 
 class _Uploads:
-    """The uploads of one gate; the fields are the arguments of `upload_all`.
+    """The uploads of one run; the arguments are those of `upload_all`."""
 
-    Attributes:
-        events: what happened.
-    """
-
-    def __init__(  # noqa: PLR0913, PLR0917 - what to do, and on which terms
+    def __init__(  # noqa: PLR0913, PLR0917 - as above
         self,
         files: Sequence[ScanFile],
         send: Callable[[ScanFile, Callable[[int], None]], Receipt],
@@ -106,7 +104,6 @@ class _Uploads:
         clock: Callable[[], float],
         sleep: Callable[[float], bool],
     ) -> None:
-        """Nothing is sent yet."""
         self.events: Events = queue.SimpleQueue()
         self._files = files
         self._send = send
@@ -130,12 +127,12 @@ class _Uploads:
             self.events.put(Broken(error))
 
     def stop(self) -> None:
-        """Let no file and no attempt begin any more, without waiting for the current attempt."""
+        """Let no further attempt begin. The current attempt goes on."""
         with self._lock:
             self._stopped = True
 
     def receipts(self) -> tuple[Upload, ...]:
-        """Return the result of each file. Only after `stop`."""
+        """Return the result of each file, after `stop`."""
         with self._lock:
             over = tuple(self._over)
             if len(over) == len(self._files):
@@ -145,7 +142,7 @@ class _Uploads:
         return over + tuple(Upload(file, NotSent()) for file in self._files[len(over) :])
 
     def _upload(self, file: ScanFile) -> None:
-        """Upload one file: try until it is sent, refused, or cannot even be sent for too long."""
+        """Try to send one file until it is sent, refused, or an outage reaches its limit."""
         self._began = self._clock()
         self.events.put(UploadBegan(file, len(self._over) + 1, len(self._files)))
         outage: Outage | None = None
@@ -169,7 +166,7 @@ class _Uploads:
                 return
 
     def _attempt(self, file: ScanFile, outage: Outage | None) -> Receipt | None:
-        """Send a file once; return None if the gate was stopped before."""
+        """Send a file once; return None if the gate is stopped."""
         with self._lock:
             if self._stopped:
                 return None
@@ -183,7 +180,6 @@ class _Uploads:
         return receipt
 
     def _end(self, upload: Upload) -> None:
-        """Keep the result of a file."""
         with self._lock:
             if not self._stopped:
                 self._sending = False
@@ -195,12 +191,11 @@ class _Uploads:
 
 
 class _Meter:
-    """Reports the progress of one attempt, and that it is connected after an outage; safe to call from any thread."""
+    """Reports the progress of one attempt, and the end of an outage. Thread-safe."""
 
     def __init__(
         self, file: ScanFile, outage: Outage | None, began: float, clock: Callable[[], float], events: Events
     ) -> None:
-        """Nothing is sent yet."""
         self._file = file
         self._outage = outage
         self._began = began
@@ -212,14 +207,14 @@ class _Meter:
         self._reported_at = -PROGRESS
 
     def __call__(self, sent: int) -> None:
-        """Report the bytes sent so far, unless the attempt was given up."""
+        """Report the number of bytes sent so far, unless the attempt is over."""
         with self._lock:
             if not self._closed:
                 self._sent = sent
                 self._report()
 
     def close(self, *, sent: bool) -> None:
-        """End the attempt; `sent` is whether anything may have left this machine."""
+        """End the attempt; `sent` tells whether anything may have left this machine."""
         with self._lock:
             self._closed = True
             if sent:
@@ -230,7 +225,7 @@ class _Meter:
         if self._outage:
             self._events.put(OutageEnded(self._file, now, replace(self._outage, ended=now)))
             self._outage = None
-        # The end of the file is reported immediately: then the gate waits for the response.
+        # Report the end of the file immediately: the gate now waits for the response.
         due = self._closed or self._sent >= self._file.size or now - self._reported_at >= PROGRESS
         if due and self._sent != self._reported:
             self._reported, self._reported_at = self._sent, now
@@ -238,6 +233,53 @@ class _Meter:
 
 
 def _after_outage(failure: Failure, outage: Outage, now: float) -> Failure:
-    """Return a failure with the length of the outage that it ended."""
+    """Return the failure that ended an outage, with the length of the outage."""
     attempts = count(outage.polls + 1, "attempt")
     return replace(failure, what=f"{failure.what} This went on for {seconds(now - outage.began)} ({attempts}).")
+
+
+def refuse_known_scans(uploads: Iterable[Upload], targets: Iterable[Target]) -> Iterator[Upload]:
+    """Yield the uploads, with a failure in place of each scan that is one of `targets` or an earlier upload's.
+
+    If ThreadFix returns the same scan for two files, it did not take one of the files.
+    """
+    known: set[Target | str] = set(targets)
+    for upload in uploads:
+        scans: list[Target | str] = [*upload.targets]
+        if isinstance(upload.receipt, Finished):
+            scans.append(f"scan {upload.receipt.scan_id}")
+        shared = [scan for scan in scans if scan in known]
+        known.update(scans)
+        if shared:
+            what = (
+                f"ThreadFix returned {shared[0]}, which is not this file's: it was known before. Whether ThreadFix "
+                "has the file is not known."
+            )
+            yield replace(upload, receipt=_foreign_scan(what))
+        else:
+            yield upload
+
+
+def refuse_older_scan(
+    observe: Callable[[float], Observation], rules: Rules, began: float
+) -> Callable[[float], Observation]:
+    """Return `observe`, with a failure in place of a first reading that was final before the upload `began`."""
+    is_first = True
+
+    def checked(timeout: float) -> Observation:
+        nonlocal is_first
+        reading = observe(timeout)
+        if isinstance(reading, Failure) or not is_first:
+            return reading
+        is_first = False
+        if not rules.is_another_uploads(reading, time.monotonic() - began):
+            return reading
+        return _foreign_scan(
+            f"ThreadFix returned a scan that was {reading.status} long before the upload: it is another upload's."
+        )
+
+    return checked
+
+
+def _foreign_scan(what: str) -> Failure:
+    return Failure(Reason.PROTOCOL, what, UPLOAD_AGAIN, final=True, meaning=UPLOAD_UNCERTAIN)

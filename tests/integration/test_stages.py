@@ -238,9 +238,9 @@ def test_checks_come_after_a_pass_only(gate: Gate, folder: Path) -> None:
     ("moment", "parts"),
     [
         ("reporters.console.Console.opening", ([Reason.CANCELLED] * 3, [Reason.CANCELLED], [])),
-        ("commands.stages.Stages._find_application", ([Reason.CANCELLED] * 3, [Reason.CANCELLED], [])),
-        ("commands.stages.Stages._upload", ([None] * 3, [Reason.CANCELLED] * 4, [])),
-        ("commands.stages.Stages._wait", ([None] * 3, [Reason.PROCESSED] * 4, [Reason.CANCELLED] * 2)),
+        ("flow.stages.Stages._find_application", ([Reason.CANCELLED] * 3, [Reason.CANCELLED], [])),
+        ("flow.stages.Stages._upload", ([None] * 3, [Reason.CANCELLED] * 4, [])),
+        ("flow.stages.Stages._wait", ([None] * 3, [Reason.PROCESSED] * 4, [Reason.CANCELLED] * 2)),
     ],
 )
 def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
@@ -257,11 +257,11 @@ def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
 @pytest.mark.parametrize(
     ("moment", "asked", "reason"),
     [
-        ("commands.stages.Stages._wait", (), Reason.PROCESSED),
-        ("commands.stages.Stages._evaluate", ("--policy", "all"), Reason.PROCESSED),
-        ("commands.run._Run.conclude", (), Reason.PROCESSED),
-        ("reporters.files.write_atomic", (), Reason.PROCESSED),
-        ("commands.run._Run.conclude", ("--timeout", "x"), Reason.USAGE),
+        ("flow.stages.Stages._wait", (), Reason.PROCESSED),
+        ("flow.stages.Stages._evaluate", ("--policy", "all"), Reason.PROCESSED),
+        ("flow.context.CommandContext.verdict", (), Reason.PROCESSED),
+        ("reporters.reports.write_atomic", (), Reason.PROCESSED),
+        ("flow.context.CommandContext.verdict", ("--timeout", "x"), Reason.USAGE),
     ],
 )
 def test_a_signal_after_the_last_stage_changes_no_verdict(

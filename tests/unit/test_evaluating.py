@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.flow.evaluating import Settling, dated, evaluate_all, moment_of, wait_for
+from gate.flow.evaluating import Settling, dated, moment_of, wait_for
 from gate.flow.signals import Signals
+from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.model.events import Ended, OutageBegan, OutageEnded, StatusSeen
 from gate.model.history import (
     FRESH,
@@ -31,6 +33,7 @@ from gate.model.history import (
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
 from gate.options.settings import Plan
+from gate.threadfix.policies import Asker
 from gate.threadfix.refusals import refusal_of
 from gate.threadfix.rules import Rules
 from tests.builders import history_of, judged
@@ -100,10 +103,9 @@ class World:
 
     def wait(self, check: Check = PCI, moment: float | None = DONE_AT) -> CheckHistory:
         """Wait until the check has settled."""
-        return wait_for(
-            check, Server(self), moment=moment, plan=self.plan, clock=lambda: self.now, sleep=self.sleep,
-            jitter=lambda: 0.0, slots=threading.Semaphore(),
-        ).run(self.events.append)  # fmt: skip
+        deadline = Deadline(0.0, lambda: self.now)
+        schedule = Schedule(self.plan, deadline, self.sleep, lambda: 0.0, threading.Semaphore())
+        return wait_for(check, Server(self), moment, schedule).run(self.events.append)
 
     @property
     def starts(self) -> list[float]:
@@ -111,7 +113,7 @@ class World:
 
 
 @dataclass
-class Server:
+class Server(Asker):
     """Asks the world."""
 
     world: World
@@ -441,15 +443,14 @@ def together(
     signals: Signals | None = None,
 ) -> tuple[CheckHistory, ...]:
     """Make several checks whose responses come from `scripts`."""
-    plan = Plan(interval=0.001, max_interval=0.002)
+    stop = threading.Event()
+    deadline = Deadline(0.0, time.monotonic)
+    schedule = Schedule(Plan(interval=0.001, max_interval=0.002), deadline, stop.wait, lambda: 0.0)
 
-    def ask(check: Check) -> Server:
-        return Server(World(lambda _n, _at: scripts[check]()))
+    def wait(check: Check) -> Wait[Check, CheckReading]:
+        return wait_for(check, Server(World(lambda _n, _at: scripts[check]())), DONE_AT, schedule)
 
-    return evaluate_all(
-        list(scripts), ask, moment=DONE_AT, plan=plan, jitter=lambda: 0.0, signals=signals or Signals(),
-        notify=notify, tick=tick,
-    )  # fmt: skip
+    return wait_all([*map(wait, scripts)], stop=stop, signals=signals or Signals(), notify=notify, tick=tick)
 
 
 def test_every_check_is_made_and_has_its_place() -> None:
