@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from gate.model.history import Receipt
     from gate.model.subjects import ApplicationName, ScanFile, Target
     from gate.net.http import RequestMade
+    from gate.options.settings import Plan
     from gate.text.sanitizer import Sanitizer
     from gate.threadfix.links import Server
     from gate.threadfix.lookup import Finder
-    from gate.threadfix.uploads import Limits
 
 STATUS_LIMIT: Final = 80
 """Characters of a status; the longest documented status has 24."""
@@ -122,7 +122,7 @@ class Client:
             self._finder = Finder(self.api)
         return self._finder.find(name, timeout)
 
-    def upload(self, application_id: int, limits: Limits, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+    def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
         """Upload a file, once; see `gate.threadfix.uploads.upload`.
 
         Raises:
@@ -130,7 +130,7 @@ class Client:
         """
         from gate.threadfix import uploads
 
-        return uploads.upload(self.api, application_id, limits, file, progress)
+        return uploads.upload(self.api, application_id, plan, file, progress)
 
 
 def _without_application(failure: Failure) -> Failure:

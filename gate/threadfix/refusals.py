@@ -1,7 +1,7 @@
-"""What ThreadFix says when it refuses a file: in the response to the upload, or later as a pending scan's error.
+"""ThreadFix's messages for a refused file: in the response to the upload, or later as a pending scan's error.
 
-The texts are those of the source of ThreadFix Community Edition (`ScanImportStatus` and its REST controllers). They are
-compared whole, without case: a text that only contains one of them is somebody else's.
+The texts are from the source of ThreadFix Community Edition (`ScanImportStatus` and its REST controllers). A message
+must equal a text, except for case; a message that only contains a text has another meaning.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ _BY_TEXT: Final = {fold(refusal.text): refusal for refusal in REFUSALS}
 
 
 def refusal_of(text: str) -> Refusal | None:
-    """Return the documented refusal that `text` is, as the server wrote it, or None."""
+    """Return the documented refusal with this text, as the server wrote it, or None."""
     return _BY_TEXT.get(fold(trim(text)))
 
 
-# `success: false` beside HTTP 200 is how ThreadFix refuses a key (Community Edition: "Authentication failed, check your
+# ThreadFix refuses a key with `success: false` and HTTP 200 (Community Edition: "Authentication failed, check your
 # API Key.", "API Key not found in database.", "The requested URL is restricted for your API Key.").
 _MENTIONS_KEY: Final = re.compile("API[ _-]?KEY|PERMISSION|AUTHENTICAT|AUTHORIZ|RESTRICTED")
-# An apostrophe within a word quotes nothing. No quoted text runs over the beginning of another: trying each of a
-# million such beginnings to the end would stop every thread.
+# An apostrophe within a word is not a quotation mark. No quoted text may contain another opening mark: with a million
+# of them the search would be quadratic and would stop every thread.
 _QUOTED: Final = re.compile(r"(?<!\w)'(?:[^']|(?<=\w)'(?=\w))*'(?!\w)|\"[^\"]*\"|“[^“”]*”")
 
 

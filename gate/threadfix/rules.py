@@ -1,4 +1,4 @@
-"""The table that decides what a reading amounts to. Pure."""
+"""The table that decides the meaning of a reading. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from gate.text.naming import Naming
 
 OLD: Final = 24 * 3600.0
-"""Seconds after which a scan that was finished before the gate asked may well be another build's."""
+"""Seconds. A scan that was finished so long before the first poll may belong to another build."""
 
 UNDOCUMENTED: Final = "Add it to {--success-statuses} or {--failure-statuses} if it is final."
 """The advice for a status that is not documented; a template of `gate.text.naming`."""
 
 
 class Decision(Enum):
-    """What an answer amounts to."""
+    """The meaning of a reading."""
 
     ACCEPTED = "accepted"
     SUCCESS = "success"
@@ -39,50 +39,47 @@ DECIDED: Final = frozenset({Decision.ACCEPTED, Decision.SUCCESS, Decision.ERROR,
 
 @dataclass(frozen=True, slots=True)
 class Acceptor:
-    """One rule of the table: the decision it stands for, and which answers it takes."""
+    """A row of the table: a decision, and whether a reading leads to it."""
 
     decision: Decision
-    takes: Callable[[Rules, ScanReading], bool]
+    matches: Callable[[Rules, ScanReading], bool]
 
 
 ACCEPTORS: Final = (
-    Acceptor(Decision.ACCEPTED, lambda rules, answer: answer.error and rules.accepts(answer.refusal)),
-    Acceptor(Decision.ERROR, lambda _, answer: answer.error),
-    Acceptor(Decision.FAILURE, lambda rules, answer: normal(answer.status) in rules.failure),
-    Acceptor(Decision.SUCCESS, lambda rules, answer: normal(answer.status) in rules.success),
-    Acceptor(Decision.IN_FLIGHT, lambda _, answer: normal(answer.status) in STATUSES),
-    Acceptor(Decision.UNKNOWN, lambda _rules, _answer: True),
+    Acceptor(Decision.ACCEPTED, lambda rules, reading: reading.error and rules.accepts(reading.refusal)),
+    Acceptor(Decision.ERROR, lambda _, reading: reading.error),
+    Acceptor(Decision.FAILURE, lambda rules, reading: normal(reading.status) in rules.failure),
+    Acceptor(Decision.SUCCESS, lambda rules, reading: normal(reading.status) in rules.success),
+    Acceptor(Decision.IN_FLIGHT, lambda _, reading: normal(reading.status) in STATUSES),
+    Acceptor(Decision.UNKNOWN, lambda _rules, _reading: True),
 )
-"""The decision table: the first acceptor that takes an answer decides. Failure stands before success on purpose."""
+"""The decision table: the first row that matches a reading decides. Failure is before success on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which statuses decide, as the user asked for it.
-
-    Attributes:
-        success: statuses in normal form (`normal`).
-        failure: likewise; it has no status of `success`.
-        unknown_fails: whether a status that is not documented ends the wait.
-        accepted: refusals that count as a pass.
-    """
+    """The final statuses and the accepted refusals, as the user has set them."""
 
     success: frozenset[str] = frozenset(SUCCESS)
+    """Statuses in normal form (`normal`)."""
     failure: frozenset[str] = frozenset(FAILURE)
+    """Statuses in normal form, without those in `success`."""
     unknown_fails: bool = False
+    """Whether an undocumented status ends the wait."""
     accepted: frozenset[Accept] = frozenset()
+    """Refusals that count as a pass."""
 
     def accepts(self, refusal: Refusal | None) -> bool:
-        """Whether a refusal counts as a pass."""
+        """Return whether a refusal counts as a pass."""
         return refusal is not None and refusal.accept in self.accepted
 
-    def decide(self, answer: ScanReading) -> Decision:
-        """What `answer` amounts to."""
-        return next(acceptor.decision for acceptor in ACCEPTORS if acceptor.takes(self, answer))
+    def decide(self, reading: ScanReading) -> Decision:
+        """Return the first decision in the table that matches."""
+        return next(acceptor.decision for acceptor in ACCEPTORS if acceptor.matches(self, reading))
 
-    def settled(self, answer: ScanReading) -> bool:
-        """Whether `answer` ends the wait."""
-        decision = self.decide(answer)
+    def settled(self, reading: ScanReading) -> bool:
+        """Return whether a reading ends the wait."""
+        decision = self.decide(reading)
         return decision in DECIDED or (decision is Decision.UNKNOWN and self.unknown_fails)
 
     def is_another_uploads(self, first: ScanReading, since_upload: float) -> bool:
@@ -96,23 +93,25 @@ class Rules:
         """
         return self.settled(first) and first.age is not None and first.age > since_upload + SLACK
 
-    def warning(self, answer: ScanReading, naming: Naming, *, first: bool) -> str | None:
-        """Return a warning without the scan's name, as safe text; None if there is nothing to warn of.
+    def warning(self, reading: ScanReading, naming: Naming, *, first: bool) -> str | None:
+        """Return a warning without the scan's name, as sanitized text; None if there is no warning.
 
         Args:
-            answer: the newest.
-            naming: how texts name an option.
-            first: whether it is the first one of this scan.
+            reading: the newest reading.
+            naming: the form of option names in texts.
+            first: whether it is the first reading of the scan.
         """
-        decision = self.decide(answer)
-        if first and self.settled(answer) and answer.age is not None and answer.age > OLD:
+        decision, age = self.decide(reading), reading.age
+        if first and self.settled(reading) and age is not None and age > OLD:
             return (
-                f"was finished {seconds(answer.age)} before the gate first asked for it. Is it the scan of this build? "
+                f"was finished {seconds(age)} before the gate first asked for it. Is it the scan of this build? "
                 "An old upload response would name an old scan."
             )
         if decision is Decision.UNKNOWN and not self.unknown_fails:
             advice = naming.fill(UNDOCUMENTED)
-            return f"has the status {answer.status}, which is not documented. The gate waits for the next one. {advice}"
-        if decision is Decision.IN_FLIGHT and normal(answer.status) == QUEUED_FOR_DELETE:
+            return (
+                f"has the status {reading.status}, which is not documented. The gate waits for the next one. {advice}"
+            )
+        if decision is Decision.IN_FLIGHT and normal(reading.status) == QUEUED_FOR_DELETE:
             return "is queued to be deleted. The gate waits for what comes of it."
         return None

@@ -1,8 +1,8 @@
 """ThreadFix's statuses of a pending scan.
 
 The twelve statuses are the complete documented list, the same for ThreadFix 2.5 to 3.0 (vendor page "Check Pending
-Scan Status"). The list has no status for a general failure: that is `error: true` beside any status. Later versions
-may know more, so a status that is not in the list is a case of its own.
+Scan Status"). The list has no status for a general failure: ThreadFix sends `error: true` with any status. Later
+versions may have more statuses, so the gate treats a status outside the list as unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STATUSES: Final[dict[str, str]] = {
     "SCAN_QUEUED_FOR_DELETE": "Scan queued to be deleted.",
     "SCAN_DELETED": "Scan Deleted.",
 }
-"""Each status and the words that ThreadFix shows for it."""
+"""Each status, and the text that ThreadFix shows for it."""
 
 SUCCESS: Final = ("DONE", "FINISHED_FINDING_PULLING")
 FAILURE: Final = ("SCAN_INTERRUPTED", "SCAN_DELETED")
@@ -35,10 +35,10 @@ INTERRUPTED: Final = "SCAN_INTERRUPTED"
 
 
 def normal(status: str) -> str:
-    """Return the form in which statuses are compared: without blanks around it, in ASCII capitals."""
+    """Return a status in the form for comparisons: trimmed, in ASCII capitals."""
     return fold(trim(status))
 
 
 def description(status: str) -> str:
-    """ThreadFix's own words for a documented status; empty for any other."""
+    """Return ThreadFix's text for a documented status; empty for any other status."""
     return STATUSES.get(normal(status), "").rstrip(".")

@@ -1,7 +1,7 @@
-"""Uploads one file to ThreadFix: the form that carries it, and what ThreadFix's response to it amounts to.
+"""Uploads a file to ThreadFix, and reads the response.
 
-The form is that of `curl --form file=@NAME`, byte for byte but for its boundary. It is read from the file while it is
-sent, so that memory does not grow with the file.
+The form is the same as that of `curl --form file=@NAME`, except for its boundary. The file is read while the form is
+sent, so memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from gate.model.history import Failure, Finished, Queued, Refused
 from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from gate.model.history import Receipt
     from gate.model.subjects import ScanFile
     from gate.net.http import Response
+    from gate.options.settings import Plan
 
 CHUNK: Final = 256 * 1024
-"""Bytes of a file that are read and sent at once."""
+"""Bytes that are read and sent in one piece."""
 CONTENT_TYPES: Final = (
     (b".gif", "image/gif"),
     (b".jpg", "image/jpeg"),
@@ -42,13 +43,13 @@ CONTENT_TYPES: Final = (
     (b".pdf", "application/pdf"),
     (b".xml", "application/xml"),
 )
-"""The types that curl knows, by how a name ends in any case."""
+"""The types that curl knows, by the ending of the name, in any case."""
 OTHER_TYPE: Final = "application/octet-stream"
 ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
-"""What a file's name cannot have in a form, and how curl and browsers write it."""
+"""Characters that a form cannot have in a file's name, and their replacements in curl and browsers."""
 TOO_LARGE: Final = 413
 SYNCHRONOUS: Final = ("legacy", "")
-"""The versions, `--api-version none` among them, with which ThreadFix processes a file before it responds."""
+"""Versions with a response only after the file is processed; `--api-version none` is empty."""
 
 UNSENT_MEANING: Final = "ThreadFix could not be reached, so nothing of the file was sent."
 NOT_TAKEN: Final = "ThreadFix did not take the file"
@@ -76,22 +77,8 @@ NO_HANDLE_HINT: Final = (
 )
 
 
-class Limits(Protocol):
-    """How long an upload may take, in seconds."""
-
-    @property
-    def request_timeout(self) -> float:
-        """To connect."""
-        ...
-
-    @property
-    def upload_timeout(self) -> float:
-        """As a whole, its response included."""
-        ...
-
-
 class FileError(Exception):
-    """The file is not what it was when the gate started; the sentence says in which way, and is safe text."""
+    """The file has changed since the gate started. The message is sanitized."""
 
 
 class FileForm:
@@ -100,20 +87,14 @@ class FileForm:
     Args:
         file: open at its beginning.
         path: the file's path; its last part is sent as the name.
-        size: bytes that are in the file.
-        progress: told how many bytes of the file have been sent.
+        size: bytes in the file.
+        progress: called with the number of bytes of the file that have been sent.
 
-    Attributes:
-        content_type: what the form is, as its header says.
-        len: bytes of the form.
+    Raises:
+        FileError: the file is gone.
     """
 
     def __init__(self, file: FileIO, path: str, size: int, progress: Callable[[int], None]) -> None:
-        """Nothing is read yet.
-
-        Raises:
-            FileError: the file is gone.
-        """
         name = os.fsencode(os.path.basename(path))  # noqa: PTH119 - as curl does
         boundary = f"------------------------{os.urandom(8).hex()}"
         kind = next((kind for ending, kind in CONTENT_TYPES if name.lower().endswith(ending)), OTHER_TYPE)
@@ -130,10 +111,12 @@ class FileForm:
         self._state = self._state_now()
         self._progress = progress
         self.content_type = f"multipart/form-data; boundary={boundary}"
+        """Value of the request's header."""
         self.len = len(self._head) + size + len(self._tail)
+        """Bytes of the whole form."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The form piece by piece.
+        """Yield the form piece by piece.
 
         Raises:
             FileError: the file changed.
@@ -141,13 +124,17 @@ class FileForm:
         yield self._head
         sent = 0
         while sent < self._size:
-            piece = self._read(min(CHUNK, self._size - sent))
+            try:
+                piece = self._file.read(min(CHUNK, self._size - sent))
+            except OSError as error:
+                # Otherwise it would count as an error of the network.
+                raise FileError(f"the file can no longer be read ({error.strerror}).") from error
             if not piece:
                 raise FileError(f"the file has become shorter: {sent} of {count(self._size, 'byte')} are left.")
             yield piece
             sent += len(piece)
             self._progress(sent)
-        # The check comes before the form's end: a mixture of two files must not look like a whole one.
+        # Checked before the end of the form is sent: a mixture of two files must not look complete.
         if self._state_now() != self._state:
             raise FileError("the file was changed or replaced while it was sent.")
         yield self._tail
@@ -155,83 +142,68 @@ class FileForm:
     def _state_now(self) -> tuple[tuple[int, int, int], ...]:
         """Return size, modification time and inode of the open file, and of the file that its path names."""
         try:
-            found = (os.fstat(self._file.fileno()), os.stat(self._path))  # noqa: PTH116 - as it was opened
+            states = (os.fstat(self._file.fileno()), os.stat(self._path))  # noqa: PTH116 - as it was opened
         except OSError as error:
             raise FileError(f"the file can no longer be found ({error.strerror}).") from error
-        return tuple((state.st_size, state.st_mtime_ns, state.st_ino) for state in found)
-
-    def _read(self, length: int) -> bytes:
-        try:
-            return self._file.read(length)
-        except OSError as error:
-            # No error of the network's.
-            raise FileError(f"the file can no longer be read ({error.strerror}).") from error
+        return tuple((state.st_size, state.st_mtime_ns, state.st_ino) for state in states)
 
 
-def upload(
-    api: RestApi, application_id: int, limits: Limits, file: ScanFile, progress: Callable[[int], None]
-) -> Receipt:
+def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
     """Upload a file, once.
 
     Args:
-        api: which ThreadFix.
-        application_id: the application that it is a scan of.
-        limits: how long it may take.
-        file: what to upload.
-        progress: told how many bytes of it have been sent, in another thread.
+        api: of the server.
+        application_id: of the application that was scanned.
+        plan: has the time limits of the upload.
+        file: to upload.
+        progress: called with the number of bytes that have been sent, in another thread.
 
     Returns:
-        What became of it. A failure that is `unsent` and not `final` may be tried again, any other one must not.
+        The receipt. Only a failure that is `unsent` and not `final` may be tried again.
 
     Raises:
         BaseException: a bug; a failure is a value.
     """
-    opened = False
+    started = False
     try:
         with _opened(file) as content:
             form = FileForm(content, file.path, file.size, progress)
-            opened = True
+            started = True
             response = api.http.upload(
                 api.server.endpoint(links.UPLOAD_PATH, application_id=application_id),
                 form,
-                connect_timeout=limits.request_timeout,
-                timeout=limits.upload_timeout,
+                connect_timeout=plan.request_timeout,
+                timeout=plan.upload_timeout,
             )
     except FileError as error:
-        meaning = BROKEN_OFF if opened else f"{NOT_TAKEN}: nothing of it was sent."
-        return Failure(Reason.USAGE, str(error), FILE_HINT, final=True, meaning=meaning, unsent=not opened)
+        meaning = BROKEN_OFF if started else f"{NOT_TAKEN}: nothing of it was sent."
+        return Failure(Reason.USAGE, str(error), FILE_HINT, final=True, meaning=meaning, unsent=not started)
     return receipt_of(api, application_id, response)
 
 
 @contextmanager
 def _opened(file: ScanFile) -> Iterator[FileIO]:
-    """The file, open.
+    """Open the file.
 
     Raises:
-        FileError: it cannot be opened any more, or has not the size that it had.
+        FileError: the file can no longer be opened, or its size has changed.
     """
     try:
         content = opened(file.path)
     except OSError as error:
         raise FileError(f"the file can no longer be opened ({error.strerror}).") from error
     with content:
-        found = os.fstat(content.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        state = os.fstat(content.fileno())
+        if not stat.S_ISREG(state.st_mode):
             raise FileError("the file was a regular one when the gate started, and now is none.")
-        if found.st_size != file.size:
-            what = f"the file had {count(file.size, 'byte')} when the gate started, and now has {found.st_size}."
+        if state.st_size != file.size:
+            what = f"the file had {count(file.size, 'byte')} when the gate started, and now has {state.st_size}."
             raise FileError(what)
         yield content
 
 
 def receipt_of(api: RestApi, application_id: int, response: Response | Failure) -> Receipt:
-    """What a response to an upload amounts to, or what came instead of one.
-
-    Args:
-        api: which ThreadFix.
-        application_id: the application that the file was uploaded to.
-        response: what came.
-    """
+    """Return the receipt for the response to an upload, or for its failure."""
     if isinstance(response, Failure):
         return replace(response, meaning=UNSENT_MEANING) if response.unsent else _uncertain(response)
     received = api.read(response, refusals=True)
@@ -241,16 +213,16 @@ def receipt_of(api: RestApi, application_id: int, response: Response | Failure) 
         message = responses.non_empty(received.envelope.message) or ""
         refusal = refusal_of(message)
         if response.early and refusal and refusal.accept:
-            # What the user may accept is only known of a whole file.
+            # The user may accept this refusal, but only for a complete file.
             return _uncertain(api.protocol(response, "refused the file for its content before it had all of it."))
         return Refused(api.sanitize(message), refusal)
     if response.early:
         return _uncertain(api.protocol(response, "reported success before it had the whole file."))
-    return _taken(api, application_id, received)
+    return _accepted(api, application_id, received)
 
 
-def _taken(api: RestApi, application_id: int, response: ApiResponse) -> Receipt:
-    """What ThreadFix made of a file that it took."""
+def _accepted(api: RestApi, application_id: int, response: ApiResponse) -> Receipt:
+    """Return the receipt for a file that ThreadFix has accepted."""
     try:
         hrefs = map(api.redact, responses.pending_scan_links(response.envelope))
         targets = tuple(dict.fromkeys(map(links.status_link, hrefs)))
@@ -275,7 +247,7 @@ def _taken(api: RestApi, application_id: int, response: ApiResponse) -> Receipt:
 
 
 def _judged_by_status(failure: Failure) -> Failure:
-    """The failure of an upload by its HTTP status: a definite refusal, or else nobody knows."""
+    """Return the failure of an upload by its HTTP status: a definite refusal, or an uncertain result."""
     code = failure.http_status or 0
     hint = failure.hint
     if failure.reason is Reason.DENIED:
@@ -292,7 +264,7 @@ def _judged_by_status(failure: Failure) -> Failure:
 
 
 def _uncertain(failure: Failure) -> Failure:
-    """The failure of an upload after which nobody knows whether ThreadFix has the file; it must not be sent again."""
+    """Return the failure if ThreadFix may or may not have the file. The file must not be sent again."""
     hint = f"{UPLOAD_AGAIN} Allow more time with {{--upload-timeout}}." if failure.timed_out else UPLOAD_AGAIN
     return replace(
         failure, what=f"{failure.what} {UNKNOWN_STATE}", hint=hint, meaning=UPLOAD_UNCERTAIN, final=True, unsent=False
