@@ -179,7 +179,7 @@ def _run(**values: object) -> int:
 
 
 def _doctor(**values: object) -> int:
-    from gate.doctor.command import run_doctor
+    from gate.doctor import run_doctor
 
     return run_doctor(_flags(values), os.environ, _signals(), _invalid())
 

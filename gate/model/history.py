@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
+from gate.model.advice import FailureKind
 from gate.model.reasons import Reason, Word
 from gate.model.subjects import Check, ScanFile, Subject, Target
 
@@ -107,6 +108,7 @@ class Failure:
         unsent: nothing of the request left this machine, so asking again cannot do anything twice.
         http_status: None without a response.
         refused: ThreadFix itself refused, in its own format; otherwise it may be a proxy.
+        kind: for the advice.
     """
 
     reason: Reason
@@ -119,6 +121,7 @@ class Failure:
     unsent: bool = False
     http_status: int | None = None
     refused: bool = False
+    kind: FailureKind = FailureKind.OTHER
 
 
 Observation = ScanReading | Failure

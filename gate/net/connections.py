@@ -36,6 +36,21 @@ OK: Final = 200
 """The only HTTP status that counts; with any other 2xx the content is partial, changed or not ready."""
 
 
+@dataclass(slots=True)
+class ConnectionFacts:
+    """The connection of a request, as far as it was made. Through a proxy, the first four are the proxy's."""
+
+    address: str = ""
+    """IP address; empty without a TCP connection."""
+    port: int = 0
+    milliseconds: float = 0
+    """Time of the TCP connection, including the DNS lookup."""
+    tls: str | None = None
+    """Such as `TLSv1.3`; None without a completed handshake."""
+    certificate: dict[str, Any] = field(default_factory=dict)
+    """The verified certificate, as `ssl.SSLSocket.getpeercert` returns it; empty if it was not verified."""
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """Work on the network in a new thread, with the sockets to shut down if it takes too long.
@@ -43,6 +58,7 @@ class Exchange:
     Attributes:
         http_status: of the response; None before there is a response.
         clock_ahead: see `RequestMade`.
+        connection: see `RequestMade`.
         connected: whether the connection is complete, including TLS and a proxy's tunnel. If not, nothing of the
             request has left this machine, and after an abort nothing will.
         listens: whether to look for a response while the body is sent.
@@ -51,6 +67,7 @@ class Exchange:
 
     http_status: int | None = None
     clock_ahead: float | None = None
+    connection: ConnectionFacts = field(default_factory=ConnectionFacts)
     connected: bool = False
     listens: bool = False
     whole: bool = False
@@ -209,12 +226,21 @@ class _Tracked:
         return response
 
     def _new_conn(self) -> socket.socket:
-        made: socket.socket = super()._new_conn()  # type: ignore[misc]
-        self._exchange.track_socket(made)
-        return made
+        began = time.monotonic()
+        connection: socket.socket = super()._new_conn()  # type: ignore[misc]
+        facts = self._exchange.connection
+        facts.milliseconds = (time.monotonic() - began) * 1000
+        self._exchange.track_socket(connection)
+        # The server may have reset the connection already.
+        with contextlib.suppress(OSError):
+            facts.address, facts.port = connection.getpeername()[:2]
+        return connection
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
+        if isinstance(self.sock, ssl.SSLSocket):
+            facts = self._exchange.connection
+            facts.tls, facts.certificate = self.sock.version(), self.sock.getpeercert() or {}
         self._ready = True
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import urllib3
 
+from gate.model.advice import FailureKind
 from gate.model.errors import OutOfThreadsError
 from gate.model.history import Failure
 from gate.model.reasons import Reason
@@ -102,6 +103,7 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
                 f"the certificate of {host} does not verify: {why}.",
                 _CERTIFICATE_HINTS.get(cause.verify_code, PRIVATE_CA_HINT),
                 final=True,
+                kind=FailureKind.CERTIFICATE,
             )
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
             return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), MACHINE_HINT)

@@ -15,7 +15,7 @@ import re
 import ssl
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -26,7 +26,7 @@ from gate import __version__
 from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.net.addresses import is_loopback
-from gate.net.connections import OK, Adapter, Exchange, Tls
+from gate.net.connections import OK, Adapter, ConnectionFacts, Exchange, Tls
 from gate.net.failures import BROKEN, failure_of
 from gate.net.framing import date, decompress, retry_after
 from gate.net.libraries import requests
@@ -59,6 +59,7 @@ class RequestMade:
         http_status: None without a response.
         milliseconds: from the start of the request to its end.
         clock_ahead: seconds by which the server's clock, by its `Date` header, is ahead of this machine's.
+        connection: how far the connection got.
     """
 
     method: str
@@ -66,6 +67,7 @@ class RequestMade:
     http_status: int | None
     milliseconds: float
     clock_ahead: float | None = None
+    connection: ConnectionFacts = field(default_factory=ConnectionFacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,8 @@ class Transport:
         )
         took = (time.monotonic() - began) * 1000
         path = urlsplit(request.url).path
-        self._trace(RequestMade(request.method, path, exchange.http_status, took, exchange.clock_ahead))
+        status, ahead = exchange.http_status, exchange.clock_ahead
+        self._trace(RequestMade(request.method, path, status, took, ahead, exchange.connection))
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:

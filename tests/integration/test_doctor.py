@@ -28,8 +28,7 @@ from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator
 
 from gate.cli import main
-from gate.doctor.checks import CHECKS, OPTION_CHECKS
-from gate.doctor.probe import UNUSED_ID, Responses, ScanResponse
+from gate.doctor import OPTION_STEPS, STEPS, UNUSED_ID, Responses, ScanResponse
 from gate.model.history import Failure, ScanReading
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
@@ -206,7 +205,7 @@ def test_the_help_lists_only_the_options_that_are_used(capfd: pytest.CaptureFixt
 
 def test_the_gate_starts_without_the_doctor() -> None:
     """A command loads no other command's modules."""
-    show = "import sys, gate.cli; print('gate.doctor.command' in sys.modules)"
+    show = "import sys, gate.cli; print('gate.doctor' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
 
 
@@ -669,6 +668,13 @@ def test_names_that_nobody_has(examine: Doctor) -> None:
     assert seen.check("pending-scan")["message"].startswith("skipped, because")
 
 
+def test_a_look_up_that_cannot_connect_is_the_only_request(examine: Doctor) -> None:
+    url = f"http://127.0.0.1:{closed_port()}/threadfix"
+    seen = examine(*BY_NAME, "--verbose", "--url", url, THREADFIX_APPLICATION_ID="")
+    seen.blamed("tcp", Reason.UNREACHABLE, "refused the connection", "port in --url")
+    assert seen.log.count("GET ") == 1
+
+
 @dataclass(slots=True)
 class Nameless(ThreadFix):
     """A ThreadFix that answers so whenever an application is looked up."""
@@ -856,7 +862,7 @@ def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def never_answer() -> None:
-            with suppress(OSError), server.accept()[0], server.accept()[0] as asked:
+            with suppress(OSError), server.accept()[0] as asked:
                 asked.recv(1)
                 came.set()
                 asked.recv(2**16)
@@ -877,7 +883,7 @@ def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     document = json.loads(out)
     Draft202012Validator(SCHEMA).validate(document)
     assert (process.returncode, document["exit_code"], document["reason"]) == (143, 143, "cancelled")
-    assert [check["state"] for check in document["checks"][:4]] == ["passed"] * 4
+    assert [check["state"] for check in document["checks"][:3]] == ["passed"] * 3
     assert {check["message"] for check in document["checks"][7:]} == {"skipped, because the run ended before."}
     assert "NOT OK (cancelled, exit code 143)" in log
 
@@ -905,7 +911,7 @@ def test_the_schema_is_one_and_is_strict() -> None:
     """The JSON Schema is valid, strict, and names exactly the checks of the code."""
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["additionalProperties"] is False
-    assert [*OPTION_CHECKS, *(check.name for check in CHECKS)] == NAMES
+    assert [*OPTION_STEPS, *(step.name for step in STEPS)] == NAMES
 
 
 def test_the_main_response_is_the_most_informative_one() -> None:

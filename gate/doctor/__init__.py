@@ -1,1 +1,0 @@
-"""What `threadfix-gate doctor` checks: the connection, step by step (`probe`), and what it means (`checks`)."""
