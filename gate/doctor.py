@@ -485,7 +485,6 @@ class _DoctorRun:
     def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
         self._signals = signals
         self._context = CommandContext(env, signals)
-        self._started_at = datetime.now(timezone.utc)
         self._outcomes: dict[str, Outcome] = {}
         self._blocked: set[str] = set()
 
@@ -496,7 +495,7 @@ class _DoctorRun:
             self._check(flags, invalid)
         except GateError as error:
             ended_by = (error.reason, error.exit_code)
-            self._context.say(f"{error}.")
+            self._context.write_line(f"{error}.")
         except BaseException as error:  # noqa: BLE001 - no error may show the key
             ended_by = (Reason.INTERNAL, Reason.INTERNAL.row.exit_code)
             self._context.explain(error)
@@ -509,10 +508,14 @@ class _DoctorRun:
             try:
                 print_whole(f"{json.dumps(self._document(reason, exit_code), indent=2)}\n")
             except OSError as error:
-                self._context.say(f"warning: --json could not be written ({error.strerror}). The checks still count.")
+                self._context.write_line(
+                    f"warning: --json could not be written ({error.strerror}). The checks still count."
+                )
         states = [outcome.state for outcome in self._outcomes.values()]
         summary = ", ".join(f"{states.count(state)} {state}" for state in State)
-        self._context.say(f"NOT OK ({reason}, exit code {exit_code}): {summary}." if reason else f"OK: {summary}.")
+        self._context.write_line(
+            f"NOT OK ({reason}, exit code {exit_code}): {summary}." if reason else f"OK: {summary}."
+        )
         self._context.log.close()
         return exit_code
 
@@ -591,7 +594,7 @@ class _DoctorRun:
                 }
                 for name, outcome in self._outcomes.items()
             ],
-            "started_at": timestamp(self._started_at),
+            "started_at": timestamp(self._context.started_at),
             "finished_at": timestamp(datetime.now(timezone.utc)),
         }
 
