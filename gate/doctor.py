@@ -335,11 +335,8 @@ def _permission(run: Examination) -> Outcome:
 
 def _application(run: Examination) -> Outcome:
     application_id, application = run.responses.application_id, run.responses.application
-    if run.name and isinstance(application, Failure):
-        # Without the id nothing more can be requested, so a key without read access is not enough.
-        return failed(application, READ_ACCESS_HINT if application.reason is Reason.DENIED else NAMES_HINT)
     if run.name:
-        return passed(f"{run.name} is {application_id}.")
+        return _named_application(run, run.name)
     if application_id is None:
         return skipped("not specified.", "Set {--application-id}.")
     if isinstance(application, Application):
@@ -352,6 +349,14 @@ def _application(run: Examination) -> Outcome:
     return skipped(
         f"cannot be determined: ThreadFix did not return application {application_id}, which takes read access{why}."
     )
+
+
+def _named_application(run: Examination, name: ApplicationName) -> Outcome:
+    application = run.responses.application
+    if isinstance(application, Failure):
+        # Without the id nothing more can be requested, so a key without read access is not enough.
+        return failed(application, READ_ACCESS_HINT if application.reason is Reason.DENIED else NAMES_HINT)
+    return passed(f"{name} is {run.responses.application_id}.")
 
 
 def _pending_scan(run: Examination) -> Outcome:
