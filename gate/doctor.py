@@ -526,7 +526,8 @@ class _DoctorRun:
 
     def _check(self, flags: Mapping[str, Sequence[str]], invalid: Sequence[InvalidOption]) -> None:
         context = self._context
-        settings, wrong = None, ()
+        settings: Settings | None = None
+        wrong: tuple[InvalidOption, ...] = ()
         try:
             settings = context.parse(flags, invalid, needs_scan=False)
         except UsageError as error:
