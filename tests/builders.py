@@ -109,7 +109,7 @@ def walked(  # noqa: PLR0913 - the parts of a walk
         upload: the upload of the scan.
     """
     reading = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
-    phases = (*walk[:-1], replace(walk[-1], status=status))
+    phases = (*walk[:-1], walk[-1]._replace(status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
     history = History(Target(6, number), ended, 100.0, 14, 2, phases, outages, reading, reading)
     return judge_scan(history, LINKED, upload=upload)

@@ -17,7 +17,7 @@ from gate.judge.conclusions import conclude, from_failure
 from gate.judge.scans import ACCEPTED, judge_scan
 from gate.judge.uploads import judge_upload
 from gate.model.errors import Cancelled
-from gate.model.history import Application, Failure, History, NotSent, R, StopCause, T, Upload
+from gate.model.history import Application, Failure, History, R, StopCause, T, Unfinished, Upload
 from gate.model.reasons import Kind, Reason
 from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Target
 from gate.threadfix.client import Client
@@ -92,7 +92,7 @@ class Stages:
             raise stopped
         self._stopped = stopped
         known = {upload.file for upload in self._uploads}
-        self._uploads += tuple(Upload(file, NotSent()) for file in self.settings.files if file not in known)
+        self._uploads += tuple(Upload(file, Unfinished.NOT_SENT) for file in self.settings.files if file not in known)
         waited = {history.target for history in self._histories}
         self._histories += tuple(
             History(target, StopCause.CANCELLED) for target in self._targets() if target not in waited

@@ -16,7 +16,7 @@ from gate.flow import threads
 from gate.flow.waiting import cadence
 from gate.model.errors import Cancelled
 from gate.model.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.model.history import BrokenOff, Failure, Finished, NotSent, Outage, Upload
+from gate.model.history import Failure, Finished, Outage, Unfinished, Upload
 from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.text.wording import count, seconds
 
@@ -138,8 +138,8 @@ class _Uploads:
             if len(over) == len(self._files):
                 return over
             if self._sending:
-                over += (Upload(self._files[len(over)], BrokenOff(), self._clock() - self._began),)
-        return over + tuple(Upload(file, NotSent()) for file in self._files[len(over) :])
+                over += (Upload(self._files[len(over)], Unfinished.BROKEN_OFF, self._clock() - self._began),)
+        return over + tuple(Upload(file, Unfinished.NOT_SENT) for file in self._files[len(over) :])
 
     def _upload(self, file: ScanFile) -> None:
         """Try to send one file until it is sent, refused, or an outage reaches its limit."""
@@ -158,7 +158,7 @@ class _Uploads:
                 outage = Outage(now, receipt)
                 self.events.put(OutageBegan(file, now, receipt, self._plan.first_contact_limit, first_contact=True))
             else:
-                outage = replace(outage, newest=receipt, polls=outage.polls + 1)
+                outage = outage._replace(newest=receipt, polls=outage.polls + 1)
             limit = outage.began + self._plan.first_contact_limit
             pause = max(cadence(now, self._plan, self._jitter()), receipt.retry_after or 0.0)
             at_limit = now + pause >= limit
@@ -223,7 +223,7 @@ class _Meter:
     def _report(self) -> None:
         now = self._clock() - self._began
         if self._outage:
-            self._events.put(OutageEnded(self._file, now, replace(self._outage, ended=now)))
+            self._events.put(OutageEnded(self._file, now, self._outage._replace(ended=now)))
             self._outage = None
         # Report the end of the file immediately: the gate now waits for the response.
         due = self._closed or self._sent >= self._file.size or now - self._reported_at >= PROGRESS
@@ -255,7 +255,7 @@ def refuse_known_scans(uploads: Iterable[Upload], targets: Iterable[Target]) -> 
                 f"ThreadFix returned {shared[0]}, which is not this file's: it was known before. Whether ThreadFix "
                 "has the file is not known."
             )
-            yield replace(upload, receipt=_foreign_scan(what))
+            yield upload._replace(receipt=_foreign_scan(what))
         else:
             yield upload
 

@@ -277,10 +277,10 @@ class Wait(Generic[T, R]):
         history = self._history
         phases, outages = history.phases, history.outages
         if phases:
-            phases = (*phases[:-1], replace(phases[-1], errors=phases[-1].errors + 1))
+            phases = (*phases[:-1], phases[-1]._replace(errors=phases[-1].errors + 1))
         went_on = bool(outages) and outages[-1].ended is None
         if went_on:
-            outages = (*outages[:-1], replace(outages[-1], newest=failure, polls=outages[-1].polls + 1))
+            outages = (*outages[:-1], outages[-1]._replace(newest=failure, polls=outages[-1].polls + 1))
         else:
             outages = (*outages, Outage(self._now(), failure))
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
@@ -294,12 +294,12 @@ class Wait(Generic[T, R]):
         phases, outages = history.phases, history.outages
         ended = bool(outages) and outages[-1].ended is None
         if ended:
-            outages = (*outages[:-1], replace(outages[-1], ended=now))
+            outages = (*outages[:-1], outages[-1]._replace(ended=now))
         changed = not phases or phases[-1].status != reading.status
         if changed:
             phases = (*phases, Phase(reading.status, now, now))
         else:
-            phases = (*phases[:-1], replace(phases[-1], last_seen=now, polls=phases[-1].polls + 1))
+            phases = (*phases[:-1], phases[-1]._replace(last_seen=now, polls=phases[-1].polls + 1))
         unfinished = history.unfinished if reading.sent is None or self._settled(reading) else reading.sent
         self._update(
             polls=history.polls + 1,

@@ -1,12 +1,12 @@
-"""Judge a check of the release. It passes only if ThreadFix's fresh response is that it holds. Pure."""
+"""Judge a check of the release. It passes only if a fresh response of ThreadFix says so. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from gate.judge.conclusions import Conclusion, concluded
-from gate.judge.scans import stretch
+from gate.judge.scans import outage_length
 from gate.model.history import Failure, StopCause
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria, Policy
@@ -23,38 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """The verdict on a check.
+    """The verdict on a check, with its history."""
 
-    Attributes:
-        conclusion: its result.
-        history: its responses and errors.
-        obstacles: open vulnerabilities that break it, ten at most; they do not change the verdict.
-        url: of its page in ThreadFix; None if unknown.
-    """
-
+    noun: ClassVar[str] = "check"
     conclusion: Conclusion
     history: CheckHistory
-    obstacles: tuple[Obstacle, ...] = ()
-    url: str | None = None
-
-    @property
-    def noun(self) -> str:
-        """Return the kind of this part."""
-        return "check"
+    obstacles: tuple[Obstacle, ...] = ()  # open vulnerabilities that break it, ten at most
+    url: str | None = None  # its page in ThreadFix; None if unknown
 
     @property
     def subject(self) -> str:
-        """The check, as it was asked for."""
+        """The check, as requested."""
         return str(self.check)
 
     @property
     def check(self) -> Check:
-        """Which check."""
+        """The check."""
         return self.history.target
 
     @property
     def results(self) -> tuple[CheckResult, ...]:
-        """Return the result of each policy or criterion in the newest response."""
+        """The result of each policy or criterion in the newest response."""
         return self.history.reading.results if self.history.reading else ()
 
 
@@ -69,11 +58,11 @@ def judge_check(
     """Return the verdict on a check from its history.
 
     Args:
-        history: the responses to the check, and the errors.
+        history: its responses and errors.
         settings: of the run.
-        cancelled: the signal that stopped the gate; None without a signal.
-        obstacles: open vulnerabilities that break it; they change nothing.
-        url: of its page in ThreadFix.
+        cancelled: the signal that stopped the gate, if any.
+        obstacles: open vulnerabilities that break it; they do not change the verdict.
+        url: its page in ThreadFix.
     """
     conclusion = _conclusion_of(history, settings.plan, cancelled)
     conclusion = conclusion.downgrade(settings.downgraded)
@@ -82,15 +71,16 @@ def judge_check(
 
 def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | None) -> Conclusion:
     if history.ended is StopCause.CANCELLED:
-        said = "there was no fresh response yet" if history.reading else "there was no good response yet"
-        conclusion = concluded(Reason.CANCELLED, f"{said} when the gate was stopped.", meaning=STOPPED)
+        wanted = "fresh" if history.reading else "good"
+        message = f"there was no {wanted} response yet when the gate was stopped."
+        conclusion = concluded(Reason.CANCELLED, message, meaning=STOPPED)
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
     newest = history.newest
     if isinstance(newest, Failure):
-        # The scan itself was found, also if the check was not.
+        # The scan itself exists, even if the check does not.
         reason = Reason.POLICY_UNKNOWN if newest.reason is Reason.NOT_FOUND else newest.reason
         meaning = newest.meaning or Reason.POLICY_UNKNOWN.row.meaning
-        return concluded(reason, f"{newest.what}{stretch(history)}", newest.hint, meaning)
+        return concluded(reason, f"{newest.what}{outage_length(history)}", newest.hint, meaning)
     return _read_as(newest, history.target, plan)
 
 
@@ -120,11 +110,12 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
 
 
 STOPPED: Final = (
-    "The scan was processed, but the gate was stopped before ThreadFix had said whether this application may be "
+    "The scan was processed, but the gate was stopped before ThreadFix reported whether this application may be "
     "released."
 )
 STALE_MEANING: Final = (
-    "The scan was processed, but what ThreadFix says of the application may be from before that, so it does not count."
+    "The scan was processed, but ThreadFix's result for the application may be older than the scan, so it does not "
+    "count."
 )
 STALE_HINT: Final = (
     "Give ThreadFix more time with `{--settle-timeout}`. If that does not help, ask your ThreadFix administrator when "
@@ -135,8 +126,8 @@ BROKEN_HINT: Final = (
     "of the policy to decide; then upload a new scan."
 )
 UNDATED_HINT: Final = (
-    "Look at the policy in ThreadFix. More time does not help where ThreadFix gives no dates; `{--settle-timeout 0}` "
-    "takes what it says as it is."
+    "Look at the policy in ThreadFix. More time does not help if ThreadFix sends no dates; `{--settle-timeout 0}` "
+    "accepts its result without a date."
 )
 UNDECIDED_HINT: Final = "Look at the policy in ThreadFix: only PASSING is a pass."
 NO_CRITERIA: Final = (
@@ -152,19 +143,20 @@ NAMED: Final = 5
 
 
 def _broken(broken: Sequence[CheckResult], number: int, check: Check) -> str:
+    verb = "fails" if len(broken) == 1 else "fail"
     if isinstance(check, PassCriteria):
         shown = _some([f"{result.name} ({_limits(result)})" for result in broken])
-        return f"{len(broken)} of {number} criteria {_verb(broken)}: {shown}."
+        return f"{len(broken)} of {number} criteria {verb}: {shown}."
     if number == 1:
         return f"ThreadFix says {_each(broken, check)}."
-    return f"{len(broken)} of {number} policies {_verb(broken)}: {_some(_names(broken))}."
+    return f"{len(broken)} of {number} policies {verb}: {_names(broken)}."
 
 
 def _holding(results: Sequence[CheckResult], check: Check) -> str:
     if isinstance(check, PassCriteria):
         return f"{len(results)} of {len(results)} criteria pass."
     if len(results) > 1:
-        return f"{len(results)} of {len(results)} policies pass: {_some(_names(results))}."
+        return f"{len(results)} of {len(results)} policies pass: {_names(results)}."
     (result,) = results
     at = "" if result.evaluated is None else f", evaluated at {instant(result.evaluated)}"
     return f"ThreadFix says {_each(results, check)}{at}."
@@ -173,26 +165,26 @@ def _holding(results: Sequence[CheckResult], check: Check) -> str:
 def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
     if isinstance(check, PassCriteria):
         return (
-            f"stale: ThreadFix did not say the same twice, {seconds(plan.max_interval)} apart, within "
+            f"stale: ThreadFix did not return the same result twice, {seconds(plan.max_interval)} apart, within "
             f"{seconds(plan.settle_timeout)}."
         )
     return f"{_some([_one_stale(result, check) for result in stale], '; ')}."
 
 
 def _one_stale(result: CheckResult, check: Check) -> str:
-    said = f"ThreadFix says {_each([result], check)}"
+    status = f"ThreadFix says {_each([result], check)}"
     if result.evaluated is None:
-        return f"stale: {said}, but not when it evaluated that"
+        return f"stale: {status}, but not when it evaluated that"
     if result.behind is None:
-        return f"stale: {said}, but not when it processed the scan"
+        return f"stale: {status}, but not when it processed the scan"
     return (
-        f"stale by {seconds(result.behind)}: {said}, evaluated at {instant(result.evaluated)}, and the scan was "
+        f"stale by {seconds(result.behind)}: {status}, evaluated at {instant(result.evaluated)}, and the scan was "
         f"processed at {instant(result.evaluated + result.behind)}"
     )
 
 
 def _each(results: Sequence[CheckResult], check: Check) -> str:
-    """Return `PASSING`, with the name of the policy if the check does not have it."""
+    """Return `PASSING`, with the name of the policy unless the check itself names it."""
     is_named = isinstance(check, Policy) and check.name is not None
     return _some([result.word if is_named else f"{result.word} of '{result.name}'" for result in results])
 
@@ -202,15 +194,11 @@ def _limits(result: CheckResult) -> str:
     return limits if result.count is None else f"{limits}; {result.count} open"
 
 
-def _names(results: Sequence[CheckResult]) -> list[str]:
-    return [f"'{result.name}'" for result in results]
+def _names(results: Sequence[CheckResult]) -> str:
+    return _some([f"'{result.name}'" for result in results])
 
 
 def _some(texts: Sequence[str], separator: str = ", ") -> str:
-    """Return the first few texts, and the number of the others."""
+    """Return the first texts, and the number of the others."""
     more = len(texts) - NAMED
     return separator.join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _verb(failing: Sequence[CheckResult]) -> str:
-    return "fails" if len(failing) == 1 else "fail"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
-from gate.model.errors import Cancelled, UsageError
+from gate.model.errors import UsageError
 from gate.model.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.text.wording import count
 
@@ -17,46 +17,36 @@ if TYPE_CHECKING:
     from gate.text.naming import Naming
 
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
-"""Reasons after which a longer wait may bring the response."""
+"""Reasons after which a longer wait may bring a result."""
 RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
-"""The worst comes first."""
-STOPPED_EARLY: Final = "The job was stopped before the gate could say anything about a scan."
-"""The meaning if there is no scan yet to keep waiting for."""
-STOPPED_EARLY_HINT: Final = "Run the gate again."
+"""The worst first."""
 NAMED_PASSES: Final = 3
-"""Parts up to which the message of a pass names each."""
+"""The most parts that the message of a pass names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """The result of a part of the gate, or of the whole. Its texts are safe.
+    """The result of a part of the gate, or of the whole run. Its texts are safe.
 
-    Attributes:
-        reason: determines the kind (pass, fail, unknown).
-        message: what happened, with the names and numbers; it does not name its subject. It may hold text of the
-            server, so it is never a template.
-        meaning: the consequence for the person at the red build. Our own template (`gate.text.naming`), with no text of
-            others in it; until `name_options` fills it.
-        hint: what to do next; empty for a pass. A template, as `meaning` is.
-        exit_code: of the reason, or 0 if the user asked for a warning only.
-        resumable: whether a longer wait may bring the response.
+    Meaning and hint are constants of the gate and templates (`gate.text.naming`) until `name_options` fills them. The
+    message may hold text of the server, so it is never a template.
     """
 
     reason: Reason
-    message: str
-    meaning: str
-    hint: str
-    exit_code: int
-    resumable: bool = False
+    message: str  # the event with its names and numbers, without its subject
+    meaning: str  # the consequence for the person at the red build
+    hint: str  # the next step; empty for a pass
+    exit_code: int  # of the reason, or 0 if the user asked for a warning only
+    resumable: bool = False  # whether a longer wait may bring a result
 
     @property
     def kind(self) -> Kind:
-        """Pass, fail or unknown."""
+        """The verdict of the reason."""
         return self.reason.row.kind
 
     @property
     def downgraded(self) -> bool:
-        """Return whether the verdict is unknown, and the user asked for exit code 0 nevertheless."""
+        """Whether the verdict is unknown, but the user asked for exit code 0."""
         return self.kind is Kind.UNKNOWN and self.exit_code == 0
 
     def downgrade(self, reasons: Collection[Reason]) -> Conclusion:
@@ -67,32 +57,26 @@ class Conclusion:
 class Part(Protocol):
     """A requested upload, scan or check, with its conclusion."""
 
-    @property
-    def noun(self) -> str:
-        """The kind of part, in the singular: `pending scan`, `upload` or `check`."""
-        ...
+    noun: ClassVar[str]
 
     @property
     def subject(self) -> str:
         """The name of the scan, file or check; safe text."""
-        ...
 
     @property
     def conclusion(self) -> Conclusion:
-        """Its conclusion."""
-        ...
+        """The conclusion about it."""
 
     @property
     def url(self) -> str | None:
-        """The page for people; None if unknown."""
-        ...
+        """The page in ThreadFix; None if unknown."""
 
 
 P = TypeVar("P", bound=Part)
 
 
 def name_options(conclusion: Conclusion, naming: Naming) -> Conclusion:
-    """Return the conclusion with the names of options in its meaning and hint, which are templates until then."""
+    """Return the conclusion with meaning and hint filled in."""
     return replace(conclusion, meaning=naming.fill(conclusion.meaning), hint=naming.fill(conclusion.hint))
 
 
@@ -144,8 +128,7 @@ def from_error(error: GateError) -> Conclusion:
         message = f"{count(len(error.invalid), 'invalid option')}: {error}"
     else:
         message = f"{error}, before there was a verdict."
-    hint, meaning = (STOPPED_EARLY_HINT, STOPPED_EARLY) if isinstance(error, Cancelled) else (error.hint, error.meaning)
-    return replace(concluded(error.reason, message, hint, meaning), exit_code=error.exit_code)
+    return replace(concluded(error.reason, message, error.hint, error.meaning), exit_code=error.exit_code)
 
 
 def from_bug(error: BaseException) -> Conclusion:

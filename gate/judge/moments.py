@@ -1,7 +1,7 @@
-"""Decide from the dates in responses since when a scan is processed. Pure.
+"""Determine from the dates in responses when a scan was processed. Pure.
 
-All moments are seconds since the epoch by the server's clock; `None` means unknown. No moment is ever compared with
-this machine's clock. A date can make the gate stricter, never less strict.
+All moments are seconds since the epoch by the server's clock; `None` means unknown. No moment is compared with this
+machine's clock. A date can make the gate stricter, never less strict.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gate.model.history import ListedScans
 
 EARLIEST: Final = 1_262_304_000.0
-"""The beginning of 2010: no ThreadFix has processed a scan before."""
+"""The beginning of 2010. No ThreadFix has processed a scan before."""
 AHEAD: Final = 24 * 3600.0
 """Seconds that a date may be after the `Date` of its response: several machines have several clocks and time zones."""
 SLACK: Final = 600.0
@@ -24,21 +24,13 @@ SLACK: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessedScan:
-    """The dates of one scan that was processed.
+    """The dates of a processed scan. The dates of responses are their `Date` headers."""
 
-    Attributes:
-        scan_id: of the finished scan; ThreadFix before 2.7.7 does not send it.
-        modified: `modifiedDate` of the first finished response.
-        finished: `Date` of that response.
-        unfinished: `Date` of the newest response that showed the scan unfinished.
-        uploaded: `Date` of the response to the upload.
-    """
-
-    scan_id: int | None = None
-    modified: float | None = None
-    finished: float | None = None
-    unfinished: float | None = None
-    uploaded: float | None = None
+    scan_id: int | None = None  # of the finished scan; ThreadFix before 2.7.7 does not send it
+    modified: float | None = None  # `modifiedDate` in the first finished response
+    finished: float | None = None  # date of that response
+    unfinished: float | None = None  # date of the newest response that showed the scan unfinished
+    uploaded: float | None = None  # date of the response to the upload
 
 
 def plausible(moment: float | None, sent: float | None) -> float | None:
@@ -46,7 +38,7 @@ def plausible(moment: float | None, sent: float | None) -> float | None:
 
     Args:
         moment: a date in a response.
-        sent: `Date` of that response. Without it a date in the far future could not be recognized.
+        sent: `Date` of that response; without it a date in the far future could not be recognized.
     """
     if moment is None or sent is None or not EARLIEST <= moment <= sent + AHEAD:
         return None
@@ -54,12 +46,7 @@ def plausible(moment: float | None, sent: float | None) -> float | None:
 
 
 def processed_at(scan: ProcessedScan, listed: ListedScans | None = None) -> float | None:
-    """Return the moment since which a scan is processed.
-
-    Args:
-        scan: its dates.
-        listed: the application's scans; None if they could not be listed.
-    """
+    """Return the moment since which a scan is processed, also from the application's scans if they could be listed."""
     updated = updated_at(listed, scan.scan_id) if listed else None
     found = _latest(updated, plausible(scan.modified, scan.finished))
     proofs = [sent - SLACK for sent in (scan.uploaded, scan.unfinished) if sent is not None]
@@ -71,13 +58,13 @@ def processed_at(scan: ProcessedScan, listed: ListedScans | None = None) -> floa
 
 
 def newest(scans: Sequence[ProcessedScan], listed: ListedScans | None, *, accepted: bool) -> float | None:
-    """Return the moment of the newest scan; None if any scan's is unknown, because nothing is known to be later.
+    """Return the moment of the newest scan; None if that of any scan is unknown.
 
     Args:
-        scans: those of this run that were processed.
+        scans: the processed scans of this run.
         listed: the application's scans; None if they could not be listed.
-        accepted: whether a file was accepted that ThreadFix did not take. The scan that ThreadFix already has may have
-            been processed a moment ago.
+        accepted: whether a file counts as accepted although ThreadFix refused it. The scan that ThreadFix already has
+            may have been processed a moment ago.
     """
     moments = [processed_at(scan, listed) for scan in scans]
     if None in moments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gate.judge.conclusions import Conclusion, concluded
 from gate.model.history import Accept, Failure, StopCause
@@ -20,48 +20,37 @@ if TYPE_CHECKING:
     from gate.threadfix.rules import Rules
 
 ACCEPTED = {Accept.DUPLICATE: Reason.ALREADY_IMPORTED, Accept.EMPTY: Reason.EMPTY_SCAN}
-"""What a refusal comes to that the user accepts."""
+"""The reason of a pass despite a refusal that the user accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanVerdict:
-    """What a pending scan came to, and the history that says so.
+    """The conclusion about a pending scan, with its history."""
 
-    Attributes:
-        conclusion: what it came to.
-        history: all that was seen of it.
-        url: link to the scan in ThreadFix; None where a part of it is not known.
-        upload: the upload that it came from; None where the gate made none.
-    """
-
+    noun: ClassVar[str] = "pending scan"
     conclusion: Conclusion
     history: ScanHistory
-    url: str | None = None
-    upload: Upload | None = None
-
-    @property
-    def noun(self) -> str:
-        """What it is about."""
-        return "pending scan"
+    url: str | None = None  # the scan's page in ThreadFix; None if unknown
+    upload: Upload | None = None  # its upload; None if the gate did not upload the file
 
     @property
     def subject(self) -> str:
-        """The pending scan and its name, where ThreadFix gave one."""
+        """The pending scan, with its name if known."""
         return f"{self.target} ({self.name})" if self.name else f"{self.target}"
 
     @property
     def target(self) -> Target:
-        """Which pending scan."""
+        """The pending scan."""
         return self.history.target
 
     @property
     def scan_id(self) -> int | None:
-        """The finished scan's id, where ThreadFix gave it."""
+        """The id of the finished scan; None if unknown."""
         return self.history.reading.scan_id if self.history.reading else None
 
     @property
     def name(self) -> str | None:
-        """The scan's name, usually that of the uploaded file; the file's where ThreadFix gave none."""
+        """The scan's name in ThreadFix, otherwise the file's; None if neither is known."""
         name = self.history.reading.name if self.history.reading else None
         return name or (self.upload.file.shown if self.upload else None)
 
@@ -74,13 +63,13 @@ def judge_scan(
     upload: Upload | None = None,
     team_id: int | None = None,
 ) -> ScanVerdict:
-    """What one history means.
+    """Return the verdict on a pending scan from its history.
 
     Args:
-        history: all that was seen of the pending scan.
-        settings: what was asked for.
-        cancelled: what stopped the gate, if anything did.
-        upload: the upload that the scan came from.
+        history: its readings and errors.
+        settings: of the run.
+        cancelled: the signal that stopped the gate, if any.
+        upload: the upload that created the pending scan.
         team_id: of the application's team, for the link.
     """
     conclusion = _conclusion_of(history, settings, cancelled)
@@ -112,20 +101,20 @@ def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclu
         message = f"not imported {_after(history)}; ThreadFix says: '{reading.refusal.text.rstrip('.')}'."
         return concluded(ACCEPTED[reading.refusal.accept], message)
     if decision in (Decision.ERROR, Decision.FAILURE):
-        # Of all texts the server's own error message is the one that a person at a red build needs.
-        said = (reading.error_message or reading.message or description(reading.status)).rstrip(".")
+        # The server's own error message helps the person at a red build most.
+        text = (reading.error_message or reading.message or description(reading.status)).rstrip(".")
         flag = " with its error flag set" if reading.error else ""
         message = f"ended as {reading.status}{flag} {_after(history)}."
         meaning, hint = (None, None) if reading.error else FAILED.get(normal(reading.status), (None, None))
         if reading.refusal:
             meaning, hint = reading.refusal.meaning, reading.refusal.advice
-        return concluded(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{said}'." if said else message, hint, meaning)
+        return concluded(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{text}'." if text else message, hint, meaning)
     return concluded(Reason.UNKNOWN_STATUS, f"has the status {reading.status}, which is not documented.")
 
 
 FAILED = {
     DELETED: (
-        "Somebody deleted the scan before it was processed. Its findings are not in ThreadFix.",
+        "The scan was deleted before it was processed. Its findings are not in ThreadFix.",
         "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
     ),
     INTERRUPTED: (
@@ -133,22 +122,19 @@ FAILED = {
         "Upload the scan again; if it happens twice, ask your ThreadFix administrator for the server's log.",
     ),
 }
-"""What a failure status means and what to do, by its normal form; an error flag says less than its message."""
+"""Meaning and advice by the normal form of a failure status, unless the error flag is set."""
 
 
 def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
-    """Return the conclusion if the wait ended with a failure.
-
-    A scan has vanished only by ThreadFix's own response: a 404 page may be a proxy's, or a Tomcat's that deploys it.
-    """
+    # A 404 page may also be a proxy's, or that of a Tomcat that is deploying ThreadFix.
     if newest.reason is Reason.NOT_FOUND and newest.refused and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
         return concluded(Reason.SCAN_VANISHED, message, newest.hint)
-    return concluded(newest.reason, f"{newest.what}{stretch(history)}", newest.hint, newest.meaning)
+    return concluded(newest.reason, f"{newest.what}{outage_length(history)}", newest.hint, newest.meaning)
 
 
-def stretch(history: History[Any, Any]) -> str:
-    """How long the newest outage went on, as a sentence behind that of its error; empty for a single error."""
+def outage_length(history: History[Any, Any]) -> str:
+    """Return a sentence with the length of the newest outage; empty for a single error."""
     outage = history.outages[-1]
     if outage.polls == 1:
         return ""
@@ -170,9 +156,5 @@ def _after(history: ScanHistory) -> str:
 def _so_far(history: ScanHistory) -> str:
     if history.reading is None:
         return "no status received yet"
-    unchanged = history.lasted(len(history.phases) - 1)
-    return (
-        f"had been {history.reading.status} for {seconds(unchanged)}"
-        if unchanged >= 1
-        else f"was {history.reading.status}"
-    )
+    status, unchanged = history.reading.status, history.lasted(len(history.phases) - 1)
+    return f"had been {status} for {seconds(unchanged)}" if unchanged >= 1 else f"was {status}"

@@ -1,48 +1,38 @@
-"""What an upload comes to that made no pending scan: refused, finished at once, or nobody knows. Pure."""
+"""Conclude from an upload without a pending scan: it was refused, processed immediately, or failed. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gate.judge.conclusions import Conclusion, concluded
 from gate.judge.scans import ACCEPTED
-from gate.model.history import BrokenOff, Failure, Finished, NotSent, Queued, Refused
+from gate.model.history import Failure, Finished, Queued, Refused, Unfinished
 from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 
 if TYPE_CHECKING:
     from gate.model.errors import Cancelled
-    from gate.model.history import Upload
+    from gate.model.history import Refusal, Upload
     from gate.options.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class UploadVerdict:
-    """What an upload came to.
+    """The conclusion about an upload without a pending scan."""
 
-    Attributes:
-        conclusion: what it came to.
-        upload: the file, and what became of it.
-        url: link to the finished scan in ThreadFix; None where there is none, or a part of it is not known.
-    """
-
+    noun: ClassVar[str] = "upload"
     conclusion: Conclusion
     upload: Upload
-    url: str | None = None
-
-    @property
-    def noun(self) -> str:
-        """What it is about."""
-        return "upload"
+    url: str | None = None  # the finished scan's page in ThreadFix; None if unknown
 
     @property
     def subject(self) -> str:
-        """The upload of which file."""
+        """The upload, with its file."""
         return str(self.upload.file)
 
     @property
     def scan_id(self) -> int | None:
-        """The finished scan's id, where ThreadFix processed the file at once."""
+        """The finished scan's id, if ThreadFix processed the file immediately."""
         return self.upload.receipt.scan_id if isinstance(self.upload.receipt, Finished) else None
 
 
@@ -54,19 +44,19 @@ def judge_upload(
     application_id: int | None = None,
     team_id: int | None = None,
 ) -> UploadVerdict | None:
-    """What an upload means; None where it made a pending scan, which has a verdict of its own.
+    """Return the verdict on an upload; None if it has pending scans, whose verdicts replace it.
 
     Args:
-        upload: the file, and what became of it.
-        settings: what was asked for.
-        cancelled: what stopped the gate, if anything did.
+        upload: the file and the result of its upload.
+        settings: of the run.
+        cancelled: the signal that stopped the gate, if any.
         application_id: for the link.
-        team_id: of the application's team, likewise.
+        team_id: of the application's team, for the link.
     """
     if isinstance(upload.receipt, Queued):
         return None
     conclusion = _conclusion_of(upload, settings)
-    if cancelled and isinstance(upload.receipt, NotSent | BrokenOff):
+    if cancelled and isinstance(upload.receipt, Unfinished):
         conclusion = replace(conclusion, exit_code=cancelled.exit_code)
     conclusion = conclusion.downgrade(settings.downgraded)
     url = None
@@ -78,30 +68,22 @@ def judge_upload(
 def _conclusion_of(upload: Upload, settings: Settings) -> Conclusion:
     match upload.receipt:
         case Finished(scan_id):
-            return concluded(Reason.PROCESSED, f"processed at once as scan {scan_id}.")
-        case Refused() as refused:
-            return _refused(refused, settings)
+            return concluded(Reason.PROCESSED, f"processed immediately as scan {scan_id}.")
+        case Refused(text, refusal):
+            return _refused(text, refusal, settings)
         case Failure() as failure:
             return concluded(failure.reason, failure.what, failure.hint, failure.meaning)
-        case BrokenOff():
-            return concluded(
-                Reason.CANCELLED,
-                "was being sent when the gate was stopped. Whether ThreadFix has the file is not known.",
-                UPLOAD_AGAIN,
-                UPLOAD_UNCERTAIN,
-            )
+        case Unfinished.BROKEN_OFF:
+            message = "was being sent when the gate was stopped. Whether ThreadFix has the file is not known."
+            return concluded(Reason.CANCELLED, message, UPLOAD_AGAIN, UPLOAD_UNCERTAIN)
         case _:
             message, advice = "not sent; the gate was stopped.", "Run the gate again to upload the file."
-            return concluded(Reason.CANCELLED, message, advice, UNSENT)
+            return concluded(Reason.CANCELLED, message, advice, "Nothing of the file was sent to ThreadFix.")
 
 
-UNSENT = "Nothing of the file was sent to ThreadFix."
-
-
-def _refused(refused: Refused, settings: Settings) -> Conclusion:
-    refusal = refused.refusal
-    said = f"ThreadFix says: '{refused.text.rstrip('.')}'." if refused.text else "ThreadFix does not say why."
+def _refused(text: str, refusal: Refusal | None, settings: Settings) -> Conclusion:
+    cause = f"ThreadFix says: '{text.rstrip('.')}'." if text else "ThreadFix does not say why."
     if refusal and refusal.accept and settings.rules.accepts(refusal):
-        return concluded(ACCEPTED[refusal.accept], f"not imported; {said}")
+        return concluded(ACCEPTED[refusal.accept], f"not imported; {cause}")
     hint, meaning = (refusal.advice, refusal.meaning) if refusal else (None, None)
-    return concluded(Reason.UPLOAD_REFUSED, f"refused; {said}", hint, meaning)
+    return concluded(Reason.UPLOAD_REFUSED, f"refused; {cause}", hint, meaning)

@@ -1,4 +1,4 @@
-"""The tree of errors. Each has a reason, with its exit code and hint (`gate.model.reasons`).
+"""The tree of errors. Each has a reason, with its exit code and advice (`gate.model.reasons`).
 
 GateError
 ├── UsageError         usage        options are missing, wrong or contradict each other
@@ -22,40 +22,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InvalidOption:
-    """An option that is missing, wrong or contradicts another option."""
+    """An option that is missing, wrong or contradicts another option. Meaning and advice are None for the usual text.
+
+    Attributes:
+        option: its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option.
+        text: the flaw and an example, in a sentence that names the option; safe once it is in `Parsed`.
+        meaning: the consequence for the person at the red build.
+        advice: the next step, a template of `gate.text.naming`.
+    """
 
     option: str | None
-    """Its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option."""
     text: str
-    """The flaw and an example, in a sentence that names the option; safe once it is in `Parsed`."""
     meaning: str | None = None
-    """The meaning; None for that of invalid options in general."""
     advice: str | None = None
-    """The advice, a template of `gate.text.naming`; None for that of invalid options in general."""
 
     def __str__(self) -> str:
         return self.text
 
 
 class GateError(Exception):
-    """An error that ends the gate before any response."""
+    """An error that ends the gate before any response. Its hint and meaning are None for those of the reason."""
 
     reason: ClassVar[Reason]
+    hint: str | None = None
+    meaning: str | None = None
 
     @property
     def exit_code(self) -> int:
-        """The exit code that this error ends the process with."""
+        """The exit code of the process."""
         return self.reason.row.exit_code
-
-    @property
-    def hint(self) -> str:
-        """The advice, a template of `gate.text.naming`."""
-        return self.reason.row.advice
-
-    @property
-    def meaning(self) -> str | None:
-        """The meaning; None for that of the reason."""
-        return None
 
 
 class UsageError(GateError):
@@ -64,45 +59,34 @@ class UsageError(GateError):
     reason = Reason.USAGE
 
     def __init__(self, invalid: Sequence[InvalidOption]) -> None:
-        """Keep every invalid option."""
+        """Take the advice and the meaning of the invalid options if all have the same."""
         self.invalid = tuple(invalid)
-        super().__init__(" ".join(map(str, self.invalid)))
-
-    @property
-    def hint(self) -> str:
-        """The advice: the options' own if all have the same."""
-        (first, *others) = {one.advice for one in self.invalid}
-        return super().hint if others or first is None else first
-
-    @property
-    def meaning(self) -> str | None:
-        """The meaning: the options' own if all have the same."""
-        (first, *others) = {one.meaning for one in self.invalid}
-        return None if others else first
+        hints, meanings = {option.advice for option in invalid}, {option.meaning for option in invalid}
+        self.hint = hints.pop() if len(hints) == 1 else None
+        self.meaning = meanings.pop() if len(meanings) == 1 else None
+        super().__init__(" ".join(map(str, invalid)))
 
 
 class OutOfThreadsError(GateError):
     """The system starts no thread."""
 
     reason = Reason.UNREACHABLE
+    hint = (
+        "Raise the limit on processes and threads for this user or container (ulimit -u, pids.max), or run fewer "
+        "jobs at the same time; then run the gate again."
+    )
 
     def __init__(self) -> None:
         """Set the message."""
         super().__init__("this machine let the gate start no thread to ask ThreadFix in")
 
-    @property
-    def hint(self) -> str:
-        """The advice names the limit."""
-        return (
-            "Raise the limit on processes and threads for this user or container (ulimit -u, pids.max), or run fewer "
-            "jobs beside it; then run the gate again."
-        )
-
 
 class Cancelled(GateError):  # noqa: N818 - the usual word, and not an error
-    """There was a signal."""
+    """The gate was stopped by a signal."""
 
     reason = Reason.CANCELLED
+    meaning = "The job was stopped before the gate could determine anything about a scan."
+    hint = "Run the gate again."
 
     def __init__(self, signal_number: int) -> None:
         """Keep the number of the signal, such as 15 for SIGTERM."""
@@ -111,5 +95,5 @@ class Cancelled(GateError):  # noqa: N818 - the usual word, and not an error
 
     @property
     def exit_code(self) -> int:
-        """128 plus the signal's number, as shells count."""
+        """128 plus the signal's number, as in shells."""
         return 128 + self.signal_number

@@ -1,163 +1,93 @@
-"""What happens during a wait, as data: each wait puts it into a queue, and the calling thread tells it to people.
+"""The events of uploads and waits, as data. Each wait puts them into a queue, and the calling thread logs them.
 
-Times are seconds since the wait began.
+`at` is seconds since the wait began.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic
+from typing import Generic, NamedTuple
 
-from gate.model.history import R, ScanReading, T
-from gate.model.subjects import Target
-
-if TYPE_CHECKING:
-    from gate.model.history import Failure, History, Outage, Upload
-    from gate.model.subjects import ScanFile, Subject
+from gate.model.history import Failure, History, Outage, R, ScanReading, T, Upload
+from gate.model.subjects import ScanFile, Subject, Target
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSeen(Generic[R]):
-    """A status that differs from the one before, or the first one.
-
-    Attributes:
-        target: what was asked for.
-        at: when.
-        reading: what the good response said.
-        previous: the status before; None for the first one.
-        lasted: seconds for which the one before was seen.
-    """
+    """The first status, or a status that differs from the previous status."""
 
     target: Subject
     at: float
     reading: R
-    previous: str | None = None
-    lasted: float = 0.0
+    previous: str | None = None  # None for the first status
+    lasted: float = 0.0  # seconds for which the previous status was seen
 
 
-@dataclass(frozen=True, slots=True)
-class OutageBegan:
-    """The first failure of an outage.
-
-    Attributes:
-        target: what was asked for.
-        at: when.
-        failure: what went wrong.
-        limit: seconds for which polls are still made; 0 at the deadline.
-        first_contact: whether there was no good response before it.
-    """
+class OutageBegan(NamedTuple):
+    """The first failure of an outage."""
 
     target: Subject
     at: float
     failure: Failure
-    limit: float
-    first_contact: bool = False
+    limit: float  # seconds for which the wait goes on polling; 0 at the deadline
+    first_contact: bool = False  # whether there was no good response yet
 
 
-@dataclass(frozen=True, slots=True)
-class OutageEnded:
-    """A good response after an outage.
-
-    Attributes:
-        target: what was asked for.
-        at: when.
-        outage: what it was.
-    """
+class OutageEnded(NamedTuple):
+    """A good response after an outage."""
 
     target: Subject
     at: float
     outage: Outage
 
 
-@dataclass(frozen=True, slots=True)
-class CutOff:
-    """The deadline came while a request was under way, so it was given up for the last one. That is no error.
-
-    Attributes:
-        target: what was asked for.
-        at: when.
-    """
+class CutOff(NamedTuple):
+    """The deadline interrupted a request to make time for the last poll. This is not an error."""
 
     target: Subject
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """The status has not changed for a long time; told once for each status.
-
-    Attributes:
-        target: what was asked for.
-        at: when.
-        status: which one.
-        unchanged: for how many seconds.
-    """
+class Stalled(NamedTuple):
+    """The status has not changed for a long time. At most one event for each status."""
 
     target: Subject
     at: float
     status: str
-    unchanged: float
+    unchanged: float  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T, R]):
-    """A wait is over.
-
-    Attributes:
-        history: all that it saw.
-    """
+    """A wait is over."""
 
     history: History[T, R]
 
 
-@dataclass(frozen=True, slots=True)
-class UploadBegan:
-    """A file is about to be sent.
-
-    Attributes:
-        file: which file.
-        number: its place among the files, from 1.
-        files: how many there are.
-    """
+class UploadBegan(NamedTuple):
+    """An upload begins."""
 
     file: ScanFile
-    number: int = 1
-    files: int = 1
+    number: int = 1  # its place among the files, from 1
+    files: int = 1  # the number of files
 
 
-@dataclass(frozen=True, slots=True)
-class UploadProgress:
-    """More of a file has been sent.
-
-    Attributes:
-        file: which file.
-        sent: bytes so far.
-        elapsed: seconds since its upload began.
-    """
+class UploadProgress(NamedTuple):
+    """The upload of a file progresses."""
 
     file: ScanFile
-    sent: int
-    elapsed: float
+    sent: int  # bytes so far
+    elapsed: float  # seconds since its upload began
 
 
-@dataclass(frozen=True, slots=True)
-class UploadEnded:
-    """It is known what became of an upload.
-
-    Attributes:
-        upload: the file, and what became of it.
-    """
+class UploadEnded(NamedTuple):
+    """An upload has a result."""
 
     upload: Upload
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A wait was ended by a bug.
-
-    Attributes:
-        error: the exception.
-    """
+class Broken(NamedTuple):
+    """A bug ended a wait."""
 
     error: BaseException
 

@@ -1,12 +1,12 @@
-"""What can be asked about, as data: a pending scan, an application, a file to upload, a check of the release.
+"""The subjects of requests, as data: a pending scan, an application, a file to upload, a check of the release.
 
-Each has the words with which people read of it (`str`), and a short label for the lines of the log.
+`str` names each for people.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from gate.text.sanitizer import Sanitizer
 
@@ -14,32 +14,18 @@ if TYPE_CHECKING:
     from datetime import date
 
 NAME_LIMIT: Final = 200
-"""Characters that are shown of a name that was typed."""
-
-
-class Subject(Protocol):
-    """Anything that is asked about more than once."""
-
-    @property
-    def label(self) -> str:
-        """What stands in front of a line of the log where there are several; safe text."""
-        ...
+"""Characters that a message shows of a name from the options."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One pending scan of one application, by ThreadFix's ids."""
+    """A pending scan of an application, by ThreadFix's ids."""
 
     application_id: int
     pending_scan_id: int
 
     def __str__(self) -> str:
         return f"pending scan {self.pending_scan_id} of application {self.application_id}"
-
-    @property
-    def label(self) -> str:
-        """The pending scan's number."""
-        return f"#{self.pending_scan_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +37,10 @@ class ApplicationId:
     def __str__(self) -> str:
         return f"application {self.id}"
 
-    @property
-    def label(self) -> str:
-        """The application."""
-        return str(self)
-
 
 @dataclass(frozen=True, slots=True)
 class ApplicationName:
-    """An application by the names that people gave it, as they were typed.
-
-    Attributes:
-        team: its team's name.
-        name: its own name within the team; None where it goes by its unique id.
-        unique_id: the id that people gave it; None where it goes by its name.
-    """
+    """An application by its team's name and either its own name or its unique id, as typed."""
 
     team: str
     name: str | None = None
@@ -75,77 +50,41 @@ class ApplicationName:
         own = f"'{_shown(self.name)}'" if self.name is not None else f"with the unique id '{_shown(self.unique_id)}'"
         return f"application {own} of team '{_shown(self.team)}'"
 
-    @property
-    def label(self) -> str:
-        """The application."""
-        return str(self)
-
 
 @dataclass(frozen=True, slots=True)
 class ScanFile:
-    """A file to upload.
-
-    Attributes:
-        path: where it is.
-        size: its bytes when the gate started.
-        shown: the path as safe text.
-    """
+    """A file to upload."""
 
     path: str
-    size: int
-    shown: str
+    size: int  # in bytes, when the gate started
+    shown: str  # the path as safe text
 
     def __str__(self) -> str:
         return f"upload of {self.shown}"
 
-    @property
-    def label(self) -> str:
-        """The path."""
-        return self.shown
-
 
 @dataclass(frozen=True, slots=True)
 class PassCriteria:
-    """ThreadFix's CI/CD pass criteria, all groups that the application is attached to.
+    """ThreadFix's CI/CD pass criteria: all groups that the application is attached to."""
 
-    Attributes:
-        since: the first day of the scans that count as introduced; None for ThreadFix's own bound.
-    """
-
-    since: date | None = None
+    since: date | None = None  # the first day of the scans that count as introduced; None for ThreadFix's default
 
     def __str__(self) -> str:
         return "pass criteria"
 
-    @property
-    def label(self) -> str:
-        """The check."""
-        return str(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy of ThreadFix, by its id or by its name.
-
-    Attributes:
-        id: None where it goes by its name.
-        name: as typed; None where it goes by its id.
-        remediation: whether the name is that of a time-to-remediate policy, else of a filter policy.
-    """
+    """A policy of ThreadFix, either by its id or by its name as typed."""
 
     id: int | None = None
     name: str | None = None
-    remediation: bool = False
+    remediation: bool = False  # whether the name is that of a time-to-remediate policy, not of a filter policy
 
     def __str__(self) -> str:
         if self.name is None:
             return f"policy {self.id}"
         return f"{'remediation ' if self.remediation else ''}policy '{_shown(self.name)}'"
-
-    @property
-    def label(self) -> str:
-        """The check."""
-        return str(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +94,13 @@ class AllPolicies:
     def __str__(self) -> str:
         return "all policies"
 
-    @property
-    def label(self) -> str:
-        """The check."""
-        return str(self)
-
 
 Check = PassCriteria | Policy | AllPolicies
-"""What may be asked before a release goes out."""
+"""A check of the release."""
+Subject = Target | ApplicationId | ApplicationName | ScanFile | Check
+"""The subject of requests that may be repeated."""
 
 
 def _shown(name: str | None) -> str:
-    """A name that was typed as safe text: who typed it, or made it up, is not known. No option may contain the key."""
+    # The origin of a name is unknown. No option may contain the key, so no secret must be removed.
     return Sanitizer().sanitize(name or "", NAME_LIMIT)

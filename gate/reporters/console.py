@@ -317,7 +317,7 @@ class Console:
                 file = self._files.get(target)
                 # The number identifies the scan; the file name is for people.
                 name = f" ({PurePath(file).name})" if file else ""
-                number = f" {target.label}{name}" if self._several else ""
+                number = f" #{target.pending_scan_id}{name}" if self._several else ""
                 self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
             case PassCriteria() | Policy() | AllPolicies() as check:
                 # A check's own time begins when the scans' has ended; the log goes on with theirs.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.judge.conclusions import RANK
 from gate.judge.scans import ACCEPTED
-from gate.model.history import STALE, Failure, Finished, NotSent, Queued, Refused
+from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind
 from gate.model.subjects import PassCriteria, Policy
 from gate.text.wording import instant, seconds
@@ -49,10 +49,8 @@ def outcome(upload: Upload) -> str:
             return "refused"
         case Failure() as failure:
             return f"{'not sent' if failure.unsent else 'failed'} ({failure.reason.value})"
-        case NotSent():
-            return "not sent"
-        case _:
-            return "broken off"
+        case unfinished:
+            return unfinished.value
 
 
 def kind_of(check: Check) -> str:

@@ -90,7 +90,7 @@ BUILT: Final = {
                 Policy(name=SAID),
                 replace(builders.CRITICAL, name=SAID, word=SAID, evaluated=builders.MORNING),
                 replace(builders.FAILING, name="x" * 300, word="x" * 300),
-                obstacles=[replace(one, name=SAID, severity=SAID, place="x" * 300) for one in builders.OBSTACLES],
+                obstacles=[one._replace(name=SAID, severity=SAID, place="x" * 300) for one in builders.OBSTACLES],
             )
         ],
     ),

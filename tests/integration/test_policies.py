@@ -560,7 +560,7 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
     run.ends(Reason.POLICY_FAILED, "2 of 3 criteria fail", "--pass-criteria", settle="20s")
     assert run.threadfix.count(CRITERIA) == 5
     run.threadfix.set(CRITERIA, *[criteria(failed=[criterion("Low", maxAllowed=number)]) for number in range(300)])
-    run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not say the same twice", "--pass-criteria")
+    run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not return the same result twice", "--pass-criteria")
 
 
 def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:

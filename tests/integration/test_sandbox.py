@@ -82,7 +82,7 @@ def test_the_demo_uploads_the_file_of_the_user(tmp_path: Path, capfd: pytest.Cap
 @pytest.mark.parametrize(
     ("options", "code", "text"),
     [
-        (("--generation", "legacy"), 0, "processed at once as scan"),
+        (("--generation", "legacy"), 0, "processed immediately as scan"),
         (("--generation", "2.4.5"), 7, "2.5"),
         (("--generation", "2.5"), 0, "PASS (processed)"),
     ],

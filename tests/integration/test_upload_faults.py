@@ -20,7 +20,7 @@ import pytest
 from gate.flow.signals import Signals
 from gate.flow.uploading import upload_all
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
-from gate.model.history import BrokenOff, Failure, NotSent, Queued, Receipt, Refused
+from gate.model.history import Failure, Queued, Receipt, Refused, Unfinished
 from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
 from gate.model.subjects import ScanFile, Target
 from gate.net.connections import Exchange
@@ -594,7 +594,7 @@ def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None
             signals.stop(signal.SIGTERM)
 
     uploads = all_of(uploader, *files, notify=notify, signals=signals)
-    assert [upload.receipt for upload in uploads] == [QUEUED, BrokenOff(), NotSent()]
+    assert [upload.receipt for upload in uploads] == [QUEUED, Unfinished.BROKEN_OFF, Unfinished.NOT_SENT]
     uploader.http.close()
     time.sleep(0.2)
     assert (server.connections, len(server.whole)) == (2, 1)
@@ -615,7 +615,7 @@ def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> 
         plan = replace(PLAN, interval=0.15, max_interval=0.15)
         (upload,) = all_of(uploader, made(tmp_path), plan=plan, notify=notify, signals=signals)
         time.sleep(0.2)
-    assert upload.receipt == NotSent()
+    assert upload.receipt == Unfinished.NOT_SENT
     assert server.connections == 0
 
 

@@ -116,7 +116,7 @@ def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult
         (PCI, (replace(OLD, holds=False, word="FAILING", evaluated=None, behind=None),),
          "stale: ThreadFix says FAILING, but not when it evaluated that."),
         (PassCriteria(), (replace(HIGH, behind=None),),
-         "stale: ThreadFix did not say the same twice, 15s apart, within 2m."),
+         "stale: ThreadFix did not return the same result twice, 15s apart, within 2m."),
     ],
 )  # fmt: skip
 def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
@@ -124,7 +124,7 @@ def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, .
     conclusion = came_to(check, *results, status="stale")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, True)
     assert "--settle-timeout" in conclusion.hint
-    assert "may be from before that" in conclusion.meaning
+    assert "may be older than the scan" in conclusion.meaning
 
 
 def test_without_time_to_settle_what_is_there_is_taken() -> None:

@@ -27,13 +27,11 @@ from gate.model.events import (
 from gate.model.history import (
     Accept,
     Application,
-    BrokenOff,
     CheckHistory,
     CheckReading,
     Failure,
     Finished,
     History,
-    NotSent,
     Outage,
     Phase,
     Queued,
@@ -42,6 +40,7 @@ from gate.model.history import (
     ScanHistory,
     ScanReading,
     StopCause,
+    Unfinished,
 )
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationId, ApplicationName, ScanFile, Target
@@ -192,7 +191,7 @@ SMALL, LARGE = ScanFile("a/small.json", 812, "a/small.json"), ScanFile("large.fp
 
 def upload_of(file: ScanFile, receipt: Receipt) -> UploadEnded:
     """The end of an upload of 8 seconds."""
-    return UploadEnded(replace(builders.uploaded(receipt), file=file))
+    return UploadEnded(builders.uploaded(receipt)._replace(file=file))
 
 
 def test_what_is_uploaded_where_is_the_first_line() -> None:
@@ -217,8 +216,8 @@ def test_what_is_uploaded_where_is_the_first_line() -> None:
         (Refused(""), "refused after 8s"),
         (DOWN, "failed (unreachable) after 8s: tf.example.com returned HTTP 502."),
         (replace(DOWN, unsent=True), "not sent (unreachable) after 8s: tf.example.com returned HTTP 502."),
-        (NotSent(), "not sent after 8s"),
-        (BrokenOff(), "broken off after 8s"),
+        (Unfinished.NOT_SENT, "not sent after 8s"),
+        (Unfinished.BROKEN_OFF, "broken off after 8s"),
     ],
 )
 def test_the_end_of_an_upload_says_what_came_of_it(receipt: Receipt, words: str) -> None:
@@ -519,7 +518,7 @@ def test_a_check_that_does_not_hold_says_why() -> None:
 def test_the_rows_of_a_check_have_an_end() -> None:
     """Of a hundred broken policies ten are listed; a vulnerability may have no link."""
     rows = [replace(FAILING, name=f"Policy {number}") for number in range(100)]
-    bare = replace(OBSTACLES[0], severity="", place="", url=None)
+    bare = OBSTACLES[0]._replace(severity="", place="", url=None)
     lines = closed(builders.verdict(checks=[checked(builders.POLICIES, *rows, obstacles=[bare])]))
     assert [line for line in lines if line.startswith("  ")] == [
         *(f"    Policy {number}: FAILING; evaluated 2026-01-02 03:04:05 UTC" for number in range(10)),

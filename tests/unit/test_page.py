@@ -315,7 +315,7 @@ def test_checks_have_a_part_each_the_red_first() -> None:
 
 def test_what_is_not_known_of_a_vulnerability_is_left_out() -> None:
     """One without link, severity and place is its name alone."""
-    bare = replace(OBSTACLES[0], url=None, severity="", place="")
+    bare = OBSTACLES[0]._replace(url=None, severity="", place="")
     text = render.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
     assert "<li>SQL Injection</li>" in text
 
@@ -506,7 +506,7 @@ def test_the_page_stays_bounded_with_checks() -> None:
     """Hundreds of hostile uploads and checks with hundreds of rows each have an upper limit as well."""
     clean = Sanitizer().sanitize(NASTY)
     rows = [replace(FAILING, name=clean, word=clean, limits=(clean,) * 3) for _ in range(300)]
-    obstacles = [replace(one, name=clean, severity=clean, place=clean) for one in OBSTACLES]
+    obstacles = [one._replace(name=clean, severity=clean, place=clean) for one in OBSTACLES]
     red = checked(POLICIES, *rows, stale=5.0, obstacles=obstacles)
     files = [uploaded(Refused(clean), clean) for _ in range(300)]
     for checks, limit in (([red], 256), ([red] * 300, 1024)):
@@ -533,7 +533,7 @@ def told(status: str, name: str, message: str, what: str) -> Page:
     outages = (Outage(1.0, Failure(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
     one = seen(History(Target(6, 41), StopCause.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
     row = CheckResult(clean(name) or "X", False, clean(status) or "X", (clean(what) or "X",), 5, 3, 0.0)  # noqa: FBT003
-    obstacle = replace(OBSTACLES[0], name=clean(name) or "X", severity=clean(status) or "X", place=clean(what) or "X")
+    obstacle = OBSTACLES[0]._replace(name=clean(name) or "X", severity=clean(status) or "X", place=clean(what) or "X")
     check = checked(Policy(name=clean(name)), row, stale=5.0, obstacles=[obstacle])
     refused = [uploaded(Refused(clean(message)), clean(name) or "X") for _ in range(2)]
     pages = (verdict(one), verdict(one, one), verdict(uploads=refused, checks=[check, check]))

@@ -12,9 +12,9 @@ from gate.judge.conclusions import Conclusion, conclude, concluded, from_failure
 from gate.judge.scans import judge_scan
 from gate.judge.uploads import UploadVerdict, judge_upload
 from gate.model.errors import Cancelled
-from gate.model.history import Accept, BrokenOff, Failure, Finished, NotSent, Queued, Refused, ScanReading, Upload
+from gate.model.history import Accept, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
 from gate.model.reasons import DIAGNOSIS, Kind, Reason
-from gate.model.subjects import AllPolicies, ScanFile, Target
+from gate.model.subjects import AllPolicies, ScanFile
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.rules import Rules
 from tests.builders import SETTINGS, TARGET, history_of, judged
@@ -38,7 +38,7 @@ def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
 @pytest.mark.parametrize(
     ("receipt", "reason", "says"),
     [
-        (Finished(12), Reason.PROCESSED, "processed at once as scan 12."),
+        (Finished(12), Reason.PROCESSED, "processed immediately as scan 12."),
         (
             Refused("Scan file has already been uploaded.", DUPLICATE),
             Reason.UPLOAD_REFUSED,
@@ -47,9 +47,9 @@ def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
         (Refused("Full."), Reason.UPLOAD_REFUSED, "refused; ThreadFix says: 'Full'."),
         (Refused(""), Reason.UPLOAD_REFUSED, "refused; ThreadFix does not say why."),
         (DOWN, Reason.UNREACHABLE, "tf.example.com closed the connection."),
-        (NotSent(), Reason.CANCELLED, "not sent; the gate was stopped."),
+        (Unfinished.NOT_SENT, Reason.CANCELLED, "not sent; the gate was stopped."),
         (
-            BrokenOff(),
+            Unfinished.BROKEN_OFF,
             Reason.CANCELLED,
             "was being sent when the gate was stopped. Whether ThreadFix has the file is not known.",
         ),
@@ -102,7 +102,7 @@ def test_a_duplicate_without_the_error_flag_is_none() -> None:
 def test_a_signal_gives_its_exit_code() -> None:
     """Also to a file that was not sent; to no other one."""
     stopped = Cancelled(15)
-    receipts = (NotSent(), BrokenOff(), Refused("x"))
+    receipts = (Unfinished.NOT_SENT, Unfinished.BROKEN_OFF, Refused("x"))
     verdicts = [judge_upload(Upload(FILE, receipt), SETTINGS, stopped) for receipt in receipts]
     assert [verdict.conclusion.exit_code for verdict in verdicts if verdict] == [143, 143, 1]
 
@@ -185,5 +185,4 @@ def test_what_everything_rests_on_fails_with_its_subject() -> None:
 def test_every_part_has_a_noun() -> None:
     """By which they are counted."""
     assert [part.noun for part in (PASSED, HOLDS, upload_verdict(Finished(1)))] == ["pending scan", "check", "upload"]
-    assert Target(6, 41).label == "#41"
-    assert (FILE.label, HOLDS.results) == ("out/a.fpr", ())
+    assert HOLDS.results == ()

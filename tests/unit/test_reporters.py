@@ -21,15 +21,14 @@ from gate import __version__
 from gate.judge.scans import judge_scan
 from gate.model.history import (
     Accept,
-    BrokenOff,
     Finished,
     History,
-    NotSent,
     Outage,
     Phase,
     Queued,
     ScanHistory,
     StopCause,
+    Unfinished,
 )
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationName, ScanFile, Target
@@ -88,8 +87,8 @@ RELEASES = {
     "refused": verdict(uploads=[uploaded(REFUSED)]),
     "one-refused": verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO]),
     "accepted": verdict(uploads=[uploaded(REFUSED)], accepted=frozenset({Accept.DUPLICATE})),
-    "lost": verdict(uploads=[uploaded(LOST, "a.fpr"), uploaded(NotSent(), "b.fpr")]),
-    "broken-off": verdict(uploads=[uploaded(BrokenOff())]),
+    "lost": verdict(uploads=[uploaded(LOST, "a.fpr"), uploaded(Unfinished.NOT_SENT, "b.fpr")]),
+    "broken-off": verdict(uploads=[uploaded(Unfinished.BROKEN_OFF)]),
     "finished": verdict(uploads=[uploaded(Finished(12))], checks=[GREEN]),
     "two-finished": verdict(uploads=[uploaded(Finished(12), "a.fpr"), uploaded(Finished(13), "b.fpr")]),
     "finished-and-named": verdict(scan(41), uploads=[uploaded(Finished(13))]),
@@ -261,7 +260,7 @@ def test_what_cannot_be_told_is_null_in_the_document() -> None:
     """A moment that no calendar has, an unknown age and an unknown place are null."""
     odd = replace(PASSING, evaluated=1e300, behind=None)
     document = result.document(
-        verdict(scan(), checks=[checked(POLICY, odd, obstacles=[replace(OBSTACLES[0], place="")])])
+        verdict(scan(), checks=[checked(POLICY, odd, obstacles=[OBSTACLES[0]._replace(place="")])])
     )
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     (check,) = document["checks"]
@@ -368,7 +367,7 @@ def test_junit_has_a_case_for_each_part() -> None:
     assert names("refused") == ["upload"]
     assert names("one-refused") == ["upload 1", "pending scan 2"]
     assert names("finished-and-named") == ["upload", "pending scan 1"]
-    both = replace(ONE, receipt=Queued((Target(6, 41), Target(6, 42))))
+    both = ONE._replace(receipt=Queued((Target(6, 41), Target(6, 42))))
     of_both = verdict(scan(40), scan(41, upload=both), scan(42, upload=both), uploads=[both])
     (suite,) = JUnitXml.fromstring(junit.render(of_both).encode())
     assert [case.name for case in suite] == ["pending scan 1", "pending scan 2", "pending scan 3"]
@@ -602,7 +601,7 @@ def test_the_summary_of_a_check_that_was_not_made_has_its_outage() -> None:
     part = text.partition("### ❔ Policy &#39;Release&#39;")[2]
     assert "ThreadFix says |" not in part
     assert "**Outages:**" in part
-    bare = [replace(OBSTACLES[0], url=None, severity="", place="")]
+    bare = [OBSTACLES[0]._replace(url=None, severity="", place="")]
     assert "\n- SQL Injection\n" in summary.render(
         verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=bare)])
     )
@@ -612,7 +611,7 @@ def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
     """Hundreds of uploads, checks and policies stay under 64 KiB; the others are counted, and failed parts stay."""
     bad = "`|*<>" * 100
     rows = [replace(FAILING, name=bad, word=bad, limits=(bad, bad)) for _ in range(200)]
-    obstacles = [replace(one, name=bad, severity=bad, place=bad) for one in OBSTACLES]
+    obstacles = [one._replace(name=bad, severity=bad, place=bad) for one in OBSTACLES]
     red = checked(POLICIES, *rows, stale=10.0, obstacles=obstacles)
     files = [uploaded(41, bad) for _ in range(200)]
     scans = [scan(number, "DONE", StopCause.DECIDED, bad, upload=files[0]) for number in range(1, 131)]

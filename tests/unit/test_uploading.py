@@ -13,7 +13,7 @@ from gate.flow.signals import Signals
 from gate.flow.uploading import upload_all
 from gate.model.errors import OutOfThreadsError
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.model.history import BrokenOff, Failure, NotSent, Outage, Queued, Refused, Upload
+from gate.model.history import Failure, Outage, Queued, Refused, Unfinished, Upload
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target
 from gate.options.settings import Plan
@@ -252,7 +252,7 @@ def test_a_signal_ends_the_uploads() -> None:
 
     world = World([QUEUED, hangs, QUEUED], takes=2)
     uploads = world.upload(A, B, C, notify=notify, signals=signals)
-    assert receipts(uploads) == [QUEUED, BrokenOff(), NotSent()]
+    assert receipts(uploads) == [QUEUED, Unfinished.BROKEN_OFF, Unfinished.NOT_SENT]
     assert uploads[1].elapsed == 9
     go_on.set()
     let_it_end()
@@ -277,7 +277,7 @@ def test_a_signal_while_the_gate_waits_to_try_again_leaves_nothing_behind() -> N
 
     uploads = world.upload(A, B, notify=notify, sleep=sleep, signals=signals)
     go_on.set()
-    assert receipts(uploads) == [NotSent()] * 2
+    assert receipts(uploads) == [Unfinished.NOT_SENT] * 2
     assert len(world.attempts) == 1
 
 

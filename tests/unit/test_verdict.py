@@ -103,7 +103,7 @@ def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str)
 @pytest.mark.parametrize(
     ("reading", "means", "do"),
     [
-        (ScanReading("SCAN_DELETED"), "Somebody deleted", "who deletes scans"),
+        (ScanReading("SCAN_DELETED"), "The scan was deleted", "who deletes scans"),
         (ScanReading("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
         (ScanReading("SCAN_DELETED", error=True), "could not process", "Read ThreadFix's message"),
     ],
@@ -204,7 +204,7 @@ def test_an_error_before_the_wait_is_a_verdict_too() -> None:
     assert (conclusion.reason, conclusion.exit_code) == (Reason.CANCELLED, 143)
     assert conclusion.message == "stopped by signal 15, before there was a verdict."
     assert (conclusion.meaning, conclusion.hint) == (
-        "The job was stopped before the gate could say anything about a scan.",
+        "The job was stopped before the gate could determine anything about a scan.",
         "Run the gate again.",
     )
 

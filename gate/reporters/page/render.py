@@ -275,7 +275,7 @@ def _histories(verdict: Verdict) -> Iterator[tuple[str, History[Any, Any]]]:
     """Yield every history with the name of its scan or check; the name of a single scan is empty."""
     alone = len(verdict.scans) == 1 and not verdict.checks
     for scan in verdict.scans:
-        yield "" if alone else scan.target.label, scan.history
+        yield "" if alone else f"#{scan.target.pending_scan_id}", scan.history
     for check in verdict.checks:
         yield shorten(check.subject, STATUS), check.history
 
