@@ -11,11 +11,11 @@ WORKDIR /build
 RUN ["python3", "-m", "venv", "tools"]
 RUN ["python3", "-m", "venv", "--without-pip", "/opt/threadfix-gate"]
 # Dependencies before the sources: they change less often, so their layer is found again.
-COPY requirements.lock requirements-build.lock ./
+COPY requirements requirements
 RUN ["tools/bin/pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", \
-     "--requirement", "requirements-build.lock"]
+     "--requirement", "requirements/build.lock"]
 RUN ["tools/bin/pip", "--python", "/opt/threadfix-gate/bin/python", "install", "--no-compile", "--no-deps", \
-     "--require-hashes", "--only-binary", ":all:", "--requirement", "requirements.lock"]
+     "--require-hashes", "--only-binary", ":all:", "--requirement", "requirements/gate.lock"]
 # Rich needs these three only to show source code and Markdown, which the gate never does; `tests` are actions-toolkit's.
 RUN tools/bin/pip --python /opt/threadfix-gate/bin/python uninstall --yes pygments markdown-it-py mdurl && \
     rm -r /opt/threadfix-gate/lib/python3*/site-packages/tests

@@ -62,7 +62,7 @@ bundle: .venv/made.stamp  ## Build dist/threadfix-gate.pyz: the gate and its pac
 	$(BIN)/python scripts/bundle.py
 
 dist: .venv/made.stamp  ## Build the sdist, and the wheel from it, in dist/
-	$(INSTALL) --only-binary :all: -r requirements-build.lock
+	$(INSTALL) --only-binary :all: -r requirements/build.lock
 	rm -f dist/*.tar.gz dist/*.whl
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
@@ -95,14 +95,14 @@ clean:  ## Remove .venv and all caches
 	@$(PYTHON) -m venv --without-pip .venv
 	@touch $@
 
-.venv/gate.stamp: .venv/made.stamp requirements.lock
+.venv/gate.stamp: .venv/made.stamp requirements/gate.lock
 	@echo 'Installing what the gate needs into .venv ...'
-	@$(INSTALL) --only-binary :all: -r requirements.lock
+	@$(INSTALL) --only-binary :all: -r requirements/gate.lock
 	@touch $@
 
-.venv/dev.stamp: .venv/gate.stamp requirements-dev.lock requirements-build.lock pyproject.toml
+.venv/dev.stamp: .venv/gate.stamp requirements/dev.lock requirements/build.lock pyproject.toml
 	@echo 'Installing the linters and what the tests need into .venv; this takes a quarter of a minute ...'
-	@$(INSTALL) -r requirements-dev.lock
-	@$(INSTALL) --only-binary :all: -r requirements-build.lock
+	@$(INSTALL) -r requirements/dev.lock
+	@$(INSTALL) --only-binary :all: -r requirements/build.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

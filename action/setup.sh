@@ -127,7 +127,7 @@ fi
 install() {
   local name where=${RUNNER_TEMP:-${TMPDIR:-/tmp}} token=$$$RANDOM$RANDOM$RANDOM
   mask
-  printf '%s\n' 'This ref of threadfix-gate is no release: installing the packages of requirements-action.lock' >&2
+  printf '%s\n' 'This ref of threadfix-gate is no release: installing the packages of requirements/action.lock' >&2
   folder=$(mktemp -d "$where/threadfix-gate.XXXXXX" 2>/dev/null) && mkdir "$folder/tmp" ||
     cannot_start "No folder can be made in $where." 'Let RUNNER_TEMP be a writable folder, or use a release.'
   (
@@ -141,7 +141,7 @@ install() {
     done
     export PIP_CONFIG_FILE=/dev/null TMPDIR=$folder/tmp TEMP=$folder/tmp TMP=$folder/tmp
     exec "$python" -I -B -m pip install --target "$folder" --no-deps --require-hashes --only-binary :all: --no-cache-dir \
-      --no-compile --no-input --progress-bar off --disable-pip-version-check -r "$root/requirements-action.lock"
+      --no-compile --no-input --progress-bar off --disable-pip-version-check -r "$root/requirements/action.lock"
   ) </dev/null >"$folder/tmp/log" 2>&1 &
   child=$!
   if ! wait "$child"; then

@@ -43,9 +43,8 @@ def seconds(command: list[str], env: dict[str, str], temporary: Path) -> float:
 
 def published(action: Path) -> list[str]:
     """Copy the action without byte code, as in a download; return its command."""
-    for name in ("gate", "action"):
+    for name in ("gate", "action", "requirements"):
         shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "requirements-action.lock", action)
     return ["bash", str(action / "action/setup.sh"), "run"]
 
 

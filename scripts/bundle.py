@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parent.parent
 FILE: Final = ROOT / "dist/threadfix-gate.pyz"
-LOCK: Final = ROOT / "requirements.lock"
+LOCK: Final = ROOT / "requirements/gate.lock"
 INSTALL: Final = "install --no-deps --no-compile --require-hashes --only-binary :all: --no-warn-script-location"
 LEFT_OUT: Final = re.compile(
     r"""
@@ -43,7 +43,7 @@ def unconditional(lock: str) -> str:
 
 def installed(folder: Path) -> dict[str, Path]:
     """Install the locked packages into an empty folder; return their files by their names in the archive."""
-    lock = folder / "requirements.lock"
+    lock = folder / "gate.lock"
     lock.write_text(unconditional(LOCK.read_text(encoding="utf-8")), encoding="utf-8")
     packages = folder / "packages"
     command = [sys.executable, str(ROOT / "scripts/run_pip.py"), "-qq", *INSTALL.split()]

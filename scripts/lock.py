@@ -1,8 +1,8 @@
 """Writes the lock files of the gate and its tests, with hashes, for every platform and version of Python.
 
-`actions-toolkit` depends on PyGithub, which brings 28 MB of packages that the gate does not use. So requirements.lock
-lacks PyGithub and its dependencies, and must be installed with `pip install --no-deps --require-hashes`. `make lock`
-runs this script; it needs `uv`.
+`actions-toolkit` depends on PyGithub, which brings 28 MB of packages that the gate does not use. So
+requirements/gate.lock lacks PyGithub and its dependencies, and must be installed with
+`pip install --no-deps --require-hashes`. `make lock` runs this script; it needs `uv`.
 
 The action's lock file also lacks the packages that draw in a terminal, because runners have no terminal.
 """
@@ -17,7 +17,7 @@ LEFT_OUT = ("pygithub", "cryptography", "cffi", "pycparser", "pynacl", "pyjwt", 
 AT_A_TERMINAL = ("rich", "pygments", "markdown-it-py", "mdurl")
 """The packages that only gate/reporters/terminal.py needs."""
 ACTION_HEAD = """\
-# What the gate needs at run time in the action: requirements.lock without what only a terminal needs; made by
+# What the gate needs at run time in the action: requirements/gate.lock without what only a terminal needs; made by
 # `make lock`. Install it with: pip install --no-deps --require-hashes --only-binary :all: -r
 """
 HEAD = """\
@@ -49,7 +49,7 @@ def compiled(*options: str) -> str:
 
 
 def for_the_action(lock: str) -> str:
-    """Return the action's lock file, given the text of requirements.lock."""
+    """Return the action's lock file, given the text of requirements/gate.lock."""
     entries = re.split(r"^(?=[^\s#])", lock, flags=re.MULTILINE)[1:]
     return ACTION_HEAD + "".join(entry for entry in entries if entry.partition("==")[0] not in AT_A_TERMINAL)
 
@@ -63,13 +63,13 @@ def main() -> None:
     """Write the lock files."""
     left_out = [option for name in LEFT_OUT for option in ("--no-emit-package", name)]
     lock = HEAD + compiled("pyproject.toml", *left_out)
-    write("requirements.lock", lock)
-    write("requirements-action.lock", for_the_action(lock))
-    gate = ("pyproject.toml", "--constraint", "requirements.lock")
-    write("requirements-dev.lock", DEV_HEAD + compiled(*gate, "--group", "dev"))
-    write("requirements-build.lock", BUILD_HEAD + compiled("--group", "build"))
-    write("requirements-ci.lock", CI_HEAD + compiled("--group", "ci"))
-    write("requirements-sbom.lock", SBOM_HEAD + compiled("--group", "sbom"))
+    write("requirements/gate.lock", lock)
+    write("requirements/action.lock", for_the_action(lock))
+    gate = ("pyproject.toml", "--constraint", "requirements/gate.lock")
+    write("requirements/dev.lock", DEV_HEAD + compiled(*gate, "--group", "dev"))
+    write("requirements/build.lock", BUILD_HEAD + compiled("--group", "build"))
+    write("requirements/ci.lock", CI_HEAD + compiled("--group", "ci"))
+    write("requirements/sbom.lock", SBOM_HEAD + compiled("--group", "sbom"))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def bundling() -> dict[str, Any]:
     return runpy.run_path(str(ROOT / "scripts/bundle.py"))
 
 
-def locked(lock: str = "requirements.lock") -> set[str]:
+def locked(lock: str = "requirements/gate.lock") -> set[str]:
     """Return the names of the packages in a lock file."""
     return set(re.findall(r"^([\w-]+)==", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE))
 

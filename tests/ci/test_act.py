@@ -434,9 +434,9 @@ def test_the_commit_of_a_release_and_another(
     index = "http://127.0.0.1:9/simple" if release else os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
 
     def add(repository: Path) -> None:
-        for name in ("action", "gate"):
+        for name in ("action", "gate", "requirements"):
             shutil.copytree(ROOT / name, repository / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("action.yml", "requirements-action.lock", ".gitignore"):
+        for name in ("action.yml", ".gitignore"):
             shutil.copy(ROOT / name, repository)
         if release:
             shutil.copytree(published / "dist", repository / "dist")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.ci
 ROOT = Path(__file__).parents[2]
-LOCKS = (ROOT / "requirements.lock", ROOT / "tests/ci/public-clients.lock")
+LOCKS = (ROOT / "requirements/gate.lock", ROOT / "tests/ci/public-clients.lock")
 PYTHON = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
 
 

@@ -35,7 +35,7 @@ UNREACHABLE: Final = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES
 """No network: nothing listens there."""
 KEY: Final = "secret 100%"
 MASK: Final = "::add-mask::secret 100%25"
-ANNOUNCED: Final = "This ref of threadfix-gate is no release: installing the packages of requirements-action.lock"
+ANNOUNCED: Final = "This ref of threadfix-gate is no release: installing the packages of requirements/action.lock"
 SHADOWED: Final = ("gate", "requests", "click", "pip", "sitecustomize", "usercustomize", "zipimport", "zlib")
 """Modules that a hostile repository would like to slip in."""
 
@@ -149,7 +149,7 @@ def published(action: Path, *, release: bool = True) -> Path:
     """Fill a folder with the action as it is fetched: a release has the single file."""
     for name in ("gate", "action"):
         shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "requirements-action.lock", action)
+    shutil.copytree(ROOT / "requirements", action / "requirements")
     if release:
         bundle(action / "dist/threadfix-gate.pyz")
     return action
@@ -608,7 +608,7 @@ def test_only_the_locked_packages_are_installed(bare: Runner) -> None:
     assert done.stderr.splitlines() == [MASK, ANNOUNCED]
     (folder,) = bare.temp.iterdir()
     assert {path.name.partition("-")[0].lower().replace("_", "-") for path in folder.glob("*.dist-info")} == locked(
-        "requirements-action.lock"
+        "requirements/action.lock"
     )
     assert not list(folder.glob("evil*"))
     assert not (bare.home / "trapped").exists()

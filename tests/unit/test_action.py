@@ -53,10 +53,10 @@ def test_expert_options_are_a_group_at_the_end() -> None:
 
 
 def test_lock_of_the_action_is_derived() -> None:
-    """It is requirements.lock without what only a terminal needs: the same versions and hashes; `make lock` does."""
+    """The lock file is requirements/gate.lock without the packages that only a terminal needs."""
     names = runpy.run_path(str(ROOT / "scripts/lock.py"))
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    derived = (ROOT / "requirements-action.lock").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements/gate.lock").read_text(encoding="utf-8")
+    derived = (ROOT / "requirements/action.lock").read_text(encoding="utf-8")
     assert names["for_the_action"](lock) == derived
     packages = set(re.findall(r"^([\w-]+)==", lock, flags=re.MULTILINE))
     assert packages - set(re.findall(r"^([\w-]+)==", derived, flags=re.MULTILINE)) == set(names["AT_A_TERMINAL"])
