@@ -509,7 +509,7 @@ class _DoctorRun:
         failure = next((one.reason for one in self._outcomes.values() if one.state is State.FAILED), None)
         reason, exit_code = ended_by or (failure, failure.row.exit_code if failure else 0)
         self._signals.exit_code = exit_code
-        if self._context.parsed.reports.json:
+        if self._context.parsed.reports.requested.get("json"):
             try:
                 print_whole(f"{json.dumps(self._document(reason, exit_code), indent=2)}\n")
             except OSError as error:

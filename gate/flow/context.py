@@ -91,7 +91,7 @@ class CommandContext:
             naming=self.naming,
             server=self.parsed.origin,
             replaced=settings.replaced if settings else (),
-            result_file=self.parsed.reports.result_file or "",
+            result_file=self.parsed.reports.result_file,
             build=build.current(self._env, self.sanitizer),
         )
 

@@ -108,8 +108,8 @@ def _reporters(context: CommandContext, verdict: Verdict) -> Iterator[tuple[str,
     if github:
         yield "the step's outputs", partial(github.outputs, verdict)
     for report in REPORTS:
-        value = getattr(context.parsed.reports, report.option.replace("-", "_"))
-        if value and report.destination is Destination.FILE:
+        value = context.parsed.reports.requested.get(report.option)
+        if isinstance(value, str):
             yield f"--{report.option} {value}", partial(_write, value, report, verdict)
         elif value and report.destination is Destination.STANDARD_OUTPUT:
             yield f"--{report.option}", partial(_print, report, verdict)

@@ -1,11 +1,10 @@
-"""Finds the files to upload: paths and patterns of paths, each a regular file with something in it."""
+"""Finds the files to upload: paths and patterns of paths, each a regular file that is not empty."""
 
 from __future__ import annotations
 
 import os
 import re
 import stat
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,138 +17,116 @@ if TYPE_CHECKING:
 
 _SEPARATORS: Final = re.escape(os.sep + (os.altsep or ""))
 _ANY_FOLDERS: Final = re.compile(rf"(?:(?<=[{_SEPARATORS}])|\A)(?:\*\*(?:[{_SEPARATORS}]+|\Z))+")
-"""`**`, with the separators after it. Several in a row count once."""
+"""One or more `**`, with the separators after them."""
 
 
 def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     """Return the files of `patterns`, each once, sorted by their paths.
 
-    A path that exists is used as it is, also with `*`, `?` or `[` in it. A file with several paths, through links too,
-    is used once: ThreadFix would refuse it the second time.
+    A path that exists is used as it is, even if it contains `*`, `?` or `[`. A file with several paths, also through
+    links, is used once: ThreadFix would refuse it the second time.
 
     Raises:
-        ValueError: patterns match no file, or files cannot be uploaded. Its text names each of them.
+        ValueError: patterns match no file, or files cannot be uploaded; the text names each of them.
     """
-    wrong: list[str] = []
+    errors: list[str] = []
     paths: set[str] = set()
     for pattern in patterns:
-        matches = {_plain(path) for path in _matches(pattern)}
+        matches = {_normalized(path) for path in _matches(pattern)}
         if not matches:
-            wrong.append(f"{quoted(pattern)} {_nothing(pattern)}")
+            errors.append(f"{quoted(pattern)} {_why_missing(pattern)}")
         paths |= matches
     files: dict[str, ScanFile] = {}
     for path in sorted(paths):
         try:
             files.setdefault(os.path.realpath(path), _file(path))
         except ValueError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise ValueError("; ".join(wrong))
+            errors.append(str(error))
+    if errors:
+        raise ValueError("; ".join(errors))
     return tuple(files.values())
 
 
-def _nothing(pattern: str) -> str:
-    """Return why nothing matches; a folder may not be readable for this user."""
+def _why_missing(pattern: str) -> str:
+    """Return why nothing matches; this user may not be allowed to list a folder."""
     import glob
 
-    parents = (str(folder) for folder in Path(os.path.abspath(pattern)).parents)  # noqa: PTH100 - no links are followed
+    parents = (str(folder) for folder in Path(os.path.abspath(pattern)).parents)  # noqa: PTH100 - follows no link
     folder = next((folder for folder in parents if os.path.isdir(folder)), os.sep)  # noqa: PTH112
     is_pattern = glob.has_magic(pattern)
     if not os.access(folder, os.X_OK | (os.R_OK if is_pattern else 0)):
         return f"cannot be found, because this user may not look into the folder {quoted(folder)}"
-    what = "matches no file" if is_pattern else "does not exist"
-    return f"{what}; look at the log of the job that should have made it"
+    why = "matches no file" if is_pattern else "does not exist"
+    return f"{why}; look at the log of the job that should have made it"
 
 
 def _matches(pattern: str) -> Iterator[str]:
+    """Yield the path itself if it exists, otherwise the files that match the pattern."""
     if os.path.lexists(pattern):
         yield pattern
-        return
-    for path in _expanded(pattern):
+    else:
         # Not `Path.is_dir`, which raises if it has no permission.
-        if not os.path.isdir(path):  # noqa: PTH112
-            yield path
+        yield from (path for path in _glob(pattern) if not os.path.isdir(path))  # noqa: PTH112
 
 
-def _expanded(pattern: str) -> Iterator[str]:
-    """Yield the matches of a pattern, folders too, as `glob` does, but with `_folders` for `**`."""
+def _glob(pattern: str) -> Iterator[str]:
+    """Yield the matches of a pattern, folders included, as `glob` does, but with `_folders` for `**`."""
     import glob
 
-    found = _ANY_FOLDERS.search(pattern)
-    if not found:
+    stars = _ANY_FOLDERS.search(pattern)
+    if not stars:
         yield from glob.iglob(pattern)  # noqa: PTH207 - takes absolute patterns too
         return
-    head, tail = pattern[: found.start()], pattern[found.end() :] or "*"
-    for base in glob.iglob(head) if head else ("",):  # noqa: PTH207
+    head, tail = pattern[: stars.start()], pattern[stars.end() :] or "*"
+    for base in glob.iglob(head) if head else (os.curdir,):  # noqa: PTH207
         for folder in _folders(base):
-            yield from _expanded(os.path.join(glob.escape(folder), tail))  # noqa: PTH118 - keeps doubled separators
+            yield from _glob(os.path.join(glob.escape(folder), tail))  # noqa: PTH118 - keeps doubled separators
 
 
 def _folders(base: str) -> Iterator[str]:
     """Yield a folder and all folders below it, except hidden folders. Links are followed; each folder is yielded once.
 
-    `glob` follows a circle of links until the system stops it. With two circles it tries every order of them, and does
-    not end.
+    `glob` never ends if two links lead back up, because it tries every order of them.
     """
-    known: set[str] = set()
-    left, links = [(base, os.path.realpath(base))], deque[str]()
-    while left or links:
-        folder, real = left.pop() if left else (links[0], os.path.realpath(links.popleft()))
-        if real in known:
-            continue
-        known.add(real)
-        yield folder
-        try:
-            names = sorted(os.listdir(folder or os.curdir))  # noqa: PTH208 - as `folder` writes them
-        except OSError:
-            continue
-        for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118
-            # Not `os.scandir`: a broken entry would hide the entries after it.
-            if name.startswith(".") or not os.path.isdir(path):  # noqa: PTH112
-                continue
-            if os.path.islink(path):  # noqa: PTH114
-                links.append(path)
-            else:
-                left.append((path, os.path.join(real, name)))  # noqa: PTH118
+    visited: set[str] = set()
+    starts = [base]
+    for start in starts:  # Links to folders are appended during the loop, and so come after the folders themselves.
+        for folder, names, _ in os.walk(start):
+            real = os.path.realpath(folder)
+            names[:] = [] if real in visited else sorted(name for name in names if not name.startswith("."))
+            if real not in visited:
+                visited.add(real)
+                starts += filter(os.path.islink, (os.path.join(folder, name) for name in names))  # noqa: PTH118
+                yield folder
 
 
-def _plain(path: str) -> str:
+def _normalized(path: str) -> str:
     """Return a path without `.` and doubled separators. `..` stays: after a link it leads to another folder."""
     return path if ".." in Path(path).parts else os.path.normpath(path)
 
 
 def _file(path: str) -> ScanFile:
-    """Return a file that can be uploaded.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    # As bytes that are no UTF-8 reach Python, no report could show them.
+    """Return a file that can be uploaded, or raise ValueError with the reason why it cannot."""
+    # Reports cannot show bytes that are not UTF-8.
     shown = os.fsencode(path).decode("utf-8", "replace")
+    name = quoted(shown)
     try:
-        found = Path(path).stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise ValueError(
-                f"{quoted(shown)} is a folder; write a pattern of its files, such as {quoted(shown + '/*')}"
-            )
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{quoted(shown)} is not a regular file")
-        if not found.st_size:
-            raise ValueError(f"{quoted(shown)} is empty; look at the log of the job that should have written it")
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ValueError(f"{name} is a folder; write a pattern of its files, such as {quoted(shown + '/*')}")
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{name} is not a regular file")
+        if not status.st_size:
+            raise ValueError(f"{name} is empty; look at the log of the job that should have written it")
         with opened(path) as file:
             file.read(1)
     except OSError as error:
-        raise ValueError(f"{quoted(shown)} cannot be read ({error.strerror})") from error
-    return ScanFile(path, found.st_size, shown)
+        raise ValueError(f"{name} cannot be read ({error.strerror})") from error
+    return ScanFile(path, status.st_size, shown)
 
 
 def opened(path: str) -> FileIO:
-    """Open a file for reading that may have been replaced, without waiting for a writer if it is a pipe.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
+    """Open a file for reading, without waiting for a writer if a pipe has replaced it; raises OSError."""
 
     def opener(path: str, flags: int) -> int:
         return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

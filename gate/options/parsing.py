@@ -1,60 +1,20 @@
-"""Turns flags and environment into settings, or into all invalid options. Files are read through an argument."""
+"""Turns flags and environment into settings, or into all invalid options; functions for files are arguments."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.errors import InvalidOption
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria
 from gate.net.addresses import Certificates, is_loopback
-from gate.options import targets
+from gate.options import table, targets
 from gate.options.reader import OptionReader, resembled_option, unknown_variables
 from gate.options.settings import Plan, Reports, Settings
-from gate.options.table import (
-    ACCEPT,
-    ALLOW_HTTP,
-    API_KEY,
-    API_KEY_FILE,
-    API_VERSION,
-    CA_FILE,
-    CLIENT_CERT,
-    CLIENT_KEY,
-    CRITERIA_FROM,
-    DOTENV_FILE,
-    FAILURE_STATUSES,
-    FIRST_CONTACT_LIMIT,
-    HTML_FILE,
-    INSECURE,
-    INTERVAL,
-    JSON,
-    JUNIT_FILE,
-    KEY_VARIABLE,
-    MAX_INTERVAL,
-    ON_TIMEOUT,
-    ON_UNKNOWN_STATUS,
-    ON_UNREACHABLE,
-    OPTIONS,
-    OUTAGE_LIMIT,
-    PASS_CRITERIA,
-    POLICY,
-    QUIET,
-    REQUEST_TIMEOUT,
-    RESULT_FILE,
-    SCAN_FILE,
-    SETTLE_TIMEOUT,
-    STATUS_PATH,
-    SUCCESS_STATUSES,
-    SUMMARY,
-    TIMEOUT,
-    UI_URL,
-    UPLOAD_TIMEOUT,
-    URL,
-    VERBOSE,
-)
 from gate.options.values import LONGEST_KEY, api_key
+from gate.reporters.reports import REPORTS, Destination
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix import links
 from gate.threadfix.links import Server
@@ -67,28 +27,20 @@ if TYPE_CHECKING:
     from gate.model.subjects import Check, ScanFile
     from gate.options.table import Option
 
-SHORTEST_KEY: Final = 8
-"""Characters of the shortest key that is looked for in other options; ThreadFix's keys have 40 and more."""
-TEXT_LIMIT: Final = 1000
-"""Characters of the text of an invalid option."""
+SHORTEST_KEY: Final = 8  # characters of a key that is searched for in other options
+TEXT_LIMIT: Final = 1000  # characters of the text of an invalid option
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The result of flags and environment: settings, or invalid options."""
+    """The result of flags and environment: settings, or every invalid option."""
 
-    settings: Settings | None
-    """None if an option is invalid."""
-    invalid: tuple[InvalidOption, ...]
-    """Every invalid option; their texts are safe."""
-    reports: Reports
-    """The reports, as far as they could be read."""
-    secrets: tuple[Secret, ...] = ()
-    """Texts that must be hidden, also if options are invalid."""
-    server: Server | None = None
-    """The server, as far as it could be read."""
-    warnings: tuple[str, ...] = ()
-    """Safe texts."""
+    settings: Settings | None  # None if an option is invalid
+    invalid: tuple[InvalidOption, ...]  # with safe texts
+    reports: Reports  # as far as they are valid
+    secrets: tuple[Secret, ...] = ()  # must be hidden, even if options are invalid
+    server: Server | None = None  # as far as it is valid
+    warnings: tuple[str, ...] = ()  # safe texts
 
     @property
     def origin(self) -> str:
@@ -97,17 +49,13 @@ class Parsed:
 
 
 def parse_early(flags: Mapping[str, Sequence[str]], env: Mapping[str, str]) -> Parsed:
-    """Parse the options that need no file: the reports and the key in the environment.
+    """Parse the options that need no file: the reports, and the key in the environment.
 
-    A signal while a file is read then still has its reports.
+    If a signal arrives while a file is read, the reports are known.
     """
-
-    def unread(_: str) -> bytes:  # pragma: no cover - nothing that is looked up here is a file
-        return b""
-
-    key = env.get(KEY_VARIABLE, "").strip()
-    reader = OptionReader(flags, env, unread)
-    return Parsed(None, (), _reports(reader), _secrets([key]))
+    # None of these options names a file to read.
+    reports = _reports(OptionReader(flags, env, read=str.encode))
+    return Parsed(None, (), reports, _secrets([env.get(table.KEY_VARIABLE, "").strip()]))
 
 
 def parse(  # noqa: PLR0913 - the sources, and the ways to read files
@@ -122,19 +70,19 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     """Turn flags and environment into settings.
 
     Args:
-        flags: the values of each flag that was given, by option name; a switch has `true` or `false`.
+        flags: the values of each given flag by option name; `true` or `false` for a switch.
         env: the environment.
         read: reads a file; `-` is standard input.
-        find: finds the files of paths and patterns of paths; raises ValueError with the error.
+        find: finds the files of paths and patterns; raises ValueError with the reason.
         invalid: the invalid arguments of the command line.
-        needs_scan: whether it is an error to specify no pending scan.
+        needs_scan: whether a scan must be specified.
     """
     reader = OptionReader(flags, env, read)
     reader.invalid += invalid
     warnings = _check_variables(reader)
     reports = _reports(reader)
     secrets = _key(reader)
-    # Messages contain paths and names of variables, and the key may be in them.
+    # Messages contain paths and names of variables, which may contain the key.
     sanitizer = Sanitizer(secrets)
     server = _server(reader, secrets[0] if secrets else Secret(""))
     checks = _checks(reader)
@@ -142,12 +90,9 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     _reject_own_reports(reader, target.files, reports)
     plan = _plan(reader)
     rules = _rules(reader)
-    downgraded = {
-        reason
-        for option, reason in ((ON_TIMEOUT, Reason.TIMEOUT), (ON_UNREACHABLE, Reason.UNREACHABLE))
-        if reader.value(option) == "warn"
-    }
-    ui_url = reader.value(UI_URL)
+    limits = ((table.ON_TIMEOUT, Reason.TIMEOUT), (table.ON_UNREACHABLE, Reason.UNREACHABLE))
+    downgraded = frozenset(reason for option, reason in limits if reader.value(option) == "warn")
+    ui_url = reader.value(table.UI_URL)
     _reject_leaked_key(reader, secrets)
     settings = None
     if not reader.invalid:
@@ -160,7 +105,7 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
             checks=checks,
             plan=plan,
             rules=rules,
-            downgraded=frozenset(downgraded),
+            downgraded=downgraded,
             ui_url=ui_url,
             arguments=reader.arguments(),
         )
@@ -191,54 +136,53 @@ def _check_variables(reader: OptionReader) -> list[str]:
 
 
 def _reports(reader: OptionReader) -> Reports:
-    files: dict[str, list[Option[str]]] = {}
-    for option in (RESULT_FILE, JUNIT_FILE, DOTENV_FILE, HTML_FILE):
-        name = reader.optional(option)
-        if name:
-            files.setdefault(os.path.abspath(name), []).append(option)  # noqa: PTH100 - no link is followed
+    requested: dict[str, str | bool] = {}
+    files: dict[str, list[Option[Any]]] = {}
+    for report in REPORTS:
+        option = table.BY_NAME[report.option]
+        value = reader.value(option)
+        if value:
+            requested[option.name] = value
+        if value and report.destination is Destination.FILE:
+            files.setdefault(_absolute(value), []).append(option)
     for options in files.values():
         if len(options) > 1:
-            both = ", ".join(reader.name(option) for option in options)
-            reader.reject(options[-1], f"{both}: all of them name one file; give each its own.")
-    verbose, quiet = reader.value(VERBOSE), reader.value(QUIET)
+            names = ", ".join(map(reader.name, options))
+            reader.reject(options[-1], f"{names}: all of them name one file; give each its own.")
+    verbose, quiet = reader.value(table.VERBOSE), reader.value(table.QUIET)
     if verbose and quiet:
-        reader.reject(VERBOSE, f"{reader.name(VERBOSE)} and {reader.name(QUIET)} contradict each other; leave one out.")
-    return Reports(
-        result_file=reader.optional(RESULT_FILE),
-        junit_file=reader.optional(JUNIT_FILE),
-        dotenv_file=reader.optional(DOTENV_FILE),
-        html_file=reader.optional(HTML_FILE),
-        summary=reader.value(SUMMARY),
-        json=reader.value(JSON),
-        verbose=verbose,
-        quiet=quiet,
-    )
+        names = f"{reader.name(table.VERBOSE)} and {reader.name(table.QUIET)}"
+        reader.reject(table.VERBOSE, f"{names} contradict each other; leave one out.")
+    return Reports(requested, verbose, quiet)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - follows no link
 
 
 def _key(reader: OptionReader) -> tuple[Secret, ...]:
-    """Return the texts that may be the key and must be hidden. If the key is valid, it is the first of them."""
-    key, file = reader.name(API_KEY), reader.name(API_KEY_FILE)
-    from_env = reader.env.get(KEY_VARIABLE, "").strip()
-    in_file = reader.text_of(API_KEY_FILE) is not None
-    content = reader.file(API_KEY_FILE)
+    """Return the texts that may be the key and must be hidden; first the key, if it is valid."""
+    key, file = reader.name(table.API_KEY), reader.name(table.API_KEY_FILE)
+    from_env = reader.env.get(table.KEY_VARIABLE, "").strip()
+    in_file = bool(reader.given(table.API_KEY_FILE))
+    content = reader.file(table.API_KEY_FILE)
     from_file = "" if content is None else content.decode("utf-8", "replace").strip()
     given = list(filter(None, (from_file, from_env)))
+    reader.keys += given
     if in_file and from_env:
-        reader.reject(API_KEY_FILE, f"{key} and {file} are both given; leave one out.")
+        reader.reject(table.API_KEY_FILE, f"{key} and {file} are both given; leave one out.")
     elif in_file and content is not None and not from_file:
-        reader.reject(API_KEY_FILE, f"{file}: the file is empty; it must contain the API key.")
+        reader.reject(table.API_KEY_FILE, f"{file}: the file is empty; it must contain the API key.")
     elif not in_file and not from_env:
         is_pull_request = reader.env.get("GITHUB_EVENT_NAME", "").startswith("pull_request")
         fork = " GitHub gives no secrets to pull requests from forks." if is_pull_request else ""
-        reader.reject(
-            API_KEY,
-            f"the API key is missing ({key}); set it from a secret of your CI, or name a file with {file}.{fork}",
-        )
+        text = f"set it from a secret of your CI, or name a file with {file}.{fork}"
+        reader.reject(table.API_KEY, f"the API key is missing ({key}); {text}")
     if given:
         try:
             api_key(given[0])
         except ValueError as error:
-            reader.reject(API_KEY, f"{file if from_file else key}: the key {error}.")
+            reader.reject(table.API_KEY, f"{file if from_file else key}: the key {error}.")
     return _secrets(given)
 
 
@@ -248,55 +192,48 @@ def _secrets(values: Iterable[str]) -> tuple[Secret, ...]:
 
 
 def _reject_leaked_key(reader: OptionReader, secrets: tuple[Secret, ...]) -> None:
-    """Reject the other options that contain the key: many are shown in logs, links and reports."""
+    """Reject the other options that contain the key, because logs, links and reports show many of them."""
     sanitizer = Sanitizer(tuple(secret for secret in secrets if len(secret.reveal()) >= SHORTEST_KEY))
-    for option in OPTIONS:
-        given = None if option is API_KEY or reader.has_error(option) else reader.text_of(option)
+    for option in table.OPTIONS:
+        given = None if option is table.API_KEY or reader.has_error(option) else reader.text_of(option)
         if given and sanitizer.redact(given[0]) != given[0]:
             reader.reject(option, f"{given[1]}: contains the API key, which would be shown; leave it out.")
 
 
 def _server(reader: OptionReader, key: Secret) -> Server:
-    url = reader.optional(URL)
-    if reader.text_of(URL) is None:
-        how = reader.naming.option(URL.name, links.URL_EXAMPLE)
-        variable = "" if reader.naming.inputs else f", or set {URL.variable}"
-        reader.reject(
-            URL,
-            f"{reader.name(URL)} is missing; give the base URL of ThreadFix with its context path, for example "
-            f"{how}{variable}.",
-        )
-    allow_http = reader.value(ALLOW_HTTP)
+    url, name = reader.optional(table.URL), reader.name(table.URL)
+    if not reader.given(table.URL):
+        example = reader.name(table.URL, links.URL_EXAMPLE)
+        variable = "" if reader.naming.inputs else f", or set {table.URL.variable}"
+        text = f"give the base URL of ThreadFix with its context path, for example {example}{variable}."
+        reader.reject(table.URL, f"{name} is missing; {text}")
+    allow_http = reader.value(table.ALLOW_HTTP)
     if url and url.startswith("http://") and not is_loopback(url) and not allow_http:
-        allow = reader.naming.switch(ALLOW_HTTP.name)
-        reader.reject(
-            URL,
-            f"{reader.name(URL)}: with plain http the API key is sent unencrypted; write https://, or add {allow} "
-            "where the network is protected otherwise.",
-        )
+        text = f"write https://, or add {reader.naming.switch(table.ALLOW_HTTP.name)} if the network is protected."
+        reader.reject(table.URL, f"{name}: with plain http the API key is sent unencrypted; {text}")
     ca_file = _ca_file(reader)
-    client_cert, client_key = reader.optional(CLIENT_CERT), reader.optional(CLIENT_KEY)
-    if reader.text_of(CLIENT_KEY) and not reader.text_of(CLIENT_CERT):
-        reader.reject(CLIENT_KEY, f"{reader.name(CLIENT_KEY)} requires {reader.name(CLIENT_CERT)} too.")
-    version, template, insecure = reader.value(API_VERSION), reader.value(STATUS_PATH), reader.value(INSECURE)
+    client_cert, client_key = reader.optional(table.CLIENT_CERT), reader.optional(table.CLIENT_KEY)
+    if reader.given(table.CLIENT_KEY) and not reader.given(table.CLIENT_CERT):
+        names = f"{reader.name(table.CLIENT_KEY)} requires {reader.name(table.CLIENT_CERT)}"
+        reader.reject(table.CLIENT_KEY, f"{names} too.")
     return Server(
         url=url or "",
         api_key=key,
-        api_version=version,
-        status_path=template,
+        api_version=reader.value(table.API_VERSION),
+        status_path=reader.value(table.STATUS_PATH),
         ca_file=ca_file,
         client_cert=client_cert,
         client_key=client_key,
-        insecure=insecure,
+        insecure=reader.value(table.INSECURE),
         allow_http=allow_http,
     )
 
 
 def _ca_file(reader: OptionReader) -> tuple[Certificates, ...]:
     """Return the first trust store that is set: the option, then the variables of other tools."""
-    option = reader.optional(CA_FILE)
-    if reader.text_of(CA_FILE):
-        return (Certificates(reader.name(CA_FILE), option),) if option else ()
+    option = reader.optional(table.CA_FILE)
+    if reader.given(table.CA_FILE):
+        return (Certificates(reader.name(table.CA_FILE), option),) if option else ()
     for names in (("REQUESTS_CA_BUNDLE",), ("SSL_CERT_FILE", "SSL_CERT_DIR")):
         chosen = [Certificates(name, value) for name in names if (value := reader.env.get(name, "").strip())]
         if chosen:
@@ -305,63 +242,47 @@ def _ca_file(reader: OptionReader) -> tuple[Certificates, ...]:
 
 
 def _plan(reader: OptionReader) -> Plan:
-    plan = Plan(
-        timeout=reader.value(TIMEOUT),
-        interval=reader.value(INTERVAL),
-        max_interval=reader.value(MAX_INTERVAL),
-        request_timeout=reader.value(REQUEST_TIMEOUT),
-        first_contact_limit=reader.value(FIRST_CONTACT_LIMIT),
-        outage_limit=reader.value(OUTAGE_LIMIT),
-        upload_timeout=reader.value(UPLOAD_TIMEOUT),
-        settle_timeout=reader.value(SETTLE_TIMEOUT),
-    )
-    settling, longest = plan.settle_timeout, reader.name(MAX_INTERVAL)
-    invalid_settling = reader.has_error(SETTLE_TIMEOUT, MAX_INTERVAL, PASS_CRITERIA)
-    if reader.value(PASS_CRITERIA) and 0 < settling < plan.max_interval and not invalid_settling:
-        reader.reject(
-            SETTLE_TIMEOUT,
-            f"{reader.name(SETTLE_TIMEOUT)} ({settling:g}s) is shorter than {longest} ({plan.max_interval:g}s), the "
-            "time between two responses about the pass criteria; write for example 2m.",
-        )
-    if plan.interval > plan.max_interval and not reader.has_error(INTERVAL, MAX_INTERVAL):
-        reader.reject(
-            INTERVAL,
-            f"{reader.name(INTERVAL)} ({plan.interval:g}s) is longer than {longest} ({plan.max_interval:g}s); raise "
-            f"{longest} too.",
-        )
+    names = (field.name for field in fields(Plan))
+    plan = Plan(**{name: reader.value(table.BY_NAME[name.replace("_", "-")]) for name in names})
+    longest = f"{reader.name(table.MAX_INTERVAL)} ({plan.max_interval:g}s)"
+    invalid_settling = reader.has_error(table.SETTLE_TIMEOUT, table.MAX_INTERVAL, table.PASS_CRITERIA)
+    if reader.value(table.PASS_CRITERIA) and 0 < plan.settle_timeout < plan.max_interval and not invalid_settling:
+        shorter = f"{reader.name(table.SETTLE_TIMEOUT)} ({plan.settle_timeout:g}s) is shorter than {longest}"
+        text = f"{shorter}, the time between two responses about the pass criteria; write for example 2m."
+        reader.reject(table.SETTLE_TIMEOUT, text)
+    if plan.interval > plan.max_interval and not reader.has_error(table.INTERVAL, table.MAX_INTERVAL):
+        longer = f"{reader.name(table.INTERVAL)} ({plan.interval:g}s) is longer than {longest}"
+        reader.reject(table.INTERVAL, f"{longer}; raise {reader.name(table.MAX_INTERVAL)} too.")
     return plan
 
 
 def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports: Reports) -> None:
     """Reject files that are reports of the gate: a pattern may match the report of an earlier run."""
-    paths = (reports.result_file, reports.junit_file, reports.dotenv_file, reports.html_file)
-    own = {os.path.abspath(path) for path in paths if path}  # noqa: PTH100 - no link is followed
+    own = set(map(_absolute, reports.paths))
     for file in files:
-        if os.path.abspath(file.path) in own:  # noqa: PTH100
-            what = f"'{file.shown}' is where a report of the gate goes; keep them apart"
-            reader.reject(SCAN_FILE, f"{reader.name(SCAN_FILE)}: {what}.")
+        if _absolute(file.path) in own:
+            text = f"'{file.shown}' is where a report of the gate goes; keep them apart."
+            reader.reject(table.SCAN_FILE, f"{reader.name(table.SCAN_FILE)}: {text}")
 
 
 def _checks(reader: OptionReader) -> tuple[Check, ...]:
     """Return the rules to evaluate after the wait: the pass criteria, then the policies in their order."""
-    since, wanted = reader.optional(CRITERIA_FROM), reader.value(PASS_CRITERIA)
-    if reader.text_of(CRITERIA_FROM) and not wanted:
-        switch = reader.naming.switch(PASS_CRITERIA.name)
-        reader.reject(
-            CRITERIA_FROM, f"{reader.name(CRITERIA_FROM)} narrows the pass criteria; add {switch}, or leave it out."
-        )
+    since, wanted = reader.optional(table.CRITERIA_FROM), reader.value(table.PASS_CRITERIA)
+    if reader.given(table.CRITERIA_FROM) and not wanted:
+        text = f"add {reader.naming.switch(table.PASS_CRITERIA.name)}, or leave it out."
+        reader.reject(table.CRITERIA_FROM, f"{reader.name(table.CRITERIA_FROM)} narrows the pass criteria; {text}")
     criteria: tuple[Check, ...] = (PassCriteria(since),) if wanted else ()
-    return (*criteria, *(reader.optional(POLICY) or ()))
+    return (*criteria, *(reader.optional(table.POLICY) or ()))
 
 
 def _rules(reader: OptionReader) -> Rules:
-    success, failure = reader.value(SUCCESS_STATUSES), reader.value(FAILURE_STATUSES)
-    accepted: tuple[Accept, ...] = reader.optional(ACCEPT) or ()
+    success, failure = reader.value(table.SUCCESS_STATUSES), reader.value(table.FAILURE_STATUSES)
+    accepted: tuple[Accept, ...] = reader.optional(table.ACCEPT) or ()
     rules = Rules(
-        frozenset(success), frozenset(failure), reader.value(ON_UNKNOWN_STATUS) == "fail", frozenset(accepted)
+        frozenset(success), frozenset(failure), reader.value(table.ON_UNKNOWN_STATUS) == "fail", frozenset(accepted)
     )
     both = ", ".join(sorted(rules.success & rules.failure))
-    if both and not reader.has_error(SUCCESS_STATUSES, FAILURE_STATUSES):
-        names = f"{reader.name(SUCCESS_STATUSES)} and {reader.name(FAILURE_STATUSES)}"
-        reader.reject(SUCCESS_STATUSES, f"{names} both contain {both}; leave it in one of them.")
+    if both and not reader.has_error(table.SUCCESS_STATUSES, table.FAILURE_STATUSES):
+        names = f"{reader.name(table.SUCCESS_STATUSES)} and {reader.name(table.FAILURE_STATUSES)}"
+        reader.reject(table.SUCCESS_STATUSES, f"{names} both contain {both}; leave it in one of them.")
     return rules

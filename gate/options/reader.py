@@ -4,26 +4,10 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from gate.model.errors import InvalidOption
-from gate.options.table import (
-    API_KEY_FILE,
-    APPLICATION_ID,
-    APPLICATION_NAME,
-    APPLICATION_UNIQUE_ID,
-    JSON,
-    OPTIONS,
-    PASS_CRITERIA,
-    PENDING_SCAN_ID,
-    POLICY,
-    SCAN_FILE,
-    TEAM_NAME,
-    TIMEOUT,
-    UI_URL,
-    UPLOAD_RESPONSE,
-    UPLOAD_TIMEOUT,
-)
+from gate.options import table
 from gate.options.values import TRUE, text
 from gate.reporters.dotenv import variable as output_variable
 from gate.reporters.outputs import OUTPUTS
@@ -38,21 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOT_RESUMED: Final = frozenset(
-    option.name
-    for option in (
-        APPLICATION_ID,
-        TEAM_NAME,
-        APPLICATION_NAME,
-        APPLICATION_UNIQUE_ID,
-        PENDING_SCAN_ID,
-        UPLOAD_RESPONSE,
-        SCAN_FILE,
-        UPLOAD_TIMEOUT,
-        JSON,
-    )
-)
-"""Options that are not part of the command that keeps waiting."""
+KEY_LENGTH: Final = 32
+"""Letters and digits of a text that may be an API key."""
 
 
 class OptionReader:
@@ -67,41 +38,53 @@ class OptionReader:
         self.read = read
         self.naming = naming(env)
         self.invalid: list[InvalidOption] = []
+        self.keys = [env.get(table.KEY_VARIABLE, "").strip()]  # must not be shown; the key of a file is added later
         self._reported: set[str] = set()
 
     def name(self, option: Option[Any], value: str = "") -> str:
-        """An option as a person would write it: as a flag, a variable or an input."""
+        """Return an option's name for people: its flag, variable or input."""
         return self.naming.option(option.name, value) if option.flag or self.naming.inputs else option.variable
 
     def text_of(self, option: Option[Any]) -> tuple[str, str] | None:
-        """The text that was given, and how messages call its origin."""
+        """Return the given text and the name of its source for messages; None if the option was not given."""
         given = self.flags.get(option.name, ()) if option.flag else ()
         if given:
             # An empty value among several is a variable that is not set: a check must not be dropped with it.
             return "\n".join(given).strip() if all(map(str.strip, given)) else "", option.label
         value = self.env.get(option.variable, "").strip()
-        origin = self.name(option)
+        source = self.name(option)
         if option.flag and not self.naming.inputs:
-            origin = f"{origin} (from {option.variable})"
-        return (value, origin) if value else None
+            source = f"{source} (from {option.variable})"
+        return (value, source) if value else None
+
+    def given(self, *options: Option[Any]) -> list[Option[Any]]:
+        """Return those of the options that were given."""
+        return [option for option in options if self.text_of(option)]
 
     def optional(self, option: Option[T]) -> T | None:
-        """The value, or None when it was not given or is invalid."""
+        """Return the value, or None if it was not given or is invalid."""
         given = self.text_of(option)
         if given is None:
             return None
-        value, origin = given
+        value, source = given
         try:
             return option.parse(text(value))
         except ValueError as error:
-            # The value may be a key that was meant for another option.
-            self.reject(option, f"{origin}:{' the value' if value else ''} {error}.")
+            self.reject(option, f"{source}: {self._shown(option, value)}{error}.")
             return None
 
+    def _shown(self, option: Option[Any], value: str) -> str:
+        """Return an invalid value for a message, unless it may be a key that was meant for another option."""
+        if not value:
+            return ""
+        is_key = any(key and key.lower() in value.lower() for key in self.keys)
+        may_be_key = is_key or sum(map(str.isalnum, value)) >= KEY_LENGTH
+        return f"'{value}' " if option.shown and value.isprintable() and not may_be_key else "the value "
+
     def value(self, option: Option[T]) -> T:
-        """The value, or that of the default when it was not given or is invalid."""
+        """Return the value, or the default (None if there is none) if it was not given or is invalid."""
         value = self.optional(option)
-        return option.parse(option.default or "") if value is None else value
+        return option.parse(option.default) if value is None and option.default is not None else cast("T", value)
 
     def file(self, option: Option[str], if_missing: str = "") -> bytes | None:
         """Return the content of the file that the option names; None if it was not given or cannot be read."""
@@ -112,14 +95,14 @@ class OptionReader:
             return self.read(name)
         except OSError as error:
             why = if_missing if error.errno == errno.ENOENT and if_missing else f"cannot be read ({error.strerror})"
-            shown = "the file" if option is API_KEY_FILE else quoted(name)
+            shown = "the file" if option is table.API_KEY_FILE else quoted(name)
             self.reject(option, f"{self.name(option)}: {shown} {why}.")
             return None
 
     def reject(
         self, option: Option[Any], sentence: str, *, meaning: str | None = None, advice: str | None = None
     ) -> None:
-        """Keep an invalid option; of one option only the first sentence, the others follow from it."""
+        """Keep an invalid option, unless an earlier error of the same option is known: this one follows from it."""
         if option.name not in self._reported:
             self._reported.add(option.name)
             self.invalid.append(InvalidOption(option.label, sentence, meaning, advice))
@@ -129,19 +112,21 @@ class OptionReader:
         return any(option.name in self._reported for option in options)
 
     def arguments(self) -> tuple[str, ...]:
-        """The options that were given, as flags, without secrets and without the scans."""
+        """Return the given options as flags, without secrets and scans."""
         arguments: list[str] = []
-        for option in OPTIONS:
+        for option in table.OPTIONS:
             given = self.text_of(option)
-            # CI systems hand over every option, most of them as they are anyway.
-            if given is None or not option.flag or option.name in NOT_RESUMED or given[0] == option.default:
+            # CI systems pass every option, most of them with its default.
+            if given is None or not option.flag or given[0] == option.default:
                 continue
-            if option is TIMEOUT and not option.parse(given[0]):
-                continue  # Asking once is no way to keep waiting.
+            if option.group == table.TARGET or option in (table.SCAN_FILE, table.UPLOAD_TIMEOUT, table.JSON):
+                continue  # The command that keeps waiting has ids instead.
+            if option is table.TIMEOUT and not option.parse(given[0]):
+                continue  # A resumed run must wait.
             if option.is_switch:
                 arguments.append(f"--{option.name}" if given[0].lower() in TRUE else f"--no-{option.name}")
             else:
-                # Each line by itself: a name may have commas, blanks and odd line separators.
+                # A flag for each line: names contain commas, blanks and odd line separators.
                 for line in filter(str.strip, re.split(r"[\r\n]+", given[0])):
                     value = line.strip()
                     arguments += [f"--{option.name}={value}"] if value.startswith("--") else [f"--{option.name}", value]
@@ -150,53 +135,46 @@ class OptionReader:
 
 PREFIX: Final = "THREADFIX_"
 OF_THE_ACTION: Final = frozenset({"THREADFIX_PYTHON", "THREADFIX_COMMAND", ACTION_VARIABLE})
-"""The action's set-up reads or sets these."""
-OF_A_RULE: Final[dict[str, Option[Any]]] = {"POLIC": POLICY, "CRITERIA": PASS_CRITERIA}
-"""Parts of a name that must not be ignored, and the option that is probably meant."""
+"""Variables that the action's set-up reads or sets."""
+OF_A_RULE: Final[dict[str, Option[Any]]] = {"POLIC": table.POLICY, "CRITERIA": table.PASS_CRITERIA}
+"""Parts of names that must not be ignored, with the option that is probably meant."""
 LONG: Final = 8
-"""Letters of a long name. Two of its letters may be wrong, and one letter of a shorter name."""
+"""Letters of a long name, in which two letters may be wrong; in a shorter name one letter may be."""
 
 
 def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the variables that are not empty and neither options nor the gate's own."""
-    known = {option.variable for option in OPTIONS} | {output_variable(name) for name in OUTPUTS} | OF_THE_ACTION
+    known = {option.variable for option in table.OPTIONS} | set(map(output_variable, OUTPUTS)) | OF_THE_ACTION
     return tuple(
         name for name, value in sorted(env.items()) if name.startswith(PREFIX) and name not in known and value.strip()
     )
 
 
 def resembled_option(variable: str) -> Option[Any] | None:
-    """Return the option that `variable` resembles; None if it may belong to another tool."""
+    """Return the option that `variable` resembles most; None if it may belong to another tool."""
     name = variable.removeprefix(PREFIX).removeprefix("GATE_")
     near: dict[Option[Any], int] = {}
-    for option in OPTIONS:
-        own = option.variable.removeprefix(PREFIX)
-        limit = 2 if len(own) >= LONG else 1
-        letters = distance(name, own, limit + 1)
-        if letters <= limit and option is not UI_URL:
+    for option in table.OPTIONS:
+        known = option.variable.removeprefix(PREFIX)
+        limit = 2 if len(known) >= LONG else 1
+        letters = distance(name, known, limit + 1)
+        if letters <= limit and option is not table.UI_URL:
             near[option] = letters
     if near:
         return min(near, key=near.__getitem__)
     return next((option for part, option in OF_A_RULE.items() if part in name), None)
 
 
-def distance(one: str, other: str, limit: int) -> int:
-    """Return the number of letters to insert, drop, replace or swap with the next to make `other` of `one`.
+def distance(first: str, second: str, limit: int) -> int:
+    """Return how many letters must be inserted, dropped, replaced or swapped to turn a name into the other.
 
-    Args:
-        one: the name.
-        other: another name.
-        limit: the largest number that is returned.
+    At most `limit` is returned.
     """
-    if abs(len(one) - len(other)) >= limit:
-        return limit
-    rows = [list(range(len(other) + 1))]
-    for number, letter in enumerate(one, 1):
-        row, above = [number], rows[-1]
-        for column, wanted in enumerate(other, 1):
-            letters = min(above[column] + 1, row[-1] + 1, above[column - 1] + (letter != wanted))
-            if number > 1 and column > 1 and (letter, one[number - 2]) == (other[column - 2], wanted):
-                letters = min(letters, rows[-2][column - 2] + 1)
-            row.append(letters)
-        rows.append(row)
-    return min(rows[-1][-1], limit)
+    if first == second or not limit:
+        return 0
+    if first[:1] == second[:1]:
+        return distance(first[1:], second[1:], limit)
+    shorter = [(first[1:], second), (first, second[1:]), (first[1:], second[1:])]
+    if len(first) > 1 and first[1::-1] == second[:2]:
+        shorter.append((first[2:], second[2:]))
+    return 1 + min(distance(*names, limit - 1) for names in shorter)

@@ -12,7 +12,7 @@ from gate.threadfix import links
 from gate.threadfix.rules import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gate.model.history import Upload
     from gate.model.reasons import Reason
@@ -22,46 +22,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long to wait, and how often to ask. All in seconds."""
+    """Limits and poll intervals in seconds, each the value of the option of the same name."""
 
-    timeout: float = 1800.0
-    """For the whole wait; 0 asks once."""
+    timeout: float = 1800.0  # 0 polls once
     interval: float = 2.0
-    """Shortest time between two polls."""
     max_interval: float = 15.0
-    """Longest time between two polls."""
     request_timeout: float = 30.0
-    """For one whole request."""
     first_contact_limit: float = 60.0
-    """How long errors are tolerated before the first good response."""
     outage_limit: float = 300.0
-    """How long one outage is tolerated after that."""
-    upload_timeout: float = 600.0
-    """For the upload of each file, its response included."""
-    settle_timeout: float = 120.0
-    """How long ThreadFix may take to evaluate again after the scan; 0 takes its first response."""
+    upload_timeout: float = 600.0  # for each file
+    settle_timeout: float = 120.0  # 0 accepts the first response
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """The reports of the verdict. They are known even if other options are invalid."""
+    """The requested reports and the kind of log. They are known even if other options are invalid."""
 
-    result_file: str | None = None
-    """Path of the result document."""
-    junit_file: str | None = None
-    """Path of the JUnit report."""
-    dotenv_file: str | None = None
-    """Path of the dotenv file."""
-    html_file: str | None = None
-    """Path of the HTML report."""
-    summary: bool = True
-    """Whether GitHub's job summary is written."""
-    json: bool = False
-    """Whether the result document goes to standard output."""
+    requested: Mapping[str, str | bool] = field(default_factory=dict)  # by option name: the path of a file, or True
     verbose: bool = False
-    """Whether every request is logged."""
     quiet: bool = False
-    """Whether only the verdict is logged."""
+
+    @property
+    def result_file(self) -> str:
+        """Path of the result document; empty if not requested."""
+        return str(self.requested.get("result-file", ""))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of the requested files."""
+        return tuple(value for value in self.requested.values() if isinstance(value, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +58,16 @@ class Settings:
     """The options of a run."""
 
     server: Server
-    """The ThreadFix server."""
-    application: ApplicationId | ApplicationName | None = None
-    """The application; None if none is needed, or if ThreadFix refused an upload without naming it."""
-    pending_scan_ids: tuple[int, ...] = ()
-    """The pending scans that were named; those of an upload are not known yet."""
-    files: tuple[ScanFile, ...] = ()
-    """The files to upload first, in this order."""
-    uploaded: Upload | None = None
-    """An upload from before the gate started that ThreadFix refused."""
-    checks: tuple[Check, ...] = ()
-    """The rules to evaluate after the wait, in this order."""
+    application: ApplicationId | ApplicationName | None = None  # None if no request needs an application
+    pending_scan_ids: tuple[int, ...] = ()  # as given; uploads of this run are not among them
+    files: tuple[ScanFile, ...] = ()  # to upload first, in this order
+    uploaded: Upload | None = None  # an earlier upload that ThreadFix refused
+    checks: tuple[Check, ...] = ()  # to make after the wait, in this order
     plan: Plan = field(default_factory=Plan)
-    """How long to wait, and how often to ask."""
-    rules: Rules = field(default_factory=Rules)
-    """The statuses that decide."""
-    downgraded: frozenset[Reason] = frozenset()
-    """Unknown reasons that end in exit code 0."""
-    ui_url: str = links.UI_URL
-    """URL template of the scan link."""
-    arguments: tuple[str, ...] = ()
-    """The options that were given, as flags, without secrets and without the scans."""
+    rules: Rules = field(default_factory=Rules)  # the statuses that decide
+    downgraded: frozenset[Reason] = frozenset()  # reasons that end with exit code 0 although the verdict is unknown
+    ui_url: str = links.UI_URL  # URL template of the link to the scan
+    arguments: tuple[str, ...] = ()  # the given options as flags, without secrets and scans
 
     @property
     def application_id(self) -> int | None:
@@ -111,7 +89,7 @@ class Settings:
 
     @property
     def needs_moment(self) -> bool:
-        """Whether a check depends on the moment since which the newest scan is processed."""
+        """Whether a check depends on the moment when the newest scan was processed."""
         return bool(self.plan.settle_timeout) and any(not isinstance(check, PassCriteria) for check in self.checks)
 
     @property
@@ -126,7 +104,7 @@ class Settings:
     def resume(self, targets: Sequence[Target], program: tuple[str, ...] = (PROGRAM,)) -> str:
         """Return the command that keeps waiting for `targets`: at least one scan, all of the same application.
 
-        The key is not in it: it comes from the environment again.
+        It does not contain the key, which comes from the environment again.
         """
         scans = ",".join(str(target.pending_scan_id) for target in targets)
         ids = ("--application-id", str(targets[0].application_id), "--pending-scan-id", scans)
@@ -135,14 +113,9 @@ class Settings:
     def scan_url(
         self, application_id: int, scan_id: int | None, pending_scan_id: int | None = None, team_id: int | None = None
     ) -> str | None:
-        """Return the link for people, or None if a part of it is unknown."""
-        parts = {
-            "url": self.server.url,
-            "team_id": team_id,
-            "application_id": application_id,
-            "pending_scan_id": pending_scan_id,
-            "scan_id": scan_id,
-        }
+        """Return the link to the scan's page, or None if a part of it is unknown."""
+        parts = {"url": self.server.url, "team_id": team_id, "application_id": application_id}
+        parts |= {"pending_scan_id": pending_scan_id, "scan_id": scan_id}
         if any(value is None and f"{{{name}}}" in self.ui_url for name, value in parts.items()):
             return None
         return self.ui_url.format(**parts)

@@ -13,7 +13,7 @@ from gate.threadfix import links
 from gate.threadfix.statuses import FAILURE, SUCCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
@@ -24,22 +24,15 @@ KEY_VARIABLE: Final = "THREADFIX_API_KEY"
 class Option(Generic[T]):
     """An option, under the same name everywhere."""
 
-    name: str
-    """As on the command line, without the dashes, and as the action's input."""
-    parse: Callable[[str], T]
-    """Text to value; raises ValueError with the error and an example."""
-    help: str
-    """One sentence or two; a template of `gate.text.naming`."""
-    group: str
-    """Its heading in `--help` and in the documentation."""
-    metavar: str = "TEXT"
-    """The placeholder of the value in `--help`."""
-    default: str | None = None
-    """As a user would write it; None for no default."""
-    many: bool = False
-    """Whether the flag may be repeated, its values adding up to one list."""
-    flag: bool = True
-    """Whether there is a command-line flag; the key has no flag."""
+    name: str  # of the input too; on the command line after two dashes
+    parse: Callable[[str], T]  # raises ValueError with the error and an example
+    help: str  # one or two sentences; a template of `gate.text.naming`
+    group: str  # heading in `--help` and in the documentation
+    metavar: str = ""  # placeholder of the value in `--help`
+    default: str | None = None  # as a user would write it; None for no default
+    many: bool = False  # whether the flag may be repeated and its values form one list
+    flag: bool = True  # whether there is a command-line flag; the key has none
+    shown: bool = False  # whether messages may repeat an invalid value: it holds no secret, and is no free text
 
     @property
     def variable(self) -> str:
@@ -48,262 +41,224 @@ class Option(Generic[T]):
 
     @property
     def label(self) -> str:
-        """Its name for people and machines outside of the action."""
+        """Its name in messages and documents outside the action."""
         return f"--{self.name}" if self.flag else self.variable
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is `--name` / `--no-name`."""
+        """Whether its flags are `--name` and `--no-name`."""
         return cast("object", self.parse) is values.boolean
 
 
 _SERVER = "ThreadFix"
 _TLS = "TLS"
-_TARGET = "Target"
+TARGET: Final = "Target"
 _UPLOAD = "Upload"
 _TIMING = "Timing"
 _RELEASE = "Release checks"
 _REPORTS = "Reports"
 EXPERT: Final = "Expert options"
 
+
+def _switch(name: str, text: str, group: str, default: str = "false") -> Option[bool]:
+    return Option(name, values.boolean, text, group, "", default, shown=True)
+
+
+def _choice(name: str, text: str, group: str, *choices: str) -> Option[str]:
+    return Option(name, values.one_of(*choices), text, group, "CHOICE", choices[0], shown=True)
+
+
+def _duration(
+    name: str, text: str, group: str, default: str, parse: Callable[[str], float] = values.duration
+) -> Option[float]:
+    return Option(name, parse, text, group, "DURATION", default, shown=True)
+
+
+def _statuses(name: str, text: str, default: Iterable[str]) -> Option[tuple[str, ...]]:
+    return Option(name, values.statuses, text, EXPERT, "STATUS", ",".join(default), many=True)
+
+
+def _path(name: str, text: str, group: str) -> Option[str]:
+    return Option(name, values.path, text, group, "PATH")
+
+
 URL = Option(
-    "url",
-    links.base_url,
-    f"Base URL of ThreadFix with its context path, such as {links.URL_EXAMPLE}.",
-    _SERVER,
-    "URL",
+    "url", links.base_url, f"Base URL of ThreadFix with its context path, such as {links.URL_EXAMPLE}.", _SERVER, "URL"
 )
 API_KEY = Option(
     "api-key",
     values.api_key,
-    "The API key. Never on a command line: it comes from the environment or from `{--api-key-file}`.",
+    "API key, from the environment or from `{--api-key-file}`, never from the command line.",
     _SERVER,
     "KEY",
     flag=False,
 )
-API_KEY_FILE = Option("api-key-file", values.path, "File that holds the API key.", _SERVER, "PATH")
+API_KEY_FILE = _path("api-key-file", "File that contains the API key.", _SERVER)
 API_VERSION = Option(
     "api-version",
     values.api_version,
-    "Version segment of the REST API: `latest`, `legacy`, one such as `v2.8`, or `none` (ThreadFix 2.5 to 2.7).",
+    "Version segment of the REST API: `latest`, `legacy`, a version such as `v2.8`, or `none` (ThreadFix 2.5 to 2.7).",
     _SERVER,
     "VERSION",
     "latest",
 )
-CA_FILE = Option(
+CA_FILE = _path(
     "ca-file",
-    values.path,
-    "Certificates to trust instead of the operating system's (PEM, or a folder as OpenSSL has it); "
+    "CA certificates to trust instead of the operating system's: a PEM file, or a folder in OpenSSL's layout. "
     "`REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE` and `SSL_CERT_DIR` do the same.",
     _TLS,
-    "PATH",
 )
-CLIENT_CERT = Option("client-cert", values.path, "Client certificate (PEM), for mutual TLS.", _TLS, "PATH")
-CLIENT_KEY = Option(
-    "client-key",
-    values.path,
-    "Key of the client certificate, unless it is in the same file; not encrypted.",
-    _TLS,
-    "PATH",
+CLIENT_CERT = _path("client-cert", "Client certificate (PEM) for mutual TLS.", _TLS)
+CLIENT_KEY = _path(
+    "client-key", "Unencrypted private key of the client certificate, unless it is in the same file.", _TLS
 )
-INSECURE = Option(
-    "insecure", values.boolean, "Do not verify the server's certificate. Warns on every run.", _TLS, "", "false"
-)
-ALLOW_HTTP = Option(
-    "allow-http",
-    values.boolean,
-    "Allow plain http to another host than this one: the API key is sent unencrypted. Warns on every run.",
-    _TLS,
-    "",
-    "false",
+INSECURE = _switch("insecure", "Do not verify the server's certificate. Warns on every run.", _TLS)
+ALLOW_HTTP = _switch(
+    "allow-http", "Allow plain http to other hosts; the API key is then sent unencrypted. Warns on every run.", _TLS
 )
 APPLICATION_ID = Option(
     "application-id",
     links.number,
-    "Id of the application. Required unless a name or an upload response brings it.",
-    _TARGET,
+    "Id of the application. Required unless a name or an upload response identifies it.",
+    TARGET,
     "ID",
+    shown=True,
 )
 TEAM_NAME = Option(
     "team-name",
     values.text,
-    "Name of the application's team, to look the application up with `{--application-name}` or "
-    "`{--application-unique-id}`.",
-    _TARGET,
+    "Name of the application's team; required with `{--application-name}` and `{--application-unique-id}`.",
+    TARGET,
     "NAME",
 )
-APPLICATION_NAME = Option("application-name", values.text, "Name of the application within its team.", _TARGET, "NAME")
+APPLICATION_NAME = Option("application-name", values.text, "Name of the application within its team.", TARGET, "NAME")
 APPLICATION_UNIQUE_ID = Option(
     "application-unique-id",
     values.text,
-    "Unique id of the application, as set in ThreadFix, within its team.",
-    _TARGET,
+    "Unique id of the application within its team, as set in ThreadFix.",
+    TARGET,
     "ID",
 )
 PENDING_SCAN_ID = Option(
     "pending-scan-id",
     values.ids,
-    "Id of the pending scan; several are waited for in parallel.",
-    _TARGET,
+    "Id of a pending scan to wait for; several are polled in parallel.",
+    TARGET,
     "ID",
     many=True,
+    shown=True,
 )
-UPLOAD_RESPONSE = Option(
+UPLOAD_RESPONSE = _path(
     "upload-response",
-    values.path,
-    "File with the JSON response of ThreadFix's upload endpoint (`-` is standard input); the ids come from its links.",
-    _TARGET,
-    "PATH",
+    "File with the JSON response of ThreadFix's upload endpoint (`-` is standard input); its links contain the ids.",
+    TARGET,
 )
 SCAN_FILE = Option(
     "scan-file",
     values.paths,
-    "Scan results to upload, and then to wait for: a file, or a pattern with `*`, `?`, `[...]` or `**`; one per line.",
+    "Scan results to upload and wait for: a file, or a pattern with `*`, `?`, `[...]` or `**`; one per line.",
     _UPLOAD,
     "PATH",
     many=True,
 )
-UPLOAD_TIMEOUT = Option(
-    "upload-timeout", values.duration, "Limit of each file's upload, its response included.", _UPLOAD, "DURATION", "10m"
+UPLOAD_TIMEOUT = _duration(
+    "upload-timeout", "Time limit for the upload of each file, including the response.", _UPLOAD, "10m"
 )
 ACCEPT = Option(
     "accept",
     values.accepted,
-    "What counts as a pass, with a notice, instead of a fail: `duplicate`, a file that ThreadFix already has; `empty`, "
-    "a file without results.",
+    "Refusals that count as a pass, with a notice: `duplicate` (ThreadFix has the file already), `empty` (no results).",
     _UPLOAD,
     "REFUSAL",
     many=True,
+    shown=True,
 )
-TIMEOUT = Option(
-    "timeout", values.duration_or_zero, "Limit of the whole wait; `0` asks once.", _TIMING, "DURATION", "30m"
+TIMEOUT = _duration(
+    "timeout", "Time limit for the whole wait; `0` polls once.", _TIMING, "30m", values.duration_or_zero
 )
-ON_TIMEOUT = Option(
+ON_TIMEOUT = _choice(
     "on-timeout",
-    values.one_of("fail", "warn"),
-    "`warn` lets the job continue after a timeout, with exit code 0 and a warning; the verdict stays unknown.",
+    "With `warn`, a timeout ends with exit code 0 and a warning, so the job continues. The verdict stays unknown.",
     _TIMING,
-    "CHOICE",
     "fail",
+    "warn",
 )
-ON_UNREACHABLE = Option(
+ON_UNREACHABLE = _choice(
     "on-unreachable",
-    values.one_of("fail", "warn"),
-    "`warn` does the same when ThreadFix cannot be reached.",
+    "With `warn`, an unreachable ThreadFix also ends with exit code 0 and a warning.",
     _TIMING,
-    "CHOICE",
     "fail",
+    "warn",
 )
-PASS_CRITERIA = Option(
-    "pass-criteria",
-    values.boolean,
-    "After the wait, ask ThreadFix whether the application meets its CI/CD pass criteria.",
-    _RELEASE,
-    "",
-    "false",
+PASS_CRITERIA = _switch(
+    "pass-criteria", "After the wait, ask ThreadFix whether the application meets its CI/CD pass criteria.", _RELEASE
 )
 CRITERIA_FROM = Option(
     "criteria-from",
     values.day,
-    "With `{--pass-criteria}`: count as introduced what is newer than this date, such as 2026-01-31.",
+    "With `{--pass-criteria}`: vulnerabilities newer than this date, such as 2026-01-31, count as introduced.",
     _RELEASE,
     "DATE",
+    shown=True,
 )
 POLICY = Option(
     "policy",
     values.policies,
-    "After the wait, this ThreadFix policy must be PASSING: its id, its name, `remediation:NAME`, or `all` for every "
-    "one attached to the application; one per line.",
+    "ThreadFix policy that must be PASSING after the wait: its id, its name, `remediation:NAME`, or `all` for "
+    "every policy attached to the application; one per line.",
     _RELEASE,
     "POLICY",
     many=True,
 )
-SETTLE_TIMEOUT = Option(
+SETTLE_TIMEOUT = _duration(
     "settle-timeout",
-    values.duration_or_zero,
-    "How long ThreadFix may take to evaluate again after the scan. With `{--pass-criteria}` at least "
-    "`{--max-interval}`. `0` judges the first response, fresh or not, and warns on every run.",
+    "How long ThreadFix may take to evaluate the rules after the scan; with `{--pass-criteria}` at least "
+    "`{--max-interval}`. `0` accepts the first response even if it is out of date, and warns on every run.",
     _RELEASE,
-    "DURATION",
     "2m",
+    values.duration_or_zero,
 )
-RESULT_FILE = Option("result-file", values.path, "Write the result document (JSON) to this file.", _REPORTS, "PATH")
-JUNIT_FILE = Option("junit-file", values.path, "Write a JUnit report to this file.", _REPORTS, "PATH")
-DOTENV_FILE = Option(
-    "dotenv-file", values.path, "Write the outputs as dotenv variables to this file (GitLab).", _REPORTS, "PATH"
+RESULT_FILE = _path("result-file", "Write the result document (JSON) to this file.", _REPORTS)
+JUNIT_FILE = _path("junit-file", "Write a JUnit report to this file.", _REPORTS)
+DOTENV_FILE = _path("dotenv-file", "Write the outputs as dotenv variables to this file (GitLab).", _REPORTS)
+HTML_FILE = _path("html-file", "Write a self-contained HTML report to this file.", _REPORTS)
+SUMMARY = _switch("summary", "Write GitHub's job summary.", _REPORTS, "true")
+JSON = _switch("json", "Write the result document to standard output.", _REPORTS)
+VERBOSE = _switch(
+    "verbose", "Log every request: method, path, HTTP status, milliseconds; no header, no body.", _REPORTS
 )
-HTML_FILE = Option("html-file", values.path, "Write a self-contained HTML report to this file.", _REPORTS, "PATH")
-SUMMARY = Option("summary", values.boolean, "Write GitHub's job summary.", _REPORTS, "", "true")
-JSON = Option("json", values.boolean, "Write the result document to standard output.", _REPORTS, "", "false")
-VERBOSE = Option(
-    "verbose",
-    values.boolean,
-    "Log every request: method, path, HTTP status, milliseconds; never a header or a body.",
-    _REPORTS,
-    "",
-    "false",
-)
-QUIET = Option("quiet", values.boolean, "Log only the verdict and warnings.", _REPORTS, "", "false")
+QUIET = _switch("quiet", "Log only the verdict and warnings.", _REPORTS)
 STATUS_PATH = Option(
     "status-path",
     values.status_path,
-    "Path of the status endpoint, for servers that have it elsewhere.",
+    "Path of the status endpoint, if the server has a different path.",
     EXPERT,
     "PATH",
     links.STATUS_PATH,
 )
-INTERVAL = Option("interval", values.interval, "Shortest time between two polls.", EXPERT, "DURATION", "2s")
-MAX_INTERVAL = Option("max-interval", values.duration, "Longest time between two polls.", EXPERT, "DURATION", "15s")
-REQUEST_TIMEOUT = Option(
-    "request-timeout",
-    values.duration,
-    "Limit of one whole request: DNS lookup, connect, headers and body together.",
-    EXPERT,
-    "DURATION",
-    "30s",
+INTERVAL = _duration("interval", "Shortest time between two polls.", EXPERT, "2s", values.interval)
+MAX_INTERVAL = _duration("max-interval", "Longest time between two polls.", EXPERT, "15s")
+REQUEST_TIMEOUT = _duration(
+    "request-timeout", "Time limit for one whole request: DNS lookup, connection, headers and body.", EXPERT, "30s"
 )
-FIRST_CONTACT_LIMIT = Option(
-    "first-contact-limit",
-    values.duration,
-    "How long errors are tolerated before the first good response.",
-    EXPERT,
-    "DURATION",
-    "60s",
+FIRST_CONTACT_LIMIT = _duration(
+    "first-contact-limit", "How long errors are tolerated before the first good response.", EXPERT, "60s"
 )
-OUTAGE_LIMIT = Option(
-    "outage-limit", values.duration, "How long one outage is tolerated after that.", EXPERT, "DURATION", "5m"
+OUTAGE_LIMIT = _duration(
+    "outage-limit", "How long one outage is tolerated after the first good response.", EXPERT, "5m"
 )
-SUCCESS_STATUSES = Option(
-    "success-statuses",
-    values.statuses,
-    "Statuses that mean the scan was processed; compared as whole words, in any ASCII case.",
-    EXPERT,
-    "STATUS",
-    ",".join(SUCCESS),
-    many=True,
+SUCCESS_STATUSES = _statuses(
+    "success-statuses", "Statuses that mean that the scan was processed; whole words, in any ASCII case.", SUCCESS
 )
-FAILURE_STATUSES = Option(
-    "failure-statuses",
-    values.statuses,
-    "Statuses that mean the scan will never be processed.",
-    EXPERT,
-    "STATUS",
-    ",".join(FAILURE),
-    many=True,
-)
-ON_UNKNOWN_STATUS = Option(
-    "on-unknown-status",
-    values.one_of("wait", "fail"),
-    "What to do at a status that is not documented: `wait` (with a warning) or `fail`.",
-    EXPERT,
-    "CHOICE",
-    "wait",
+FAILURE_STATUSES = _statuses("failure-statuses", "Statuses that mean that the scan will never be processed.", FAILURE)
+ON_UNKNOWN_STATUS = _choice(
+    "on-unknown-status", "Wait (with a warning) or fail if a status is not documented.", EXPERT, "wait", "fail"
 )
 UI_URL = Option(
     "ui-url",
     values.ui_url,
-    "URL template of the scan link. Replace `{team_id}` by your team's id: the status endpoint does not return it, and "
-    "without it there is no link.",
+    "URL template of the link to the scan. Replace `{team_id}` with your team's id: the status endpoint does not "
+    "return it, and without it there is no link.",
     EXPERT,
     "TEMPLATE",
     links.UI_URL,
@@ -312,12 +267,13 @@ UI_URL = Option(
 OPTIONS: Final[tuple[Option[Any], ...]] = tuple(
     value for value in tuple(globals().values()) if isinstance(value, Option)
 )
-"""Every option of this module, in the order of the definitions above. `--help` and the documentation keep it."""
+"""Every option of this module, in the order of `--help` and of the documentation."""
+BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 DOCTOR_OPTIONS: Final = tuple(
     option
     for option in OPTIONS
-    if option.group in (_SERVER, _TLS, _TARGET)
+    if option.group in (_SERVER, _TLS, TARGET)
     or option in (STATUS_PATH, REQUEST_TIMEOUT, PASS_CRITERIA, POLICY, JSON, VERBOSE, QUIET)
 )
 """The options that `doctor` uses."""

@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gate.model.history import Failure, Refused, Upload
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationId, ApplicationName, ScanFile
-from gate.options.table import (
-    API_KEY_FILE,
-    APPLICATION_ID,
-    APPLICATION_NAME,
-    APPLICATION_UNIQUE_ID,
-    PENDING_SCAN_ID,
-    SCAN_FILE,
-    TEAM_NAME,
-    UPLOAD_RESPONSE,
-)
+from gate.options import table
 from gate.threadfix import links
 from gate.threadfix.refusals import mentions_key, refusal_of
 
@@ -28,9 +19,8 @@ if TYPE_CHECKING:
     from gate.options.reader import OptionReader
     from gate.text.sanitizer import Sanitizer
 
-NAMES = (TEAM_NAME, APPLICATION_NAME, APPLICATION_UNIQUE_ID)
+NAMES: Final = (table.TEAM_NAME, table.APPLICATION_NAME, table.APPLICATION_UNIQUE_ID)
 """The options that look an application up."""
-
 NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
 NO_FILE_ADVICE: Final = (
     "Check in the log of the scanner's job that it wrote its report, and that the job of the gate has it at this path."
@@ -39,7 +29,7 @@ NO_FILE_ADVICE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ParsedTarget:
-    """The target as far as it could be read; the fields are those of `Settings`."""
+    """The target as far as it is valid; the fields are those of `Settings`."""
 
     application: ApplicationId | ApplicationName | None = None
     pending_scan_ids: tuple[int, ...] = ()
@@ -59,25 +49,22 @@ def parse(
 
     Args:
         reader: looks options up, and collects invalid options.
-        find: finds files; raises ValueError with the error.
+        find: finds files; raises ValueError with the reason.
         sanitizer: makes untrusted texts safe.
-        needs_scan: whether it is an error to specify neither a pending scan nor a file.
-        has_checks: whether the application is asked about after the wait.
+        needs_scan: whether a pending scan or a file must be specified.
+        has_checks: whether the application has checks after the wait.
     """
-    scans = reader.optional(PENDING_SCAN_ID) or ()
+    scans = reader.optional(table.PENDING_SCAN_ID) or ()
     uploaded = _uploaded(reader, sanitizer)
     earlier = uploaded if isinstance(uploaded, Upload) else None
     linked = [] if isinstance(uploaded, Upload) else uploaded
     files = _files(reader, find, sanitizer)
-    sources = (PENDING_SCAN_ID, UPLOAD_RESPONSE, SCAN_FILE)
-    requested = any(reader.text_of(option) for option in sources)
+    requested = bool(reader.given(table.PENDING_SCAN_ID, table.UPLOAD_RESPONSE, table.SCAN_FILE))
     if needs_scan and not requested:
-        reader.reject(
-            PENDING_SCAN_ID,
-            f"no scan is specified; set {reader.name(SCAN_FILE)} to the file to upload. For a scan that is uploaded "
-            f"already set {reader.name(PENDING_SCAN_ID)} or {reader.name(UPLOAD_RESPONSE)} instead.",
-        )
-    # An upload that was refused before is judged without a request.
+        names = f"{reader.name(table.PENDING_SCAN_ID)} or {reader.name(table.UPLOAD_RESPONSE)}"
+        text = f"to the file to upload. For a scan that is uploaded already set {names} instead."
+        reader.reject(table.PENDING_SCAN_ID, f"no scan is specified; set {reader.name(table.SCAN_FILE)} {text}")
+    # An earlier upload that was refused is judged without a request.
     needs_application = requested and (has_checks or not earlier or bool(scans or files))
     application = _application(reader, linked, needed=needs_application)
     ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
@@ -87,54 +74,46 @@ def parse(
 def _application(
     reader: OptionReader, linked: Sequence[Target], *, needed: bool
 ) -> ApplicationId | ApplicationName | None:
-    number = reader.optional(APPLICATION_ID)
-    name = _application_name(reader)
-    by_name = any(reader.text_of(option) for option in NAMES)
+    number = reader.optional(table.APPLICATION_ID)
+    application = _application_name(reader)
+    by_name, by_id = reader.given(*NAMES), (table.APPLICATION_ID, table.UPLOAD_RESPONSE)
     applications = {target.application_id for target in linked} | ({number} if number else set())
-    if by_name and (applications or reader.text_of(APPLICATION_ID)):
-        origin = next(option for option in (APPLICATION_ID, UPLOAD_RESPONSE) if reader.text_of(option))
-        given = next(option for option in NAMES if reader.text_of(option))
-        reader.reject(
-            given, f"{reader.name(given)}: the application is known from {reader.name(origin)} already; leave one out."
-        )
+    if by_name and (applications or reader.given(table.APPLICATION_ID)):
+        source = reader.name(reader.given(*by_id)[0])
+        text = f"the application is known from {source} already; leave one out."
+        reader.reject(by_name[0], f"{reader.name(by_name[0])}: {text}")
         return None
     if by_name:
-        return name
+        return application
     if len(applications) > 1:
-        options = (APPLICATION_ID, UPLOAD_RESPONSE)
-        names = ", ".join(reader.name(option) for option in options)
+        names = ", ".join(reader.name(option) for option in by_id)
         ids = ", ".join(map(str, sorted(applications)))
-        reader.reject(
-            next(option for option in options if reader.text_of(option)),
-            f"{names}: they name several applications ({ids}); one gate judges one application, so start one for each.",
+        text = f"they name several applications ({ids}); one gate judges one application, so start one for each."
+        reader.reject(reader.given(*by_id)[0], f"{names}: {text}")
+    if needed and not applications and not reader.has_error(*by_id):
+        variable = "" if reader.naming.inputs else f", or {table.APPLICATION_ID.variable}"
+        text = (
+            "set it to the number in the address of the application's page in ThreadFix, for example "
+            f"{reader.name(table.APPLICATION_ID, '6')}{variable}; or set {reader.name(table.TEAM_NAME)} and "
+            f"{reader.name(table.APPLICATION_NAME)} to look it up."
         )
-    if needed and not applications and not reader.has_error(APPLICATION_ID, UPLOAD_RESPONSE):
-        variable = "" if reader.naming.inputs else f", or {APPLICATION_ID.variable}"
-        reader.reject(
-            APPLICATION_ID,
-            f"{reader.name(APPLICATION_ID)} is missing; set it to the number in the address of the application's page "
-            f"in ThreadFix, for example {reader.naming.option(APPLICATION_ID.name, '6')}{variable}; or set "
-            f"{reader.name(TEAM_NAME)} and {reader.name(APPLICATION_NAME)} to look it up.",
-        )
+        reader.reject(table.APPLICATION_ID, f"{reader.name(table.APPLICATION_ID)} is missing; {text}")
     return ApplicationId(number or linked[0].application_id) if applications else None
 
 
 def _application_name(reader: OptionReader) -> ApplicationName | None:
     team, name, unique_id = (reader.optional(option) for option in NAMES)
-    given = [option for option in NAMES if reader.text_of(option)]
+    given = reader.given(*NAMES)
     if not given or reader.has_error(*NAMES):
         return None
-    both = f"{reader.name(APPLICATION_NAME)} or {reader.name(APPLICATION_UNIQUE_ID)}"
+    of_team, of_name, of_unique_id = map(reader.name, NAMES)
     if team is None:
-        reader.reject(
-            given[0], f"{reader.name(given[0])} requires {reader.name(TEAM_NAME)} too: names are unique within a team."
-        )
+        reader.reject(given[0], f"{reader.name(given[0])} requires {of_team} too: names are unique within a team.")
     elif name is None and unique_id is None:
-        reader.reject(TEAM_NAME, f"{reader.name(TEAM_NAME)} requires {both} too.")
+        reader.reject(table.TEAM_NAME, f"{of_team} requires {of_name} or {of_unique_id} too.")
     elif name is not None and unique_id is not None:
-        reader.reject(
-            APPLICATION_NAME, f"{both.replace(' or ', ' and ')} both name the application; leave one of them out."
-        )
+        text = f"{of_name} and {of_unique_id} both name the application; leave one of them out."
+        reader.reject(table.APPLICATION_NAME, text)
     else:
         return ApplicationName(team, name, unique_id)
     return None
@@ -143,13 +122,14 @@ def _application_name(reader: OptionReader) -> ApplicationName | None:
 def _files(
     reader: OptionReader, find: Callable[[Sequence[str]], tuple[ScanFile, ...]], sanitizer: Sanitizer
 ) -> tuple[ScanFile, ...]:
-    patterns = reader.optional(SCAN_FILE)
+    patterns = reader.optional(table.SCAN_FILE)
     if patterns is None:
         return ()
     try:
         return tuple(replace(file, shown=sanitizer.sanitize(file.shown)) for file in find(patterns))
     except ValueError as error:
-        reader.reject(SCAN_FILE, f"{reader.name(SCAN_FILE)}: {error}.", meaning=NO_FILE, advice=NO_FILE_ADVICE)
+        text = f"{reader.name(table.SCAN_FILE)}: {error}."
+        reader.reject(table.SCAN_FILE, text, meaning=NO_FILE, advice=NO_FILE_ADVICE)
         return ()
 
 
@@ -160,18 +140,15 @@ def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> list[Target] | Uplo
         return []
     from gate.threadfix import responses
 
-    name = reader.name(UPLOAD_RESPONSE)
     try:
         refused = responses.upload_refusal(body)
         if refused is None:
             return [links.status_link(sanitizer.redact(link)) for link in responses.upload_links(body)]
-    except responses.NotThreadFixError as error:
-        reader.reject(UPLOAD_RESPONSE, f"{name}: {error}.")
-        return []
     except ValueError as error:
-        reader.reject(UPLOAD_RESPONSE, f"{name}: a link in it {error}.")
+        start = "" if isinstance(error, responses.NotThreadFixError) else "a link in it "
+        reader.reject(table.UPLOAD_RESPONSE, f"{reader.name(table.UPLOAD_RESPONSE)}: {start}{error}.")
         return []
-    path = reader.optional(UPLOAD_RESPONSE) or ""
+    path = reader.optional(table.UPLOAD_RESPONSE) or ""
     file = ScanFile(path, len(body), sanitizer.sanitize(path))
     text, refusal = sanitizer.sanitize(refused), refusal_of(refused)
     if refusal is None and mentions_key(refused):
@@ -181,15 +158,13 @@ def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> list[Target] | Uplo
 
 def _response(reader: OptionReader) -> bytes | None:
     """Return the content of the file with the upload's response; None if it was not given, or is empty."""
-    key_file, response = reader.text_of(API_KEY_FILE), reader.text_of(UPLOAD_RESPONSE)
-    name = reader.name(UPLOAD_RESPONSE)
+    option, name = table.UPLOAD_RESPONSE, reader.name(table.UPLOAD_RESPONSE)
+    key_file, response = reader.text_of(table.API_KEY_FILE), reader.text_of(option)
     if key_file and response and key_file[0] == response[0] == "-":
-        reader.reject(UPLOAD_RESPONSE, f"{reader.name(API_KEY_FILE)}, {name}: only one can come from standard input.")
+        reader.reject(option, f"{reader.name(table.API_KEY_FILE)}, {name}: only one can come from standard input.")
         return None
-    body = reader.file(UPLOAD_RESPONSE, "does not exist: the upload left no response there; look at the upload's log")
+    body = reader.file(option, "does not exist: the upload left no response there; look at the upload's log")
     if body is not None and not body.strip():
-        reader.reject(
-            UPLOAD_RESPONSE, f"{name}: is empty: the upload left no response in it; look at the upload's log."
-        )
+        reader.reject(option, f"{name}: is empty: the upload left no response in it; look at the upload's log.")
         return None
     return body

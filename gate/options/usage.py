@@ -1,4 +1,4 @@
-"""Lays out `--help`: first the requirements, an example and the exit codes, then the options in their groups."""
+"""Lays out `--help`: the requirements, an example and the exit codes, then the options in their groups."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
-from gate.options.table import (
-    API_KEY_FILE,
-    APPLICATION_ID,
-    APPLICATION_NAME,
-    EXPERT,
-    KEY_VARIABLE,
-    OPTIONS,
-    PENDING_SCAN_ID,
-    SCAN_FILE,
-    TEAM_NAME,
-    URL,
-)
+from gate.options import table
 from gate.threadfix.links import URL_EXAMPLE
 
 if TYPE_CHECKING:
@@ -27,20 +16,19 @@ if TYPE_CHECKING:
     import click
 
 NEEDS: Final = (
-    (f"{URL.label} URL", "Base URL of ThreadFix with its context path."),
-    (KEY_VARIABLE, f"The API key, in the environment; or {API_KEY_FILE.label} PATH."),
-    ("an application", f"{APPLICATION_ID.label} ID; or {TEAM_NAME.label} and {APPLICATION_NAME.label}."),
-    ("a scan", f"{SCAN_FILE.label} PATH uploads one; {PENDING_SCAN_ID.label} ID waits for one."),
+    ("--url URL", "Base URL of ThreadFix with its context path."),
+    (table.KEY_VARIABLE, "The API key, in the environment; or --api-key-file PATH."),
+    ("an application", "--application-id ID; or --team-name and --application-name."),
+    ("a scan", "--scan-file PATH uploads a file; --pending-scan-id ID waits for a scan."),
 )
 EXAMPLE: Final = (
-    f"export {KEY_VARIABLE}=...  # from a secret of your CI",
+    f"export {table.KEY_VARIABLE}=...  # from a secret of your CI",
     "threadfix-gate run \\",
     f"  --url {URL_EXAMPLE} \\",
     "  --application-id 6 --scan-file report.fpr",
 )
 NO_BREAK: Final = "\N{NO-BREAK SPACE}"
-INDENT: Final = 6
-"""Columns before the text of an option."""
+INDENT: Final = 6  # columns before the text of an option
 
 
 def exit_codes() -> list[tuple[str, str]]:
@@ -63,20 +51,17 @@ def write_introduction(formatter: click.HelpFormatter) -> None:
         _write_columns(formatter, exit_codes())
     formatter.write_paragraph()
     formatter.write_text(
-        "Every option may come from the environment: --some-name is THREADFIX_SOME_NAME there. A flag beats the "
-        "environment."
+        "Every option can be set in the environment: --some-name is THREADFIX_SOME_NAME. A flag overrides the variable."
     )
 
 
 def write_options(formatter: click.HelpFormatter, records: list[tuple[str, tuple[str, str]]]) -> None:
-    """Write the options under their groups, the expert options last. Each text is below its flag, and wide.
+    """Write the options under their groups, the expert options last, each text below its flag.
 
-    Args:
-        formatter: the help that is written.
-        records: group, and flag and text, of each option.
+    A record has the group, the flag and the text of an option.
     """
     groups: dict[str, list[tuple[str, str]]] = {}
-    for group, record in sorted(records, key=lambda pair: pair[0] == EXPERT):
+    for group, record in sorted(records, key=lambda pair: pair[0] == table.EXPERT):
         groups.setdefault(group, []).append(record)
     for group, members in groups.items():
         with formatter.section(group):
@@ -88,7 +73,7 @@ def write_options(formatter: click.HelpFormatter, records: list[tuple[str, tuple
 
 def group_of(flag: str) -> str:
     """Return the heading for a flag such as `--timeout`; `Other` if it is not an option of the table."""
-    return {option.label: option.group for option in OPTIONS}.get(flag, "Other")
+    return {option.label: option.group for option in table.OPTIONS}.get(flag, "Other")
 
 
 def wrap(text: str, width: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Turns an option's text into its value. Pure.
 
-Each function raises ValueError. Its text follows the option's name, has an example, and does not repeat the value:
-`--timeout: the value is not a duration; write for example 90`.
+Each function raises ValueError. The text follows the option's name and value, has an example, and does not repeat the
+value: `--timeout: 'soon' is not a duration; write for example 90`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LONGEST: Final = 365 * 24 * 3600.0
-"""The longest duration that makes sense, in seconds."""
-LONGEST_KEY: Final = 512
-"""Characters of the longest API key; ThreadFix's have 40 and more."""
-SHORTEST_INTERVAL: Final = 0.01
-"""The shortest time between two polls, in seconds."""
+LONGEST: Final = 365 * 24 * 3600.0  # longest duration, in seconds
+LONGEST_KEY: Final = 512  # characters; ThreadFix's keys have 40 and more
+SHORTEST_INTERVAL: Final = 0.01  # seconds between two polls
 TRUE: Final = frozenset({"true", "1", "yes", "on"})
 FALSE: Final = frozenset({"false", "0", "no", "off"})
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -36,7 +33,7 @@ _QUOTED: Final = re.compile(r"""(["'`]).*\1""", re.DOTALL)
 
 
 def boolean(value: str) -> bool:
-    """`true`, `1`, `yes`, `on` and their opposites, in any case."""
+    """Parse `true`, `1`, `yes`, `on` and their opposites, in any case."""
     word = value.lower()
     if word not in TRUE | FALSE:
         raise ValueError("is neither true nor false; write true, 1, yes or on, or their opposites")
@@ -44,11 +41,7 @@ def boolean(value: str) -> bool:
 
 
 def duration(value: str) -> float:
-    """Seconds of `90`, `0.5s`, `100ms`, `15m` or `1h30m`; more than 0.
-
-    Raises:
-        ValueError: it is not such a duration.
-    """
+    """Return the seconds of `90`, `0.5s`, `100ms`, `15m` or `1h30m`; more than 0."""
     seconds = duration_or_zero(value)
     if not seconds:
         raise ValueError("must be more than 0; write for example 90, 0.5s, 15m or 1h30m")
@@ -56,7 +49,7 @@ def duration(value: str) -> float:
 
 
 def duration_or_zero(value: str) -> float:
-    """As `duration`, but 0 is allowed too."""
+    """Parse a duration that may be 0."""
     if re.fullmatch(r"\d+(?:\.\d+)?", value, re.ASCII):
         seconds = float(value)
     else:
@@ -70,7 +63,7 @@ def duration_or_zero(value: str) -> float:
 
 
 def interval(value: str) -> float:
-    """As `duration`, but not so short that the gate does nothing but ask."""
+    """Parse a duration that is not so short that the gate polls without a pause."""
     seconds = duration(value)
     if seconds < SHORTEST_INTERVAL:
         raise ValueError("is too short; write 10ms or more")
@@ -78,37 +71,37 @@ def interval(value: str) -> float:
 
 
 def elements(value: str) -> tuple[str, ...]:
-    """The elements of a list, each once: commas, spaces or newlines separate them."""
+    """Return the elements of a list, each once: commas, spaces or newlines separate them."""
     return tuple(dict.fromkeys(element for element in re.split(r"[, \t\r\n]+", value) if element))
 
 
 def ids(value: str) -> tuple[int, ...]:
-    """A list of ids."""
+    """Parse a list of ids."""
     return tuple(dict.fromkeys(_parse_each(links.number, value)))
 
 
 def statuses(value: str) -> tuple[str, ...]:
-    """A list of statuses, in their normal form."""
+    """Parse a list of statuses into their normal form."""
     return tuple(dict.fromkeys(_parse_each(normal, value)))
 
 
 def lines(value: str) -> tuple[str, ...]:
-    """The lines of a list, each once. Blanks and commas may be part of a name."""
+    """Return the lines of a list, each once. Names may contain blanks and commas."""
     return tuple(dict.fromkeys(line.strip() for line in re.split(r"[\r\n]+", value) if line.strip()))
 
 
 def paths(value: str) -> tuple[str, ...]:
-    """A list of paths or patterns of paths, one on a line."""
+    """Parse a list of paths or patterns of paths, one per line."""
     return tuple(map(path, lines(value)))
 
 
 def accepted(value: str) -> tuple[Accept, ...]:
-    """A list of refusals that count as a pass."""
+    """Parse a list of refusals that count as a pass."""
     return tuple(dict.fromkeys(Accept(word) for word in _parse_each(one_of(*Accept), value)))
 
 
 def day(value: str) -> date:
-    """A day, written as `2026-01-31`."""
+    """Parse a day, written as `2026-01-31`."""
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
             return date.fromisoformat(value)
@@ -118,7 +111,7 @@ def day(value: str) -> date:
 
 
 def policies(value: str) -> tuple[Policy | AllPolicies, ...]:
-    """A list of policies, one on a line: an id, a name, `remediation:NAME` or `all`."""
+    """Parse a list of policies, one per line: an id, a name, `remediation:NAME` or `all`."""
     return tuple(dict.fromkeys(map(_policy, lines(value))))
 
 
@@ -147,17 +140,15 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def api_key(value: str) -> str:
-    """The API key; the text of an error never repeats it."""
+    """Check an API key. The text of an error never repeats it."""
     if len(value) > LONGEST_KEY:
         raise ValueError(f"has more than {LONGEST_KEY} characters; check that it is the API key of ThreadFix")
     if not re.fullmatch(r"[ -~]+", value):
-        raise ValueError(
-            "has a line break, a control character or a character outside ASCII in it; paste it again as one line"
-        )
+        flaw = "has a line break, a control character or a character outside ASCII in it"
+        raise ValueError(f"{flaw}; paste it again as one line")
     if _UNEXPANDED.fullmatch(value):
-        raise ValueError(
-            "is an unexpanded variable; check that the variable or secret exists, and that this job may read it"
-        )
+        flaw = "is an unexpanded variable"
+        raise ValueError(f"{flaw}; check that the variable or secret exists, and that this job may read it")
     if _QUOTED.fullmatch(value):
         raise ValueError("has quotes around it; leave them out")
     if value.lower().startswith("apikey "):
@@ -166,14 +157,14 @@ def api_key(value: str) -> str:
 
 
 def api_version(value: str) -> str:
-    """The version segment of a path, empty for `none`."""
+    """Parse the version segment of a path; `none` is empty."""
     if not re.fullmatch(r"latest|legacy|none|v\d{1,4}(\.\d{1,4}){0,4}", value.lower(), re.ASCII):
         raise ValueError("is not a version; write latest, legacy, one such as v2.8 (with its v), or none")
     return "" if value.lower() == "none" else value.lower()
 
 
 def status_path(value: str) -> str:
-    """The path of the status endpoint, relative to the base URL, with placeholders."""
+    """Parse the path of the status endpoint, relative to the base URL, with placeholders."""
     _check_placeholders(value, {"version", "application_id", "pending_scan_id"})
     if "{pending_scan_id}" not in value:
         raise ValueError(f"lacks {{pending_scan_id}}; the default is {links.STATUS_PATH}")
@@ -183,7 +174,7 @@ def status_path(value: str) -> str:
 
 
 def ui_url(value: str) -> str:
-    """The URL template of the scan link."""
+    """Check the URL template of the link to the scan."""
     _check_placeholders(value, {"url", "team_id", "application_id", "pending_scan_id", "scan_id"})
     if not re.match(r"(\{url\}|https?://)[!-~]*\Z", value):
         raise ValueError("is not a URL; let it start with {url} or https:// and leave out whitespace")
@@ -191,27 +182,26 @@ def ui_url(value: str) -> str:
 
 
 def path(value: str) -> str:
-    """The path of a file."""
+    """Check the path of a file."""
     if "\0" in value:
         raise ValueError("has a NUL in it, which no file's name can have")
     if not Path(value).is_absolute():
         try:
             Path.cwd()
         except OSError:
-            raise ValueError(
-                "is relative to the folder that the gate was started in, which is gone; write the whole path"
-            ) from None
+            flaw = "is relative to the folder that the gate was started in, which is gone"
+            raise ValueError(f"{flaw}; write the whole path") from None
     return value
 
 
 def text(value: str) -> str:
-    """The value itself, if it is text at all: Python smuggles other bytes through, which no report could show."""
+    """Check that a value is not empty, and that reports can show it: Python lets bytes through that are not UTF-8."""
     if not value:
         raise ValueError("is empty")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("is not UTF-8, and no report could show it; choose another one") from None
+        raise ValueError("is not UTF-8, so no report could show it; choose another value") from None
     return value
 
 

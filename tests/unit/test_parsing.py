@@ -13,13 +13,14 @@ from gate.cli import main
 from gate.model.errors import InvalidOption
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationId, Target
-from gate.options import parsing, values
+from gate.options import parsing, table, values
 from gate.options.files import find
 from gate.options.parsing import Parsed, parse
 from gate.options.reader import distance, unknown_variables
 from gate.options.settings import Plan, Reports, Settings
-from gate.options.table import OPTIONS
+from gate.options.table import OPTIONS, Option
 from gate.reporters.outputs import OUTPUTS
+from gate.reporters.reports import REPORTS, Destination, Report
 from gate.threadfix import links
 from gate.threadfix.links import Server
 from gate.threadfix.rules import Rules
@@ -78,7 +79,7 @@ def test_the_defaults_serve_the_first_time_user() -> None:
     assert found.rules == Rules()
     assert found.downgraded == frozenset()
     assert found.arguments == ("--url", "https://tf.example.com/threadfix")
-    assert parsed().reports == Reports()
+    assert parsed().reports == Reports({"summary": True})
 
 
 def test_every_option_has_one_name_everywhere() -> None:
@@ -116,7 +117,7 @@ def test_true_has_many_words(value: str) -> None:
 @pytest.mark.parametrize("value", ["false", "0", "no", "off", "FALSE", "No", "oFF"])
 def test_false_has_many_words(value: str) -> None:
     """CI systems write false in as many ways."""
-    assert parsed(THREADFIX_SUMMARY=value).reports.summary is False
+    assert "summary" not in parsed(THREADFIX_SUMMARY=value).reports.requested
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_only_the_timeout_may_be_zero() -> None:
     assert ok("--timeout", "0").plan.timeout == 0
     for name in ("interval", "max-interval", "request-timeout", "first-contact-limit", "outage-limit"):
         (error,) = errors(f"--{name}", "0")
-        assert error.startswith(f"--{name}: the value must be more than 0")
+        assert error.startswith(f"--{name}: '0' must be more than 0")
 
 
 @pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
@@ -159,7 +160,7 @@ def test_a_flag_may_be_repeated() -> None:
 def test_what_is_no_id(text: str) -> None:
     """An id is a positive number that fits a database's."""
     (error,) = errors("--pending-scan-id", text)
-    assert error.startswith("--pending-scan-id: the value contains an element that is not a valid id")
+    assert error.startswith(f"--pending-scan-id: '{text}' contains an element that is not a valid id")
     assert "such as 41" in error
 
 
@@ -316,6 +317,54 @@ def test_a_key_that_was_typed_elsewhere_is_not_repeated() -> None:
     assert error == "--result-file: contains the API key, which would be shown; leave it out."
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("timeout", "soon", "'soon'"),
+        ("application-id", "six", "'six'"),
+        ("pending-scan-id", "41;42", "'41;42'"),
+        ("on-timeout", "ignore", "'ignore'"),
+        ("insecure", "maybe", "'maybe'"),
+        ("criteria-from", "31.1.2026", "'31.1.2026'"),
+        ("accept", "older", "'older'"),
+        ("timeout", "a1b2" * 8, "the value"),
+        ("timeout", "3f2b8c1e-9d4a-4e6f-8a1b-0c2d3e4f5a6b", "the value"),
+        ("timeout", f"x{KEY[:8]}", "the value"),
+        ("timeout", KEY[:8].lower(), "the value"),
+        ("timeout", "so\non", "the value"),
+        ("timeout", "\u202enoos", "the value"),
+        ("timeout", "\udcff", "the value"),
+        ("api-version", "newest", "the value"),
+        ("success-statuses", ",", "the value"),
+        ("status-path", "rest/status", "the value"),
+        ("result-file", "a\0b", "the value"),
+    ],
+)
+def test_only_a_value_that_cannot_be_a_secret_is_shown(name: str, value: str, shown: str) -> None:
+    key = KEY[:8]
+    from_env = errors(f"--{name}", value, THREADFIX_API_KEY=key)
+    flags = (f"--{name}", value, "--api-key-file", "key")
+    from_file = errors(*flags, files={"key": key.encode()}, THREADFIX_API_KEY="")
+    for found in (from_env, from_file):
+        assert found[0].startswith(f"--{name}: {shown} ")
+        assert key.lower() not in " ".join(found).lower()
+
+
+@pytest.mark.parametrize("name", [report.option for report in REPORTS if report.destination is Destination.FILE])
+def test_each_report_has_its_own_file(name: str, tmp_path: Path) -> None:
+    other = "junit-file" if name != "junit-file" else "html-file"
+    (tmp_path / "a.xml").write_text("<scan/>")
+    path, scans = f"{tmp_path}/./a.xml", ("--scan-file", f"{tmp_path}/*.xml")
+    assert any("all of them name one file" in error for error in errors(f"--{name}", path, f"--{other}", path))
+    assert any("is where a report of the gate goes" in error for error in errors(f"--{name}", path, *scans))
+
+
+def test_the_next_report_has_its_own_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(table.BY_NAME, "new-file", Option("new-file", values.path, "Write it.", "Reports", "PATH"))
+    monkeypatch.setattr(parsing, "REPORTS", (*REPORTS, Report("new-file", "the new report", Destination.FILE, "new")))
+    test_each_report_has_its_own_file("new-file", tmp_path)
+
+
 def test_a_key_file_that_is_not_there() -> None:
     """One error, and not a second one about a missing key."""
     (error,) = errors("--api-key-file", "nowhere", THREADFIX_API_KEY="")
@@ -431,7 +480,7 @@ def test_in_the_action_an_invalid_option_is_an_input() -> None:
     found = parse({}, env, no_file, find)
     text = " ".join(map(str, found.invalid))
     assert "--" not in text
-    assert "timeout: the value is not a duration" in text
+    assert "timeout: 'soon' is not a duration" in text
     assert "did you mean the input timeout?" in text
     assert "the API key is missing (api-key)" in text
     assert "GitHub gives no secrets to pull requests from forks." in text
@@ -529,7 +578,7 @@ def test_the_gate_does_not_poll_in_a_tight_loop() -> None:
     """From 10 ms on an interval is one; less is a usage error, however the environment or a flag says it."""
     for value in ("9ms", "0.009", "0.0001s", "1ms"):
         (error,) = errors("--interval", value)
-        assert error == "--interval: the value is too short; write 10ms or more."
+        assert error == f"--interval: '{value}' is too short; write 10ms or more."
         assert "is too short" in errors(THREADFIX_INTERVAL=value)[0]
     for value in ("10ms", "0.01", "1s"):
         assert parsed("--interval", value).settings
@@ -670,13 +719,14 @@ def test_the_resume_command_leaves_the_defaults_out() -> None:
 def test_what_is_known_early_needs_no_file() -> None:
     """The reports and the key of the environment: enough to say that the gate was stopped."""
     found = parsing.parse_early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
-    assert (found.reports.junit_file, found.settings, found.invalid) == ("j.xml", None, ())
+    assert (found.reports.requested["junit-file"], found.settings, found.invalid) == ("j.xml", None, ())
     assert [secret.reveal() for secret in found.secrets] == [KEY]
 
 
 def test_every_option_reaches_its_place() -> None:
     """Each field of the settings' dataclasses is read by some option: no field is dead, no option does nothing."""
-    fields = {field.name for kind in (Plan, Reports, Server) for field in dataclasses.fields(kind)}
+    fields = {field.name for kind in (Plan, Reports, Server) for field in dataclasses.fields(kind)} - {"requested"}
+    fields |= {report.option.replace("-", "_") for report in REPORTS}
     names = {option.name.replace("-", "_") for option in OPTIONS}
     assert fields <= names
     elsewhere = {

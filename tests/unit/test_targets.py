@@ -175,7 +175,7 @@ def test_what_is_accepted_is_a_list() -> None:
     assert ok("--accept", "Duplicate empty").rules.accepted == frozenset(Accept)
     assert ok().rules.accepted == frozenset()
     (error,) = errors("--accept", "older")
-    assert error == "--accept: the value contains an element that is not one of duplicate, empty."
+    assert error == "--accept: 'older' contains an element that is not one of duplicate, empty."
 
 
 def test_the_checks_are_asked_in_their_order() -> None:
