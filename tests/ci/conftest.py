@@ -1,4 +1,4 @@
-"""What the tests of real runners, browsers and image builds share."""
+"""Fixtures for the tests of real runners, browsers and image builds."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/threadfix-gate"
-# EX_UNAVAILABLE, as scripts/build_image.py ends where there is no engine.
+# EX_UNAVAILABLE: the exit code of scripts/build_image.py without an engine.
 UNAVAILABLE = 69
 PLACES = (Path(sys.executable).parent, ROOT / ".cache/tools/bin", ROOT / ".cache/npm/node_modules/.bin")
-"""Where programs are looked for beside PATH: next to the tests' own Python, and in the project's cache of tools."""
+"""Folders that are searched after PATH: that of the tests' Python, and the project's cache of tools."""
 
 
 @pytest.fixture(scope="session")
 def need_tool() -> Callable[[str], Path]:
-    """Finds a program, or else skips the test by name."""
+    """Find a program, or skip the test by name."""
 
     def find(name: str) -> Path:
         found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, PLACES)]))
@@ -42,23 +42,23 @@ def need_tool() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A command `docker` whose `run` starts containers with whatever engine is here; the image is built, once."""
+    """Return a command `docker` whose `run` starts containers with any engine; the image is built once."""
     script = [sys.executable, str(ROOT / "scripts/build_image.py")]
     folder = tmp_path_factory.getbasetemp()
-    # Workers have a folder each, in one that is theirs together.
+    # Each worker has its own folder, inside a shared folder.
     with once((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "image") as marker:
         if not marker.exists():
             built = subprocess.run([*script, "build"], capture_output=True, text=True, check=False)
             marker.write_text(json.dumps([built.returncode, built.stdout + built.stderr]), encoding="utf-8")
-    code, said = json.loads(marker.read_text(encoding="utf-8"))
+    code, output = json.loads(marker.read_text(encoding="utf-8"))
     if code == UNAVAILABLE:
-        pytest.skip(said.strip())
-    assert code == 0, said
+        pytest.skip(output.strip())
+    assert code == 0, output
     engine = subprocess.run([*script, "engine"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     command = tmp_path_factory.mktemp("engine") / "docker"
     command.write_text(f'#!/bin/sh\nTHREADFIX_GATE_ENGINE={engine} exec {shlex.join(script)} "$@"\n', encoding="utf-8")
     command.chmod(0o755)
-    # Not the gate but a program that is in every base: a gate that is broken is no reason to skip.
+    # Start a program that every base has, not the gate: a broken gate must not skip the tests.
     tried = subprocess.run(
         [command, "run", "--rm", "--entrypoint", "true", IMAGE], capture_output=True, text=True, check=False
     )
@@ -69,7 +69,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def once(marker: Path) -> Iterator[Path]:
-    """Lets one process at a time have this file."""
+    """Let only one process at a time use this file."""
     import fcntl
 
     with marker.with_suffix(".lock").open("w") as lock:
@@ -79,9 +79,9 @@ def once(marker: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def same_ids(docker: Path, engine: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Users have the same ids in a container as outside, as on a CI system's own machines; else the test is skipped.
+    """Skip the test if a user's id in a container differs from the id outside.
 
-    An engine that an ordinary user runs gives them others: what a container writes as that user, it writes as another.
+    On a CI system's machines they are equal. Under a rootless engine they differ, and so does the owner of a file.
     """
     folder = tmp_path_factory.mktemp("ids")
     folder.chmod(0o777)
@@ -94,19 +94,22 @@ def same_ids(docker: Path, engine: str, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def engine(docker: Path) -> str:
-    """The engine behind `docker`. Buildah makes no root read-only and gives no container a process 1 of its own."""
+    """Return the engine that `docker` uses.
+
+    Buildah supports neither a read-only root nor a container whose program is process 1.
+    """
     return subprocess.run([docker, "engine"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="session")
 def locked_down(engine: str) -> tuple[str, ...]:
-    """Options of `docker run` that take from a container what a cautious administrator takes from it."""
+    """Return options of `docker run` that drop the rights that a cautious administrator drops."""
     return () if engine == "buildah" else ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Callable[[str], dict[str, str]]]:
-    """Gives the variables that play a scenario, against a ThreadFix twenty times as fast as told."""
+    """Give a function that returns the variables to play a scenario, against a sandbox at twenty times the speed."""
     server = ThreadFix(speed=20)
     with serving(server) as url:
         yield lambda scenario: environment(url, scenario, server.scans) | {"THREADFIX_INTERVAL": "100ms"}

@@ -1,4 +1,4 @@
-"""The action on a runner: act runs the self-test and the example workflows on this machine, as GitHub would."""
+"""The action on a runner: `act` runs the self-test and the example workflows on this machine, as GitHub would."""
 
 from __future__ import annotations
 
@@ -49,39 +49,39 @@ runs:
       run: mkdir -p "$TO" && cp -r "$STORE/$NAME/." "$TO"
 """,
 }
-"""What plays the two actions that act cannot fetch: an artifact is a folder beside the jobs, all that they share."""
+"""Replacements for the two actions that act cannot fetch: an artifact is a folder that all jobs share."""
 SCAN: Final = 'date "+findings of $2 at %s%N" >"$2"'
-"""A scan finds something else every time: ThreadFix takes no file twice."""
+"""A scanner whose reports all differ, because ThreadFix refuses a duplicate."""
 TRUSTED: Final = os.environ.get("PIP_CERT") or certifi.where()
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a workflow has ended.
+    """The result of a workflow.
 
     Attributes:
-        jobs: result of each job by its name; one that was skipped is not there.
-        said: what the steps have printed.
+        jobs: result of each job by its name, without skipped jobs.
+        output: the output of the steps.
         summary: the job summaries, one after the other.
-        log: what a person reads.
+        log: the whole log, for a failing test.
     """
 
     code: int
     jobs: Mapping[str, str]
-    said: str
+    output: str
     summary: str
     log: str
 
 
 def own_environment() -> dict[str, str]:
-    """The environment without what tells a runner, a gate or a Python where it is."""
+    """Return the environment without variables for a runner, a gate or a Python."""
     foreign = ("GITHUB_", "RUNNER_", "ACTIONS_", "THREADFIX_", "PYTHON", "COVERAGE_", "VIRTUAL_ENV")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 @pytest.fixture
 def sandbox() -> Iterator[dict[str, str]]:
-    """A ThreadFix, quick; the environment to reach it."""
+    """Start a fast sandbox, and give the environment to reach it."""
     command = [sys.executable, "-m", "gate", "sandbox", "--quiet", "--speed", "40"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
@@ -92,7 +92,7 @@ def sandbox() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The action as a release has it: nothing but what it needs."""
+    """Return the action as in a release, with only the necessary files."""
     action = tmp_path_factory.mktemp("published")
     shutil.copytree(ROOT / "action", action / "action")
     shutil.copy(ROOT / "action.yml", action)
@@ -102,7 +102,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where act keeps the runner's folders, the tool cache among them."""
+    """Return the folder for the runner's folders, including the tool cache."""
     return tmp_path_factory.mktemp("act")
 
 
@@ -110,12 +110,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def act(
     need_tool: Callable[[str], Path], sandbox: dict[str, str], published: Path, cache: Path, tmp_path: Path
 ) -> Callable[..., Ended]:
-    """Runs one event in a repository that has these workflows."""
+    """Return a function that runs one event in a repository with these workflows."""
     program = need_tool("act")
     need_tool("git")
     runs = count(1)
 
-    def run(  # noqa: PLR0913 - what differs between the events
+    def run(  # noqa: PLR0913 - events differ in all of these
         event: str,
         workflows: Mapping[str, str],
         *,
@@ -155,7 +155,7 @@ def act(
 
 
 def artifact_actions(folder: Path, workflows: Iterable[str]) -> Iterator[str]:
-    """Put the stand-ins into this folder; each use of theirs in the workflows, and where act finds it."""
+    """Put the replacements into this folder; yield each use of the actions with its path for act."""
     (folder / "artifacts").mkdir()
     for name, text in ARTIFACTS.items():
         action = folder / name
@@ -170,7 +170,7 @@ def start(program: Path, repository: Path, cache: Path, published: Path, *comman
     """Run act to its end."""
     fixed = ["--json", "-P", "ubuntu-latest=-self-hosted", "--action-cache-path", str(cache), "--no-cache-server"]
     fixed += ["--local-repository", f"{PUBLISHED}={published}"]
-    # In a file: act hands its own environment on to every step, where GitHub would give a secret to none.
+    # In a file: act passes its own environment to every step, but GitHub gives a secret only to steps that ask for it.
     secrets = cache / "secrets"
     secrets.write_text(f"THREADFIX_API_KEY={key}\n" if key else "", encoding="utf-8")
     fixed += ["--secret-file", str(secrets)]
@@ -181,14 +181,14 @@ def start(program: Path, repository: Path, cache: Path, published: Path, *comman
     return Ended(
         code=done.returncode,
         jobs={event["job"].split("/", 1)[-1].strip(): event["jobResult"] for event in events if "jobResult" in event},
-        said="".join(event["msg"] for event in events if event.get("raw_output")),
+        output="".join(event["msg"] for event in events if event.get("raw_output")),
         summary="\n".join(event["content"] for event in events if event.get("command") == "summary"),
         log="\n".join(event["msg"] for event in events),
     )
 
 
 def example(name: str, **changes: str) -> dict[str, str]:
-    """An example workflow; each change stands in it and becomes something else, so that the test ends soon."""
+    """Read an example workflow, with these replacements, so that the test ends soon."""
     text = (EXAMPLES / name).read_text(encoding="utf-8")
     for old, new in changes.items():
         old_text = {"report": "results.fpr", "short": "timeout: 10m", "long": "timeout: 3h", "hour": "timeout: 1h"}[old]
@@ -198,13 +198,12 @@ def example(name: str, **changes: str) -> dict[str, str]:
 
 
 def test_self_test_passes(need_tool: Callable[[str], Path], cache: Path, published: Path) -> None:
-    """The self-test, which holds outcome and outputs of every ending against what they should be, is green."""
     program = need_tool("act")
     workflow = ["-W", ".github/workflows/selftest.yml", "--matrix", "os:ubuntu-latest", "--matrix", "container:"]
     done = start(program, ROOT, cache, published, "push", *workflow, key="")
     assert done.code == 0, done.log
     assert list(done.jobs.values()) == ["success"]
-    assert "CANNOT_START failure" in done.said
+    assert "CANNOT_START failure" in done.output
 
 
 UPLOADED = [("results.fpr", "success", "pass"), ("interrupted.fpr", "failure", "fail")]
@@ -212,11 +211,11 @@ UPLOADED = [("results.fpr", "success", "pass"), ("interrupted.fpr", "failure", "
 
 @pytest.mark.parametrize(("report", "job", "verdict"), UPLOADED)
 def test_upload_then_gate(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
-    """The whole way from the scanner's report to a green or red job; a later step reads the outputs of both."""
+    """A later step reads the outputs on green and on red."""
     done = act("push", example("upload-then-gate.yml", report=report))
     assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
     assert (done.code == 0) == (job == "success")
-    assert f"ThreadFix says {verdict}. pending scan " in done.said
+    assert f"ThreadFix says {verdict}. pending scan " in done.output
 
 
 THEFT = """
@@ -232,18 +231,18 @@ if [ -n "$GITHUB_PATH" ]; then
   echo "BASH_ENV=$PWD/evil/bash_env" >>"$GITHUB_ENV"
 fi
 """
-"""A scan that puts its own programs before those of all later steps of its job, and notes what they are given."""
+"""A scan that shadows the programs of all later steps of its job, and records their environment."""
 
 
 @pytest.mark.parametrize(("name", "event"), [("upload-then-gate", "push"), ("pull-request", "merge_group")])
 def test_the_code_under_test_gets_no_key(
     act: Callable[..., Ended], sandbox: dict[str, str], tmp_path: Path, name: str, event: str
 ) -> None:
-    """What the scanned code leaves for the steps behind it is in another job than the key, and changes no verdict."""
+    """Programs that the scanned code leaves behind stay in its job, and change no verdict."""
     loot = tmp_path / "loot"
     done = act(event, example(f"{name}.yml", report="interrupted.fpr"), scan=THEFT.format(loot=shlex.quote(str(loot))))
     assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
-    assert "FAIL (scan-failed" in done.said
+    assert "FAIL (scan-failed" in done.output
     assert loot.read_text(encoding="utf-8")
     assert sandbox["THREADFIX_API_KEY"] not in loot.read_text(encoding="utf-8")
 
@@ -253,24 +252,24 @@ def test_the_code_under_test_gets_no_key(
 def test_what_is_not_uploaded_is_not_waited_for(  # noqa: PLR0913, PLR0917 - a table
     act: Callable[..., Ended], sandbox: dict[str, str], name: str, scan: str, key: str, reason: str
 ) -> None:
-    """With a key that ThreadFix does not know, or a report with nothing in it, the job is red and nothing goes out."""
+    """With an invalid key or an empty report, the job is red and nothing is published."""
     done = act("push", example(f"{name}.yml"), key=key or sandbox["THREADFIX_API_KEY"], scan=scan)
     assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
-    assert f"({reason}, " in done.said
-    assert "published" not in done.said
+    assert f"({reason}, " in done.output
+    assert "published" not in done.output
 
 
 def test_a_report_that_is_not_new(act: Callable[..., Ended]) -> None:
-    """Where ThreadFix has the report already, a first attempt is red and a second one passes."""
+    """A duplicate is red in a first attempt, and passes in a second."""
     workflow = example("upload-then-gate.yml")
     for attempt, verdict in ((1, "PASS (processed"), (1, "FAIL (upload-refused, "), (2, "PASS (already-imported")):
         done = act("push", workflow, scan='echo the same >"$2"', attempt=attempt)
-        assert verdict in done.said, done.log
+        assert verdict in done.output, done.log
         assert done.jobs["ThreadFix gate"] == ("success" if verdict.startswith("PASS") else "failure")
 
 
 def test_summary_is_written(act: Callable[..., Ended]) -> None:
-    """The job's summary has the verdict in its heading, also when the job is red."""
+    """The heading of the job summary has the verdict, even if the job is red."""
     done = act("push", example("upload-then-gate.yml", report="deleted.fpr"))
     assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
     heading = next(line for line in done.summary.splitlines() if line)
@@ -289,87 +288,86 @@ def test_summary_is_written(act: Callable[..., Ended]) -> None:
     ],
 )
 def test_only_a_pass_is_released(act: Callable[..., Ended], scenario: str, verdict: str, reason: str) -> None:
-    """Upload, wait, evaluate, publish: nothing goes out where ThreadFix says no, or does not say."""
     application = {"THREADFIX_APPLICATION_ID": str(SCENARIOS[scenario].application)}
     workflow = example("release.yml", report=f"{scenario}.fpr", hour="timeout: 2s")
     done = act("push", workflow, more=application)
-    assert f"{verdict} ({reason}" in done.said, done.log
-    assert ("published" in done.said) is (verdict == "PASS")
+    assert f"{verdict} ({reason}" in done.output, done.log
+    assert ("published" in done.output) is (verdict == "PASS")
     assert done.jobs["ThreadFix gate"] == ("success" if verdict == "PASS" else "failure")
     assert (done.code == 0) is (verdict == "PASS")
 
 
 def test_a_softened_gate_releases_nothing(act: Callable[..., Ended]) -> None:
-    """Where somebody has made the gate's job green after a timeout, the publishing job looks at the verdict."""
+    """If the gate's job is softened and green after a timeout, the publishing job checks the verdict."""
     done = act("push", example("release.yml", report="stuck.fpr", hour="timeout: 1s\n          on-timeout: warn"))
     assert done.jobs == {"Scan": "success", "ThreadFix gate": "success"}, done.log
-    assert "published" not in done.said
+    assert "published" not in done.output
 
 
 @pytest.mark.parametrize(("report", "job", "verdict"), UPLOADED)
 def test_reusable_workflow(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
-    """A workflow that calls the reusable one reads its verdict in a later job, and is as red as that.
+    """The calling workflow is as red as the reusable workflow, and a later job reads its verdict.
 
-    The later job is GitHub's to run after a red one: act starts none then, whatever its condition.
+    GitHub runs the later job after a red job, too; act never does, regardless of the condition.
     """
     done = act("push", example("reusable.yml") | example("call.yml", report=report))
     assert (done.code == 0) is (job == "success"), done.log
-    assert ("The verdict is pass." in done.said) is (verdict == "pass")
-    assert f"{verdict.upper()} (" in done.said
+    assert ("The verdict is pass." in done.output) is (verdict == "pass")
+    assert f"{verdict.upper()} (" in done.output
 
 
 def test_matrix(act: Callable[..., Ended]) -> None:
-    """Several applications are gated side by side, one of them with several reports."""
+    """Several applications are gated in parallel, and one application has several reports."""
     done = act("workflow_dispatch", example("matrix.yml"))
     assert len(done.jobs) == 3, done.log
     assert set(done.jobs.values()) == {"success"}, done.log
-    assert "all 2 pending scans were processed" in done.said
+    assert "all 2 pending scans were processed" in done.output
 
 
 @pytest.mark.parametrize("fork", [True, False])
 def test_fork(act: Callable[..., Ended], *, fork: bool) -> None:
-    """A pull request from a fork skips the gate on purpose; one from the repository itself is gated."""
+    """A pull request from a fork skips the gate on purpose; a pull request from the repository itself does not."""
     payload = {"pull_request": {"head": {"ref": "change", "repo": {"fork": fork}}, "base": {"ref": "main"}}}
     done = act("pull_request", example("pull-request.yml"), payload=payload)
     assert done.code == 0, done.log
-    assert ("PASS (processed)" in done.said) is not fork
+    assert ("PASS (processed)" in done.output) is not fork
 
 
 def test_resume_after_a_timeout(act: Callable[..., Ended]) -> None:
-    """A timeout leaves the soft gate's job green; the second job waits on for the same scan, and is red in the end."""
+    """After a timeout, the soft gate is green; the second job waits for the same scan, and is red in the end."""
     quick = example("resume.yml", report="stuck.fpr", short="timeout: 1s", long="timeout: 1s")
     done = act("workflow_dispatch", quick)
     assert done.jobs == {"Scan": "success", "Soft gate": "success", "ThreadFix gate": "failure"}, done.log
-    waited = re.findall(r"for pending scan (\d+) of application 6", done.said)
+    waited = re.findall(r"for pending scan (\d+) of application 6", done.output)
     assert len(waited) == 2
     assert len(set(waited)) == 1
 
 
 def test_nothing_to_resume(act: Callable[..., Ended]) -> None:
-    """Where the soft gate has its verdict, the second job does not run."""
+    """If the soft gate has a verdict, the second job does not run."""
     done = act("workflow_dispatch", example("resume.yml"))
     assert done.jobs == {"Scan": "success", "Soft gate": "success"}, done.log
 
 
 @pytest.mark.parametrize(("scan", "job", "reason"), [("41", "success", "processed"), ("44", "failure", "scan-failed")])
-def test_wait_for_a_scan_of_somebody_else(act: Callable[..., Ended], scan: str, job: str, reason: str) -> None:
-    """With the two ids, a scan is waited for and nothing is uploaded."""
+def test_wait_for_an_existing_upload(act: Callable[..., Ended], scan: str, job: str, reason: str) -> None:
+    """With the two ids, the gate waits for the scan and uploads nothing."""
     done = act("workflow_dispatch", example("wait.yml"), inputs={"application-id": "6", "pending-scan-id": scan})
     assert done.jobs == {"ThreadFix gate": job}, done.log
-    assert f"({reason}" in done.said
-    assert f"for pending scan {scan} of application 6" in done.said
+    assert f"({reason}" in done.output
+    assert f"for pending scan {scan} of application 6" in done.output
 
 
 @pytest.mark.parametrize(("key", "job", "reason"), [("", "success", "processed"), ("wrongKey", "failure", "denied")])
 def test_private_network(act: Callable[..., Ended], sandbox: dict[str, str], key: str, job: str, reason: str) -> None:
-    """With a proxy's and a CA's variables set the gate uploads and waits as ever; a refused key is red."""
+    """With the variables for a proxy and a CA, the gate uploads and waits as usual; a refused key is red."""
     done = act("push", example("private-network.yml"), key=key or sandbox["THREADFIX_API_KEY"])
     assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
-    assert f"({reason}" in done.said
+    assert f"({reason}" in done.output
 
 
 def test_key_is_masked(act: Callable[..., Ended], sandbox: dict[str, str]) -> None:
-    """Once the gate has run, the runner hides the key wherever it turns up, also one that is no secret of GitHub's."""
+    """After the gate has run, the runner masks the key everywhere, even if it is not a GitHub secret."""
     workflow = f"""
 on: push
 jobs:
@@ -387,11 +385,11 @@ jobs:
           pending-scan-id: "41"
       - run: echo "after $KEY"
 """
-    # act hides its own secrets from the start; this key must not be one of them.
+    # act masks its own secrets from the start, so this key must not be an act secret.
     done = act("push", {"masked.yml": workflow}, key="", more={"KEY": sandbox["THREADFIX_API_KEY"]})
     assert done.code == 0, done.log
-    assert f"before {sandbox['THREADFIX_API_KEY']}" in done.said
-    assert "after ***" in done.said
+    assert f"before {sandbox['THREADFIX_API_KEY']}" in done.output
+    assert "after ***" in done.output
     assert done.log.count(sandbox["THREADFIX_API_KEY"]) == 1
 
 
@@ -421,14 +419,14 @@ jobs:
             -not -path '*/.rustup/*' -printf 'WRITTEN %p\\n' # pip starts rustc, if there is one
           echo "FOLDERS $(find "$RUNNER_TEMP" -maxdepth 1 -name 'threadfix-gate.*' | wc -l)"
 """
-"""A repository that has the action runs it, and then lists all that was written outside RUNNER_TEMP."""
+"""A repository that contains the action runs it, and then lists all files written outside RUNNER_TEMP."""
 
 
 @pytest.mark.parametrize("release", [True, False])
 def test_the_commit_of_a_release_and_another(
     act: Callable[..., Ended], published: Path, tmp_path: Path, *, release: bool
 ) -> None:
-    """A commit with the single file starts offline and writes nothing; another installs into RUNNER_TEMP only."""
+    """A commit with the single file starts offline and writes nothing; any other installs into RUNNER_TEMP only."""
     home = tmp_path / "home"
     home.mkdir()
     index = "http://127.0.0.1:9/simple" if release else os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")
@@ -443,7 +441,7 @@ def test_the_commit_of_a_release_and_another(
 
     done = act("push", {"ours.yml": OURS}, more={"HOME": str(home), "INDEX": index}, add=add)
     assert done.code == 0, done.log
-    assert "PASS (processed)" in done.said
-    assert "WRITTEN" not in done.said
-    assert f"FOLDERS {0 if release else 1}" in done.said
-    assert ("installing the packages" in done.said) is not release
+    assert "PASS (processed)" in done.output
+    assert "WRITTEN" not in done.output
+    assert f"FOLDERS {0 if release else 1}" in done.output
+    assert ("installing the packages" in done.output) is not release

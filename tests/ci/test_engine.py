@@ -1,4 +1,4 @@
-"""Which engine scripts/build_image.py takes: the best that works, not the first that is installed."""
+"""The choice of an engine in scripts/build_image.py: the best engine that works, not the first that is installed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CANNOT_START, BROKEN = 'test "$1" != run && echo 0123456789ab', "exit 125"
 def test_the_best_engine_that_works_is_taken(
     tmp_path: Path, installed: dict[str, str], taken: str, passed_over: list[str]
 ) -> None:
-    """Being installed is not enough, and what is passed over is said."""
+    """Each engine that does not work is logged."""
     done = engine(tmp_path, installed)
     assert (done.returncode, done.stdout) == (0, f"{taken}\n"), done.stderr
     assert done.stderr.splitlines() == [f"{name} is here but cannot run containers." for name in passed_over]
@@ -39,14 +39,14 @@ def test_the_best_engine_that_works_is_taken(
 
 @pytest.mark.parametrize("installed", [{}, {"docker": NO_SERVER, "podman": BROKEN}])
 def test_without_an_engine_that_works_it_says_so(tmp_path: Path, installed: dict[str, str]) -> None:
-    """The exit code tells a missing engine from a build that failed."""
+    """The exit code differs from that of a failed build."""
     done = engine(tmp_path, installed)
     assert (done.returncode, done.stdout) == (69, "")
     assert "apt-get install podman" in done.stderr
 
 
 def engine(folder: Path, installed: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Ask for the engine where only these are installed."""
+    """Choose an engine with only these installed."""
     for name, script in installed.items():
         file = folder / name
         file.write_text(f"#!/bin/sh\n{script}\n")

@@ -30,48 +30,48 @@ COMPONENT_PIPELINE = ROOT / "examples/gitlab/component.gitlab-ci.yml"
 PLAIN_PIPELINE = ROOT / "examples/gitlab/include.gitlab-ci.yml"
 REMOTE_PIPELINE = ROOT / "examples/gitlab/remote.gitlab-ci.yml"
 RELEASE_PIPELINE = ROOT / "examples/gitlab/release.gitlab-ci.yml"
-# What only a GitLab server can look up, and where the same file is here.
+# References that only a GitLab server can resolve, and the local path of the same file.
 REMOTE = {
     r"component: \$CI_SERVER_FQDN/OWNER/threadfix-gate/gate@0\.1\.0": "local: templates/gate.yml",
     r"project: OWNER/threadfix-gate\n    ref: v0\.1\.0\n    file:": "local:",
-    # Only a GitLab server compares the hash; tests/ci/test_examples.py holds that it is that of the file.
+    # Only a GitLab server compares the hash; tests/ci/test_examples.py compares it with the file.
     r"remote: https://raw\.githubusercontent\.com/OWNER/threadfix-gate/v0\.1\.0/(.*)\n    integrity: .*": r"local: \1",
 }
-# The scanner of the project; it shows whether the key is within its reach.
+# The scanner of the project; it shows whether it can read the key.
 SCAN = "#!/bin/sh\necho results >$2\nprintenv THREADFIX_API_KEY >>$2 || echo no key is here\n"
 PUBLISH = "#!/bin/sh\necho published\n"
 
 
 class Pipeline(NamedTuple):
-    """A pipeline that has run: its exit code, its log, and the project's folder with the artifacts."""
+    """A finished pipeline: its exit code, its log, and the project's folder with the artifacts."""
 
     code: int
     log: str
     folder: Path
 
     def passed(self, job: str) -> bool:
-        """Whether the job was green."""
+        """Return whether the job was green."""
         return f"PASS  {job}" in self.log
 
     def warned(self, job: str) -> bool:
-        """Whether the job failed as it was allowed to."""
+        """Return whether the job failed and was allowed to."""
         return f"WARN  {job}" in self.log
 
     def failed(self, job: str) -> bool:
-        """Whether the job was red."""
+        """Return whether the job was red."""
         return f"FAIL  {job}" in self.log
 
     def junit(self) -> JUnitXml:
-        """The report that GitLab would show in the merge request."""
+        """Return the report that GitLab would show in the merge request."""
         return JUnitXml.fromfile(str(self.folder / "threadfix-gate/junit.xml"))
 
 
 @pytest.fixture
 def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Path) -> Callable[..., Pipeline]:
-    """Runs a pipeline and a scenario in a project that has the templates, with the shell executor."""
+    """Return a function that runs a pipeline and a scenario in a project with the templates, in the shell executor."""
     for tool in ("npm", "rsync", "git"):
         need_tool(tool)
-    # Without a registry nothing is installed, and then the next line skips by name.
+    # Without a registry nothing is installed, and the next line skips the test by name.
     subprocess.run([sys.executable, ROOT / "scripts/install_npm_tools.py"], capture_output=True, check=False)
     runner = need_tool("gitlab-ci-local")
 
@@ -81,7 +81,7 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
         for remote, local in REMOTE.items():
             text = re.sub(remote, local, text)
         assert "local: templates/" in text
-        # The name of the uploaded file tells the sandbox what to play.
+        # The name of the uploaded file selects the scenario of the sandbox.
         text = text.replace("results.fpr", f"{scenario}.fpr").replace("45m", "2s")
         for old, new in (replaced or {}).items():
             assert old in text
@@ -101,7 +101,7 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
             [*author, "commit", "-q", "-m", "a project"],
         ):
             subprocess.run(["git", *command], cwd=tmp_path, check=True)
-        # Of the key GitLab is told the environment that may have it; gitlab-ci-local reads that from a file.
+        # In GitLab, the key has an environment as its scope; gitlab-ci-local reads that from a file.
         key = {"type": "variable", "values": {"threadfix": variables.pop("THREADFIX_API_KEY")}}
         settings = tmp_path / "home/.gitlab-ci-local"
         settings.mkdir(parents=True)
@@ -111,7 +111,7 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
         done = subprocess.run(
             [runner, "--force-shell-executor", "--shell-isolation", "--no-color", "--home", tmp_path / "home", *given],
             cwd=tmp_path,
-            # Its own Node first: the machine's may be too old for it.
+            # The Node of gitlab-ci-local comes first: the machine's may be too old.
             env={
                 **os.environ,
                 "PATH": os.pathsep.join([str(runner.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -131,7 +131,7 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
 def test_only_the_jobs_of_the_environment_have_the_key(
     run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str
 ) -> None:
-    """The job that runs the project's code has no key, and a key that ThreadFix refuses lets nothing go on."""
+    """The job that runs the project's code has no key, and a key that ThreadFix refuses stops the pipeline."""
     pipeline = run_pipeline(COMPONENT_PIPELINE, scenario)
     assert "> no key is here" in pipeline.log
     key = sandbox(scenario)["THREADFIX_API_KEY"]
@@ -142,7 +142,7 @@ def test_only_the_jobs_of_the_environment_have_the_key(
 
 
 def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeline]) -> None:
-    """The component uploads, a later job has the gate's variables, and the JUnit report is there."""
+    """The component uploads, a later job has the gate's variables, and the JUnit report exists."""
     pipeline = run_pipeline(COMPONENT_PIPELINE, "done")
     assert pipeline.code == 0, pipeline.log
     assert pipeline.passed("threadfix-gate")
@@ -152,14 +152,14 @@ def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeli
 
 @pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1), ("bad-key", 4)])
 def test_the_remote_job_ends_as_the_gate_does(run_pipeline: Callable[..., Pipeline], scenario: str, code: int) -> None:
-    """Included from its URL, the job is that of the repository, and only after a pass is anything deployed."""
+    """Included from its URL, the job is that of the repository, and nothing is deployed without a pass."""
     pipeline = run_pipeline(REMOTE_PIPELINE, scenario)
     assert pipeline.passed("threadfix-gate") is (code == 0), pipeline.log
     assert pipeline.passed("deploy") is (code == 0)
     assert bool(pipeline.code) is bool(code)
 
 
-def test_a_scan_of_somebody_else_is_waited_for(run_pipeline: Callable[..., Pipeline]) -> None:
+def test_an_existing_upload_is_waited_for(run_pipeline: Callable[..., Pipeline]) -> None:
     """With a pending scan's id from a variable, nothing is uploaded."""
     by_id = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
     pipeline = run_pipeline(REMOTE_PIPELINE, "interrupted", by_id)
@@ -169,7 +169,7 @@ def test_a_scan_of_somebody_else_is_waited_for(run_pipeline: Callable[..., Pipel
 
 @pytest.mark.parametrize("scenario", ["interrupted", "bad-key"])
 def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], scenario: str) -> None:
-    """After a fail, or an unknown that is not allowed, nothing is deployed; a job that always runs knows why."""
+    """After a fail, or an unknown that is not allowed, nothing is deployed; a job that always runs knows the reason."""
     pipeline = run_pipeline(PLAIN_PIPELINE, scenario)
     assert pipeline.code != 0
     assert pipeline.failed("threadfix-gate")
@@ -183,7 +183,7 @@ def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], sc
 
 
 def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline]) -> None:
-    """An exit code that the pipeline allows marks the gate with a warning, and the deployment looks at the verdict."""
+    """An allowed exit code marks the gate with a warning, and the deployment checks the verdict."""
     pipeline = run_pipeline(PLAIN_PIPELINE, "stuck")
     assert pipeline.warned("threadfix-gate"), pipeline.log
     assert pipeline.failed("deploy")
@@ -192,7 +192,7 @@ def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline]) -> None
 
 
 def test_an_unknown_that_is_not_allowed_fails(run_pipeline: Callable[..., Pipeline]) -> None:
-    """The same timeout is red where its exit code is not among the allowed ones."""
+    """The same timeout is red if its exit code is not allowed."""
     pipeline = run_pipeline(PLAIN_PIPELINE, "stuck", {"exit_codes: [3, 6]": "exit_codes: [9]"})
     assert pipeline.code != 0
     assert pipeline.failed("threadfix-gate")
@@ -209,7 +209,6 @@ def test_an_unknown_that_is_not_allowed_fails(run_pipeline: Callable[..., Pipeli
     ],
 )
 def test_only_a_pass_is_released(run_pipeline: Callable[..., Pipeline], scenario: str, verdict: str) -> None:
-    """Upload, wait, evaluate, deploy: nothing goes out where ThreadFix says no, or does not say."""
     pipeline = run_pipeline(RELEASE_PIPELINE, scenario)
     assert f"THREADFIX_GATE_VERDICT={verdict}" in (pipeline.folder / "threadfix-gate/gate.env").read_text()
     assert ("> published" in pipeline.log) is (verdict == "pass"), pipeline.log
@@ -217,7 +216,7 @@ def test_only_a_pass_is_released(run_pipeline: Callable[..., Pipeline], scenario
 
 
 def test_a_softened_gate_releases_nothing(run_pipeline: Callable[..., Pipeline]) -> None:
-    """Where somebody has made the gate's job green after a timeout, the deployment looks at the verdict."""
+    """If the gate's job is softened and green after a timeout, the deployment checks the verdict."""
     pipeline = run_pipeline(RELEASE_PIPELINE, "stuck", {"--policy all": "--policy all --on-timeout warn"})
     assert pipeline.passed("threadfix-gate"), pipeline.log
     assert pipeline.failed("deploy")
@@ -225,7 +224,7 @@ def test_a_softened_gate_releases_nothing(run_pipeline: Callable[..., Pipeline])
 
 
 def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The runner empties the entrypoint and feeds the script to a shell, in a folder that all may write to."""
+    """The runner clears the entrypoint and pipes the script to a shell, in a folder that is writable for everyone."""
     job = load(PLAIN)["threadfix-gate"]
     assert job["image"]["entrypoint"] == [""]
     tmp_path.chmod(0o777)
@@ -247,7 +246,6 @@ def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, t
 
 
 def test_the_component_and_the_plain_job_are_the_same() -> None:
-    """With the defaults of its inputs the component is the job that can be included without inputs."""
     header, body = COMPONENT.read_text(encoding="utf-8").split("\n---\n")
     for name, spec in YAML(typ="safe", pure=True).load(StringIO(header))["spec"]["inputs"].items():
         body = body.replace(f"$[[ inputs.{name} ]]", spec["default"])
@@ -255,7 +253,7 @@ def test_the_component_and_the_plain_job_are_the_same() -> None:
 
 
 def test_the_report_is_exposed() -> None:
-    """GitLab links to a folder only where its slash is written, and to nothing whose path has a variable or a `*`."""
+    """GitLab links to a folder only if its path ends in a slash, and to no path with a variable or a `*`."""
     artifacts = load(PLAIN)["threadfix-gate"]["artifacts"]
     assert artifacts["expose_as"] == "ThreadFix gate"
     (folder,) = artifacts["paths"]
@@ -264,12 +262,12 @@ def test_the_report_is_exposed() -> None:
 
 
 def words(page: Path) -> str:
-    """What a page says, in lower case where it is the gate's word."""
+    """Return the text of a page, with the gate's verdict in lower case."""
     text = re.sub(r"<style>.*?</style>|<[^>]+>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"(?<=ThreadFix gate: )\w+", lambda word: word[0].lower(), " ".join(text.split()))
 
 
 def load(file: Path) -> dict[str, Any]:
-    """What is in a YAML file."""
+    """Return the content of a YAML file."""
     loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
     return loaded

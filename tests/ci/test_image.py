@@ -1,4 +1,4 @@
-"""The image that the Dockerfile makes, run as a CI system runs it."""
+"""The image, run as a CI system runs it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ci
 
 IMAGE = "localhost/threadfix-gate"
 MEGABYTES_ADDED = 15
-# Seen from inside, by the gate's own Python.
+# Runs inside the image, in the gate's Python.
 LOOK = """
 import importlib.util, json, os, pathlib, sysconfig
 home = pathlib.Path("/opt/threadfix-gate")
@@ -42,7 +42,7 @@ print(json.dumps({
 
 
 def start(docker: Path, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start a container; the variables are handed over by their names, as in a CI job."""
+    """Start a container; the variables are passed by their names, as in a CI job."""
     env = env or {}
     names = [part for name in env for part in ("--env", name)]
     return subprocess.Popen(
@@ -55,7 +55,7 @@ def start(docker: Path, *arguments: str, env: dict[str, str] | None = None) -> s
 
 
 def run(docker: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Its exit code, standard output and standard error."""
+    """Return the exit code, standard output and standard error of a container."""
     process = start(docker, *arguments, env=env)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
@@ -63,7 +63,7 @@ def run(docker: Path, *arguments: str, env: dict[str, str] | None = None) -> tup
 
 @pytest.fixture(scope="module")
 def inside(docker: Path) -> dict[str, Any]:
-    """What the image looks like from inside."""
+    """Return facts about the image, as seen from inside."""
     code, out, err = run(docker, "--entrypoint", "/opt/threadfix-gate/bin/python", IMAGE, "-c", LOOK)
     assert code == 0, err
     found: dict[str, Any] = json.loads(out)
@@ -71,7 +71,7 @@ def inside(docker: Path) -> dict[str, Any]:
 
 
 def test_the_image_runs_the_gate_by_default(docker: Path) -> None:
-    """Without arguments the container is `threadfix-gate run`, which says everything that it misses."""
+    """Without arguments the container runs `threadfix-gate run`, which lists the missing options."""
     code, out, err = run(docker, IMAGE)
     assert (code, out) == (2, "")
     assert "--url is missing" in err
@@ -80,7 +80,6 @@ def test_the_image_runs_the_gate_by_default(docker: Path) -> None:
 
 @pytest.mark.parametrize("scenario", ["done", "interrupted", "stuck", "bad-key", "login-page"])
 def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sandbox, scenario: str) -> None:
-    """Names of variables are all it takes, and the verdict is the container's exit code."""
     env = sandbox(scenario) | {"THREADFIX_TIMEOUT": "2s", "THREADFIX_FIRST_CONTACT_LIMIT": "1s"}
     code, _, err = run(docker, IMAGE, env=env)
     expected = REASONS[SCENARIOS[scenario].expect]
@@ -90,7 +89,7 @@ def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sand
 
 @pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1)])
 def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path, scenario: str, code: int) -> None:
-    """A folder that it can only read is enough to upload a report from."""
+    """A folder that the container can only read is enough to upload a report from."""
     tmp_path.chmod(0o755)
     (tmp_path / f"{scenario}.fpr").write_text("results")
     env = sandbox(scenario)
@@ -103,7 +102,7 @@ def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path, s
 
 @pytest.mark.usefixtures("same_ids")
 def test_the_container_uploads_a_private_report(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
-    """As the user that the report belongs to, the container reads what nobody else may read."""
+    """With the user id of its owner, the container reads a private report."""
     report = tmp_path / "done.fpr"
     report.write_text("results")
     report.chmod(0o600)
@@ -118,7 +117,7 @@ def test_the_container_uploads_a_private_report(docker: Path, sandbox: Sandbox, 
 def test_nothing_but_the_verdict_is_needed_of_the_machine(
     docker: Path, sandbox: Sandbox, locked_down: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """It works with a read-only root, as a user that nobody knows, without a home and without a shell."""
+    """The gate works with a read-only root, as an unknown user, without a home and without a shell."""
     reports = tmp_path / "reports"
     reports.mkdir()
     reports.chmod(0o777)
@@ -135,7 +134,7 @@ def test_nothing_but_the_verdict_is_needed_of_the_machine(
 def test_a_stopped_container_reports_and_ends(
     docker: Path, sandbox: Sandbox, inside: dict[str, Any], engine: str, tmp_path: Path
 ) -> None:
-    """SIGTERM reaches the gate, also as process 1, which the kernel shields from signals that nobody handles."""
+    """SIGTERM reaches the gate as process 1, which the kernel shields from unhandled signals."""
     if engine == "buildah":
         pytest.skip("buildah gives a container no process 1 of its own; podman or docker does")
     assert inside["pid"] == 1
@@ -158,25 +157,25 @@ def test_a_stopped_container_reports_and_ends(
 
 
 def test_the_image_has_its_demo(docker: Path) -> None:
-    """`IMAGE demo` shows the gate at work, with no server anywhere."""
+    """`IMAGE demo` works without a server."""
     code, _, err = run(docker, IMAGE, "demo", "--speed", "20")
     assert code == 0
     assert "PASS (processed)" in err
 
 
 def test_the_gate_is_not_root(inside: dict[str, Any]) -> None:
-    """Its user is no administrator, and can change nothing of the gate."""
+    """The gate's user can change nothing of the gate."""
     assert inside["uid"] == 65532
     assert inside["writable"] == []
 
 
 def test_the_image_has_only_what_the_gate_needs(inside: dict[str, Any]) -> None:
-    """PyGithub and what it drags in, what rich needs for source code, pip and the build's tools stay out."""
+    """PyGithub, Pygments, pip, the build tools and their dependencies are left out."""
     assert inside["there"] == ["requests"]
 
 
 def test_the_image_can_draw_the_live_line(docker: Path) -> None:
-    """Whoever gives the container a terminal sees the live line: what is left out is not needed for it."""
+    """The omitted packages are not needed for the live line at a terminal."""
     draw = (
         "import gate.reporters.terminal as t, rich.live; t.Screen(force_terminal=True).print(t.Text('drawn', 'bold'))"
     )
@@ -186,10 +185,10 @@ def test_the_image_can_draw_the_live_line(docker: Path) -> None:
 
 
 def test_the_image_is_compiled(inside: dict[str, Any]) -> None:
-    """Byte code is in the image, since the gate could never write it there."""
+    """Byte code is in the image, because the gate could never write it there."""
     assert inside["compiled"] == ["gate.flow.run", "requests.sessions", "click.core"]
 
 
 def test_the_image_is_small(inside: dict[str, Any]) -> None:
-    """What is added to the base has a limit."""
+    """The size of the layers above the base has a limit."""
     assert inside["added"] <= MEGABYTES_ADDED * 1_000_000

@@ -1,7 +1,7 @@
-"""The Jenkins pipelines, run by a small stand-in for Jenkins whose shell steps are real, with the real image.
+"""The Jenkins pipelines, run by a small simulation of Jenkins, with real shell steps and the real image.
 
-`jenkins.groovy` knows the sections and steps that the pipelines use, so Groovy parses and runs the files as they are.
-That Jenkins itself takes them cannot be shown without a Jenkins.
+`jenkins.groovy` knows the sections and steps that the pipelines use, so Groovy parses and runs the files unchanged.
+The tests cannot show that Jenkins itself accepts the files.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ PUBLISH = "#!/bin/sh\ntouch published\n"
 
 @pytest.fixture
 def build(build_with: Build, docker: Path) -> Build:
-    """Runs a pipeline with the real image; what became of the build."""
+    """Return a function that runs a pipeline with the real image and returns the result of the build."""
     return partial(build_with, docker)
 
 
 @pytest.fixture
 def build_with(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Path) -> Build:
-    """Runs a pipeline with this `docker`; what became of the build."""
+    """Return a function that runs a pipeline with a given `docker` and returns the result of the build."""
     groovy = need_tool("groovy")
     java = need_tool("java").resolve().parents[1]
-    # What the last build on this agent left behind must not be taken for this one's.
+    # The gate must not use files of the previous build on this agent.
     (tmp_path / GATE / "threadfix-gate").mkdir(parents=True)
     (tmp_path / GATE / "threadfix-gate/junit.xml").write_text("<testsuites/>")
 
@@ -64,7 +64,7 @@ def build_with(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Pat
         text = pipeline.read_text(encoding="utf-8")
         text = text.replace("--application-id 6", f"--application-id {variables['THREADFIX_APPLICATION_ID']}")
         file = tmp_path / pipeline.name
-        # The name of the uploaded file tells the sandbox what to play.
+        # The name of the uploaded file selects the scenario of the sandbox.
         file.write_text(text.replace("results.fpr", f"{scenario}.fpr").replace("--timeout 45m", "--timeout 2s"))
         key = variables.pop("THREADFIX_API_KEY")
         ids = {name: variables[f"THREADFIX_{name}"] for name in ("APPLICATION_ID", "PENDING_SCAN_ID")}
@@ -94,7 +94,7 @@ def build_with(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Pat
 
 
 def test_the_declarative_pipeline_passes(build: Build, tmp_path: Path) -> None:
-    """Upload, wait and deployment: the build is a success, and the report of this very build is kept."""
+    """Upload, wait and deploy: the build is a success, and keeps the report of this very build."""
     result = build(DECLARATIVE, "done")
     assert result["result"] == "SUCCESS"
     assert result["stages"] == ["Scan", "ThreadFix gate", "Deploy"]
@@ -107,7 +107,7 @@ def test_the_declarative_pipeline_passes(build: Build, tmp_path: Path) -> None:
 
 @PIPELINES
 def test_the_key_is_on_an_agent_without_the_repository(build: Build, tmp_path: Path, pipeline: Path) -> None:
-    """The scan has run on another agent, and where the key was there is nothing of the repository but the report."""
+    """The scan runs on another agent; the agent with the key has only the report from the repository."""
     build(pipeline, "done")
     assert (tmp_path / "build/scan.sh").exists()
     left = {path.relative_to(tmp_path / GATE).parts[0] for path in (tmp_path / GATE).rglob("*.*")}
@@ -129,7 +129,7 @@ def test_the_key_is_on_an_agent_without_the_repository(build: Build, tmp_path: P
 def test_the_pipelines_end_as_the_gate_says(
     build: Build, scenario: str, ends: tuple[str, list[str]], pipeline: Path
 ) -> None:
-    """Pass is a success, fail a failure, unknown unstable; only after a success is anything deployed."""
+    """Pass is a success, fail a failure, unknown unstable; only a success is deployed."""
     built = build(pipeline, scenario)
     assert (built["result"], built["said"]) == ends
     assert built["junit"] == ["threadfix-gate/junit.xml"]
@@ -146,7 +146,6 @@ def test_the_pipelines_end_as_the_gate_says(
     ],
 )
 def test_only_a_pass_is_released(build: Build, tmp_path: Path, scenario: str, result: str) -> None:
-    """Upload, wait, evaluate, deploy: nothing goes out where ThreadFix says no, or does not say."""
     built = build(RELEASE, scenario)
     assert built["result"] == result, built
     assert (tmp_path / "deploy/published").exists() is (result == "SUCCESS")
@@ -154,7 +153,7 @@ def test_only_a_pass_is_released(build: Build, tmp_path: Path, scenario: str, re
 
 
 @pytest.mark.parametrize(("scenario", "result"), [("done", "SUCCESS"), ("interrupted", "FAILURE")])
-def test_a_scan_of_somebody_else_is_waited_for(build: Build, tmp_path: Path, scenario: str, result: str) -> None:
+def test_an_existing_upload_is_waited_for(build: Build, tmp_path: Path, scenario: str, result: str) -> None:
     """With a pending scan's id as the job's parameter, nothing is uploaded."""
     assert build(WAIT, scenario)["result"] == result
     assert json.loads((tmp_path / GATE / "threadfix-gate/result.json").read_text())["uploads"] == []
@@ -162,7 +161,7 @@ def test_a_scan_of_somebody_else_is_waited_for(build: Build, tmp_path: Path, sce
 
 @PIPELINES
 def test_a_gate_that_did_not_run_is_a_failure(build: Build, pipeline: Path) -> None:
-    """Where docker cannot start the gate nothing was judged, and no report of an earlier build is shown."""
+    """If docker cannot start the gate, no report of an earlier build is shown."""
     result = build(pipeline, "done", GATE_IMAGE="localhost/no-such-image")
     assert result["result"] == "FAILURE"
     assert result["said"] == ["ThreadFix gate: no verdict, exit code 125"]
@@ -170,7 +169,7 @@ def test_a_gate_that_did_not_run_is_a_failure(build: Build, pipeline: Path) -> N
 
 
 RESULTS = {Kind.PASS: "SUCCESS", Kind.FAIL: "FAILURE", Kind.UNKNOWN: "UNSTABLE"}
-# 125 is docker's own, 137 a kill. Who stops the gate stops the build too, so a signal's code is no verdict either.
+# 125 comes from docker itself, 137 from a kill. A signal to the gate stops the build too, so its code is no verdict.
 RESULT_OF = {row.exit_code: RESULTS[row.kind] for row in REASONS.values()} | dict.fromkeys(
     (125, 137, *SIGNAL_EXIT_CODES), "FAILURE"
 )
@@ -179,7 +178,7 @@ RESULT_OF = {row.exit_code: RESULTS[row.kind] for row in REASONS.values()} | dic
 @PIPELINES
 @pytest.mark.parametrize("code", RESULT_OF)
 def test_every_exit_code_has_its_result(build_with: Build, tmp_path: Path, pipeline: Path, code: int) -> None:
-    """Pass is a success, fail a failure, unknown unstable, anything else a failure; only a success is deployed."""
+    """Pass is a success, fail a failure, unknown unstable, any other code a failure; only a success is deployed."""
     folder = tmp_path / "stub"
     folder.mkdir()
     docker = folder / "docker"
@@ -196,7 +195,7 @@ def test_every_exit_code_has_its_result(build_with: Build, tmp_path: Path, pipel
     ids=["missing", "unknown", "not-a-tool"],
 )
 def test_an_invalid_option_of_the_library_step_is_named(build: Build, tmp_path: Path, right: str, wrong: str) -> None:
-    """An option that is missing, unknown or of no known value fails the build before anything is run."""
+    """A missing, unknown or invalid option fails the build before anything runs."""
     pipeline = tmp_path / "Jenkinsfile.invalid"
     text = LIBRARY.read_text(encoding="utf-8")
     assert right in text
