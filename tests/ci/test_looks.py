@@ -1,4 +1,4 @@
-"""What people see, looked at in a real browser: the page and GitHub's job summary, light and dark, small and large."""
+"""The HTML report and GitHub's job summary in a real browser: light and dark, small and large."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.ci
 
 ROOT = Path(__file__).parents[2]
-# EX_UNAVAILABLE, as scripts/look.py ends where there is no browser.
+# EX_UNAVAILABLE: the exit code of scripts/look.py without a browser.
 UNAVAILABLE = 69
 SMALL_PHONE, PHONE, DESK = 360, 390, 1280
 SIZES = [(width, scheme) for width in (SMALL_PHONE, DESK) for scheme in ("light", "dark")]
@@ -53,7 +53,7 @@ RUNS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "hostile": (("hostile-text",), ()),
     "held-back": (("criteria-fail",), ("--pass-criteria", "--policy", "all")),
 }
-"""What is played, and the options it is played with."""
+"""Scenarios of each run, and its options."""
 NAMES: Final = ("Release to production", "OWASP Top 10", "Payment", "Time to remediate: Critical")
 REFUSED: Final = replace(builders.DOWN, reason=Reason.DENIED, what="tf.example.com refused the API key (HTTP 403).")
 NO_SCANS: Final = replace(builders.FAILING, holds=None, word="NO SCANS FOUND")
@@ -95,12 +95,12 @@ BUILT: Final = {
         ],
     ),
 }
-"""What is not played, but built: every kind of check and upload at once."""
+"""Pages that are built without a run: all kinds of checks and uploads together."""
 VIEWS: Final = [(name, width, scheme) for name in (*RUNS, *BUILT) for width, scheme in SIZES] + [
     ("checks", PHONE, scheme) for scheme in ("light", "dark")
 ]
-"""What is looked at: which one, how wide the window is, and what the reader's system prefers."""
-# How GitHub sets a summary, as far as widths and colours go.
+"""Views: the page, the width of the window, and the colour scheme of the reader's system."""
+# GitHub's style of a summary, as far as widths and colours go.
 STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1f2328; --page: #fff; --soft: #f6f8fa; --line: #d1d9e0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #f0f6fc; --page: #0d1117; --soft: #151b23; --line: #3d444d; } }
@@ -110,13 +110,13 @@ table { display: block; width: max-content; max-width: 100%; overflow: auto; bor
 th, td { padding: 6px 13px; border: 1px solid var(--line); }
 pre { padding: 16px; overflow: auto; background: var(--soft); font: 13.6px/1.45 monospace; }
 """
-# What Jenkins sends with an archived page unless its administrator says otherwise.
+# The default header of Jenkins for an archived page.
 JENKINS: Final = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self'"
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the page (`NAME.html`) and the rendered summary (`NAME.summary.html`) of every run."""
+    """Return a folder with the page (`NAME.html`) and the rendered summary (`NAME.summary.html`) of each run."""
     folder = tmp_path_factory.mktemp("pages")
     for name, (scenarios, options) in RUNS.items():
         play(folder, name, scenarios, options)
@@ -151,7 +151,7 @@ def play(folder: Path, name: str, scenarios: tuple[str, ...], options: tuple[str
 
 @pytest.fixture(scope="module")
 def look() -> Look:
-    """Opens pages in a browser; what a look is, and what is seen, stands in scripts/look.mjs."""
+    """Return a function that opens pages in a browser; scripts/look.mjs describes its input and output."""
 
     def at(looks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         done = subprocess.run(
@@ -169,7 +169,7 @@ def look() -> Look:
 
 @pytest.fixture(scope="module")
 def seen(pages: Path, look: Look) -> Views:
-    """What was seen of every run, by name, kind, width and scheme."""
+    """Give the view of each run, by name, kind, width and scheme."""
     asked = [(name, kind, width, scheme) for name, width, scheme in VIEWS for kind in KINDS]
     looks = [
         {"page": str(pages / f"{name}.{kind}"), "width": width, "scheme": scheme, "axe": kind == "html"}
@@ -179,7 +179,7 @@ def seen(pages: Path, look: Look) -> Views:
 
 
 def test_a_look_sees_what_is_wrong(look: Look, tmp_path: Path) -> None:
-    """A look at a wide, pale, talkative page that loads more finds each of these, so the tests below can fail."""
+    """A wide, pale, talkative page that loads more fails each check, so the tests below can fail."""
     page = tmp_path / "bad.html"
     page.write_text(
         "<p style='width: 999px; color: #bbb'>pale</p><img src='http://127.0.0.1:9/x.png'><script>console.log(7)</script>"
@@ -200,7 +200,7 @@ every_view = pytest.mark.parametrize(("name", "width", "scheme"), VIEWS)
 @every_view
 @every_kind
 def test_nothing_is_wider_than_the_window(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
-    """Nobody has to scroll sideways, on a phone or elsewhere; only what is preformatted may, inside its box."""
+    """No page scrolls sideways; only preformatted text may, inside its box."""
     found = seen[name, kind, width, scheme]
     assert found["scrolls"] <= 0
     assert found["outside"] == []
@@ -215,7 +215,7 @@ def test_the_page_keeps_nobody_out(seen: Views, name: str, width: int, scheme: s
 @every_view
 @every_kind
 def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
-    """A page loads nothing, runs nothing, and does nothing that its own policy forbids (the console would show it)."""
+    """A page loads nothing, runs nothing, and does nothing that its policy forbids (the console would show it)."""
     found = seen[name, kind, width, scheme]
     assert (found["requests"], found["said"]) == ([], [])
 
@@ -223,7 +223,7 @@ def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int
 @every_run
 @every_kind
 def test_dark_is_dark(seen: Views, name: str, kind: str) -> None:
-    """The page follows what the reader's system prefers."""
+    """The page follows the preference of the reader's system."""
 
     def brightness(scheme: str) -> int:
         return sum(map(int, re.findall(r"\d+", seen[name, kind, DESK, scheme]["background"])))
@@ -233,7 +233,7 @@ def test_dark_is_dark(seen: Views, name: str, kind: str) -> None:
 
 
 def test_the_built_checks_are_four_of_each_colour() -> None:
-    """What is looked at has four checks that pass, four that fail and four that are undecided."""
+    """Four of the built checks pass, four fail and four are undecided."""
     kinds = [check.conclusion.kind for check in BUILT["checks"].checks]
     assert {kind: kinds.count(kind) for kind in Kind} == dict.fromkeys(Kind, 4)
 
@@ -241,7 +241,7 @@ def test_the_built_checks_are_four_of_each_colour() -> None:
 @pytest.mark.parametrize("name", ["checks", "held-back"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_red_comes_first(seen: Views, name: str, kind: str) -> None:
-    """A reader meets the checks that fail before those that are undecided, and those before the ones that pass."""
+    """Failing checks come first, then undecided checks, then passing checks."""
     text = seen[name, kind, SMALL_PHONE, "light"]["text"].casefold()
     expected = [
         check.subject.casefold()
@@ -258,7 +258,7 @@ def test_what_is_red_comes_first(seen: Views, name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["hostile", "hostile-checks"])
 def test_hostile_text_is_read_as_text(seen: Views, kind: str, name: str) -> None:
-    """What a server said is there for people to read, mark by mark, and is nothing else."""
+    """A server's text is shown character by character, and has no other effect."""
     text = " ".join(seen[name, kind, SMALL_PHONE, "light"]["text"].split())
     for part in ("</code><script>alert(1)</script>", "| **bold** `code` ](http://evil.example)", "]]> &amp;"):
         assert part in text
@@ -266,7 +266,7 @@ def test_hostile_text_is_read_as_text(seen: Views, kind: str, name: str) -> None
 
 @pytest.mark.parametrize("name", ["pass", "fail", "unknown", "twenty", "checks"])
 def test_the_page_can_be_printed(pages: Path, look: Look, tmp_path: Path, name: str) -> None:
-    """On few sheets: of one scan on one, of twenty and of twelve checks on what they need."""
+    """A page with a single scan fits one sheet; twenty scans and twelve checks need few."""
     printed = tmp_path / "print.pdf"
     look([{"page": str(pages / f"{name}.html"), "pdf": str(printed)}])
     sheets = len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
@@ -274,7 +274,7 @@ def test_the_page_can_be_printed(pages: Path, look: Look, tmp_path: Path, name: 
 
 
 def test_the_page_can_be_read_where_its_style_is_forbidden(pages: Path, look: Look) -> None:
-    """As Jenkins serves it: without its style sheet the words are in order, and nothing is wider than the window."""
+    """As served by Jenkins: without its style sheet, the words are in order and nothing is wider than the window."""
     plain, styled = look(
         [
             {"page": str(pages / "pass.html"), "width": DESK, "policy": JENKINS},

@@ -1,4 +1,4 @@
-"""The public clients for ThreadFix, as they are on PyPI, take the sandbox for a ThreadFix."""
+"""The public clients for ThreadFix, unchanged from PyPI, work with the sandbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PYTHON = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """A Python that has the clients, and what they need, and nothing of the gate; it is kept in .cache."""
+    """Return a Python with the clients and their packages, without the gate; it is kept in .cache."""
     state = hashlib.sha256(b"".join(lock.read_bytes() for lock in LOCKS) + sys.version.encode()).hexdigest()[:16]
     folder = ROOT / ".cache/clients" / state
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ say(
 )
 """
 
-# What both scripts begin with.
+# The start of both scripts.
 HEAD = """
 import json, sys
 
@@ -95,7 +95,7 @@ def say(**responses):
 
 
 def call(script: str, python: Path, url: str, file: Path, key: str = API_KEY) -> dict[str, dict[str, Any]]:
-    """What a client hands its user for each of its calls."""
+    """Return the response of a client to each of its calls."""
     arguments = [url, key, str(APPLICATION_ID), str(FIRST_PENDING_SCAN), str(file)]
     done = subprocess.run(
         [python, "-I", "-W", "ignore", "-c", HEAD + script, *arguments], stdout=subprocess.PIPE, check=True
@@ -116,20 +116,20 @@ def file(tmp_path: Path) -> Path:
 def test_a_public_client_works_unchanged(
     script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
 ) -> None:
-    """It uploads, looks up, and reads what it knows of; one passes the key in a header, the other one in the query."""
+    """Each client uploads, looks up and reads; one client sends the key in a header, the other in the query."""
     said = call(script, python, serve(threadfix), file)
     refused = {what: one["message"] for what, one in said.items() if not one["success"]}
     assert refused == {
         "again": "Scan file has already been uploaded.",
         "nobody": "Application lookup failed. Check your ID.",
     }
-    # Both name no version, so that the upload ends as before 2.4.5: with the finished scan.
+    # Neither names a version, so the upload returns the finished scan, as before 2.4.5.
     assert said["upload"]["data"]["numberTotalVulnerabilities"] == 4
     assert [(one.name, one.size) for one in threadfix.uploads] == [("contoso shop.fpr", 100_000)] * 2
     assert said["by_id"]["data"] == said["by_name"]["data"]
     assert (said["by_id"]["data"]["name"], said["team"]["data"]["name"]) == ("Contoso shop", "Contoso")
     assert said["team"]["data"] == said["teams"]["data"][0]
-    # The same question: one client asks `latest`, which since REST 2.7 finds what is hidden or a false positive, too.
+    # One client uses `latest`, which since REST 2.7 also returns hidden vulnerabilities and false positives.
     assert len(said["found"]["data"]) == {PRO: 6, OLD: 4}[script]
 
 
@@ -139,7 +139,7 @@ def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, thread
     assert said["by_unique_id"]["data"] == said["in_any_team"]["data"][0] == said["by_id"]["data"]
     assert (said["status"]["data"]["status"], said["status"]["message"]) == ("QUEUED", "Queued")
     assert [scan["id"] for scan in said["scans"]["data"]] == [said["upload"]["data"]["id"]]
-    # Of the version that introduced the call, since it names none.
+    # The response has the shape of the version that introduced the call, because the client names none.
     assert [status["passing"] for status in said["policies"]["data"]] == [True, True]
     assert said["policy"]["data"]["currentStatus"] == "PASSING"
     assert said["criteria"]["data"]["passing"] is True
@@ -149,7 +149,7 @@ def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, thread
 def test_a_public_client_is_told_of_a_wrong_key(
     script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
 ) -> None:
-    """As ThreadFix tells it, with HTTP 200, so that the client shows the message."""
+    """ThreadFix reports a wrong key with HTTP 200, so the client shows the message."""
     said = call(script, python, serve(threadfix), file, key="wrong")
     assert {one["message"] for one in said.values()} == {"API Key not found in database."}
     assert threadfix.uploads == []

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("bas
 
 
 def jobs(workflow: str = "release.yml") -> dict[str, Any]:
-    """The jobs of a workflow."""
+    """Return the jobs of a workflow."""
     loaded: dict[str, Any] = YAML(typ="safe").load(WORKFLOWS / workflow)["jobs"]
     return loaded
 
@@ -44,7 +44,7 @@ def run_step(
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A checkout, ready to be released."""
+    """Return a checkout that is ready for a release."""
     (tmp_path / "dist").mkdir()
     (tmp_path / "dist" / f"threadfix_gate-{VERSION}-py3-none-any.whl").touch()
     (tmp_path / "dist/threadfix-gate.pyz").write_bytes(b"the single file")
@@ -75,7 +75,7 @@ def check(repository: Path) -> int:
 
 
 def test_a_release_in_order_goes_on(repository: Path) -> None:
-    """A commit of main whose version was built and is in the changelog passes, and gives the tag its name."""
+    """The version of a commit of main, built and in the changelog, gives the tag its name."""
     assert check(repository) == 0
     assert (repository / "output").read_text(encoding="utf-8") == f"version={VERSION}\ntag=v{VERSION}\n"
 
@@ -88,14 +88,14 @@ def test_a_version_that_is_no_release_is_stopped(repository: Path, version: str)
 
 
 def test_a_release_without_the_one_file_is_stopped(repository: Path) -> None:
-    """The action of a release starts it."""
+    """The action of a release starts the single file."""
     (repository / "dist/threadfix-gate.pyz").unlink()
     assert check(repository) != 0
 
 
 @pytest.fixture
 def origin(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository on the server, and a `gh` that has nothing to do for it."""
+    """Give the repository on the server, and a `gh` that does nothing."""
     origin = tmp_path_factory.mktemp("origin")
     git(origin, "init", "--quiet", "--bare", "--initial-branch", "main")
     git(repository, "remote", "add", "origin", str(origin))
@@ -122,7 +122,7 @@ def tag(repository: Path, commit: str) -> tuple[int, str]:
 
 
 def test_the_tag_adds_only_the_one_file(repository: Path, origin: Path) -> None:
-    """The tag is on a commit whose parent is the commit of main. Main itself is left alone."""
+    """The parent of the tagged commit is the commit of main. Main does not change."""
     main = git(repository, "rev-parse", "HEAD")
     code, tagged = tag(repository, main)
     assert code == 0
@@ -133,7 +133,7 @@ def test_the_tag_adds_only_the_one_file(repository: Path, origin: Path) -> None:
 
 
 def test_a_tag_can_be_made_again(repository: Path, origin: Path) -> None:
-    """When the job is run again, the tag that it made is kept; nothing but that tag is."""
+    """If the job runs again, the existing tag is kept, but no other tag is accepted."""
     main = git(repository, "rev-parse", "HEAD")
     _, tagged = tag(repository, main)
     git(repository, "checkout", "--quiet", "--force", main)
@@ -155,13 +155,12 @@ def test_a_tag_on_another_commit_is_stopped(repository: Path, origin: Path) -> N
 
 
 def test_a_commit_beside_main_is_stopped(repository: Path) -> None:
-    """What was not merged is not released."""
+    """A commit that was not merged is not released."""
     git(repository, "commit", "--quiet", "--allow-empty", "--message", "beside main")
     assert check(repository) != 0
 
 
 def test_another_version_than_the_tag_is_stopped(repository: Path) -> None:
-    """The packages carry the tag's version."""
     wheel = next((repository / "dist").iterdir())
     wheel.rename(wheel.with_name("threadfix_gate-1.2.2-py3-none-any.whl"))
     assert check(repository) != 0
@@ -173,7 +172,7 @@ NOTHING_ELSE = "\n\nFROM base AS build\n"
 
 @pytest.mark.parametrize(("base", "code"), [(PINNED, 0), ("python:3.13-slim", 1), (f"{PINNED}f", 1)])
 def test_a_release_wants_the_digest_of_its_base(tmp_path: Path, base: str, code: int) -> None:
-    """A tag may be another image tomorrow, so nothing is released on one."""
+    """A tag may point to another image tomorrow, so a release needs a digest."""
     (tmp_path / "Dockerfile").write_text(f"FROM {base} AS base{NOTHING_ELSE}")
     assert run_step("prepare", "The image's base is named by its digest", tmp_path).returncode == code
 
@@ -182,7 +181,7 @@ REBUILD = ("image", "The newest release, on main's base")
 
 
 def rebuilt(repository: Path, base: str) -> tuple[int, dict[str, str]]:
-    """The exit code and the outputs of the weekly rebuild, where main's Dockerfile has this base."""
+    """Return the exit code and the outputs of the weekly rebuild, with this base in main's Dockerfile."""
     (repository / "Dockerfile").write_text(f"# main\nFROM {base} AS base{NOTHING_ELSE}")
     git(repository, "add", "Dockerfile")
     git(repository, "commit", "--quiet", "--message", "the next base")
@@ -195,7 +194,7 @@ def rebuilt(repository: Path, base: str) -> tuple[int, dict[str, str]]:
 
 
 def test_the_weekly_image_is_the_newest_release_on_the_current_base(repository: Path) -> None:
-    """Code and Dockerfile are the release's, the base is main's, and the release's own tag is left alone."""
+    """Code and Dockerfile come from the release, the base from main, and the tag of the release does not move."""
     for tag in ("v1.9.0", "v1.10.0"):
         (repository / "Dockerfile").write_text(f"# {tag}\nFROM {PINNED} AS base{NOTHING_ELSE}")
         git(repository, "add", "Dockerfile")
@@ -212,7 +211,7 @@ def test_the_weekly_image_is_the_newest_release_on_the_current_base(repository: 
 
 
 def test_the_weekly_image_needs_a_release_and_a_digest(repository: Path) -> None:
-    """Before the first release nothing is built, and on a base without its digest neither."""
+    """Nothing is built before the first release, or on a base without its digest."""
     assert rebuilt(repository, PINNED) == (0, {})
     git(repository, "tag", "v1.0.0")
     assert rebuilt(repository, "python:3.13-slim") == (1, {})
@@ -226,7 +225,7 @@ def test_an_undescribed_version_is_stopped(repository: Path, heading: str) -> No
 
 
 def describe(repository: Path) -> int:
-    """Write the release notes; 9 where the step got past them, to what needs Python and a network."""
+    """Write the release notes; return 9 if the step reached the part that needs Python and a network."""
     python = repository / "python"
     python.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
     python.chmod(0o755)
@@ -235,7 +234,6 @@ def describe(repository: Path) -> int:
 
 
 def test_the_notes_are_the_changelog_s_section(repository: Path) -> None:
-    """The release says what the changelog says of this version, and no more."""
     assert describe(repository) == 9
     assert (repository / "release/notes.md").read_text(encoding="utf-8").split() == ["-", "new"]
 
@@ -247,7 +245,7 @@ def test_without_notes_there_is_no_release(repository: Path) -> None:
 
 
 def with_gh(folder: Path, name: str, answers: str) -> list[str]:
-    """Run a step of the last job with a `gh` that gives these answers, and say what it was called with."""
+    """Run a step of the last job with a `gh` that gives these responses, and return the calls to it."""
     gh = folder / "gh"
     gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in {answers} esac\n', encoding="utf-8")
     gh.chmod(0o755)
@@ -261,7 +259,7 @@ def with_gh(folder: Path, name: str, answers: str) -> list[str]:
 
 @pytest.mark.parametrize(("there", "call"), [("true", "refs/tags/v1 --method PATCH"), ("false", "--method POST")])
 def test_the_major_tag_is_made_or_moved(tmp_path: Path, there: str, call: str) -> None:
-    """`v1` points to the newest 1.x, whether or not there was one before."""
+    """`v1` points to the newest 1.x, whether or not it existed before."""
     releases = "v2.0.0\\nv1.2.3\\nv1.2.2\\nv10.0.0\\n"
     calls = with_gh(tmp_path, "Major tag", f"*--silent) {there};; 'release list'*) printf '{releases}';;")
     _, asked, done = calls
@@ -281,7 +279,7 @@ def test_the_major_tag_is_not_taken_back(tmp_path: Path) -> None:
     [("exit 1", ["view", "create", "edit"]), ("echo true", ["view", "upload", "edit"]), ("echo false", ["view"])],
 )
 def test_a_release_can_be_run_again(tmp_path: Path, answer: str, steps: list[str]) -> None:
-    """What an earlier run made is kept: a draft is filled and published, and a published release left alone."""
+    """A draft of an earlier run is filled and published; a published release does not change."""
     calls = with_gh(tmp_path, "Release", f"'release view'*) {answer};;")
     assert [call.split()[1] for call in calls] == steps
     assert all("dist/threadfix-gate.pyz dist/threadfix-gate.pyz.sha256" in call for call in calls[1:-1])
@@ -289,7 +287,7 @@ def test_a_release_can_be_run_again(tmp_path: Path, answer: str, steps: list[str
     subprocess.run(checked, cwd=tmp_path / "dist", stdout=subprocess.DEVNULL, check=True)
 
 
-# --- What is published is what was built.
+# --- A release publishes exactly the files that were built.
 
 NEW, OLD = "1.10.0", "1.2.4"
 
@@ -308,7 +306,7 @@ NEW, OLD = "1.10.0", "1.2.4"
     ],
 )
 def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str, moved: set[str]) -> None:
-    """`1` is the newest 1.x and `latest` the newest of all, also when an older one is mended or run again."""
+    """`1` is the newest 1.x and `latest` the newest of all, even after a fix or a rerun of an older version."""
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "released")
     for tag in tags.split():
@@ -316,20 +314,20 @@ def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str
     outputs = tmp_path / "outputs"
     given = {"GITHUB_REPOSITORY": "Own/Gate", "TAG": f"v{released}", "GITHUB_OUTPUT": str(outputs)}
     assert run_step("image", "Name and tags", tmp_path, **given).returncode == 0
-    said = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
-    assert (said["image"], said["version"]) == ("ghcr.io/own/gate", released)
-    assert said["tags"].split(",")[0] == f"ghcr.io/own/gate:{released}"
-    assert set(said["tags"].split(",")[1:]) == {f"ghcr.io/own/gate:{tag}" for tag in moved}
+    values = dict(line.split("=", 1) for line in outputs.read_text(encoding="utf-8").splitlines())
+    assert (values["image"], values["version"]) == ("ghcr.io/own/gate", released)
+    assert values["tags"].split(",")[0] == f"ghcr.io/own/gate:{released}"
+    assert set(values["tags"].split(",")[1:]) == {f"ghcr.io/own/gate:{tag}" for tag in moved}
 
 
 def test_the_image_s_job_has_all_tags() -> None:
-    """What the tags are compared with is fetched when the job runs."""
+    """The job fetches the existing tags when it runs."""
     [checkout] = [step for step in jobs()["image"]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
     assert checkout["with"]["fetch-depth"] == 0
 
 
 def sums(folder: Path, workflow: str, job: str, name: str) -> str:
-    """The sums that a job hands on, as GitHub reads them from its output file."""
+    """Return the checksums that a job passes on, as GitHub reads them from its output file."""
     outputs = folder / "outputs"
     assert run_step(job, name, folder, workflow, GITHUB_OUTPUT=str(outputs)).returncode == 0
     first, *lines, last = outputs.read_text(encoding="utf-8").splitlines()
@@ -360,7 +358,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 )
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_was_replaced_is_not_published(tmp_path: Path, job: str, folder: str, name: str, change: str) -> None:
-    """An artifact that another job of the run has replaced, added to or taken from stops each job that uses it."""
+    """If another job of the run replaces an artifact, adds a file or removes one, each job that uses it stops."""
     files = tmp_path / folder
     files.mkdir()
     (files / "gate.whl").write_bytes(b"wheel")
@@ -376,7 +374,7 @@ def test_what_was_replaced_is_not_published(tmp_path: Path, job: str, folder: st
 
 
 def test_every_job_checks_what_it_takes() -> None:
-    """The sums come from the job that built, and are checked before anything else is done with an artifact."""
+    """The checksums come from the job that built, and are compared before any other step uses an artifact."""
     checks = {
         "dist": (BUILT, "${{ needs.ci.outputs.sums }}"),
         "release": (PREPARED, "${{ needs.prepare.outputs.sums }}"),
@@ -388,9 +386,9 @@ def test_every_job_checks_what_it_takes() -> None:
         if not taken:
             continue
         taking += 1
-        behind = steps[taken[-1] + 1 :][: len(taken)]
+        following = steps[taken[-1] + 1 :][: len(taken)]
         expected = [checks[steps[n]["with"]["name"]] for n in taken]
-        assert [(step["name"], step["env"]["SUMS"]) for step in behind] == expected, name
+        assert [(step["name"], step["env"]["SUMS"]) for step in following] == expected, name
         assert {"ci", "prepare"} - {name} <= set([job["needs"]] if isinstance(job["needs"], str) else job["needs"])
     assert taking == 4
     ci = YAML(typ="safe").load(WORKFLOWS / "ci.yml")
@@ -401,7 +399,7 @@ def test_every_job_checks_what_it_takes() -> None:
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
 def test_what_builds_has_a_hash(tmp_path: Path) -> None:
-    """From a fresh clone, `make dist` installs nothing without a hash, and lets pip fetch nothing for the build."""
+    """From a fresh clone, `make dist` installs nothing without a hash, and pip fetches nothing for the build."""
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
@@ -421,7 +419,7 @@ def test_what_builds_has_a_hash(tmp_path: Path) -> None:
 
 
 def test_the_tools_of_the_tests_have_a_hash() -> None:
-    """What CI installs besides has a lock file with hashes that `make lock` writes, the version said once."""
+    """The other tools of CI have a lock file with hashes, written by `make lock`; the version is only in one place."""
     lock = (ROOT / "requirements/ci.lock").read_text(encoding="utf-8")
     [act] = re.findall(
         r"^ci = \[\"(.*)\"\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE

@@ -1,4 +1,4 @@
-"""Where all tools are said to be here, no test may be left out quietly."""
+"""If CI promises all tools, no test may be skipped silently."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ROOT_IS_HERE = sys.platform != "win32" and os.geteuid() == 0
     ],
 )
 def test_a_skip_is_a_failure_where_all_is_here(tmp_path: Path, said: str, ends: set[str]) -> None:
-    """Every way to skip fails then, but for what the machine itself lacks or forbids; elsewhere a skip stays one."""
+    """With all tools promised, each way to skip fails, unless the machine itself lacks or forbids something."""
     (tmp_path / "test_skipping.py").write_text(TESTS)
     done = subprocess.run(
         [
