@@ -1,3 +1,3 @@
-"""threadfix-gate waits for ThreadFix to process a pending scan, then says pass, fail or unknown."""
+"""A CI gate: it uploads to ThreadFix, waits until the scan is processed, and reports pass, fail or unknown."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""The tests; a package of their own, because actions-toolkit installs a top-level `tests` too."""
+"""The tests; a package, because actions-toolkit also installs a top-level `tests`."""

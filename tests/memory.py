@@ -1,4 +1,4 @@
-"""How much memory something needs."""
+"""Measure peak memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def peak(run: Callable[[], object]) -> int:
-    """Bytes of memory that `run` needed at most, beyond what was there before."""
+    """Return the peak memory of `run` in bytes, without the memory in use before."""
     tracemalloc.start()
     try:
         run()

@@ -1,4 +1,4 @@
-"""The documentation says what the code says."""
+"""The documentation matches the code."""
 
 from __future__ import annotations
 
@@ -29,18 +29,16 @@ LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def test_the_readme_is_short() -> None:
-    """A reader in a hurry gets 160 lines at most."""
     assert len(README.splitlines()) <= 160
 
 
 @pytest.mark.parametrize("page", TABLES["PAGES"])
 def test_tables_are_those_of_the_code(page: str) -> None:
-    """A table that differs from the code is written again by `make docs`."""
+    """`make docs` rewrites a table that differs from the code."""
     assert TABLES["rendered"](page) == (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_the_tables_name_everything() -> None:
-    """Every option, output and reason has its row."""
     for option in OPTIONS:
         assert f"| `--{option.name}`" in OPTIONS_PAGE or f"| `{option.variable}`" in OPTIONS_PAGE
     for name in OUTPUTS:
@@ -52,7 +50,6 @@ def test_the_tables_name_everything() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    """A link to a file finds the file, and a link to a heading finds the heading."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in LINK.findall(text):
         name, _, heading = link.partition("#")
@@ -62,12 +59,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), link
         if heading:
             headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
-            slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+            slugs = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
             assert heading in slugs, link
 
 
 def on_pypi(text: str) -> str:
-    """The README as the build hook writes it into the package."""
+    """Return the README as the build hook writes it into the package."""
     toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # pytest installs tomli
     hook = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["metadata"]["hooks"]
     for change in hook["fancy-pypi-readme"]["substitutions"]:
@@ -76,7 +73,7 @@ def on_pypi(text: str) -> str:
 
 
 def test_every_link_of_the_readme_works_on_pypi() -> None:
-    """PyPI has no files beside the README, so each link to one leads to the repository, at this version."""
+    """PyPI has only the README, so each link to a file leads to the repository, at this version."""
     text = on_pypi(README)
     links = LINK.findall(text)
     assert len(links) == len(LINK.findall(README)) > 20
@@ -89,9 +86,9 @@ def test_every_link_of_the_readme_works_on_pypi() -> None:
 
 
 def test_the_package_has_no_relative_link() -> None:
-    """What the build wrote into the metadata shows everything without the repository."""
+    """The package's description works without the repository."""
     built = metadata.metadata("threadfix-gate")
-    # The text stands below the fields, and `json` finds it there.
+    # The text follows the fields; `json` reads it from there.
     text = built.json["description"]
     assert isinstance(text, str)
     assert LINK.findall(text)
@@ -101,7 +98,7 @@ def test_the_package_has_no_relative_link() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_that_is_named_exists(page: Path) -> None:
-    """A promise names the test that holds it, as `FILE::TEST`."""
+    """A promise names its test as `FILE::TEST`."""
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
     assert named or page.name != "SECURITY.md"
     for file, test in named:
@@ -110,14 +107,13 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 
 
 def test_every_promise_names_its_test() -> None:
-    """Each line of the promises in SECURITY.md says by which test it is held."""
     promises = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("## Promises")[2].partition("\n## ")[0]
     for promise in re.split(r"^- ", promises, flags=re.MULTILINE)[1:]:
         assert "::test_" in promise, promise
 
 
 def test_the_map_has_every_room_once() -> None:
-    """CONTRIBUTING lists every folder of the gate, and every module outside of a folder, each of them once."""
+    """CONTRIBUTING lists each folder of the gate, and each module outside of a folder, once."""
     root = Path(gate.__file__).parent
     modules = {f"gate/{path.name}" for path in root.glob("*.py") if path.stem != "__init__"}
     folders = {f"gate/{path.parent.relative_to(root).as_posix()}/" for path in root.glob("*/**/__init__.py")}
@@ -127,7 +123,7 @@ def test_the_map_has_every_room_once() -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    """What people copy from the pages is this version."""
+    """Versions to copy from the pages are the current version."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for version in re.findall(r"OWNER/threadfix-gate[@:]v?(\d+\.\d+\.\d+)", text):
@@ -138,7 +134,7 @@ SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_picture_is_of_a_real_run_and_loads_nothing() -> None:
-    """It has a title and its text for those who cannot see it, no script and no address."""
+    """It has a title and its text for readers who cannot see it, no script and no address."""
     svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
     root = ET.fromstring(svg)  # noqa: S314 - our own picture
     assert root.find(f"{SVG}title") is not None
@@ -157,8 +153,8 @@ def test_the_first_frame_of_the_picture_is_its_last() -> None:
     assert ends == sorted(ends)
 
 
-def test_no_claim_is_made_for_versions_that_nobody_has_seen() -> None:
-    """ThreadFix SaaS and 3.1 appear only where it is said that the gate is not for them."""
+def test_no_claim_is_made_for_untested_versions() -> None:
+    """The pages mention ThreadFix SaaS and 3.1 only to exclude them."""
     named = 0
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for part in re.split(r"\n\n|\n- ", page.read_text(encoding="utf-8")):
@@ -169,7 +165,7 @@ def test_no_claim_is_made_for_versions_that_nobody_has_seen() -> None:
 
 
 def test_the_schema_of_the_result_document_is_a_schema() -> None:
-    """It is strict: a name that nobody has described is an error."""
+    """It is strict: an undescribed name is an error."""
     schema: dict[str, Any] = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
