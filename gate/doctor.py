@@ -195,10 +195,10 @@ class Examination:
 
     def evaluate(self, check: Check) -> CheckReading | Failure | None:
         """Evaluate a check by GET; return None if no application is known."""
-        from gate.threadfix.policies import Asker
+        from gate.threadfix.policies import CheckReader
 
         application_id = self.responses.application_id
-        return None if application_id is None else Asker(self.client.api, check, application_id)(self.timeout)
+        return None if application_id is None else CheckReader(self.client.api, check, application_id)(self.timeout)
 
 
 # --- The connection.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gate.model.history import ListedScans, Upload
     from gate.model.subjects import Check
     from gate.options.settings import Plan
-    from gate.threadfix.policies import Asker
+    from gate.threadfix.policies import CheckReader
 
 
 class Settling:
@@ -42,7 +42,9 @@ class Settling:
         clock: monotonic.
     """
 
-    def __init__(self, check: Check, ask: Asker, moment: float | None, plan: Plan, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, check: Check, ask: CheckReader, moment: float | None, plan: Plan, clock: Callable[[], float]
+    ) -> None:
         self.clock = clock
         self._check = check
         self._ask = ask
@@ -151,7 +153,7 @@ def _undated(results: Sequence[CheckResult]) -> tuple[CheckResult, ...]:
     return tuple(replace(result, behind=None) for result in results)
 
 
-def wait_for(check: Check, ask: Asker, moment: float | None, schedule: Schedule) -> Wait[Check, CheckReading]:
+def wait_for(check: Check, ask: CheckReader, moment: float | None, schedule: Schedule) -> Wait[Check, CheckReading]:
     """Return the wait for one check, not running yet.
 
     Args:

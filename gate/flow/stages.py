@@ -288,7 +288,7 @@ class Stages:
     def _evaluate(self) -> None:
         """Make all checks, after every scan has passed."""
         from gate.flow.evaluating import moment_of, wait_for
-        from gate.threadfix.policies import Asker
+        from gate.threadfix.policies import CheckReader
 
         settings, application_id = self.settings, self._application_id
         assert application_id is not None  # noqa: S101 - a part of an application has passed
@@ -306,8 +306,8 @@ class Stages:
 
         def waits(schedule: Schedule) -> list[Wait[Check, CheckReading]]:
             cached = not settings.plan.settle_timeout
-            askers = [Asker(self._client.api, check, application_id, cached=cached) for check in settings.checks]
-            return [wait_for(check, ask, moment, schedule) for check, ask in zip(settings.checks, askers, strict=True)]
+            readers = [CheckReader(self._client.api, check, application_id, cached=cached) for check in settings.checks]
+            return [wait_for(check, ask, moment, schedule) for check, ask in zip(settings.checks, readers, strict=True)]
 
         histories = self._run_waits(waits)
         url = settings.server.application_page(self._team_id, application_id)

@@ -141,17 +141,17 @@ def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> list[Target] | Uplo
     from gate.threadfix import responses
 
     try:
-        refused = responses.upload_refusal(body)
-        if refused is None:
-            return [links.status_link(sanitizer.redact(link)) for link in responses.upload_links(body)]
+        response = responses.upload_response(body)
+        if not isinstance(response, str):
+            return [links.status_link(sanitizer.redact(link)) for link in response]
     except ValueError as error:
         start = "" if isinstance(error, responses.NotThreadFixError) else "a link in it "
         reader.reject(table.UPLOAD_RESPONSE, f"{reader.name(table.UPLOAD_RESPONSE)}: {start}{error}.")
         return []
     path = reader.optional(table.UPLOAD_RESPONSE) or ""
     file = ScanFile(path, len(body), sanitizer.sanitize(path))
-    text, refusal = sanitizer.sanitize(refused), refusal_of(refused)
-    if refusal is None and mentions_key(refused):
+    text, refusal = sanitizer.sanitize(response), refusal_of(response)
+    if refusal is None and mentions_key(response):
         return Upload(file, Failure(Reason.DENIED, f"refused; ThreadFix says: '{text.rstrip('.')}'."))
     return Upload(file, Refused(text, refusal))
 

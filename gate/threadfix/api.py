@@ -114,7 +114,7 @@ class RestApi:
             return self.protocol(response, what, HTTPS_HINT if to_https else CONTEXT_HINT)
         envelope, flaw = None, ""
         try:
-            envelope = responses.envelope(response.body, self._digits)
+            envelope = responses.parse(response.body, self._digits)
         except responses.NotThreadFixError as error:
             flaw = str(error)
         refused = envelope is not None and not envelope.success

@@ -1,4 +1,4 @@
-"""Read ThreadFix's CI/CD pass criteria (vendor page "Evaluate CI/CD Pass Criteria"). Pure."""
+"""Reads ThreadFix's CI/CD pass criteria (vendor page "Evaluate CI/CD Pass Criteria"). Pure."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ if TYPE_CHECKING:
 NAME_LIMIT: Final = 60
 """Characters of a severity's or a policy's name."""
 ROWS: Final = 100
-"""Policies or criteria that are shown by name. The others are judged as well, but cost no time to sanitize."""
+"""Policies or criteria that are shown by name. Further rows are judged too, but without the cost of sanitizing."""
 LARGEST: Final = 999_999_999
 """The largest number of vulnerabilities that a limit is shown with."""
 
 
-def read(reply: responses.Envelope, sanitize: Callable[[str, int], str], sent: float | None = None) -> CheckReading:
+def read(envelope: responses.Envelope, sanitize: Callable[[str, int], str], sent: float | None = None) -> CheckReading:
     """Return a reading of the pass criteria. The caller sets its status.
 
     Args:
-        reply: an envelope.
-        sanitize: makes a text safe, and cuts it to a length.
+        envelope: of a response.
+        sanitize: sanitizes a text, and cuts it to a length.
         sent: the moment of the response.
 
     Raises:
-        NotThreadFixError: there are no pass criteria in it, or they contradict themselves.
+        NotThreadFixError: the envelope has no pass criteria, or they contradict themselves.
     """
-    found = responses.pass_criteria(reply)
-    criteria = [(criterion, False) for criterion in found.failed] + [(criterion, True) for criterion in found.passed]
+    content = responses.pass_criteria(envelope)
+    criteria = [(criterion, False) for criterion in content.failed] + [
+        (criterion, True) for criterion in content.passed
+    ]
     results = tuple(
         _result(criterion, sanitize if row < ROWS else _not_shown, holds=holds)
         for row, (criterion, holds) in enumerate(criteria)
     )
     # Without a criterion nothing was evaluated; then `passing` means nothing.
-    holds = found.passing if results else None
-    agreement = found.passing, sorted(repr((holds, _fields(criterion))) for criterion, holds in criteria)
+    holds = content.passing if results else None
+    agreement = content.passing, sorted(repr((holds, _fields(criterion))) for criterion, holds in criteria)
     return CheckReading("", holds, results, sent, agreement)
 
 
 def _fields(criterion: responses.Criterion) -> tuple[object, ...]:
-    """Return the fields that two responses must agree in; those of a severity in a fixed order."""
+    """Return the fields that must agree in two responses; those of a severity in a fixed order."""
     severity = criterion.severity
     if isinstance(severity, dict):
         severity = sorted(severity.items(), key=lambda item: item[0])
@@ -72,21 +74,21 @@ def _result(criterion: responses.Criterion, sanitize: Callable[[str, int], str],
 
 
 def _limits(criterion: responses.Criterion) -> tuple[str, ...]:
-    """Return the limits of a criterion, in words. ThreadFix's first versions only had whether any is allowed."""
+    """Return the limits of a criterion, as text. Early versions of ThreadFix only state whether any are allowed."""
     limits = (
         (criterion.max_allowed, criterion.not_allowed, "open"),
         (criterion.max_introduced, criterion.not_introduced, "introduced"),
     )
-    found = []
+    texts = []
     for most, none, which in limits:
         number = 0 if none is True else most
         if type(number) is int and 0 <= number <= LARGEST:
-            found.append(f"at most {number} {which}")
-    return tuple(found)
+            texts.append(f"at most {number} {which}")
+    return tuple(texts)
 
 
 def severity_number(severity: dict[str, object]) -> int | None:
-    """ThreadFix's number of a severity, from 1 (Info) to 5 (Critical); administrators can only change its name."""
+    """Return a severity's number, from 1 (Info) to 5 (Critical). Administrators can only change its name."""
     number = severity.get("intValue")
     return number if type(number) is int and number in range(1, 6) else None
 

@@ -1,6 +1,6 @@
-"""Ask ThreadFix about the checks of a release. Each generation of its endpoints is a row of a table.
+"""Requests the checks of a release from ThreadFix. Each generation of its endpoints is a row of a table.
 
-The words of a policy are compared exactly: PASSING is a pass, FAILING is a fail, and any other word, such as
+The status of a policy is compared exactly: PASSING is a pass, FAILING is a fail, and any other status, such as
 `NO SCANS FOUND`, is neither. `overallPolicyStatus` is not read: it is about more than the requested policies.
 """
 
@@ -50,54 +50,44 @@ ANOTHER: Final = "The response is about something else than what was asked for, 
 
 
 class AnotherError(ValueError):
-    """The response is about another application or policy than was requested. The text is safe."""
+    """The response is about another application or policy than was requested. The text is sanitized."""
 
-    def __init__(self, found: str, asked: str) -> None:
-        """Name both."""
-        super().__init__(f"returned {found}, but {asked} was requested")
+    def __init__(self, returned: str, requested: str) -> None:
+        super().__init__(f"returned {returned}, but {requested} was requested")
 
 
 class UnknownError(ValueError):
-    """ThreadFix does not know the policy, or has several that fit. The text is safe."""
+    """ThreadFix does not know the policy, or has several that match. The text is sanitized."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A check, and everything that is needed to read the response.
-
-    Attributes:
-        check: the check.
-        application_id: of the application that it is about.
-        sanitize: makes a text safe, and cuts it to a length.
-        sent: the moment of the response: its `Date`.
-        kind_requested: whether the request had the kind of the policy in it, and ThreadFix read it.
-    """
+class CheckRequest:
+    """A check, with the facts that are needed to read the response."""
 
     check: Check
     application_id: int
     sanitize: Callable[[str, int], str]
+    """Sanitizes a text, and cuts it to a length."""
     sent: float | None = None
+    """The `Date` of the response."""
     kind_requested: bool = False
+    """Whether the request contained the kind of the policy, and ThreadFix read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A way to ask.
-
-    Attributes:
-        since: the first version of ThreadFix that has it.
-        path: of the endpoint, as in `gate.threadfix.links`.
-        fields: returns the fields of the request.
-        read: reads the response; raises NotThreadFixError, AnotherError or UnknownError.
-        posted: whether the fields are the form of a POST; otherwise they are the query of a GET. Every ThreadFix with
-            the POST reads the kind of a policy; an older version may ignore it.
-    """
+    """A form of the request, and the function that reads its response."""
 
     since: str
+    """The first version of ThreadFix that supports it."""
     path: str
+    """Path of the endpoint, from `gate.threadfix.links`."""
     fields: Callable[[Check], dict[str, str]]
-    read: Callable[[responses.Envelope, Question], CheckReading]
+    read: Callable[[responses.Envelope, CheckRequest], CheckReading]
+    """May raise NotThreadFixError, AnotherError or UnknownError."""
     posted: bool = False
+    """Whether the fields are the form of a POST; otherwise they are the query of a GET. Every ThreadFix with the POST
+    reads the kind of a policy; an older version may ignore it."""
 
 
 def _no_fields(_: Check) -> dict[str, str]:
@@ -112,8 +102,8 @@ def _first_day(check: Check) -> dict[str, str]:
     return {"fromDate": check.since.isoformat()} if check.since else {}
 
 
-def _criteria(reply: responses.Envelope, question: Question) -> CheckReading:
-    return criteria.read(reply, question.sanitize, question.sent)
+def _criteria(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
+    return criteria.read(envelope, request.sanitize, request.sent)
 
 
 # --- Policies.
@@ -126,40 +116,40 @@ def _policy_fields(check: Check) -> dict[str, str]:
     return {"policyName": check.name, "type": "remediation" if check.remediation else "filter"}
 
 
-def _evaluated(reply: responses.Envelope, question: Question) -> CheckReading:
-    """Return the status of the policy that was evaluated, which must be the requested policy."""
-    status = responses.policy_status(reply)
-    if not _is_called(status, question.check):
-        found = f"policy {status.policy.id} ('{_name(status, question)}')"
-        raise AnotherError(found, question.sanitize(str(question.check), TEXT_LIMIT))
-    _confirm_kind(status, question)
-    return _reading([status], question)
+def _evaluated(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
+    """Return the reading of an evaluated policy, which must be the requested policy."""
+    status = responses.policy_status(envelope)
+    if not _is_called(status, request.check):
+        returned = f"policy {status.policy.id} ('{_name(status, request)}')"
+        raise AnotherError(returned, request.sanitize(str(request.check), TEXT_LIMIT))
+    _confirm_kind(status, request)
+    return _reading([status], request)
 
 
-def _entry(reply: responses.Envelope, question: Question) -> CheckReading:
-    """Return the status of the requested policy from the list of those that are attached."""
-    called = [status for status in _attached(reply, question) if _is_called(status, question.check)]
-    entries = [status for status in called if _has_kind(status, question.check) is not False]
+def _entry(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
+    """Return the reading of the requested policy from the list of attached policies."""
+    called = [status for status in _attached(envelope, request) if _is_called(status, request.check)]
+    entries = [status for status in called if _has_kind(status, request.check) is not False]
     if not entries:
         raise UnknownError("does not know this policy, and has none like it attached to the application")
     if len(entries) > 1:
         raise UnknownError(f"has {len(entries)} policies that are called so, attached to the application")
-    _confirm_kind(entries[0], question)
-    return _reading(entries, question)
+    _confirm_kind(entries[0], request)
+    return _reading(entries, request)
 
 
-def _all(reply: responses.Envelope, question: Question) -> CheckReading:
-    return _reading(_attached(reply, question), question)
+def _all(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
+    return _reading(_attached(envelope, request), request)
 
 
-def _attached(reply: responses.Envelope, question: Question) -> list[responses.PolicyStatus]:
+def _attached(envelope: responses.Envelope, request: CheckRequest) -> list[responses.PolicyStatus]:
     """Return the policies that are attached to the application."""
-    found = responses.policy_statuses(reply)
-    if isinstance(found, list):
-        return found
-    if found.id != question.application_id:
-        raise AnotherError(f"application {found.id}", f"application {question.application_id}")
-    return found.policy_statuses
+    content = responses.policy_statuses(envelope)
+    if isinstance(content, list):
+        return content
+    if content.id != request.application_id:
+        raise AnotherError(f"application {content.id}", f"application {request.application_id}")
+    return content.policy_statuses
 
 
 def _is_called(status: responses.PolicyStatus, check: Check) -> bool:
@@ -174,56 +164,56 @@ def _has_kind(status: responses.PolicyStatus, check: Check) -> bool | None:
     From 2.8 on, a filter policy and a remediation policy may have the same name.
     """
     assert isinstance(check, Policy)  # noqa: S101 - by the table
-    found = status.policy.is_remediation
-    return True if check.name is None else None if found is None else found is check.remediation
+    remediation = status.policy.is_remediation
+    return True if check.name is None else None if remediation is None else remediation is check.remediation
 
 
-def _confirm_kind(status: responses.PolicyStatus, question: Question) -> None:
-    """Accept a policy of the requested kind.
+def _confirm_kind(status: responses.PolicyStatus, request: CheckRequest) -> None:
+    """Check that a policy has the requested kind.
 
     Raises:
         UnknownError: the policy is of the other kind, or neither request nor response state that it is a remediation
             policy. Before 2.8 there are only filter policies, so a name alone means a filter policy.
     """
-    assert isinstance(question.check, Policy)  # noqa: S101 - by the table
-    match _has_kind(status, question.check):
+    assert isinstance(request.check, Policy)  # noqa: S101 - by the table
+    match _has_kind(status, request.check):
         case False:
             raise UnknownError("has a policy with this name, but of the other kind (filter or remediation)")
-        case None if question.check.remediation and not question.kind_requested:
+        case None if request.check.remediation and not request.kind_requested:
             raise UnknownError("has a policy with this name, but does not say whether it is one for remediation")
 
 
-def _reading(statuses: list[responses.PolicyStatus], question: Question) -> CheckReading:
+def _reading(statuses: list[responses.PolicyStatus], request: CheckRequest) -> CheckReading:
     """Return a reading of policies, broken policies first. The caller sets its status."""
-    ordered = sorted(statuses, key=lambda status: RANK[_answer(status)[0]])
-    results = tuple(_result(status, question, shown=row < criteria.ROWS) for row, status in enumerate(ordered))
-    return CheckReading("", all_hold(results), results, question.sent)
+    ordered = sorted(statuses, key=lambda status: RANK[_outcome(status)[0]])
+    results = tuple(_result(status, request, shown=row < criteria.ROWS) for row, status in enumerate(ordered))
+    return CheckReading("", all_hold(results), results, request.sent)
 
 
-def _answer(status: responses.PolicyStatus) -> tuple[bool | None, str]:
-    """Return whether a policy holds, and the server's word for it, which is not safe text yet."""
+def _outcome(status: responses.PolicyStatus) -> tuple[bool | None, str]:
+    """Return whether a policy holds, and the server's word for it, which is not sanitized."""
     if isinstance(status.current_status, str):
         word = status.current_status
         return {responses.PASSING: True, responses.FAILING: False}.get(word), word
     return status.passing is True, responses.PASSING if status.passing is True else responses.FAILING
 
 
-def _result(status: responses.PolicyStatus, question: Question, *, shown: bool) -> CheckResult:
-    """Return a row. If it is not shown, it has no text of the server."""
-    number, (holds, word) = status.policy.id, _answer(status)
+def _result(status: responses.PolicyStatus, request: CheckRequest, *, shown: bool) -> CheckResult:
+    """Return a row. A row that is not shown contains no text from the server."""
+    number, (holds, word) = status.policy.id, _outcome(status)
     if holds is None:
-        word = (question.sanitize(word, WORD_LIMIT) if shown else "") or "nothing"
-    name = _name(status, question) if shown else f"policy {number}"
+        word = (request.sanitize(word, WORD_LIMIT) if shown else "") or "nothing"
+    name = _name(status, request) if shown else f"policy {number}"
     evaluated = responses.moment(status.last_evaluated)
     return CheckResult(name, holds, word, evaluated=evaluated, policy_id=responses.identity(number))
 
 
-def _name(status: responses.PolicyStatus, question: Question) -> str:
-    return question.sanitize(status.policy.name, criteria.NAME_LIMIT) or str(status.policy.id)
+def _name(status: responses.PolicyStatus, request: CheckRequest) -> str:
+    return request.sanitize(status.policy.name, criteria.NAME_LIMIT) or str(status.policy.id)
 
 
 RANK: Final = {False: 0, None: 1, True: 2}
-"""The order of the rows: those that do not hold come first."""
+"""The order of the rows, with broken policies first."""
 
 # --- The table.
 
@@ -236,31 +226,30 @@ GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
     ),
     AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _all),),
 }
-"""How to ask for each kind of check, the newest generation first. A missing generation leads to the next."""
+"""The requests for each kind of check, the newest generation first. If a server lacks it, the next is tried."""
 EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == links.POLICY_EVALUATION_PATH)
-"""How to have a policy evaluated that is attached to the application."""
+"""The requests that evaluate a policy of the application."""
 
 
-class Asker:
-    """Asks about one check. The first generation that responds is used from then on.
+class CheckReader:
+    """Requests a check, each time it is called. The first generation that responds is used from then on.
 
     Args:
-        api: asks the endpoints.
-        check: the check.
-        application_id: of the application that it is about.
-        cached: whether a copy from a cache counts.
+        api: of the server.
+        check: to request.
+        application_id: of the checked application.
+        cached: whether to accept a copy from a cache.
     """
 
     def __init__(self, api: RestApi, check: Check, application_id: int, *, cached: bool = False) -> None:
-        """Start with the newest generation."""
         self._api = api
-        # Each response has the same names, and sanitizing them takes longest.
-        self._question = Question(check, application_id, lru_cache(2 * criteria.ROWS)(api.sanitize))
+        # Every response has the same names, and sanitizing them takes most of the time.
+        self._request = CheckRequest(check, application_id, lru_cache(2 * criteria.ROWS)(api.sanitize))
         self._cached = cached
         self._generations = GENERATIONS[type(check)]
 
     def __call__(self, timeout: float) -> CheckReading | Failure:
-        """Ask once, within `timeout` seconds, with as many requests as needed.
+        """Return a reading, within `timeout` seconds. Older versions of ThreadFix may need several requests.
 
         Raises:
             BaseException: a bug; a failure is a value.
@@ -268,41 +257,41 @@ class Asker:
         until = time.monotonic() + timeout
         *others, last = self._generations
         for generation in others:
-            response = self._request(generation, until)
+            response = self._send(generation, until)
             if not _leads_on(response):
                 return self._read(generation, response)
-        return self._read(last, self._request(last, until))
+        return self._read(last, self._send(last, until))
 
     def evaluate(self, policy_id: int, timeout: float) -> CheckReading | Failure:
-        """Have a policy evaluated, once, within `timeout` seconds.
+        """Request the evaluation of a policy, once, within `timeout` seconds.
 
         Raises:
             BaseException: a bug; a failure is a value.
         """
-        evaluator = Asker(self._api, Policy(id=policy_id), self._question.application_id, cached=self._cached)
+        evaluator = CheckReader(self._api, Policy(id=policy_id), self._request.application_id, cached=self._cached)
         evaluator._generations = EVALUATIONS
         return evaluator(timeout)
 
-    def _request(self, generation: Generation, until: float) -> ApiResponse | Failure:
-        question, api = self._question, self._api
-        url = api.server.endpoint(generation.path, application_id=question.application_id)
-        fields = generation.fields(question.check)
+    def _send(self, generation: Generation, until: float) -> ApiResponse | Failure:
+        request, api = self._request, self._api
+        url = api.server.endpoint(generation.path, application_id=request.application_id)
+        fields = generation.fields(request.check)
         seconds = left(until)
         if generation.posted:
             return api.request(url, seconds, fields)
         return api.request(f"{url}?{urlencode(fields)}" if fields else url, seconds)
 
     def _read(self, generation: Generation, response: ApiResponse | Failure) -> CheckReading | Failure:
-        """Return the reading or the failure that a response means."""
-        check, host = self._question.check, self._api.http.host
+        """Return the reading or the failure for a response."""
+        check, host = self._request.check, self._api.http.host
         kind = PassCriteria if isinstance(check, PassCriteria) else Policy
         if isinstance(response, Failure):
             return _failure(response, kind)
         if response.http.age and not self._cached:
             return self._api.cached(response.http)
-        question = replace(self._question, sent=response.http.date, kind_requested=generation.posted)
+        request = replace(self._request, sent=response.http.date, kind_requested=generation.posted)
         try:
-            reading = generation.read(response.envelope, question)
+            reading = generation.read(response.envelope, request)
         except responses.NotThreadFixError as error:
             return self._api.malformed(response, f"no {NOUNS[type(check)]}", error)
         except AnotherError as error:
@@ -318,18 +307,18 @@ NOUNS: Final[dict[type[Check], str]] = {
     Policy: "status of a policy",
     AllPolicies: "policies",
 }
-"""The expected content of a response, by the kind of check."""
+"""The content of a good response."""
 
 
 def _leads_on(response: ApiResponse | Failure) -> bool:
-    """Return whether to ask the next generation. A refused key is final, with any HTTP status."""
+    """Return whether to try the next generation. A refused key is final, with any HTTP status."""
     if not isinstance(response, Failure):
         return lacks_endpoint(response)
     return (lacks_endpoint(response) or response.http_status == NO_CONTENT) and response.reason is not Reason.DENIED
 
 
 def _failure(failure: Failure, kind: type[Check]) -> Failure:
-    """Return the failure of a check from that of its request. ThreadFix's own refusal is final; a web page is not."""
+    """Return the failure of a check from its request's failure. A refusal by ThreadFix is final; a web page is not."""
     if failure.reason is Reason.DENIED:
         return replace(failure, hint=PERMISSIONS[kind])
     if failure.reason is Reason.NOT_FOUND:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from gate.text.sanitizer import fold
 from gate.threadfix import shapes
 from gate.threadfix.links import MAX_ID
-from gate.threadfix.shapes import ABSENT, Absent, parsed, shaped
+from gate.threadfix.shapes import ABSENT, Absent, parse_json, to_shape
 
 NotThreadFixError = shapes.NotThreadFixError
 NOT_OF_A_SCAN: Final = ("status", "error", "name")
@@ -169,160 +169,164 @@ class Link:
     href: str
 
 
-def envelope(body: bytes, digits: Sequence[str] = ()) -> Envelope:
+def parse(body: bytes, digits: Sequence[str] = ()) -> Envelope:
     """Return the envelope in `body`; `digits` are secrets made of digits.
 
     Raises:
         NotThreadFixError: it is not an envelope.
     """
-    return shaped(parsed(body, digits), Envelope, "$")
+    return to_shape(parse_json(body, digits), Envelope, "$")
 
 
-def pending_scan(reply: Envelope) -> PendingScan:
+def pending_scan(envelope: Envelope) -> PendingScan:
     """Return the pending scan in an envelope.
 
     Raises:
         NotThreadFixError: the object is not a pending scan.
     """
-    scan = shaped(reply.object, PendingScan, "$.object")
+    scan = to_shape(envelope.object, PendingScan, "$.object")
     if not scan.status.strip():
         raise NotThreadFixError("its status is empty")
     return scan
 
 
-def application(reply: Envelope) -> Application:
+def application(envelope: Envelope) -> Application:
     """Return the application in an envelope.
 
     Raises:
         NotThreadFixError: the object is not an application.
     """
-    return shaped(reply.object, Application, "$.object")
+    return to_shape(envelope.object, Application, "$.object")
 
 
-def applications(reply: Envelope) -> tuple[Application, ...]:
-    """Return the applications that a look-up found; its response has an application, a list of them, or null.
+def applications(envelope: Envelope) -> tuple[Application, ...]:
+    """Return the applications in the response to a look-up: an application, a list of them, or null.
 
     Raises:
-        NotThreadFixError: the object is something different.
+        NotThreadFixError: the object has another shape.
     """
-    if reply.object is None:
+    content = envelope.object
+    if content is None:
         return ()
-    if isinstance(reply.object, list):
-        found = shaped(reply.object, list[Application], "$.object")
+    if isinstance(content, list):
+        matches = to_shape(content, list[Application], "$.object")
     else:
-        found = [shaped(reply.object, Application, "$.object")]
-    if any(identity(application.id) is None for application in found):
+        matches = [to_shape(content, Application, "$.object")]
+    if any(identity(application.id) is None for application in matches):
         raise NotThreadFixError("the id of an application is not valid")
-    return tuple(found)
+    return tuple(matches)
 
 
 def named(value: object) -> tuple[Named, ...]:
     """Return the entries of a list that have a name, or nothing if the value is not a list."""
-    found = []
+    entries = []
     for entry in value if isinstance(value, list) else ():
         with suppress(NotThreadFixError):
-            found.append(shaped(entry, Named, "$"))
-    return tuple(entry for entry in found if entry.name.strip())
+            entries.append(to_shape(entry, Named, "$"))
+    return tuple(entry for entry in entries if entry.name.strip())
 
 
-def pending_scan_links(reply: Envelope) -> tuple[str, ...]:
+def pending_scan_links(envelope: Envelope) -> tuple[str, ...]:
     """Return the links to pending scans in the response to an upload, without its other links.
 
     Raises:
         NotThreadFixError: the links do not have ThreadFix's shape.
     """
-    links = [] if reply.links is None else shaped(reply.links, list[Link], "$.links")
+    links = [] if envelope.links is None else to_shape(envelope.links, list[Link], "$.links")
     return tuple(link.href for link in links if "PENDINGSCAN" in fold(link.href))
 
 
-def finished_scan(reply: Envelope, application_id: int) -> FinishedScan:
-    """Return the scan that ThreadFix made of an upload: with version `legacy` it does not queue the file.
+def finished_scan(envelope: Envelope, application_id: int) -> FinishedScan:
+    """Return the scan in the response to an upload with version `legacy`, which does not queue the file.
 
     Raises:
         NotThreadFixError: the object is not a finished scan, or belongs to another application.
     """
-    scan = shaped(reply.object, FinishedScan, "$.object")
-    others = [field for field in NOT_OF_A_SCAN if field in reply.object]
+    scan = to_shape(envelope.object, FinishedScan, "$.object")
+    others = [field for field in NOT_OF_A_SCAN if field in envelope.object]
     if others:
         raise NotThreadFixError(f"a finished scan has no `{others[0]}`")
     if identity(scan.id) is None or scan.import_time <= 0 or non_empty(scan.scanner_name) is None:
         raise NotThreadFixError("the scan's id, importTime or scannerName is not valid")
     if min(value for value in vars(scan).values() if isinstance(value, int)) < 0:
         raise NotThreadFixError("a number of the scan is negative")
-    owners = [reply.object[field] for field in OWNERS if field in reply.object]
+    owners = [envelope.object[field] for field in OWNERS if field in envelope.object]
     if any(identity(owner.get("id") if isinstance(owner, dict) else owner) != application_id for owner in owners):
         raise NotThreadFixError("the scan is of another application")
     return scan
 
 
-def policy_status(reply: Envelope) -> PolicyStatus:
+def policy_status(envelope: Envelope) -> PolicyStatus:
     """Return the status of the policy in an envelope.
 
     Raises:
         NotThreadFixError: the object is not the status of a policy.
     """
-    return _complete(shaped(reply.object, PolicyStatus, "$.object"))
+    return _consistent(to_shape(envelope.object, PolicyStatus, "$.object"))
 
 
-def policy_statuses(reply: Envelope) -> PolicyStatuses | list[PolicyStatus]:
+def policy_statuses(envelope: Envelope) -> PolicyStatuses | list[PolicyStatus]:
     """Return the statuses of the policies in an envelope, in either of their shapes.
 
     Raises:
         NotThreadFixError: the object has neither shape.
     """
-    found: PolicyStatuses | list[PolicyStatus]
-    if isinstance(reply.object, list):
-        found = statuses = shaped(reply.object, list[PolicyStatus], "$.object")
+    content: PolicyStatuses | list[PolicyStatus]
+    if isinstance(envelope.object, list):
+        content = statuses = to_shape(envelope.object, list[PolicyStatus], "$.object")
     else:
-        found = shaped(reply.object, PolicyStatuses, "$.object")
-        statuses = found.policy_statuses
+        content = to_shape(envelope.object, PolicyStatuses, "$.object")
+        statuses = content.policy_statuses
     for status in statuses:
-        _complete(status)
-    return found
+        _consistent(status)
+    return content
 
 
-def _complete(status: PolicyStatus) -> PolicyStatus:
-    """Return the status if it names its policy and does not contradict itself.
+def _consistent(status: PolicyStatus) -> PolicyStatus:
+    """Return the status if its policy has a name and its fields do not contradict each other.
 
     Raises:
-        NotThreadFixError: it is not such a status.
+        NotThreadFixError: the status is not consistent.
     """
     word, passing = status.current_status, status.passing
     if not status.policy.name.strip():
         raise NotThreadFixError("the policy's name is empty")
     if word is ABSENT and passing is ABSENT:
         raise NotThreadFixError("the policy has neither currentStatus nor passing")
-    if word is not ABSENT and passing is not ABSENT:
-        contradicts = word != PASSING if passing else word == PASSING
-        if contradicts:
-            raise NotThreadFixError("the policy's currentStatus and passing contradict each other")
+    if ABSENT not in (word, passing) and passing is not (word == PASSING):
+        raise NotThreadFixError("the policy's currentStatus and passing contradict each other")
     return status
 
 
-def pass_criteria(reply: Envelope) -> PassCriteria:
+def pass_criteria(envelope: Envelope) -> PassCriteria:
     """Return the result of the pass criteria in an envelope; it may have no criteria.
 
     Raises:
         NotThreadFixError: the object is not such a result, or contradicts itself.
     """
-    found = shaped(reply.object, PassCriteria, "$.object")
-    if found.passing and found.failed:
+    criteria = to_shape(envelope.object, PassCriteria, "$.object")
+    if criteria.passing and criteria.failed:
         raise NotThreadFixError("passing is true, but a criterion failed")
-    if found.passed and not found.passing and not found.failed:
+    if criteria.passed and not criteria.passing and not criteria.failed:
         raise NotThreadFixError("passing is false without a criterion that failed")
-    return found
+    return criteria
 
 
-def upload_links(body: bytes) -> tuple[str, ...]:
-    """Return the links in the response to an upload (vendor page "Upload Scan"): only they have the pending scan's id.
+def upload_response(body: bytes) -> tuple[str, ...] | str:
+    """Return the links in the response to an upload, or ThreadFix's message if it refused the file.
+
+    Only the links have the pending scan's id (vendor page "Upload Scan").
 
     Raises:
-        NotThreadFixError: the response has no link.
+        NotThreadFixError: it is not a response to an upload, or ThreadFix accepted the file without a link.
     """
     try:
-        links = pending_scan_links(envelope(body))
+        envelope = parse(body)
+        links = pending_scan_links(envelope) if envelope.success else ()
     except NotThreadFixError as error:
         raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
+    if not envelope.success:
+        return non_empty(envelope.message) or ""
     if not links:
         raise NotThreadFixError(
             "there is no link to a pending scan in it; ThreadFix gives one from 2.5 on, and not for version `legacy`"
@@ -330,20 +334,7 @@ def upload_links(body: bytes) -> tuple[str, ...]:
     return links
 
 
-def upload_refusal(body: bytes) -> str | None:
-    """Return ThreadFix's message if it refused an upload, which may be empty; None if it did not refuse.
-
-    Raises:
-        NotThreadFixError: it is not ThreadFix's response.
-    """
-    try:
-        reply = envelope(body)
-    except NotThreadFixError as error:
-        raise NotThreadFixError(f"this is not ThreadFix's response to an upload: {error}") from error
-    return None if reply.success else non_empty(reply.message) or ""
-
-
-def listed_scans(reply: Envelope) -> tuple[tuple[int | None, float | None], ...]:
+def listed_scans(envelope: Envelope) -> tuple[tuple[int | None, float | None], ...]:
     """Return the id and the moment of the last change of each scan in a list (vendor page "List Scans").
 
     `importTime` is not read: it is the date in the report.
@@ -351,7 +342,7 @@ def listed_scans(reply: Envelope) -> tuple[tuple[int | None, float | None], ...]
     Raises:
         NotThreadFixError: the object is not a list of scans.
     """
-    scans = shaped(reply.object, list[ListedScan], "$.object")
+    scans = to_shape(envelope.object, list[ListedScan], "$.object")
     return tuple((identity(scan.id), moment(scan.updated_date)) for scan in scans)
 
 

@@ -41,7 +41,7 @@ class NotThreadFixError(ValueError):
     """Report a body that is not a response of ThreadFix, in a message without the server's text."""
 
 
-def parsed(body: bytes, digits: Sequence[str] = ()) -> object:
+def parse_json(body: bytes, digits: Sequence[str] = ()) -> object:
     """Return the JSON value in `body`.
 
     Lone surrogates are kept: Java servers send them.
@@ -51,7 +51,7 @@ def parsed(body: bytes, digits: Sequence[str] = ()) -> object:
         digits: secrets made of digits; a number that contains a secret counts as unknown and is never shown.
 
     Raises:
-        NotThreadFixError: it is not JSON, has a name twice, or would take too much memory.
+        NotThreadFixError: the body is not JSON, has a name twice, or would take too much memory.
     """
     if body.count(b"{") + body.count(b"[") >= MOST_OPENINGS:
         raise NotThreadFixError(f"it has {MOST_OPENINGS:,} objects and lists or more")
@@ -63,11 +63,11 @@ def parsed(body: bytes, digits: Sequence[str] = ()) -> object:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        # Parsers disagree about which of them counts, so a proxy could have read another response than the gate.
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        # Parsers disagree about which of the two counts, so a proxy may have read another response than the gate.
         raise NotThreadFixError("it is JSON, but an object in it has the same name twice")
-    return found
+    return entries
 
 
 def _whole(digits: str, hidden: Sequence[str] = ()) -> int | float:
@@ -81,27 +81,27 @@ def _no_number(_: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def shaped(value: object, shape: type[Shape], place: str) -> Shape:
-    """Make a shape of parsed JSON.
+def to_shape(value: object, shape: type[Shape], place: str) -> Shape:
+    """Convert parsed JSON to a shape.
 
     Args:
         value: parsed JSON.
-        shape: a frozen dataclass, or `list[...]` of them. Its fields have the type `str`, `bool`, `int`, `Any`, or
-            again a shape. A field with a default may be absent, but only a field of type `Any` may be null.
+        shape: a frozen dataclass, or `list[...]` of them. The type of its fields is `str`, `bool`, `int`, `Any`, or a
+            shape. A field with a default may be absent, but only a field of type `Any` may be null.
         place: path of the value in the response, such as `$.object`.
 
     Raises:
         NotThreadFixError: a field is missing or has another type.
     """
     try:
-        found: Shape = _reader(shape)(value, place)
+        converted: Shape = _reader(shape)(value, place)
     except NotThreadFixError as error:
         raise NotThreadFixError(f"it is JSON, but not of ThreadFix's shape: {error}") from error
-    return found
+    return converted
 
 
 def _reader(kind: object) -> Read:
-    """Return the function that reads values of a type. It is made once for all items of a list."""
+    """Return a function that reads values of a type; all items of a list share it."""
     if isinstance(kind, UnionType):  # With `Absent`, which no response has.
         kind = get_args(kind)[0]
     if kind is Any:
@@ -117,13 +117,13 @@ def _shape_reader(shape: type) -> Read:
     plan = [(field.name, _camel(field.name), _reader(field.type), field.default) for field in fields(shape)]
 
     def read(value: object, place: str) -> object:
-        entries, found = _exact(value, dict, place), {}
+        entries, values = _exact(value, dict, place), {}
         for name, key, reader, default in plan:
             if key in entries:
-                found[name] = reader(entries[key], f"{place}.{key}")
+                values[name] = reader(entries[key], f"{place}.{key}")
             elif default is MISSING:
                 raise NotThreadFixError(f"`{place}.{key}` is missing")
-        return shape(**found)
+        return shape(**values)
 
     return read
 

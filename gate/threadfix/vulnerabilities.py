@@ -1,6 +1,6 @@
-"""Look up the open vulnerabilities that break pass criteria. They are information, and decide nothing.
+"""Looks up the open vulnerabilities that break pass criteria. They are information and do not affect the verdict.
 
-Administrators can rename ThreadFix's severities, so they are compared by number, and shown by the server's names.
+Administrators can rename ThreadFix's severities, so they are compared by number and shown with the server's names.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from gate.threadfix.api import RestApi
 
 MOST: Final = 10
-"""Vulnerabilities that are asked for and shown."""
+"""Vulnerabilities that are requested and shown."""
 LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of a response with vulnerabilities: each comes with all its findings."""
+"""Bytes of a response with vulnerabilities, which contains all their findings."""
 TEXT_LIMIT: Final = 120
 """Characters of a vulnerability's place, and of its name."""
 SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")
@@ -34,35 +34,32 @@ SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")
 
 @dataclass(frozen=True, slots=True)
 class Decorated:
-    """Criteria with the open vulnerabilities that break them.
-
-    Attributes:
-        results: those that were given, with the severity's number and the count of its open vulnerabilities.
-        obstacles: the newest of them, of the worst severity first; ten at most.
-        team_id: of the application's team; None if unknown.
-        failure: the first error of a request; None without errors.
-    """
+    """Criteria with the open vulnerabilities that break them."""
 
     results: tuple[CheckResult, ...]
+    """The criteria, with the severity's number and the count of its open vulnerabilities."""
     obstacles: tuple[Obstacle, ...] = ()
+    """The newest vulnerabilities, the worst severity first; at most `MOST`."""
     team_id: int | None = None
+    """Id of the application's team; None if unknown."""
     failure: Failure | None = None
+    """The first error of a request; None without errors."""
 
 
 def decorate(api: RestApi, application_id: int, results: Sequence[CheckResult], timeout: float) -> Decorated:
     """Look up the open vulnerabilities of the severities whose criteria do not hold.
 
     Args:
-        api: asks the endpoints.
-        application_id: whose criteria they are.
+        api: of the server.
+        application_id: of the checked application.
         results: the criteria.
-        timeout: seconds for all of it.
+        timeout: seconds for all requests.
     """
     return _Decorator(api, application_id, time.monotonic() + timeout).run(tuple(results))
 
 
 class _Decorator:
-    """A look-up. Every request may fail; its part is left out then."""
+    """A look-up. If a request fails, its part of the result is left out."""
 
     def __init__(self, api: RestApi, application_id: int, until: float) -> None:
         self._api = api
@@ -88,12 +85,12 @@ class _Decorator:
         return Decorated(results, tuple(obstacles[:MOST]), team_id, self._failure)
 
     def _numbers(self, results: Sequence[CheckResult]) -> list[int | None]:
-        """The number of the severity that each criterion limits."""
+        """Return the number of the severity that each criterion limits; None if unknown."""
         if all(result.severity for result in results):
             return [result.severity for result in results]
         known = {fold(name): number for number, name in enumerate(SEVERITIES, 1)}
         listed = self._request(links.SEVERITIES_PATH)
-        # The names on ThreadFix's pages are last: after a renaming they count.
+        # `displayName` is last and overrides the others: ThreadFix's pages show it after a renaming.
         for field in ("name", "customName", "displayName"):
             for severity in _dicts(listed)[:ROWS]:
                 name, number = responses.non_empty(severity.get(field)), severity_number(severity)
@@ -103,31 +100,31 @@ class _Decorator:
 
     def _application(self) -> dict[str, Any]:
         """Return ThreadFix's description of the application; empty if unknown."""
-        found = self._request(links.APPLICATION_PATH)
-        return found if isinstance(found, dict) and found.get("id") == self._application_id else {}
+        content = self._request(links.APPLICATION_PATH)
+        return content if isinstance(content, dict) and content.get("id") == self._application_id else {}
 
     def _vulnerabilities(self, severity: int, team_id: int | None) -> list[Obstacle]:
-        """One page of open vulnerabilities of a severity, the newest first."""
+        """Return a page of open vulnerabilities of a severity, the newest first."""
         form = {
             "applications[0].id": str(self._application_id),
             "genericSeverities[0].intValue": str(severity),
-            # From 2.7 on ThreadFix filters only by the given fields, before that also by defaults.
+            # From 2.7 on ThreadFix filters only by these fields; earlier versions also have default filters.
             "showOpen": "true",
             "showNotFalsePositive": "true",
             "showNotHidden": "true",
             "numberVulnerabilities": str(MOST),
             "page": "1",
         }
-        found = [
+        pairs = [
             (number, vulnerability)
             for vulnerability in _dicts(self._request(links.VULNERABILITIES_PATH, form, LIMIT))
             if (number := responses.identity(vulnerability.get("id"))) and self._is_wanted(vulnerability, severity)
         ]
-        found.sort(key=lambda pair: -pair[0])
-        return [self._obstacle(number, vulnerability, team_id) for number, vulnerability in found[:MOST]]
+        pairs.sort(key=lambda pair: -pair[0])
+        return [self._obstacle(number, vulnerability, team_id) for number, vulnerability in pairs[:MOST]]
 
     def _is_wanted(self, vulnerability: dict[str, Any], severity: int) -> bool:
-        """Return whether a vulnerability fits the search. An older server filters otherwise, and sends more."""
+        """Return whether a vulnerability matches the search. An older server ignores some filters."""
         application, kind = vulnerability.get("app"), vulnerability.get("genericSeverity")
         return (
             vulnerability.get("active") is not False
@@ -151,7 +148,7 @@ class _Decorator:
         return self._api.sanitize(responses.non_empty(value) or "", TEXT_LIMIT)
 
     def _request(self, path: str, form: Mapping[str, str] | None = None, limit: int = RESPONSE_LIMIT) -> object:
-        """Return the object in a response; None without one, or if ThreadFix could not be reached before."""
+        """Return the object in a response; None on errors. After ThreadFix was unreachable, nothing is sent."""
         left = self._until - time.monotonic()
         if left <= 0 or (self._failure and self._failure.reason is Reason.UNREACHABLE):
             self._failure = self._failure or Failure(Reason.UNREACHABLE, "there was no time left for it.")
@@ -166,7 +163,7 @@ class _Decorator:
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _count(application: dict[str, Any], severity: int | None) -> int | None:

@@ -356,7 +356,7 @@ def test_a_traceback_commands_nothing(gate: Gate, runner: Runner, monkeypatch: p
     def broken(*_: object) -> None:
         raise RuntimeError("first\n::error::second\n  ::set-output name=verdict::pass\n##[error]third")
 
-    monkeypatch.setattr(responses, "envelope", broken)
+    monkeypatch.setattr(responses, "parse", broken)
     ran = gate.play(DONE, env=runner.env)
     assert ran.code == 70
     assert "::error::second" in ran.err

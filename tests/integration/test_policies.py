@@ -24,7 +24,7 @@ from gate.text.sanitizer import TEXT_LIMIT, Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.criteria import ROWS
 from gate.threadfix.links import Server
-from gate.threadfix.policies import Asker
+from gate.threadfix.policies import CheckReader
 from tests import release
 from tests.conftest import SPEED, Gate
 from tests.release import (
@@ -70,10 +70,10 @@ def run(gate: Gate, threadfix: Release) -> Run:
     return Run(gate, threadfix)
 
 
-def asker(url: str, check: Check) -> Asker:
+def reader(url: str, check: Check) -> CheckReader:
     """Return an object that asks about a check."""
     client = Client(Server(url, Secret(API_KEY)), Sanitizer((Secret(API_KEY),)), trace=lambda _: None)
-    return Asker(client.api, check, APPLICATION_ID)
+    return CheckReader(client.api, check, APPLICATION_ID)
 
 
 # --- Every cell of the version table.
@@ -101,7 +101,7 @@ def test_every_version_is_understood(serve: Serve, version: Version, check: Chec
     if word == "NO SCANS FOUND" and version < (2, 5, 1, 12) and not isinstance(check, PassCriteria):
         word = "FAILING"  # A boolean has no third value.
     threadfix = release.of_version(version, word)
-    ask = asker(serve(threadfix), check)
+    ask = reader(serve(threadfix), check)
     reading = ask(30)
     requests, is_known = way(version, check)
     assert [(method, path) for method, path, _ in threadfix.asked] == requests
@@ -136,7 +136,7 @@ def test_a_policy_is_named_in_a_form_and_before_that_in_a_query(
 ) -> None:
     """Both are encoded; the type goes with a name only."""
     threadfix = Release()
-    asker(serve(threadfix), check)(30)
+    reader(serve(threadfix), check)(30)
     assert threadfix.asked == [("POST", EVALUATION, fields), ("GET", EVALUATION, fields), ("GET", STATUSES, {})]
 
 
@@ -152,9 +152,9 @@ def test_a_missing_way_is_405_or_404_from_whoever_says_it(serve: Serve) -> None:
     method = refusal("Request method 'POST' not supported", 405)
     for answer in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), method, Raw(204)):
         threadfix = Release().set(EVALUATION, answer, method="POST").set(EVALUATION, policy())
-        assert isinstance(asker(serve(threadfix), BY_ID)(30), CheckReading)
+        assert isinstance(reader(serve(threadfix), BY_ID)(30), CheckReading)
     threadfix = Release().set(EVALUATION, refusal("API Key not found in database.", 404), method="POST")
-    reading = asker(serve(threadfix), BY_ID)(30)
+    reading = reader(serve(threadfix), BY_ID)(30)
     assert isinstance(reading, Failure)
     assert (reading.reason, reading.final, len(threadfix.asked)) == (Reason.DENIED, True, 1)
 
@@ -170,7 +170,7 @@ def test_all_ways_share_the_time_of_one_request(serve: Serve) -> None:
     threadfix.answers = {("POST", EVALUATION): slow, ("GET", EVALUATION): slow}
     threadfix.set(STATUSES, Trickle(headers_too=True))
     began = time.monotonic()
-    reading = asker(serve(threadfix), BY_ID)(0.4)
+    reading = reader(serve(threadfix), BY_ID)(0.4)
     assert isinstance(reading, Failure)
     assert reading.timed_out
     assert len(threadfix.asked) == 3
@@ -589,7 +589,7 @@ def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) 
             return super().sanitize(value, limit)
 
     api = Client(Server(serve(threadfix), Secret(API_KEY)), Counting(), trace=lambda _: None).api
-    ask = Asker(api, check, APPLICATION_ID)
+    ask = CheckReader(api, check, APPLICATION_ID)
     for _ in range(2):
         reading = ask(30)
         assert isinstance(reading, CheckReading)

@@ -100,14 +100,14 @@ def test_the_key_is_on_no_command_line(gate: Gate) -> None:
 
 
 def test_the_key_is_in_no_childs_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, seen = responses.envelope, []
+    original, seen = responses.parse, []
 
-    def envelope(body: bytes, digits: Sequence[str]) -> responses.Envelope:
+    def parse(body: bytes, digits: Sequence[str]) -> responses.Envelope:
         show = "import json, os; print(json.dumps(dict(os.environ)))"
         seen.append(json.loads(subprocess.check_output([sys.executable, "-c", show])))
         return original(body, digits)
 
-    monkeypatch.setattr(responses, "envelope", envelope)
+    monkeypatch.setattr(responses, "parse", parse)
     assert gate.play(DONE).code == 0
     assert seen[0]["THREADFIX_URL"] == gate.url
     assert API_KEY not in json.dumps(seen)

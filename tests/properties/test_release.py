@@ -26,7 +26,7 @@ from gate.sandbox.server import APPLICATION_ID
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.api import RestApi
 from gate.threadfix.links import Server
-from gate.threadfix.policies import GENERATIONS, Asker
+from gate.threadfix.policies import GENERATIONS, CheckReader
 from tests.builders import SETTINGS
 from tests.release import application, criteria, criterion, old_policy, policy
 
@@ -64,7 +64,7 @@ def verdict(check: Check, body: bytes, code: int = 200) -> tuple[Reason, Kind]:
     """Return the result of a check if the server always responds with this, until the time to settle is over."""
     api = copy.copy(API)
     api.http = Canned(code, body)  # type: ignore[assignment]
-    heard = Asker(api, check, APPLICATION_ID)(30.0)
+    heard = CheckReader(api, check, APPLICATION_ID)(30.0)
     if isinstance(heard, CheckReading):
         # The server responds with the same criteria twice.
         heard = replace(heard, status=IS_FRESH) if isinstance(check, PassCriteria) else dated(heard, REFERENCE)

@@ -33,7 +33,7 @@ from gate.model.history import (
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
 from gate.options.settings import Plan
-from gate.threadfix.policies import Asker
+from gate.threadfix.policies import CheckReader
 from gate.threadfix.refusals import refusal_of
 from gate.threadfix.rules import Rules
 from tests.builders import history_of, judged
@@ -113,7 +113,7 @@ class World:
 
 
 @dataclass
-class Server(Asker):
+class Server(CheckReader):
     """Asks the world."""
 
     world: World

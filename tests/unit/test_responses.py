@@ -8,13 +8,13 @@ import pytest
 
 from gate.threadfix.responses import (
     NotThreadFixError,
-    envelope,
     identity,
     non_empty,
+    parse,
     pass_criteria,
     pending_scan,
     policy_statuses,
-    upload_links,
+    upload_response,
 )
 from gate.threadfix.shapes import MOST_OPENINGS
 
@@ -23,10 +23,10 @@ GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DON
 
 def test_only_what_the_verdict_rests_on_is_needed() -> None:
     """Everything else may be missing, as in older versions, or of any type."""
-    scan = pending_scan(envelope(GOOD))
+    scan = pending_scan(parse(GOOD))
     assert (scan.status, scan.error, scan.app_id, scan.scan_id, scan.name) == ("DONE", False, 6, None, None)
     odd = GOOD.replace(b'"appId":6', b'"appId":6,"scanId":"12","name":5,"errorMessage":[],"more":{}')
-    scan = pending_scan(envelope(odd))
+    scan = pending_scan(parse(odd))
     assert (identity(scan.scan_id), non_empty(scan.name), non_empty(scan.error_message)) == (None, None, None)
 
 
@@ -44,7 +44,7 @@ def test_only_what_the_verdict_rests_on_is_needed() -> None:
 def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:
     """Wrong or missing types of what the verdict rests on, and everything that is no JSON."""
     with pytest.raises(NotThreadFixError):
-        pending_scan(envelope(body))
+        pending_scan(parse(body))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:
 )  # fmt: skip
 def test_a_wrong_type_is_named_with_its_place_and_without_the_server_s_text(body: bytes, flaw: str) -> None:
     with pytest.raises(NotThreadFixError) as error:
-        pending_scan(envelope(body))
+        pending_scan(parse(body))
     assert str(error.value).endswith(flaw)
 
 
@@ -76,10 +76,10 @@ def test_the_place_of_a_wrong_type_in_a_list_has_its_index() -> None:
     ):
         body = json.dumps({"success": True, "object": statuses}).encode()
         with pytest.raises(NotThreadFixError, match=r"`\$\.object(\.policyStatuses)?\[1\]\.(policy\.name|passing)` "):
-            policy_statuses(envelope(body))
+            policy_statuses(parse(body))
     body = b'{"success":true,"object":{"passing":true,"passed":[{"severity":5},6],"failed":[]}}'
     with pytest.raises(NotThreadFixError, match=r"`\$\.object\.passed\[1\]` must be an object, but is a whole number"):
-        pass_criteria(envelope(body))
+        pass_criteria(parse(body))
 
 
 @pytest.mark.parametrize("opening", [b"{", b"["])
@@ -87,25 +87,25 @@ def test_the_place_of_a_wrong_type_in_a_list_has_its_index() -> None:
 def test_a_million_objects_and_lists_are_not_parsed(opening: bytes, quoted: bool) -> None:  # noqa: FBT001 - a case
     """They are counted as bytes, so also in texts; one fewer is parsed."""
     within = b'{"success":true,"message":"%s"}' % (opening * (MOST_OPENINGS - 2))
-    assert envelope(within).success
+    assert parse(within).success
     body = within.replace(b'":"', b'":"' + opening, 1) if quoted else opening * MOST_OPENINGS
     with pytest.raises(NotThreadFixError, match="1,000,000 objects and lists or more"):
-        envelope(body)
+        parse(body)
 
 
 def test_a_number_of_any_length_is_parsed_and_counts_as_unknown() -> None:
-    scan = pending_scan(envelope(GOOD.replace(b'"appId"', b'"scanId":' + b"7" * 5_000 + b',"appId"')))
+    scan = pending_scan(parse(GOOD.replace(b'"appId"', b'"scanId":' + b"7" * 5_000 + b',"appId"')))
     assert identity(scan.scan_id) is None
 
 
 def test_an_upload_answers_with_links() -> None:
     """The only place where the pending scan's id is; links to anything else do not count."""
     body = b'{"success":true,"object":"started","links":[{"rel":"related","href":"/pendingScan/41"},{"href":"/other"}]}'
-    assert upload_links(body) == ("/pendingScan/41",)
+    assert upload_response(body) == ("/pendingScan/41",)
     with pytest.raises(NotThreadFixError, match="no link to a pending scan"):
-        upload_links(body.replace(b"pendingScan", b"scan"))
+        upload_response(body.replace(b"pendingScan", b"scan"))
     with pytest.raises(NotThreadFixError, match="shape"):
-        upload_links(body.replace(b'"/other"', b"5"))
+        upload_response(body.replace(b'"/other"', b"5"))
 
 
 @pytest.mark.parametrize(
