@@ -207,7 +207,7 @@ def test_a_bug_tells_everything_but_the_key(
     def broken(*_: object) -> responses.Envelope:
         raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
 
-    monkeypatch.setattr(responses, "envelope", broken)
+    monkeypatch.setattr(responses, "parse", broken)
     ran = always(gate, DONE, THREADFIX_API_KEY=ODD_KEY)
     assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (70, "unknown", Reason.INTERNAL)
     assert "Traceback (most recent call last):" in ran.err
