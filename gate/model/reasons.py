@@ -1,13 +1,12 @@
-"""The table of reasons: the verdict and exit code of each, its condition, its meaning and what to do.
+"""The table of reasons: the verdict, exit code, condition, meaning and advice of each.
 
 One source for the verdict, the documentation's tables and the advice that a person reads.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,7 @@ class Kind(Word):
 
 
 class Reason(Word):
-    """Why the verdict is what it is, in one word; stable, for scripts."""
+    """The reason of a verdict in one word; stable, for scripts."""
 
     PROCESSED = "processed"
     ALREADY_IMPORTED = "already-imported"
@@ -50,67 +49,57 @@ class Reason(Word):
 
     @property
     def row(self) -> Row:
-        """This reason's row of the table."""
+        """The row of the table."""
         return REASONS[self]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One reason.
-
-    Attributes:
-        kind: the verdict it belongs to.
-        exit_code: of the process; of `cancelled` that of SIGINT.
-        condition: what happened, for the table of exit codes. Markdown, without a full stop.
-        meaning: what that means for the person at the red build. Markdown, in sentences.
-        advice: what to do next. Markdown, in sentences; a template of `gate.text.naming`.
-    """
+class Row(NamedTuple):
+    """A row of the table. Its texts are Markdown."""
 
     kind: Kind
     exit_code: int
-    condition: str
-    meaning: str
-    advice: str
+    condition: str  # the cause, for the table of exit codes; without a full stop
+    meaning: str  # the consequence for the person at the red build, in sentences
+    advice: str  # the next step, in sentences; a template of `gate.text.naming`
 
 
 DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHABLE, Reason.PROTOCOL})
-"""Reasons that may be a matter of URL, key, permission or network, which `doctor` checks step by step."""
+"""Reasons that may be caused by the URL, key, permission or network, which `doctor` checks step by step."""
 DIAGNOSIS: Final = "{@doctor} shows which step fails."
 """The advice that is added to theirs."""
 UPLOAD_UNCERTAIN: Final = (
-    "Nobody knows whether ThreadFix has the file: it may be processing it now, or it may have none of it."
+    "It is unknown whether ThreadFix has the file. It may be processing the file now, or it may not have received it."
 )
-"""The meaning where an upload ended in the middle, whatever the reason."""
+"""The meaning if an upload was interrupted."""
 UPLOAD_AGAIN: Final = (
     "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
     "do so with `{--accept duplicate}`, or wait for its pending scan with `{--pending-scan-id}` and without "
     "`{--scan-file}`."
 )
-"""The advice then."""
+"""The advice if an upload was interrupted."""
 SIGNAL_EXIT_CODES: Final = (130, 143)
-"""Of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
+"""The exit codes of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
 
 REASONS: Final[Mapping[Reason, Row]] = {
     Reason.PROCESSED: Row(
         Kind.PASS,
         0,
-        "every pending scan reached a success status, ThreadFix reported no error, and every check that was asked for "
-        "holds",
+        "every pending scan reached a success status, ThreadFix reported no error, and every requested check passes",
         "ThreadFix has processed the scan.",
         "Nothing.",
     ),
     Reason.ALREADY_IMPORTED: Row(
         Kind.PASS,
         0,
-        "ThreadFix has the file already, with `--accept duplicate`",
-        "ThreadFix took nothing new: it has this file from an earlier upload.",
+        "ThreadFix already has the file, with `--accept duplicate`",
+        "ThreadFix imported nothing: it already has this file from an earlier upload.",
         "Nothing.",
     ),
     Reason.EMPTY_SCAN: Row(
         Kind.PASS,
         0,
         "the file has no results, with `--accept empty`",
-        "ThreadFix took nothing: there are no results in the file.",
+        "ThreadFix imported nothing: the file has no results.",
         "Nothing.",
     ),
     Reason.SCAN_FAILED: Row(
@@ -131,7 +120,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.POLICY_FAILED: Row(
         Kind.FAIL,
         1,
-        "ThreadFix says that a pass criterion or a policy fails",
+        "ThreadFix reports that a pass criterion or a policy fails",
         "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
         "Fix the vulnerabilities named here, or ask the owner of the rule in ThreadFix to decide; then upload "
         "a new scan.",
@@ -147,7 +136,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.UPLOAD_REFUSED: Row(
         Kind.FAIL,
         1,
-        "ThreadFix took the request and refused the file",
+        "ThreadFix accepted the request but refused the file",
         "ThreadFix did not import the file. Its findings are not in ThreadFix.",
         "Read ThreadFix's message in the verdict, and check the file and the scanner that made it.",
     ),
@@ -186,7 +175,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         Kind.UNKNOWN,
         6,
         "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit",
-        "ThreadFix could not be reached. What became of the scan is not known.",
+        "ThreadFix could not be reached. The state of the scan is unknown.",
         "Check `{--url}`, and whether this machine can reach it (DNS, firewall, proxy, certificates); then run the "
         "gate again.",
     ),
@@ -202,7 +191,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         Kind.UNKNOWN,
         8,
         "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
-        "The scan was processed, but ThreadFix does not say whether this application may be released.",
+        "The scan was processed, but ThreadFix did not report whether this application may be released.",
         "Check in ThreadFix that the policy or the pass criteria exist, and that the application is attached to them; "
         "allow more time with `{--settle-timeout}`.",
     ),
@@ -217,7 +206,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         Kind.UNKNOWN,
         70,
         "a bug in the gate",
-        "The gate had an internal error, so it cannot say anything about the scan.",
+        "The gate had an internal error, so it has no result for the scan.",
         "Please report it with the traceback in the log; the API key is not in it.",
     ),
 }

@@ -1,4 +1,4 @@
-"""What an upload that made no pending scan means, what a refused scan means, and what unlike parts come to together."""
+"""The conclusions from uploads without a pending scan, from refused scans, and from different parts together."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
 
 FILE = ScanFile("out/a.fpr", 10, "out/a.fpr")
 DUPLICATE, EMPTY = REFUSALS[:2]
-DOWN = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection.", "Look there.", meaning="Nobody knows.")
+DOWN = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection.", "Look there.", meaning="It is unknown.")
 ACCEPTING = replace(SETTINGS, rules=Rules(accepted=frozenset(Accept)))
 
 
 def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
-    """The verdict on an upload, with some of the settings changed."""
     verdict = judge_upload(Upload(FILE, receipt), replace(SETTINGS, **changes), application_id=6)  # type: ignore[arg-type]
     assert verdict
     return verdict
 
 
 @pytest.mark.parametrize(
-    ("receipt", "reason", "says"),
+    ("receipt", "reason", "message"),
     [
         (Finished(12), Reason.PROCESSED, "processed immediately as scan 12."),
         (
@@ -55,17 +54,15 @@ def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
         ),
     ],
 )
-def test_each_receipt_has_its_reason(receipt: Receipt, reason: Reason, says: str) -> None:
-    """Only a scan that ThreadFix has finished is a pass."""
+def test_each_receipt_has_its_reason(receipt: Receipt, reason: Reason, message: str) -> None:
     verdict = upload_verdict(receipt)
-    assert (verdict.conclusion.reason, verdict.conclusion.message) == (reason, says)
+    assert (verdict.conclusion.reason, verdict.conclusion.message) == (reason, message)
     assert verdict.subject == "upload of out/a.fpr"
     assert bool(verdict.conclusion.hint) is (verdict.conclusion.kind is not Kind.PASS)
     assert verdict.scan_id == (12 if isinstance(receipt, Finished) else None)
 
 
-def test_an_upload_that_is_queued_has_no_verdict_of_its_own() -> None:
-    """Its pending scan has one."""
+def test_a_queued_upload_has_no_verdict_besides_that_of_its_pending_scan() -> None:
     assert judge_upload(Upload(FILE, Queued((TARGET,))), SETTINGS) is None
 
 
@@ -74,8 +71,7 @@ def test_an_upload_that_is_queued_has_no_verdict_of_its_own() -> None:
     [(DUPLICATE, Reason.ALREADY_IMPORTED), (EMPTY, Reason.EMPTY_SCAN)],
     ids=["duplicate", "empty"],
 )
-def test_what_is_accepted_passes(refusal: object, reason: Reason) -> None:
-    """In the response to the upload and as the pending scan's error alike; nothing else does."""
+def test_an_accepted_refusal_passes_for_uploads_and_scans(refusal: object, reason: Reason) -> None:
     receipt = Refused(getattr(refusal, "text", ""), refusal)  # type: ignore[arg-type]
     assert upload_verdict(receipt, rules=ACCEPTING.rules).conclusion.reason is reason
     later = ScanReading("QUEUED", error=True, error_message=receipt.text, refusal=receipt.refusal)
@@ -87,35 +83,31 @@ def test_what_is_accepted_passes(refusal: object, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize("refusal", [None, *REFUSALS[2:]])
-def test_nothing_else_can_be_accepted(refusal: object) -> None:
-    """Neither an older scan, nor a wrong format, nor a text of which nothing is known."""
+def test_no_other_refusal_can_be_accepted(refusal: object) -> None:
     receipt = Refused("x", refusal)  # type: ignore[arg-type]
     assert upload_verdict(receipt, rules=ACCEPTING.rules).conclusion.reason is Reason.UPLOAD_REFUSED
 
 
-def test_a_duplicate_without_the_error_flag_is_none() -> None:
-    """Then the status decides, whatever a text beside it says."""
+def test_without_the_error_flag_the_status_decides_and_not_the_message() -> None:
     reading = ScanReading("SCAN_DELETED", error_message=DUPLICATE.text, refusal=DUPLICATE)
     assert judged(history_of(reading), rules=ACCEPTING.rules).conclusion.reason is Reason.SCAN_FAILED
 
 
-def test_a_signal_gives_its_exit_code() -> None:
-    """Also to a file that was not sent; to no other one."""
+def test_only_unfinished_uploads_have_the_exit_code_of_the_signal() -> None:
     stopped = Cancelled(15)
     receipts = (Unfinished.NOT_SENT, Unfinished.BROKEN_OFF, Refused("x"))
     verdicts = [judge_upload(Upload(FILE, receipt), SETTINGS, stopped) for receipt in receipts]
     assert [verdict.conclusion.exit_code for verdict in verdicts if verdict] == [143, 143, 1]
 
 
-def test_an_upload_that_could_not_be_made_may_be_a_warning() -> None:
-    """Where the user said so; then the words are still its own."""
+def test_a_downgraded_upload_keeps_its_meaning_and_hint() -> None:
     conclusion = upload_verdict(DOWN, downgraded=frozenset({Reason.UNREACHABLE})).conclusion
     assert (conclusion.exit_code, conclusion.downgraded) == (0, True)
-    assert (conclusion.meaning, conclusion.hint) == ("Nobody knows.", f"Look there. {DIAGNOSIS}")
+    assert (conclusion.meaning, conclusion.hint) == ("It is unknown.", f"Look there. {DIAGNOSIS}")
 
 
 def test_a_finished_upload_has_a_link() -> None:
-    """Where all its parts are known."""
+    """Only if all parts of the link are known."""
     assert upload_verdict(Finished(12), ui_url="{url}/a/{application_id}/s/{scan_id}").url == (
         "https://tf.example.com/threadfix/a/6/s/12"
     )
@@ -123,8 +115,8 @@ def test_a_finished_upload_has_a_link() -> None:
     assert upload_verdict(Refused(""), ui_url="{url}").url is None
 
 
-def test_a_scan_of_an_upload_names_its_file() -> None:
-    """Until ThreadFix gives it a name; and the team's id, where it is known, completes the link."""
+def test_the_subject_of_a_scan_has_the_name_of_its_file_until_threadfix_sends_its_name() -> None:
+    """The link has the id of the team."""
     upload = Upload(FILE, Queued((TARGET,)))
     nameless = judge_scan(history_of(ScanReading("DONE", scan_id=12)), SETTINGS, upload=upload, team_id=2)
     assert nameless.subject == "pending scan 41 of application 6 (out/a.fpr)"
@@ -134,7 +126,6 @@ def test_a_scan_of_an_upload_names_its_file() -> None:
 
 
 def check(conclusion: Conclusion) -> CheckVerdict:
-    """The verdict on a check."""
     return CheckVerdict(conclusion, replace(history_of(DOWN), target=AllPolicies()))  # type: ignore[arg-type]
 
 
@@ -144,7 +135,7 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
 
 
 @pytest.mark.parametrize(
-    ("parts", "reason", "says"),
+    ("parts", "reason", "message"),
     [
         (
             (PASSED, HOLDS),
@@ -170,19 +161,17 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
         ),
     ],
 )
-def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason: Reason, says: str) -> None:
-    """Uploads, pending scans and checks alike; a pass tells of all of them."""
+def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason: Reason, message: str) -> None:
+    """The message of a pass covers all parts."""
     conclusion = conclude(parts)
-    assert (conclusion.reason, conclusion.message) == (reason, says)
+    assert (conclusion.reason, conclusion.message) == (reason, message)
 
 
-def test_what_everything_rests_on_fails_with_its_subject() -> None:
-    """Without the application nothing else can be asked."""
+def test_the_message_of_a_failure_that_ends_the_run_has_its_subject() -> None:
     conclusion = from_failure(Failure(Reason.NOT_FOUND, "is not there.", "Look."), "application 6")
     assert (conclusion.message, conclusion.hint) == ("application 6: is not there.", f"Look. {DIAGNOSIS}")
 
 
 def test_every_part_has_a_noun() -> None:
-    """By which they are counted."""
     assert [part.noun for part in (PASSED, HOLDS, upload_verdict(Finished(1)))] == ["pending scan", "check", "upload"]
     assert HOLDS.results == ()

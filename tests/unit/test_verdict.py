@@ -1,4 +1,4 @@
-"""What a history means."""
+"""The conclusions from the history of a scan, and from several scans."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
     ],
 )
 def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
-    """The reason gives verdict and exit code; every verdict but pass says what to do."""
+    """The reason determines verdict and exit code; every verdict except pass has advice."""
     if not history.outages and isinstance(history.newest, Failure):
         history = replace(history, outages=(Outage(0, history.newest),))
     conclusion = judged(history).conclusion
@@ -58,7 +58,7 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize(
-    ("history", "says"),
+    ("history", "message"),
     [
         (history_of(ScanReading("DONE", scan_id=12, name="contoso.fpr")), "processed as scan 12 after 1m40s (DONE)."),
         (
@@ -84,11 +84,10 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
         (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
     ],
 )
-def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None:
-    """With the names and the numbers, but for its subject, which stands beside it."""
+def test_the_message_has_names_and_numbers_without_its_subject(history: ScanHistory, message: str) -> None:
     part = judged(history)
-    assert part.conclusion.message == says
-    assert conclude([part]).message == f"{part.subject}: {says}"
+    assert part.conclusion.message == message
+    assert conclude([part]).message == f"{part.subject}: {message}"
 
 
 @pytest.mark.parametrize(
@@ -96,46 +95,43 @@ def test_the_message_says_what_happened(history: ScanHistory, says: str) -> None
     [(None, "pending scan 41 of application 6"), ("a.fpr", "pending scan 41 of application 6 (a.fpr)")],
 )
 def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str) -> None:
-    """So that a person finds it."""
     assert judged(history_of(ScanReading("DONE", name=name))).subject == subject
 
 
 @pytest.mark.parametrize(
-    ("reading", "means", "do"),
+    ("reading", "meaning", "advice"),
     [
         (ScanReading("SCAN_DELETED"), "The scan was deleted", "who deletes scans"),
         (ScanReading("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
         (ScanReading("SCAN_DELETED", error=True), "could not process", "Read ThreadFix's message"),
     ],
 )
-def test_a_deleted_scan_is_told_from_an_interrupted_one(reading: ScanReading, means: str, do: str) -> None:
-    """Different people can help."""
+def test_a_deleted_and_an_interrupted_scan_have_different_advice(
+    reading: ScanReading, meaning: str, advice: str
+) -> None:
     conclusion = judged(history_of(reading)).conclusion
-    assert means in conclusion.meaning
-    assert do in conclusion.hint
+    assert meaning in conclusion.meaning
+    assert advice in conclusion.hint
 
 
-def test_a_failure_may_know_better_what_it_means() -> None:
-    """Another application's response is no login page."""
+def test_the_meaning_of_a_failure_replaces_that_of_its_reason() -> None:
+    """The response about another application is not a login page."""
     failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
     assert judged(history_of(failure)).conclusion.meaning == "It is another one."
     assert judged(history_of(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
 
 
-def test_asking_once_is_not_called_a_timeout_of_nothing() -> None:
-    """`--timeout 0` is a question, not a wait."""
+def test_the_message_of_a_single_poll_mentions_no_timeout() -> None:
     message = judged(history_of(QUEUED, StopCause.DEADLINE), plan=Plan(timeout=0)).conclusion.message
     assert message.endswith("when asked once.")
 
 
-def test_the_hint_of_the_trouble_beats_that_of_the_reason() -> None:
-    """It knows more."""
+def test_the_hint_of_a_failure_replaces_that_of_its_reason() -> None:
     failure = replace(ALL[Reason.PROTOCOL], hint="Do this.")
     assert judged(history_of(failure, StopCause.LIMIT)).conclusion.hint == f"Do this. {DIAGNOSIS}"
 
 
-def test_what_is_softened_ends_in_zero_and_stays_unknown() -> None:
-    """Exactly the reason that the user named."""
+def test_only_the_downgraded_reason_has_exit_code_zero_and_it_stays_unknown() -> None:
     soft = frozenset({Reason.TIMEOUT})
     conclusion = judged(history_of(QUEUED, StopCause.DEADLINE), downgraded=soft).conclusion
     assert (conclusion.kind, conclusion.exit_code, conclusion.downgraded) == (Kind.UNKNOWN, 0, True)
@@ -143,14 +139,12 @@ def test_what_is_softened_ends_in_zero_and_stays_unknown() -> None:
 
 
 def test_a_cancellation_has_the_exit_code_of_its_signal() -> None:
-    """As shells count."""
     history = history_of(QUEUED, StopCause.CANCELLED)
     codes = [judge_scan(history, SETTINGS, Cancelled(number)).conclusion.exit_code for number in (2, 15)]
     assert tuple(codes) == SIGNAL_EXIT_CODES
 
 
-def test_an_unknown_status_that_fails_is_named() -> None:
-    """So that it can be put into a list."""
+def test_the_message_names_an_unknown_status_that_fails() -> None:
     conclusion = judged(history_of(ScanReading("NEW_ONE")), rules=Rules(unknown_fails=True)).conclusion
     assert "NEW_ONE" in conclusion.message
     assert conclusion.exit_code == 1
@@ -177,7 +171,7 @@ DENIED = judged(history_of(ALL[Reason.DENIED]))
     ],
 )
 def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None:
-    """Fail before unknown before pass; of unknowns one that ends the job; among equals the first asked."""
+    """Fail before unknown before pass; an unknown that ends the job before others; then the first."""
     assert decide(scans) is scans[deciding_scan]
     conclusion = conclude(scans)
     assert (conclusion.reason, conclusion.exit_code) == (
@@ -187,16 +181,16 @@ def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None
 
 
 def test_several_scans_are_counted_in_the_message() -> None:
-    """And the deciding one is told."""
+    """The message names the deciding scan."""
     assert conclude([PASS, PASS]).message == "all 2 pending scans were processed."
     assert conclude([PASS, FAIL]).message.startswith("1 of 2 pending scans failed; the deciding one: pending scan 41")
     assert conclude([TIMEOUT, DENIED]).message.startswith("2 of 2 pending scans are undecided; ")
-    told = "1 of 2 pending scans are undecided; the deciding one: pending scan 41 of application 6: denied."
-    assert conclude([PASS, DENIED]).message.startswith(told)
+    message = "1 of 2 pending scans are undecided; the deciding one: pending scan 41 of application 6: denied."
+    assert conclude([PASS, DENIED]).message.startswith(message)
 
 
 def test_an_error_before_the_wait_is_a_verdict_too() -> None:
-    """A usage error's message has every invalid option in it."""
+    """The message of a usage error has every invalid option."""
     conclusion = from_error(UsageError([InvalidOption(name, f"{name}: is wrong.") for name in ("--a", "--b")]))
     assert (conclusion.reason, conclusion.exit_code) == (Reason.USAGE, 2)
     assert conclusion.message == "2 invalid options: --a: is wrong. --b: is wrong."
@@ -209,8 +203,7 @@ def test_an_error_before_the_wait_is_a_verdict_too() -> None:
     )
 
 
-def test_a_bug_is_told_without_its_text() -> None:
-    """An exception's text may hold anything."""
+def test_the_message_of_a_bug_does_not_show_the_text_of_the_exception() -> None:
     conclusion = from_bug(ValueError("secret"))
     assert (conclusion.reason, conclusion.exit_code) == (Reason.INTERNAL, 70)
     assert conclusion.message == "internal error: ValueError."
