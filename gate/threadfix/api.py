@@ -88,9 +88,6 @@ class RestApi:
             form: fields to send.
             limit: bytes of the response's body.
             refusals: as for `read`.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
         """
         if form is None:
             response = self.http.get(url, timeout, limit=limit)

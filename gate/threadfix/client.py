@@ -1,4 +1,4 @@
-"""The calls to ThreadFix. Each returns a typed reading, or the failure."""
+"""The calls to ThreadFix. Each returns a typed reading, or the failure. Only a bug raises an exception."""
 
 from __future__ import annotations
 
@@ -42,11 +42,7 @@ class Client:
         self._finder: Finder | None = None
 
     def observe(self, target: Target, timeout: float) -> Observation:
-        """Request the status of `target`, once, within `timeout` seconds.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Request the status of `target`, once, within `timeout` seconds."""
         api = self.api
         response = api.request(api.server.status_url(target), timeout)
         if isinstance(response, Failure):
@@ -74,11 +70,7 @@ class Client:
         )
 
     def application(self, application_id: int, timeout: float) -> Application | Failure:
-        """Request an application, once.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Request an application, once."""
         api = self.api
         response = api.request(api.server.endpoint(links.APPLICATION_PATH, application_id=application_id), timeout)
         if isinstance(response, Failure):
@@ -93,11 +85,7 @@ class Client:
         return Application(application.id, name, responses.team_id(application.organization))
 
     def scans(self, application_id: int, timeout: float) -> ListedScans | Failure:
-        """Request an application's scans, once. A copy from a cache is a failure, because it may lack the newest scan.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Request an application's scans, once. A copy from a cache is a failure: it may lack the newest scan."""
         api = self.api
         response = api.request(api.server.endpoint(links.SCANS_PATH, application_id=application_id), timeout)
         if isinstance(response, Failure):
@@ -111,11 +99,7 @@ class Client:
             return replace(api.malformed(response, "no list of scans", error), final=True)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
-        """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`."""
         if self._finder is None:
             from gate.threadfix.lookup import Finder
 
@@ -123,11 +107,7 @@ class Client:
         return self._finder.find(name, timeout)
 
     def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
-        """Upload a file, once; see `gate.threadfix.uploads.upload`.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Upload a file, once; see `gate.threadfix.uploads.upload`."""
         from gate.threadfix import uploads
 
         return uploads.upload(self.api, application_id, plan, file, progress)

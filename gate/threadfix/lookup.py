@@ -50,11 +50,7 @@ class Finder:
         self._candidates: dict[ApplicationName, str] = {}
 
     def find(self, subject: ApplicationName, timeout: float) -> Application | Failure:
-        """Look up an application, once, within `timeout` seconds.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Look up an application, once, within `timeout` seconds."""
         ends = time.monotonic() + timeout
         response = self._request(subject, ends)
         found = response if isinstance(response, Failure) else self._chosen(response, subject)

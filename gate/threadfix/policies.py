@@ -249,11 +249,7 @@ class CheckReader:
         self._generations = GENERATIONS[type(check)]
 
     def __call__(self, timeout: float) -> CheckReading | Failure:
-        """Return a reading, within `timeout` seconds. Older versions of ThreadFix may need several requests.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Return a reading, within `timeout` seconds. Older versions of ThreadFix may need several requests."""
         until = time.monotonic() + timeout
         *others, last = self._generations
         for generation in others:
@@ -263,11 +259,7 @@ class CheckReader:
         return self._read(last, self._send(last, until))
 
     def evaluate(self, policy_id: int, timeout: float) -> CheckReading | Failure:
-        """Request the evaluation of a policy, once, within `timeout` seconds.
-
-        Raises:
-            BaseException: a bug; a failure is a value.
-        """
+        """Request the evaluation of a policy, once, within `timeout` seconds."""
         evaluator = CheckReader(self._api, Policy(id=policy_id), self._request.application_id, cached=self._cached)
         evaluator._generations = EVALUATIONS
         return evaluator(timeout)

@@ -3,6 +3,8 @@
 Every response of ThreadFix 2.x and 3.0 is an envelope. Its `responseCode` is -1 on success too, so it is not read; its
 `message` is plain English. `shapes` checks the types of the shapes below: a field must have exactly its type. A
 field of type `Any` is decoration, and counts as unknown if its type is wrong. Other fields are ignored.
+
+A function that reads an envelope raises NotThreadFixError if its content has another shape or contradicts itself.
 """
 
 # No `from __future__ import annotations` here: `shapes` needs the types of the fields, not their names.
@@ -170,20 +172,12 @@ class Link:
 
 
 def parse(body: bytes, digits: Sequence[str] = ()) -> Envelope:
-    """Return the envelope in `body`; `digits` are secrets made of digits.
-
-    Raises:
-        NotThreadFixError: it is not an envelope.
-    """
+    """Return the envelope in `body`. `digits` are secrets made of digits; see `shapes.parse_json`."""
     return to_shape(parse_json(body, digits), Envelope, "$")
 
 
 def pending_scan(envelope: Envelope) -> PendingScan:
-    """Return the pending scan in an envelope.
-
-    Raises:
-        NotThreadFixError: the object is not a pending scan.
-    """
+    """Return the pending scan in an envelope."""
     scan = to_shape(envelope.object, PendingScan, "$.object")
     if not scan.status.strip():
         raise NotThreadFixError("its status is empty")
@@ -191,20 +185,12 @@ def pending_scan(envelope: Envelope) -> PendingScan:
 
 
 def application(envelope: Envelope) -> Application:
-    """Return the application in an envelope.
-
-    Raises:
-        NotThreadFixError: the object is not an application.
-    """
+    """Return the application in an envelope."""
     return to_shape(envelope.object, Application, "$.object")
 
 
 def applications(envelope: Envelope) -> tuple[Application, ...]:
-    """Return the applications in the response to a look-up: an application, a list of them, or null.
-
-    Raises:
-        NotThreadFixError: the object has another shape.
-    """
+    """Return the applications in the response to a look-up: an application, a list of them, or null."""
     content = envelope.object
     if content is None:
         return ()
@@ -227,21 +213,13 @@ def named(value: object) -> tuple[Named, ...]:
 
 
 def pending_scan_links(envelope: Envelope) -> tuple[str, ...]:
-    """Return the links to pending scans in the response to an upload, without its other links.
-
-    Raises:
-        NotThreadFixError: the links do not have ThreadFix's shape.
-    """
+    """Return the links to pending scans in the response to an upload, without its other links."""
     links = [] if envelope.links is None else to_shape(envelope.links, list[Link], "$.links")
     return tuple(link.href for link in links if "PENDINGSCAN" in fold(link.href))
 
 
 def finished_scan(envelope: Envelope, application_id: int) -> FinishedScan:
-    """Return the scan in the response to an upload with version `legacy`, which does not queue the file.
-
-    Raises:
-        NotThreadFixError: the object is not a finished scan, or belongs to another application.
-    """
+    """Return the scan in the response to an upload with version `legacy`, which does not queue the file."""
     scan = to_shape(envelope.object, FinishedScan, "$.object")
     others = [field for field in NOT_OF_A_SCAN if field in envelope.object]
     if others:
@@ -257,20 +235,12 @@ def finished_scan(envelope: Envelope, application_id: int) -> FinishedScan:
 
 
 def policy_status(envelope: Envelope) -> PolicyStatus:
-    """Return the status of the policy in an envelope.
-
-    Raises:
-        NotThreadFixError: the object is not the status of a policy.
-    """
+    """Return the status of the policy in an envelope."""
     return _consistent(to_shape(envelope.object, PolicyStatus, "$.object"))
 
 
 def policy_statuses(envelope: Envelope) -> PolicyStatuses | list[PolicyStatus]:
-    """Return the statuses of the policies in an envelope, in either of their shapes.
-
-    Raises:
-        NotThreadFixError: the object has neither shape.
-    """
+    """Return the statuses of the policies in an envelope, in either of their shapes."""
     content: PolicyStatuses | list[PolicyStatus]
     if isinstance(envelope.object, list):
         content = statuses = to_shape(envelope.object, list[PolicyStatus], "$.object")
@@ -283,11 +253,7 @@ def policy_statuses(envelope: Envelope) -> PolicyStatuses | list[PolicyStatus]:
 
 
 def _consistent(status: PolicyStatus) -> PolicyStatus:
-    """Return the status if its policy has a name and its fields do not contradict each other.
-
-    Raises:
-        NotThreadFixError: the status is not consistent.
-    """
+    """Return the status if its policy has a name and its fields do not contradict each other."""
     word, passing = status.current_status, status.passing
     if not status.policy.name.strip():
         raise NotThreadFixError("the policy's name is empty")
@@ -299,11 +265,7 @@ def _consistent(status: PolicyStatus) -> PolicyStatus:
 
 
 def pass_criteria(envelope: Envelope) -> PassCriteria:
-    """Return the result of the pass criteria in an envelope; it may have no criteria.
-
-    Raises:
-        NotThreadFixError: the object is not such a result, or contradicts itself.
-    """
+    """Return the result of the pass criteria in an envelope; it may have no criteria."""
     criteria = to_shape(envelope.object, PassCriteria, "$.object")
     if criteria.passing and criteria.failed:
         raise NotThreadFixError("passing is true, but a criterion failed")

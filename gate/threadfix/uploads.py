@@ -160,9 +160,6 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
 
     Returns:
         The receipt. Only a failure that is `unsent` and not `final` may be tried again.
-
-    Raises:
-        BaseException: a bug; a failure is a value.
     """
     started = False
     try:
