@@ -45,7 +45,7 @@ endif
 test-random: .venv/dev.stamp  ## Run the tests in a random order and with random examples
 	$(BIN)/python $(PYTEST) --dist worksteal --shuffle random --hypothesis-profile random $(QUICK)
 
-test-elsewhere:  ## Run the tests in a copy, as an ordinary user, with a minimal environment
+test-elsewhere:  ## Run test-random in a copy, as an ordinary user, with a minimal environment
 	scripts/test_elsewhere.sh
 
 test-ci: .venv/dev.stamp  ## Run the tests with real CI runners, browsers and images, if they are installed

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests in a copy of the repository, in a path with a blank. The environment has only PATH, HOME and the
+# Runs the tests in a random order in a copy of the repository, in a path with a blank. The environment has only PATH, HOME and the
 # variables of the network. If root starts the script, an ordinary user runs the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,4 +22,4 @@ if ((!EUID)); then
   ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 fi
 cd "$folder/a copy"
-"${ordinary[@]}" env -i "${bare[@]}" make test TESTS='tests/unit tests/integration tests/properties' </dev/null
+"${ordinary[@]}" env -i "${bare[@]}" make test-random </dev/null
