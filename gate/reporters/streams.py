@@ -1,7 +1,7 @@
-"""Standard output and standard error, written to in the background, so that a slow reader delays nothing.
+"""Write to standard output and standard error in the background, so that a slow reader delays nothing.
 
-A full pipe blocks its writer. The wait, its deadlines and the reports must not depend on that, so only a thread of its
-own ever waits for a reader.
+A full pipe blocks its writer. The wait, its deadlines and the reports must not depend on that, so only a thread
+waits for a reader.
 """
 
 from __future__ import annotations
@@ -12,33 +12,24 @@ import queue
 import sys
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 PATIENCE: Final = 1.0
-"""Seconds that a reader has at the end to take something more."""
-_LOOK: Final = 0.25
-"""Seconds between two looks at whether it does."""
+"""Seconds that a reader has at the end to take more."""
 _PIECE: Final = 4096
 """Bytes of a single write: Linux passes this many on in one piece."""
 _RETRY: Final = 0.02
-"""Seconds after which a pipe that must not block is tried again."""
+"""Seconds after which a full non-blocking pipe is tried again."""
 
 
 class BackgroundStream:
-    """Writes to a stream in order, and never lets the caller wait.
+    """Writes to a text stream in order, and never lets the caller wait. Safe in several threads.
 
     It writes below Python's own buffer, whose lock the end of the process needs for a flush. If the stream has no
-    buffer (a program has put its own in place), or no thread can be started, the caller writes.
-
-    Args:
-        stream: a text stream.
-
-    Attributes:
-        error: the last error of writing; None without an error.
+    buffer (a program has replaced it), or no thread can be started, the caller writes. `error` is the last error.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -56,8 +47,11 @@ class BackgroundStream:
             except RuntimeError:
                 self._direct = True
 
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - `isatty`, `fileno`, `encoding`
+        return getattr(self._stream, name)
+
     def write(self, text: str) -> int:
-        """Have `text` written. Safe in several threads."""
+        """Queue `text` for writing."""
         if self._direct:
             self._stream.write(text)
             self._stream.flush()
@@ -72,35 +66,24 @@ class BackgroundStream:
         """Wait until everything is written, as long as a reader makes progress; return whether it is."""
         if self._direct:
             return True
+        # No event: a signal's handler may raise while its lock is held.
         done: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._waiting.put(done)
-        taken, since = self._taken, time.monotonic()
-        while time.monotonic() - since < PATIENCE:
-            with suppress(queue.Empty):
-                done.get(timeout=_LOOK)
+        while True:
+            taken = self._taken
+            try:
+                done.get(timeout=PATIENCE)
+            except queue.Empty:
+                if taken == self._taken:
+                    return False
+            else:
                 return True
-            if taken != self._taken:
-                taken, since = self._taken, time.monotonic()
-        return False
 
     def close(self) -> bool:
         """Write the rest, as long as a reader makes progress; return whether it is written. The stream stays open."""
         written = self.drain()
         self._waiting.put(None)
         return written
-
-    def isatty(self) -> bool:
-        """Whether a person watches."""
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        """The stream's handle."""
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:
-        """The stream's encoding."""
-        return self._stream.encoding
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None:
@@ -119,7 +102,6 @@ class BackgroundStream:
         while left:
             taken = self._raw.write(left[:_PIECE])
             if taken is None:
-                # The pipe was made non-blocking, and it is full.
                 time.sleep(_RETRY)
                 continue
             left = left[taken:]

@@ -36,7 +36,6 @@ def test_a_reader_that_comes_late_gets_everything(
 ) -> None:
     """The writer does not wait for it, except for a moment at the end; characters of other encodings are escaped."""
     monkeypatch.setattr(streams, "PATIENCE", 0.05)
-    monkeypatch.setattr(streams, "_LOOK", 0.01)
     reader, stream = pipe
     log = BackgroundStream(stream)
     # More than a pipe holds.
@@ -60,7 +59,6 @@ def test_a_reader_that_comes_late_gets_everything(
 def test_a_slow_reader_is_waited_for(pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as something more was taken, however little, what is left is not given up."""
     monkeypatch.setattr(streams, "PATIENCE", 0.002)
-    monkeypatch.setattr(streams, "_LOOK", 0.001)
     moves = count()
 
     class Moving(BackgroundStream):
