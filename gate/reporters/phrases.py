@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gate.judge.conclusions import RANK
+from gate.judge.conclusions import RANK, describe
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from gate.judge.checks import CheckVerdict
     from gate.judge.conclusions import Part
+    from gate.judge.uploads import UploadVerdict
     from gate.judge.verdict import Verdict
     from gate.model.history import CheckReading, CheckResult, Obstacle, Upload
     from gate.model.subjects import Check
@@ -30,6 +31,24 @@ _ORDER: Final = {False: 0, None: 1, True: 2}
 def noticed(verdict: Verdict) -> list[Part]:
     """Return the parts that passed only because the user accepts it."""
     return [part for part in verdict.parts if part.conclusion.reason in NOTICED]
+
+
+def untold(verdict: Verdict) -> list[Part]:
+    """Return the uploads and scans that need a sentence: they did not pass, or only because the user accepts it.
+
+    The message of the deciding part is in the verdict already.
+    """
+    return [
+        part
+        for part in (*verdict.ended_uploads, *verdict.scans)
+        if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in NOTICED)
+        and describe(part) != verdict.conclusion.message
+    ]
+
+
+def link_text(verdict: Verdict) -> str:
+    """Return the text of the link to the verdict's page."""
+    return "Open the scan in ThreadFix" if verdict.url == verdict.scan_url else "Open in ThreadFix"
 
 
 def urgent_first(checks: Iterable[CheckVerdict]) -> list[CheckVerdict]:
@@ -51,6 +70,16 @@ def outcome(upload: Upload) -> str:
             return f"{'not sent' if failure.unsent else 'failed'} ({failure.reason.value})"
         case unfinished:
             return unfinished.value
+
+
+def outcome_or_reason(upload: Upload, part: UploadVerdict | None) -> str:
+    """Return the result of an upload, or the reason of its verdict if it made no scan."""
+    return outcome(upload) if part is None or part.scan_id is not None else part.conclusion.reason.value
+
+
+def noun(check: CheckVerdict) -> str:
+    """Return the noun of a check's results."""
+    return "severity" if isinstance(check.check, PassCriteria) else "policy"
 
 
 def kind_of(check: Check) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gate.judge.checks import CheckVerdict
-    from gate.judge.conclusions import Conclusion, Part
+    from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
     from gate.model.build import Build
@@ -73,8 +73,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
     else:
         yield escape_markdown(shorten(_sentence(conclusion.message), MESSAGE))
     if verdict.url:
-        what = "Open the scan in ThreadFix" if verdict.url == verdict.scan_url else "Open in ThreadFix"
-        yield f"[{what}](<{escape_html(verdict.url)}>)"
+        yield f"[{phrases.link_text(verdict)}](<{escape_html(verdict.url)}>)"
     if conclusion.kind is not Kind.PASS:
         yield from _what_now(verdict)
     yield from _sentences(verdict)
@@ -93,10 +92,10 @@ def _uploads(verdict: Verdict) -> list[str]:
 
     def row(upload: Upload) -> str:
         part = verdict.ended(upload)
-        came = phrases.outcome(upload) if part is None or part.scan_id is not None else part.conclusion.reason.value
         icon = f"{ICONS[part.conclusion.kind]}\N{NO-BREAK SPACE}" if part else ""
         name = escape_markdown(shorten(upload.file.shown, LONG))
-        return f"| {name} | {icon}{came} | {size(upload.file.size)} | {seconds(upload.elapsed)} |"
+        result = phrases.outcome_or_reason(upload, part)
+        return f"| {name} | {icon}{result} | {size(upload.file.size)} | {seconds(upload.elapsed)} |"
 
     head = ["| file | result | size | took |", "|---|---|---:|---:|"]
     return [_table(head, verdict.uploads, row, "upload", UPLOADS_ROOM)]
@@ -144,13 +143,9 @@ def _kind(conclusion: Conclusion) -> str:
 
 def _sentences(verdict: Verdict) -> list[str]:
     """Return the message of each upload and scan that did not pass, or only because the user accepts it."""
-    parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
     lines = [
         f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
-        for part in parts
-        if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in phrases.NOTICED)
-        # The message of the deciding part is above already.
-        and describe(part) != verdict.conclusion.message
+        for part in phrases.untold(verdict)
     ]
     return ["\n".join(_cut(lines, SENTENCES))] if lines else []
 
@@ -210,9 +205,8 @@ def _results(results: list[CheckResult], check: CheckVerdict) -> str:
         text = escape_markdown(shorten(phrases.word(result), SHORT))
         return f"{ICONS[phrases.kind_of_result(result, check)]}\N{NO-BREAK SPACE}{text}"
 
-    noun = "severity" if phrases.kind_of(check.check) == "criteria" else "policy"
     columns: dict[str, tuple[str, Callable[[CheckResult], str]]] = {
-        noun: ("---", lambda result: escape_markdown(shorten(result.name, LONG))),
+        phrases.noun(check): ("---", lambda result: escape_markdown(shorten(result.name, LONG))),
         "ThreadFix says": ("---", word),
         "limit": ("---", lambda result: escape_markdown(shorten(", ".join(result.limits), 2 * LONG))),
         "open": ("---:", lambda result: "" if result.count is None else str(result.count)),

@@ -352,7 +352,7 @@ def test_invalid_options_are_listed_up_to_a_limit() -> None:
 
 def boxes(lane: drawing.Lane) -> list[tuple[str, int, str]]:
     """Return the place and width of each rectangle of a row."""
-    return [(part.x, part.y, part.width) for part in lane.parts]
+    return [(part.x, part.y, part.width) for part in lane.rectangles]
 
 
 def test_the_drawing_is_to_scale() -> None:
@@ -367,10 +367,9 @@ def test_the_drawing_is_to_scale() -> None:
         ("99.60%", 0, "0.40%"),
         ("20.00%", 44, "10.00%"),
     ]
-    assert (lane.bar, lane.height, timeline.whole) == (40, 50, "1m40s")
-    assert lane.description.startswith(
-        "QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls"
-    )
+    assert (lane.bar, lane.height, timeline.whole) == (40, 50, 100.0)
+    words = "QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls"
+    assert re.search(f'<desc id="desc-1">{words}; [^<]+</desc>.*<span>1m40s</span>', render.render(PASS), re.DOTALL)
 
 
 def test_checks_are_drawn_after_the_scans() -> None:
@@ -381,7 +380,7 @@ def test_checks_are_drawn_after_the_scans() -> None:
     scans, check = timeline.lanes
     assert boxes(scans)[:2] == [("0.00%", 0, "8.33%"), ("8.33%", 0, "58.33%")]
     assert boxes(check) == [("83.33%", 0, "10.00%"), ("93.33%", 0, "6.67%")]
-    assert [part.paint for part in check.parts] == [colours.check_paint("stale"), colours.check_paint("fresh")]
+    assert [part.colour for part in check.rectangles] == ["other", "uploaded"]
     assert (check.name, check.bar, check.height) == ("pass criteria", 22, 22)
     assert drawing.draw(verdict(seen(INSTANT)).scans, [once]) is None
     page = Page(render.render(verdict(scan(), checks=[RED])))
@@ -459,10 +458,10 @@ def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
 def test_every_status_has_a_colour() -> None:
     """The style sheet fills with each, and the drawing has it too, for readers without a style sheet."""
     assert set(colours.STATUS_COLOURS) == set(STATUSES)
-    checks = map(colours.check_paint, [*colours.CHECK_COLOURS, "new"])
-    for painted in (*map(colours.status_paint, [*STATUSES, "NEW"]), *checks, *colours.KIND_PAINTS.values()):
-        assert f".{painted.style} {{ fill: var(--{painted.style.removeprefix('fill-')}); }}" in SHEET
-        assert contrast(painted.colour, "#ffffff") >= 4.5
+    checks = map(colours.check_colour, [*colours.CHECK_COLOURS, "new"])
+    for name in (*map(colours.status_colour, [*STATUSES, "NEW"]), *checks, *(kind.value for kind in Kind)):
+        assert f".fill-{name} {{ fill: var(--{name}); }}" in SHEET
+        assert contrast(colours.PALETTE[name].light, "#ffffff") >= 4.5
 
 
 def test_colours_have_one_home() -> None:

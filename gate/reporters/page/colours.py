@@ -5,21 +5,14 @@ Some CI systems show the page without its style sheet, so the drawing carries th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gate.model.reasons import Kind
 from gate.threadfix.statuses import normal
 
 
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """One colour in both schemes, each as `#rrggbb`.
-
-    Attributes:
-        light: for readers who prefer light, for paper, and without a style sheet.
-        dark: for readers who prefer dark.
-    """
+class Colour(NamedTuple):
+    """A colour in both schemes, each as `#rrggbb`; the light one is also for paper, and without a style sheet."""
 
     light: str
     dark: str
@@ -49,7 +42,7 @@ PALETTE: Final = {
     "linking-defects": Colour("#86198f", "#e58af2"),
     "other": Colour("#57534e", "#b0a9a3"),
 }
-"""Every colour by its name, which is that of the style sheet's variable."""
+"""Every colour by its name, which is also the name of its variable in the style sheet."""
 
 STATUS_COLOURS: Final = {
     "QUEUED": "queued",
@@ -71,41 +64,18 @@ CHECK_COLOURS: Final = {"stale": "other", "unchecked": "other", "fresh": "upload
 """The colour of a fresh and of a stale response."""
 
 
-@dataclass(frozen=True, slots=True)
-class Paint:
-    """How a part of the drawing is painted.
-
-    Attributes:
-        style: its class in the style sheet.
-        colour: the same colour without a style sheet.
-    """
-
-    style: str
-    colour: str
+def status_colour(status: str) -> str:
+    """Return the name of a status's colour."""
+    return STATUS_COLOURS.get(normal(status), "other")
 
 
-def paint(name: str) -> Paint:
-    """Return the paint of a colour of the palette."""
-    return Paint(f"fill-{name}", PALETTE[name].light)
-
-
-def status_paint(status: str) -> Paint:
-    """Return the paint of a status."""
-    return paint(STATUS_COLOURS.get(normal(status), "other"))
-
-
-def check_paint(status: str) -> Paint:
-    """Return the paint of a fresh or stale response."""
-    return paint(CHECK_COLOURS.get(status, "other"))
-
-
-KIND_PAINTS: Final = {kind: paint(kind.value) for kind in Kind}
-"""The paint of each verdict."""
-OUTAGE_PAINT: Final = KIND_PAINTS[Kind.UNKNOWN]
+def check_colour(status: str) -> str:
+    """Return the name of the colour of a fresh or stale response."""
+    return CHECK_COLOURS.get(status, "other")
 
 
 def style_sheet() -> str:
-    """The style sheet's colours: a variable each, light and dark, and a class that fills with each of the paints."""
+    """Return a variable for each colour, light and dark, and a class for each colour that fills."""
     light = "".join(f"  --{name}: {colour.light};\n" for name, colour in PALETTE.items())
     dark = "".join(f"    --{name}: {colour.dark};\n" for name, colour in PALETTE.items())
     fills = "".join(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gate.reporters import timeline
-from gate.reporters.page.colours import OUTAGE_PAINT, Paint, check_paint, paint, status_paint
+from gate.reporters.page.colours import check_colour, status_colour
 from gate.text.sanitizer import shorten
 from gate.text.wording import count, seconds
 
@@ -14,11 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gate.judge.checks import CheckVerdict
-    from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
-    from gate.model.history import History, Outage
-    from gate.model.reasons import Kind
-    from gate.reporters.timeline import Bar
+    from gate.model.history import History
 
 PHASES: Final = 30
 """Phases drawn of one scan; with many scans fewer, `ALL_PHASES` together, but at least `FEWEST` each."""
@@ -34,72 +29,80 @@ SLIVER: Final = 0.4
 """The least width in per cent. A narrower rectangle could not be seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rectangle:
-    """A phase or an outage; `x` and `width` in per cent, `y` and `height` in pixels, `title` in words."""
+class Rectangle(NamedTuple):
+    """A phase or an outage: `x` and `width` in per cent, `y` and `height` in pixels, a colour's name, and words."""
 
     x: str
     y: int
     width: str
     height: int
-    paint: Paint
+    colour: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """The row of one scan or one check.
-
-    Attributes:
-        name: of the scan or the check.
-        title: of the row.
-        kind: the verdict on it.
-        outcome: the reason and the length of the wait.
-        bar: height of its bar, in pixels.
-        height: of the row, with its outages.
-        parts: its phases, then its outages.
-        description: the row in words, for screen readers.
-    """
+class Lane(NamedTuple):
+    """The row of a scan or a check; with its outages it is `height` pixels high, without them `bar`."""
 
     name: str
     title: str
-    kind: Kind
-    outcome: str
+    part: ScanVerdict | CheckVerdict
     bar: int
     height: int
-    parts: tuple[Rectangle, ...]
-    description: str
+    rectangles: list[Rectangle]
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """A row for each scan, then a row for each check with more than one request, all to one scale.
+class Drawing(NamedTuple):
+    """A row for each scan, then for each check with more than one request; all to one scale of `whole` seconds."""
 
-    Attributes:
-        lanes: the rows.
-        whole: the length of the scale, in words.
-    """
-
-    lanes: tuple[Lane, ...]
-    whole: str
+    lanes: list[Lane]
+    whole: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """The scale of a wait: `whole` seconds wide; the wait began at `began`; at most `most` phases are drawn."""
+class _Span(NamedTuple):
+    """A phase or an outage, in seconds since the wait began; the title is the words before and after its times."""
+
+    start: float
+    length: float
+    colour: str
+    title: tuple[str, str]
+
+
+class _Scale(NamedTuple):
+    """A scale `whole` seconds wide for a wait that began at `began`; draws at most `most` phases, `bar` pixels high."""
 
     whole: float
     began: float
-    height: int
+    bar: int
     most: int
-    painted: Callable[[str], Paint]
+    colour: Callable[[str], str]
 
-    def rectangle(self, bar: Bar, painted: Paint, title: str, *, below: bool = False) -> Rectangle:
-        """Return a bar as a rectangle that ends within the drawing."""
-        width = min(max(100 * bar.length / self.whole, SLIVER), 100.0)
-        x = min(100 * (self.began + bar.start) / self.whole, 100 - width)
-        y, height = (self.height + GAP, OUTAGE) if below else (0, self.height)
-        return Rectangle(f"{x:.2f}%", y, f"{width:.2f}%", height, painted, title)
+    def lane(self, part: ScanVerdict | CheckVerdict, name: str, title: str) -> Lane:
+        """Return the row of a scan or a check."""
+        phases = [self._rectangle(span, 0, self.bar) for span in self._phases(part.history)]
+        below = [self._rectangle(span, self.bar + GAP, OUTAGE) for span in self._outages(part.history)]
+        return Lane(name, title, part, self.bar, self.bar + (GAP + OUTAGE) * bool(below), phases + below)
+
+    def _rectangle(self, span: _Span, y: int, height: int) -> Rectangle:
+        # It ends within the drawing.
+        width = min(max(100 * span.length / self.whole, SLIVER), 100.0)
+        x = min(100 * (self.began + span.start) / self.whole, 100 - width)
+        title = f"{span.title[0]} for {seconds(span.length)}, from {seconds(span.start)}{span.title[1]}"
+        return Rectangle(f"{x:.2f}%", y, f"{width:.2f}%", height, span.colour, title)
+
+    def _phases(self, history: History[Any, Any]) -> Iterator[_Span]:
+        drawn = self.most if len(history.phases) <= self.most else self.most - 1
+        for index, phase in enumerate(history.phases[:drawn]):
+            title = shorten(phase.status, STATUS), f", {count(phase.polls, 'poll')}"
+            yield _Span(phase.first_seen, history.lasted(index), self.colour(phase.status), title)
+        rest = history.phases[drawn:]
+        if rest:
+            start = rest[0].first_seen
+            yield _Span(start, history.elapsed - start, "other", (f"{len(rest)} more statuses", ""))
+
+    def _outages(self, history: History[Any, Any]) -> Iterator[_Span]:
+        for outage in history.outages[: self.most // 2]:
+            title = "Outage", f", {count(outage.polls, 'failed poll')}: {shorten(outage.newest.what, 2 * STATUS)}"
+            yield _Span(outage.began, history.outage_end(outage) - outage.began, "unknown", title)
 
 
 def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> Drawing | None:
@@ -111,57 +114,15 @@ def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> D
         return None
     number = len(scans) + len(checks)
     most = max(FEWEST, min(PHASES, ALL_PHASES // number))
-    height = TALL if number == 1 else STRIP
-    of_scans = _Scale(whole, 0.0, height, most, status_paint)
-    of_checks = _Scale(whole, waited, height, most, check_paint)
-    lanes = [_scan_lane(scan, of_scans) for scan in scans] + [_check_lane(check, of_checks) for check in checks]
-    return Drawing(tuple(lanes), seconds(whole))
-
-
-def _scan_lane(scan: ScanVerdict, scale: _Scale) -> Lane:
-    number, name = scan.target.pending_scan_id, shorten(scan.name or "", STATUS)
-    title = f"Pending scan {number}, its statuses drawn to scale"
-    return _lane(f"#{number} {name}".rstrip(), title, scan.conclusion, scan.history, scale)
-
-
-def _check_lane(check: CheckVerdict, scale: _Scale) -> Lane:
-    name = shorten(check.subject, 2 * STATUS)
-    title = f"{name}: how long ThreadFix's response was stale, drawn to scale"
-    return _lane(name, title, check.conclusion, check.history, scale)
-
-
-def _lane(name: str, title: str, conclusion: Conclusion, history: History[Any, Any], scale: _Scale) -> Lane:
-    outages = [
-        scale.rectangle(bar, OUTAGE_PAINT, _outage(bar, outage), below=True)
-        for bar, outage in list(zip(timeline.outage_bars(history), history.outages, strict=True))[: scale.most // 2]
-    ]
-    parts = (*_phases(history, scale), *outages)
-    return Lane(
-        name=name,
-        title=title,
-        kind=conclusion.kind,
-        outcome=f"{conclusion.reason.value}, {seconds(history.elapsed)}",
-        bar=scale.height,
-        height=scale.height + (GAP + OUTAGE) * bool(outages),
-        parts=parts,
-        description="; ".join(part.title for part in parts),
-    )
-
-
-def _phases(history: History[Any, Any], scale: _Scale) -> Iterator[Rectangle]:
-    bars = timeline.status_bars(history)
-    drawn = scale.most if len(bars) <= scale.most else scale.most - 1
-    for bar, phase in list(zip(bars, history.phases, strict=True))[:drawn]:
-        title = f"{shorten(bar.label, STATUS)} for {seconds(bar.length)}, from {seconds(bar.start)}"
-        yield scale.rectangle(bar, scale.painted(phase.status), f"{title}, {count(phase.polls, 'poll')}")
-    rest = bars[drawn:]
-    if rest:
-        bar = timeline.Bar("", rest[0].start, rest[-1].start + rest[-1].length - rest[0].start)
-        title = f"{len(rest)} more statuses for {seconds(bar.length)}, from {seconds(bar.start)}"
-        yield scale.rectangle(bar, paint("other"), title)
-
-
-def _outage(bar: Bar, outage: Outage) -> str:
-    polls = count(outage.polls, "failed poll")
-    error = shorten(outage.newest.what, 2 * STATUS)
-    return f"Outage for {seconds(bar.length)}, from {seconds(bar.start)}, {polls}: {error}"
+    of_scans = _Scale(whole, 0.0, TALL if number == 1 else STRIP, most, status_colour)
+    of_checks = of_scans._replace(began=waited, colour=check_colour)
+    lanes = []
+    for scan in scans:
+        pending = scan.target.pending_scan_id
+        name = f"#{pending} {shorten(scan.name or '', STATUS)}".rstrip()
+        lanes.append(of_scans.lane(scan, name, f"Pending scan {pending}, its statuses drawn to scale"))
+    for check in checks:
+        name = shorten(check.subject, 2 * STATUS)
+        title = f"{name}: how long ThreadFix's response was stale, drawn to scale"
+        lanes.append(of_checks.lane(check, name, title))
+    return Drawing(lanes, whole)
