@@ -159,7 +159,8 @@ class CommandContext:
 
     def _open_log(self, reports: Reports) -> None:
         """Replace the plain log by the requested log."""
-        if not (self.github or reports.quiet) and self.log.isatty() and self._env.get("TERM") != "dumb":
+        watched = self.log.isatty() and self._env.get("TERM") != "dumb" and not self._env.get("CI")
+        if watched and not (self.github or reports.quiet):
             # The single file has no package for it.
             with suppress(ImportError):
                 from gate.reporters.terminal import Terminal

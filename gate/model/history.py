@@ -256,9 +256,9 @@ class History(Generic[T, R]):
         until = self.phases[index + 1].first_seen if index + 1 < len(self.phases) else self.elapsed
         return until - self.phases[index].first_seen
 
-    def outage_end(self, outage: Outage) -> float:
-        """Return the end of an outage: a good response, or the end of the wait."""
-        return self.elapsed if outage.ended is None else outage.ended
+    def outage_lasted(self, outage: Outage) -> float:
+        """Return the seconds of an outage, to a good response or to the end of the wait."""
+        return (self.elapsed if outage.ended is None else outage.ended) - outage.began
 
 
 ScanHistory = History[Target, ScanReading]

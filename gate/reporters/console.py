@@ -24,7 +24,7 @@ from gate.model.events import (
     UploadEnded,
     UploadProgress,
 )
-from gate.model.history import Application, CheckReading, Failure, ListedScans, Queued, Refused
+from gate.model.history import Application, CheckReading, Failure, ListedScans, Queued, Refused, ScanReading
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.reporters import closing, phrases
 from gate.reporters.closing import Line, LineKind
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from gate.judge.verdict import Verdict
     from gate.model.events import Event, UploadEvent
-    from gate.model.history import History, ScanReading, Upload
+    from gate.model.history import History, Upload
     from gate.model.subjects import Subject
     from gate.net.http import RequestMade
     from gate.options.settings import Settings
@@ -62,7 +62,7 @@ def to_log(line: str) -> None:
 
 
 class Console:
-    """Turns events into lines.
+    """Turns events into lines, and passes each to `write`.
 
     Args:
         write: writes one line.
@@ -85,7 +85,6 @@ class Console:
         naming: Naming = FLAGS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Log nothing yet."""
         self._write = write
         self._warn = warn
         self._draw = draw
@@ -104,14 +103,7 @@ class Console:
         self._hinted: set[str] = set()
 
     def line(self, text: str, kind: LineKind = LineKind.PLAIN, *, indent: int = 2, always: bool = False) -> None:
-        """Log a line, unless the log is quiet. Safe to call from several threads.
-
-        Args:
-            text: safe text.
-            kind: the kind of line.
-            indent: blanks before each further line, if a terminal wraps it.
-            always: whether a quiet log has it too.
-        """
+        """Log a line of safe text, in a quiet log only if `always`. Safe to call from several threads."""
         if always or not self._quiet:
             self._put(text, kind, indent)
 
@@ -137,9 +129,9 @@ class Console:
         if settings.files:
             (first, *others), whole = settings.files, size(sum(file.size for file in settings.files))
             files = count(len(settings.files), "file") if others else first.shown
-            self._announce(f"uploading {files} ({whole}) to {application} on {url}.")
+            self._announce(settings, f"uploading {files} ({whole}) to {application} on {url}.")
         elif isinstance(application, ApplicationName):
-            self._announce(f"looking up {application} on {url}.")
+            self._announce(settings, f"looking up {application} on {url}.")
 
     def waiting(self, settings: Settings, targets: Sequence[Target], until: datetime) -> None:
         """Log the server, the scans and the deadline."""
@@ -149,27 +141,25 @@ class Console:
         if not self._several:
             file = self._files.get(targets[0])
             target = f"{targets[0]} ({file})" if file else f"{targets[0]}"
-        limit = (
-            f", until {until:%H:%M:%S} UTC ({seconds(settings.plan.timeout)})" if settings.plan.timeout else ", once"
-        )
-        self._announce(f"asking {settings.server.url} for {target}{limit}.")
+        timeout = settings.plan.timeout
+        limit = f"until {until:%H:%M:%S} UTC ({seconds(timeout)})" if timeout else "once"
+        self._announce(settings, f"asking {settings.server.url} for {target}, {limit}.")
 
-    def _announce(self, text: str) -> None:
+    def _announce(self, settings: Settings, text: str) -> None:
         """Log a step that begins. The first such line names the gate, and the accepted dangers follow it."""
         if self._announced:
             self.line(f"{text[:1].upper()}{text[1:]}")
             return
         self._announced = True
         self.line(f"threadfix-gate {__version__}: {text}")
-        server = self._settings.server if self._settings else None
+        server, switch = settings.server, self._naming.switch
         # Also with --quiet: a danger that was accepted once must not be forgotten.
-        if server and server.insecure:
-            name = self._naming.switch("insecure")
-            risk = f"{name}: the server's certificate is not verified, so somebody else may get the API key."
-            self.warning(risk)
-        if server and server.allow_http and server.url.startswith("http://"):
-            self.warning(f"{self._naming.switch('allow-http')}: the API key is sent unencrypted.")
-        for risk in self._settings.risks if self._settings else ():
+        if server.insecure:
+            risk = "the server's certificate is not verified, so somebody else may get the API key."
+            self.warning(f"{switch('insecure')}: {risk}")
+        if server.allow_http and server.url.startswith("http://"):
+            self.warning(f"{switch('allow-http')}: the API key is sent unencrypted.")
+        for risk in settings.risks:
             self.warning(self._naming.fill(risk))
 
     def handle_upload(self, event: UploadEvent) -> None:
@@ -196,25 +186,24 @@ class Console:
         if self._sending:
             self._show(self._sending)
             if self._clock() - self._last_output >= HEARTBEAT:
-                self._tell(self._sending)
+                self._log_progress(self._sending)
 
     def _advanced(self, before: Sending, sending: Sending, elapsed: float) -> None:
         """Show progress: a bar at a terminal; in a log a line per tenth of a large file."""
         if self._draw:
             self._show(sending)
         elif sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10):
-            self._tell(sending, elapsed)
+            self._log_progress(sending, elapsed)
         elif self._clock() - self._last_output >= HEARTBEAT:
-            self._tell(sending)
+            self._log_progress(sending)
 
-    def _tell(self, sending: Sending, elapsed: float | None = None) -> None:
+    def _log_progress(self, sending: Sending, elapsed: float | None = None) -> None:
         """Log the progress of an upload; `elapsed` are its seconds, if it has just reached this tenth."""
         if sending.is_sent:
             sent = "still" if elapsed is None else f"{size(sending.file.size)} sent in {seconds(elapsed)};"
-            state = f"{sent} waiting for ThreadFix's response"
+            self._now(f"{sent} waiting for ThreadFix's response")
         else:
-            state = sending.numbers
-        self._now(state)
+            self._now(sending.numbers)
         # Also if nothing is logged: a quiet gate must not do this four times a second.
         self._last_output = self._clock()
 
@@ -227,32 +216,23 @@ class Console:
 
     def _uploaded(self, upload: Upload) -> None:
         """Log the result of an upload."""
+        more = ""
         match upload.receipt:
             case Queued(targets):
                 self._files |= dict.fromkeys(targets, upload.file.shown)
-                more = ""
             case Refused(text) if text:
                 more = f"; ThreadFix says: '{text.rstrip('.')}'"
             case Failure() as failure:
                 more = f": {failure.what}"
-            case _:
-                more = ""
         self._now(f"{upload.file.shown}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}{more}")
 
     def handle(self, event: Event[Any, Any]) -> None:
         """Log an event of a wait."""
         match event:
-            case StatusSeen(reading=Application() as application):
-                self._event(event, f"{event.target} {_found(event.target, application)}")
-            case StatusSeen(reading=ListedScans(updated)):
-                self._event(event, f"{event.target} has {count(len(updated), 'scan')}")
-            case StatusSeen(reading=CheckReading() as reading):
-                before = f" ({event.previous} for {seconds(event.lasted)})" if event.previous else ""
-                self._event(event, f"{phrases.reading(reading)}{before}")
             case StatusSeen():
-                before = f" ({event.previous} took {seconds(event.lasted)})" if event.previous else ""
-                self._event(event, f"{event.reading.status}{before}")
-                self._warn_once(event)
+                self._event(event, _change(event))
+                if isinstance(event.reading, ScanReading):
+                    self._warn_once(event)
             case OutageBegan():
                 retrying = f" Retrying for up to {seconds(event.limit)}." if event.limit else ""
                 self._event(event, f"error: {event.failure.what}{retrying}")
@@ -301,14 +281,12 @@ class Console:
 
     def closing(self, verdict: Verdict) -> None:
         """Log what the verdict means, what to do, and last the verdict."""
-        told = list(closing.explanation(verdict))
-        if not self._warn:
+        lines = [] if self._quiet else list(closing.explanation(verdict))
+        if not self._quiet and not self._warn:
             # On a runner they are annotations, as the verdict is.
-            told += closing.notices(verdict)
-        for line in [] if self._quiet else told:
-            self._put(line.text, line.kind, line.indent)
+            lines += closing.notices(verdict)
         # Not by `warning`, which on a runner would be a second annotation of the verdict.
-        for line in (*closing.downgrade(verdict), closing.verdict_line(verdict, alone=self._quiet)):
+        for line in (*lines, *closing.downgrade(verdict), closing.verdict_line(verdict, alone=self._quiet)):
             self._put(line.text, line.kind, line.indent)
 
     def _event(self, event: StatusSeen[Any] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
@@ -358,8 +336,17 @@ def _name(subject: Subject) -> str:
     return f"pending scan {subject.pending_scan_id}" if isinstance(subject, Target) else str(subject)
 
 
-def _found(subject: Subject, application: Application) -> str:
-    """Return that an application exists: its id if it was requested by name, otherwise its name."""
-    if isinstance(subject, ApplicationName):
-        return f"is application {application.id}"
-    return f"found: {application.name}" if application.name else "found"
+def _change(event: StatusSeen[Any]) -> str:
+    """Return a new status in words; of an unknown kind of reading only the status."""
+    previous, lasted = event.previous, seconds(event.lasted)
+    match event.reading:
+        case Application(id=number) if isinstance(event.target, ApplicationName):
+            return f"{event.target} is application {number}"
+        case Application(name=name):
+            return f"{event.target} found{f': {name}' if name else ''}"
+        case ListedScans(updated):
+            return f"{event.target} has {count(len(updated), 'scan')}"
+        case CheckReading() as reading:
+            return f"{phrases.reading(reading)}{f' ({previous} for {lasted})' if previous else ''}"
+        case reading:
+            return f"{reading.status}{f' ({previous} took {lasted})' if previous else ''}"

@@ -38,9 +38,10 @@ def untold(verdict: Verdict) -> list[Part]:
 
     The message of the deciding part is in the verdict already.
     """
+    parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
     return [
         part
-        for part in (*verdict.ended_uploads, *verdict.scans)
+        for part in parts
         if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in NOTICED)
         and describe(part) != verdict.conclusion.message
     ]

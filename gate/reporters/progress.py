@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The content of the live line: the phases of the first undecided wait, and the number of decided waits.
+    """The progress of waits: the first one that is undecided, and the number of decided ones.
 
     Attributes:
-        phases: each status and the seconds that it has lasted.
-        decided: the number of decided waits.
-        waits: the number of waits.
+        phases: each status of the first undecided wait, and the seconds that it has lasted.
+        decided, waits: the numbers of decided waits and of all waits.
         left: seconds until the deadline.
         outage: whether the newest poll failed.
         subject: the name of the wait; empty for a pending scan.
@@ -38,30 +37,21 @@ class Progress:
 
     @classmethod
     def of(cls, histories: Sequence[History[Any, Any]], left: float) -> Progress:
-        """How far waits are."""
+        """Return the progress of the waits with these histories."""
         running = [history for history in histories if history.ended is None]
-        first = running[0] if running else None
-        return cls(
-            phases=tuple((phase.status, first.lasted(i)) for i, phase in enumerate(first.phases)) if first else (),
-            decided=len(histories) - len(running),
-            waits=len(histories),
-            left=left,
-            outage=bool(first and first.outages and first.outages[-1].ended is None),
-            subject="" if first is None or isinstance(first.target, Target) else str(first.target),
-        )
+        decided, waits = len(histories) - len(running), len(histories)
+        if not running:
+            return cls((), decided, waits, left, outage=False)
+        first = running[0]
+        phases = tuple((phase.status, first.lasted(index)) for index, phase in enumerate(first.phases))
+        outage = bool(first.outages and first.outages[-1].ended is None)
+        subject = "" if isinstance(first.target, Target) else str(first.target)
+        return cls(phases, decided, waits, left, outage, subject)
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """The state of a file's upload.
-
-    Attributes:
-        file: the file.
-        number: its place among the files, from 1.
-        files: the number of files.
-        sent: bytes so far.
-        elapsed: seconds since its upload began.
-    """
+    """The upload of a file, the `number`th of `files`: `sent` bytes in `elapsed` seconds."""
 
     file: ScanFile
     number: int = 1
@@ -85,18 +75,12 @@ class Sending:
         return self.sent / self.file.size
 
     @property
-    def speed(self) -> float | None:
-        """Bytes per second since the upload began; None if nothing was sent yet."""
-        return self.sent / self.elapsed if self.sent and self.elapsed else None
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until all of it is sent; None if unknown."""
-        return (self.file.size - self.sent) / self.speed if self.speed else None
-
-    @property
     def numbers(self) -> str:
-        """The share, the speed and the time left, for a person."""
-        speed = f", {size(self.speed)}/s" if self.speed else ""
-        left = f", {seconds(self.left)} left" if self.left else ""
-        return f"{int(self.share * 100)}% of {size(self.file.size)}{speed}{left}"
+        """The share, and the average speed and the time left if they are known, for people."""
+        numbers = f"{int(self.share * 100)}% of {size(self.file.size)}"
+        if self.sent and self.elapsed:
+            speed = self.sent / self.elapsed
+            numbers += f", {size(speed)}/s"
+            if not self.is_sent:
+                numbers += f", {seconds((self.file.size - self.sent) / speed)} left"
+        return numbers

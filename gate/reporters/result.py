@@ -129,7 +129,7 @@ def _history(history: History[Any, Any]) -> dict[str, Any]:
         "outages": [
             {
                 "began_seconds": round(outage.began, 3),
-                "lasted_seconds": round(history.outage_end(outage) - outage.began, 3),
+                "lasted_seconds": round(history.outage_lasted(outage), 3),
                 "polls": outage.polls,
                 "over": outage.ended is not None,
                 "reason": outage.newest.reason.value,

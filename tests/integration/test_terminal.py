@@ -65,9 +65,9 @@ def test_a_person_who_watches_sees_the_upload(gate: Gate) -> None:
     assert f"{file}: queued as pending scan " in shown
 
 
-@pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"})])
+@pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"}), ((), {"CI": "true"})])
 def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
-    """There is no live line with --quiet, or where the cursor cannot be moved."""
+    """With --quiet, with `CI` set, or if the cursor cannot be moved."""
     code, sent = watched(gate, *args, **env)
     assert code == 3
     assert "\x1b" not in sent

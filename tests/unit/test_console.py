@@ -161,6 +161,19 @@ def test_an_application_that_is_looked_up_has_a_line() -> None:
     assert listener.lines[-1].startswith("Asking https://tf.example.com/threadfix for pending scan 41 ")
 
 
+def test_a_new_kind_of_reading_has_a_plain_line() -> None:
+    @dataclass(frozen=True)
+    class New:
+        status: str
+        sent: None = None
+
+    listener = Listener()
+    console = listener.console()
+    console.handle(StatusSeen(ApplicationId(6), 0.0, New("open")))
+    console.handle(StatusSeen(ApplicationId(6), 2.0, New("closed"), "open", 2.0))
+    assert listener.lines[1:] == ["[    0s] open", "[    0s] closed (open took 2s)"]
+
+
 def test_an_error_at_the_deadline_is_not_retried() -> None:
     """An error at the deadline does not promise a retry."""
     listener = Listener()
@@ -315,10 +328,9 @@ def test_a_pending_scan_of_an_upload_is_told_with_its_file() -> None:
 def test_an_upload_shows_its_average_speed() -> None:
     """The speed and the time left are those since the upload began; without a byte neither is known."""
     sending = Sending(LARGE)
-    assert (sending.speed, sending.left, sending.share) == (None, None, 0.0)
+    assert (sending.numbers, sending.share) == ("0% of 20 MB", 0.0)
     sending = sending.after(UploadProgress(LARGE, 5_000_000, 10.0))
-    assert (sending.speed, sending.left, sending.share) == (500_000.0, 30.0, 0.25)
-    assert sending.numbers == "25% of 20 MB, 500 kB/s, 30s left"
+    assert (sending.numbers, sending.share) == ("25% of 20 MB, 500 kB/s, 30s left", 0.25)
 
 
 def test_a_check_is_told_with_its_freshness() -> None:

@@ -102,7 +102,7 @@ class _Scale(NamedTuple):
     def _outages(self, history: History[Any, Any]) -> Iterator[_Span]:
         for outage in history.outages[: self.most // 2]:
             title = "Outage", f", {count(outage.polls, 'failed poll')}: {shorten(outage.newest.what, 2 * STATUS)}"
-            yield _Span(outage.began, history.outage_end(outage) - outage.began, "unknown", title)
+            yield _Span(outage.began, history.outage_lasted(outage), "unknown", title)
 
 
 def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> Drawing | None:
