@@ -17,12 +17,33 @@ if TYPE_CHECKING:
 
     from gate.judge.verdict import Verdict
 
-SHORT: Final = 4
-"""Parts up to which the log lists passed parts too, if another part did not pass."""
-ROWS: Final = 10
-"""Policies and criteria that the log lists of a check; the reports have more."""
-OBSTACLES: Final = 3
-"""Vulnerabilities that the log lists of a check; the reports have ten."""
+SHORT: Final = 4  # parts up to which the log lists passed parts too, if another part did not pass
+ROWS: Final = 10  # policies and criteria that the log lists of a check; the reports have more
+OBSTACLES: Final = 3  # vulnerabilities that the log lists of a check; the reports have ten
+
+
+class LineKind(Enum):
+    """The kind of a line."""
+
+    PLAIN = "plain"
+    PASS = "pass"  # noqa: S105 - the verdict, not a password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    CHECK_PASSED = "check passed"
+    CHECK_FAILED = "check failed"
+    WARNING = "warning"
+    NOTICE = "notice"
+    ADVICE = "advice"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of safe text (`gate.text.sanitizer.log_line`), wrapped with `indent` blanks; a command is not wrapped."""
+
+    text: str
+    kind: LineKind = LineKind.PLAIN
+    indent: int = 2
 
 
 def explanation(verdict: Verdict) -> Iterator[Line]:
@@ -53,12 +74,7 @@ def downgrade(verdict: Verdict) -> Iterator[Line]:
 
 
 def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
-    """Return the verdict in one line, with a link.
-
-    Args:
-        verdict: the verdict.
-        alone: whether it is the only line, so that it must name the invalid options.
-    """
+    """Return the verdict in one line, with a link, and with the invalid options if it is the only line."""
     conclusion = verdict.conclusion
     message = conclusion.message
     if verdict.mistakes and not alone:
@@ -90,38 +106,7 @@ def _reasons(check: CheckVerdict) -> Iterator[Line]:
     if len(broken) > ROWS:
         yield Line(f"    ... and {len(broken) - ROWS} more")
     for obstacle in check.obstacles[:OBSTACLES]:
-        link = f" {obstacle.url}" if obstacle.url else ""
-        yield Line(f"    blocked by: {phrases.obstacle_line(obstacle)}{link}", indent=6)
-    if len(check.obstacles) > OBSTACLES:
-        more = len(check.obstacles) - OBSTACLES
+        yield Line(f"    blocked by: {phrases.obstacle_line(obstacle)}", indent=6)
+    more = len(check.obstacles) - OBSTACLES
+    if more > 0:
         yield Line(f"    ... and {more} more; the HTML report and the result document list them")
-
-
-class LineKind(Enum):
-    """The kind of a line."""
-
-    PLAIN = "plain"
-    PASS = "pass"  # noqa: S105 - the verdict, not a password
-    FAIL = "fail"
-    UNKNOWN = "unknown"
-    CHECK_PASSED = "check passed"
-    CHECK_FAILED = "check failed"
-    WARNING = "warning"
-    NOTICE = "notice"
-    ADVICE = "advice"
-    COMMAND = "command"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line; its text is safe (`gate.text.sanitizer.log_line`).
-
-    Attributes:
-        text: as a log shows it.
-        kind: a command is never wrapped, so that it can be copied.
-        indent: blanks before each further line, if it is wrapped.
-    """
-
-    text: str
-    kind: LineKind = LineKind.PLAIN
-    indent: int = 2

@@ -36,41 +36,36 @@ class GitHub:
     """
 
     def __init__(self, env: Mapping[str, str], log: BackgroundStream) -> None:
-        """Write nothing yet."""
         self._env = env
         self._log = log
 
     @contextmanager
-    def _saying(self) -> Iterator[None]:
-        """Redirect the library's prints to the log. An unread log must not change the verdict."""
+    def _core(self) -> Iterator[Any]:
+        """Yield the library, with its prints redirected to the log. An unread log must not change the verdict."""
+        from actions_toolkit import core
+
         with suppress(OSError, ValueError), redirect_stdout(cast("Any", self._log)):
-            yield
+            yield core
 
     def mask(self, secret: Secret) -> None:
         """Make the runner hide the secret. This must be the first line that is printed."""
-        from actions_toolkit import core
-
-        with self._saying():
+        with self._core() as core:
             core.set_secret(secret.reveal())
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Fold the lines that are logged while the block runs."""
-        from actions_toolkit import core
-
-        with self._saying():
+        with self._core() as core:
             core.start_group(title)
         try:
             yield
         finally:
-            with self._saying():
+            with self._core() as core:
                 core.end_group()
 
     def warning(self, message: str) -> None:
         """Annotate with a warning."""
-        from actions_toolkit import core
-
-        with self._saying():
+        with self._core() as core:
             core.warning(message, title=TITLE)
 
     def verdict(self, verdict: Verdict) -> None:
@@ -78,19 +73,17 @@ class GitHub:
 
         A part that passed only because the user accepts it is a notice.
         """
-        from actions_toolkit import core
-
         conclusion = verdict.conclusion
         if accepted := phrases.noticed(verdict):
             # A single notice: a step has ten annotations.
             more = f" (and {len(accepted) - 1} more)" if len(accepted) > 1 else ""
-            with self._saying():
+            with self._core() as core:
                 core.notice(f"{describe(accepted[0])}{more}", title=TITLE)
         if conclusion.kind is Kind.PASS:
             return
         title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"
-        annotate = core.warning if conclusion.downgraded else core.error
-        with self._saying():
+        with self._core() as core:
+            annotate = core.warning if conclusion.downgraded else core.error
             annotate(f"{conclusion.message} {plain(conclusion.hint)}", title=title)
 
     def outputs(self, verdict: Verdict) -> None:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from gate.model.history import History, Upload
 
 SUITE: Final = "threadfix-gate"
-ROWS: Final = 100
-"""Policies and criteria that are listed per check; the result document has all."""
+ROWS: Final = 100  # policies and criteria that are listed of a check; the result document has all
 
 
 def render(verdict: Verdict) -> str:
@@ -118,7 +117,7 @@ def _details(check: CheckVerdict) -> Iterator[str]:
     """Yield the rows of a check, and its vulnerabilities."""
     yield from _rows(check)
     for obstacle in check.obstacles:
-        yield f"Blocked by: {phrases.obstacle_line(obstacle)}{f' {obstacle.url}' if obstacle.url else ''}"
+        yield f"Blocked by: {phrases.obstacle_line(obstacle)}"
 
 
 def _output(lines: Iterable[str]) -> str:

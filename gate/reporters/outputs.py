@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
 
@@ -35,14 +36,12 @@ def document_fields(verdict: Verdict) -> dict[str, Any]:
     With several scans `pending_scan_id` and `scan_id` are lists of equal length. A scan that ThreadFix finished
     immediately has no pending scan.
     """
-    deciding_scan, scans = verdict.deciding_scan, verdict.scans
+    deciding, scans = verdict.deciding_scan, verdict.scans
     finished = [upload.scan_id for upload in verdict.ended_uploads if upload.scan_id is not None]
     return {
-        "verdict": verdict.conclusion.kind.value,
-        "reason": verdict.conclusion.reason.value,
-        "message": verdict.conclusion.message,
+        **conclusion_fields(verdict.conclusion),
         "exit_code": verdict.conclusion.exit_code,
-        "status": deciding_scan.history.reading.status if deciding_scan and deciding_scan.history.reading else None,
+        "status": deciding.history.reading.status if deciding and deciding.history.reading else None,
         "application_id": verdict.application_id,
         "pending_scan_id": _one_or_many([*(None for _ in finished), *(scan.target.pending_scan_id for scan in scans)]),
         "scan_id": _one_or_many([*finished, *(scan.scan_id for scan in scans)]),
@@ -54,6 +53,11 @@ def document_fields(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def conclusion_fields(conclusion: Conclusion) -> dict[str, Any]:
+    """Return the verdict, the reason and the message."""
+    return {"verdict": conclusion.kind.value, "reason": conclusion.reason.value, "message": conclusion.message}
+
+
 def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
     """Return the entry of a scan in the output `scans`."""
     return {
@@ -62,9 +66,7 @@ def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
         "scan_id": scan.scan_id,
         "scan_url": scan.url,
         "name": scan.name,
-        "verdict": scan.conclusion.kind.value,
-        "reason": scan.conclusion.reason.value,
-        "message": scan.conclusion.message,
+        **conclusion_fields(scan.conclusion),
         "status": scan.history.reading.status if scan.history.reading else None,
         "elapsed_seconds": round(scan.history.elapsed, 1),
         "polls": scan.history.polls,

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Part
     from gate.judge.uploads import UploadVerdict
     from gate.judge.verdict import Verdict
+    from gate.model.build import Build
     from gate.model.history import CheckReading, CheckResult, Obstacle, Upload
     from gate.model.subjects import Check
 
-NOTICED: Final = frozenset(ACCEPTED.values())
-"""Passes that are shown as a notice: ThreadFix took nothing."""
-ANSWERS: Final = {True: "passing", False: "failing", None: "undecided"}
-"""The words for a check that holds, that does not, and that is undecided."""
+NOTICED: Final = frozenset(ACCEPTED.values())  # passes that are shown as a notice: ThreadFix took nothing
+_WORDS: Final = {True: "passing", False: "failing", None: "undecided"}
 _ORDER: Final = {False: 0, None: 1, True: 2}
 
 
@@ -97,7 +96,7 @@ def ordered(results: Iterable[CheckResult]) -> list[CheckResult]:
 
 def word(result: CheckResult) -> str:
     """Return ThreadFix's word for a policy or a criterion, or ours if it has none."""
-    return result.word or ANSWERS[result.holds]
+    return result.word or _WORDS[result.holds]
 
 
 def kind_of_result(result: CheckResult, check: CheckVerdict) -> Kind:
@@ -108,9 +107,8 @@ def kind_of_result(result: CheckResult, check: CheckVerdict) -> Kind:
 
 def evaluated(result: CheckResult) -> str:
     """Return the time of the evaluation, and how much older than the scan it is; empty if unknown."""
-    return ", ".join(
-        filter(None, (instant(result.evaluated), f"{seconds(result.behind)} before the scan" if result.behind else ""))
-    )
+    behind = f"{seconds(result.behind)} before the scan" if result.behind else ""
+    return ", ".join(filter(None, (instant(result.evaluated), behind)))
 
 
 def row(result: CheckResult) -> str:
@@ -123,9 +121,15 @@ def row(result: CheckResult) -> str:
 
 
 def obstacle_line(obstacle: Obstacle) -> str:
-    """Return an open vulnerability in one line, without its link."""
+    """Return an open vulnerability in one line, with its link."""
     severity = f" ({obstacle.severity})" if obstacle.severity else ""
-    return f"{obstacle.name}{severity}{f' in {obstacle.place}' if obstacle.place else ''}"
+    place = f" in {obstacle.place}" if obstacle.place else ""
+    return f"{obstacle.name}{severity}{place}{f' {obstacle.url}' if obstacle.url else ''}"
+
+
+def build_facts(build: Build) -> list[str]:
+    """Return the CI system, the repository, the ref and the short commit, as far as they are known."""
+    return [fact for fact in (build.system, build.repository, build.ref, (build.commit or "")[:12]) if fact]
 
 
 def reading(read: CheckReading) -> str:
@@ -135,5 +139,5 @@ def reading(read: CheckReading) -> str:
     if read.status == STALE and any(result.behind is None for result in read.results):
         # A response without a date counts if the next response agrees.
         age = "; asking again"
-    answer = word(read.results[0]) if len(read.results) == 1 else ANSWERS[read.holds]
-    return f"{answer}, {'but ' if age else ''}{read.status}{age}"
+    state = word(read.results[0]) if len(read.results) == 1 else _WORDS[read.holds]
+    return f"{state}, {'but ' if age else ''}{read.status}{age}"

@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gate.judge.verdict import Verdict
-
-
-class Renderer(Protocol):
-    """Renders a verdict."""
-
-    def __call__(self, verdict: Verdict) -> str:
-        """Return the whole text."""
-        ...
 
 
 class Destination(Enum):
@@ -35,15 +29,7 @@ class Destination(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report.
-
-    Attributes:
-        option: name of the option that requests it; for a file, its value is the path.
-        name: as messages call it.
-        destination: a file, standard output or the job summary.
-        module: in this package, with a `render` that is a `Renderer`. A module is imported if its report is
-            requested: some need libraries that take longer to load than a finished scan takes.
-    """
+    """The option that requests a report (for a file, its value is the path), its name in messages, and its module."""
 
     option: str
     name: str
@@ -52,7 +38,8 @@ class Report:
 
     def render(self, verdict: Verdict) -> str:
         """Return the text of the report."""
-        renderer: Renderer = import_module(f"gate.reporters.{self.module}").render
+        # Some modules need libraries that take longer to load than a finished scan takes.
+        renderer: Callable[[Verdict], str] = import_module(f"gate.reporters.{self.module}").render
         return renderer(verdict)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.history import FRESH, Finished
 from gate.reporters import phrases
-from gate.reporters.outputs import document_fields, scan_fields
+from gate.reporters.outputs import conclusion_fields, document_fields, scan_fields
 from gate.text.wording import timestamp, utc
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.history import CheckResult, History, Obstacle, Upload
+    from gate.model.history import CheckResult, History, Upload
 
 SCHEMA_VERSION: Final = 1
 
@@ -76,18 +76,15 @@ def _check(check: CheckVerdict) -> dict[str, Any]:
         "polls": check.history.polls,
         "errors": check.history.errors,
         "results": [_result(result) for result in check.results],
-        "obstacles": [_obstacle(obstacle) for obstacle in check.obstacles],
+        "obstacles": [obstacle._asdict() | {"place": obstacle.place or None} for obstacle in check.obstacles],
         **_history(check.history),
     }
 
 
 def _conclusion(conclusion: Conclusion | None) -> dict[str, Any]:
-    return {
-        "verdict": conclusion.kind.value if conclusion else None,
-        "reason": conclusion.reason.value if conclusion else None,
-        "message": conclusion.message if conclusion else None,
-        "exit_code": conclusion.exit_code if conclusion else None,
-    }
+    if conclusion is None:
+        return dict.fromkeys(("verdict", "reason", "message", "exit_code"))
+    return {**conclusion_fields(conclusion), "exit_code": conclusion.exit_code}
 
 
 def _result(result: CheckResult) -> dict[str, Any]:
@@ -101,16 +98,6 @@ def _result(result: CheckResult) -> dict[str, Any]:
         "count": result.count,
         "evaluated_at": timestamp(at) if at else None,
         "behind_seconds": None if result.behind is None else round(result.behind, 3),
-    }
-
-
-def _obstacle(obstacle: Obstacle) -> dict[str, Any]:
-    return {
-        "id": obstacle.id,
-        "name": obstacle.name,
-        "severity": obstacle.severity,
-        "place": obstacle.place or None,
-        "url": obstacle.url,
     }
 
 

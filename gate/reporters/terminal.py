@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from contextlib import suppress
 from pathlib import PurePath
+from textwrap import fill
 from typing import TYPE_CHECKING, Final, cast
 
 from rich.console import Console as Screen
@@ -18,7 +18,6 @@ from gate.reporters.closing import LineKind
 from gate.text.wording import seconds
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import IO, TextIO
 
     from rich.console import RenderableType
@@ -39,21 +38,14 @@ _STYLES: Final = {
     LineKind.COMMAND: "cyan",
 }
 """The colour of each kind of line; a plain line has no colour."""
-MARGIN: Final = 4
-"""Columns of the live line that its text leaves free: for the spinner, and at the end."""
-BAR: Final = 30
-"""Columns of the bar of an upload, at most."""
+MARGIN: Final = 4  # columns of the live line that its text leaves free: for the spinner, and at the end
+BAR: Final = 30  # columns of the bar of an upload, at most
 
 
 class Terminal:
-    """A live line under the log lines, while its block runs.
-
-    Args:
-        stream: the terminal.
-    """
+    """A live line under the log lines, while its block runs."""
 
     def __init__(self, stream: TextIO | BackgroundStream) -> None:
-        """Prepare; nothing is drawn yet."""
         self._screen = Screen(file=cast("IO[str]", stream), highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._spinner = Spinner("dots", style="cyan")
         # Redrawn by `draw` alone; standard output and error stay as they are.
@@ -66,16 +58,18 @@ class Terminal:
             self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # The terminal may be gone. That must not change the verdict.
         with suppress(OSError, ValueError):
             self._live.stop()
 
     def write(self, line: Line) -> None:
         """Print a line above the live line: prose wrapped to the terminal's width, a command as it is."""
-        text = line.text if line.kind is LineKind.COMMAND else wrapped(line, self._screen.width)
+        text = line.text
+        if line.kind is not LineKind.COMMAND:
+            # Broken between words only: a link stays whole.
+            width, indent = max(self._screen.width, line.indent + 1), " " * line.indent
+            text = fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         self._screen.print(Text(text, style=_STYLES.get(line.kind, "")))
 
     def draw(self, progress: Progress) -> None:
@@ -94,17 +88,6 @@ class Terminal:
                 self._live.update(line, refresh=True)
 
 
-def wrapped(line: Line, width: int) -> str:
-    """The line's text in lines of at most `width` characters, broken between words only: a link stays whole."""
-    return textwrap.fill(
-        line.text,
-        max(width, line.indent + 1),
-        subsequent_indent=" " * line.indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def live_text(progress: Progress, width: int) -> Text:
     """Return the live line, cut from the left to `width` characters: the newest part stays in sight."""
     phases = " › ".join(f"{status} {seconds(lasted)}" for status, lasted in progress.phases) or "asking"
@@ -116,7 +99,9 @@ def live_text(progress: Progress, width: int) -> Text:
         phases = f"{progress.decided} of {progress.waits} decided · {phases}"
     left = f" · {seconds(progress.left)} left"
     room = max(width - len(left), 10)
-    return Text(_end(phases, room) + left, no_wrap=True, overflow="crop")
+    if len(phases) > room:
+        phases = f"…{phases[-(room - 1) :]}"
+    return Text(phases + left, no_wrap=True, overflow="crop")
 
 
 def upload_line(spinner: Spinner, sending: Sending) -> Table:
@@ -131,8 +116,3 @@ def upload_line(spinner: Spinner, sending: Sending) -> Table:
     bar = ProgressBar(total=sending.file.size, completed=sending.sent)
     line.add_row(spinner, Text(place + PurePath(sending.file.shown).name), bar, Text(state))
     return line
-
-
-def _end(text: str, width: int) -> str:
-    """Return the last `width` characters of a text, with a mark for a cut."""
-    return text if len(text) <= width else "…" + text[-(width - 1) :]
