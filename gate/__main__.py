@@ -1,12 +1,12 @@
-"""The entry point: `threadfix-gate` and `python -m gate`."""
+"""The entry point of `threadfix-gate` and `python -m gate`."""
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # that of C; `signal` takes longer
+import _signal  # type: ignore[import-not-found]  # `signal` takes longer to import
 import os
 import sys
 
-TYPE_CHECKING = False  # `typing` takes longer to import than all of this
+TYPE_CHECKING = False  # `typing` takes longer to import than this module
 if TYPE_CHECKING:
     from typing import NoReturn
 
@@ -16,30 +16,29 @@ if TYPE_CHECKING:
 def entry() -> NoReturn:
     """Run the command line and end the process with its exit code, also if a stream is closed.
 
-    Python's own end is skipped: it prompts a user with PYTHONINSPECT, waits for streams, and changes the exit code in
-    each case. Only the result of the command line is a verdict. A broken installation or a stray `SystemExit` must be
-    taken neither for a pass nor for a fail.
+    Python's own exit is skipped: PYTHONINSPECT starts a prompt there, a closed stream changes the exit code, and a slow
+    stream delays it. Only the result of the command line is a verdict: a broken installation or a stray `SystemExit`
+    must look neither like a pass nor like a fail.
     """
-    # Until our handler is installed, a signal kills the process. Python's handler of SIGINT would raise an exception
-    # somewhere, and the exit code would be that of a fail or a bug.
+    # Until our handler is installed, a signal kills the process. Python's handler of SIGINT would raise an exception,
+    # and the exit code would be that of a fail or a bug.
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    # Before anything imports `ssl`: the variable could have the traffic and the key recorded, or name a pipe. OpenSSL
-    # would wait for it.
+    # OpenSSL would log the session keys to this file, or wait for a reader if it is a pipe. `ssl` reads it at import.
     os.environ.pop("SSLKEYLOGFILE", None)
     code, signals = 70, None
     try:
-        # Before the imports: they take the longest part of a short run, and a job can be stopped in any moment of it.
+        # Before the other imports: they take most of a short run, and a signal can come at any moment.
         from gate.flow.signals import install
 
         signals = install()
         code = _run(signals)
-    except BaseException as error:  # noqa: BLE001 - Python would end with 1, which is a fail
+    except BaseException as error:  # noqa: BLE001 - Python's exit code would be 1, a fail
         _explain(error)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):
-            # The reader is gone, or the stream is closed.
+            # The stream is closed, or has no reader.
             continue
     os._exit(signals.end(code) if signals else code)
 
@@ -47,20 +46,19 @@ def entry() -> NoReturn:
 def _run(signals: Signals) -> int:
     import gc
 
-    # Start-up makes many objects that stay; looking for garbage among them again and again takes a tenth of it.
+    # Garbage collection would take a tenth of the start-up, and its many objects stay.
     gc.set_threshold(50_000)
-    # A caller may have closed them; Python would then print a log to standard output, or break.
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it lives as long as the process
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    # The caller may have closed a stream. Without a replacement, a log could go to standard output, or `print` fail.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
     from gate.cli import main
 
     return main(signals=signals)
 
 
 def _explain(error: BaseException) -> None:
-    """Log a bug. The error's own text may hold anything, so only that of an import is shown."""
+    """Log a bug. Only an import error's text is shown: other texts may hold secrets."""
     import traceback
     from contextlib import suppress
 

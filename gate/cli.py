@@ -1,4 +1,4 @@
-"""Defines the command line: commands, their options from the table, and its invalid arguments."""
+"""The command line: the commands, their options from the table, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gate.options.table import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIE
 from gate.text.naming import FLAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from gate.options.table import Option
 
 PROG: Final = "threadfix-gate"
 UNREAD: Final = 141
-"""Exit code of a program that wrote into a closed pipe, as shells report it."""
+"""The exit code that shells report for a program that wrote into a closed pipe."""
 SHORT: Final = {"verbose": "-v", "quiet": "-q"}
-"""The options that have a letter too."""
+"""The options with a short flag."""
 
 
 class _Command(click.Command):
-    """A command that collects every invalid argument, and groups its options in `--help`."""
+    """A command that collects its invalid arguments, and groups its options in `--help`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         good, ctx.meta["invalid"] = _split_arguments(args, self.get_params(ctx))
@@ -43,15 +43,12 @@ class _Command(click.Command):
         records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
         usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
 
-
-class _RunCommand(_Command):
-    """The command with an introduction in its help."""
-
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from gate.options.usage import write_introduction
 
         super().format_help_text(ctx, formatter)
-        write_introduction(formatter)
+        if self.name == "run":
+            write_introduction(formatter)
 
 
 def _split_arguments(
@@ -59,9 +56,9 @@ def _split_arguments(
 ) -> tuple[list[str], tuple[InvalidOption, ...]]:
     """Return the arguments that click can parse, and an invalid option for each of the others.
 
-    Click must find no error: its messages repeat values, and a value may be a key. It would also take
-    `--pass-criteria` for the value in `--html-file --pass-criteria`, and the last of two values: a requested check
-    would silently not be made.
+    Click must see no error, because its messages repeat values, and a value may be a key. In
+    `--html-file --pass-criteria`, click would read the second flag as a value, and of two values it would use the last:
+    a requested check would silently not be made.
     """
     flags = {
         flag: option
@@ -97,7 +94,7 @@ def _split_arguments(
         else:
             good += [arg] if option.is_flag or equals else [arg, rest.pop(0)]
             use = (option.name, name in option.secondary_opts)
-            # A switch may be repeated, but not contradicted.
+            # A switch may be repeated but not contradicted.
             if not option.multiple and (use[0], use[1] ^ option.is_flag) in given:
                 wrong = f"{_long(option, 'and')} contradict each other" if option.is_flag else f"{name} is given twice"
                 invalid.append(InvalidOption(name, f"{wrong}; leave one of them out."))
@@ -111,12 +108,12 @@ def _long(option: click.Option, word: str) -> str:
 
 def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
     if name == "--api-key":
-        what = (
+        text = (
             "--api-key is not an option: everybody on this machine can read a command line. Set "
             f"{KEY_VARIABLE}, or name a file with --api-key-file."
         )
-        return InvalidOption(KEY_VARIABLE, what)
-    # A key has digits or capitals, or is longer.
+        return InvalidOption(KEY_VARIABLE, text)
+    # Anything else may be a key: it has digits or capitals, or is longer.
     if not re.fullmatch(r"--?[a-z][a-z-]{0,29}", name):
         return InvalidOption(None, "unexpected argument (value not shown).")
     import difflib
@@ -126,9 +123,9 @@ def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
     return InvalidOption(name, f"unknown option {name}; {hint}")
 
 
-def _option(option: Option[Any], *, hidden: bool = False) -> click.Option:
-    told = "" if option.is_switch and option.default == "false" else option.default
-    notes = [option.variable] + ([f"default: {told}"] if told else [])
+def _option(option: Option[Any], *, hidden: bool) -> click.Option:
+    default = "" if option.is_switch and option.default == "false" else option.default
+    notes = [option.variable] + ([f"default: {default}"] if default else [])
     text = f"{FLAGS.fill(option.help).replace('`', '')} [{', '.join(notes)}]"
     if option.is_switch:
         short = [SHORT[option.name]] if option.name in SHORT else []
@@ -140,7 +137,7 @@ def _option(option: Option[Any], *, hidden: bool = False) -> click.Option:
 
 
 def _flags(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the values that click parsed as texts, by option name. The settings parse them."""
+    """Return the given values as texts, by option name."""
     flags: dict[str, list[str]] = {}
     for name, value in values.items():
         if value is None or value == ():
@@ -150,44 +147,40 @@ def _flags(values: Mapping[str, Any]) -> dict[str, list[str]]:
     return flags
 
 
-def _run_options(*, hidden: bool = False) -> list[click.Parameter]:
-    return [_option(option, hidden=hidden) for option in OPTIONS if option.flag]
+def _options(shown: Container[Option[Any]], texts: Mapping[Option[Any], str] | None = None) -> list[click.Parameter]:
+    """Return the options of `run`, so that only the command changes. Options that are not in `shown` are hidden.
 
-
-def _doctor_options() -> list[click.Parameter]:
-    """Return the options of `run`, so that only the command changes. Options without an effect are hidden."""
-    own = {JSON: "Write the checks to standard output, as JSON.", QUIET: "Log only what fails."}
+    Args:
+        shown: the options in the help.
+        texts: the help of options that mean something else in this command.
+    """
     return [
-        _option(replace(option, help=own.get(option, option.help)), hidden=option not in DOCTOR_OPTIONS)
+        _option(replace(option, help=(texts or {}).get(option, option.help)), hidden=option not in shown)
         for option in OPTIONS
         if option.flag
     ]
 
 
-def _invalid() -> tuple[InvalidOption, ...]:
-    invalid: tuple[InvalidOption, ...] = click.get_current_context().meta["invalid"]
-    return invalid
-
-
-def _signals() -> Signals:
-    signals: Signals = click.get_current_context().obj
-    return signals
+def _call() -> tuple[Signals, tuple[InvalidOption, ...]]:
+    """Return the signals and the invalid arguments of the current command."""
+    context = click.get_current_context()
+    return context.obj, context.meta["invalid"]
 
 
 def _run(**values: object) -> int:
-    return run_gate(_flags(values), os.environ, _signals(), _invalid())
+    return run_gate(_flags(values), os.environ, *_call())
 
 
 def _doctor(**values: object) -> int:
     from gate.doctor import run_doctor
 
-    return run_doctor(_flags(values), os.environ, _signals(), _invalid())
+    return run_doctor(_flags(values), os.environ, *_call())
 
 
 def _sandbox(host: str, port: str, quiet: bool | None, **kind: str) -> int:  # noqa: FBT001 - click's way
     from gate.sandbox.command import Kind, serve
 
-    return serve(host, port, Kind(**kind), bool(quiet), _signals(), _invalid())
+    return serve(host, port, Kind(**kind), bool(quiet), *_call())
 
 
 def _demo(scenario: str, speed: str, generation: str, **values: Any) -> int:  # noqa: ANN401 - click's way
@@ -196,56 +189,52 @@ def _demo(scenario: str, speed: str, generation: str, **values: Any) -> int:  # 
 
     if values.pop("list"):
         return list_scenarios()
-    return demo(scenario, Kind(speed, generation), _flags(values), _signals(), _invalid())
+    return demo(scenario, Kind(speed, generation), _flags(values), *_call())
 
 
-def _gate_commands() -> Iterator[click.Command]:
-    """Yield the commands that talk to the user's ThreadFix."""
-    yield _RunCommand(
+def _commands() -> Iterator[click.Command]:
+    yield _Command(
         "run",
         callback=_run,
-        params=_run_options(),
+        params=_options(OPTIONS),
         short_help="The gate: upload, wait, evaluate, report.",
         help="Upload scans to ThreadFix, wait until it has processed them, ask whether the application may be "
-        "released, and say pass, fail or unknown. Each step runs only where its options ask for it.",
+        "released, and say pass, fail or unknown. Each step runs only if it is requested.",
     )
     yield _Command(
         "doctor",
         callback=_doctor,
-        params=_doctor_options(),
+        params=_options(
+            DOCTOR_OPTIONS, {JSON: "Write the checks to standard output, as JSON.", QUIET: "Log only what fails."}
+        ),
         short_help="Check URL, TLS, key, permission and ids, step by step.",
         help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
         "connection, certificate, redirects, REST API, key, permission, application, pending scan, checks of the "
         "release, clock. Takes the options of run, but needs neither application nor pending scan. Ends with the "
         "exit code of the first check that fails, or 0.",
     )
-
-
-def _kind_options() -> list[click.Parameter]:
-    return [
-        click.Option(["--speed"], default="1", metavar="FACTOR", help="How much faster. [default: 1]"),
+    kind = (
+        click.Option(
+            ["--speed"], default="1", metavar="FACTOR", help="Play the scenarios faster by this factor. [default: 1]"
+        ),
         click.Option(
             ["--generation"],
             default="2.8.8",
             metavar="VERSION",
-            help="Which version of ThreadFix to be, such as 2.6.1, or legacy. [default: 2.8.8]",
+            help="Version of ThreadFix to imitate, such as 2.6.1, or legacy. [default: 2.8.8]",
         ),
-    ]
-
-
-def _sandbox_commands() -> Iterator[click.Command]:
-    """Yield the commands that start the sandbox."""
+    )
     yield _Command(
         "demo",
         callback=_demo,
-        short_help="Watch the gate against a ThreadFix of its own.",
+        short_help="Watch the gate with an embedded ThreadFix.",
         help="Start the embedded ThreadFix sandbox and run the gate against one of its scenarios (default: done). "
         "Any option of `run` may be added. Ends as the gate does.",
         params=[
             click.Argument(["scenario"], default="done", required=False),
             click.Option(["--list"], is_flag=True, help="Explain each scenario."),
-            *_kind_options(),
-            *_run_options(hidden=True),
+            *kind,
+            *_options(shown=()),
         ],
     )
     yield _Command(
@@ -255,9 +244,13 @@ def _sandbox_commands() -> Iterator[click.Command]:
         help="Serve the embedded ThreadFix until it is stopped, so that any client can be pointed at it. Prints "
         "the environment to export.",
         params=[
-            click.Option(["--host"], default="127.0.0.1", metavar="ADDRESS", help="Bind to it. [default: 127.0.0.1]"),
-            click.Option(["--port"], default="0", metavar="PORT", help="0 takes any free one. [default: 0]"),
-            *_kind_options(),
+            click.Option(
+                ["--host"], default="127.0.0.1", metavar="ADDRESS", help="Address to bind to. [default: 127.0.0.1]"
+            ),
+            click.Option(
+                ["--port"], default="0", metavar="PORT", help="Port to bind to; 0 for any free port. [default: 0]"
+            ),
+            *kind,
             click.Option(["--quiet/--no-quiet", "-q"], default=None, help="Do not log the requests."),
         ],
     )
@@ -267,35 +260,25 @@ def command_group() -> click.Group:
     """Return `threadfix-gate` with all its commands."""
     group = click.Group(
         PROG,
+        commands=list(_commands()),
         help="Upload a scan to ThreadFix, wait until it is processed, then say pass, fail or unknown.",
         epilog="Start with: threadfix-gate demo",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
         # Versions of click differ if there is no command; `main` prints the help under each.
         no_args_is_help=False,
     )
-    group.params.append(_version_option())
-    for command in (*_gate_commands(), *_sandbox_commands()):
-        group.add_command(command)
-    return group
-
-
-def _version_option() -> click.Option:
-    def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's way
-        if value:
-            click.echo(f"{PROG} {__version__}")
-            ctx.exit()
-
-    return click.Option(
-        ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Show the version."
+    version = click.version_option(
+        __version__, prog_name=PROG, message="%(prog)s %(version)s", help="Show the version."
     )
+    return version(group)
 
 
 def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> int:
     """Run a command, and return its exit code.
 
     Args:
-        argv: the arguments; by default those of the process.
-        signals: the signals that stop the gate; by default none.
+        argv: the arguments; None for those of the process.
+        signals: the signal that stops the gate; None for no signal.
 
     Raises:
         BaseException: a bug that no command reports.
@@ -310,15 +293,14 @@ def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> i
         with group.make_context(PROG, ["--"]) as ctx:
             click.echo(group.get_help(ctx), err=True)
         return Reason.USAGE.row.exit_code
-    # Not by click's own `main`: shell completion, which a variable may start, would end with 0 before anything is
-    # parsed, and a closed pipe with 1, a fail.
+    # Click's own `main` would end with 0 after a shell completion, and with 1, a fail, if a pipe is closed.
     try:
         with group.make_context(PROG, args, obj=signals or Signals()) as ctx:
             return int(group.invoke(ctx) or 0)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.UsageError:
-        # Its own message repeats the argument, which may be a key.
+        # Click's message repeats the argument, which may be a key.
         commands = ", ".join(group.commands)
         click.echo(f"{PROG}: unknown command (not shown). The commands are {commands}; --help explains them.", err=True)
         return Reason.USAGE.row.exit_code
