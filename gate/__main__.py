@@ -10,8 +10,6 @@ TYPE_CHECKING = False  # `typing` takes longer to import than this module
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from gate.flow.signals import Signals
-
 
 def entry() -> NoReturn:
     """Run the command line and end the process with its exit code, also if a stream is closed.
@@ -31,30 +29,25 @@ def entry() -> NoReturn:
         from gate.flow.signals import install
 
         signals = install()
-        code = _run(signals)
+        import gc
+
+        # Garbage collection would take a tenth of the start-up, and its many objects stay.
+        gc.set_threshold(50_000)
+        # The caller may have closed a stream. Python would then log to standard output, or fail.
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
+        from gate.cli import main
+
+        code = main(signals=signals)
     except BaseException as error:  # noqa: BLE001 - Python's exit code would be 1, a fail
         _explain(error)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
-        except (OSError, ValueError):
-            # The stream is closed, or has no reader.
+        except (OSError, ValueError):  # closed, or without a reader
             continue
     os._exit(signals.end(code) if signals else code)
-
-
-def _run(signals: Signals) -> int:
-    import gc
-
-    # Garbage collection would take a tenth of the start-up, and its many objects stay.
-    gc.set_threshold(50_000)
-    # The caller may have closed a stream. Without a replacement, a log could go to standard output, or `print` fail.
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
-    from gate.cli import main
-
-    return main(signals=signals)
 
 
 def _explain(error: BaseException) -> None:

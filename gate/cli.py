@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from gate.options.table import Option
 
 PROG: Final = "threadfix-gate"
-UNREAD: Final = 141
-"""The exit code that shells report for a program that wrote into a closed pipe."""
-SHORT: Final = {"verbose": "-v", "quiet": "-q"}
-"""The options with a short flag."""
+SHORT: Final = {"verbose": ["-v"], "quiet": ["-q"]}
 
 
 class _Command(click.Command):
@@ -40,15 +36,10 @@ class _Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from gate.options import usage
 
+        if self.name == "run":
+            usage.write_introduction(formatter)
         records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
         usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
-
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from gate.options.usage import write_introduction
-
-        super().format_help_text(ctx, formatter)
-        if self.name == "run":
-            write_introduction(formatter)
 
 
 def _split_arguments(
@@ -56,9 +47,8 @@ def _split_arguments(
 ) -> tuple[list[str], tuple[InvalidOption, ...]]:
     """Return the arguments that click can parse, and an invalid option for each of the others.
 
-    Click must see no error, because its messages repeat values, and a value may be a key. In
-    `--html-file --pass-criteria`, click would read the second flag as a value, and of two values it would use the last:
-    a requested check would silently not be made.
+    Click must see no error: its messages repeat values, and a value may be a key. It would also read the second flag of
+    `--html-file --pass-criteria` as a value, and ignore the first of two values, and a requested check with it.
     """
     flags = {
         flag: option
@@ -108,10 +98,8 @@ def _long(option: click.Option, word: str) -> str:
 
 def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
     if name == "--api-key":
-        text = (
-            "--api-key is not an option: everybody on this machine can read a command line. Set "
-            f"{KEY_VARIABLE}, or name a file with --api-key-file."
-        )
+        alternative = f"Set {KEY_VARIABLE}, or name a file with --api-key-file."
+        text = f"--api-key is not an option: everybody on this machine can read a command line. {alternative}"
         return InvalidOption(KEY_VARIABLE, text)
     # Anything else may be a key: it has digits or capitals, or is longer.
     if not re.fullmatch(r"--?[a-z][a-z-]{0,29}", name):
@@ -123,42 +111,31 @@ def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
     return InvalidOption(name, f"unknown option {name}; {hint}")
 
 
-def _option(option: Option[Any], *, hidden: bool) -> click.Option:
-    default = "" if option.is_switch and option.default == "false" else option.default
-    notes = [option.variable] + ([f"default: {default}"] if default else [])
-    text = f"{FLAGS.fill(option.help).replace('`', '')} [{', '.join(notes)}]"
-    if option.is_switch:
-        short = [SHORT[option.name]] if option.name in SHORT else []
-        names = [f"--{option.name}/--no-{option.name}", *short]
-        return click.Option(names, default=None, help=text, hidden=hidden)
-    return click.Option(
-        [f"--{option.name}"], metavar=option.metavar, multiple=option.many, default=None, help=text, hidden=hidden
-    )
+def _options(shown: Container[Option[Any]], texts: Mapping[Option[Any], str] | None = None) -> list[click.Parameter]:
+    """Return the options of the gate, with other help in `texts`. Options that are not in `shown` are hidden."""
+    parameters: list[click.Parameter] = []
+    for option in OPTIONS:
+        if not option.flag:
+            continue
+        default = "" if option.is_switch and option.default == "false" else option.default
+        notes = [option.variable] + ([f"default: {default}"] if default else [])
+        text = f"{FLAGS.fill((texts or {}).get(option, option.help)).replace('`', '')} [{', '.join(notes)}]"
+        names = [f"--{option.name}/--no-{option.name}" if option.is_switch else f"--{option.name}"]
+        names += SHORT.get(option.name, [])
+        hidden = option not in shown
+        flag = click.Option(names, metavar=option.metavar, multiple=option.many, default=None, help=text, hidden=hidden)
+        parameters.append(flag)
+    return parameters
 
 
 def _flags(values: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the given values as texts, by option name."""
-    flags: dict[str, list[str]] = {}
+    flags = {}
     for name, value in values.items():
-        if value is None or value == ():
-            continue
-        texts = value if isinstance(value, tuple) else (str(value).lower() if isinstance(value, bool) else value,)
-        flags[name.replace("_", "-")] = list(texts)
+        texts = value if isinstance(value, tuple) else [str(value).lower() if isinstance(value, bool) else value]
+        if value is not None and texts:
+            flags[name.replace("_", "-")] = list(texts)
     return flags
-
-
-def _options(shown: Container[Option[Any]], texts: Mapping[Option[Any], str] | None = None) -> list[click.Parameter]:
-    """Return the options of `run`, so that only the command changes. Options that are not in `shown` are hidden.
-
-    Args:
-        shown: the options in the help.
-        texts: the help of options that mean something else in this command.
-    """
-    return [
-        _option(replace(option, help=(texts or {}).get(option, option.help)), hidden=option not in shown)
-        for option in OPTIONS
-        if option.flag
-    ]
 
 
 def _call() -> tuple[Signals, tuple[InvalidOption, ...]]:
@@ -204,9 +181,7 @@ def _commands() -> Iterator[click.Command]:
     yield _Command(
         "doctor",
         callback=_doctor,
-        params=_options(
-            DOCTOR_OPTIONS, {JSON: "Write the checks to standard output, as JSON.", QUIET: "Log only what fails."}
-        ),
+        params=_options(DOCTOR_OPTIONS, {JSON: "Print the checks as JSON.", QUIET: "Log only failures."}),
         short_help="Check URL, TLS, key, permission and ids, step by step.",
         help="Check the connection to ThreadFix (read-only), and say which step fails and what to do: DNS lookup, "
         "connection, certificate, redirects, REST API, key, permission, application, pending scan, checks of the "
@@ -267,22 +242,12 @@ def command_group() -> click.Group:
         # Versions of click differ if there is no command; `main` prints the help under each.
         no_args_is_help=False,
     )
-    version = click.version_option(
-        __version__, prog_name=PROG, message="%(prog)s %(version)s", help="Show the version."
-    )
-    return version(group)
+    show = click.version_option(__version__, prog_name=PROG, message="%(prog)s %(version)s", help="Show the version.")
+    return show(group)
 
 
 def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> int:
-    """Run a command, and return its exit code.
-
-    Args:
-        argv: the arguments; None for those of the process.
-        signals: the signal that stops the gate; None for no signal.
-
-    Raises:
-        BaseException: a bug that no command reports.
-    """
+    """Run a command, and return its exit code. `argv` is by default that of the process."""
     for stream in (sys.stdout, sys.stderr):
         # A log in an old encoding must not end the gate.
         if hasattr(stream, "reconfigure"):
@@ -305,4 +270,4 @@ def main(argv: Sequence[str] | None = None, signals: Signals | None = None) -> i
         click.echo(f"{PROG}: unknown command (not shown). The commands are {commands}; --help explains them.", err=True)
         return Reason.USAGE.row.exit_code
     except BrokenPipeError:
-        return UNREAD
+        return 141  # as a shell reports it for any program
