@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gate.options.table import Option
 
 PROG: Final = "threadfix-gate"
-SHORT: Final = {"verbose": ["-v"], "quiet": ["-q"]}
+SHORT: Final = {"verbose": "-v", "quiet": "-q"}
 
 
 class _Command(click.Command):
@@ -121,7 +121,7 @@ def _options(shown: Container[Option[Any]], texts: Mapping[Option[Any], str] | N
         notes = [option.variable] + ([f"default: {default}"] if default else [])
         text = f"{FLAGS.fill((texts or {}).get(option, option.help)).replace('`', '')} [{', '.join(notes)}]"
         names = [f"--{option.name}/--no-{option.name}" if option.is_switch else f"--{option.name}"]
-        names += SHORT.get(option.name, [])
+        names += [SHORT[option.name]] if option.name in SHORT else []
         hidden = option not in shown
         flag = click.Option(names, metavar=option.metavar, multiple=option.many, default=None, help=text, hidden=hidden)
         parameters.append(flag)
