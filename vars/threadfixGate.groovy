@@ -1,4 +1,4 @@
-// A step of a Jenkins shared library: uploads a scan, waits until ThreadFix has processed it, and ends the build so.
+// A step of a Jenkins shared library: uploads a scan, waits until ThreadFix has processed it, and sets the result of the build.
 //
 //     threadfixGate(url: 'https://tf.example.com/threadfix', credentialsId: 'threadfix-api-key',
 //                   arguments: '--application-id 6 --scan-file results.fpr --timeout 45m')
@@ -15,7 +15,7 @@ int call(Map options) {
     }
     String reports = ' --result-file threadfix-gate/result.json --junit-file threadfix-gate/junit.xml' +
         ' --html-file threadfix-gate/report.html'
-    // Single quotes: the shell takes the values from its environment, and the key stays out of the script.
+    // Single quotes: the shell reads the values from its environment, and the key stays out of the script.
     // The container reads the workspace, and writes only its reports.
     String docker = '''docker run --rm --env THREADFIX_URL --env THREADFIX_API_KEY \
         --env THREADFIX_APPLICATION_ID --env THREADFIX_PENDING_SCAN_ID --user "$(id -u):$(id -g)" \
@@ -34,7 +34,7 @@ int call(Map options) {
         junit testResults: 'threadfix-gate/junit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true
         archiveArtifacts artifacts: 'threadfix-gate/*', allowEmptyArchive: true
     }
-    // From 2 to 70 the verdict is unknown. Above that the gate did not run to its end, so there is no verdict.
+    // From 2 to 70 the verdict is unknown. With a higher code, the gate did not run to its end, so there is no verdict.
     if (code == 1) {
         error('ThreadFix gate: fail')
     } else if (code > 70) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Uploads a scan's results, waits for ThreadFix, and prints something only when the verdict is not pass.
+# Uploads a scan's results, waits for ThreadFix, and prints its log only if the verdict is not pass.
 # Expects THREADFIX_URL, THREADFIX_APPLICATION_ID and THREADFIX_API_KEY_FILE in the environment.
 # Run it as a user that runs nothing of the code under test.
 set -eu
@@ -7,7 +7,7 @@ umask 077
 
 results=$1
 
-# The lock is in a folder of this user alone: in /tmp or /run/lock anybody could hold it.
+# The lock is in a private folder: in /tmp or /run/lock, any user could hold it.
 state=${XDG_STATE_HOME:-$HOME/.local/state}/threadfix-gate
 mkdir -p "$state"
 chmod 700 "$state"

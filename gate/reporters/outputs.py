@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 OUTPUTS: Final[dict[str, str]] = {
     "verdict": "`pass`, `fail` or `unknown`.",
     "reason": "Why, in one word of the table of reasons, such as `processed` or `timeout`.",
-    "message": "What happened, in a sentence.",
+    "message": "The result in a sentence.",
     "exit-code": "The exit code of the gate.",
-    "status": "The last status that ThreadFix returned; of the deciding scan, where there are several.",
+    "status": "The last status that ThreadFix returned; with several scans, that of the deciding scan.",
     "application-id": "Id of the application.",
     "pending-scan-id": "Id of the pending scan; several are separated by commas.",
-    "scan-id": "Id of the finished scan, where ThreadFix gave one; several are separated by commas.",
-    "scan-url": "Link to the scan in ThreadFix, where all its parts are known.",
-    "elapsed-seconds": "How long the gate took.",
-    "polls": "How many times ThreadFix was asked.",
-    "result-file": "Path of the result document, where one was asked for.",
+    "scan-id": "Id of the finished scan, if ThreadFix returned it; several are separated by commas.",
+    "scan-url": "Link to the scan in ThreadFix, if all its parts are known.",
+    "elapsed-seconds": "Duration of the run in seconds.",
+    "polls": "Number of polls.",
+    "result-file": "Path of the result document, if it was requested.",
     "scans": "All scans as a JSON array: ids, verdict, reason, message, status, link, seconds, polls.",
 }
 """The name of each output in GitHub, and its description."""
