@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from gate import __version__
 from gate.flow.context import CommandContext
 from gate.judge.checks import NO_CRITERIA, NO_POLICIES
-from gate.model.advice import CERTIFICATES
+from gate.model.advice import CERTIFICATES, DOCTOR, FailureKind, advise
 from gate.model.errors import GateError, UsageError
 from gate.model.history import Application, Failure, ScanReading
 from gate.model.reasons import Reason, Word
@@ -54,14 +54,6 @@ _FROM_THREADFIX: Final = (Reason.DENIED, Reason.NOT_FOUND)
 PLAIN_HTTP: Final = "not used: the URL is plain http."
 NO_RESPONSE: Final = "no response."
 NO_APPLICATION: Final = "cannot be determined: no application is specified."
-NETWORK_HINT: Final = (
-    "Check whether a firewall blocks the connection, and whether this machine needs a proxy (HTTPS_PROXY)."
-)
-READ_ACCESS_HINT: Final = (
-    "Give the key's user read access to the application, with any role, or set {--application-id} instead of its names."
-)
-NAMES_HINT: Final = "Check {--team-name}, and the application's name or unique id, against ThreadFix."
-SERVER_ERROR_HINT: Final = "ThreadFix, or a proxy in front of it, is failing or overloaded; try again later."
 
 
 class State(Word):
@@ -95,7 +87,7 @@ def skipped(message: str, hint: str = "") -> Outcome:
 
 def failed(failure: Failure, hint: str = "") -> Outcome:
     """Return the outcome of a step that failed; `hint` is for a failure without its own advice."""
-    return Outcome(State.FAILED, failure.what, failure.hint or hint, failure.reason)
+    return Outcome(State.FAILED, failure.what, advise(failure.kind, failure.doing).hint or hint, failure.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +137,7 @@ class Responses:
         return (
             isinstance(self.application, Failure)
             and self.application.reason is Reason.NOT_FOUND
-            and self.application.http_status not in NOT_FOUND
+            and self.application.kind is not FailureKind.NO_ENDPOINT
         )
 
 
@@ -212,7 +204,7 @@ def _dns(run: Examination) -> Outcome:
         return passed(f"{run.host} is an IP address; no DNS lookup is needed.")
     records = run.client.http.probe(lambda _: socket.getaddrinfo(run.host, None, type=socket.SOCK_STREAM), run.timeout)
     if isinstance(records, Failure):
-        return failed(records, "Check whether this machine's DNS server responds.")
+        return failed(records, DOCTOR["dns"])
     return passed(f"{run.host} resolves to {', '.join(dict.fromkeys(str(record[4][0]) for record in records))}.")
 
 
@@ -221,7 +213,7 @@ def _tcp(run: Examination) -> Outcome:
         return skipped(f"the proxy {run.proxy} makes the connection.")
     failure, connection = run.responses.failure, run.responses.main.request.connection
     if failure and not connection.address:
-        return failed(failure, NETWORK_HINT)
+        return failed(failure, DOCTOR["connection"])
     return passed(f"connected to {connection.address}, port {connection.port}, in {connection.milliseconds:.0f} ms.")
 
 
@@ -232,7 +224,7 @@ def _tls(run: Examination) -> Outcome:
         return skipped(f"goes through the proxy {run.proxy}; the request below shows whether it works.")
     failure, version = run.responses.failure, run.responses.main.request.connection.tls
     if failure and not version and failure.kind not in CERTIFICATES:
-        return failed(failure, NETWORK_HINT)
+        return failed(failure, DOCTOR["connection"])
     return passed(f"{version or 'the server speaks TLS'}.")
 
 
@@ -244,10 +236,7 @@ def _certificate(run: Examination) -> Outcome:
     if not run.proxy and failure and failure.kind in CERTIFICATES:
         return failed(replace(failure, what=f"{failure.what.rstrip('.')}; {store}."))
     if run.settings.server.insecure:
-        return skipped(
-            "not verified: verification is switched off.",
-            "The API key may be sent to an impostor; set {--ca-file} to your company's CA certificates instead.",
-        )
+        return skipped("not verified: verification is switched off.", DOCTOR["insecure"])
     if run.proxy:
         return skipped(f"not visible through the proxy; the request below shows whether it verifies; {store}.")
     issuer = run.responses.main.request.connection.certificate.get("issuer", ())
@@ -264,8 +253,7 @@ def _expiry(run: Examination) -> Outcome:
 
     expires = ssl.cert_time_to_seconds(certificate["notAfter"])
     days = int((expires - time.time()) // _DAY)
-    soon = days < EXPIRY_WARNING_DAYS
-    hint = "Have the certificate renewed: once it has expired, no gate can connect." if soon else ""
+    hint = DOCTOR["expiry"] if days < EXPIRY_WARNING_DAYS else ""
     return passed(f"{count(days, 'day')} left, until {datetime.fromtimestamp(expires, timezone.utc):%Y-%m-%d}.", hint)
 
 
@@ -282,15 +270,11 @@ def _redirects(run: Examination) -> Outcome:
 def _rest(run: Examination) -> Outcome:
     failure, request = run.responses.failure, run.responses.main.request
     if failure and failure.reason is Reason.UNREACHABLE:
-        return failed(failure, SERVER_ERROR_HINT)
+        return failed(failure, DOCTOR["unavailable"])
     if failure and failure.reason is Reason.PROTOCOL:
-        return failed(failure, "Check what serves this address: it is not ThreadFix's REST API.")
+        return failed(failure, DOCTOR["rest"])
     if failure and request.http_status in NOT_FOUND and not run.responses.key_accepted:
-        return failed(
-            failure,
-            "Check that {--url} includes its context path, such as /threadfix, and that {--api-version} (and "
-            "{--status-path}) match your ThreadFix; {--api-version none} is for 2.5 to 2.7.",
-        )
+        return failed(failure, DOCTOR["path"])
     if failure and request.http_status in DENIED and not run.responses.key_accepted:
         return skipped(f"cannot be determined: HTTP {request.http_status} may come from any server or proxy.")
     return passed(f"HTTP {request.http_status} in {request.milliseconds:.0f} ms, in ThreadFix's format.")
@@ -299,11 +283,7 @@ def _rest(run: Examination) -> Outcome:
 def _key(run: Examination) -> Outcome:
     failure = run.responses.failure
     if failure and failure.reason is Reason.DENIED and not run.responses.key_accepted:
-        return failed(
-            failure,
-            "Check that the secret is set and current, that the key belongs to this ThreadFix, and that its user may "
-            "access the application.",
-        )
+        return failed(failure, DOCTOR["key"])
     return passed("accepted.")
 
 
@@ -312,23 +292,18 @@ def _permission(run: Examination) -> Outcome:
     if not responses.failure:
         return passed("Upload Scans: ThreadFix returned the pending scan.")
     if responses.reason is Reason.DENIED:
-        return failed(
-            responses.failure,
-            "Give the key's user a role with the Upload Scans permission for this application: ThreadFix requires it "
-            "for the status of a pending scan; read access is not enough.",
-        )
+        return failed(responses.failure, DOCTOR["permission"])
     if responses.application_id is None and run.name:
         return skipped("Upload Scans: cannot be determined, because it is granted for an application.")
     if responses.application_id is None:
-        return skipped("Upload Scans is granted for an application, and none is specified.", "Set {--application-id}.")
+        return skipped(
+            "Upload Scans is granted for an application, and none is specified.", DOCTOR["application-unset"]
+        )
     no_endpoint = responses.main.request.http_status in NOT_FOUND
     if no_endpoint or not isinstance(responses.application, Application):
         return skipped(
             "Upload Scans: cannot be determined, because ThreadFix may not have looked for the pending scan.",
-            "This ThreadFix may lack the status endpoint, which exists from 2.5 on; without it no gate can work. "
-            "Check {--api-version} and {--status-path}."
-            if no_endpoint
-            else "",
+            DOCTOR["status-endpoint"] if no_endpoint else "",
         )
     return passed("Upload Scans: ThreadFix looked for the pending scan and did not refuse.")
 
@@ -338,13 +313,13 @@ def _application(run: Examination) -> Outcome:
     if run.name:
         return _named_application(run, run.name)
     if application_id is None:
-        return skipped("not specified.", "Set {--application-id}.")
+        return skipped("not specified.", DOCTOR["application-unset"])
     if isinstance(application, Application):
         return passed(f"{application_id} is '{application.name}'." if application.name else f"{application_id} exists.")
     if not run.responses.failure:
         return passed(f"{application_id} exists; ThreadFix returned its pending scan.")
     if application and run.responses.application_missing:
-        return failed(application, "Check {--application-id} against the URL of the application's page in ThreadFix.")
+        return failed(application)
     why = f" ({application.what.rstrip('.')})" if application else ""
     return skipped(
         f"cannot be determined: ThreadFix did not return application {application_id}, which takes read access{why}."
@@ -355,21 +330,17 @@ def _named_application(run: Examination, name: ApplicationName) -> Outcome:
     application = run.responses.application
     if isinstance(application, Failure):
         # Without the id nothing more can be requested, so a key without read access is not enough.
-        return failed(application, READ_ACCESS_HINT if application.reason is Reason.DENIED else NAMES_HINT)
+        return failed(application, DOCTOR["read-access" if application.reason is Reason.DENIED else "names"])
     return passed(f"{name} is {run.responses.application_id}.")
 
 
 def _pending_scan(run: Examination) -> Outcome:
     if not run.settings.pending_scan_ids:
-        return skipped("not specified.", "Set {--pending-scan-id} or {--upload-response}.")
+        return skipped("not specified.", DOCTOR["scan-unset"])
     statuses = []
     for scan in run.responses.scans:
         if isinstance(scan.observation, Failure):
-            return failed(
-                scan.observation,
-                "Check {--pending-scan-id} against the link in the upload's response: it is not the id of a finished "
-                "scan.",
-            )
+            return failed(scan.observation, DOCTOR["pending-scan"])
         statuses.append(f"{scan.target.pending_scan_id} is {scan.observation.status}")
     return passed(f"{', '.join(statuses)}.")
 
@@ -382,7 +353,7 @@ def _criteria(run: Examination) -> Outcome:
     if reading is None:
         return skipped(NO_APPLICATION)
     if isinstance(reading, Failure):
-        return failed(reading, SERVER_ERROR_HINT)
+        return failed(reading, DOCTOR["unavailable"])
     number = len(reading.results)
     hint = "" if number else f"The gate ends as policy-unknown: {NO_CRITERIA[0]} {NO_CRITERIA[1]}"
     return passed(f"Manage CI/CD: ThreadFix evaluated {number} criteri{'on' if number == 1 else 'a'}.", hint)
@@ -398,7 +369,7 @@ def _policies(run: Examination) -> Outcome:
         return skipped(NO_APPLICATION)
     if isinstance(reading, Failure):
         if reading.reason is Reason.DENIED or AllPolicies() in checks:
-            return failed(reading, SERVER_ERROR_HINT)
+            return failed(reading, DOCTOR["unavailable"])
         return skipped(f"cannot be determined: ThreadFix did not list the policies ({reading.what.rstrip('.')}).")
     number = len(reading.results)
     attached = f"{number} polic{'y is' if number == 1 else 'ies are'} attached to the application"
@@ -417,8 +388,7 @@ def _clock(run: Examination) -> Outcome:
         return skipped("cannot be determined: the response has no valid Date header.")
     if abs(ahead) > MAX_CLOCK_SKEW:
         message = f"ThreadFix's clock is {seconds(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's."
-        hint = "Correct the clock that is wrong; certificates are checked against this machine's."
-        return Outcome(State.FAILED, message, hint, Reason.UNREACHABLE)
+        return Outcome(State.FAILED, message, DOCTOR["clock"], Reason.UNREACHABLE)
     return passed(f"ThreadFix's clock and this machine's differ by {round(abs(ahead))}s.")
 
 
@@ -537,9 +507,9 @@ class _DoctorRun:
         if settings:
             url = settings.server.url
             if not urlsplit(url).path:
-                hint = "ThreadFix usually has a context path, such as /threadfix; if yours has one, add it."
+                hint = DOCTOR["context-path"]
             if settings.server.allow_http and url.startswith("http:"):
-                hint = "{--allow-http}: the API key is sent unencrypted."
+                hint = DOCTOR["http"]
         flaws = [option.text for option in wrong if option.option == URL.label]
         self._record("url", _invalid(flaws) or passed(url, hint))
         flaws = [option.text for option in wrong if option.option != URL.label]
@@ -608,7 +578,7 @@ class _DoctorRun:
 def _invalid(sentences: Iterable[str]) -> Outcome | None:
     """Return the outcome of invalid options; None without any."""
     message = " ".join(sentences)
-    return Outcome(State.FAILED, message, "{@help}.", Reason.USAGE) if message else None
+    return Outcome(State.FAILED, message, DOCTOR["options"], Reason.USAGE) if message else None
 
 
 def _can_show(text: str) -> bool:

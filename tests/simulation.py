@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gate.flow.waiting import Deadline, Schedule, Wait
+from gate.model.advice import FailureKind
 from gate.model.events import CutOff
 from gate.model.history import Failure
 from gate.model.reasons import Reason
@@ -77,7 +78,7 @@ class World:
         self.polls.append((started, budget))
         takes = self.takes(number)
         self.now += min(takes, budget)
-        observation: Observation = Failure(Reason.UNREACHABLE, "no response in time.", timed_out=True)
+        observation: Observation = Failure(Reason.UNREACHABLE, "no response in time.", FailureKind.TIMEOUT)
         if takes <= budget:
             observation = self.respond(number, started)
         self.heard.append((started, self.now, observation))

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from gate.flow import threads
 from gate.flow.waiting import cadence
+from gate.model.advice import FailureKind
 from gate.model.errors import Cancelled
 from gate.model.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Finished, Outage, Unfinished, Upload
-from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.reasons import Reason
 from gate.text.wording import count, seconds
 
 if TYPE_CHECKING:
@@ -282,4 +283,4 @@ def refuse_older_scan(
 
 
 def _foreign_scan(what: str) -> Failure:
-    return Failure(Reason.PROTOCOL, what, UPLOAD_AGAIN, final=True, meaning=UPLOAD_UNCERTAIN)
+    return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER_UPLOAD, final=True)

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from gate.flow import threads
+from gate.model.advice import FailureKind
 from gate.model.errors import Cancelled
 from gate.model.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.model.history import Failure, History, Outage, Phase, R, StopCause, T
@@ -41,7 +42,7 @@ STALLED_AFTER = 600.0
 NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
-    "Give the requests more time with {--request-timeout}, or name fewer scans.",
+    FailureKind.NO_SLOT,
 )
 SHORTEST = 0.001
 """Seconds that are given to a request whose time is over before it began."""

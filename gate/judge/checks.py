@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from gate.judge.conclusions import Conclusion, concluded
 from gate.judge.scans import outage_length
+from gate.model.advice import advise
 from gate.model.history import Failure, StopCause
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria, Policy
@@ -79,8 +80,9 @@ def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | Non
     if isinstance(newest, Failure):
         # The scan itself exists, even if the check does not.
         reason = Reason.POLICY_UNKNOWN if newest.reason is Reason.NOT_FOUND else newest.reason
-        meaning = newest.meaning or Reason.POLICY_UNKNOWN.row.meaning
-        return concluded(reason, f"{newest.what}{outage_length(history)}", newest.hint, meaning)
+        advice = advise(newest.kind, newest.doing)
+        meaning = advice.meaning or Reason.POLICY_UNKNOWN.row.meaning
+        return concluded(reason, f"{newest.what}{outage_length(history)}", advice.hint, meaning)
     return _read_as(newest, history.target, plan)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
+from gate.model.advice import advise
 from gate.model.errors import UsageError
 from gate.model.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
 from gate.text.wording import count
@@ -138,7 +139,13 @@ def from_bug(error: BaseException) -> Conclusion:
 
 def from_failure(failure: Failure, subject: str) -> Conclusion:
     """Return the conclusion of a failure that ends the whole run; its message names the subject."""
-    return concluded(failure.reason, f"{subject}: {failure.what}", failure.hint, failure.meaning)
+    return concluded_from(failure, f"{subject}: {failure.what}")
+
+
+def concluded_from(failure: Failure, message: str = "") -> Conclusion:
+    """Return the conclusion of a failure; without a message, its own sentence is the message."""
+    advice = advise(failure.kind, failure.doing)
+    return concluded(failure.reason, message or failure.what, advice.hint, advice.meaning)
 
 
 def concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:

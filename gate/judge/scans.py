@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gate.judge.conclusions import Conclusion, concluded
+from gate.judge.conclusions import Conclusion, concluded, concluded_from
 from gate.model.history import Accept, Failure, StopCause
 from gate.model.reasons import Reason
 from gate.text.wording import seconds
@@ -129,8 +129,8 @@ def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
     # A 404 page may also be a proxy's, or that of a Tomcat that is deploying ThreadFix.
     if newest.reason is Reason.NOT_FOUND and newest.refused and history.reading:
         message = f"no longer exists; its last status was {history.reading.status}. {newest.what}"
-        return concluded(Reason.SCAN_VANISHED, message, newest.hint)
-    return concluded(newest.reason, f"{newest.what}{outage_length(history)}", newest.hint, newest.meaning)
+        return concluded(Reason.SCAN_VANISHED, message)
+    return concluded_from(newest, f"{newest.what}{outage_length(history)}")
 
 
 def outage_length(history: History[Any, Any]) -> str:

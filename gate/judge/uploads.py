@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from gate.judge.conclusions import Conclusion, concluded
+from gate.judge.conclusions import Conclusion, concluded, concluded_from
 from gate.judge.scans import ACCEPTED
+from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN
 from gate.model.history import Failure, Finished, Queued, Refused, Unfinished
-from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.reasons import Reason
 
 if TYPE_CHECKING:
     from gate.model.errors import Cancelled
@@ -72,7 +73,7 @@ def _conclusion_of(upload: Upload, settings: Settings) -> Conclusion:
         case Refused(text, refusal):
             return _refused(text, refusal, settings)
         case Failure() as failure:
-            return concluded(failure.reason, failure.what, failure.hint, failure.meaning)
+            return concluded_from(failure)
         case Unfinished.BROKEN_OFF:
             message = "was being sent when the gate was stopped. Whether ThreadFix has the file is not known."
             return concluded(Reason.CANCELLED, message, UPLOAD_AGAIN, UPLOAD_UNCERTAIN)

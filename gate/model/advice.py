@@ -1,30 +1,62 @@
-"""The kinds of failure."""
+"""The kinds of failure, and the one table of their meaning and advice."""
 
 from __future__ import annotations
 
-from typing import Final
+from enum import Enum, auto
+from typing import Final, NamedTuple
 
-from gate.model.reasons import Word
 
+class FailureKind(Enum):
+    """The kind of a failure, decided once: at the connection, or where the response is read."""
 
-class FailureKind(Word):
-    """The kind of a failure, decided where it happens."""
-
-    DNS = "dns"
-    REFUSED = "refused"
-    TLS = "tls"
-    CERTIFICATE = "certificate"
-    CERTIFICATE_NOT_YET_VALID = "certificate-not-yet-valid"
-    CERTIFICATE_EXPIRED = "certificate-expired"
-    CERTIFICATE_NAME = "certificate-name"
-    TIMEOUT = "timeout"
-    STALLED = "stalled"
-    PROXY = "proxy"
-    SOCKS = "socks"
-    RESET = "reset"
-    MALFORMED = "malformed"
-    LIMIT = "limit"
-    OTHER = "other"
+    # The network.
+    DNS = auto()
+    REFUSED = auto()
+    TLS = auto()
+    CERTIFICATE = auto()
+    CERTIFICATE_NOT_YET_VALID = auto()
+    CERTIFICATE_EXPIRED = auto()
+    CERTIFICATE_NAME = auto()
+    PROXY = auto()
+    SOCKS = auto()
+    RESET = auto()
+    TIMEOUT = auto()
+    """The request ended at its time limit."""
+    STALLED = auto()
+    """The server paused for too long within its response."""
+    LIMIT = auto()
+    """This machine has no threads or file descriptors left."""
+    MALFORMED = auto()
+    """The response breaks a rule of HTTP."""
+    # The response.
+    REDIRECT = auto()
+    REDIRECT_TO_HTTPS = auto()
+    WEB_PAGE = auto()
+    NOT_THREADFIX = auto()
+    UNAVAILABLE = auto()
+    """408, 425, 429 or 5xx."""
+    DENIED = auto()
+    NO_ENDPOINT = auto()
+    """404 or 410: a wrong path, or a missing object."""
+    NOT_FOUND = auto()
+    """ThreadFix itself reported it, with HTTP 200."""
+    PROXY_LOGIN = auto()
+    TOO_LARGE = auto()
+    REJECTED = auto()
+    """Any other 4xx."""
+    CACHED = auto()
+    ANOTHER = auto()
+    """The response is about another application or policy."""
+    # The object of the request.
+    NAME_IN_PATH = auto()
+    SEVERAL = auto()
+    UNKNOWN_RULE = auto()
+    FILE_CHANGED = auto()
+    NO_PENDING_SCAN = auto()
+    ANOTHER_UPLOAD = auto()
+    """The pending scan is another upload's."""
+    NO_SLOT = auto()
+    OTHER = auto()
 
 
 CERTIFICATES: Final = frozenset(
@@ -35,4 +67,225 @@ CERTIFICATES: Final = frozenset(
         FailureKind.CERTIFICATE_NAME,
     }
 )
-"""The kinds in which the certificate does not verify."""
+"""The certificate does not verify."""
+
+
+class Doing(Enum):
+    """The purpose of a request."""
+
+    STATUS = auto()
+    UPLOAD = auto()
+    UPLOAD_UNSENT = auto()
+    """An upload of which nothing has left this machine."""
+    LOOKUP = auto()
+    LOOKUP_BY_NAME = auto()
+    LOOKUP_BY_UNIQUE_ID = auto()
+    CRITERIA = auto()
+    POLICIES = auto()
+
+
+class Advice(NamedTuple):
+    """Templates of `gate.text.naming`, without text of a server. None is inherited, "" is that of the reason."""
+
+    meaning: str | None = None
+    hint: str | None = None
+
+
+UPLOAD_UNCERTAIN: Final = (
+    "It is unknown whether ThreadFix has the file. It may be processing the file now, or it may not have received it."
+)
+UPLOAD_AGAIN: Final = (
+    "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
+    "do so with `{--accept duplicate}`, or wait for its pending scan with `{--pending-scan-id}` and without "
+    "`{--scan-file}`."
+)
+_UNCERTAIN: Final = Advice(UPLOAD_UNCERTAIN, UPLOAD_AGAIN)
+_CONNECTION: Final = Advice(
+    hint="Check that {--url} is the URL of ThreadFix, with https:// if its port uses TLS; then run the gate again."
+)
+_CONTEXT: Final = (
+    "Does {--url} lack its context path, such as /threadfix? If it has one, see what responds there instead of "
+    "ThreadFix: a login page, a proxy, a load balancer."
+)
+_HTTPS: Final = "ThreadFix wants https: write {--url} with https:// in front."
+_PROXY_LOGIN: Final = "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
+_NOT_TAKEN: Final = "ThreadFix did not take the file"
+_REJECTED: Final = (
+    f"{_NOT_TAKEN}. The response is not from its REST API; often such a one is from a login page or a proxy."
+)
+_FILE: Final = "Start the gate only when the scanner's job has written its report to the end; then run the gate again."
+_NO_APPLICATION: Final = "ThreadFix does not know this application, or the key's user may not see it."
+_NO_ENDPOINT: Final = "ThreadFix has no such endpoint, or no such application."
+_ENDPOINT: Final = (
+    "Check {--application-id}, that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
+)
+_PATH: Final = "Check that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
+_BY_NAME: Final = "Write {--team-name} and {--application-name} as they are in ThreadFix, or set {--application-id}."
+_BY_UNIQUE_ID: Final = (
+    "Write {--team-name} and {--application-unique-id} as they are in ThreadFix, or set {--application-id}."
+)
+_CRITERIA: Final = (
+    "Check that your ThreadFix is 2.5 or later, which is the first with CI/CD pass criteria, and that "
+    "`{--api-version}` matches it."
+)
+_POLICIES: Final = (
+    "Check the policy's name in ThreadFix, and that `{--api-version}` matches your ThreadFix. "
+    "Before 2.6 the policy must be attached to the application. `remediation:` requires 2.8."
+)
+_ANOTHER_RULE: Final = Advice(
+    "The response is about something else than what was asked for, so it says nothing about the release.",
+    "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id.",
+)
+_CERTIFICATE_NAME: Final = (
+    "Write the host in {--url} as it is in the certificate; if that is right already, ask your ThreadFix administrator "
+    "for a certificate with this name in it."
+)
+
+ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
+    (FailureKind.DNS, None): Advice(
+        hint="Check the host in {--url}, and that this machine can resolve names of your network; then run the gate "
+        "again."
+    ),
+    (FailureKind.REFUSED, None): Advice(
+        hint="Check the port in {--url}, and that ThreadFix is running; then run the gate again."
+    ),
+    (FailureKind.TLS, None): Advice(hint="Check that it speaks https on this port, and TLS 1.2 or later."),
+    (FailureKind.CERTIFICATE, None): Advice(
+        hint="If your company signs its own certificates, add them to this machine's trust store, or name them with "
+        "{--ca-file} or SSL_CERT_FILE; otherwise ask your ThreadFix administrator to renew the certificate."
+    ),
+    (FailureKind.CERTIFICATE_NOT_YET_VALID, None): Advice(
+        hint="Check this machine's clock; if it is right, ask your ThreadFix administrator for a certificate that is "
+        "valid now."
+    ),
+    (FailureKind.CERTIFICATE_EXPIRED, None): Advice(
+        hint="Ask your ThreadFix administrator to renew the certificate; and check this machine's clock."
+    ),
+    (FailureKind.CERTIFICATE_NAME, None): Advice(hint=_CERTIFICATE_NAME),
+    (FailureKind.PROXY, None): Advice(hint="Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY."),
+    (FailureKind.SOCKS, None): Advice(hint="Name an http proxy in HTTPS_PROXY, or put the host into NO_PROXY."),
+    (FailureKind.RESET, None): _CONNECTION,
+    (FailureKind.MALFORMED, None): _CONNECTION,
+    (FailureKind.LIMIT, None): Advice(
+        hint="Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
+    ),
+    (FailureKind.REDIRECT, None): Advice(hint=_CONTEXT),
+    (FailureKind.WEB_PAGE, None): Advice(hint=_CONTEXT),
+    (FailureKind.REDIRECT_TO_HTTPS, None): Advice(hint=_HTTPS),
+    (FailureKind.PROXY_LOGIN, None): Advice(hint=_PROXY_LOGIN),
+    (FailureKind.CACHED, None): Advice(
+        hint="Let every cache and proxy between the gate and ThreadFix pass the REST API through without storing it."
+    ),
+    (FailureKind.ANOTHER, None): Advice(
+        "The response is about something else than what was asked for, so it says nothing about your scan.",
+        "Check {--application-id} and {--status-path}.",
+    ),
+    (FailureKind.ANOTHER_UPLOAD, None): _UNCERTAIN,
+    (FailureKind.NO_SLOT, None): Advice(
+        hint="Give the requests more time with {--request-timeout}, or name fewer scans."
+    ),
+    # The application.
+    (FailureKind.NAME_IN_PATH, None): Advice(hint="Set {--application-id}, and leave the names out."),
+    (FailureKind.SEVERAL, None): Advice(
+        "ThreadFix has several applications of this name in this team.",
+        "Set {--application-id} to the one that is meant, and leave its names out.",
+    ),
+    (FailureKind.NOT_FOUND, Doing.LOOKUP): Advice(
+        _NO_APPLICATION, "Check {--application-id} against the URL of the application's page in ThreadFix."
+    ),
+    (FailureKind.NO_ENDPOINT, Doing.LOOKUP): Advice(_NO_ENDPOINT, _ENDPOINT),
+    (FailureKind.NOT_FOUND, Doing.LOOKUP_BY_NAME): Advice(_NO_APPLICATION, _BY_NAME),
+    (FailureKind.NOT_FOUND, Doing.LOOKUP_BY_UNIQUE_ID): Advice(_NO_APPLICATION, _BY_UNIQUE_ID),
+    (FailureKind.NO_ENDPOINT, Doing.LOOKUP_BY_NAME): Advice(_NO_ENDPOINT, f"{_PATH} {_BY_NAME}"),
+    (FailureKind.NO_ENDPOINT, Doing.LOOKUP_BY_UNIQUE_ID): Advice(_NO_ENDPOINT, f"{_PATH} {_BY_UNIQUE_ID}"),
+    (FailureKind.ANOTHER, Doing.LOOKUP_BY_NAME): Advice("", _BY_NAME),
+    (FailureKind.ANOTHER, Doing.LOOKUP_BY_UNIQUE_ID): Advice("", _BY_UNIQUE_ID),
+    # The upload.
+    (None, Doing.UPLOAD_UNSENT): Advice("ThreadFix could not be reached, so nothing of the file was sent."),
+    (FailureKind.FILE_CHANGED, Doing.UPLOAD_UNSENT): Advice(f"{_NOT_TAKEN}: nothing of it was sent.", _FILE),
+    (FailureKind.FILE_CHANGED, Doing.UPLOAD): Advice(
+        "The upload was broken off before its end, so ThreadFix does not have the whole file.", _FILE
+    ),
+    (None, Doing.UPLOAD): _UNCERTAIN,
+    (FailureKind.TIMEOUT, Doing.UPLOAD): Advice(
+        UPLOAD_UNCERTAIN, f"{UPLOAD_AGAIN} Allow more time with {{--upload-timeout}}."
+    ),
+    (FailureKind.DENIED, Doing.UPLOAD): Advice(
+        f"{_NOT_TAKEN}: it does not accept the API key, or the key's user may not upload to this application.", ""
+    ),
+    (FailureKind.NO_ENDPOINT, Doing.UPLOAD): Advice(
+        f"{_NOT_TAKEN}: it has no such endpoint, or no such application.", _ENDPOINT
+    ),
+    (FailureKind.TOO_LARGE, Doing.UPLOAD): Advice(
+        f"{_NOT_TAKEN}: it is too large for ThreadFix, or for a proxy in front of it.",
+        "A size limit of the proxy or web server in front of ThreadFix is likely, such as nginx's "
+        "client_max_body_size. Have it raised, or make the report smaller.",
+    ),
+    (FailureKind.REDIRECT, Doing.UPLOAD): Advice(_REJECTED, _CONTEXT),
+    (FailureKind.REDIRECT_TO_HTTPS, Doing.UPLOAD): Advice(_REJECTED, _HTTPS),
+    (FailureKind.PROXY_LOGIN, Doing.UPLOAD): Advice(_REJECTED, _PROXY_LOGIN),
+    (FailureKind.REJECTED, Doing.UPLOAD): Advice(_REJECTED, ""),
+    (FailureKind.NO_PENDING_SCAN, Doing.UPLOAD): Advice(
+        "ThreadFix took the file, but the gate cannot learn when it is processed.",
+        "ThreadFix 2.5 and later return a link to the pending scan: check {--api-version}. With "
+        "`{--api-version legacy}`, every version responds after it has processed the file.",
+    ),
+    # The rules.
+    (FailureKind.DENIED, Doing.CRITERIA): Advice(
+        hint="Give the key's user a role with the *Manage CI/CD* permission for the application: ThreadFix requires "
+        "it for the pass criteria; *Upload Scans* is not enough."
+    ),
+    (FailureKind.DENIED, Doing.POLICIES): Advice(
+        hint="Give the key's user read access to the application, with any role: ThreadFix requires it for policies; "
+        "*Upload Scans* alone is not enough."
+    ),
+    (FailureKind.NOT_FOUND, Doing.CRITERIA): Advice(hint=_CRITERIA),
+    (FailureKind.NO_ENDPOINT, Doing.CRITERIA): Advice(hint=_CRITERIA),
+    (FailureKind.UNKNOWN_RULE, Doing.CRITERIA): Advice(hint=_CRITERIA),
+    (FailureKind.NOT_FOUND, Doing.POLICIES): Advice(hint=_POLICIES),
+    (FailureKind.NO_ENDPOINT, Doing.POLICIES): Advice(hint=_POLICIES),
+    (FailureKind.UNKNOWN_RULE, Doing.POLICIES): Advice(hint=_POLICIES),
+    (FailureKind.ANOTHER, Doing.CRITERIA): _ANOTHER_RULE,
+    (FailureKind.ANOTHER, Doing.POLICIES): _ANOTHER_RULE,
+}
+"""The more specific row counts: kind and purpose, then any kind with this purpose, then the kind with any purpose."""
+
+
+def advise(kind: FailureKind, doing: Doing) -> Advice:
+    """Return the advice for a kind of failure; a field is None or empty if the reason's own text is right."""
+    rows = [ADVICE.get(key, Advice()) for key in ((kind, doing), (None, doing), (kind, None))]
+    return Advice(
+        next((row.meaning for row in rows if row.meaning is not None), None),
+        next((row.hint for row in rows if row.hint is not None), None),
+    )
+
+
+DOCTOR: Final = {
+    "dns": "Check whether this machine's DNS server responds.",
+    "connection": "Check whether a firewall blocks the connection, and whether this machine needs a proxy "
+    "(HTTPS_PROXY).",
+    "unavailable": "ThreadFix, or a proxy in front of it, is failing or overloaded; try again later.",
+    "rest": "Check what serves this address: it is not ThreadFix's REST API.",
+    "path": "Check that {--url} includes its context path, such as /threadfix, and that {--api-version} (and "
+    "{--status-path}) match your ThreadFix; {--api-version none} is for 2.5 to 2.7.",
+    "key": "Check that the secret is set and current, that the key belongs to this ThreadFix, and that its user may "
+    "access the application.",
+    "permission": "Give the key's user a role with the Upload Scans permission for this application: ThreadFix "
+    "requires it for the status of a pending scan; read access is not enough.",
+    "read-access": "Give the key's user read access to the application, with any role, or set {--application-id} "
+    "instead of its names.",
+    "names": "Check {--team-name}, and the application's name or unique id, against ThreadFix.",
+    "pending-scan": "Check {--pending-scan-id} against the link in the upload's response: it is not the id of a "
+    "finished scan.",
+    "clock": "Correct the clock that is wrong; certificates are checked against this machine's.",
+    "expiry": "Have the certificate renewed: once it has expired, no gate can connect.",
+    "insecure": "The API key may be sent to an impostor; set {--ca-file} to your company's CA certificates instead.",
+    "status-endpoint": "This ThreadFix may lack the status endpoint, which exists from 2.5 on; without it no gate can "
+    "work. Check {--api-version} and {--status-path}.",
+    "context-path": "ThreadFix usually has a context path, such as /threadfix; if yours has one, add it.",
+    "http": "{--allow-http}: the API key is sent unencrypted.",
+    "scan-unset": "Set {--pending-scan-id} or {--upload-response}.",
+    "application-unset": "Set {--application-id}.",
+    "options": "{@help}.",
+}
+"""The advice of `doctor` by step, for a failure without its own advice, and for the steps that it skips."""

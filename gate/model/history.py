@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from gate.model.advice import FailureKind
+from gate.model.advice import Doing, FailureKind
 from gate.model.reasons import Reason, Word
 from gate.model.subjects import Check, ScanFile, Subject, Target
 
@@ -58,19 +58,22 @@ class ScanReading:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request without a good response. Hint and meaning are templates of `gate.text.naming`, without foreign text."""
+    """A request without a good response; `gate.model.advice` has the advice by kind and purpose."""
 
     reason: Reason  # of the verdict, if no good response follows
     what: str  # a sentence for a person; never a template
-    hint: str | None = None  # the next step; None for that of the reason
+    kind: FailureKind = FailureKind.OTHER
+    doing: Doing = Doing.STATUS
     final: bool = False  # asking again cannot help
     retry_after: float | None = None  # seconds that the server wants the gate to wait
-    meaning: str | None = None  # the consequence; None for that of the reason
-    timed_out: bool = False  # the request ended at its time limit
     unsent: bool = False  # nothing of the request left this machine, so asking again cannot do anything twice
     http_status: int | None = None  # None without a response
     refused: bool = False  # ThreadFix itself refused, in its own format; otherwise it may be a proxy
-    kind: FailureKind = FailureKind.OTHER  # for the advice
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the request ended at its time limit."""
+        return self.kind is FailureKind.TIMEOUT
 
 
 Observation = ScanReading | Failure

@@ -67,16 +67,6 @@ DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHA
 """Reasons that may be caused by the URL, key, permission or network, which `doctor` checks step by step."""
 DIAGNOSIS: Final = "{@doctor} shows which step fails."
 """The advice that is added to theirs."""
-UPLOAD_UNCERTAIN: Final = (
-    "It is unknown whether ThreadFix has the file. It may be processing the file now, or it may not have received it."
-)
-"""The meaning if an upload was interrupted."""
-UPLOAD_AGAIN: Final = (
-    "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
-    "do so with `{--accept duplicate}`, or wait for its pending scan with `{--pending-scan-id}` and without "
-    "`{--scan-file}`."
-)
-"""The advice if an upload was interrupted."""
 SIGNAL_EXIT_CODES: Final = (130, 143)
 """The exit codes of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
 

@@ -1,4 +1,4 @@
-"""Turns the errors of the network and of its libraries into failures, with a sentence and advice."""
+"""Turns the errors of the network and of its libraries into failures."""
 
 from __future__ import annotations
 
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 
     from gate.text.sanitizer import Sanitizer
 
-PRIVATE_CA_HINT: Final = (
-    "If your company signs its own certificates, add them to this machine's trust store, or name them with {--ca-file} "
-    "or SSL_CERT_FILE; otherwise ask your ThreadFix administrator to renew the certificate."
-)
-BROKEN_HINT: Final = (
-    "Check that {--url} is the URL of ThreadFix, with https:// if its port uses TLS; then run the gate again."
-)
-MACHINE_HINT: Final = "Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
-
 # The errors of a request. The libraries raise ValueError and HTTPException for bytes that they cannot read; that is the
 # server's failure, not a bug.
 BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError, OutOfThreadsError)
@@ -41,51 +32,28 @@ _EXHAUSTED: Final = {
 }
 
 # The first row that matches an error in the chain of causes counts.
-_FAILURES: Final[tuple[tuple[type[BaseException], str, str | None], ...]] = (
-    (OutOfThreadsError, "{host} was not asked: this machine lets the gate start no more threads.", MACHINE_HINT),
+_FAILURES: Final[tuple[tuple[type[BaseException], FailureKind, str], ...]] = (
+    (OutOfThreadsError, FailureKind.LIMIT, "{host} was not asked: this machine lets the gate start no more threads."),
     (
         requests.exceptions.InvalidSchema,
+        FailureKind.SOCKS,
         "{host} was not asked: the proxy speaks SOCKS, which the gate does not support.",
-        "Name an http proxy in HTTPS_PROXY, or put the host into NO_PROXY.",
     ),
-    (
-        urllib3.exceptions.ProxyError,
-        "the proxy to {host} refused the connection.",
-        "Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY.",
-    ),
-    (
-        socket.gaierror,
-        "DNS lookup of {host} failed.",
-        "Check the host in {--url}, and that this machine can resolve names of your network; then run the gate again.",
-    ),
-    (
-        ConnectionRefusedError,
-        "{host} refused the connection.",
-        "Check the port in {--url}, and that ThreadFix is running; then run the gate again.",
-    ),
-    (
-        ssl.SSLError,
-        "TLS with {host} fails.",
-        "Check that it speaks https on this port, and TLS 1.2 or later.",
-    ),
-    (MalformedError, "the response of {host} {why}.", BROKEN_HINT),
-    (ConnectionResetError, "{host} closed the connection.", BROKEN_HINT),
-    (urllib3.exceptions.TimeoutError, "{host} did not respond in time.", None),
-    (urllib3.exceptions.ProtocolError, "{host} closed the connection.", BROKEN_HINT),
+    (urllib3.exceptions.ProxyError, FailureKind.PROXY, "the proxy to {host} refused the connection."),
+    (socket.gaierror, FailureKind.DNS, "DNS lookup of {host} failed."),
+    (ConnectionRefusedError, FailureKind.REFUSED, "{host} refused the connection."),
+    (ssl.SSLError, FailureKind.TLS, "TLS with {host} fails."),
+    (MalformedError, FailureKind.MALFORMED, "the response of {host} {why}."),
+    (ConnectionResetError, FailureKind.RESET, "{host} closed the connection."),
+    (urllib3.exceptions.TimeoutError, FailureKind.STALLED, "{host} did not respond in time."),
+    (urllib3.exceptions.ProtocolError, FailureKind.RESET, "{host} closed the connection."),
 )
-
-
-# By OpenSSL's error codes for certificates.
-_NOT_FOR_THIS_HOST: Final = (
-    "Write the host in {--url} as it is in the certificate; if that is right already, ask your ThreadFix administrator "
-    "for a certificate with this name in it."
-)
-_CERTIFICATE_HINTS: Final = {
-    9: "Check this machine's clock; if it is right, ask your ThreadFix administrator for a certificate that is valid "
-    "now.",
-    10: "Ask your ThreadFix administrator to renew the certificate; and check this machine's clock.",
-    62: _NOT_FOR_THIS_HOST,
-    64: _NOT_FOR_THIS_HOST,
+# By OpenSSL's error codes; any other error of a certificate is about its chain.
+_CERTIFICATES: Final = {
+    9: FailureKind.CERTIFICATE_NOT_YET_VALID,
+    10: FailureKind.CERTIFICATE_EXPIRED,
+    62: FailureKind.CERTIFICATE_NAME,
+    64: FailureKind.CERTIFICATE_NAME,
 }
 
 
@@ -98,19 +66,15 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
             why = sanitizer.sanitize(cause.verify_message).rstrip(".")
-            return Failure(
-                Reason.UNREACHABLE,
-                f"the certificate of {host} does not verify: {why}.",
-                _CERTIFICATE_HINTS.get(cause.verify_code, PRIVATE_CA_HINT),
-                final=True,
-                kind=FailureKind.CERTIFICATE,
-            )
+            what = f"the certificate of {host} does not verify: {why}."
+            kind = _CERTIFICATES.get(cause.verify_code, FailureKind.CERTIFICATE)
+            return Failure(Reason.UNREACHABLE, what, kind, final=True)
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
-            return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), MACHINE_HINT)
-    for kind, what, hint in _FAILURES:
+            return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), FailureKind.LIMIT)
+    for error_type, kind, what in _FAILURES:
         for cause in chain:
-            if isinstance(cause, kind):
-                return Failure(Reason.UNREACHABLE, what.format(host=host, why=cause), hint)
+            if isinstance(cause, error_type):
+                return Failure(Reason.UNREACHABLE, what.format(host=host, why=cause), kind)
     return Failure(Reason.UNREACHABLE, f"the connection to {host} broke ({type(error).__name__}).")
 
 

@@ -23,6 +23,7 @@ import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
 from gate import __version__
+from gate.model.advice import FailureKind
 from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.net.addresses import is_loopback
@@ -324,7 +325,7 @@ class Transport:
         what = f"{self.host} did not respond within {seconds(timeout)}."
         if exchange.listens and not unsent and not exchange.whole:
             what = f"{self.host} did not take the whole file within {seconds(timeout)}."
-        return Failure(Reason.UNREACHABLE, what, timed_out=True, unsent=unsent)
+        return Failure(Reason.UNREACHABLE, what, FailureKind.TIMEOUT, unsent=unsent)
 
     def _send(self, exchange: Exchange, request: _Request) -> Response | Failure:
         secure = request.url.startswith("https:")

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
+from gate.model.advice import advise
 from gate.model.events import (
     CutOff,
     OutageBegan,
@@ -315,7 +316,7 @@ class Console:
 
     def _hint_once(self, event: OutageBegan) -> None:
         # After a good response the address is right, and most hints are about the address.
-        hint = event.failure.hint if event.first_contact else None
+        hint = advise(event.failure.kind, event.failure.doing).hint if event.first_contact else None
         if hint and hint not in self._hinted:
             self._hinted.add(hint)
             self.line(f"{'':<{_INDENT}}{plain(self._naming.fill(hint))}", LineKind.ADVICE, indent=_INDENT)

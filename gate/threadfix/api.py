@@ -6,6 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gate.model.advice import FailureKind
 from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.net.connections import OK
@@ -25,7 +26,7 @@ CLIENT_ERRORS: Final = range(400, 500)
 DENIED: Final = frozenset({401, 403})
 NOT_FOUND: Final = frozenset({404, 410})
 NO_METHOD: Final = 405
-PROXY_LOGIN: Final = 407
+CLIENT_ERROR_KINDS: Final = {407: FailureKind.PROXY_LOGIN, 413: FailureKind.TOO_LARGE}
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
 UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
 """ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
@@ -35,23 +36,6 @@ PAGE_START: Final = 20_000
 """Bytes of a web page that are searched for its title."""
 
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
-
-CONTEXT_HINT: Final = (
-    "Does {--url} lack its context path, such as /threadfix? If it has one, see what responds there instead of "
-    "ThreadFix: a login page, a proxy, a load balancer."
-)
-HTTPS_HINT: Final = "ThreadFix wants https: write {--url} with https:// in front."
-PROXY_LOGIN_HINT: Final = (
-    "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
-)
-CACHE_HINT: Final = (
-    "Let every cache and proxy between the gate and ThreadFix pass the REST API through without storing it."
-)
-NO_APPLICATION_MEANING: Final = "ThreadFix does not know this application, or the key's user may not see it."
-NO_ENDPOINT_MEANING: Final = "ThreadFix has no such endpoint, or no such application."
-NO_ENDPOINT_HINT: Final = (
-    "Check {--application-id}, that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
-)
 
 
 class ApiResponse(NamedTuple):
@@ -108,7 +92,7 @@ class RestApi:
             where = self.sanitize(response.headers.get("Location", "nowhere"), 200)
             to_https = where.lower().startswith("https:") and self.server.url.startswith("http:")
             what = f"returned HTTP {code}, a redirect to {where}, which the gate does not follow."
-            return self.protocol(response, what, HTTPS_HINT if to_https else CONTEXT_HINT)
+            return self.protocol(response, what, FailureKind.REDIRECT_TO_HTTPS if to_https else FailureKind.REDIRECT)
         envelope, flaw = None, ""
         try:
             envelope = responses.parse(response.body, self._digits)
@@ -121,29 +105,30 @@ class RestApi:
             return ApiResponse(response, envelope)
         if not refusal:
             return self._not_threadfix(response, flaw)
-        reason, final = refusal
+        reason, kind, final = refusal
         said = f" and says: {self.sanitize(message).rstrip('.')}" if message else ""
         said = said or (" and refused without a message" if refused else "")
-        hint = PROXY_LOGIN_HINT if code == PROXY_LOGIN else None
         what = f"{self.http.host} returned HTTP {code}{said}."
-        return Failure(reason, what, hint, final, response.retry_after, http_status=code, refused=refused)
+        return Failure(
+            reason, what, kind, final=final, retry_after=response.retry_after, http_status=code, refused=refused
+        )
 
     def text(self, value: object) -> str | None:
         """Return sanitized text; None if the value is not text, or is blank."""
         return self.sanitize(text) or None if (text := responses.non_empty(value)) else None
 
-    def protocol(self, response: Response, what: str, hint: str | None = None) -> Failure:
+    def protocol(self, response: Response, what: str, kind: FailureKind = FailureKind.NOT_THREADFIX) -> Failure:
         """Return the failure for a response that breaks the protocol. A later response may be good.
 
         Args:
             response: from the server.
             what: the error, as the rest of a sentence that begins with the server's name; sanitized.
-            hint: the advice.
+            kind: of the failure.
         """
         return Failure(
             Reason.PROTOCOL,
             f"{self.http.host} {what}",
-            hint,
+            kind,
             retry_after=response.retry_after,
             http_status=response.http_status,
         )
@@ -161,23 +146,22 @@ class RestApi:
     def cached(self, response: Response) -> Failure:
         """Return the failure for a copy from a cache, which may be older than the scan."""
         what = f"{self.http.host}: a cache returned a copy of an earlier response."
-        return Failure(Reason.POLICY_UNKNOWN, what, CACHE_HINT, http_status=response.http_status)
+        return Failure(Reason.POLICY_UNKNOWN, what, FailureKind.CACHED, http_status=response.http_status)
 
     def about_another(self, found: int, application_id: int) -> Failure:
         """Return the failure for a response about another application than the requested application."""
         return Failure(
             Reason.PROTOCOL,
             f"{self.http.host} returned application {found}, but application {application_id} was requested.",
-            "Check {--application-id} and {--status-path}.",
+            FailureKind.ANOTHER,
             final=True,
-            meaning="The response is about something else than what was asked for, so it says nothing about your scan.",
         )
 
     def _not_threadfix(self, response: Response, flaw: str) -> Failure:
         if response.body.lstrip()[:1] == b"<":
             match = _PAGE_TITLE.search(response.body[:PAGE_START])
             title = f" ('{self.sanitize(match[1].decode('utf-8', 'replace'), 80)}')" if match else ""
-            return self.protocol(response, f"returned a web page{title} instead of JSON.", CONTEXT_HINT)
+            return self.protocol(response, f"returned a web page{title} instead of JSON.", FailureKind.WEB_PAGE)
         return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(flaw)}.")
 
 
@@ -194,7 +178,7 @@ def lacks_endpoint(response: ApiResponse | Failure) -> bool:
     return not response.envelope.success and fold(trim(message)) == fold(UNRECOGNIZED)
 
 
-def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] | None:
+def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, FailureKind, bool] | None:
     """Return the reason of a refusal and whether it is final; None for a good response.
 
     The key counts as refused if the message mentions it, with any HTTP status that is not temporary.
@@ -205,11 +189,13 @@ def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, bool] |
         refused: whether the envelope has `success: false`.
     """
     if code in TEMPORARY:
-        return Reason.UNREACHABLE, False
+        return Reason.UNREACHABLE, FailureKind.UNAVAILABLE, False
     if code in DENIED or mentions_key(message):
-        return Reason.DENIED, True
+        return Reason.DENIED, FailureKind.DENIED, True
     if code in NOT_FOUND:
-        return Reason.NOT_FOUND, False
+        return Reason.NOT_FOUND, FailureKind.NO_ENDPOINT, False
+    if code in CLIENT_ERRORS:
+        return Reason.PROTOCOL, CLIENT_ERROR_KINDS.get(code, FailureKind.REJECTED), True
     if code != OK:
-        return Reason.PROTOCOL, code in CLIENT_ERRORS
-    return (Reason.NOT_FOUND, False) if refused else None
+        return Reason.PROTOCOL, FailureKind.NOT_THREADFIX, False
+    return (Reason.NOT_FOUND, FailureKind.NOT_FOUND, False) if refused else None

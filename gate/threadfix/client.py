@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gate.model.advice import Doing
 from gate.model.history import Application, Failure, ListedScans, Observation, ScanReading
-from gate.model.reasons import Reason
 from gate.net.connections import OK
 from gate.text.sanitizer import trim
 from gate.threadfix import links, responses
-from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_HINT, NO_ENDPOINT_MEANING, NOT_FOUND, RestApi
+from gate.threadfix.api import RestApi
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Client:
         api = self.api
         response = api.request(api.server.endpoint(links.APPLICATION_PATH, application_id=application_id), timeout)
         if isinstance(response, Failure):
-            return _without_application(response)
+            return replace(response, doing=Doing.LOOKUP)
         try:
             application = responses.application(response.envelope)
         except responses.NotThreadFixError as error:
@@ -111,13 +111,3 @@ class Client:
         from gate.threadfix import uploads
 
         return uploads.upload(self.api, application_id, plan, file, progress)
-
-
-def _without_application(failure: Failure) -> Failure:
-    """Return the failure of a request for an application, with advice that fits."""
-    if failure.reason is not Reason.NOT_FOUND:
-        return failure
-    if failure.http_status in NOT_FOUND:
-        return replace(failure, hint=NO_ENDPOINT_HINT, meaning=NO_ENDPOINT_MEANING)
-    hint = "Check {--application-id} against the URL of the application's page in ThreadFix."
-    return replace(failure, hint=hint, meaning=NO_APPLICATION_MEANING)

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from gate.model.advice import Doing, FailureKind
 from gate.model.history import Application, Failure
 from gate.model.reasons import Reason
 from gate.text.sanitizer import fold, trim
 from gate.threadfix import links, responses
-from gate.threadfix.api import NO_APPLICATION_MEANING, NO_ENDPOINT_MEANING, NOT_FOUND, lacks_endpoint, left
+from gate.threadfix.api import lacks_endpoint, left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,12 +34,7 @@ NAME_LIMIT: Final = 80
 # Names that a query carries safely through any proxy. For others ThreadFix has a POST, from 2.7.6 on.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
-NAMES_HINT: Final = "Write {{--team-name}} and {{--{option}}} as they are in ThreadFix, or set {{--application-id}}."
-ENDPOINT_HINT: Final = "Check that {--url} includes its context path, and that {--api-version} matches your ThreadFix."
 DOTS: Final = (".", "..")
-DOTS_HINT: Final = "Set {--application-id}, and leave the names out."
-SEVERAL_MEANING: Final = "ThreadFix has several applications of this name in this team."
-SEVERAL_HINT: Final = "Set {--application-id} to the one that is meant, and leave its names out."
 
 
 class Finder:
@@ -54,22 +50,22 @@ class Finder:
         ends = time.monotonic() + timeout
         response = self._request(subject, ends)
         found = response if isinstance(response, Failure) else self._chosen(response, subject)
-        if isinstance(found, Application) or found.reason is not Reason.NOT_FOUND or found.final:
+        if isinstance(found, Application):
+            return found
+        found = replace(found, doing=Doing.LOOKUP_BY_UNIQUE_ID if subject.name is None else Doing.LOOKUP_BY_NAME)
+        if found.reason is not Reason.NOT_FOUND or found.final:
             return found
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
-        hint, meaning = _names_hint(subject), NO_APPLICATION_MEANING
-        if found.http_status in NOT_FOUND:
-            hint, meaning = f"{ENDPOINT_HINT} {hint}", NO_ENDPOINT_MEANING
         candidates = self._candidates[subject]
         # If ThreadFix has listed the names, a repeated look-up cannot succeed.
-        return replace(found, what=f"{found.what}{candidates}", hint=hint, meaning=meaning, final=bool(candidates))
+        return replace(found, what=f"{found.what}{candidates}", final=bool(candidates))
 
     def _request(self, subject: ApplicationName, ends: float) -> ApiResponse | Failure:
         """Request the application, in the form that fits its name and the version of ThreadFix."""
         if subject.team in DOTS:
             what = f"a team named '{subject.team}' cannot be looked up, because its name would change the URL's path."
-            return Failure(Reason.NOT_FOUND, what, DOTS_HINT, final=True)
+            return Failure(Reason.NOT_FOUND, what, FailureKind.NAME_IN_PATH, final=True)
         field, wanted = _key(subject)
         url = self._api.server.endpoint(links.LOOKUP_PATH, team=quote(subject.team, safe=""))
         if not _PLAIN.fullmatch(wanted):
@@ -86,7 +82,8 @@ class Finder:
         except responses.NotThreadFixError as error:
             return api.malformed(response, "no application", error)
         if not applications:
-            return Failure(Reason.NOT_FOUND, f"{api.http.host} found no such application.", http_status=200)
+            what = f"{api.http.host} found no such application."
+            return Failure(Reason.NOT_FOUND, what, FailureKind.NOT_FOUND, http_status=200)
         wanted = _key(subject)[1]
         same = [app for app in applications if _same(_value(app, subject), wanted) and _in_team(app, subject.team)]
         # If names differ only in case, the exact name is meant.
@@ -95,12 +92,12 @@ class Finder:
         if not ids:
             names = ", ".join(f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in applications[:SHOWN])
             what = f"{api.http.host} returned {names}, but another application was requested."
-            return Failure(Reason.PROTOCOL, what, _names_hint(subject), final=True)
+            return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
         if len(ids) > 1:
             numbers = ", ".join(map(str, list(ids)[:SHOWN]))
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
             what = f"{api.http.host} found {len(ids)} of them: {numbers}{more}."
-            return Failure(Reason.NOT_FOUND, what, SEVERAL_HINT, final=True, meaning=SEVERAL_MEANING)
+            return Failure(Reason.NOT_FOUND, what, FailureKind.SEVERAL, final=True)
         (app,) = ids.values()
         return Application(app.id, self._shown(app.name), responses.team_id(app.organization))
 
@@ -150,10 +147,6 @@ def _most_similar(wanted: str, names: Iterable[str]) -> list[str]:
 
     # To compare two names letter by letter may take a hundredth of a second, so it is done for a few of them.
     return difflib.get_close_matches(wanted, heapq.nlargest(PROMISING, names, promise), SHOWN, 0.5)
-
-
-def _names_hint(subject: ApplicationName) -> str:
-    return NAMES_HINT.format(option="application-unique-id" if subject.name is None else "application-name")
 
 
 def _key(subject: ApplicationName) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from gate.model.advice import Doing, FailureKind
 from gate.model.history import CheckReading, CheckResult, Failure, all_hold
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy
@@ -28,25 +29,6 @@ if TYPE_CHECKING:
 NO_CONTENT: Final = 204
 WORD_LIMIT: Final = 60
 """Characters of a policy's status; the longest documented status has 14."""
-
-PERMISSIONS: Final = {
-    PassCriteria: "Give the key's user a role with the *Manage CI/CD* permission for the application: ThreadFix "
-    "requires it for the pass criteria; *Upload Scans* is not enough.",
-    Policy: "Give the key's user read access to the application, with any role: ThreadFix requires it for policies; "
-    "*Upload Scans* alone is not enough.",
-}
-"""The advice if ThreadFix refuses a check, by its kind."""
-VERSIONS: Final = {
-    PassCriteria: "Check that your ThreadFix is 2.5 or later, which is the first with CI/CD pass criteria, and that "
-    "`{--api-version}` matches it.",
-    Policy: "Check the policy's name in ThreadFix, and that `{--api-version}` matches your ThreadFix. "
-    "Before 2.6 the policy must be attached to the application. `remediation:` requires 2.8.",
-}
-"""The advice if ThreadFix does not know a check, by its kind."""
-ANOTHER_HINT: Final = (
-    "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id."
-)
-ANOTHER: Final = "The response is about something else than what was asked for, so it says nothing about the release."
 
 
 class AnotherError(ValueError):
@@ -276,9 +258,9 @@ class CheckReader:
     def _read(self, generation: Generation, response: ApiResponse | Failure) -> CheckReading | Failure:
         """Return the reading or the failure for a response."""
         check, host = self._request.check, self._api.http.host
-        kind = PassCriteria if isinstance(check, PassCriteria) else Policy
+        doing = Doing.CRITERIA if isinstance(check, PassCriteria) else Doing.POLICIES
         if isinstance(response, Failure):
-            return _failure(response, kind)
+            return _failure(response, doing)
         if response.http.age and not self._cached:
             return self._api.cached(response.http)
         request = replace(self._request, sent=response.http.date, kind_requested=generation.posted)
@@ -287,9 +269,9 @@ class CheckReader:
         except responses.NotThreadFixError as error:
             return self._api.malformed(response, f"no {NOUNS[type(check)]}", error)
         except AnotherError as error:
-            return Failure(Reason.PROTOCOL, f"{host} {error}.", ANOTHER_HINT, final=True, meaning=ANOTHER)
+            return Failure(Reason.PROTOCOL, f"{host} {error}.", FailureKind.ANOTHER, doing, final=True)
         except UnknownError as error:
-            return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", VERSIONS[kind], final=True)
+            return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", FailureKind.UNKNOWN_RULE, doing, final=True)
         self._generations = (generation,)
         return reading
 
@@ -309,10 +291,8 @@ def _leads_on(response: ApiResponse | Failure) -> bool:
     return (lacks_endpoint(response) or response.http_status == NO_CONTENT) and response.reason is not Reason.DENIED
 
 
-def _failure(failure: Failure, kind: type[Check]) -> Failure:
+def _failure(failure: Failure, doing: Doing) -> Failure:
     """Return the failure of a check from its request's failure. A refusal by ThreadFix is final; a web page is not."""
-    if failure.reason is Reason.DENIED:
-        return replace(failure, hint=PERMISSIONS[kind])
     if failure.reason is Reason.NOT_FOUND:
-        return replace(failure, reason=Reason.POLICY_UNKNOWN, hint=VERSIONS[kind], final=failure.refused)
-    return failure
+        return replace(failure, reason=Reason.POLICY_UNKNOWN, doing=doing, final=failure.refused)
+    return replace(failure, doing=doing)

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from gate.model.advice import Doing, FailureKind
 from gate.model.history import Failure, Finished, Queued, Refused
-from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.reasons import Reason
 from gate.options.files import opened
 from gate.text.wording import count
 from gate.threadfix import links, responses
-from gate.threadfix.api import CLIENT_ERRORS, NO_ENDPOINT_HINT, NOT_FOUND, REDIRECTS, TEMPORARY, ApiResponse, RestApi
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gate.model.subjects import ScanFile
     from gate.net.http import Response
     from gate.options.settings import Plan
+    from gate.threadfix.api import ApiResponse, RestApi
 
 CHUNK: Final = 256 * 1024
 """Bytes that are read and sent in one piece."""
@@ -47,34 +48,22 @@ CONTENT_TYPES: Final = (
 OTHER_TYPE: Final = "application/octet-stream"
 ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
 """Characters that a form cannot have in a file's name, and their replacements in curl and browsers."""
-TOO_LARGE: Final = 413
 SYNCHRONOUS: Final = ("legacy", "")
 """Versions with a response only after the file is processed; `--api-version none` is empty."""
 
-UNSENT_MEANING: Final = "ThreadFix could not be reached, so nothing of the file was sent."
-NOT_TAKEN: Final = "ThreadFix did not take the file"
 UNKNOWN_STATE: Final = "Whether ThreadFix has the file is not known."
-BROKEN_OFF: Final = "The upload was broken off before its end, so ThreadFix does not have the whole file."
-FILE_HINT: Final = (
-    "Start the gate only when the scanner's job has written its report to the end; then run the gate again."
+REFUSED: Final = frozenset(
+    {
+        FailureKind.DENIED,
+        FailureKind.NO_ENDPOINT,
+        FailureKind.TOO_LARGE,
+        FailureKind.REDIRECT,
+        FailureKind.REDIRECT_TO_HTTPS,
+        FailureKind.PROXY_LOGIN,
+        FailureKind.REJECTED,
+    }
 )
-DENIED_MEANING: Final = (
-    f"{NOT_TAKEN}: it does not accept the API key, or the key's user may not upload to this application."
-)
-NOT_FOUND_MEANING: Final = f"{NOT_TAKEN}: it has no such endpoint, or no such application."
-TOO_LARGE_MEANING: Final = f"{NOT_TAKEN}: it is too large for ThreadFix, or for a proxy in front of it."
-TOO_LARGE_HINT: Final = (
-    "A size limit of the proxy or web server in front of ThreadFix is likely, such as nginx's client_max_body_size. "
-    "Have it raised, or make the report smaller."
-)
-REJECTED_MEANING: Final = (
-    f"{NOT_TAKEN}. The response is not from its REST API; often such a one is from a login page or a proxy."
-)
-NO_HANDLE_MEANING: Final = "ThreadFix took the file, but the gate cannot learn when it is processed."
-NO_HANDLE_HINT: Final = (
-    "ThreadFix 2.5 and later return a link to the pending scan: check {--api-version}. With `{--api-version legacy}`, "
-    "every version responds after it has processed the file."
-)
+"""Failures after which ThreadFix does not have the file."""
 
 
 class FileError(Exception):
@@ -173,8 +162,10 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
                 timeout=plan.upload_timeout,
             )
     except FileError as error:
-        meaning = BROKEN_OFF if started else f"{NOT_TAKEN}: nothing of it was sent."
-        return Failure(Reason.USAGE, str(error), FILE_HINT, final=True, meaning=meaning, unsent=not started)
+        doing = Doing.UPLOAD if started else Doing.UPLOAD_UNSENT
+        return Failure(
+            Reason.USAGE, str(error), FailureKind.FILE_CHANGED, doing, final=True, unsent=doing is Doing.UPLOAD_UNSENT
+        )
     return receipt_of(api, application_id, response)
 
 
@@ -202,10 +193,10 @@ def _opened(file: ScanFile) -> Iterator[FileIO]:
 def receipt_of(api: RestApi, application_id: int, response: Response | Failure) -> Receipt:
     """Return the receipt for the response to an upload, or for its failure."""
     if isinstance(response, Failure):
-        return replace(response, meaning=UNSENT_MEANING) if response.unsent else _uncertain(response)
+        return replace(response, doing=Doing.UPLOAD_UNSENT) if response.unsent else _uncertain(response)
     received = api.read(response, refusals=True)
     if isinstance(received, Failure):
-        return _judged_by_status(received)
+        return replace(received, doing=Doing.UPLOAD, final=True) if received.kind in REFUSED else _uncertain(received)
     if not received.envelope.success:
         message = responses.non_empty(received.envelope.message) or ""
         refusal = refusal_of(message)
@@ -239,30 +230,11 @@ def _accepted(api: RestApi, application_id: int, response: ApiResponse) -> Recei
             return Finished(responses.finished_scan(response.envelope, application_id).id, response.http.date)
         except responses.NotThreadFixError as error:
             what = f"took the file, but returned neither a link to a pending scan nor a finished scan: {error}."
-    failure = api.protocol(response.http, what, NO_HANDLE_HINT)
-    return replace(failure, final=True, meaning=NO_HANDLE_MEANING)
-
-
-def _judged_by_status(failure: Failure) -> Failure:
-    """Return the failure of an upload by its HTTP status: a definite refusal, or an uncertain result."""
-    code = failure.http_status or 0
-    hint = failure.hint
-    if failure.reason is Reason.DENIED:
-        meaning = DENIED_MEANING
-    elif code in NOT_FOUND:
-        meaning, hint = NOT_FOUND_MEANING, NO_ENDPOINT_HINT
-    elif code == TOO_LARGE:
-        meaning, hint = TOO_LARGE_MEANING, TOO_LARGE_HINT
-    elif code in REDIRECTS or (code in CLIENT_ERRORS and code not in TEMPORARY):
-        meaning = REJECTED_MEANING
-    else:
-        return _uncertain(failure)
-    return replace(failure, hint=hint, meaning=meaning, final=True)
+    failure = api.protocol(response.http, what, FailureKind.NO_PENDING_SCAN)
+    return replace(failure, doing=Doing.UPLOAD, final=True)
 
 
 def _uncertain(failure: Failure) -> Failure:
     """Return the failure if ThreadFix may or may not have the file. The file must not be sent again."""
-    hint = f"{UPLOAD_AGAIN} Allow more time with {{--upload-timeout}}." if failure.timed_out else UPLOAD_AGAIN
-    return replace(
-        failure, what=f"{failure.what} {UNKNOWN_STATE}", hint=hint, meaning=UPLOAD_UNCERTAIN, final=True, unsent=False
-    )
+    what = f"{failure.what} {UNKNOWN_STATE}"
+    return replace(failure, what=what, doing=Doing.UPLOAD, final=True, unsent=False)

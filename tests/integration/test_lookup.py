@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from gate.model.advice import advise
 from gate.model.history import Application, Failure
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationName
@@ -158,7 +159,7 @@ def test_a_team_never_leaves_the_path_of_the_endpoint(team: str, directory: Dire
         found = client.look_up(subject, 20)
         assert isinstance(found, Failure)
         assert (found.reason, found.final) == (Reason.NOT_FOUND, True)
-        assert "{--application-id}" in str(found.hint)
+        assert "{--application-id}" in str(advise(found.kind, found.doing).hint)
     assert not directory.asked
 
 
@@ -282,10 +283,10 @@ def test_none_found_is_told_with_the_candidates(response: bytes, directory: Dire
         " Applications of this team: 'contoso shop', 'Contoso store', 'Contoso shop (old)', 'Shop', 'Billing' and 3 "
         "more."
     )
-    assert found.hint == (
+    assert advise(found.kind, found.doing).hint == (
         "Write {--team-name} and {--application-name} as they are in ThreadFix, or set {--application-id}."
     )
-    assert "does not know this application" in str(found.meaning)
+    assert "does not know this application" in str(advise(found.kind, found.doing).meaning)
     assert directory.asked[-1] == Asked("GET", "/threadfix/rest/latest/teams/lookup", {"name": "Web"})
 
 
@@ -303,7 +304,10 @@ def test_several_found_are_told_by_their_ids(directory: Directory, client: Clien
     directory.lookup = http(envelope([SHOP | {"id": number} for number in range(6, 14)]))
     found = missing(client)
     assert found.what.endswith(" found 8 of them: 6, 7, 8, 9, 10 and 3 more.")
-    assert found.hint == "Set {--application-id} to the one that is meant, and leave its names out."
+    assert (
+        advise(found.kind, found.doing).hint
+        == "Set {--application-id} to the one that is meant, and leave its names out."
+    )
     directory.lookup = http(envelope([SHOP, SHOP | {"id": 7}]))
     assert missing(client).what.endswith(" found 2 of them: 6, 7.")
     assert [asked.endpoint for asked in directory.asked] == ["applications/Web/lookup"] * 2
@@ -314,7 +318,7 @@ def test_a_team_that_is_not_found_is_told_with_the_teams(directory: Directory, c
     directory.teams = http(envelope([{"id": 1, "name": "Mobile"}, {"id": 3, "name": "Web apps"}, {"id": 4}]))
     found = missing(client, ApplicationName("Web app", unique_id="shop-1"))
     assert found.what.endswith(" Teams that the key's user can see: 'Web apps', 'Mobile'.")
-    assert "{--application-unique-id}" in str(found.hint)
+    assert "{--application-unique-id}" in str(advise(found.kind, found.doing).hint)
 
 
 DECORATION = {
@@ -395,8 +399,8 @@ def test_a_missing_endpoint_leads_to_the_url(directory: Directory, client: Clien
     """An HTTP 404 may be about the path, and says so."""
     directory.lookup = http(b"<html>", b"404 X")
     found = missing(client, final=False)
-    assert "context path" in str(found.hint)
-    assert found.meaning == "ThreadFix has no such endpoint, or no such application."
+    assert "context path" in str(advise(found.kind, found.doing).hint)
+    assert advise(found.kind, found.doing).meaning == "ThreadFix has no such endpoint, or no such application."
 
 
 @pytest.mark.parametrize(
@@ -453,12 +457,12 @@ def test_an_application_that_is_not_there_is_told_in_its_own_words(directory: Di
     found = client.application(6, 20)
     assert isinstance(found, Failure)
     assert (found.reason, found.final) == (Reason.NOT_FOUND, False)
-    assert "does not know this application" in str(found.meaning)
+    assert "does not know this application" in str(advise(found.kind, found.doing).meaning)
     directory.lookup = http(json.dumps({}).encode(), b"404 X")
     found = client.application(6, 20)
     assert isinstance(found, Failure)
-    assert "no such endpoint" in str(found.meaning)
-    assert "context path" in str(found.hint)
+    assert "no such endpoint" in str(advise(found.kind, found.doing).meaning)
+    assert "context path" in str(advise(found.kind, found.doing).hint)
 
 
 def test_a_file_is_not_sent_where_no_application_is_found(gate: Gate, tmp_path: Path) -> None:

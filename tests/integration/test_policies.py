@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gate.model.advice import advise
 from gate.model.history import CheckReading, Failure
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy
@@ -108,7 +109,7 @@ def test_every_version_is_understood(serve: Serve, version: Version, check: Chec
     if not is_known:
         assert isinstance(reading, Failure)
         assert (reading.reason, reading.final) == (Reason.POLICY_UNKNOWN, True)
-        assert "--api-version" in (reading.hint or "")
+        assert "--api-version" in (advise(reading.kind, reading.doing).hint or "")
         return
     assert isinstance(reading, CheckReading)
     assert reading.holds is HOLDS[word]

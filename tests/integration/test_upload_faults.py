@@ -19,9 +19,10 @@ import pytest
 
 from gate.flow.signals import Signals
 from gate.flow.uploading import upload_all
+from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, advise
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
 from gate.model.history import Failure, Queued, Receipt, Refused, Unfinished
-from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target
 from gate.net.connections import Exchange
 from gate.threadfix.refusals import REFUSALS
@@ -189,7 +190,11 @@ def test_a_success_before_the_end_of_the_body_is_none(serving: Serving, tmp_path
 
     found, _ = attempt(serving, made(tmp_path, LARGE), script)
     assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.meaning) == (Reason.PROTOCOL, True, UPLOAD_UNCERTAIN)
+    assert (found.reason, found.final, advise(found.kind, found.doing).meaning) == (
+        Reason.PROTOCOL,
+        True,
+        UPLOAD_UNCERTAIN,
+    )
     assert "reported success before it had the whole file" in found.what
 
 
@@ -205,7 +210,11 @@ def test_what_may_be_accepted_is_not_known_before_the_end_of_the_body(
 
     found, _ = attempt(serving, made(tmp_path, LARGE), script)
     assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.meaning) == (Reason.PROTOCOL, True, UPLOAD_UNCERTAIN)
+    assert (found.reason, found.final, advise(found.kind, found.doing).meaning) == (
+        Reason.PROTOCOL,
+        True,
+        UPLOAD_UNCERTAIN,
+    )
     assert "before it had all of it" in found.what
 
 
@@ -238,7 +247,11 @@ def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_pa
 
     found, _ = attempt(serving, made(tmp_path, LARGE), script)
     assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.meaning) == (Reason.UNREACHABLE, True, UPLOAD_UNCERTAIN)
+    assert (found.reason, found.final, advise(found.kind, found.doing).meaning) == (
+        Reason.UNREACHABLE,
+        True,
+        UPLOAD_UNCERTAIN,
+    )
 
 
 # --- Faults after which something may have been sent.
@@ -336,11 +349,11 @@ def test_what_may_have_been_sent_is_never_sent_again(
         assert not server.requests[0].head
         return
     assert isinstance(found, Failure)
-    assert (found.final, found.unsent, found.meaning) == (True, False, UPLOAD_UNCERTAIN)
-    assert str(found.hint).startswith(UPLOAD_AGAIN)
+    assert (found.final, found.unsent, advise(found.kind, found.doing).meaning) == (True, False, UPLOAD_UNCERTAIN)
+    assert str(advise(found.kind, found.doing).hint).startswith(UPLOAD_AGAIN)
     assert NOT_KNOWN in found.what
     assert found.reason in {Reason.UNREACHABLE, Reason.PROTOCOL}
-    assert found.timed_out is ("--upload-timeout" in str(found.hint))
+    assert found.timed_out is ("--upload-timeout" in str(advise(found.kind, found.doing).hint))
     assert not any(request.head for request in server.requests[1:])
 
 
@@ -365,7 +378,7 @@ def unsent(found: Receipt) -> Failure:
     assert isinstance(found, Failure)
     assert (found.reason, found.unsent) == (Reason.UNREACHABLE, True)
     assert "not known" not in found.what
-    assert "nothing of the file was sent" in str(found.meaning)
+    assert "nothing of the file was sent" in str(advise(found.kind, found.doing).meaning)
     return found
 
 

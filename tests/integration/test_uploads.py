@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, advise
 from gate.model.history import Failure, Finished, Queued, Refused
-from gate.model.reasons import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Reason
+from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.uploads import FileError, FileForm
@@ -174,7 +175,10 @@ def test_what_leaves_it_open_says_so(response: bytes, reason: Reason, says: str,
     assert (found.reason, found.final, found.unsent) == (reason, True, False)
     assert says in found.what
     assert found.what.endswith("Whether ThreadFix has the file is not known.")
-    assert (found.meaning, found.hint) == (UPLOAD_UNCERTAIN, UPLOAD_AGAIN)
+    assert (advise(found.kind, found.doing).meaning, advise(found.kind, found.doing).hint) == (
+        UPLOAD_UNCERTAIN,
+        UPLOAD_AGAIN,
+    )
     assert server.uploads == 1
 
 
@@ -213,9 +217,9 @@ def test_what_is_a_refusal_by_its_http_status_says_so(
     assert isinstance(found, Failure)
     assert (found.reason, found.final, found.unsent) == (reason, True, False)
     assert "not known" not in found.what
-    assert found.meaning
-    assert found.meaning.startswith("ThreadFix did not take the file")
-    assert means in found.meaning
+    meaning = str(advise(found.kind, found.doing).meaning)
+    assert meaning.startswith("ThreadFix did not take the file")
+    assert means in meaning
     assert server.uploads == 1
 
 
@@ -223,8 +227,7 @@ def test_a_size_limit_is_named(tmp_path: Path) -> None:
     """413 is a proxy's, more often than not."""
     found, _ = uploaded(made(tmp_path), replies(http(b"", b"413 X")))
     assert isinstance(found, Failure)
-    assert found.hint
-    assert "client_max_body_size" in found.hint
+    assert "client_max_body_size" in str(advise(found.kind, found.doing).hint)
 
 
 def test_a_redirect_is_named(tmp_path: Path) -> None:
@@ -232,7 +235,7 @@ def test_a_redirect_is_named(tmp_path: Path) -> None:
     found, _ = uploaded(made(tmp_path), replies(http(b"", b"302 X", b"Location: /login.jsp")))
     assert isinstance(found, Failure)
     assert "a redirect to /login.jsp" in found.what
-    assert "context path" in str(found.hint)
+    assert "context path" in str(advise(found.kind, found.doing).hint)
 
 
 FINISHED_SCANS: dict[str, Any] = {
@@ -299,8 +302,8 @@ def test_success_without_a_link_is_not_a_pass(content: object, version: str, tmp
         assert isinstance(found, Failure)
         assert (found.reason, found.final) == (Reason.PROTOCOL, True)
         assert "took the file" in found.what
-        assert "2.5" in str(found.hint)
-        assert "{--api-version" in str(found.hint)
+        assert "2.5" in str(advise(found.kind, found.doing).hint)
+        assert "{--api-version" in str(advise(found.kind, found.doing).hint)
 
 
 # --- What goes out.
@@ -406,7 +409,7 @@ def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
         assert isinstance(found, Failure)
         assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, True)
         assert says in found.what
-        assert "nothing of it was sent" in str(found.meaning)
+        assert "nothing of it was sent" in str(advise(found.kind, found.doing).meaning)
         assert server.connections == 0
 
 
@@ -483,7 +486,7 @@ def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
     assert isinstance(found, Failure)
     assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, False)
     assert says in found.what
-    assert "does not have the whole file" in str(found.meaning)
+    assert "does not have the whole file" in str(advise(found.kind, found.doing).meaning)
     assert (server.uploads, server.whole) == (1, [])
 
 

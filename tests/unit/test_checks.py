@@ -9,6 +9,7 @@ import pytest
 
 from gate.judge.checks import NAMED, judge_check
 from gate.judge.conclusions import conclude, name_options
+from gate.model.advice import Doing, FailureKind
 from gate.model.errors import Cancelled
 from gate.model.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
 from gate.model.reasons import Kind, Reason
@@ -166,16 +167,16 @@ def test_a_message_names_a_few_and_counts_the_others() -> None:
 )  # fmt: skip
 def test_a_check_that_could_not_be_made_is_unknown(reason: Reason, becomes: Reason) -> None:
     """Never a pass, also after a good response; and never `not-found`, because the scan was found."""
-    failure = Failure(reason, "HTTP 404.", "Do this.")
+    failure = Failure(reason, "HTTP 404.", FailureKind.NO_ENDPOINT, Doing.CRITERIA)
     for reading in (None, CheckReading("stale", holds=True, results=(OLD,))):
         history = ended(PCI, failure, reading=reading, ended=StopCause.LIMIT)
         conclusion = judge_check(history, SETTINGS).conclusion
         assert (conclusion.reason, conclusion.kind) == (becomes, Kind.UNKNOWN)
         assert conclusion.message == "HTTP 404. This went on for 1m (3 failed polls)."
         assert conclusion.meaning == Reason.POLICY_UNKNOWN.row.meaning
-        assert conclusion.hint.startswith("Do this.")
-    better = judge_check(ended(PCI, replace(failure, meaning="It means this.")), SETTINGS).conclusion
-    assert better.meaning == "It means this."
+        assert conclusion.hint.startswith("Check that your ThreadFix is 2.5 or later")
+    better = judge_check(ended(PCI, replace(failure, kind=FailureKind.ANOTHER)), SETTINGS).conclusion
+    assert better.meaning.endswith("so it says nothing about the release.")
 
 
 def test_only_unreachable_can_be_softened() -> None:

@@ -13,6 +13,7 @@ from rich.console import Console as Screen
 from rich.spinner import Spinner
 
 from gate.judge.scans import judge_scan
+from gate.model.advice import Doing, FailureKind
 from gate.model.errors import InvalidOption
 from gate.model.events import (
     Ended,
@@ -431,12 +432,17 @@ def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
     """A hint is logged once, and only before the first good response: after that the address is right."""
     listener = Listener()
     console = listener.console(asked=SEVERAL)
-    page = replace(DOWN, hint="Check that `{--url}` has its context path.")
-    for target, failure in ((ONE, page), (TWO, page), (TWO, replace(page, hint="Set *another* header."))):
+    page = replace(DOWN, kind=FailureKind.WEB_PAGE)
+    denied = replace(DOWN, kind=FailureKind.DENIED, doing=Doing.POLICIES)
+    for target, failure in ((ONE, page), (TWO, page), (TWO, denied)):
         console.handle(OutageBegan(target, 0.0, failure, 60.0, first_contact=True))
-    console.handle(OutageBegan(ONE, 40.0, replace(page, hint="Check the port."), 300.0))
+    console.handle(OutageBegan(ONE, 40.0, replace(page, kind=FailureKind.REFUSED), 300.0))
     hints = [line for line in listener.lines[1:] if "error" not in line]
-    assert hints == ["         Check that --url has its context path.", "         Set another header."]
+    assert [hint[:35] for hint in hints] == [
+        "         Does --url lack its contex",
+        "         Give the key's user read a",
+    ]
+    assert hints[1].endswith("; Upload Scans alone is not enough.")
 
 
 def test_a_quiet_gate_says_only_the_verdict_and_warnings() -> None:

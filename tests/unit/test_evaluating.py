@@ -13,6 +13,7 @@ import pytest
 from gate.flow.evaluating import Settling, dated, moment_of, wait_for
 from gate.flow.signals import Signals
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
+from gate.model.advice import FailureKind
 from gate.model.events import Ended, OutageBegan, OutageEnded, StatusSeen
 from gate.model.history import (
     FRESH,
@@ -53,7 +54,7 @@ DONE_AT = 1_570_117_773.123
 PCI = Policy(name="PCI")
 DOWN = Failure(Reason.UNREACHABLE, "HTTP 502.")
 DENIED = Failure(Reason.DENIED, "HTTP 401.", final=True)
-LATE = Failure(Reason.UNREACHABLE, "no response in time.", timed_out=True)
+LATE = Failure(Reason.UNREACHABLE, "no response in time.", FailureKind.TIMEOUT)
 
 
 def policy(evaluated: float | None, *, holds: bool | None = True, number: int = 3) -> CheckReading:

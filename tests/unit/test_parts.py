@@ -11,6 +11,7 @@ from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import Conclusion, conclude, concluded, from_failure
 from gate.judge.scans import judge_scan
 from gate.judge.uploads import UploadVerdict, judge_upload
+from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
 from gate.model.errors import Cancelled
 from gate.model.history import Accept, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
 from gate.model.reasons import DIAGNOSIS, Kind, Reason
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FILE = ScanFile("out/a.fpr", 10, "out/a.fpr")
 DUPLICATE, EMPTY = REFUSALS[:2]
-DOWN = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection.", "Look there.", meaning="It is unknown.")
+DOWN = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection.", FailureKind.RESET, Doing.UPLOAD)
 ACCEPTING = replace(SETTINGS, rules=Rules(accepted=frozenset(Accept)))
 
 
@@ -103,7 +104,7 @@ def test_only_unfinished_uploads_have_the_exit_code_of_the_signal() -> None:
 def test_a_downgraded_upload_keeps_its_meaning_and_hint() -> None:
     conclusion = upload_verdict(DOWN, downgraded=frozenset({Reason.UNREACHABLE})).conclusion
     assert (conclusion.exit_code, conclusion.downgraded) == (0, True)
-    assert (conclusion.meaning, conclusion.hint) == ("It is unknown.", f"Look there. {DIAGNOSIS}")
+    assert (conclusion.meaning, conclusion.hint) == (UPLOAD_UNCERTAIN, f"{UPLOAD_AGAIN} {DIAGNOSIS}")
 
 
 def test_a_finished_upload_has_a_link() -> None:
@@ -168,8 +169,10 @@ def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason
 
 
 def test_the_message_of_a_failure_that_ends_the_run_has_its_subject() -> None:
-    conclusion = from_failure(Failure(Reason.NOT_FOUND, "is not there.", "Look."), "application 6")
-    assert (conclusion.message, conclusion.hint) == ("application 6: is not there.", f"Look. {DIAGNOSIS}")
+    failure = Failure(Reason.NOT_FOUND, "is not there.", FailureKind.NOT_FOUND, Doing.LOOKUP)
+    conclusion = from_failure(failure, "application 6")
+    hint = ADVICE[failure.kind, failure.doing].hint
+    assert (conclusion.message, conclusion.hint) == ("application 6: is not there.", f"{hint} {DIAGNOSIS}")
 
 
 def test_every_part_has_a_noun() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from gate.flow.signals import Signals
 from gate.flow.uploading import upload_all
+from gate.model.advice import FailureKind
 from gate.model.errors import OutOfThreadsError
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Outage, Queued, Refused, Unfinished, Upload
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 A, B, C = (ScanFile(name, 1000, name) for name in "abc")
 QUEUED = Queued((Target(6, 41),))
 REFUSED = Refused("Full.")
-DOWN = Failure(Reason.UNREACHABLE, "tf refused the connection.", "Start it.", unsent=True)
+DOWN = Failure(Reason.UNREACHABLE, "tf refused the connection.", FailureKind.REFUSED, unsent=True)
 LOST = Failure(Reason.UNREACHABLE, "tf closed the connection.", final=True)
 PLAN = Plan(interval=2, max_interval=15, first_contact_limit=60)
 

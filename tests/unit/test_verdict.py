@@ -8,6 +8,7 @@ import pytest
 
 from gate.judge.conclusions import conclude, decide, from_bug, from_error
 from gate.judge.scans import ScanVerdict, judge_scan
+from gate.model.advice import Doing, FailureKind, advise
 from gate.model.errors import Cancelled, InvalidOption, UsageError
 from gate.model.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
 from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
@@ -116,8 +117,8 @@ def test_a_deleted_and_an_interrupted_scan_have_different_advice(
 
 def test_the_meaning_of_a_failure_replaces_that_of_its_reason() -> None:
     """The response about another application is not a login page."""
-    failure = replace(ALL[Reason.PROTOCOL], meaning="It is another one.")
-    assert judged(history_of(failure)).conclusion.meaning == "It is another one."
+    failure = replace(ALL[Reason.PROTOCOL], kind=FailureKind.ANOTHER)
+    assert "about something else" in judged(history_of(failure)).conclusion.meaning
     assert judged(history_of(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
 
 
@@ -127,8 +128,9 @@ def test_the_message_of_a_single_poll_mentions_no_timeout() -> None:
 
 
 def test_the_hint_of_a_failure_replaces_that_of_its_reason() -> None:
-    failure = replace(ALL[Reason.PROTOCOL], hint="Do this.")
-    assert judged(history_of(failure, StopCause.LIMIT)).conclusion.hint == f"Do this. {DIAGNOSIS}"
+    failure = replace(ALL[Reason.PROTOCOL], kind=FailureKind.WEB_PAGE)
+    hint = advise(FailureKind.WEB_PAGE, Doing.STATUS).hint
+    assert judged(history_of(failure, StopCause.LIMIT)).conclusion.hint == f"{hint} {DIAGNOSIS}"
 
 
 def test_only_the_downgraded_reason_has_exit_code_zero_and_it_stays_unknown() -> None:
