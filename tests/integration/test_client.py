@@ -1,4 +1,4 @@
-"""How the gate takes what a server does: every kind of answer, and every way to get none, over real sockets."""
+"""Every kind of response from a server, and every kind of missing response, over real sockets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ONCE = ("--timeout", "0")
 PATIENT = ("--first-contact-limit", "60s", "--outage-limit", "60s")
-"""Whoever asks again within these limits will have an answer; whoever does not has taken the first one as final."""
+"""Limits that allow a second request. Without a second request, the first response was final."""
 SHORT = ("--first-contact-limit", "300ms", "--outage-limit", "300ms")
 HOUR = (("Retry-After", "3600"),)
 LOGIN_PAGE = b"<!DOCTYPE html>\n<html><head><title>ThreadFix Login</title></head></html>"
@@ -49,52 +49,52 @@ DONE = {
 }
 
 
-def story(fault: Callable[[int], Fault | None]) -> Scenario:
-    """A pending scan that is done, but for what `fault` makes of the n-th request."""
+def scenario(fault: Callable[[int], Fault | None]) -> Scenario:
+    """Return a pending scan that is done, unless `fault` returns a response to the n-th request."""
     return Scenario("test", "", Reason.PROCESSED, fault=fault)
 
 
-def always(answer: Fault) -> Scenario:
-    """A pending scan that is always answered so."""
-    return story(lambda _: answer)
+def always(response: Fault) -> Scenario:
+    """Return a pending scan that always gets this response."""
+    return scenario(lambda _: response)
 
 
-def first(*answers: Fault) -> Scenario:
-    """A pending scan that is answered so, one after the other, and is done after that."""
-    return story(lambda number: answers[number - 1] if number <= len(answers) else None)
+def first(*responses: Fault) -> Scenario:
+    """Return a pending scan that gets these responses one after the other, and is done after them."""
+    return scenario(lambda number: responses[number - 1] if number <= len(responses) else None)
 
 
 def body(content: bytes, *headers: tuple[str, str], code: int = 200) -> Raw:
-    """An answer that calls itself JSON."""
+    """Return a response whose content type is JSON."""
     return Raw(code, content, JSON, headers)
 
 
 def changed(**changes: object) -> Raw:
-    """A good answer but for `changes`; `...` leaves a field out."""
+    """Return a good response with changed fields; `...` leaves a field out."""
     return envelope({name: value for name, value in (DONE | changes).items() if value is not ...})
 
 
 def twice(old: bytes, new: bytes) -> Raw:
-    """A good answer but for one replacement in its text."""
+    """Return a good response with one replacement in its text."""
     content = changed().body
     assert old in content
     return Raw(200, content.replace(old, new, 1), JSON)
 
 
 def eventually(true: Callable[[], bool]) -> bool:
-    """Whether it becomes true before a machine under load could be meant."""
+    """Return whether the condition becomes true within five seconds."""
     give_up = time.monotonic() + 5
     while not (seen := true()) and time.monotonic() < give_up:
         time.sleep(0.02)
     return seen
 
 
-# --- What each answer amounts to.
+# --- The reason for each response.
 
-TROUBLE = {
+TEMPORARY = {
     "no-such-scan": (refusal("Pending scan lookup failed. Check your ID."), Reason.NOT_FOUND),
     "no-such-application": (refusal("Application lookup failed. Check your ID."), Reason.NOT_FOUND),
-    "refused-without-a-word": (refusal(""), Reason.NOT_FOUND),
+    "refused-without-a-message": (refusal(""), Reason.NOT_FOUND),
     **{
         f"refused-without-the-key-{number}": (refusal(text), Reason.NOT_FOUND)
         for number, text in enumerate(
@@ -113,7 +113,7 @@ TROUBLE = {
     "404-json": (refusal("Bad rest request due to unrecognized path.", 404), Reason.NOT_FOUND),
     "410": (Raw(410), Reason.NOT_FOUND),
     **{f"{code}": (Raw(code, b"<html>"), Reason.UNREACHABLE) for code in (408, 425, 429, 500, 502, 503, 504, 599)},
-    "500-that-speaks-of-the-key": (refusal("API Key store is down", 500), Reason.UNREACHABLE),
+    "500-that-mentions-the-key": (refusal("API Key store is down", 500), Reason.UNREACHABLE),
     "reset": (Reset(), Reason.UNREACHABLE),
     "body-cut-short": (Raw(200, b"{", JSON, (("Content-Length", "400"), ("Connection", "close"))), Reason.UNREACHABLE),
     **{
@@ -132,7 +132,7 @@ TROUBLE = {
     "status-twice-in-disguise": (twice(b'"error":', b'"st\\u0061tus": "QUEUED", "error":'), Reason.PROTOCOL),
     "object-twice": (twice(b'"responseCode": -1', b'"responseCode": -1, "object": {}'), Reason.PROTOCOL),
     "success-twice": (twice(b'"success": true', b'"success": false, "success": true'), Reason.PROTOCOL),
-    "twice-in-what-nobody-reads": (twice(b'"id": 56', b'"id": 56, "id": 57'), Reason.PROTOCOL),
+    "twice-in-an-unread-field": (twice(b'"id": 56', b'"id": 56, "id": 57'), Reason.PROTOCOL),
     **{
         f"status-in-disguise-{number}": (changed(status=status), Reason.PROTOCOL)
         for number, status in enumerate(
@@ -179,12 +179,12 @@ TROUBLE = {
 }
 
 
-@pytest.mark.parametrize(("answer", "reason"), TROUBLE.values(), ids=TROUBLE)
-def test_trouble_has_a_reason_and_may_pass(answer: Fault, reason: Reason, gate: Gate) -> None:
-    """It never says pass by itself; asked again, ThreadFix may have the answer."""
-    stays = gate.play(always(answer), *ONCE)
+@pytest.mark.parametrize(("response", "reason"), TEMPORARY.values(), ids=TEMPORARY)
+def test_a_temporary_error_has_a_reason_and_is_retried(response: Fault, reason: Reason, gate: Gate) -> None:
+    """No such response passes. The next request succeeds."""
+    stays = gate.play(always(response), *ONCE)
     assert (stays.document["reason"], stays.code) == (reason, reason.row.exit_code)
-    passes = gate.play(first(answer), *PATIENT)
+    passes = gate.play(first(response), *PATIENT)
     assert (passes.document["reason"], passes.document["polls"]) == (Reason.PROCESSED, 2)
 
 
@@ -197,7 +197,7 @@ FINAL = {
     "not-authorized": (refusal("User 'bob' is NOT AUTHORIZED."), Reason.DENIED),
     "404-that-is-about-a-permission": (refusal("Permission denied.", 404), Reason.DENIED),
     "key-named-late": (refusal("x" * 2000 + " API Key not found in database."), Reason.DENIED),
-    "404-that-speaks-of-the-key": (refusal("API Key not found in database.", 404), Reason.DENIED),
+    "404-that-mentions-the-key": (refusal("API Key not found in database.", 404), Reason.DENIED),
     "401": (Raw(401, b"<html>", headers=(("WWW-Authenticate", "Basic"),)), Reason.DENIED),
     "403": (refusal("Forbidden", 403), Reason.DENIED),
     **{f"{code}": (Raw(code, b"<html>"), Reason.PROTOCOL) for code in (400, 402, 405, 406, 407, 409, 422, 431, 451)},
@@ -206,23 +206,23 @@ FINAL = {
 }
 
 
-@pytest.mark.parametrize(("answer", "reason"), FINAL.values(), ids=FINAL)
-def test_what_asking_again_cannot_mend_is_final(answer: Fault, reason: Reason, gate: Gate) -> None:
-    """One request, although there is time for more and the next answer would be good."""
-    ran = gate.play(first(answer), *PATIENT)
+@pytest.mark.parametrize(("response", "reason"), FINAL.values(), ids=FINAL)
+def test_an_error_that_does_not_go_away_is_final(response: Fault, reason: Reason, gate: Gate) -> None:
+    """The gate sends one request, although there is time for more and the next response would be good."""
+    ran = gate.play(first(response), *PATIENT)
     assert (ran.document["reason"], ran.code, ran.document["polls"]) == (reason, reason.row.exit_code, 1)
     assert len(gate.threadfix.seen) == 1
 
 
-@pytest.mark.parametrize(("answer", "reason"), FINAL.values(), ids=FINAL)
-def test_what_is_final_is_so_at_any_time(answer: Fault, reason: Reason, gate: Gate) -> None:
-    """Also after a good answer, and then too it is the verdict about the gate, not about the scan."""
-    ran = gate.play(first(changed(status="QUEUED"), answer), *PATIENT)
+@pytest.mark.parametrize(("response", "reason"), FINAL.values(), ids=FINAL)
+def test_a_final_error_is_final_after_a_good_response(response: Fault, reason: Reason, gate: Gate) -> None:
+    """After a good response too, the error means an unknown verdict, not a failed scan."""
+    ran = gate.play(first(changed(status="QUEUED"), response), *PATIENT)
     assert (ran.document["verdict"], ran.document["reason"], ran.document["polls"]) == ("unknown", reason, 2)
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (Raw(404, b"<html>"), Reason.NOT_FOUND),
         (Raw(410), Reason.NOT_FOUND),
@@ -231,38 +231,38 @@ def test_what_is_final_is_so_at_any_time(answer: Fault, reason: Reason, gate: Ga
         (refusal("Pending scan lookup failed.", 404), Reason.SCAN_VANISHED),
     ],
 )
-def test_a_scan_vanishes_only_by_threadfix_s_own_response(answer: Fault, reason: Reason, gate: Gate) -> None:
-    ran = gate.play(story(lambda number: changed(status="QUEUED") if number == 1 else answer), *SHORT)
+def test_a_scan_vanishes_only_by_threadfix_s_own_response(response: Fault, reason: Reason, gate: Gate) -> None:
+    ran = gate.play(scenario(lambda number: changed(status="QUEUED") if number == 1 else response), *SHORT)
     assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code)
 
 
 def test_a_web_page_is_named_by_its_title(gate: Gate) -> None:
-    """A person sees at once that it is a login page, and that the context path may be missing."""
+    """The message shows that it is a login page, and that the context path may be missing."""
     ran = gate.play(always(Raw(200, LOGIN_PAGE)), *ONCE)
     assert "a web page ('ThreadFix Login') instead of JSON" in ran.document["message"]
     assert "such as /threadfix" in ran.document["hint"]
 
 
 def test_a_refused_key_names_the_permission(gate: Gate) -> None:
-    """The hint names the one permission that the call needs; the server's own words are told."""
+    """The hint names the permission that the request needs; the message repeats the server's text."""
     ran = gate.play(always(refusal("API Key not found in database.")))
     assert "and says: API Key not found in database." in ran.document["message"]
     assert "*Upload Scans*" in ran.document["hint"]
 
 
-# --- Good answers, as far apart as versions of ThreadFix are.
+# --- Good responses of different versions of ThreadFix.
 
 
 def test_the_documented_sample_passes(gate: Gate) -> None:
-    """The vendor's sample: asked for 41, `object.id` is 2 and `scanId` 12; `responseCode` is -1 all the same."""
+    """In the vendor's sample for scan 41, `object.id` is 2, `scanId` is 12, and `responseCode` is -1."""
     sample = changed(id=2, modifiedDate=1570117773000, scanId=12)
     assert json.loads(sample.body)["responseCode"] == -1
     ran = gate.play(always(sample), "--ui-url", "{url}/scans/{scan_id}")
     assert (ran.code, ran.document["scan_id"], ran.document["scan_url"]) == (0, 12, f"{gate.url}/scans/12")
 
 
-def test_an_answer_of_the_first_versions_passes(gate: Gate) -> None:
-    """Before ThreadFix 2.7.7 there is neither `scanId` nor `modifiedDate`; what hangs on them is left out."""
+def test_a_response_of_the_first_versions_passes(gate: Gate) -> None:
+    """Before ThreadFix 2.7.7 there is neither `scanId` nor `modifiedDate`, so the result has no scan id or link."""
     ran = gate.play(always(changed(scanId=..., fileDataList=...)), "--ui-url", "{url}/scans/{scan_id}")
     assert (ran.code, ran.document["scan_id"], ran.document["scan_url"]) == (0, None, None)
 
@@ -284,22 +284,21 @@ def test_an_answer_of_the_first_versions_passes(gate: Gate) -> None:
         ("scanMessage", "\ud800"),
     ],
 )
-def test_decoration_of_the_wrong_type_counts_as_not_known(field: str, value: object, gate: Gate) -> None:
-    """Only what the verdict rests on is strict."""
+def test_decoration_of_the_wrong_type_counts_as_unknown(field: str, value: object, gate: Gate) -> None:
     ran = gate.play(always(changed(**{field: value})))
     assert (ran.code, ran.document["scan_id"]) == (0, None if field == "scanId" else 12)
 
 
-def test_the_version_segment_can_be_another_one_or_none(gate: Gate) -> None:
-    """ThreadFix 2.5 to 2.7 answer without one."""
+def test_the_version_segment_can_be_changed_or_left_out(gate: Gate) -> None:
+    """ThreadFix 2.5 to 2.7 have no version in the path."""
     for version in ("latest", "v2.8", "none"):
         assert gate.play(always(changed()), "--api-version", version).code == 0
     asked = [path.partition("/applications/")[0] for _, path, _ in gate.threadfix.seen]
     assert asked == ["/threadfix/rest/latest", "/threadfix/rest/v2.8", "/threadfix/rest"]
 
 
-def test_the_status_path_can_be_another_one(gate: Gate, serve: Serve) -> None:
-    """For servers that answer elsewhere; the ids go where the pattern says."""
+def test_the_status_path_can_be_changed(gate: Gate, serve: Serve) -> None:
+    """The ids replace the placeholders of the pattern."""
 
     class Elsewhere(ThreadFix):
         def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
@@ -311,8 +310,8 @@ def test_the_status_path_can_be_another_one(gate: Gate, serve: Serve) -> None:
     assert ran.code == 0
 
 
-def test_the_request_is_what_threadfix_needs(gate: Gate) -> None:
-    """`Authorization: APIKEY …`, and `Accept: application/json`, without which ThreadFix does not find the call."""
+def test_the_request_has_the_headers_that_threadfix_needs(gate: Gate) -> None:
+    """Without `Accept: application/json` ThreadFix does not find the endpoint."""
     gate.play(always(changed()))
     (sent,) = gate.threadfix.headers
     assert (sent["authorization"], sent["accept"]) == (f"APIKEY {API_KEY}", "application/json")
@@ -320,11 +319,11 @@ def test_the_request_is_what_threadfix_needs(gate: Gate) -> None:
     assert gate.threadfix.seen[0][0] == "GET"
 
 
-# --- Being left alone.
+# --- Retry-After.
 
 
 def gap(gate: Gate, *args: str, **headers: str) -> float:
-    """Seconds between a 503 with `headers` and the next request."""
+    """Return the seconds between a 503 with `headers` and the next request."""
     times: list[float] = []
 
     def fault(number: int) -> Fault | None:
@@ -332,18 +331,18 @@ def gap(gate: Gate, *args: str, **headers: str) -> float:
         given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
         return Raw(503, headers=given) if number == 1 else None
 
-    gate.play(story(fault), *args)
+    gate.play(scenario(fault), *args)
     assert len(times) == 2
     return times[1] - times[0]
 
 
 def test_retry_after_is_honoured_beyond_the_longest_interval(gate: Gate) -> None:
-    """In seconds, with `--max-interval` far below; the lower bound is what was asked for."""
+    """In seconds, with a much smaller `--max-interval`."""
     assert gap(gate, *PATIENT, Retry_After="1") >= 0.99
 
 
 def test_retry_after_may_be_a_date(gate: Gate) -> None:
-    """Dates have whole seconds, so of two at least one is left."""
+    """Dates have whole seconds, so at least one second is left."""
     assert gap(gate, *PATIENT, Retry_After=formatdate(time.time() + 2, usegmt=True)) >= 0.5
 
 
@@ -361,31 +360,30 @@ def test_retry_after_may_be_a_date(gate: Gate) -> None:
     ],
 )
 def test_a_retry_after_that_cannot_be_read_is_ignored(value: str, gate: Gate) -> None:
-    """It neither breaks the gate nor keeps it from asking again."""
     ran = gate.play(first(Raw(503, headers=(("Retry-After", value),))), *PATIENT)
     assert (ran.code, ran.document["polls"]) == (0, 2)
 
 
 @pytest.mark.parametrize("code", [404, 302, 429])
-def test_retry_after_counts_beside_any_trouble(code: int, gate: Gate) -> None:
-    """An hour is asked for with the first answer, so that the second request is the last, at the limit."""
+def test_retry_after_counts_with_any_error(code: int, gate: Gate) -> None:
+    """Each response asks for an hour, so the second request is the last, at the limit."""
     ran = gate.play(always(Raw(code, headers=HOUR)), *SHORT)
     assert ran.document["polls"] == 2
 
 
 def test_retry_after_ends_at_the_limit_and_at_the_deadline(gate: Gate) -> None:
-    """There is one more poll then, and its answer counts."""
+    """One more poll follows then, and its response counts."""
     at_limit = gate.play(first(Raw(503, headers=HOUR)), *SHORT)
     at_deadline = gate.play(first(Raw(503, headers=HOUR)), *PATIENT, "--timeout", "300ms")
     assert [(ran.code, ran.document["polls"]) for ran in (at_limit, at_deadline)] == [(0, 2), (0, 2)]
 
 
-# --- Redirects, cookies: the key stays where it is.
+# --- Redirects, caches and cookies.
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 def test_no_redirect_is_followed(code: int, gate: Gate, serve: Serve) -> None:
-    """Neither on the same server nor to another one, which is not even connected to."""
+    """The gate does not even connect to the other server."""
     other = ThreadFix()
     for where in ("/threadfix/login.jsp", serve(other)):
         ran = gate.play(always(Raw(code, headers=(("Location", where),))), *ONCE)
@@ -402,26 +400,25 @@ def test_no_cache_may_respond(gate: Gate) -> None:
 
 
 def test_no_cookie_is_kept(gate: Gate) -> None:
-    """The key is all the identity there is."""
     gate.play(first(Raw(503, headers=(("Set-Cookie", "JSESSIONID=7; Path=/"),))), *PATIENT)
     assert len(gate.threadfix.headers) == 2
     assert not [sent for sent in gate.threadfix.headers if "cookie" in sent]
 
 
-# --- Answers that are too large.
+# --- Large responses.
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-def test_a_large_answer_is_refused(packed: bool, gate: Gate) -> None:  # noqa: FBT001 - a case of the table
-    """One byte beyond 1 MiB, packed or not; a mebibyte is still read."""
+def test_a_large_response_is_refused(packed: bool, gate: Gate) -> None:  # noqa: FBT001 - a case of the table
+    """The limit is 1 MiB, compressed or not."""
     for size, reason in ((2**20, Reason.PROCESSED), (2**20 + 1, Reason.PROTOCOL)):
         content = changed().body.ljust(size)
-        answer = body(gzip.compress(content), ("Content-Encoding", "gzip")) if packed else body(content)
-        assert gate.play(always(answer), *ONCE).document["reason"] == reason
+        response = body(gzip.compress(content), ("Content-Encoding", "gzip")) if packed else body(content)
+        assert gate.play(always(response), *ONCE).document["reason"] == reason
 
 
-def test_unpacking_is_bounded(gate: Gate) -> None:
-    """A hundred mebibytes in a hundred packed kibibytes do not become a hundred in memory."""
+def test_decompression_is_bounded(gate: Gate) -> None:
+    """A compressed response of 100 KiB does not take 100 MiB of memory."""
     bomb = body(gzip.compress(bytes(100 * 2**20), 6), ("Content-Encoding", "gzip"))
     assert len(bomb.body) < 2**20
     assert peak(lambda: gate.play(always(bomb), *ONCE)) < 16 * 2**20
@@ -430,16 +427,8 @@ def test_unpacking_is_bounded(gate: Gate) -> None:
     assert "more than 1024 KiB" in ran.document["message"]
 
 
-@pytest.mark.parametrize(("size", "reason"), [(2**20, Reason.PROCESSED), (2**20 + 1, Reason.PROTOCOL)])
-def test_the_limit_of_a_response_is_a_mebibyte(size: int, reason: Reason, gate: Gate) -> None:
-    """A good answer of as many bytes is read to its last byte; with one more it is refused, whatever it says."""
-    good = changed().body
-    ran = gate.play(always(body(good + b" " * (size - len(good)))), *ONCE)
-    assert ran.document["reason"] == reason
-
-
-def test_an_endless_answer_is_refused(gate: Gate) -> None:
-    """As soon as it is too large; the connection is given up, so that the server notices."""
+def test_an_endless_response_is_refused(gate: Gate) -> None:
+    """The gate closes the connection as soon as the response is too large."""
     hung_up = threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -458,18 +447,17 @@ def test_an_endless_answer_is_refused(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_a_body_that_cannot_be_unpacked_is_trouble(coding: str, gate: Gate) -> None:
-    """It is a broken transport, and says so."""
+def test_a_body_that_cannot_be_decompressed_is_an_error(coding: str, gate: Gate) -> None:
     ran = gate.play(always(body(b"no such thing", ("Content-Encoding", coding))), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
     assert "cannot be decompressed" in ran.document["message"]
 
 
-# --- No answer at all.
+# --- No response.
 
 
 def refusing() -> str:
-    """The URL of a port that nobody listens on."""
+    """Return the URL of a port without a server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}/threadfix"
@@ -484,20 +472,20 @@ def refusing() -> str:
     ids=["refused", "no-such-name"],
 )
 def test_a_server_that_is_not_there_is_unreachable(url: str, words: str, gate: Gate) -> None:
-    """It is asked until the limit, because servers are started and names are set up."""
+    """The gate retries until the limit, because the server may still be starting."""
     ran = gate("--url", url, "--pending-scan-id", "41", *SHORT)
     assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
     assert words in ran.document["message"]
     assert ran.document["polls"] > 1
 
 
-def hangs_at_once(_: socket.socket, over: threading.Event) -> None:
-    """Accept, and say nothing."""
+def hangs_from_the_start(_: socket.socket, over: threading.Event) -> None:
+    """Accept, and send nothing."""
     over.wait(60)
 
 
 def trickles(connection: socket.socket, over: threading.Event, head: bytes) -> None:
-    """Send `head`, and after it a blank now and then, for ever."""
+    """Send `head`, then a blank now and then, forever."""
     connection.sendall(head)
     while not over.wait(0.02):
         connection.sendall(b" ")
@@ -505,7 +493,7 @@ def trickles(connection: socket.socket, over: threading.Event, head: bytes) -> N
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 HANGING: dict[str, Callable[[socket.socket, threading.Event], None]] = {
-    "no-answer": hangs_at_once,
+    "no-response": hangs_from_the_start,
     "status-line": lambda connection, over: trickles(connection, over, b"HTTP/1.1 200 "),
     "headers": lambda connection, over: trickles(connection, over, HEAD + b"X-Slow: "),
     "body": lambda connection, over: trickles(connection, over, HEAD + b"Content-Length: 4000\r\n\r\n{"),
@@ -518,10 +506,10 @@ HANGING: dict[str, Callable[[socket.socket, threading.Event], None]] = {
 
 
 @pytest.mark.parametrize("hang", HANGING.values(), ids=HANGING)
-def test_one_clock_runs_over_a_whole_request(
+def test_one_time_limit_covers_a_whole_request(
     hang: Callable[[socket.socket, threading.Event], None], gate: Gate
 ) -> None:
-    """However the server hangs, the gate goes on in time; connection and thread of the request are given up."""
+    """The gate continues in time, and the request's connection and thread end."""
     over, hung_up = threading.Event(), threading.Event()
     servers = ("process_request", "serve_forever", "watch")
     before = set(threading.enumerate())
@@ -551,11 +539,11 @@ def test_one_clock_runs_over_a_whole_request(
 
 
 def test_a_name_look_up_that_hangs_is_bounded(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No socket has a time limit yet then; the clock of the request runs all the same."""
+    """There is no socket with a time limit yet; the request's own limit still applies."""
     over, gone_on = threading.Event(), []
     look_up = socket.getaddrinfo
 
-    def hangs(host: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
+    def hangs(host: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - replaces another function
         if host == "tf.invalid":
             gone_on.append(not over.wait(30))
         return look_up(host, *args, **options)
@@ -568,13 +556,13 @@ def test_a_name_look_up_that_hangs_is_bounded(gate: Gate, monkeypatch: pytest.Mo
     assert eventually(lambda: gone_on == [False])
 
 
-def test_verbose_tells_every_request_and_nothing_in_it(gate: Gate) -> None:
-    """Method, path, HTTP status, milliseconds; `no response` where none came."""
+def test_verbose_logs_every_request_without_its_content(gate: Gate) -> None:
+    """Method, path, HTTP status and milliseconds; `no response` on errors."""
     ran = gate.play(first(Raw(502, b"secret words"), Reset(), Trickle()), "-v", "--request-timeout", "500ms", *PATIENT)
-    told = [line for line in ran.err.splitlines() if " GET /threadfix/rest/latest/applications/6/pendingScan/" in line]
-    codes = [line.rpartition(" → ")[2].partition(",")[0] for line in told]
+    lines = [line for line in ran.err.splitlines() if " GET /threadfix/rest/latest/applications/6/pendingScan/" in line]
+    codes = [line.rpartition(" → ")[2].partition(",")[0] for line in lines]
     assert codes == ["502", "no response", "200", "200"]
-    assert all(line.endswith(" ms") for line in told)
+    assert all(line.endswith(" ms") for line in lines)
     assert API_KEY not in ran.err
     assert "secret words" not in ran.err
 
@@ -583,23 +571,23 @@ def test_verbose_tells_every_request_and_nothing_in_it(gate: Gate) -> None:
 
 
 def test_no_connection_serves_two_requests(gate: Gate) -> None:
-    """Responses, refusals and pages alike: what comes too much, too late or twice is nobody's response."""
+    """Surplus bytes, late and repeated responses must not count for another request."""
     queued = changed(status="QUEUED")
     ran = gate.play(first(queued, Raw(502, b"<html>"), queued, Raw(302), refusal("no"), queued), *PATIENT)
     assert (ran.code, ran.document["polls"], gate.threadfix.connections) == (0, 7, 7)
     assert {sent["connection"] for sent in gate.threadfix.headers} == {"close"}
 
 
-def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -> None:
-    """One that hangs delays no other: it is let go only when the other ninety-nine are done."""
+def test_a_hundred_scans_are_polled_in_parallel(gate: Gate, serve: Serve) -> None:
+    """A request that hangs does not delay the others: it ends only after the other ninety-nine are done."""
     others = 99
     done = threading.Semaphore(0)
-    came: list[bool] = []
+    others_done: list[bool] = []
 
     class OneHangs(ThreadFix):
         def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
             if f"/pendingScan/{scans[0]}/" in path:
-                came.append(all(done.acquire(timeout=20) for _ in range(others)))
+                others_done.append(all(done.acquire(timeout=20) for _ in range(others)))
             given = ThreadFix.respond(self, method, path, headers, body)
             if isinstance(given, Raw) and b'"DONE"' in given.body:
                 done.release()
@@ -610,7 +598,7 @@ def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -
     scans = [threadfix.add(first()), *(threadfix.add(first(queued)) for _ in range(others))]
     url = serve(threadfix)
     ran = gate("--url", url, "--pending-scan-id", ",".join(map(str, scans)), "--request-timeout", "60s")
-    assert came == [True]
+    assert others_done == [True]
     assert ran.code == 0
     assert [scan["pending_scan_id"] for scan in ran.document["scans"]] == scans
     assert [scan["polls"] for scan in ran.document["scans"]] == [1, *[2] * others]
@@ -621,14 +609,14 @@ def test_a_hundred_scans_are_waited_for_side_by_side(gate: Gate, serve: Serve) -
 
 @dataclass(slots=True)
 class Proxied(ThreadFix):
-    """A ThreadFix that is reached through a proxy: the path of a request is then a whole URL."""
+    """A proxy that serves ThreadFix itself: the path of each request is a complete URL."""
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
         return ThreadFix.respond(self, method, urlsplit(path).path, headers, body)
 
 
 def test_a_proxy_serves_hosts_other_than_this_one(gate: Gate, serve: Serve) -> None:
-    """With plain http the proxy is given the request itself; a name that only the proxy knows will do."""
+    """With plain http the proxy gets the request itself, so only the proxy must know the server's name."""
     proxy = Proxied()
     there = {"HTTP_PROXY": serve(proxy).removesuffix("/threadfix")}
     number = str(proxy.add(always(changed())))
@@ -643,7 +631,7 @@ def test_a_proxy_serves_hosts_other_than_this_one(gate: Gate, serve: Serve) -> N
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_proxy_is_not_asked_for_this_machine(host: str, gate: Gate, serve: Serve) -> None:
+def test_no_proxy_is_used_for_this_machine(host: str, gate: Gate, serve: Serve) -> None:
     """Plain http to loopback would otherwise show the key to the proxy."""
     proxy = Proxied()
     there = serve(proxy).removesuffix("/threadfix")
@@ -655,7 +643,7 @@ def test_a_proxy_is_not_asked_for_this_machine(host: str, gate: Gate, serve: Ser
 
 
 def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
-    """It is asked for a tunnel, with its own password and no key; that it refuses is told with what to check."""
+    """The request for a tunnel has the proxy's password and not the key. A refusal leads to a hint."""
     heads: list[bytes] = []
 
     def talk(connection: socket.socket) -> None:
@@ -682,7 +670,7 @@ def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
     ],
 )
 def test_the_password_of_a_proxy_is_not_shown(proxy: str, reason: Reason, gate: Gate) -> None:
-    """Also where the proxy cannot be reached, or is no URL."""
+    """This includes proxies that are unreachable or have an invalid URL."""
     env = {"HTTPS_PROXY": f"http://robot:hunter2@{proxy}"}
     ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", "-v", "--json", *ONCE, env=env)
     assert ran.document["reason"] == reason
