@@ -21,34 +21,20 @@ if TYPE_CHECKING:
     from gate.model.build import Build
     from gate.model.history import CheckResult, History, Obstacle, Upload
 
-LIMIT: Final = 60 * 1024
-"""Bytes; checks are cut and timelines left out to stay below (the runner drops a summary over 1 MiB)."""
-ROWS: Final = 100
-"""Scans in the table, and uploads in theirs; the result document has all."""
-UPLOADS_ROOM: Final = 6 * 1024
-"""Bytes of the rows of uploads."""
-SCANS_ROOM: Final = 40 * 1024
-"""Bytes of the rows of scans."""
-SCANS_BESIDE_CHECKS: Final = 12 * 1024
-"""Bytes of the rows of scans if there are checks too: then all scans passed."""
-CHECK_ROWS: Final = 20
-"""Policies or criteria in the table of one check."""
-SHORT: Final = 24
-"""Characters of a scan's name or a status in a table. A mark of punctuation takes six bytes."""
-LONG: Final = 48
-"""Characters of the name of a file, a policy or a vulnerability."""
-SENTENCES: Final = 8
-"""Parts whose message is above the table, cut to `SENTENCE` characters; the log has the whole message."""
-SENTENCE: Final = 160
-STRETCHES: Final = 16
-"""Statuses and outages in one timeline."""
-RESERVE: Final = 64
-"""Bytes for the line that counts the checks which are not shown."""
-MESSAGE: Final = 1200
-"""Characters of the verdict's own message."""
-OUTAGES: Final = 8
-"""Outages that are listed."""
-
+LIMIT: Final = 60 * 1024  # bytes; checks are cut and timelines left out (the runner drops a summary over 1 MiB)
+ROWS: Final = 100  # scans in the table, and uploads in theirs; the result document has all
+UPLOADS_ROOM: Final = 6 * 1024  # bytes of the rows of uploads
+SCANS_ROOM: Final = 40 * 1024  # bytes of the rows of scans
+SCANS_BESIDE_CHECKS: Final = 12 * 1024  # the same if there are checks too: then all scans passed
+CHECK_ROWS: Final = 20  # policies or criteria in the table of one check
+SHORT: Final = 24  # characters of a scan's name or a status in a table; a mark of punctuation takes six bytes
+LONG: Final = 48  # characters of the name of a file, a policy or a vulnerability
+SENTENCES: Final = 8  # parts whose message is above the table; the log has all messages, and whole
+SENTENCE: Final = 160  # characters of such a message
+STRETCHES: Final = 16  # statuses and outages in one timeline
+RESERVE: Final = 64  # bytes for the line that counts the checks which are not shown
+MESSAGE: Final = 1200  # characters of the verdict's own message
+OUTAGES: Final = 8  # outages that are listed
 ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 
@@ -80,7 +66,8 @@ def _head(verdict: Verdict) -> Iterator[str]:
 
 
 def _what_now(verdict: Verdict) -> list[str]:
-    conclusion, option = verdict.conclusion, verdict.naming.option(f"on-{verdict.conclusion.reason}", "warn")
+    conclusion = verdict.conclusion
+    option = verdict.naming.option(f"on-{conclusion.reason}", "warn")
     soft = [f"The job continues because of `{option}`."] if conclusion.downgraded else []
     how, what = verdict.how_to_resume if verdict.resume else ("", "")
     command = [f"**{how}**", f"<pre>{escape_html(what)}</pre>"] if how else []
@@ -88,8 +75,6 @@ def _what_now(verdict: Verdict) -> list[str]:
 
 
 def _uploads(verdict: Verdict) -> list[str]:
-    """Return a row for each file."""
-
     def row(upload: Upload) -> str:
         part = verdict.ended(upload)
         icon = f"{ICONS[part.conclusion.kind]}\N{NO-BREAK SPACE}" if part else ""
@@ -257,12 +242,8 @@ def _sentence(text: str) -> str:
 
 def _build(build: Build) -> str:
     """Return the build, with a link to its run."""
-    commit = escape_markdown(build.commit[:12]) if build.commit else ""
-    facts = [escape_markdown(fact) for fact in (build.system, build.repository, build.ref) if fact] + [commit] * bool(
-        commit
-    )
     link = [f"[run](<{escape_html(build.url)}>)"] if build.url else []
-    return "Build: " + " · ".join(facts + link)
+    return "Build: " + " · ".join([*map(escape_markdown, phrases.build_facts(build)), *link])
 
 
 def _facts(verdict: Verdict) -> str:

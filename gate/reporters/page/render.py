@@ -8,18 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
 from gate.reporters import phrases, timeline
-from gate.reporters.page.colours import (
-    CHECK_COLOURS,
-    PALETTE,
-    STATUS_COLOURS,
-    status_colour,
-    style_sheet,
-)
+from gate.reporters.page.colours import CHECK_COLOURS, PALETTE, STATUS_COLOURS, status_colour, style_sheet
 from gate.reporters.page.drawing import PHASES, STATUS, draw
 from gate.text.sanitizer import shorten
 from gate.text.wording import count, moment, seconds, size
@@ -34,64 +28,37 @@ if TYPE_CHECKING:
     from gate.model.build import Build
     from gate.model.history import CheckResult, History
 
-LANES: Final = 100
-"""Scans that are drawn and listed; the result document has all."""
-UPLOADS: Final = 50
-"""Uploads that are listed."""
-CHECKS: Final = 20
-"""Checks that are shown."""
-ALL_RESULTS: Final = 200
-"""Policies and criteria that are listed of all checks together, `FEWEST_RESULTS` at least of each."""
-FEWEST_RESULTS: Final = 5
-OUTAGES: Final = 20
-"""Outages that are listed."""
-MISTAKES: Final = 40
-"""Invalid options that are listed."""
-NAME: Final = 120
-"""Characters of the name of a scan, a file, a policy or a vulnerability."""
-ROW: Final = 200
-"""Characters of the sentence about a scan, if there are several."""
-MESSAGE: Final = 2000
-"""Characters of the verdict's own message."""
-LIMITS: Final = {
-    "message": MESSAGE,
-    "mistakes": MISTAKES,
-    "name": NAME,
-    "phases": PHASES,
-    "row": ROW,
-    "status": STATUS,
-    "uploads": UPLOADS,
-}
-"""The limits that the template uses."""
+
+class Limits:
+    """The most that the page shows; the result document has all."""
+
+    lanes: Final = 100  # scans that are drawn and listed
+    phases: Final = PHASES  # of a single scan
+    uploads: Final = 50
+    checks: Final = 20
+    all_results: Final = 200  # policies and criteria of all checks together, `fewest_results` at least of each
+    fewest_results: Final = 5
+    outages: Final = 20
+    mistakes: Final = 40
+    status: Final = STATUS  # characters, as the following
+    name: Final = 120  # of a scan, a file, a policy or a vulnerability
+    row: Final = 200  # the sentence about a scan, if there are several
+    message: Final = 2000  # the verdict's own
 
 
 def render(verdict: Verdict) -> str:
     """Return the page; under 60 KiB for a single scan, and bounded for many, for any texts of a server."""
     loader = PackageLoader("gate.reporters.page", ".")
     environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "colour": status_colour,
-        "description": description,
-        "evaluated": phrases.evaluated,
-        "kind": phrases.kind_of_result,
-        "marked": marked,
-        "moment": moment,
-        "noun": phrases.noun,
-        "outcome": phrases.outcome_or_reason,
-        "seconds": seconds,
-        "shorten": shorten,
-        "size": size,
-        "word": phrases.word,
-    }
+    environment.filters |= {"marked": marked, "moment": moment, "seconds": seconds, "shorten": shorten, "size": size}
+    environment.filters |= {"evaluated": phrases.evaluated, "kind": phrases.kind_of_result, "noun": phrases.noun}
+    environment.filters |= {"outcome": phrases.outcome_or_reason, "word": phrases.word}
+    environment.filters |= {"colour": status_colour, "description": description}
     layout, _, _ = loader.get_source(environment, "page.css")
     style = style_sheet() + layout
-    scans, checks = verdict.scans[:LANES], phrases.urgent_first(verdict.checks)[:CHECKS]
+    scans, checks = verdict.scans[: Limits.lanes], phrases.urgent_first(verdict.checks)[: Limits.checks]
     return environment.get_template("page.html.j2").render(
         verdict=verdict,
         conclusion=verdict.conclusion,
@@ -102,10 +69,9 @@ def render(verdict: Verdict) -> str:
         drawing=draw(scans, checks),
         legend=_legend(scans, checks),
         checks=list(_checks(checks, verdict)),
-        outages=_outages(verdict),
-        all_outages=sum(len(history.outages) for _, history in _histories(verdict)),
+        outages=list(_outages(verdict)),
         facts=list(_facts(verdict)),
-        limits=LIMITS,
+        limits=Limits,
         colour={name: colour.light for name, colour in PALETTE.items()},
         style=Markup(style),  # noqa: S704 - our own file
         digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
@@ -113,24 +79,25 @@ def render(verdict: Verdict) -> str:
     )
 
 
-def marked(text: str) -> list[tuple[str, str]]:
-    """Split our own sentence into pieces, each with the element of its Markdown: `code`, `em` or empty."""
-    pieces = []
-    for piece in re.split(r"(`[^`]+`|\*[^*]+\*)", text):
-        element = {"`": "code", "*": "em"}.get(piece[:1], "") if len(piece) > 2 and piece[0] == piece[-1] else ""  # noqa: PLR2004
-        pieces.append((element, piece[1:-1] if element else piece))
-    return pieces
+def marked(text: str) -> Markup:
+    """Return our own sentence as HTML, with the elements of its Markdown: `code` and `em`."""
+    html = re.sub("`([^`]+)`|[*]([^*]+)[*]", _element, str(escape(text)))
+    return Markup(html)  # noqa: S704 - escaped above
+
+
+def _element(match: re.Match[str]) -> str:
+    return f"<code>{match[1]}</code>" if match[1] else f"<em>{match[2]}</em>"
 
 
 def _checks(
     checks: Sequence[CheckVerdict], verdict: Verdict
 ) -> Iterator[tuple[CheckVerdict, str, str, list[CheckResult]]]:
     """Yield each check with its message and hint, empty if they are shown already, and the results that are listed."""
-    most = max(FEWEST_RESULTS, ALL_RESULTS // max(len(checks), 1))
+    most = max(Limits.fewest_results, Limits.all_results // max(len(checks), 1))
     advised = {verdict.conclusion.hint}
     for check in checks:
         message, hint = check.conclusion.message, check.conclusion.hint
-        message = "" if describe(check) == verdict.conclusion.message else shorten(message, 2 * ROW)
+        message = "" if describe(check) == verdict.conclusion.message else shorten(message, 2 * Limits.row)
         yield check, message, "" if hint in advised else hint, phrases.ordered(check.results)[:most]
         advised.add(hint)
 
@@ -144,19 +111,15 @@ def _legend(scans: Iterable[ScanVerdict], checks: Iterable[CheckVerdict]) -> lis
     return known + others + [(status, colour) for status, colour in CHECK_COLOURS.items() if status in seen]
 
 
-def _histories(verdict: Verdict) -> Iterator[tuple[str, History[Any, Any]]]:
-    """Yield every history with the name of its scan or check; the name of a single scan is empty."""
+def _outages(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
+    """Yield each outage: the scan (empty for a single scan) or the check, the time, and the newest error."""
     alone = len(verdict.scans) == 1 and not verdict.checks
-    for scan in verdict.scans:
-        yield "" if alone else f"#{scan.target.pending_scan_id}", scan.history
-    for check in verdict.checks:
-        yield shorten(check.subject, STATUS), check.history
-
-
-def _outages(verdict: Verdict) -> list[tuple[str, str, str]]:
-    """Return each outage: the scan or check, the time, and the newest error."""
-    outages = [(of, *words) for of, history in _histories(verdict) for words in timeline.outages(history)]
-    return [(of, when, shorten(error, ROW)) for of, when, error in outages[:OUTAGES]]
+    histories: list[tuple[str, History[Any, Any]]]
+    histories = [("" if alone else f"#{scan.target.pending_scan_id}", scan.history) for scan in verdict.scans]
+    histories += [(shorten(check.subject, STATUS), check.history) for check in verdict.checks]
+    for name, history in histories:
+        for when, error in timeline.outages(history):
+            yield name, when, error
 
 
 def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
@@ -186,7 +149,7 @@ def _scan_facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
         if scan.scan_id:
             yield "scan", str(scan.scan_id)
         if scan.name:
-            yield "name", shorten(scan.name, NAME)
+            yield "name", shorten(scan.name, Limits.name)
     elif verdict.scans:
         yield "pending scans", _tally(verdict.scans)
 
@@ -199,8 +162,5 @@ def _tally(parts: Sequence[ScanVerdict] | Sequence[CheckVerdict]) -> str:
 
 def _build(build: Build) -> str | Markup:
     """Return the build with its short commit and a link to its run."""
-    commit = build.commit[:12] if build.commit else None
-    text = ", ".join(fact for fact in (build.system, build.repository, build.ref, commit) if fact)
-    if not build.url:
-        return text
-    return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(build.url, text)
+    text = ", ".join(phrases.build_facts(build))
+    return Markup('<a href="{}" rel="noopener noreferrer">{}</a>').format(build.url, text) if build.url else text
