@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-KEY_LENGTH: Final = 32
-"""Letters and digits of a text that may be an API key."""
+KEY_LENGTH: Final = 32  # letters and digits of a text that may be an API key
 
 
 class OptionReader:
@@ -102,7 +101,7 @@ class OptionReader:
     def reject(
         self, option: Option[Any], sentence: str, *, meaning: str | None = None, advice: str | None = None
     ) -> None:
-        """Keep an invalid option, unless an earlier error of the same option is known: this one follows from it."""
+        """Keep the first error of an option; later errors follow from it."""
         if option.name not in self._reported:
             self._reported.add(option.name)
             self.invalid.append(InvalidOption(option.label, sentence, meaning, advice))
@@ -134,12 +133,10 @@ class OptionReader:
 
 
 PREFIX: Final = "THREADFIX_"
-OF_THE_ACTION: Final = frozenset({"THREADFIX_PYTHON", "THREADFIX_COMMAND", ACTION_VARIABLE})
-"""Variables that the action's set-up reads or sets."""
+OF_THE_ACTION: Final = frozenset({"THREADFIX_PYTHON", "THREADFIX_COMMAND", ACTION_VARIABLE})  # read or set by it
 OF_A_RULE: Final[dict[str, Option[Any]]] = {"POLIC": table.POLICY, "CRITERIA": table.PASS_CRITERIA}
 """Parts of names that must not be ignored, with the option that is probably meant."""
-LONG: Final = 8
-"""Letters of a long name, in which two letters may be wrong; in a shorter name one letter may be."""
+LONG: Final = 8  # letters; in a long name two may be wrong, in a shorter name one may be
 
 
 def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -153,15 +150,11 @@ def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
 def resembled_option(variable: str) -> Option[Any] | None:
     """Return the option that `variable` resembles most; None if it may belong to another tool."""
     name = variable.removeprefix(PREFIX).removeprefix("GATE_")
-    near: dict[Option[Any], int] = {}
-    for option in table.OPTIONS:
-        known = option.variable.removeprefix(PREFIX)
-        limit = 2 if len(known) >= LONG else 1
-        letters = distance(name, known, limit + 1)
-        if letters <= limit and option is not table.UI_URL:
-            near[option] = letters
+    known = {option: option.variable.removeprefix(PREFIX) for option in table.OPTIONS if option is not table.UI_URL}
+    letters = {option: distance(name, other, 3) for option, other in known.items()}
+    near = [option for option, other in known.items() if letters[option] <= (2 if len(other) >= LONG else 1)]
     if near:
-        return min(near, key=near.__getitem__)
+        return min(near, key=letters.__getitem__)
     return next((option for part, option in OF_A_RULE.items() if part in name), None)
 
 

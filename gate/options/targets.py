@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from gate.options.reader import OptionReader
     from gate.text.sanitizer import Sanitizer
 
-NAMES: Final = (table.TEAM_NAME, table.APPLICATION_NAME, table.APPLICATION_UNIQUE_ID)
-"""The options that look an application up."""
+NAMES: Final = (table.TEAM_NAME, table.APPLICATION_NAME, table.APPLICATION_UNIQUE_ID)  # look an application up
 NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
 NO_FILE_ADVICE: Final = (
     "Check in the log of the scanner's job that it wrote its report, and that the job of the gate has it at this path."

@@ -1,4 +1,4 @@
-"""The command line and the environment in real processes: no value is repeated, and no rule is silently dropped."""
+"""Tests of the command line and the environment in real processes: no key is shown, and no rule is silently dropped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gate.options.table import DOTENV_FILE, HTML_FILE, JUNIT_FILE, OPTIONS, RESULT_FILE
+from gate.options.table import BY_NAME, OPTIONS
+from gate.reporters import reports
 from gate.sandbox.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
 
 KEY = "r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY"
 """A key that was typed in the wrong place. The gate does not know it."""
-REPORTS = {RESULT_FILE: "result.json", JUNIT_FILE: "junit.xml", DOTENV_FILE: "gate.env", HTML_FILE: "report.html"}
+REPORTS = [BY_NAME[report.option] for report in reports.REPORTS if report.destination is reports.Destination.FILE]
 VALUED = [option for option in OPTIONS if option.flag and not option.is_switch and option not in REPORTS]
 GIVEN = ("--application-id", "6", "--pending-scan-id", "41")
 
 
-def started(folder: Path, *args: str, **env: str) -> tuple[int, str]:
-    """Return the exit code of a process of the gate on GitHub, and everything that it wrote."""
-    reports = {option.variable: name for option, name in REPORTS.items()}
+def run_on_github(folder: Path, *args: str, **env: str) -> tuple[int, str]:
+    """Run the gate in a process on GitHub. Return its exit code and everything that it wrote."""
+    files = {option.variable: option.name for option in REPORTS}
     github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"}
     for name in ("output", "summary.md"):
         (folder / name).touch()
     ended = subprocess.run(
         [sys.executable, "-m", "gate", *args],
         cwd=folder,
-        env=os.environ | reports | github | env,
+        env=os.environ | files | github | env,
         capture_output=True,
         timeout=60,
         check=False,
@@ -64,39 +65,40 @@ def started(folder: Path, *args: str, **env: str) -> tuple[int, str]:
     ],
     ids=lambda args: " ".join(args).replace(KEY, "KEY")[:40],
 )
-def test_no_argument_is_repeated(args: tuple[str, ...], tmp_path: Path) -> None:
-    """An argument may be a key that was pasted into the wrong place."""
-    code, written = started(tmp_path, *args)
+def test_no_argument_is_shown(args: tuple[str, ...], tmp_path: Path) -> None:
+    """It may be a key that was pasted into the wrong place."""
+    code, written = run_on_github(tmp_path, *args)
     assert (code, KEY in written, "9" * 50 in written) == (2, False, False)
 
 
-def test_no_value_of_an_option_is_repeated(tmp_path: Path) -> None:
-    """Each option gets the key, as a flag, as a variable and within another text."""
+def test_no_key_in_an_option_is_shown(tmp_path: Path) -> None:
+    """Each option gets a key, as a flag, as a variable and within another text."""
     flags = [word for option in VALUED for word in (f"--{option.name}", KEY)]
     variables = {option.variable: KEY for option in VALUED}
     templates = {"THREADFIX_UI_URL": f"{{{KEY}}}", "THREADFIX_STATUS_PATH": f"{{{KEY}}}/{{pending_scan_id}}"}
     lists = {option.variable: f"{KEY},{KEY}x" for option in VALUED if option.many}
     for args, env in ((flags, {}), ([], variables), ([], variables | templates | lists)):
-        code, written = started(tmp_path, "run", *args, **env)
+        code, written = run_on_github(tmp_path, "run", *args, **env)
         assert (code, KEY in written) == (2, False)
 
 
 @pytest.mark.parametrize("content", [bytes(range(256)) * 600, b"k" * 150_000, b"k" * 513], ids=len)
 def test_a_long_key_is_invalid_and_not_shown(content: bytes, tmp_path: Path) -> None:
-    """A binary that is named instead of the key takes no time for each of its characters."""
+    """A binary file in place of the key must not cost time for each of its characters."""
     (tmp_path / "api.key").write_bytes(content)
-    code, written = started(tmp_path, "run", *GIVEN, "--url", "https://tf.example.com", "--api-key-file", "api.key")
+    code, written = run_on_github(
+        tmp_path, "run", *GIVEN, "--url", "https://tf.example.com", "--api-key-file", "api.key"
+    )
     assert code == 2
     assert "the key has more than 512 characters" in written
     assert content[40:80].decode(errors="replace") not in written
-    code, written = started(tmp_path, "run", *GIVEN, THREADFIX_API_KEY="k" * min(len(content), 100_000))
+    code, written = run_on_github(tmp_path, "run", *GIVEN, THREADFIX_API_KEY="k" * min(len(content), 100_000))
     assert (code, "k" * 9 in written) == (2, False)
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "bell\x07bell", "ключключ", "k" * 600], ids=ascii)
-def test_what_is_no_key_is_not_shown(key: str, tmp_path: Path) -> None:
-    """A key with a line break, a control character or a character outside ASCII is invalid."""
-    code, written = started(tmp_path, "run", *GIVEN, THREADFIX_API_KEY=key)
+def test_an_invalid_key_is_not_shown(key: str, tmp_path: Path) -> None:
+    code, written = run_on_github(tmp_path, "run", *GIVEN, THREADFIX_API_KEY=key)
     shown = "".join(line for line in written.splitlines(keepends=True) if not line.startswith("::add-mask::"))
     assert (code, key[-5:] in shown) == (2, False)
 
@@ -117,7 +119,7 @@ def test_what_is_no_key_is_not_shown(key: str, tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_a_requested_check_is_not_dropped(args: tuple[str, ...], gate: Gate) -> None:
-    """What a shell makes of an empty variable, or a slip of the pen, ends before anything is sent."""
+    """An empty shell variable or a typing error ends the run before anything is sent."""
     scan = gate.threadfix.add(SCENARIOS["done"])
     process = gate.start("--pending-scan-id", str(scan), *args)
     _, err = process.communicate()
@@ -140,7 +142,7 @@ def test_a_requested_check_is_not_dropped(args: tuple[str, ...], gate: Gate) -> 
 )
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["loud", "quiet"])
 def test_a_variable_that_resembles_an_option_is_invalid(name: str, quiet: tuple[str, ...], gate: Gate) -> None:
-    """The variable is named, and its value is not."""
+    """The variable is named, and its value is not shown."""
     scan = gate.threadfix.add(SCENARIOS["done"])
     process = gate.start("--pending-scan-id", str(scan), *quiet, env={f"THREADFIX_{name}": KEY})
     _, err = process.communicate()
@@ -151,7 +153,6 @@ def test_a_variable_that_resembles_an_option_is_invalid(name: str, quiet: tuple[
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)], ids=["loud", "quiet"])
 def test_other_variables_are_one_warning(quiet: tuple[str, ...], gate: Gate) -> None:
-    """It comes also if only the verdict and warnings are wanted."""
     unknown = {"THREADFIX_HOME": KEY, "THREADFIX_STATUS_URL": KEY, "THREADFIX_GATE_VERDICT": "pass"}
     ran = gate.play(SCENARIOS["done"], *quiet, env=unknown)
     assert ran.code == 0

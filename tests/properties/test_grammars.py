@@ -1,4 +1,4 @@
-"""What people may write: command lines, variables, durations, lists, URLs, links. No text breaks the gate."""
+"""Property tests: no command line, variable, duration, list, URL or link breaks the gate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ parts = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st
 
 @given(parts)
 def test_a_duration_is_the_sum_of_its_parts(given_parts: tuple[int, int, int, int]) -> None:
-    """Each with its unit, in falling order; those that are 0 may be left out."""
     text = "".join(f"{value}{unit}" for value, unit in zip(given_parts, ("h", "m", "s", "ms"), strict=True) if value)
     assume(text)
     hours, minutes, seconds, milliseconds = given_parts
@@ -41,7 +40,6 @@ def test_a_duration_is_the_sum_of_its_parts(given_parts: tuple[int, int, int, in
 @example("nan")
 @example("9" * 400)
 def test_no_text_breaks_the_duration(text: str) -> None:
-    """It is a number of seconds up to a year, or a ValueError."""
     try:
         assert 0 <= values.duration_or_zero(text) <= values.LONGEST
     except ValueError as error:
@@ -49,15 +47,13 @@ def test_no_text_breaks_the_duration(text: str) -> None:
 
 
 @given(st.lists(numbers, min_size=1), st.lists(st.sampled_from([",", " ", "\n", "\r\n", ", ", "\t,"]), min_size=1))
-def test_a_list_of_ids_comes_back(wanted: list[int], separators: list[str]) -> None:
-    """Whatever stands between them, each once, in order."""
+def test_a_list_of_ids_may_have_any_separators(wanted: list[int], separators: list[str]) -> None:
     text = "".join(f"{number}{separators[index % len(separators)]}" for index, number in enumerate(wanted))
     assert values.ids(text) == tuple(dict.fromkeys(wanted))
 
 
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_list_of_ids(text: str) -> None:
-    """It is a tuple of positive numbers, or a ValueError."""
     with suppress(ValueError):
         assert all(number > 0 for number in values.ids(text))
 
@@ -68,10 +64,9 @@ tails = st.sampled_from(["", "/", "//", "/rest", "/rest/", "/rest/latest", "/res
 
 
 @given(st.sampled_from(["http", "https"]), hosts, st.none() | st.integers(1, 65535), segments, tails)
-def test_every_form_of_a_url_is_the_same_url(
+def test_every_form_of_a_url_has_the_same_normal_form(
     scheme: str, host: str, port: int | None, context: list[str], tail: str
 ) -> None:
-    """The normal form keeps scheme, host, port and context path, drops the rest, and is its own normal form."""
     authority = host if port is None else f"{host}:{port}"
     normal = links.base_url("/".join([f"{scheme}://{authority}", *context]) + tail)
     parts = urlsplit(normal)
@@ -87,7 +82,7 @@ def test_every_form_of_a_url_is_the_same_url(
 @example("https://[::1%25x]/")
 @example("https://\u2100.example/")
 def test_no_text_breaks_the_url(text: str) -> None:
-    """It is a URL without user, query and fragment, in printable ASCII, or a ValueError that does not repeat it."""
+    """The result is printable ASCII without user, query and fragment. An error does not repeat the text."""
     try:
         normal = links.base_url(f"{text}Zq9")
     except ValueError as error:
@@ -101,8 +96,7 @@ def test_no_text_breaks_the_url(text: str) -> None:
 @given(
     numbers, numbers, st.sampled_from(["http://10.0.0.1:8080", "https://tf.example.com/threadfix", ""]), st.booleans()
 )
-def test_a_status_link_gives_its_ids(application: int, scan: int, start: str, versioned: bool) -> None:  # noqa: FBT001
-    """Whatever its host and version."""
+def test_a_status_link_has_two_ids(application: int, scan: int, start: str, versioned: bool) -> None:  # noqa: FBT001
     version = "latest/" if versioned else ""
     link = f"{start}/rest/{version}applications/{application}/pendingScan/{scan}/status"
     assert links.status_link(link) == Target(application, scan)
@@ -118,7 +112,6 @@ pieces = st.sampled_from(
 @example("http://h/applications/6/pendingScan/41/statusx")
 @example("http://h?/applications/6/pendingScan/41/status")
 def test_no_text_breaks_the_status_link(text: str) -> None:
-    """It is the two ids at the end of its path, or a ValueError."""
     try:
         found = links.status_link(text)
     except ValueError:
@@ -129,7 +122,7 @@ def test_no_text_breaks_the_status_link(text: str) -> None:
 
 @given(st.dictionaries(st.sampled_from([o.name for o in OPTIONS if o.flag]), st.lists(st.text(), min_size=1)))
 def test_no_flags_break_the_settings(flags: dict[str, list[str]]) -> None:
-    """Flags make settings or invalid options, never both and never neither, and each sentence is one harmless line."""
+    """The result is settings or invalid options, never both. Each text is one harmless line."""
 
     def read(name: str) -> bytes:
         raise FileNotFoundError(2, "No such file or directory", name)
@@ -166,7 +159,6 @@ words = st.sampled_from([*CHECKS, *OTHERS, "--unknown", "-x", "a=b", "-", "--", 
 @example(["--timeout", "5m", "--timeout", "5m"])
 @example(["--unknown", "--pass-criteria"])
 def test_a_requested_check_is_made_or_the_command_line_is_invalid(args: list[str]) -> None:
-    """Each flag of a check has its value, and each other flag has taken none of them."""
     flags, invalid = typed(args)
     if not invalid:
         assert flags["pass_criteria"] == (
@@ -180,15 +172,15 @@ def test_a_requested_check_is_made_or_the_command_line_is_invalid(args: list[str
 @example(["--Zq9"])
 @example(["-vqZq9", "--quiet=Zq9"])
 def test_no_message_about_the_command_line_repeats_an_argument(args: list[str]) -> None:
-    """It may be a key. click finds no error, because its messages repeat arguments."""
+    """It may be a key. Click must find no error, because its messages repeat arguments."""
     _, invalid = typed(args)
     assert not any("Zq9" in text for one in invalid for text in (one.text, one.option or ""))
 
 
 @given(st.sampled_from(OPTIONS), st.text(max_size=40))
 @example(UI_URL, "{url}/{x}")
-def test_no_message_about_a_value_repeats_it(option: Option[Any], text: str) -> None:
-    """It may be a key that was meant for another option."""
+def test_no_parser_repeats_a_value(option: Option[Any], text: str) -> None:
+    """Only the reader knows whether a value may be shown."""
     with suppress(ValueError):
         option.parse(text)
     for value in (f"{text}Zq9", f"Zq9{text}", f"{{Zq9}}{text}", f"{text},Zq9,", f"{text}\nZq9"):
@@ -200,7 +192,7 @@ def test_no_message_about_a_value_repeats_it(option: Option[Any], text: str) -> 
 
 @st.composite
 def slips(draw: st.DrawFn) -> tuple[str, str]:
-    """A name of an option, and the same name with one letter inserted, dropped, replaced or swapped with the next."""
+    """Return an option's name, and the name with one letter inserted, dropped, replaced or swapped with the next."""
     name = draw(st.sampled_from([o.variable for o in OPTIONS if o is not UI_URL])).removeprefix("THREADFIX_")
     at, letter = draw(st.integers(0, len(name) - 1)), draw(st.sampled_from("AEIOTXZ_"))
     rest = name[at + 1 :]
@@ -210,8 +202,7 @@ def slips(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(slips(), st.sampled_from(["THREADFIX_", "THREADFIX_GATE_"]))
-def test_a_slip_of_one_letter_is_no_silent_default(slip: tuple[str, str], prefix: str) -> None:
-    """The variable is an option, or resembles one; only the outputs of an earlier run are neither."""
+def test_a_misspelt_variable_is_not_ignored(slip: tuple[str, str], prefix: str) -> None:
     name, wrong = slip
     assert distance(name, wrong, 3) == distance(wrong, name, 3) <= 1
     assume(unknown_variables({f"{prefix}{wrong}": "x"}))

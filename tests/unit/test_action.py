@@ -1,4 +1,4 @@
-"""action.yml says what the code's tables say."""
+"""Tests that action.yml matches the tables in the code."""
 
 from __future__ import annotations
 
@@ -17,31 +17,29 @@ OUTPUTS: Final = (
     "verdict reason message exit-code status application-id pending-scan-id scan-id scan-url elapsed-seconds polls "
     "result-file scans"
 )
-"""What users script against; never to be changed."""
+"""Users' scripts depend on these names: never change them."""
 
 
 @pytest.fixture(scope="module")
 def action() -> dict[str, Any]:
-    """What action.yml holds."""
+    """Return the content of action.yml."""
     held: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
     return held
 
 
-def test_file_is_fresh() -> None:
-    """The file is what the generator writes; `make docs` does."""
+def test_the_file_is_up_to_date() -> None:
+    """`make docs` writes it."""
     rendered = runpy.run_path(str(ROOT / "scripts/generate_action.py"))["rendered"]
     assert (ROOT / "action.yml").read_text(encoding="utf-8") == rendered()
 
 
-def test_inputs_are_the_options(action: dict[str, Any]) -> None:
-    """Each option, the command and the Python have an input, with a sentence and the option's own default."""
+def test_the_inputs_are_the_options(action: dict[str, Any]) -> None:
     defaults = {option.name: option.default or "" for option in OPTIONS} | {"python": "", "command": "run"}
     assert {name: given["default"] for name, given in action["inputs"].items()} == defaults
     assert all(given["description"].endswith(".") for given in action["inputs"].values())
 
 
-def test_expert_options_are_a_group_at_the_end() -> None:
-    """The promised ten are the last inputs, under a heading of their own."""
+def test_the_expert_options_are_a_group_at_the_end() -> None:
     expert = (
         "status-path interval max-interval request-timeout first-contact-limit outage-limit success-statuses "
         "failure-statuses on-unknown-status ui-url"
@@ -52,8 +50,8 @@ def test_expert_options_are_a_group_at_the_end() -> None:
     assert [option.name for option in OPTIONS if option.group == EXPERT] == expert.split()
 
 
-def test_lock_of_the_action_is_derived() -> None:
-    """The lock file is requirements/gate.lock without the packages that only a terminal needs."""
+def test_the_actions_lock_is_derived() -> None:
+    """`make lock` derives it from requirements.lock, with the same versions and hashes."""
     names = runpy.run_path(str(ROOT / "scripts/lock.py"))
     lock = (ROOT / "requirements/gate.lock").read_text(encoding="utf-8")
     derived = (ROOT / "requirements/action.lock").read_text(encoding="utf-8")
@@ -62,13 +60,12 @@ def test_lock_of_the_action_is_derived() -> None:
     assert packages - set(re.findall(r"^([\w-]+)==", derived, flags=re.MULTILINE)) == set(names["AT_A_TERMINAL"])
 
 
-def test_defaults_are_text(action: dict[str, Any]) -> None:
-    """A default is quoted: unquoted, YAML would make a number or a boolean of it, and the runner other text."""
+def test_the_defaults_are_text(action: dict[str, Any]) -> None:
+    """YAML would read an unquoted default as a number or a boolean."""
     assert {type(given["default"]) for given in action["inputs"].values()} == {str}
 
 
 def test_an_input_goes_through_its_variable(action: dict[str, Any]) -> None:
-    """Each input reaches the gate in the option's own variable, and in no other way."""
     (step,) = action["runs"]["steps"]
     variables = {option.variable: option.name for option in OPTIONS} | {
         "THREADFIX_COMMAND": "command",
@@ -77,22 +74,19 @@ def test_an_input_goes_through_its_variable(action: dict[str, Any]) -> None:
     assert step["env"] == {variable: f"${{{{ inputs.{name} }}}}" for variable, name in variables.items()}
 
 
-def test_nothing_is_pasted_into_the_shell(action: dict[str, Any]) -> None:
-    """The command holds no expression, so that no input can become part of it, and no other action is used."""
+def test_the_shell_command_contains_no_expression(action: dict[str, Any]) -> None:
     (step,) = action["runs"]["steps"]
     assert "${{" not in step["run"]
     assert "uses" not in step
 
 
-def test_outputs_are_wired_from_the_inner_step(action: dict[str, Any]) -> None:
-    """The outputs are exactly those of the contract with users, each from the step of the gate."""
+def test_the_outputs_come_from_the_step_of_the_gate(action: dict[str, Any]) -> None:
     (step,) = action["runs"]["steps"]
     wired = {name: given["value"] for name, given in action["outputs"].items()}
     assert wired == {name: f"${{{{ steps.{step['id']}.outputs.{name} }}}}" for name in OUTPUTS.split()}
 
 
-def test_the_marketplace_shows_it(action: dict[str, Any]) -> None:
-    """Name, description and branding are there, and the description is short enough for the marketplace."""
+def test_the_marketplace_has_a_name_a_description_and_branding(action: dict[str, Any]) -> None:
     assert re.fullmatch(r"[A-Za-z ]+", action["name"])
     assert 0 < len(action["description"]) <= 125  # more is cut off in the list
     assert set(action["branding"]) == {"icon", "color"}

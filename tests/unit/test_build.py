@@ -1,4 +1,4 @@
-"""Which build it was, as the CI systems tell it."""
+"""Tests that the build is read from the variables of each CI system."""
 
 from __future__ import annotations
 
@@ -86,37 +86,33 @@ BUILDS = {
 
 
 @pytest.mark.parametrize(("env", "build"), BUILDS.values(), ids=BUILDS)
-def test_each_ci_system_tells_of_its_build(env: dict[str, str], build: Build) -> None:
-    """Repository, commit, ref and a link to the run; a password in a repository's URL is left out."""
+def test_each_ci_system_has_a_build(env: dict[str, str], build: Build) -> None:
+    """A password in the repository's URL is left out."""
     assert current(env, SANITIZER) == build
 
 
 def test_every_known_system_has_a_case() -> None:
-    """None is added without one."""
     assert {build.system for _, build in BUILDS.values()} == {system.name for system in SYSTEMS}
 
 
 def test_outside_a_ci_system_there_is_no_build() -> None:
-    """On somebody's own machine nothing is made up."""
     assert current({"HOME": "/root"}, SANITIZER) is None
 
 
-def test_a_system_that_tells_nothing_is_named_all_the_same() -> None:
-    """What is not known is None."""
+def test_a_ci_system_without_details_is_still_named() -> None:
     assert current({"JENKINS_URL": "x"}, SANITIZER) == Build("Jenkins")
 
 
 @pytest.mark.parametrize("pull_request", ["feature", "main"])
-def test_a_pull_request_is_told_by_its_own_branch(pull_request: str) -> None:
-    """The ref of the run itself is that of a merge that nobody has made."""
+def test_a_pull_request_has_the_name_of_its_own_branch(pull_request: str) -> None:
+    """The ref of the run is a temporary merge."""
     env = BUILDS["github"][0] | {"GITHUB_REF_NAME": "7/merge", "GITHUB_HEAD_REF": pull_request}
     build = current(env, SANITIZER)
     assert build
     assert build.ref == pull_request
 
 
-def test_names_of_branches_are_untrusted_text() -> None:
-    """Whoever pushes chooses them; they can neither forge a line nor show the key."""
+def test_the_name_of_a_branch_is_untrusted_text() -> None:
     env = BUILDS["github"][0] | {"GITHUB_REF_NAME": "x\n::error::##[group]\x1b[2Jhunter2hunter2\u202e" + "y" * 999}
     build = current(env, SANITIZER)
     assert build
@@ -128,8 +124,7 @@ def test_names_of_branches_are_untrusted_text() -> None:
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "https://x/\n", "https://x/ y", "https://x/hunter2hunter2"])
-def test_what_is_no_plain_link_is_left_out(url: str) -> None:
-    """A link that would have to be changed to be safe is another one."""
+def test_an_unsafe_link_or_commit_is_left_out(url: str) -> None:
     build = current(BUILDS["gitlab"][0] | {"CI_JOB_URL": url, "CI_COMMIT_SHA": "not a hash"}, SANITIZER)
     assert build
     assert (build.url, build.commit) == (None, None)

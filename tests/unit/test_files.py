@@ -1,4 +1,4 @@
-"""Which files the paths and patterns of `--scan-file` stand for, and which of them cannot be uploaded."""
+"""Tests which files the paths and patterns of `--scan-file` match, and which of them cannot be uploaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with some reports in it, which the test is in."""
+    """Create a folder with reports, and make it the working folder."""
     for name in ("b.xml", "a.xml", "out/c.xml", "out/deep/d.xml", "out/e.json", "[1].xml", "out/.hidden.xml"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def names(*patterns: str) -> list[str]:
-    """The paths that were found, with slashes."""
+    """Return the paths of the files, with slashes."""
     return [file.path.replace(os.sep, "/") for file in find(patterns)]
 
 
@@ -60,18 +60,15 @@ FOUND = {
 
 
 @pytest.mark.parametrize(("patterns", "found"), FOUND.values(), ids=FOUND)
-def test_a_pattern_stands_for_its_files(patterns: list[str], found: list[str]) -> None:
-    """Each file once, sorted by path; folders are no files."""
+def test_paths_and_patterns_match_files_in_order(patterns: list[str], found: list[str]) -> None:
     assert names(*patterns) == found
 
 
-def test_an_absolute_pattern_works_too(folder: Path) -> None:
-    """As does one in a folder that is not the current one."""
+def test_a_pattern_may_be_absolute(folder: Path) -> None:
     assert names(f"{folder}/out/*.json") == [f"{folder.as_posix()}/out/e.json"]
 
 
-def test_a_file_knows_its_size(folder: Path) -> None:
-    """Also one that is larger than any memory."""
+def test_a_file_has_its_size_however_large_it_is(folder: Path) -> None:
     with (folder / "huge").open("wb") as file:
         try:
             file.truncate(2**42)
@@ -80,8 +77,7 @@ def test_a_file_knows_its_size(folder: Path) -> None:
     assert find(["huge", "a.xml"]) == (ScanFile("a.xml", 7, "a.xml"), ScanFile("huge", 2**42, "huge"))
 
 
-def test_a_literal_name_wins_over_the_pattern_that_it_is(folder: Path) -> None:
-    """`[1].xml` is the file of that name, although the pattern would stand for another one."""
+def test_an_existing_path_wins_over_the_pattern(folder: Path) -> None:
     (folder / "1.xml").write_text("<scan/>")
     assert names("[1].xml") == ["[1].xml"]
     (folder / "[1].xml").unlink()
@@ -90,14 +86,13 @@ def test_a_literal_name_wins_over_the_pattern_that_it_is(folder: Path) -> None:
 
 @POSIX
 def test_a_backslash_is_part_of_a_name(folder: Path) -> None:
-    """It separates nothing where it is none of the system's separators."""
     (folder / "out\\c.xml").write_text("<scan/>")
     assert names("out\\c.xml", "out\\*") == ["out\\c.xml"]
 
 
 @POSIX
-def test_a_file_under_several_names_is_taken_once(folder: Path) -> None:
-    """ThreadFix would refuse it as a duplicate the second time."""
+def test_a_file_with_several_names_is_uploaded_once(folder: Path) -> None:
+    """ThreadFix would refuse it as a duplicate."""
     (folder / "latest.xml").symlink_to("a.xml")
     (folder / "again").symlink_to("out", target_is_directory=True)
     assert names("*.xml") == ["[1].xml", "a.xml", "b.xml"]
@@ -106,23 +101,21 @@ def test_a_file_under_several_names_is_taken_once(folder: Path) -> None:
 
 
 @POSIX
-def test_up_from_a_link_is_where_the_system_goes(folder: Path) -> None:
-    """Not where the path without its `..` would lead."""
+def test_the_system_resolves_the_parent_of_a_link(folder: Path) -> None:
     (folder / "link").symlink_to("out/deep", target_is_directory=True)
     assert names("link/../c.xml") == ["link/../c.xml"]
     assert find(["link/../c.xml"])[0].size == 7
 
 
 @POSIX
-def test_folders_that_lead_in_circles_end() -> None:
-    """Each file in them is taken once."""
+def test_a_circle_of_links_ends() -> None:
     Path("out/loop").symlink_to(".", target_is_directory=True)
     assert [name.rpartition("/")[2] for name in names("out/**/*.json")] == ["e.json"]
 
 
 @POSIX
-def test_several_circles_end_too(folder: Path) -> None:
-    """There are more ways around two of them than anybody can go; a link that leads nowhere hides nothing."""
+def test_several_circles_of_links_end(folder: Path) -> None:
+    """`glob` would try every order of them. A broken link hides no other entry."""
     for name in ("loop", "other", "again"):
         Path("out", name).symlink_to(".", target_is_directory=True)
     Path("out/circle").symlink_to("circle")
@@ -135,8 +128,7 @@ def test_several_circles_end_too(folder: Path) -> None:
 
 
 @POSIX
-def test_what_cannot_be_looked_into_has_nothing_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest is found all the same."""
+def test_an_unreadable_folder_hides_no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     original = os.scandir
 
     def scandir(path: str) -> Any:  # noqa: ANN401
@@ -148,8 +140,7 @@ def test_what_cannot_be_looked_into_has_nothing_in_it(monkeypatch: pytest.Monkey
     assert names("out/**/c.xml", "**/e.json") == ["out/c.xml", "out/e.json"]
 
 
-def test_a_name_that_is_no_utf_8_can_be_shown(folder: Path) -> None:
-    """Python smuggles its bytes through; what people read has marks instead."""
+def test_a_name_that_is_not_utf_8_can_be_shown(folder: Path) -> None:
     try:
         Path(os.fsdecode(bytes(folder / "out") + b"/\xff.xml")).write_text("<scan/>")
     except (OSError, UnicodeError):
@@ -159,81 +150,74 @@ def test_a_name_that_is_no_utf_8_can_be_shown(folder: Path) -> None:
     assert os.fsencode(file.path) == f"out{os.sep}".encode() + b"\xff.xml"
 
 
-def wrong(*patterns: str) -> str:
-    """What is wrong with them."""
+def error_of(*patterns: str) -> str:
+    """Return the error of the patterns."""
     with pytest.raises(ValueError, match="'") as caught:
         find(patterns)
     return str(caught.value)
 
 
-def test_what_is_not_there_is_named() -> None:
-    """A path and a pattern in other words, and both lead to the job that should have made it."""
+def test_a_missing_file_is_named() -> None:
     log = "; look at the log of the job that should have made it"
-    assert wrong("missing.xml") == f"'missing.xml' does not exist{log}"
-    assert wrong("*.fpr") == f"'*.fpr' matches no file{log}"
-    assert wrong("nowhere/**/*.xml") == f"'nowhere/**/*.xml' matches no file{log}"
-    assert wrong("a.xml/") == f"'a.xml/' does not exist{log}"
-    assert wrong("out/dee*") == f"'out/dee*' matches no file{log}"
+    assert error_of("missing.xml") == f"'missing.xml' does not exist{log}"
+    assert error_of("*.fpr") == f"'*.fpr' matches no file{log}"
+    assert error_of("nowhere/**/*.xml") == f"'nowhere/**/*.xml' matches no file{log}"
+    assert error_of("a.xml/") == f"'a.xml/' does not exist{log}"
+    assert error_of("out/dee*") == f"'out/dee*' matches no file{log}"
     with pytest.raises(ValueError, match="300 characters"):
         find(["x" * 300])
 
 
-def test_a_folder_that_may_not_be_looked_into_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report may well be there: its job is not to blame."""
+def test_a_folder_without_permission_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: dict[str, int] = {str(folder / "out"): os.R_OK | os.X_OK}
     monkeypatch.setattr(os, "access", lambda path, mode: not closed.get(str(path), 0) & mode)
     why = f"cannot be found, because this user may not look into the folder '{folder / 'out'}'"
-    assert wrong("out/report.xml") == f"'out/report.xml' {why}"
-    assert wrong("out/**/*.sarif") == f"'out/**/*.sarif' {why}"
+    assert error_of("out/report.xml") == f"'out/report.xml' {why}"
+    assert error_of("out/**/*.sarif") == f"'out/**/*.sarif' {why}"
     closed[str(folder / "out")] = os.R_OK
-    assert "does not exist" in wrong("out/report.xml")
-    assert "may not look into" in wrong("out/*.sarif")
+    assert "does not exist" in error_of("out/report.xml")
+    assert "may not look into" in error_of("out/*.sarif")
 
 
-def test_all_that_is_wrong_is_named_at_once(folder: Path) -> None:
-    """One run is enough to mend it."""
+def test_all_errors_are_named_together(folder: Path) -> None:
     (folder / "empty.xml").touch()
-    text = wrong("missing.xml", "a.xml", "*.fpr", "empty.xml", "out")
+    text = error_of("missing.xml", "a.xml", "*.fpr", "empty.xml", "out")
     assert [part.split(" ")[0] for part in text.split("; ") if part.startswith("'")] == [
         "'missing.xml'", "'*.fpr'", "'empty.xml'", "'out'",
     ]  # fmt: skip
 
 
-def test_an_empty_file_is_none(folder: Path) -> None:
-    """It is an error by path and by pattern: the scanner wrote nothing."""
+def test_an_empty_file_is_an_error(folder: Path) -> None:
     (folder / "empty.xml").touch()
     says = "'empty.xml' is empty; look at the log of the job that should have written it"
-    assert wrong("empty.xml") == wrong("*.xml") == says
+    assert error_of("empty.xml") == error_of("*.xml") == says
 
 
-def test_a_folder_is_none() -> None:
-    """The message shows the pattern that was probably meant."""
-    assert wrong("out/") == wrong("out") == "'out' is a folder; write a pattern of its files, such as 'out/*'"
+def test_a_folder_is_an_error() -> None:
+    assert error_of("out/") == error_of("out") == "'out' is a folder; write a pattern of its files, such as 'out/*'"
 
 
 @POSIX
-def test_what_is_no_regular_file_is_refused(folder: Path) -> None:
-    """A pipe would be waited for, and a device has no end."""
+def test_a_pipe_a_device_or_a_socket_is_an_error(folder: Path) -> None:
     os.mkfifo(folder / "pipe.xml")
-    assert wrong("pipe.xml") == wrong("p*.xml") == "'pipe.xml' is not a regular file"
-    assert wrong("/dev/zero") == "'/dev/zero' is not a regular file"
+    assert error_of("pipe.xml") == error_of("p*.xml") == "'pipe.xml' is not a regular file"
+    assert error_of("/dev/zero") == "'/dev/zero' is not a regular file"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.xml")
-        assert wrong("socket.xml") == "'socket.xml' is not a regular file"
+        assert error_of("socket.xml") == "'socket.xml' is not a regular file"
 
 
 @POSIX
-def test_a_link_to_nothing_cannot_be_read(folder: Path) -> None:
-    """By path and by pattern: the file was there, or should be."""
+def test_a_broken_link_cannot_be_read(folder: Path) -> None:
     (folder / "gone.xml").symlink_to("nowhere")
     (folder / "circle.xml").symlink_to("circle.xml")
-    assert wrong("gone.xml") == wrong("go*.xml") == "'gone.xml' cannot be read (No such file or directory)"
-    assert "'circle.xml' cannot be read" in wrong("circle.xml")
+    assert error_of("gone.xml") == error_of("go*.xml") == "'gone.xml' cannot be read (No such file or directory)"
+    assert "'circle.xml' cannot be read" in error_of("circle.xml")
 
 
 @contextmanager
 def ordinary_user() -> Iterator[None]:
-    """Not root, who may read everything, also where the tests run as root."""
+    """Act as a user without root's permissions, even if the tests run as root."""
     before = os.geteuid()
     if not before:
         os.seteuid(NOBODY)
@@ -244,14 +228,13 @@ def ordinary_user() -> Iterator[None]:
 
 
 @POSIX
-def test_what_may_not_be_read_is_named(folder: Path) -> None:
-    """A file, and one in a folder that may be listed but not entered."""
+def test_an_unreadable_file_is_named(folder: Path) -> None:
     (folder / "b.xml").chmod(0)
     (folder / "out").chmod(0o444)
     folder.chmod(0o755)
     try:
         with ordinary_user():
-            assert wrong("b.xml") == "'b.xml' cannot be read (Permission denied)"
-            assert "cannot be read (Permission denied)" in wrong("out/*.xml")
+            assert error_of("b.xml") == "'b.xml' cannot be read (Permission denied)"
+            assert "cannot be read (Permission denied)" in error_of("out/*.xml")
     finally:
         (folder / "out").chmod(0o700)

@@ -1,4 +1,4 @@
-"""How flags and environment become settings, or every invalid option at once."""
+"""Tests that flags and environment become settings, or every invalid option."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ GOOD = {
 
 
 def no_file(name: str) -> bytes:
-    """A machine without files."""
     raise FileNotFoundError(2, "No such file or directory", name)
 
 
 def parsed(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> Parsed:
-    """Settings from flags such as `--timeout`, `5m` and an environment that is good but for `env`."""
+    """Parse flags such as `--timeout`, `5m` and a valid environment with the changes in `env`."""
     held = dict(files or {})
 
     def read(name: str) -> bytes:
@@ -57,20 +56,19 @@ def parsed(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> 
 
 
 def errors(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> tuple[str, ...]:
-    """What is said of each invalid option."""
+    """Return the text of each invalid option."""
     return tuple(str(invalid) for invalid in parsed(*args, files=files, **env).invalid)
 
 
 def ok(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> Settings:
-    """The settings, where there is no error."""
+    """Return the settings, which must be valid."""
     found = parsed(*args, files=files, **env)
     assert found.invalid == ()
     assert found.settings
     return found.settings
 
 
-def test_the_defaults_serve_the_first_time_user() -> None:
-    """What is not given is what the table says, and the dataclasses' own defaults say the same."""
+def test_the_defaults_are_those_of_the_settings() -> None:
     found = ok()
     assert found.server == Server("https://tf.example.com/threadfix", found.server.api_key)
     assert found.server.api_key.reveal() == KEY
@@ -83,7 +81,6 @@ def test_the_defaults_serve_the_first_time_user() -> None:
 
 
 def test_every_option_has_one_name_everywhere() -> None:
-    """The flag, the variable and the input are the same words, and no two options share them."""
     assert len({option.name for option in OPTIONS}) == len(OPTIONS)
     for option in OPTIONS:
         assert option.variable == "THREADFIX_" + option.name.upper().replace("-", "_")
@@ -92,32 +89,28 @@ def test_every_option_has_one_name_everywhere() -> None:
             option.parse(option.default)
 
 
-def test_a_flag_beats_the_environment() -> None:
-    """A flag counts before the variable of the same option."""
+def test_a_flag_overrides_the_environment() -> None:
     assert ok("--timeout", "5m", THREADFIX_TIMEOUT="7m").plan.timeout == 300
 
 
 @pytest.mark.parametrize("empty", ["", "  ", "\n"])
 def test_an_empty_variable_counts_as_not_given(empty: str) -> None:
-    """CI systems pass empty strings for what nobody set."""
     assert ok(THREADFIX_TIMEOUT=empty, THREADFIX_JSON=empty).plan == Plan()
 
 
 def test_an_empty_flag_is_invalid() -> None:
-    """A shell variable that is not set must not silently mean the default."""
+    """An unset shell variable must not silently mean the default."""
     assert errors("--timeout", "") == ("--timeout: is empty.",)
 
 
-@pytest.mark.parametrize("value", ["true", "1", "yes", "on", "TRUE", "Yes", "oN"])
-def test_true_has_many_words(value: str) -> None:
-    """CI systems write booleans in many ways."""
-    assert parsed(THREADFIX_VERBOSE=value).reports.verbose is True
-
-
-@pytest.mark.parametrize("value", ["false", "0", "no", "off", "FALSE", "No", "oFF"])
-def test_false_has_many_words(value: str) -> None:
-    """CI systems write false in as many ways."""
-    assert "summary" not in parsed(THREADFIX_SUMMARY=value).reports.requested
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [*((word, True) for word in ("true", "1", "yes", "on", "TRUE", "Yes", "oN")),
+     *((word, False) for word in ("false", "0", "no", "off", "FALSE", "No", "oFF"))],
+)  # fmt: skip
+def test_a_switch_has_many_spellings(value: str, on: bool) -> None:  # noqa: FBT001
+    reports = parsed(THREADFIX_VERBOSE=value, THREADFIX_SUMMARY=value).reports
+    assert (reports.verbose, "summary" in reports.requested) == (on, on)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +118,16 @@ def test_false_has_many_words(value: str) -> None:
     [("90", 90), ("0.5s", 0.5), ("100ms", 0.1), ("15m", 900), ("1h30m", 5400), ("1.5h", 5400), ("1H1M1S1MS", 3661.001)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    """The forms that the table promises."""
     assert values.duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-5", "5 m", "m", "1m1h", "1e3", "٣", "5d", "0", "0s", "9000h", "1..5"])
-def test_what_is_no_duration_says_how_one_is_written(text: str) -> None:
-    """Every refusal shows an example."""
+def test_an_invalid_duration_has_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="15m or 1h30m"):
         values.duration(text)
 
 
 def test_only_the_timeout_may_be_zero() -> None:
-    """`--timeout 0` asks once; everywhere else nothing would be meant by it."""
     assert ok("--timeout", "0").plan.timeout == 0
     for name in ("interval", "max-interval", "request-timeout", "first-contact-limit", "outage-limit"):
         (error,) = errors(f"--{name}", "0")
@@ -145,20 +135,17 @@ def test_only_the_timeout_may_be_zero() -> None:
 
 
 @pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
-def test_lists_take_commas_blanks_and_lines(text: str) -> None:
-    """Commas, spaces and newlines separate the elements, and each counts once."""
+def test_commas_blanks_and_newlines_separate_the_elements_of_a_list(text: str) -> None:
     assert ok("--pending-scan-id", text).pending_scan_ids == (41, 42)
 
 
-def test_a_flag_may_be_repeated() -> None:
-    """The values of a repeated flag add up, in order, without duplicates."""
+def test_the_values_of_a_repeated_flag_form_one_list() -> None:
     found = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
     assert found.pending_scan_ids == (43, 41)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "9223372036854775808", "41;42"])
-def test_what_is_no_id(text: str) -> None:
-    """An id is a positive number that fits a database's."""
+def test_an_id_is_a_positive_number_that_fits_a_database(text: str) -> None:
     (error,) = errors("--pending-scan-id", text)
     assert error.startswith(f"--pending-scan-id: '{text}' contains an element that is not a valid id")
     assert "such as 41" in error
@@ -169,12 +156,11 @@ RESPONSE = b'{"success":true,"links":[{"href":"x/rest/applications/6/pendingScan
 
 
 def linked(*args: str, link: str = LINK, **env: str) -> Parsed:
-    """Settings from an upload response with the links of pending scan 41 and `link`."""
+    """Parse an upload response with links to pending scan 41 and to `link`."""
     return parsed("--upload-response", "up.json", *args, files={"up.json": RESPONSE % link.encode()}, **env)
 
 
-def test_a_link_brings_both_ids_and_nothing_else() -> None:
-    """The server's own view of its host is not where the key goes."""
+def test_only_the_two_ids_of_a_link_are_used() -> None:
     found = linked(THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="").settings
     assert found
     assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (41, 716))
@@ -183,8 +169,7 @@ def test_a_link_brings_both_ids_and_nothing_else() -> None:
     )
 
 
-def test_ids_and_links_add_up() -> None:
-    """The ids come first, then the links; each counts once."""
+def test_ids_come_before_links_and_each_counts_once() -> None:
     found = linked(THREADFIX_PENDING_SCAN_ID="42,41").settings
     assert found
     assert found.pending_scan_ids == (42, 41, 716)
@@ -202,7 +187,6 @@ def test_ids_and_links_add_up() -> None:
     ],
 )
 def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says: str) -> None:
-    """There is nothing to wait for, and the server's words say why."""
     without = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_PENDING_SCAN_ID": ""}
     (error,) = errors("--upload-response", "up.json", files={"up.json": body}, **without)
     assert error.startswith("--upload-response: ")
@@ -210,14 +194,12 @@ def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says:
 
 
 def test_one_gate_judges_one_application() -> None:
-    """Links of two applications, or of another application than requested, are invalid."""
     for env in ({}, {"THREADFIX_APPLICATION_ID": ""}):
         (invalid,) = linked(link=LINK.replace("/6/", "/7/"), **env).invalid
         assert "several applications (6, 7)" in invalid.text
 
 
 def test_a_name_and_a_link_contradict_each_other() -> None:
-    """A link contains the id of its application."""
     names = ("--team-name", "a", "--application-name", "b")
     (invalid,) = linked(*names, THREADFIX_APPLICATION_ID="").invalid
     assert "--team-name: the application is known from --upload-response already" in invalid.text
@@ -237,8 +219,7 @@ def test_a_name_and_a_link_contradict_each_other() -> None:
         ("http://127.8.9.1/threadfix", "http://127.8.9.1/threadfix"),
     ],
 )
-def test_the_url_is_taken_in_every_form_that_people_have(given: str, normal: str) -> None:
-    """The base URL is taken with and without `/rest`, versions, slashes and standard ports."""
+def test_a_url_is_brought_into_its_normal_form(given: str, normal: str) -> None:
     assert ok("--url", given).server.url == normal
 
 
@@ -246,8 +227,8 @@ SECRET_URLS = ["https://user:hunter2@tf.example.com/", "https://tf/?apiKey=hunte
 
 
 @pytest.mark.parametrize("given", [*SECRET_URLS, "https://hunter2@", "https:///hunter2", "hunter2"])
-def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
-    """An invalid URL is not shown, since it may hold a password."""
+def test_an_invalid_url_is_not_shown(given: str) -> None:
+    """It may contain a password."""
     (error,) = errors("--url", given)
     assert error.startswith("--url: ")
     assert "https://tf.example.com/threadfix" in error
@@ -263,21 +244,18 @@ def test_a_url_that_is_refused_is_not_repeated(given: str) -> None:
         "https://tf]/",
     ],
 )  # fmt: skip
-def test_what_is_no_url(given: str) -> None:
-    """A URL that may mean another host than was meant is invalid."""
+def test_an_ambiguous_url_is_invalid(given: str) -> None:
     (error,) = errors("--url", given)
     assert error.startswith("--url: ")
 
 
-def test_plain_http_shows_the_key_to_everybody() -> None:
-    """Plain http is refused but to this machine, or where the user allows it."""
+def test_plain_http_to_another_host_must_be_allowed() -> None:
     (error,) = errors("--url", "http://tf.example.com/threadfix")
     assert "--allow-http" in error
     assert ok("--url", "http://tf.example.com", "--allow-http", "true").server.allow_http
 
 
-def test_the_key_comes_from_a_file_too() -> None:
-    """The key of a file counts without the line break that every editor leaves behind."""
+def test_whitespace_around_a_key_in_a_file_is_removed() -> None:
     found = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
     assert found.server.api_key.reveal() == KEY
 
@@ -298,8 +276,7 @@ def test_the_key_comes_from_a_file_too() -> None:
         ("", bytes(range(256)) * 600, "more than 512 characters"),
     ],
 )
-def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
-    """The sentence says what is wrong with it, and never what it is."""
+def test_an_invalid_key_is_explained_and_not_shown(env: str, file: bytes | None, says: str) -> None:
     flags = () if file is None else ("--api-key-file", "key")
     (error,) = errors(*flags, files={"key": file or b""}, THREADFIX_API_KEY=env)
     assert says in error
@@ -307,8 +284,7 @@ def test_what_is_no_key(env: str, file: bytes | None, says: str) -> None:
         assert secret not in error
 
 
-def test_a_key_that_was_typed_elsewhere_is_not_repeated() -> None:
-    """Somebody mixed two variables up; the log is no place for it."""
+def test_a_key_in_another_option_is_not_shown() -> None:
     for name in ("result-file", "ui-url", "url", "timeout"):
         sentences = errors(f"--{name}", f"https://{{scan_id}}/{KEY}")
         assert sentences
@@ -365,8 +341,7 @@ def test_the_next_report_has_its_own_file_too(tmp_path: Path, monkeypatch: pytes
     test_each_report_has_its_own_file("new-file", tmp_path)
 
 
-def test_a_key_file_that_is_not_there() -> None:
-    """One error, and not a second one about a missing key."""
+def test_a_missing_key_file_is_one_error() -> None:
     (error,) = errors("--api-key-file", "nowhere", THREADFIX_API_KEY="")
     assert error == "--api-key-file: the file cannot be read (No such file or directory)."
     (error,) = errors("--api-key-file", "nowhere")
@@ -387,8 +362,7 @@ def test_a_key_file_that_is_not_there() -> None:
         ("${{ secrets.TF_SECRET }}", "is an unexpanded variable"),
     ],
 )
-def test_a_key_is_known_to_be_wrong_by_its_shape(key: str, says: str) -> None:
-    """What a CI system left unexpanded, or somebody pasted too much of, is told before it is sent, and not shown."""
+def test_a_text_that_cannot_be_a_key_is_refused_and_not_shown(key: str, says: str) -> None:
     for found in (
         parsed(THREADFIX_API_KEY=key),
         parsed("--api-key-file", "key", files={"key": key.encode()}, THREADFIX_API_KEY=""),
@@ -401,8 +375,7 @@ def test_a_key_is_known_to_be_wrong_by_its_shape(key: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("key", [KEY, f"{KEY}$", f"a'{KEY}'", "$", "APIKEYS", "k" * 512])
-def test_a_key_with_odd_characters_is_a_key(key: str) -> None:
-    """Only the shapes that no key has are refused."""
+def test_a_key_may_have_odd_characters(key: str) -> None:
     assert ok(THREADFIX_API_KEY=key).server.api_key.reveal() == key
 
 
@@ -420,8 +393,8 @@ def test_a_key_with_odd_characters_is_a_key(key: str) -> None:
         ("THREADFIX_APPLICATIONID", "--application-id"),
     ],
 )  # fmt: skip
-def test_a_variable_that_is_nearly_an_option_is_a_usage_error(variable: str, option: str) -> None:
-    """A misspelt list of statuses would open the gate, so the option that was meant is named; the value is not."""
+def test_a_misspelt_variable_is_invalid(variable: str, option: str) -> None:
+    """A misspelt list of statuses would open the gate."""
     (invalid,) = parse({}, GOOD | {variable: "hunter2"}, no_file, find).invalid
     meant = "THREADFIX_" + option.removeprefix("--").removeprefix("THREADFIX_").upper().replace("-", "_")
     assert invalid == InvalidOption(option, f"{variable} is not an option; did you mean {meant}?")
@@ -429,7 +402,6 @@ def test_a_variable_that_is_nearly_an_option_is_a_usage_error(variable: str, opt
 
 
 def test_other_unknown_variables_are_one_warning() -> None:
-    """A variable that is far from every option may be another tool's; one warning says that it has no effect."""
     found = parsed(THREADFIX_HOME="/opt", THREADFIX_SCANNER_TOKEN="hunter2")
     assert found.settings
     assert found.warnings == ("THREADFIX_HOME, THREADFIX_SCANNER_TOKEN are not options and have no effect.",)
@@ -438,8 +410,7 @@ def test_other_unknown_variables_are_one_warning() -> None:
         assert parse({}, GOOD | {f"THREADFIX_{name}": "1"}, no_file, find).warnings == (warning,)
 
 
-def test_variables_of_the_gate_itself_are_left_alone() -> None:
-    """Only the exact names of the outputs, of the action's own variables and of the options are known."""
+def test_the_variables_of_the_gate_itself_are_known() -> None:
     known = {f"THREADFIX_GATE_{name.upper().replace('-', '_')}" for name in OUTPUTS}
     known |= {"THREADFIX_GATE_ACTION", "THREADFIX_PYTHON", "THREADFIX_COMMAND"}
     assert "THREADFIX_GATE_EXIT_CODE" in known
@@ -455,12 +426,10 @@ def test_variables_of_the_gate_itself_are_left_alone() -> None:
      ("", "A", 1), ("A", "TIMEOUT", 3), ("QUIET", "URL", 3)],
 )  # fmt: skip
 def test_the_distance_of_two_names(one: str, other: str, letters: int) -> None:
-    """The distance counts letters to insert, drop or replace, up to a limit, in either direction."""
     assert distance(one, other, 3) == distance(other, one, 3) == letters
 
 
-def test_an_upload_that_left_nothing_is_named() -> None:
-    """A file that is missing or empty is the upload's error, and the message leads there."""
+def test_a_missing_or_empty_upload_response_is_named() -> None:
     (missing,) = errors("--upload-response", "upload.json")
     assert missing == (
         "--upload-response: 'upload.json' does not exist: the upload left no response there; look at the upload's log."
@@ -470,7 +439,6 @@ def test_an_upload_that_left_nothing_is_named() -> None:
 
 
 def test_in_the_action_an_invalid_option_is_an_input() -> None:
-    """Nobody can type flags there; machines still read the option's one name."""
     env = {
         "THREADFIX_GATE_ACTION": "1",
         "THREADFIX_TIMEOUT": "soon",
@@ -490,14 +458,12 @@ def test_in_the_action_an_invalid_option_is_an_input() -> None:
     ]  # fmt: skip
 
 
-def test_a_pull_request_from_a_fork_is_told_why_its_key_is_empty() -> None:
-    """GitHub gives those no secrets, and its log does not say so."""
+def test_a_missing_key_in_a_pull_request_mentions_forks() -> None:
     (error,) = errors(THREADFIX_API_KEY="", GITHUB_EVENT_NAME="pull_request")
     assert "GitHub gives no secrets to pull requests from forks" in error
 
 
-def test_the_key_is_not_in_what_prints_settings() -> None:
-    """The key is not in `repr`, `str` or formatting of what holds it."""
+def test_printing_the_settings_hides_the_key() -> None:
     found = parsed()
     assert KEY not in f"{found!r} {found}"
     assert f"{found.secrets[0]} {found.secrets[0]!r}" == "*** Secret(***)"
@@ -514,8 +480,7 @@ def test_the_key_is_not_in_what_prints_settings() -> None:
         ("result-file", "a\0b"), ("success-statuses", ","), ("application-id", "six"),
     ],
 )  # fmt: skip
-def test_an_invalid_option_is_named(name: str, value: str) -> None:
-    """Whoever reads it knows where to look, also when the value came from the environment."""
+def test_an_invalid_value_names_its_option_and_its_variable(name: str, value: str) -> None:
     (error,) = errors(f"--{name}", value)
     assert error.startswith(f"--{name}: ")
     variable = f"THREADFIX_{name.upper().replace('-', '_')}"
@@ -523,8 +488,7 @@ def test_an_invalid_option_is_named(name: str, value: str) -> None:
     assert error.startswith(f"--{name} (from {variable}): ")
 
 
-def test_all_invalid_come_at_once() -> None:
-    """A person who waits for CI wants to correct them in one go."""
+def test_all_invalid_options_are_reported_together() -> None:
     found = parse(
         {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]},
         {},
@@ -547,8 +511,7 @@ def test_all_invalid_come_at_once() -> None:
     assert found.settings is None
 
 
-def test_the_application_is_needed() -> None:
-    """A pending scan's number alone says nothing."""
+def test_a_pending_scan_needs_an_application() -> None:
     (error,) = errors(THREADFIX_APPLICATION_ID="")
     assert error.startswith("--application-id is missing")
 
@@ -568,14 +531,12 @@ def test_the_application_is_needed() -> None:
         ),
     ],
 )
-def test_options_that_contradict_each_other(args: tuple[str, ...], says: str) -> None:
-    """Options that are good alone may be invalid together."""
+def test_contradicting_options_are_invalid(args: tuple[str, ...], says: str) -> None:
     sentences = errors(*args, files={"k": b""})
     assert any(says in error for error in sentences)
 
 
-def test_the_gate_does_not_poll_in_a_tight_loop() -> None:
-    """From 10 ms on an interval is one; less is a usage error, however the environment or a flag says it."""
+def test_the_shortest_interval_is_10_ms() -> None:
     for value in ("9ms", "0.009", "0.0001s", "1ms"):
         (error,) = errors("--interval", value)
         assert error == f"--interval: '{value}' is too short; write 10ms or more."
@@ -584,8 +545,8 @@ def test_the_gate_does_not_poll_in_a_tight_loop() -> None:
         assert parsed("--interval", value).settings
 
 
-def test_two_responses_fit_into_the_time_to_settle() -> None:
-    """Pass criteria need two responses, `--max-interval` apart; 0 judges the first one."""
+def test_the_settle_timeout_has_room_for_two_responses_about_the_pass_criteria() -> None:
+    """The second response comes `--max-interval` after the first; 0 accepts the first response."""
     for settle, criteria in (("14s", "false"), ("15s", "true"), ("0", "true")):
         assert parsed("--settle-timeout", settle, "--pass-criteria", criteria).settings
     (error,) = errors("--pass-criteria", "true", "--settle-timeout", "14s", "--max-interval", "x")
@@ -593,8 +554,7 @@ def test_two_responses_fit_into_the_time_to_settle() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps a folder that somebody works in")
-def test_a_relative_path_needs_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the working folder is gone, only a whole path names a file."""
+def test_a_relative_path_needs_a_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -604,8 +564,7 @@ def test_a_relative_path_needs_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert parsed("--result-file", str(tmp_path / "r.json")).settings
 
 
-def test_what_follows_from_an_invalid_option_is_not_reported() -> None:
-    """What follows only from another error would send people the wrong way."""
+def test_an_error_that_follows_from_another_error_is_not_reported() -> None:
     (error,) = errors("--max-interval", "x", "--interval", "20s")
     assert error.startswith("--max-interval")
     (error,) = errors("--success-statuses", ",", "--failure-statuses", "DONE")
@@ -613,27 +572,24 @@ def test_what_follows_from_an_invalid_option_is_not_reported() -> None:
 
 
 def test_standard_input_can_be_read_once() -> None:
-    """Two options that name it are a error, not a puzzle."""
     (error,) = errors("--api-key-file", "-", "--upload-response", "-", files={"-": KEY.encode()}, THREADFIX_API_KEY="")
     assert error == "--api-key-file, --upload-response: only one can come from standard input."
 
 
 @pytest.mark.parametrize(("name", "values"), [("policy", ("PCI", "")), ("pending-scan-id", (" ", "41"))])
 def test_an_empty_value_among_several_is_invalid(name: str, values: tuple[str, ...]) -> None:
-    """A variable that is not set must not silently drop a rule or a scan."""
+    """An unset shell variable must not silently drop a rule or a scan."""
     args = [word for value in values for word in (f"--{name}", value)]
     assert errors(*args) == (f"--{name}: is empty.",)
 
 
-def test_statuses_are_compared_whole_and_in_any_case() -> None:
-    """Statuses are kept trimmed and in capitals; a list of one's own replaces the default."""
+def test_statuses_are_normalized_and_replace_the_defaults() -> None:
     found = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
     assert found.rules.success == {"DONE"}
     assert found.rules.failure == {"SCAN_DELETED", "BROKEN"}
 
 
-def test_warn_softens_exactly_that_reason() -> None:
-    """`warn` gives exactly that reason the exit code 0, and no other."""
+def test_warn_changes_the_exit_code_of_one_reason() -> None:
     assert ok("--on-timeout", "warn").downgraded == {Reason.TIMEOUT}
     assert ok("--on-unreachable", "WARN").downgraded == {Reason.UNREACHABLE}
 
@@ -652,7 +608,6 @@ def test_warn_softens_exactly_that_reason() -> None:
     ],
 )
 def test_the_first_trust_store_that_is_set_counts(given: dict[str, str], chosen: tuple[tuple[str, str], ...]) -> None:
-    """The option, then the variables of other tools; the last two count together."""
     found = parse({}, GOOD | given, no_file, find).settings
     assert found
     assert found.server.ca_file == chosen
@@ -671,7 +626,6 @@ def test_an_invalid_ca_file_does_not_fall_back_to_a_variable() -> None:
     ],
 )
 def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
-    """The version is a segment of the path, or none at all, as ThreadFix 2.5 to 2.7 have it."""
     server = ok("--api-version", version).server
     assert server.status_url(Target(6, 41)) == f"https://tf.example.com/threadfix/{path}"
 
@@ -685,14 +639,12 @@ def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
         (links.UI_URL, 12, None),
     ],
 )  # fmt: skip
-def test_the_link_is_left_out_where_a_part_is_not_known(pattern: str, scan_id: int | None, link: str | None) -> None:
-    """A broken link is worse than none."""
+def test_a_scan_has_no_link_if_a_part_is_unknown(pattern: str, scan_id: int | None, link: str | None) -> None:
     assert ok("--ui-url", pattern).scan_url(6, scan_id, 41) == link
     assert ok("--ui-url", "{url}/t/{team_id}").scan_url(6, 12, 41, team_id=2) == "https://tf.example.com/threadfix/t/2"
 
 
-def test_the_resume_command_is_what_was_asked_without_the_key() -> None:
-    """The command that keeps waiting can be pasted into a shell, and asks for the same."""
+def test_the_resume_command_repeats_the_options_without_the_key() -> None:
     found = ok("--timeout", "5m", THREADFIX_PASS_CRITERIA="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
         THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
     assert shlex.split(found.resume([Target(6, 41), Target(6, 42)])) == [
@@ -708,23 +660,21 @@ def test_the_resume_command_can_be_parsed_again() -> None:
     assert found.arguments[2:] == ("--policy=--PCI", "--policy", "-x")
 
 
-def test_the_resume_command_leaves_the_defaults_out() -> None:
-    """The action hands over every input, and a command of forty options is none that people paste."""
+def test_the_resume_command_omits_the_defaults() -> None:
+    """The action passes every input."""
     every = {option.variable: option.default for option in OPTIONS if option.default is not None}
     found = parse({}, GOOD | every, no_file, find).settings
     assert found
     assert found.arguments == ok().arguments
 
 
-def test_what_is_known_early_needs_no_file() -> None:
-    """The reports and the key of the environment: enough to say that the gate was stopped."""
+def test_the_early_parse_reads_no_file() -> None:
     found = parsing.parse_early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
     assert (found.reports.requested["junit-file"], found.settings, found.invalid) == ("j.xml", None, ())
     assert [secret.reveal() for secret in found.secrets] == [KEY]
 
 
-def test_every_option_reaches_its_place() -> None:
-    """Each field of the settings' dataclasses is read by some option: no field is dead, no option does nothing."""
+def test_every_field_has_an_option() -> None:
     fields = {field.name for kind in (Plan, Reports, Server) for field in dataclasses.fields(kind)} - {"requested"}
     fields |= {report.option.replace("-", "_") for report in REPORTS}
     names = {option.name.replace("-", "_") for option in OPTIONS}
@@ -739,7 +689,6 @@ def test_every_option_reaches_its_place() -> None:
 
 
 def test_help_names_every_option_and_its_variable(capfd: pytest.CaptureFixture[str]) -> None:
-    """`--help` comes from the table."""
     assert main(["run", "--help"]) == 0
     out = capfd.readouterr().out
     for option in OPTIONS:

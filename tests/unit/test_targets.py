@@ -1,4 +1,4 @@
-"""What is asked for: applications by id and by name, files, earlier uploads, and the checks of a release."""
+"""Tests of the target: applications, files, earlier uploads and checks."""
 
 from __future__ import annotations
 
@@ -30,13 +30,12 @@ RESPONSE = "--upload-response"
 
 
 def refused(message: str) -> Settings:
-    """The settings with an upload response in which ThreadFix refused the file, and nothing else to wait for."""
+    """Return the settings with an upload response that refuses the file, and with no other scan."""
     body = b'{"success": false, "message": "%s"}' % message.encode()
     return ok(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS, **SCANLESS)
 
 
-def test_an_application_goes_by_its_name_or_by_its_unique_id() -> None:
-    """Either one, within its team."""
+def test_an_application_has_a_name_or_a_unique_id_within_its_team() -> None:
     team = ("--team-name", "Web, and more")
     assert ok(*team, "--application-name", "Shop", **NAMELESS).application == ApplicationName("Web, and more", "Shop")
     by_id = ok(*team, "--application-unique-id", "shop-1", **NAMELESS)
@@ -54,27 +53,23 @@ def test_an_application_goes_by_its_name_or_by_its_unique_id() -> None:
         (("--team-name", "a", "--application-name", "b", "--application-unique-id", "c"), "both name the application"),
     ],
 )
-def test_a_name_is_complete_and_the_only_one(flags: tuple[str, ...], says: str) -> None:
-    """Half a name finds nothing, and of two answers to one question one is wrong."""
+def test_an_application_name_is_complete_and_unambiguous(flags: tuple[str, ...], says: str) -> None:
     (error,) = errors(*flags, **NAMELESS)
     assert says in error
 
 
-def test_a_name_beside_an_id_contradicts_it() -> None:
-    """Nobody knows which of the two is meant."""
+def test_a_name_and_an_id_contradict_each_other() -> None:
     (error,) = errors("--team-name", "Web", "--application-name", "Shop")
     assert error.startswith("--team-name: the application is known from --application-id already")
 
 
-def test_a_name_that_is_no_text_is_reported_alone() -> None:
-    """What follows from it is not said."""
+def test_a_name_that_is_not_utf_8_is_the_only_error() -> None:
     (error,) = errors("--team-name", "\udcff", "--application-name", "Shop", **NAMELESS)
     assert error.startswith("--team-name: ")
     assert "is not UTF-8" in error
 
 
-def test_files_are_found_and_asked_for(tmp_path: Path) -> None:
-    """Paths and patterns, one on a line; commas and blanks belong to names."""
+def test_paths_and_patterns_are_separated_by_newlines_only(tmp_path: Path) -> None:
     for name in ("b, c.xml", "a.fpr"):
         (tmp_path / name).write_text("x" * 3)
     found = ok("--scan-file", f"{tmp_path}/*.fpr\n{tmp_path}/b, c.xml", **SCANLESS)
@@ -85,7 +80,7 @@ def test_files_are_found_and_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_files_name_is_untrusted_text(tmp_path: Path) -> None:
-    """The code under test chose it: it may look like a command, or hold the key."""
+    """The code under test chose it: it may look like a command, or contain the key."""
     path = tmp_path / f"##[error]{KEY}\x1b[2J.xml"
     path.write_text("x")
     (file,) = ok("--scan-file", f"{tmp_path}/*", **SCANLESS).files
@@ -94,7 +89,6 @@ def test_a_files_name_is_untrusted_text(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None:
-    """Before anything is sent."""
     (error,) = errors("--scan-file", f"{tmp_path}/*.fpr", **SCANLESS)
     assert error.startswith("--scan-file: ")
     assert "matches no file" in error
@@ -106,8 +100,8 @@ def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None
     assert errors("--scan-file", " \n", **SCANLESS) == ("--scan-file: is empty.",)
 
 
-def test_a_report_of_the_gate_is_no_scan_file(tmp_path: Path) -> None:
-    """One of an earlier run matches the pattern, and the next one would be written over it."""
+def test_a_report_of_the_gate_is_not_a_scan_file(tmp_path: Path) -> None:
+    """A report of an earlier run matches the pattern."""
     for name in ("a.xml", "junit.xml"):
         (tmp_path / name).write_text("x")
     (error,) = errors("--scan-file", f"{tmp_path}/*.xml", "--junit-file", f"{tmp_path}/./junit.xml", **SCANLESS)
@@ -115,7 +109,6 @@ def test_a_report_of_the_gate_is_no_scan_file(tmp_path: Path) -> None:
 
 
 def test_a_file_needs_an_application(tmp_path: Path) -> None:
-    """It is uploaded to one."""
     (tmp_path / "a.fpr").write_text("x")
     (error,) = errors("--scan-file", f"{tmp_path}/a.fpr", **NAMELESS, **SCANLESS)
     assert error.startswith("--application-id is missing")
@@ -123,8 +116,7 @@ def test_a_file_needs_an_application(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.text)
-def test_an_upload_that_was_refused_before_is_no_usage_error(refusal: object) -> None:
-    """ThreadFix refused it: what that comes to is for the verdict, and no application is needed for it."""
+def test_an_earlier_refused_upload_is_valid_without_an_application(refusal: object) -> None:
     text = getattr(refusal, "text", "")
     settings = refused(f"  {text.upper()} ")
     assert settings.uploaded
@@ -135,23 +127,21 @@ def test_an_upload_that_was_refused_before_is_no_usage_error(refusal: object) ->
 
 
 @pytest.mark.parametrize("text", ["The file 'api key.xml' is bad.", "Scan file has already been uploaded. Twice.", ""])
-def test_another_refusal_is_only_its_text(text: str) -> None:
-    """What only contains a documented text is another one, and a name is none that speaks of the key."""
+def test_an_undocumented_refusal_is_only_its_text(text: str) -> None:
     settings = refused(text)
     assert settings.uploaded
     assert settings.uploaded.receipt == Refused(text)
 
 
-def test_a_refusal_that_speaks_of_the_key_is_denied() -> None:
-    """ThreadFix says with HTTP 200 that it does not know a key."""
+def test_a_refusal_about_the_key_is_denied() -> None:
+    """ThreadFix rejects an unknown key with HTTP 200."""
     settings = refused("API Key not found in database.")
     assert settings.uploaded
     assert isinstance(settings.uploaded.receipt, Failure)
     assert settings.uploaded.receipt.reason is Reason.DENIED
 
 
-def test_a_refused_upload_beside_others_needs_their_application() -> None:
-    """Scans that are named are waited for all the same."""
+def test_a_refused_upload_with_other_scans_needs_their_application() -> None:
     body = b'{"success": false, "message": "no"}'
     both = ok(RESPONSE, "up.json", files={"up.json": body})
     assert (both.application_id, both.pending_scan_ids) == (6, (41,))
@@ -163,23 +153,20 @@ def test_a_refused_upload_beside_others_needs_their_application() -> None:
 
 
 def test_documented_refusals_are_compared_whole_and_in_any_case() -> None:
-    """None is found in another text, and two of them may be accepted."""
     assert refusal_of("scan FILE has already been uploaded.") is REFUSALS[0]
     assert refusal_of("Scan file has already been uploaded") is None
     assert [refusal.accept for refusal in REFUSALS if refusal.accept] == [Accept.DUPLICATE, Accept.EMPTY]
     assert len({refusal.text.casefold() for refusal in REFUSALS}) == len(REFUSALS)
 
 
-def test_what_is_accepted_is_a_list() -> None:
-    """In any case, as every list."""
+def test_accepted_refusals_are_a_list_in_any_case() -> None:
     assert ok("--accept", "Duplicate empty").rules.accepted == frozenset(Accept)
     assert ok().rules.accepted == frozenset()
     (error,) = errors("--accept", "older")
     assert error == "--accept: 'older' contains an element that is not one of duplicate, empty."
 
 
-def test_the_checks_are_asked_in_their_order() -> None:
-    """The pass criteria first, then each policy once: an id, a name, a remediation policy, or all."""
+def test_the_pass_criteria_come_before_the_policies() -> None:
     policies = "7\nPCI, level 1\nremediation: 30 days \nAll\n7"
     flags = ("--pass-criteria", "true", "--criteria-from", "2026-01-31", "--policy", policies)
     assert ok(*flags).checks == (
@@ -202,14 +189,12 @@ def test_the_checks_are_asked_in_their_order() -> None:
         (("--policy", "0"), "is not a valid id"),
     ],
 )
-def test_a_check_that_cannot_be_asked_is_invalid(flags: tuple[str, ...], says: str) -> None:
-    """Each says what would be right."""
+def test_an_invalid_check_is_explained(flags: tuple[str, ...], says: str) -> None:
     (error,) = errors(*flags)
     assert says in error
 
 
-def test_the_resume_command_uploads_nothing_and_asks_every_check(tmp_path: Path) -> None:
-    """It waits on by ids; what was a line stays one."""
+def test_the_resume_command_uploads_nothing_and_repeats_every_check(tmp_path: Path) -> None:
     (tmp_path / "a.fpr").write_text("x")
     found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--accept", "empty",
         "--policy", "a, b\u2028c\nall",
@@ -246,8 +231,8 @@ def test_each_subject_has_a_name_for_people(subject: Subject, words: str) -> Non
         lambda typed: ApplicationName("a", unique_id=typed),
     ],
 )
-def test_a_name_that_was_typed_is_untrusted_text(subject: Callable[[str], Policy | ApplicationName]) -> None:
-    """A pipeline may have taken it from the name of a branch."""
+def test_a_given_name_is_untrusted_text(subject: Callable[[str], Policy | ApplicationName]) -> None:
+    """A pipeline may build it from the name of a branch."""
     asked = subject("\x1b[31m##[error]a\n::error::b\u202e" + "c" * 5000)
     assert "[31m# #[error]a ::error::bccc" in str(asked)
     assert len(str(asked)) < 300
