@@ -38,9 +38,10 @@ SIGNS_CERTIFICATES = x509.KeyUsage(
 
 
 class Authority:
-    """A private certificate authority. It writes its PEM files into `folder`."""
+    """A private certificate authority. It writes its PEM files into `folder`, by default with key identifiers."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, identifiers: bool = True) -> None:
+        self._identifiers = identifiers
         self.folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -72,8 +73,7 @@ class Authority:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, since: datetime, until: datetime
     ) -> x509.CertificateBuilder:
-        # Since Python 3.13, certificates need the last two extensions.
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
@@ -81,9 +81,13 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(since)
             .not_valid_after(until)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if not self._identifiers:
+            return builder
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+        ).add_extension(issuer, critical=False)
 
 
 def context(pair: tuple[Path, Path], clients: Authority | None = None) -> ssl.SSLContext:

@@ -9,17 +9,21 @@ import ssl
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import pytest
 from cryptography import x509
+from urllib3.util.ssl_ import create_urllib3_context
 
 from gate.model.reasons import Reason
 from gate.net.addresses import Certificates
+from gate.net.http import Transport
 from gate.net.tls import load_trust_store
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import ThreadFix, envelope, status_object
+from gate.text.sanitizer import Sanitizer, Secret
+from gate.threadfix.links import Server
 from tests.certificates import LOOPBACK, Authority, context
 
 if TYPE_CHECKING:
@@ -185,6 +189,24 @@ def test_the_name_of_a_store_has_the_number_of_its_certificates(
 def test_a_store_needs_no_root(gate: Gate, url: str, good: tuple[Path, Path]) -> None:
     """An intermediate authority, or the server's own certificate, is enough, as for curl."""
     assert ask(gate, url, "--ca-file", str(good[0])).code == 0
+
+
+def test_an_authority_needs_no_key_identifiers(
+    gate: Gate, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Private authorities often have none, and curl accepts them. Python 3.13 and urllib3 set a flag against it."""
+
+    def strict(**options: Any) -> ssl.SSLContext:
+        made: ssl.SSLContext = create_urllib3_context(**options)
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    monkeypatch.setattr("gate.net.http.create_urllib3_context", strict)
+    plain = Authority(tmp_path, "plain", identifiers=False)
+    url = serve(gate.threadfix, tls=context(plain.issue("server", LOOPBACK)))
+    assert ask(gate, url, "--ca-file", str(plain.file)).code == 0
+    transport = Transport(Server(url, Secret("k" * 44)), Sanitizer(), lambda _: None)
+    assert not transport.tls.server.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 def test_a_chosen_store_replaces_the_default(
