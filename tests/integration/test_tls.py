@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import certifi
 import pytest
@@ -196,8 +196,8 @@ def test_an_authority_needs_no_key_identifiers(
 ) -> None:
     """Private authorities often have none, and curl accepts them. Python 3.13 and urllib3 set a flag against it."""
 
-    def strict(**options: Any) -> ssl.SSLContext:
-        made: ssl.SSLContext = create_urllib3_context(**options)
+    def strict(*, cert_reqs: int) -> ssl.SSLContext:
+        made: ssl.SSLContext = create_urllib3_context(cert_reqs=cert_reqs)
         made.verify_flags |= ssl.VERIFY_X509_STRICT
         return made
 
