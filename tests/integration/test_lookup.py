@@ -1,4 +1,4 @@
-"""How an application is found by its names, over real sockets: what is asked, what is taken, what is said if not."""
+"""The look-up of an application by its names, over real sockets."""
 
 from __future__ import annotations
 
@@ -38,14 +38,8 @@ FOUND = Application(6, "Contoso shop", 3)
 
 
 @dataclass
-class Asked:
-    """A request that came in.
-
-    Attributes:
-        method: its method.
-        path: its path, decoded.
-        fields: its query or its form.
-    """
+class Request:
+    """A request with its decoded path, and the fields of its query or form."""
 
     method: str
     path: str
@@ -53,7 +47,7 @@ class Asked:
 
     @property
     def endpoint(self) -> str:
-        """What it asks for, without the version."""
+        """The path without the base URL and the version."""
         return self.path.removeprefix("/threadfix/rest/latest/")
 
 
@@ -62,48 +56,46 @@ class Directory:
     """A ThreadFix that responds to look-ups.
 
     Attributes:
-        lookup: its response to the look-up of an application; may depend on the request.
-        team: to the look-up of a team.
-        teams: to the list of the teams.
-        asked: what was asked.
+        lookup: the response to the look-up of an application; may depend on the request.
+        team: the response to the look-up of a team.
+        teams: the response with the list of teams.
+        requests: the requests so far.
     """
 
-    lookup: bytes | Callable[[Asked], bytes] = NO_SUCH
+    lookup: bytes | Callable[[Request], bytes] = NO_SUCH
     team: bytes = http(refused("No team found with name 'Web'"))
     teams: bytes = http(refused("no"))
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def talk(self, connection: socket.socket) -> None:
-        """Serve one request."""
+        """Serve a request."""
         incoming = Incoming(connection, self.over).read()
         method, target, _ = incoming.head.decode().split("\r\n")[0].split(" ")
         form = parse_qs(incoming.body.decode() or urlsplit(target).query)
-        asked = Asked(method, unquote(urlsplit(target).path), {name: value for name, (value,) in form.items()})
-        self.asked.append(asked)
-        if asked.endpoint == "teams":
+        request = Request(method, unquote(urlsplit(target).path), {name: value for name, (value,) in form.items()})
+        self.requests.append(request)
+        if request.endpoint == "teams":
             response = self.teams
-        elif asked.endpoint == "teams/lookup":
+        elif request.endpoint == "teams/lookup":
             response = self.team
         else:
-            response = self.lookup(asked) if callable(self.lookup) else self.lookup
+            response = self.lookup(request) if callable(self.lookup) else self.lookup
         connection.sendall(response)
 
 
 @pytest.fixture
 def directory() -> Directory:
-    """The server."""
     return Directory()
 
 
 @pytest.fixture
 def client(directory: Directory) -> Iterator[Client]:
-    """A client of it."""
     with talking(directory.talk) as url:
         yield Client(Server(url, Secret(KEY)), Sanitizer((Secret(KEY),)), trace=lambda _: None)
 
 
-# --- What is asked.
+# --- Requests.
 
 FORMS = {
     "name": (BY_NAME, [("GET", {"name": "Contoso shop"})]),
@@ -136,57 +128,56 @@ FORMS = {
 def test_names_that_a_query_cannot_hold_are_posted(
     subject: ApplicationName, forms: list[tuple[str, dict[str, str]]], gone: bytes, directory: Directory, client: Client
 ) -> None:
-    """From ThreadFix 2.7.6 on; one that has no such form is asked in the older one, and the name arrives whole."""
+    """ThreadFix has the POST from 2.7.6 on. An older version gets a GET with the complete name."""
 
-    def lookup(asked: Asked) -> bytes:
-        if asked.method == "POST":
+    def lookup(request: Request) -> bytes:
+        if request.method == "POST":
             return gone
-        name, unique_id = asked.fields.get("name"), asked.fields.get("uniqueId")
+        name, unique_id = request.fields.get("name"), request.fields.get("uniqueId")
         return http(envelope({"id": 6, "name": name or "Contoso shop", "uniqueId": unique_id}))
 
     directory.lookup = lookup
-    found = client.look_up(subject, 20)
-    assert isinstance(found, Application)
-    assert found.id == 6
-    assert [(asked.method, asked.fields) for asked in directory.asked] == forms
-    assert {asked.endpoint for asked in directory.asked} == {"applications/Web/lookup"}
+    result = client.look_up(subject, 20)
+    assert isinstance(result, Application)
+    assert result.id == 6
+    assert [(request.method, request.fields) for request in directory.requests] == forms
+    assert {request.endpoint for request in directory.requests} == {"applications/Web/lookup"}
 
 
 @pytest.mark.parametrize("team", [".", ".."])
 def test_a_team_never_leaves_the_path_of_the_endpoint(team: str, directory: Directory, client: Client) -> None:
     directory.lookup = http(envelope({"id": 6, "name": "lookup"}))
     for subject in (ApplicationName(team, "lookup"), ApplicationName(team, unique_id="x/1")):
-        found = client.look_up(subject, 20)
-        assert isinstance(found, Failure)
-        assert (found.reason, found.final) == (Reason.NOT_FOUND, True)
-        assert "{--application-id}" in str(advise(found.kind, found.doing).hint)
-    assert not directory.asked
+        result = client.look_up(subject, 20)
+        assert isinstance(result, Failure)
+        assert (result.reason, result.final) == (Reason.NOT_FOUND, True)
+        assert "{--application-id}" in str(advise(result.kind, result.doing).hint)
+    assert not directory.requests
 
 
 @pytest.mark.parametrize("team", ["Test Team", "R&D", "a/b", "50%", "Größe", "a+b", "a?b#c", "...", "%2e%2e", "../x"])
-def test_the_team_stands_in_the_path(team: str, directory: Directory, client: Client) -> None:
-    """Encoded, whatever it is called."""
+def test_the_team_is_encoded_in_the_path(team: str, directory: Directory, client: Client) -> None:
     directory.lookup = http(envelope({"id": 6, "name": "Contoso shop"}))
     assert isinstance(client.look_up(ApplicationName(team, "Contoso shop"), 20), Application)
-    assert directory.asked[0].endpoint == f"applications/{team}/lookup"
+    assert directory.requests[0].endpoint == f"applications/{team}/lookup"
 
 
-def test_a_form_that_is_answered_is_not_asked_again(directory: Directory, client: Client) -> None:
-    """Neither where the application is found nor where it is not."""
+def test_a_supported_post_is_the_only_request(directory: Directory, client: Client) -> None:
+    """The GET does not follow a POST that the server supports."""
     directory.lookup = http(envelope({"id": 6, "name": "R&D"}))
     assert client.look_up(ApplicationName("Web", "R&D"), 20) == Application(6, "R&D")
     directory.lookup = NO_SUCH
     assert isinstance(client.look_up(ApplicationName("Web", "R&D"), 20), Failure)
-    lookups = [asked.method for asked in directory.asked if asked.endpoint.startswith("applications")]
+    lookups = [request.method for request in directory.requests if request.endpoint.startswith("applications")]
     assert lookups == ["POST", "POST"]
 
 
-# --- What is taken.
+# --- Responses.
 
 TAKEN: dict[str, tuple[ApplicationName, Any]] = {
     "object": (BY_NAME, SHOP),
     "array": (BY_NAME, [SHOP]),
-    "one-of-several": (BY_NAME, [{"id": 7, "name": "Contoso shop 2"}, SHOP]),
+    "among-several": (BY_NAME, [{"id": 7, "name": "Contoso shop 2"}, SHOP]),
     "unique-id": (BY_ID, SHOP),
     "twice-the-same": (BY_NAME, [SHOP, SHOP]),
     "in-another-case": (ApplicationName("WEB", "contoso SHOP"), SHOP),
@@ -197,18 +188,18 @@ TAKEN: dict[str, tuple[ApplicationName, Any]] = {
 
 
 @pytest.mark.parametrize(("subject", "content"), TAKEN.values(), ids=TAKEN)
-def test_the_one_that_was_asked_for_is_taken(
+def test_the_requested_application_is_selected(
     subject: ApplicationName, content: object, directory: Directory, client: Client
 ) -> None:
-    """In either shape; ThreadFix takes no notice of the case of a name, but a name in its own case goes first."""
+    """ThreadFix ignores the case of a name, but an exact name has priority."""
     directory.lookup = http(envelope(content))
     assert client.look_up(subject, 20) == FOUND
-    assert len(directory.asked) == 1
+    assert len(directory.requests) == 1
 
 
 @pytest.mark.parametrize("organization", [None, "Web", 3, {}, {"id": "3"}, {"name": 5}])
-def test_a_team_that_is_not_told_is_not_known(organization: object, directory: Directory, client: Client) -> None:
-    """It is decoration; the link to the scan is left out."""
+def test_a_missing_team_is_unknown(organization: object, directory: Directory, client: Client) -> None:
+    """Without a team the result has no link to the scan."""
     directory.lookup = http(envelope(SHOP | {"organization": organization}))
     assert client.look_up(BY_NAME, 20) == Application(6, "Contoso shop")
 
@@ -223,7 +214,7 @@ OTHERS: dict[str, tuple[ApplicationName, Any]] = {
     "another-name-by-unicode": (ApplicationName("Web", "straße"), SHOP | {"name": "STRASSE"}),
     "another-name-by-a-lookalike": (ApplicationName("Web", "kiosk"), SHOP | {"name": "\u212aIO\u017fK"}),
     "another-name-by-a-control-character": (BY_NAME, SHOP | {"name": "Contoso shop\x1f"}),
-    "none-of-several": (BY_NAME, [{"id": number, "name": f"Shop {number}"} for number in range(1, 90)]),
+    "not-among-several": (BY_NAME, [{"id": number, "name": f"Shop {number}"} for number in range(1, 90)]),
 }
 
 
@@ -231,13 +222,13 @@ OTHERS: dict[str, tuple[ApplicationName, Any]] = {
 def test_another_application_is_never_taken(
     subject: ApplicationName, content: object, directory: Directory, client: Client
 ) -> None:
-    """Whatever ThreadFix returned it for: the gate would judge somebody else's scans."""
+    """Otherwise the gate would judge the scans of another application."""
     directory.lookup = http(envelope(content))
-    found = client.look_up(subject, 20)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.PROTOCOL, True)
-    assert "but another application was requested" in found.what
-    assert len(found.what) < 700
+    result = client.look_up(subject, 20)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final) == (Reason.PROTOCOL, True)
+    assert "but another application was requested" in result.what
+    assert len(result.what) < 700
 
 
 @pytest.mark.parametrize(
@@ -245,80 +236,77 @@ def test_another_application_is_never_taken(
     ["shop", 6, True, {"name": "Contoso shop"}, {"id": "6", "name": "Contoso shop"}, [None], [SHOP, "x"],
      SHOP | {"id": 0}, SHOP | {"id": 2**70}],
 )  # fmt: skip
-def test_what_is_no_application_is_none(content: object, directory: Directory, client: Client) -> None:
-    """Neither one without an id nor anything else."""
+def test_an_invalid_application_is_a_protocol_error(content: object, directory: Directory, client: Client) -> None:
     directory.lookup = http(envelope(content))
-    found = client.look_up(BY_NAME, 20)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.PROTOCOL, False)
-    assert "returned no application" in found.what
+    result = client.look_up(BY_NAME, 20)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final) == (Reason.PROTOCOL, False)
+    assert "returned no application" in result.what
 
 
-# --- Where none is found, or several.
+# --- No application, or several.
 
 
 def missing(client: Client, subject: ApplicationName = BY_NAME, *, final: bool = True) -> Failure:
-    """The failure when none was found; it is final where ThreadFix has said which names there are."""
-    found = client.look_up(subject, 20)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.NOT_FOUND, final)
-    return found
+    """Return the failure of the look-up; it is final if ThreadFix has listed the existing names."""
+    result = client.look_up(subject, 20)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final) == (Reason.NOT_FOUND, final)
+    return result
 
 
 NAMES = ["Billing", "Contoso store", "Portal", "contoso  shop", "Blog", "Shop", "Admin", "Contoso shop (old)"]
 
 
 def team_of(*names: str) -> bytes:
-    """The response to the look-up of a team with these applications."""
+    """Return the response to the look-up of a team with these applications."""
     applications = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
     return http(envelope({"id": 3, "name": "Web", "applications": applications}))
 
 
 @pytest.mark.parametrize("response", [NO_SUCH, http(envelope(None)), http(envelope([])), http(refused(""))])
-def test_none_found_is_told_with_the_candidates(response: bytes, directory: Directory, client: Client) -> None:
-    """The nearest names first, a handful of them; asking again for another one cannot help then."""
+def test_a_missing_application_leads_to_the_candidates(response: bytes, directory: Directory, client: Client) -> None:
+    """The most similar names come first. The error is final, because a retry cannot help."""
     directory.lookup, directory.team = response, team_of(*NAMES)
-    found = missing(client)
-    assert found.what.endswith(
+    failure = missing(client)
+    assert failure.what.endswith(
         " Applications of this team: 'contoso shop', 'Contoso store', 'Contoso shop (old)', 'Shop', 'Billing' and 3 "
         "more."
     )
-    assert advise(found.kind, found.doing).hint == (
+    assert advise(failure.kind, failure.doing).hint == (
         "Write {--team-name} and {--application-name} as they are in ThreadFix, or set {--application-id}."
     )
-    assert "does not know this application" in str(advise(found.kind, found.doing).meaning)
-    assert directory.asked[-1] == Asked("GET", "/threadfix/rest/latest/teams/lookup", {"name": "Web"})
+    assert "does not know this application" in str(advise(failure.kind, failure.doing).meaning)
+    assert directory.requests[-1] == Request("GET", "/threadfix/rest/latest/teams/lookup", {"name": "Web"})
 
 
-def test_candidates_that_share_a_name_have_their_ids(directory: Directory, client: Client) -> None:
-    """Which one is meant can then be said by id."""
-    directory.lookup = http(refused("More than one application found. Check your search criteria."))
+def test_candidates_with_the_same_name_have_their_ids(directory: Directory, client: Client) -> None:
+    directory.lookup = http(refused("More than one application failure. Check your search criteria."))
     directory.team = team_of("Shop", "Contoso shop", "Contoso Shop")
-    found = missing(client)
-    assert "More than one application found" in found.what
-    assert found.what.endswith("'Contoso shop' (id 2), 'Contoso Shop' (id 3), 'Shop'.")
+    failure = missing(client)
+    assert "More than one application found" in failure.what
+    assert failure.what.endswith("'Contoso shop' (id 2), 'Contoso Shop' (id 3), 'Shop'.")
 
 
-def test_several_found_are_told_by_their_ids(directory: Directory, client: Client) -> None:
-    """None of them is taken by chance."""
+def test_several_matches_are_listed_by_id(directory: Directory, client: Client) -> None:
+    """The gate does not choose between them."""
     directory.lookup = http(envelope([SHOP | {"id": number} for number in range(6, 14)]))
-    found = missing(client)
-    assert found.what.endswith(" found 8 of them: 6, 7, 8, 9, 10 and 3 more.")
+    failure = missing(client)
+    assert failure.what.endswith(" found 8 of them: 6, 7, 8, 9, 10 and 3 more.")
     assert (
-        advise(found.kind, found.doing).hint
+        advise(failure.kind, failure.doing).hint
         == "Set {--application-id} to the one that is meant, and leave its names out."
     )
     directory.lookup = http(envelope([SHOP, SHOP | {"id": 7}]))
     assert missing(client).what.endswith(" found 2 of them: 6, 7.")
-    assert [asked.endpoint for asked in directory.asked] == ["applications/Web/lookup"] * 2
+    assert [request.endpoint for request in directory.requests] == ["applications/Web/lookup"] * 2
 
 
-def test_a_team_that_is_not_found_is_told_with_the_teams(directory: Directory, client: Client) -> None:
-    """It is the team's name that is wrong then."""
+def test_a_missing_team_leads_to_the_list_of_teams(directory: Directory, client: Client) -> None:
     directory.teams = http(envelope([{"id": 1, "name": "Mobile"}, {"id": 3, "name": "Web apps"}, {"id": 4}]))
-    found = missing(client, ApplicationName("Web app", unique_id="shop-1"))
-    assert found.what.endswith(" Teams that the key's user can see: 'Web apps', 'Mobile'.")
-    assert "{--application-unique-id}" in str(advise(found.kind, found.doing).hint)
+    failure = missing(client, ApplicationName("Web app", unique_id="shop-1"))
+    assert failure.what.endswith(" Teams that the key's user can see: 'Web apps', 'Mobile'.")
+    assert "{--application-unique-id}" in str(advise(failure.kind, failure.doing).hint)
 
 
 DECORATION = {
@@ -335,53 +323,51 @@ DECORATION = {
 
 
 @pytest.mark.parametrize("team", DECORATION.values(), ids=DECORATION)
-def test_candidates_are_decoration(team: bytes, directory: Directory, client: Client) -> None:
-    """What goes wrong with them changes nothing."""
+def test_an_error_with_the_candidates_changes_nothing(team: bytes, directory: Directory, client: Client) -> None:
     directory.team = team
-    found = missing(client, final=False)
-    assert found.what.endswith("and says: Application lookup failed. Check your ID.")
+    failure = missing(client, final=False)
+    assert failure.what.endswith("and says: Application lookup failed. Check your ID.")
 
 
 @pytest.mark.parametrize("teams", [http(b"", b"503 X"), http(envelope({})), http(envelope([])), b""])
-def test_so_are_the_teams(teams: bytes, directory: Directory, client: Client) -> None:
-    """What goes wrong with them changes nothing either."""
+def test_an_error_with_the_teams_changes_nothing(teams: bytes, directory: Directory, client: Client) -> None:
     directory.teams = teams
     assert missing(client, final=False).what.endswith("Check your ID.")
 
 
-def test_candidates_are_asked_for_once(directory: Directory, client: Client) -> None:
-    """A search is repeated for as long as it finds nothing; another one has its own candidates."""
+def test_candidates_are_requested_once(directory: Directory, client: Client) -> None:
+    """The gate repeats a look-up that finds no application. Each look-up has its own candidates."""
     directory.team = team_of("Shop")
     first = missing(client)
     assert missing(client) == first
-    assert [asked.endpoint for asked in directory.asked].count("teams/lookup") == 1
+    assert [request.endpoint for request in directory.requests].count("teams/lookup") == 1
     missing(client, BY_ID)
-    assert [asked.endpoint for asked in directory.asked].count("teams/lookup") == 2
+    assert [request.endpoint for request in directory.requests].count("teams/lookup") == 2
 
 
 def test_candidates_are_safe_and_bounded(directory: Directory, client: Client) -> None:
-    """Thousands of names, long ones, and names that would command a CI system or show the key."""
+    """There are thousands of names, long names, and names with workflow commands or the key."""
     directory.team = team_of(f"shop\n::error::{KEY}", "##[x]", *["x" * 200] * 1000, *map(str, range(3000)))
-    found = missing(client)
-    assert len(found.what) < 700
-    assert not {"\n", "##["} & {found.what[at : at + length] for length in (1, 3) for at in range(len(found.what))}
-    assert KEY not in found.what
-    assert "***" in found.what
+    failure = missing(client)
+    assert len(failure.what) < 700
+    assert not {"\n", "##["} & {failure.what[at : at + length] for length in (1, 3) for at in range(len(failure.what))}
+    assert KEY not in failure.what
+    assert "***" in failure.what
 
 
 def test_an_id_of_a_candidate_is_a_number_or_nothing(directory: Directory, client: Client) -> None:
-    """Two candidates of one name are told apart by their ids, which may be of any type."""
+    """An id from the server may have any type."""
     same = [{"id": number, "name": "Contoso"} for number in (7, f"8\n::error::{KEY}")]
     directory.team = http(envelope({"id": 3, "name": "Web", "applications": same}))
-    found = missing(client)
-    assert "'Contoso' (id 7), 'Contoso'" in found.what
-    assert not [part for part in (KEY, "\n", "::") if part in found.what]
+    failure = missing(client)
+    assert "'Contoso' (id 7), 'Contoso'" in failure.what
+    assert not [part for part in (KEY, "\n", "::") if part in failure.what]
 
 
 def test_few_candidates_are_compared_letter_by_letter(
     directory: Directory, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thousands of names that are nearly alike would take half a minute; the nearest one is among them all the same."""
+    """Comparing thousands of similar names would take half a minute. The best match is still found."""
     compared = set()
     original = difflib.SequenceMatcher.ratio
 
@@ -396,11 +382,11 @@ def test_few_candidates_are_compared_letter_by_letter(
 
 
 def test_a_missing_endpoint_leads_to_the_url(directory: Directory, client: Client) -> None:
-    """An HTTP 404 may be about the path, and says so."""
+    """An HTTP 404 may mean that the path is wrong."""
     directory.lookup = http(b"<html>", b"404 X")
-    found = missing(client, final=False)
-    assert "context path" in str(advise(found.kind, found.doing).hint)
-    assert advise(found.kind, found.doing).meaning == "ThreadFix has no such endpoint, or no such application."
+    failure = missing(client, final=False)
+    assert "context path" in str(advise(failure.kind, failure.doing).hint)
+    assert advise(failure.kind, failure.doing).meaning == "ThreadFix has no such endpoint, or no such application."
 
 
 @pytest.mark.parametrize(
@@ -422,17 +408,17 @@ def test_other_failures_are_those_of_any_request(
     directory: Directory,
     client: Client,
 ) -> None:
-    """In either form; no candidates are asked for."""
+    """The gate then requests no candidates."""
     directory.lookup = response
     for name in ("Contoso shop", "R&D"):
-        found = client.look_up(ApplicationName("Web", name), 20)
-        assert isinstance(found, Failure)
-        assert (found.reason, found.final) == (reason, final)
-    assert len(directory.asked) == 2
+        result = client.look_up(ApplicationName("Web", name), 20)
+        assert isinstance(result, Failure)
+        assert (result.reason, result.final) == (reason, final)
+    assert len(directory.requests) == 2
 
 
-def test_all_requests_together_have_the_time_of_one(directory: Directory) -> None:
-    """The candidates come out of what the look-up has left."""
+def test_one_time_limit_covers_all_requests_of_a_look_up(directory: Directory) -> None:
+    """The candidates only have the time that the look-up has left."""
     over = threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -442,31 +428,30 @@ def test_all_requests_together_have_the_time_of_one(directory: Directory) -> Non
         connection.sendall(NO_SUCH)
 
     with talking(talk) as url:
-        found = Client(Server(url, Secret(KEY)), Sanitizer(), trace=lambda _: None).look_up(BY_NAME, 0.3)
+        result = Client(Server(url, Secret(KEY)), Sanitizer(), trace=lambda _: None).look_up(BY_NAME, 0.3)
         over.set()
-    assert isinstance(found, Failure)
-    assert found.reason is Reason.NOT_FOUND
-    assert not directory.asked
+    assert isinstance(result, Failure)
+    assert result.reason is Reason.NOT_FOUND
+    assert not directory.requests
 
 
-# --- By id.
+# --- Other cases.
 
 
-def test_an_application_that_is_not_there_is_told_in_its_own_words(directory: Directory, client: Client) -> None:
-    """Not in those for a pending scan."""
-    found = client.application(6, 20)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.NOT_FOUND, False)
-    assert "does not know this application" in str(advise(found.kind, found.doing).meaning)
+def test_a_missing_application_has_its_own_advice(directory: Directory, client: Client) -> None:
+    result = client.application(6, 20)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final) == (Reason.NOT_FOUND, False)
+    assert "does not know this application" in str(advise(result.kind, result.doing).meaning)
     directory.lookup = http(json.dumps({}).encode(), b"404 X")
-    found = client.application(6, 20)
-    assert isinstance(found, Failure)
-    assert "no such endpoint" in str(advise(found.kind, found.doing).meaning)
-    assert "context path" in str(advise(found.kind, found.doing).hint)
+    result = client.application(6, 20)
+    assert isinstance(result, Failure)
+    assert "no such endpoint" in str(advise(result.kind, result.doing).meaning)
+    assert "context path" in str(advise(result.kind, result.doing).hint)
 
 
-def test_a_file_is_not_sent_where_no_application_is_found(gate: Gate, tmp_path: Path) -> None:
-    """The verdict says why, with the candidates, and what to do about it once."""
+def test_a_file_is_not_sent_if_its_application_is_missing(gate: Gate, tmp_path: Path) -> None:
+    """The verdict lists the candidates, and has the advice once."""
     file = made(tmp_path)
     args = ("--team-name", "Contoso", "--application-name", "Contoso shpo", "--first-contact-limit", "20ms")
     ran = gate("--scan-file", file.path, *args, env={"THREADFIX_APPLICATION_ID": ""})
