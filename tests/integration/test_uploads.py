@@ -1,4 +1,4 @@
-"""What goes out when a file is uploaded, and what each response to it amounts to: real sockets, byte for byte."""
+"""The upload of a file, byte for byte, and the receipt for each response, over real sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def replies(response: bytes) -> Callable[[Incoming], object]:
-    """Reads the whole request, and sends `response`."""
+    """Return a script that reads the whole request and sends `response`."""
     return lambda incoming: incoming.read().connection.sendall(response)
 
 
@@ -60,7 +60,7 @@ def uploaded(
     return receipt, server
 
 
-# --- What each response amounts to.
+# --- The receipt for each response.
 
 DATE = b"Date: Tue, 15 Nov 1994 08:12:31 GMT"
 OWN = Target(APPLICATION, 41)
@@ -73,8 +73,8 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
     "path-alone": (http(linked("/rest/applications/6/pendingScan/41/status")), Queued((OWN,))),
     "several": (http(linked(LINK, SECOND)), Queued((OWN, Target(APPLICATION, 42)))),
     "twice-the-same": (http(linked(LINK, LINK.replace("http:", "https:"))), Queued((OWN,))),
-    "beside-other-links": (http(linked("http://tf/rest/latest/applications/6", LINK, "mailto:x")), Queued((OWN,))),
-    "link-beside-a-scan": (http(envelope(FINISHED, links=[{"href": LINK}])), Queued((OWN,))),
+    "with-other-links": (http(linked("http://tf/rest/latest/applications/6", LINK, "mailto:x")), Queued((OWN,))),
+    "link-with-a-scan": (http(envelope(FINISHED, links=[{"href": LINK}])), Queued((OWN,))),
     **{
         f"refused-{refusal.text}": (http(body), Refused(refusal.text, refusal))
         for refusal in REFUSALS
@@ -93,7 +93,7 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
     },
     "refused-with-other-words": (http(refused("Full: Scan file has already been uploaded.")),
                                  Refused("Full: Scan file has already been uploaded.")),
-    "refused-without-a-word": (http(refused("")), Refused("")),
+    "refused-without-a-message": (http(refused("")), Refused("")),
     "refused-with-a-number": (http(refused(5)), Refused("")),
     "refused-with-a-command": (http(refused("::error::no\n##[x]")), Refused("::error::no # #[x]")),
     "refused-although-linked": (http(envelope(success=False, message="No.", links=[{"href": LINK}])), Refused("No.")),
@@ -101,10 +101,10 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
 
 
 @pytest.mark.parametrize(("response", "receipt"), TAKEN_AS.values(), ids=TAKEN_AS)
-def test_what_threadfix_took_or_refused(response: bytes, receipt: Receipt, tmp_path: Path) -> None:
-    """Every generation's response is queued, finished or refused, by its ids and by its own words."""
-    found, server = uploaded(made(tmp_path), replies(response))
-    assert found == receipt
+def test_a_response_has_a_receipt(response: bytes, receipt: Receipt, tmp_path: Path) -> None:
+    """The receipt is queued or refused, with the ids or the refusal of the response."""
+    result, server = uploaded(made(tmp_path), replies(response))
+    assert result == receipt
     assert (server.uploads, len(server.whole)) == (1, 1)
 
 
@@ -164,18 +164,20 @@ UNCERTAIN = {
     ),
     "too-long": (http(b" " * (1024 * 1024 + 1)), Reason.PROTOCOL, "returned more than 1024 KiB"),
 }  # fmt: skip
-"""What leaves open whether ThreadFix has the file."""
+"""Responses after which ThreadFix may or may not have the file."""
 
 
-@pytest.mark.parametrize(("response", "reason", "says"), UNCERTAIN.values(), ids=UNCERTAIN)
-def test_what_leaves_it_open_says_so(response: bytes, reason: Reason, says: str, tmp_path: Path) -> None:
-    """Nobody knows whether ThreadFix has the file; it is not sent again, and the advice is how to find out."""
-    found, server = uploaded(made(tmp_path), replies(response))
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.unsent) == (reason, True, False)
-    assert says in found.what
-    assert found.what.endswith("Whether ThreadFix has the file is not known.")
-    assert (advise(found.kind, found.doing).meaning, advise(found.kind, found.doing).hint) == (
+@pytest.mark.parametrize(("response", "reason", "text"), UNCERTAIN.values(), ids=UNCERTAIN)
+def test_an_uncertain_upload_is_final_and_has_advice(
+    response: bytes, reason: Reason, text: str, tmp_path: Path
+) -> None:
+    """The gate does not send the file again, and advises to check whether ThreadFix has it."""
+    failure, server = uploaded(made(tmp_path), replies(response))
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
+    assert text in failure.what
+    assert failure.what.endswith("Whether ThreadFix has the file is not known.")
+    assert (advise(failure.kind, failure.doing).meaning, advise(failure.kind, failure.doing).hint) == (
         UPLOAD_UNCERTAIN,
         UPLOAD_AGAIN,
     )
@@ -205,37 +207,36 @@ DEFINITE = {
         for code in (301, 302, 303, 307, 308)
     },
 }  # fmt: skip
-"""What says that ThreadFix did not take the file."""
+"""Responses that mean that ThreadFix does not have the file."""
 
 
-@pytest.mark.parametrize(("response", "reason", "means"), DEFINITE.values(), ids=DEFINITE)
-def test_what_is_a_refusal_by_its_http_status_says_so(
-    response: bytes, reason: Reason, means: str, tmp_path: Path
+@pytest.mark.parametrize(("response", "reason", "text"), DEFINITE.values(), ids=DEFINITE)
+def test_a_refusal_by_http_status_is_final_and_certain(
+    response: bytes, reason: Reason, text: str, tmp_path: Path
 ) -> None:
-    """ThreadFix did not take the file, and trying again with it would be the same."""
-    found, server = uploaded(made(tmp_path), replies(response))
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.unsent) == (reason, True, False)
-    assert "not known" not in found.what
-    meaning = str(advise(found.kind, found.doing).meaning)
+    failure, server = uploaded(made(tmp_path), replies(response))
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
+    assert "not known" not in failure.what
+    meaning = str(advise(failure.kind, failure.doing).meaning)
     assert meaning.startswith("ThreadFix did not take the file")
-    assert means in meaning
+    assert text in meaning
     assert server.uploads == 1
 
 
-def test_a_size_limit_is_named(tmp_path: Path) -> None:
-    """413 is a proxy's, more often than not."""
-    found, _ = uploaded(made(tmp_path), replies(http(b"", b"413 X")))
-    assert isinstance(found, Failure)
-    assert "client_max_body_size" in str(advise(found.kind, found.doing).hint)
+def test_a_413_leads_to_the_limit_of_the_proxy(tmp_path: Path) -> None:
+    """Most often a 413 is from a proxy."""
+    failure, _ = uploaded(made(tmp_path), replies(http(b"", b"413 X")))
+    assert isinstance(failure, Failure)
+    assert "client_max_body_size" in str(advise(failure.kind, failure.doing).hint)
 
 
-def test_a_redirect_is_named(tmp_path: Path) -> None:
-    """Where it leads to, and that the context path may be missing."""
-    found, _ = uploaded(made(tmp_path), replies(http(b"", b"302 X", b"Location: /login.jsp")))
-    assert isinstance(found, Failure)
-    assert "a redirect to /login.jsp" in found.what
-    assert "context path" in str(advise(found.kind, found.doing).hint)
+def test_a_redirect_shows_its_target(tmp_path: Path) -> None:
+    """The message has the address, and the hint mentions the context path."""
+    failure, _ = uploaded(made(tmp_path), replies(http(b"", b"302 X", b"Location: /login.jsp")))
+    assert isinstance(failure, Failure)
+    assert "a redirect to /login.jsp" in failure.what
+    assert "context path" in str(advise(failure.kind, failure.doing).hint)
 
 
 FINISHED_SCANS: dict[str, Any] = {
@@ -251,8 +252,8 @@ FINISHED_SCANS: dict[str, Any] = {
 def test_a_legacy_response_is_a_finished_scan(content: object, version: str, tmp_path: Path) -> None:
     file = made(tmp_path)
     assert uploaded(file, replies(http(envelope(content))), version=version)[0] == Finished(12)
-    found, _ = uploaded(file, replies(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
-    assert found == Finished(12, 784887151.0)
+    receipt, _ = uploaded(file, replies(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
+    assert receipt == Finished(12, 784887151.0)
 
 
 PENDING = {"id": 12, "status": "QUEUED", "error": True, "errorMessage": "No.", "appId": APPLICATION, "scanId": None}
@@ -286,27 +287,27 @@ NOT_FINISHED: dict[str, Any] = {
 
 @pytest.mark.parametrize("content", NOT_FINISHED.values(), ids=NOT_FINISHED)
 def test_only_a_scan_in_its_whole_shape_is_finished(content: object, tmp_path: Path) -> None:
-    """Neither an unfinished pending scan nor an application nor another application's scan passes."""
-    found, server = uploaded(made(tmp_path), replies(http(envelope(content))), version="legacy")
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, server.uploads) == (Reason.PROTOCOL, True, 1)
-    assert "neither a link to a pending scan nor a finished scan" in found.what
+    """An unfinished scan, an application or another application's scan must not pass."""
+    failure, server = uploaded(made(tmp_path), replies(http(envelope(content))), version="legacy")
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.final, server.uploads) == (Reason.PROTOCOL, True, 1)
+    assert "neither a link to a pending scan nor a finished scan" in failure.what
 
 
 @pytest.mark.parametrize("content", [FINISHED, *list(NOT_FINISHED.values())[:5]])
 @pytest.mark.parametrize("version", ["latest", "v2.3", "v2.8.8"])
 def test_success_without_a_link_is_not_a_pass(content: object, version: str, tmp_path: Path) -> None:
-    """Only version `legacy` waits for the scan; ThreadFix 2.4.5 returns no link, so there is nothing to wait for."""
+    """Only version `legacy` waits for the scan. ThreadFix 2.4.5 returns no link to a pending scan."""
     for links in (None, [], [{"href": "http://tf/rest/applications/6"}]):
-        found, _ = uploaded(made(tmp_path), replies(http(envelope(content, links=links))), version=version)
-        assert isinstance(found, Failure)
-        assert (found.reason, found.final) == (Reason.PROTOCOL, True)
-        assert "took the file" in found.what
-        assert "2.5" in str(advise(found.kind, found.doing).hint)
-        assert "{--api-version" in str(advise(found.kind, found.doing).hint)
+        failure, _ = uploaded(made(tmp_path), replies(http(envelope(content, links=links))), version=version)
+        assert isinstance(failure, Failure)
+        assert (failure.reason, failure.final) == (Reason.PROTOCOL, True)
+        assert "took the file" in failure.what
+        assert "2.5" in str(advise(failure.kind, failure.doing).hint)
+        assert "{--api-version" in str(advise(failure.kind, failure.doing).hint)
 
 
-# --- What goes out.
+# --- The request.
 
 NAMES = [
     "contoso.fpr",
@@ -328,16 +329,16 @@ CURL = shutil.which("curl")
 
 
 def boundary(head: bytes) -> bytes:
-    """The boundary of a form, by its header."""
-    found = re.search(rb"(?i)content-type: multipart/form-data; boundary=([!-~]{20,70})\r", head + b"\r")
-    assert found
-    return found[1]
+    """Return the boundary of a form from the request's header."""
+    match = re.search(rb"(?i)content-type: multipart/form-data; boundary=([!-~]{20,70})\r", head + b"\r")
+    assert match
+    return match[1]
 
 
 @pytest.mark.skipif(not CURL, reason="curl is missing")
 @pytest.mark.parametrize("name", NAMES, ids=[re.sub(r"\W", "_", name) for name in NAMES])
 def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
-    """Byte for byte but for the boundary, whatever the file is called; and so long as its header says."""
+    """Only the boundary differs, for any name of the file."""
     file = made(tmp_path, 300_000, name)
     argument = os.fsencode(file.path).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     server = Counting((replies(TAKEN),))
@@ -352,8 +353,8 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
     assert body.count(boundary(ours)) == 2
 
 
-def test_the_request_is_what_threadfix_needs(tmp_path: Path) -> None:
-    """The endpoint of the version that was asked for, the key, `Accept`, and one body of a known length."""
+def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
+    """The request has the endpoint of the version, the key, `Accept`, and one body of a known length."""
     _, server = uploaded(made(tmp_path), replies(TAKEN))
     ((head, body),) = server.whole
     lines = head.decode().split("\r\n")
@@ -365,19 +366,18 @@ def test_the_request_is_what_threadfix_needs(tmp_path: Path) -> None:
     assert not {"transfer-encoding", "expect", "cookie"} & set(headers)
 
 
-def test_what_was_sent_is_told(tmp_path: Path) -> None:
-    """Every piece, in bytes of the file, up to all of it."""
+def test_progress_is_reported_in_bytes_of_the_file(tmp_path: Path) -> None:
+    """The values grow with each piece, up to the size of the file."""
     file = made(tmp_path, 1_000_000)
-    told: list[int] = []
+    sent: list[int] = []
     with talking(Counting((replies(TAKEN),)).talk) as url:
-        client(url).upload(APPLICATION, PLAN, file, told.append)
-    assert told == sorted(told)
-    assert len(told) > 2
-    assert told[-1] == file.size
+        client(url).upload(APPLICATION, PLAN, file, sent.append)
+    assert sent == sorted(sent)
+    assert len(sent) > 2
+    assert sent[-1] == file.size
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """It is read while it is sent, piece by piece."""
     with talking(Counting((drained,)).talk) as url:
         uploader = client(url)
         small, large = (
@@ -388,7 +388,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 
 def drained(incoming: Incoming) -> None:
-    """Takes an upload without keeping it."""
+    """Read an upload without keeping it."""
     incoming.read(0)
     left = (incoming.length or 0) - len(incoming.body)
     while left > 0:
@@ -396,36 +396,36 @@ def drained(incoming: Incoming) -> None:
     incoming.connection.sendall(TAKEN)
 
 
-# --- A file that is not what it was.
+# --- A file that has changed.
 
 
 def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
-    """Nor is one that had another size when the gate started."""
+    """The same is true of a file whose size has changed since the start."""
     gone, other = made(tmp_path, name="gone"), made(tmp_path, 50, "other")
     Path(gone.path).unlink()
     Path(other.path).write_bytes(b"<scan/>")
-    for file, says in ((gone, "can no longer be opened"), (other, "had 50 bytes when the gate started, and now has 7")):
-        found, server = uploaded(file, replies(TAKEN))
-        assert isinstance(found, Failure)
-        assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, True)
-        assert says in found.what
-        assert "nothing of it was sent" in str(advise(found.kind, found.doing).meaning)
+    for file, text in ((gone, "can no longer be opened"), (other, "had 50 bytes when the gate started, and now has 7")):
+        failure, server = uploaded(file, replies(TAKEN))
+        assert isinstance(failure, Failure)
+        assert (failure.reason, failure.final, failure.unsent) == (Reason.USAGE, True, True)
+        assert text in failure.what
+        assert "nothing of it was sent" in str(advise(failure.kind, failure.doing).meaning)
         assert server.connections == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
-    """Nobody writes into it, and opening it would take for ever."""
+    """A pipe has no writer, so opening it would hang forever."""
     file = made(tmp_path)
     Path(file.path).unlink()
     os.mkfifo(file.path)
-    found: list[tuple[Receipt, Counting]] = []
-    thread = threading.Thread(target=lambda: found.append(uploaded(file, replies(TAKEN))), daemon=True)
+    results: list[tuple[Receipt, Counting]] = []
+    thread = threading.Thread(target=lambda: results.append(uploaded(file, replies(TAKEN))), daemon=True)
     thread.start()
     thread.join(20)
-    # Ends what waits for a writer, should it do so.
+    # Ends the upload if it waits for a writer.
     os.close(os.open(file.path, os.O_RDWR))
-    ((receipt, server),) = found
+    ((receipt, server),) = results
     assert isinstance(receipt, Failure)
     assert (receipt.reason, receipt.final, receipt.unsent) == (Reason.USAGE, True, True)
     assert "now is none" in receipt.what
@@ -433,7 +433,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def changing(change: Callable[[], object]) -> Callable[[Incoming], object]:
-    """Reads what comes first, then changes the file, then reads what there is."""
+    """Return a script that reads the first byte, changes the file, and reads the rest."""
 
     def script(incoming: Incoming) -> None:
         incoming.read(1)
@@ -455,12 +455,12 @@ def rewritten(path: str) -> None:
 
 
 def replaced(path: str) -> None:
-    """Put another file of the same size and time into its place."""
-    found = Path(path).stat()
+    """Replace the file with another file of the same size and time."""
+    state = Path(path).stat()
     other = Path(f"{path}.new")
     with other.open("wb") as file:
         file.truncate(SIZE)
-    os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+    os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
     other.replace(path)
 
 
@@ -476,17 +476,17 @@ CHANGES: dict[str, tuple[Callable[[str], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize(("change", "text"), CHANGES.values(), ids=CHANGES)
 def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
-    change: Callable[[str], object], says: str, tmp_path: Path
+    change: Callable[[str], object], text: str, tmp_path: Path
 ) -> None:
-    """Neither padded nor cut nor mixed: the connection is broken off before the end, and that is final."""
+    """The gate closes the connection before the end of the form, and the error is final."""
     file = made(tmp_path, SIZE)
-    found, server = uploaded(file, changing(lambda: change(file.path)))
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.unsent) == (Reason.USAGE, True, False)
-    assert says in found.what
-    assert "does not have the whole file" in str(advise(found.kind, found.doing).meaning)
+    failure, server = uploaded(file, changing(lambda: change(file.path)))
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.final, failure.unsent) == (Reason.USAGE, True, False)
+    assert text in failure.what
+    assert "does not have the whole file" in str(advise(failure.kind, failure.doing).meaning)
     assert (server.uploads, server.whole) == (1, [])
 
 
@@ -500,8 +500,8 @@ def test_a_file_that_is_gone_when_its_form_is_made_is_not_sent(tmp_path: Path) -
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is not of every POSIX system")
 def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
-    """Its medium fails in the middle: that is told as what it is."""
-    # At its beginning this file cannot be read; it says that it has no bytes, so the form is made by hand.
+    """The disk fails during the upload."""
+    # The beginning of this file cannot be read. Its size is given as 0, so the form is made by hand.
     with open("/proc/self/mem", "rb", buffering=0) as broken:  # noqa: PTH123 - unbuffered
         form = FileForm(broken, broken.name, 10, lambda _: None)
         with pytest.raises(FileError, match="can no longer be read"):
@@ -509,7 +509,7 @@ def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
 
 
 def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
-    """Nor for looking names up: its start-up is what it was."""
+    """Imports for look-ups are avoided too, to keep the start fast."""
     show = (
         "import sys; from gate.cli import main; code = main(['run', '--pending-scan-id', '41', '--timeout', '0']); "
         "print(sorted({'difflib', 'gate.flow.uploading', 'gate.net.duplex', 'gate.threadfix.uploads', "
