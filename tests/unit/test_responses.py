@@ -1,4 +1,4 @@
-"""The JSON that ThreadFix answers, as typed shapes."""
+"""ThreadFix's JSON as typed shapes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from gate.threadfix.shapes import MOST_OPENINGS
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
 
 
-def test_only_what_the_verdict_rests_on_is_needed() -> None:
-    """Everything else may be missing, as in older versions, or of any type."""
+def test_only_fields_that_decide_the_verdict_are_required() -> None:
+    """Other fields may be missing, as in older versions, or have any type."""
     scan = pending_scan(parse(GOOD))
     assert (scan.status, scan.error, scan.app_id, scan.scan_id, scan.name) == ("DONE", False, 6, None, None)
     odd = GOOD.replace(b'"appId":6', b'"appId":6,"scanId":"12","name":5,"errorMessage":[],"more":{}')
@@ -41,8 +41,7 @@ def test_only_what_the_verdict_rests_on_is_needed() -> None:
         b'{"success":true,"object":null}', b'{"success":true,"object":"x"}',
     ],
 )  # fmt: skip
-def test_what_is_not_threadfix_s_is_refused(body: bytes) -> None:
-    """Wrong or missing types of what the verdict rests on, and everything that is no JSON."""
+def test_a_response_that_is_not_threadfix_s_is_refused(body: bytes) -> None:
     with pytest.raises(NotThreadFixError):
         pending_scan(parse(body))
 
@@ -85,7 +84,7 @@ def test_the_place_of_a_wrong_type_in_a_list_has_its_index() -> None:
 @pytest.mark.parametrize("opening", [b"{", b"["])
 @pytest.mark.parametrize("quoted", [True, False])
 def test_a_million_objects_and_lists_are_not_parsed(opening: bytes, quoted: bool) -> None:  # noqa: FBT001 - a case
-    """They are counted as bytes, so also in texts; one fewer is parsed."""
+    """Their opening bytes are counted, including those in texts; one fewer is parsed."""
     within = b'{"success":true,"message":"%s"}' % (opening * (MOST_OPENINGS - 2))
     assert parse(within).success
     body = within.replace(b'":"', b'":"' + opening, 1) if quoted else opening * MOST_OPENINGS
@@ -98,8 +97,8 @@ def test_a_number_of_any_length_is_parsed_and_counts_as_unknown() -> None:
     assert identity(scan.scan_id) is None
 
 
-def test_an_upload_answers_with_links() -> None:
-    """The only place where the pending scan's id is; links to anything else do not count."""
+def test_a_response_to_an_upload_has_links() -> None:
+    """Only these links have the pending scan's id; other links do not count."""
     body = b'{"success":true,"object":"started","links":[{"rel":"related","href":"/pendingScan/41"},{"href":"/other"}]}'
     assert upload_response(body) == ("/pendingScan/41",)
     with pytest.raises(NotThreadFixError, match="no link to a pending scan"):
@@ -109,8 +108,8 @@ def test_an_upload_answers_with_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "found"), [(12, 12), (0, None), (2**63, None), (-1, None), (True, None), ("12", None), (1.0, None)]
+    ("value", "id_"), [(12, 12), (0, None), (2**63, None), (-1, None), (True, None), ("12", None), (1.0, None)]
 )
-def test_an_id_is_a_positive_whole_number(value: object, found: int | None) -> None:
-    """Anything else counts as not known."""
-    assert identity(value) == found
+def test_an_id_is_a_positive_whole_number(value: object, id_: int | None) -> None:
+    """Any other value counts as unknown."""
+    assert identity(value) == id_

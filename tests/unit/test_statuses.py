@@ -1,4 +1,4 @@
-"""The decision table: what an answer amounts to."""
+"""The decision table for readings, and its warnings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ IN_FLIGHT = set(STATUSES) - set(SUCCESS) - set(FAILURE)
 
 
 def test_the_documented_list_is_complete() -> None:
-    """Twelve statuses, of which two are good ends and two are bad ones."""
     assert (len(STATUSES), len(SUCCESS), len(FAILURE), len(IN_FLIGHT)) == (12, 2, 2, 8)
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_each_status_decides_as_the_table_says(status: str) -> None:
-    """Exactly the success statuses pass, exactly the failure statuses fail."""
+def test_each_status_has_its_decision(status: str) -> None:
     expected = Decision.SUCCESS if status in SUCCESS else Decision.FAILURE if status in FAILURE else Decision.IN_FLIGHT
     assert Rules().decide(ScanReading(status)) is expected
     assert Rules().decide(ScanReading(f" {status.lower()} ")) is expected
@@ -28,7 +26,7 @@ def test_each_status_decides_as_the_table_says(status: str) -> None:
 
 @pytest.mark.parametrize("status", [*STATUSES, "WHATEVER", "DONE"])
 def test_the_error_flag_beats_every_status(status: str) -> None:
-    """ThreadFix has no status for failure; the flag is it, beside any status."""
+    """ThreadFix has no status for a general failure; it sends the flag with any status."""
     assert Rules().decide(ScanReading(status, error=True)) is Decision.ERROR
     assert Rules().settled(ScanReading(status, error=True))
 
@@ -50,14 +48,13 @@ def test_the_error_flag_beats_every_status(status: str) -> None:
     ],
 )
 def test_statuses_are_compared_whole(status: str) -> None:
-    """A part of a success status is not one."""
     assert Rules().decide(ScanReading(status)) is Decision.UNKNOWN
     assert not Rules().settled(ScanReading(status))
     assert Rules(unknown_fails=True).settled(ScanReading(status))
 
 
 def test_the_user_may_move_statuses() -> None:
-    """A status that is taken out of a list is in flight again; failure beats success."""
+    """A status that is removed from a list is in flight again. Failure has priority over success."""
     rules = Rules(success=frozenset({"CUSTOM"}), failure=frozenset({"QUEUED", "CUSTOM"}))
     assert rules.decide(ScanReading("DONE")) is Decision.IN_FLIGHT
     assert rules.decide(ScanReading("QUEUED")) is Decision.FAILURE
@@ -65,21 +62,19 @@ def test_the_user_may_move_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [("NEW_ONE", "NEW_ONE, which is not documented"), ("SCAN_QUEUED_FOR_DELETE", "to be deleted")]
+    ("status", "text"), [("NEW_ONE", "NEW_ONE, which is not documented"), ("SCAN_QUEUED_FOR_DELETE", "to be deleted")]
 )
-def test_what_a_person_is_warned_of(status: str, says: str) -> None:
-    """An unknown status, and a scan that is about to go."""
-    assert says in (Rules().warning(ScanReading(status), FLAGS, first=True) or "")
+def test_an_unknown_status_and_a_deletion_lead_to_a_warning(status: str, text: str) -> None:
+    assert text in (Rules().warning(ScanReading(status), FLAGS, first=True) or "")
 
 
-def test_an_unknown_status_that_fails_is_not_warned_of() -> None:
-    """The verdict tells it."""
+def test_an_unknown_status_that_fails_leads_to_no_warning() -> None:
+    """The verdict already contains the status."""
     assert Rules(unknown_fails=True).warning(ScanReading("NEW_ONE"), FLAGS, first=False) is None
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED"])
-def test_nothing_is_said_of_the_usual(status: str) -> None:
-    """A warning that always comes is none."""
+def test_a_usual_status_leads_to_no_warning(status: str) -> None:
     assert Rules().warning(ScanReading(status), FLAGS, first=True) is None
 
 
@@ -99,12 +94,11 @@ NOW = 1_795_000_000.0
         (ScanReading("QUEUED", modified=NOW - 3 * DAY, sent=NOW), True, False),
     ],
 )
-def test_a_scan_that_was_finished_long_ago_is_warned_of(reading: ScanReading, first: bool, warned: bool) -> None:  # noqa: FBT001
-    """One that the gate found finished, more than a day before: it may be another build's."""
+def test_an_old_scan_leads_to_a_warning(reading: ScanReading, first: bool, warned: bool) -> None:  # noqa: FBT001
+    """A scan that finished more than a day before the first poll may belong to another build."""
     assert ("Is it the scan of this build?" in (Rules().warning(reading, FLAGS, first=first) or "")) is warned
 
 
-def test_the_words_of_a_status() -> None:
-    """As ThreadFix shows them; empty for what it does not document."""
+def test_a_documented_status_has_a_description() -> None:
     assert description("done") == "Scan Processing Completed. Statistics Update Queued"
     assert description("NEW_ONE") == ""
