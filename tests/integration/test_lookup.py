@@ -281,7 +281,7 @@ def test_a_missing_application_leads_to_the_candidates(response: bytes, director
 
 
 def test_candidates_with_the_same_name_have_their_ids(directory: Directory, client: Client) -> None:
-    directory.lookup = http(refused("More than one application failure. Check your search criteria."))
+    directory.lookup = http(refused("More than one application found. Check your search criteria."))
     directory.team = team_of("Shop", "Contoso shop", "Contoso Shop")
     failure = missing(client)
     assert "More than one application found" in failure.what
