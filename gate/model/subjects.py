@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gate.text.sanitizer import Sanitizer
 
@@ -17,8 +17,7 @@ NAME_LIMIT: Final = 200
 """Characters that a message shows of a name from the options."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A pending scan of an application, by ThreadFix's ids."""
 
     application_id: int
@@ -28,8 +27,7 @@ class Target:
         return f"pending scan {self.pending_scan_id} of application {self.application_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationId:
+class ApplicationId(NamedTuple):
     """An application by its id."""
 
     id: int
@@ -38,8 +36,7 @@ class ApplicationId:
         return f"application {self.id}"
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationName:
+class ApplicationName(NamedTuple):
     """An application by its team's name and either its own name or its unique id, as typed."""
 
     team: str
@@ -51,8 +48,7 @@ class ApplicationName:
         return f"application {own} of team '{_shown(self.team)}'"
 
 
-@dataclass(frozen=True, slots=True)
-class ScanFile:
+class ScanFile(NamedTuple):
     """A file to upload."""
 
     path: str
@@ -73,8 +69,7 @@ class PassCriteria:
         return "pass criteria"
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """A policy of ThreadFix, either by its id or by its name as typed."""
 
     id: int | None = None

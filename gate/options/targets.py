@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gate.model.history import Failure, Refused, Upload
@@ -125,7 +125,7 @@ def _files(
     if patterns is None:
         return ()
     try:
-        return tuple(replace(file, shown=sanitizer.sanitize(file.shown)) for file in find(patterns))
+        return tuple(file._replace(shown=sanitizer.sanitize(file.shown)) for file in find(patterns))
     except ValueError as error:
         text = f"{reader.name(table.SCAN_FILE)}: {error}."
         reader.reject(table.SCAN_FILE, text, meaning=NO_FILE, advice=NO_FILE_ADVICE)

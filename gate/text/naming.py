@@ -1,11 +1,11 @@
-"""Names options in texts: as a flag on a command line, and as an input in the action.
+"""Name options in texts: as a flag on a command line, or as an input of the action.
 
-Advice is a template until the verdict is made or a line is printed. A template is a constant of the gate; no text of a
-server is put into it, and no text that holds text of a server is filled. `Naming.fill` replaces:
+Advice is a template until the verdict is complete or a line is printed. A template is a constant of the gate and never
+has text of a server in it. `Naming.fill` replaces:
 
-- `{--timeout}` becomes `--timeout`, or the input `timeout`;
-- `{--on-timeout warn}` becomes `--on-timeout warn`, or the input `on-timeout: warn`;
-- `{@options}` with that phrase of `PHRASES`.
+- `{--timeout}` with `--timeout`, or the input `timeout`;
+- `{--on-timeout warn}` with `--on-timeout warn`, or the input `on-timeout: warn`;
+- `{@options}` with the phrase of `PHRASES`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "Run the action again with the inputs shown here to keep waiting",
     ),
 }
-"""Each phrase, on a command line and in the action."""
+"""Each phrase, for a command line and for the action."""
 # Backticks around a name belong to it: an input always has them, a flag only if they are written.
 _NAME: Final = re.compile(r"`?\{--(?P<name>[a-z-]+)(?: (?P<value>[A-Za-z0-9.]+))?\}`?|\{@(?P<phrase>[a-z ]+)\}")
 
@@ -43,10 +43,8 @@ _NAME: Final = re.compile(r"`?\{--(?P<name>[a-z-]+)(?: (?P<value>[A-Za-z0-9.]+))
 class Naming:
     """The names for a command line, or for the action."""
 
-    inputs: bool = False
-    """Whether options are inputs of the action."""
-    program: tuple[str, ...] = (PROGRAM,)
-    """The command that starts the gate, without its arguments."""
+    inputs: bool = False  # whether options are inputs of the action
+    program: tuple[str, ...] = (PROGRAM,)  # the command that starts the gate, without its arguments
 
     def option(self, name: str, value: str = "") -> str:
         """Return an option's name, and its value if given: `--timeout 5m`, or `timeout: 5m`."""
@@ -59,7 +57,7 @@ class Naming:
         return self.option(name, "true" if self.inputs else "")
 
     def fill(self, template: str) -> str:
-        """Return `template` with the names in it, in one pass. It must be a constant of the gate."""
+        """Return `template`, which must be a constant of the gate, with the names in it."""
 
         def fill_one(match: re.Match[str]) -> str:
             if match["phrase"]:
@@ -83,7 +81,7 @@ def naming(env: Mapping[str, str], program: tuple[str, ...] = (PROGRAM,)) -> Nam
 def started_as(argv: Sequence[str], original: Sequence[str]) -> tuple[str, ...]:
     """Return the command that started the gate, from `sys.argv` and `sys.orig_argv`.
 
-    It is `threadfix-gate`, unless a Python was given the single file or `-m gate`.
+    It is `threadfix-gate`, unless Python was started with the single file or `-m gate`.
     """
     path = argv[0].replace("\\", "/")
     if not path.endswith((".pyz", "/gate/__main__.py")):

@@ -1,7 +1,7 @@
-r"""Find a secret in a text, in each form that servers return.
+"""Replace secrets in a text, in each form that servers return.
 
-The forms: as it is, in any case, percent-encoded, HTML-escaped, JSON-escaped, in base64, and with blanks or invisible
-characters in between. Every search takes time in proportion to the text.
+The forms are: unchanged, in any case, percent-encoded, HTML-escaped, JSON-escaped, in base64, and with blanks or
+invisible characters in between. Every search takes time in proportion to the text.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ marks, variation selectors, fillers, tags), and the other marks that only contro
 LONGEST_ESCAPE: Final = 8
 """Characters of the longest usual form of one character, `&#x0027;`."""
 _SHORTEST_IN_BASE64: Final = 8
-"""Characters of the shortest secret that is searched in base64: a shorter one would be found by chance."""
+"""Characters of the shortest secret that is searched in base64: a shorter secret would match by chance."""
 _JSON_LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
-def _as_is(found: re.Match[str]) -> str:
-    return found[0]
+def _as_is(match: re.Match[str]) -> str:
+    return match[0]
 
 
-def _from_percent(found: re.Match[str]) -> str:
-    return chr(int(digits, 16)) if (digits := found[0][1:]) else found[0]
+def _from_percent(match: re.Match[str]) -> str:
+    return chr(int(digits, 16)) if (digits := match[0][1:]) else match[0]
 
 
-def _from_html(found: re.Match[str]) -> str:
-    return html.unescape(found[0])
+def _from_html(match: re.Match[str]) -> str:
+    return html.unescape(match[0])
 
 
-def _from_json(found: re.Match[str]) -> str:
-    if digits := found[0][2:]:
+def _from_json(match: re.Match[str]) -> str:
+    if digits := match[0][2:]:
         return chr(int(digits, 16))
-    letter = found[0][1:]
-    return _JSON_LETTERS.get(letter, letter or found[0])
+    letter = match[0][1:]
+    return _JSON_LETTERS.get(letter, letter or match[0])
 
 
 _NOTHING: Final = re.compile("(?!)")
@@ -59,7 +59,7 @@ _ESCAPES: Final = {
     re.compile("&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{1,31});"): _from_html,
     re.compile(r"\\(?:u[0-9A-Fa-f]{4}|[^u])"): _from_json,
 }
-"""How an escape of each kind is recognized, and its meaning; any other character means itself."""
+"""The pattern of each kind of escape, and its decoder; any other character means itself."""
 
 
 class _Needle(NamedTuple):
@@ -92,8 +92,8 @@ def _needles(secrets: tuple[str, ...]) -> tuple[_Needle, ...]:
 
 
 def _spans(value: str, secrets: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """The places of the secrets."""
-    # No form is longer than the text that it is found in; most texts are shorter than a key.
+    """Yield start and end of every secret in `value`."""
+    # Most texts are shorter than a key.
     needles = [needle for needle in _needles(secrets) if len(needle.form) <= len(value)]
     for escape, meaning in _ESCAPES.items() if needles else ():
         read = escape.sub(meaning, value)

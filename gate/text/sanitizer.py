@@ -1,8 +1,8 @@
-"""Makes untrusted text safe: for a log line, a workflow command, Markdown, HTML, XML and dotenv.
+"""Make untrusted text safe for a log line, a workflow command, Markdown, HTML, XML and dotenv.
 
-`Sanitizer.sanitize` is the border. The client passes every text of the server that is shown through it, once; after
-that the text has no secret, no line break, no terminal control and no command of a CI system. The other functions quote
-such a text for one kind of place.
+`Sanitizer.sanitize` is the border. The client passes every text of the server through it once, before it is shown;
+after that the text has no secret, no line break, no terminal control and no command of a CI system. The other functions
+quote such a text for one format.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from gate.text.redaction import CONTROLS, INVISIBLE, LONGEST_ESCAPE, hide
 
 REDACTED: Final = "***"
 MARKS: Final = "*~=_"
-"""Characters that a redacted secret is shown as: the first that is in no secret."""
+"""Characters that replace a secret: the first that is in no secret."""
 TEXT_LIMIT: Final = 500
-"""Characters that are kept of one text of the server."""
+"""Characters that are shown of a text of the server."""
 ELLIPSIS: Final = "..."
 """Three dots: old consoles cannot show the single character."""
 
@@ -52,13 +52,13 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Sanitizer:
-    """Makes text safe, knowing which secrets must not be in it."""
+    """Removes the secrets and everything else that is not safe from texts."""
 
     secrets: tuple[Secret, ...] = ()
 
     @property
     def digits(self) -> tuple[str, ...]:
-        """Secrets that a number can show."""
+        """The secrets that are numbers."""
         return tuple(secret for secret in self._revealed() if secret.lstrip("-").isdigit())
 
     def redact(self, value: str) -> str:
@@ -71,8 +71,8 @@ class Sanitizer:
     def sanitize(self, value: str, limit: int = TEXT_LIMIT) -> str:
         """Return `value` as one line of at most `limit` characters, safe anywhere after our own words.
 
-        Only as much of it is read as can be shown, and as much again as a secret can take there: half of a secret
-        at the cut is not shown.
+        It reads no more than can be shown, and the longest form of a secret beyond: half of a secret at the cut is not
+        shown.
         """
         longest = LONGEST_ESCAPE * max(map(len, self._revealed()), default=0)
         read = value[: 2 * (limit + longest)]
@@ -98,43 +98,40 @@ def trim(value: str) -> str:
 def fold(value: str) -> str:
     """Return `value` with its ASCII letters in capitals, to compare words in any case.
 
-    Unicode's rules would make equal what only looks so, such as `ß` and `SS`.
+    Unicode's rules would make different words equal, such as `ß` and `SS`.
     """
     return value.translate(_CAPITALS)
 
 
 def _visible(value: str) -> str:
-    """`value` without the characters that show as nothing, and with a blank for each that controls something."""
+    """Return `value` without invisible characters, and with a blank for each control character."""
     return _CONTROL.sub(" ", _INVISIBLE.sub("", value))
 
 
 def log_line(value: str) -> str:
-    """One line for a log that a CI system reads: no control characters, and no workflow command (`::`, `##[`).
-
-    Reads as `value` does; only a line that would begin a command gets a mark in front.
-    """
+    """Return one line for the log of a CI system: no control characters, and no workflow command (`::`, `##[`)."""
     value = _BRACKET_COMMAND.sub("# #", _visible(value)).rstrip()
     return f"· {value.lstrip()}" if value.lstrip().startswith("::") else value
 
 
 def escape_markdown(value: str) -> str:
-    """`value` as literal text in GitHub-flavoured Markdown: in a paragraph, a heading, a list or a table cell.
+    """Return `value` as literal text for GitHub-flavoured Markdown: a paragraph, a heading, a list or a table cell.
 
-    Every ASCII punctuation mark becomes a numeric character reference, which Markdown never takes for markup.
+    Every ASCII punctuation mark becomes a numeric character reference, which is never markup.
     """
     return _MARKDOWN_PUNCTUATION.sub(lambda mark: f"&#{ord(mark[0])};", _visible(value))
 
 
 def escape_html(value: str) -> str:
-    """`value` as text or as a quoted attribute in HTML and XML."""
+    """Return `value` as text or as a quoted attribute in HTML and XML."""
     return escape(_visible(value), quote=True)
 
 
 def escape_xml(value: str) -> str:
-    """`value` without the characters that XML 1.0 forbids even escaped; the XML writer does the escaping."""
+    """Return `value` without the characters that XML 1.0 forbids even escaped; the XML writer escapes the others."""
     return _visible(value)
 
 
 def escape_dotenv(value: str, limit: int) -> str:
-    """`value` as the value of a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
+    """Return `value` for a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
     return shorten(_DOTENV_FORBIDDEN.sub(" ", _visible(value)).strip(), limit)

@@ -1,4 +1,4 @@
-"""It never says pass unless ThreadFix's own word, for that scan of that application, is success. Over a real socket."""
+"""The verdict is pass only if ThreadFix reports success for this scan of this application. Over a real socket."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 ONCE = ("--timeout", "0")
 
 
-def answered(status: object, **changes: object) -> Scenario:
-    """A pending scan that is always answered so; `changes` are to its object, or to the envelope."""
+def responding(status: object, **changes: object) -> Scenario:
+    """Return a scenario whose responses have `status`, and `changes` in their object or envelope."""
     scan: dict[str, Any] = {"status": status, "error": False, "appId": APPLICATION_ID, "scanId": 12}
     scan |= {name: value for name, value in changes.items() if name != "success"}
-    reply = {"success": changes.get("success", True), "message": "", "object": scan}
-    body = json.dumps(reply).encode()
+    envelope = {"success": changes.get("success", True), "message": "", "object": scan}
+    body = json.dumps(envelope).encode()
     return Scenario("word", "", Reason.PROTOCOL, fault=lambda _: Raw(200, body, JSON))
 
 
@@ -49,17 +49,15 @@ def answered(status: object, **changes: object) -> Scenario:
         "DONE " * 30,
     ],
 )
-def test_what_only_cleaning_would_make_a_success_is_none(status: str, gate: Gate) -> None:
-    """What is decided is what was said, whole."""
-    ran = gate.play(answered(status), *ONCE)
+def test_a_status_that_only_sanitizing_would_turn_into_a_success_is_no_success(status: str, gate: Gate) -> None:
+    ran = gate.play(responding(status), *ONCE)
     assert ran.code != 0
     assert ran.document["verdict"] == "unknown"
 
 
 @pytest.mark.parametrize("status", ["DONE", " done  ", "Finished_Finding_Pulling"])
-def test_a_success_in_any_case_and_trimmed_is_one(status: str, gate: Gate) -> None:
-    """As it was promised."""
-    assert gate.play(answered(status), *ONCE).code == 0
+def test_case_and_surrounding_blanks_do_not_matter(status: str, gate: Gate) -> None:
+    assert gate.play(responding(status), *ONCE).code == 0
 
 
 words = st.sampled_from(["DONE", "FINISHED_FINDING_PULLING", "QUEUED", "SCAN_DELETED", "done", "DON", "NEW"])
@@ -77,15 +75,17 @@ responses = st.fixed_dictionaries(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(responses, min_size=1, max_size=4))
-def test_pass_if_and_only_if_the_answer_says_so(bodies: list[dict[str, Any]]) -> None:
-    """Whatever else is in it; written without the code under test."""
+def test_a_reading_is_a_success_if_and_only_if_status_flags_and_application_are_right(
+    bodies: list[dict[str, Any]],
+) -> None:
+    """The expectation does not use the code under test."""
     threadfix = ThreadFix()
     with serving(threadfix) as url:
         client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
         threadfix.keys.add("k" * 40)
         for body in bodies:
-            number = threadfix.add(answered(**body))
-            found = client.observe(Target(APPLICATION_ID, number), 10.0)
+            number = threadfix.add(responding(**body))
+            reading = client.observe(Target(APPLICATION_ID, number), 10.0)
             status = body["status"]
             success = (
                 body["success"] is True
@@ -96,12 +96,12 @@ def test_pass_if_and_only_if_the_answer_says_so(bodies: list[dict[str, Any]]) ->
                 and status.strip(" ").isascii()
                 and status.strip(" ").upper() in {"DONE", "FINISHED_FINDING_PULLING"}
             )
-            passed = isinstance(found, ScanReading) and Rules().decide(found) is Decision.SUCCESS
+            passed = isinstance(reading, ScanReading) and Rules().decide(reading) is Decision.SUCCESS
             assert passed is success
 
 
-def test_only_these_say_pass() -> None:
-    """So that the tests above need to look at one reason: the others take an option, and ThreadFix's own words."""
+def test_only_these_reasons_pass() -> None:
+    """The tests above need only `processed`: the others require an option, and a documented text of ThreadFix."""
     assert [reason for reason in Reason if reason.row.kind is Kind.PASS] == [
         Reason.PROCESSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
     ]  # fmt: skip

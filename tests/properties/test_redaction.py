@@ -1,4 +1,4 @@
-"""A key does not survive in any of the forms in which servers return it."""
+"""A key is removed in every form that servers return."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ forms = st.sampled_from(list(FORMS.values()))
 
 
 @given(keys, forms, around, around)
-def test_a_key_does_not_survive(key: str, form: type[str], before: str, after: str) -> None:
+def test_a_key_is_removed(key: str, form: type[str], before: str, after: str) -> None:
     shown = Sanitizer((Secret(key),)).redact(f"{before} {form(key)} {after}")
     assert REDACTED in shown
     assert key not in shown
@@ -24,7 +24,7 @@ def test_a_key_does_not_survive(key: str, form: type[str], before: str, after: s
 
 @given(keys, forms, st.integers(0, 1_000), st.integers(4, 40))
 def test_a_cut_leaves_no_half_of_a_key(key: str, form: type[str], filler: int, limit: int) -> None:
-    """The second half may be cut off, but then the first half is not shown."""
+    """If the second half is cut off, the first half is not shown."""
     filling = " " if set(key) <= set("~.") else "~"
     shown = Sanitizer((Secret(key),)).sanitize(f"{filling * filler}{form(key)}{filling * 1_000}", limit)
     assert not shown.strip("~ .*")

@@ -618,7 +618,7 @@ def drawn_at(width: int, sending: Sending) -> str:
 
 def test_the_live_line_of_an_upload_fits_its_terminal() -> None:
     """The numbers are whole at every width; the file's name and the bar take the rest of a single line."""
-    sending = Sending(replace(LARGE, shown="reports/large.fpr"), 2, 3, 9_000_000, 9.0)
+    sending = Sending(LARGE._replace(shown="reports/large.fpr"), 2, 3, 9_000_000, 9.0)
     assert re.search(r"2 of 3 large.fpr +━{8,}[╸━]?.* 45% of 20 MB, 1 MB/s, 11s left", drawn_at(96, sending))
     sent = replace(sending, sent=20_000_000)
     assert re.search("━+ +sent; waiting for ThreadFix's response", drawn_at(96, sent))

@@ -1,4 +1,4 @@
-"""How untrusted text becomes safe text."""
+"""Untrusted text becomes safe text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SANITIZER = Sanitizer((KEY,))
 
 
 @pytest.mark.parametrize(
-    ("given", "clean"),
+    ("text", "sanitized"),
     [
         ("two\r\nlines\tand\x0bmore", "two lines and more"),
         ("\x1b[31mred\x1b[0m", "[31mred [0m"),
@@ -38,9 +38,9 @@ SANITIZER = Sanitizer((KEY,))
         ("", ""),
     ],
 )
-def test_clean_leaves_one_harmless_line(given: str, clean: str) -> None:
-    """No line breaks, no control, no turning of direction, no command, no secret; the rest stays readable."""
-    assert SANITIZER.sanitize(given) == clean
+def test_sanitized_text_is_one_harmless_line(text: str, sanitized: str) -> None:
+    """No line break, control, change of direction, command or secret is left; the rest stays readable."""
+    assert SANITIZER.sanitize(text) == sanitized
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,7 @@ def test_a_log_line_cannot_begin_a_command() -> None:
     assert log_line("a\nb##[x") == "a b# #[x"
 
 
-def test_each_place_has_its_quoting() -> None:
-    """Markup stays text."""
+def test_markup_stays_text_in_each_format() -> None:
     assert escape_markdown("*a*|<b>") == "&#42;a&#42;&#124;&#60;b&#62;"
     assert escape_html("<a href='x'>\x00&") == "&lt;a href=&#x27;x&#x27;&gt; &amp;"
     assert escape_xml("a\x0b\ufffeb<") == "a  b<"
