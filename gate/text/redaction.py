@@ -63,11 +63,13 @@ _ESCAPES: Final = {
 
 
 class _Needle(NamedTuple):
-    """A form of a secret; `ignored` is removed from a text before the search."""
+    """A form of a secret."""
 
     form: str
-    ignored: re.Pattern[str]
+    ignored: re.Pattern[str]  # removed from a text before the search
     any_case: bool
+    before: bool = False  # whether ignored characters before the form may belong to the secret, or after it
+    after: bool = False
 
     def reduced(self, text: str) -> str:
         text = self.ignored.sub("", text)
@@ -81,7 +83,8 @@ def _needles(secrets: tuple[str, ...]) -> tuple[_Needle, ...]:
     needles = []
     for secret in secrets:
         ignored = blanks if blanks.sub("", secret) else _NOTHING
-        needles.append(_Needle(ignored.sub("", secret).lower(), ignored, any_case=True))
+        form, edges = ignored.sub("", secret), ignored.split(secret)
+        needles.append(_Needle(form.lower(), ignored, any_case=True, before=not edges[0], after=not edges[-1]))
         octets = secret.encode("utf-8", "surrogatepass")
         for before in range(3) if len(secret) >= _SHORTEST_IN_BASE64 else ():
             # Only the characters that hold no bits of a neighbour.
@@ -103,12 +106,14 @@ def _spans(value: str, secrets: tuple[str, ...]) -> Iterator[tuple[int, int]]:
             start = text.find(needle.form)
             if start < 0:
                 continue
-            # The places in `value` of the characters of the reduced text.
+            # The places in `value` of the characters of the reduced text, between the beginning and the end.
             tokens = re.finditer(f"{escape.pattern}|(?s:.)", value)
-            places = [token.span() for token in tokens for _ in needle.reduced(meaning(token))]
+            inner = [token.span() for token in tokens for _ in needle.reduced(meaning(token))]
+            places = [(0, 0), *inner, (len(value), len(value))]
             while start >= 0:
                 end = start + len(needle.form)
-                yield places[start][0], places[end - 1][1]
+                first = places[start][1] if needle.before else places[start + 1][0]
+                yield first, places[end + 1][0] if needle.after else places[end][1]
                 start = text.find(needle.form, end)
 
 

@@ -115,6 +115,12 @@ def test_a_text_without_the_key_stays() -> None:
     assert SANITIZER.redact(text) == text
 
 
+@pytest.mark.parametrize("key", ["0+", "+0", "+a b+", "++ab++"])
+def test_no_blank_or_plus_at_the_end_of_a_key_is_left(key: str) -> None:
+    for form in (str, quote_plus, each("&#{};"), each(r"\u{:04x}")):
+        assert Sanitizer((Secret(key),)).redact(f"(!{form(key)}!)") == f"(!{REDACTED}!)"
+
+
 def test_overlapping_keys_are_hidden_together() -> None:
     """A secret may be a part of another secret, or end where the next begins."""
     sanitizer = Sanitizer((Secret("abcd"), Secret("xxabcdyy"), Secret("yyzz")))
