@@ -62,7 +62,7 @@ def verdicts() -> str:
         (row.kind.value, f"`{reason}`", exit_code(reason), row.meaning, FLAGS.fill(row.advice))
         for reason, row in REASONS.items()
     )
-    return table(("verdict", "reason", "exit code", "what it means", "what to do"), rows)
+    return table(("verdict", "reason", "exit code", "meaning", "advice"), rows)
 
 
 def conditions() -> str:
@@ -83,10 +83,10 @@ def figures() -> str:
         ),
         ("its requests", f"{run['requests_for_a_finished_scan']:g}"),
         ("its peak memory", f"{run['peak_memory_mb']:.0f} MB"),
-        ("one gate for a hundred scans, compared with one gate for one scan", f"{run['hundred_scans_ratio']} ×"),
+        ("a gate for a hundred scans, compared with a gate for a single scan", f"{run['hundred_scans_ratio']} ×"),
         ("its peak memory", f"{run['hundred_scans_memory_mb']:.0f} MB"),
-        ("one poll over TLS, on a connection of its own (what the gate does)", f"{run['poll_own_connection_ms']} ms"),
-        ("one poll over TLS, on a connection that is kept open", f"{run['poll_kept_connection_ms']} ms"),
+        ("one poll over TLS, on a new connection (as the gate does)", f"{run['poll_own_connection_ms']} ms"),
+        ("one poll over TLS, on an open connection", f"{run['poll_kept_connection_ms']} ms"),
         (
             f"speed of an upload of {upload['megabytes'] / 1024:g} GiB, compared with `curl --form`: http, https",
             f"{upload['http_speed_ratio']} ×, {upload['https_speed_ratio']} ×",
@@ -96,19 +96,19 @@ def figures() -> str:
             f"{upload['https_large_memory_mb']:.0f} MB, {upload['https_memory_mb']:.0f} MB",
         ),
         (
-            "the action on a fresh runner, compared with a ref that is no release and installs its packages first",
+            "the action on a new runner, compared with a ref that is not a release and installs its packages first",
             f"{action['action_seconds']} s, {action['action_without_the_file_seconds']} s",
         ),
         (
             "the single file alone, compared with the installed gate",
             f"{action['one_file_seconds']} s, {action['installed_seconds']} s",
         ),
-        ("what the image adds to its base", f"{image['added_megabytes']} MB"),
+        ("size of the image above its base", f"{image['added_megabytes']} MB"),
     )
-    measured = table(("what", "measured"), rows)
+    measured = table(("measurement", "result"), rows)
     names = (("this gate", "gate"), ("every 5 s", "fixed_5s"), ("every 10 s", "fixed_10s"))
     simulated = table(
-        ("polling", "requests per scan", "average delay, in percent of the scan's own time"),
+        ("polling", "requests per scan", "average delay, in percent of the scan's duration"),
         ((name, str(run[f"{key}_requests"]), f"{run[f'{key}_late_percent']} %") for name, key in names),
     )
     return f"{measured}\n\nSimulated on scans of 5 seconds to 1 hour (log-uniform):\n\n{simulated}"
