@@ -101,7 +101,7 @@ def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
         alternative = f"Set {KEY_VARIABLE}, or name a file with --api-key-file."
         text = f"--api-key is not an option: everybody on this machine can read a command line. {alternative}"
         return InvalidOption(KEY_VARIABLE, text)
-    # Anything else may be a key: it has digits or capitals, or is longer.
+    # Any other text may be a key: it has digits or capitals, or is longer.
     if not re.fullmatch(r"--?[a-z][a-z-]{0,29}", name):
         return InvalidOption(None, "unexpected argument (value not shown).")
     import difflib

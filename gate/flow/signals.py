@@ -1,8 +1,8 @@
 """SIGINT and SIGTERM: a handler sets a flag and wakes the main thread. It raises nothing.
 
 Python can lose an exception that a handler raises: in an `except`, in `__del__`, in an import. So the main thread waits
-in one place only, `Signals.receive`, and everything that may block runs in other threads. Imports next to nothing,
-because the handler is installed before anything that takes time.
+in one place only, `Signals.receive`, and everything that may block runs in other threads. This module has few imports,
+because the handler is installed before slow imports.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LAST_WORDS: Final = 1.8
-"""Seconds that a stopped gate has for its outputs and reports, from the verdict on."""
-STALLED: Final = 7.0
-"""Seconds that it has until then, on a very slow machine. GitHub's runner kills a process ten seconds after SIGINT."""
+TIME_TO_REPORT: Final = 1.8
+"""Seconds from the verdict of a stopped gate to its end: the time for outputs and reports."""
+TIME_TO_JUDGE: Final = 7.0
+"""Seconds from the signal to the verdict, on a very slow machine. GitHub's runner kills a process after ten seconds."""
 TICK: Final = 0.25
-"""Seconds of one wait of the main thread. Windows cannot interrupt a wait, and it moves the live line."""
+"""Seconds between two ticks of the main thread: for the live line, and for Windows, which cannot interrupt a wait."""
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,25 +35,24 @@ class Signals:
     """The first signal, and the only place for the main thread to wait.
 
     Attributes:
-        number: of the first signal; None before it. Runners, shells and `make` all send several.
-        exit_code: that of the verdict, which no signal changes; None before.
+        number: of the first signal; runners, shells and `make` send several.
+        exit_code: that of the verdict; a later signal does not change it.
     """
 
     def __init__(self) -> None:
-        """Start without a signal."""
         self.number: int | None = None
         self.exit_code: int | None = None
         self._inbox: SimpleQueue[Any] | None = None
 
     def stop(self, number: int) -> None:
-        """Set the flag and wake the main thread. A handler may call it: it takes no lock that the main thread holds."""
+        """Set the flag and wake the main thread. A handler may call it: it needs no lock of the main thread."""
         self.number = self.number or number
         if self._inbox is not None:
             self._inbox.put(None)
 
     @property
     def cancelled(self) -> Cancelled | None:
-        """The error for the signal; None without a signal."""
+        """The exception for the signal; None without a signal."""
         if self.number is None:
             return None
         from gate.model.errors import Cancelled
@@ -61,16 +60,12 @@ class Signals:
         return Cancelled(self.number)
 
     def check(self) -> None:
-        """Do nothing without a signal.
-
-        Raises:
-            Cancelled: there was a signal.
-        """
+        """Raise `Cancelled` if there was a signal."""
         if cancelled := self.cancelled:
             raise cancelled
 
     def receive(self, inbox: SimpleQueue[T]) -> T | None:
-        """Return the next item, or None if none came for a moment. Called by the main thread.
+        """Return the next item, or None after a tick without an item. Only the main thread may call it.
 
         Raises:
             Cancelled: there was a signal.
@@ -85,10 +80,10 @@ class Signals:
             return None
 
     def call(self, work: Callable[[], T]) -> T:
-        """Call `work` in a new thread, and return its result. Called by the main thread.
+        """Call `work` in a new thread, and return its result. Only the main thread may call it.
 
         Raises:
-            Cancelled: there was a signal before it returned; then it is abandoned.
+            Cancelled: there was a signal before `work` returned. The thread is abandoned.
             OutOfThreadsError: no thread could be started.
             BaseException: `work` raised it.
         """
@@ -112,17 +107,17 @@ class Signals:
         return result()
 
     def end(self, exit_code: int) -> int:
-        """Return the exit code of a process that would end with `exit_code`. Only a verdict outlives a signal."""
+        """Return the signal's exit code instead of `exit_code`, unless there is no signal or a verdict."""
         if self.number is None:
             return exit_code
         return 128 + self.number if self.exit_code is None else self.exit_code
 
     def end_late(self) -> None:  # pragma: no cover - it ends the process
-        """End the process when the time for its last words is over."""
-        gives_up = time.monotonic() + STALLED
-        while self.exit_code is None and time.monotonic() < gives_up:
+        """End the process when its time after a signal is over."""
+        deadline = time.monotonic() + TIME_TO_JUDGE
+        while self.exit_code is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(LAST_WORDS)
+        time.sleep(TIME_TO_REPORT)
         os._exit(self.end(1))
 
 
@@ -136,7 +131,7 @@ def _raising(error: BaseException) -> Callable[[], Any]:
 def install() -> Signals:
     """Handle both signals for the rest of the process, even if its parent blocked them.
 
-    The default is not enough: as the first process of a container, Python ignores SIGTERM.
+    The default is not enough: Python ignores SIGTERM as the first process of a container.
     """
     signals = Signals()
 
@@ -146,12 +141,12 @@ def install() -> Signals:
             try:
                 _thread.start_new_thread(signals.end_late, ())
             except RuntimeError:  # pragma: no cover - no thread can be started
-                # Then the last words take as long as they take.
+                # There is no limit for the reports then.
                 return
 
     for number in NUMBERS:
         signal.signal(number, handle)
-    # A signal that came while they were blocked comes now.
+    # A blocked signal is delivered now.
     unblock = getattr(signal, "pthread_sigmask", lambda *_: None)
     unblock(getattr(signal, "SIG_UNBLOCK", None), NUMBERS)
     return signals

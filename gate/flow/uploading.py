@@ -215,7 +215,7 @@ class _Meter:
                 self._report()
 
     def close(self, *, sent: bool) -> None:
-        """End the attempt; `sent` tells whether anything may have left this machine."""
+        """End the attempt; `sent` is true if anything may have left this machine."""
         with self._lock:
             self._closed = True
             if sent:
@@ -240,9 +240,9 @@ def _after_outage(failure: Failure, outage: Outage, now: float) -> Failure:
 
 
 def refuse_known_scans(uploads: Iterable[Upload], targets: Iterable[Target]) -> Iterator[Upload]:
-    """Yield the uploads, with a failure in place of each scan that is one of `targets` or an earlier upload's.
+    """Yield the uploads, with a failure in place of each scan that is in `targets` or belongs to an earlier upload.
 
-    If ThreadFix returns the same scan for two files, it did not take one of the files.
+    If ThreadFix returns the same scan for two files, it has only one of them for certain.
     """
     known: set[Target | str] = set(targets)
     for upload in uploads:

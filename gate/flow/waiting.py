@@ -1,7 +1,7 @@
-"""When to ask, and when to stop: the deadline, the cadence and the wait loop.
+"""The wait: its deadline, cadence and loop.
 
-This module knows no ThreadFix and does no I/O: it asks through a function, and clock, sleep and jitter are arguments.
-`wait_all` runs one `Wait` a pending scan, each in its own thread; the calling thread receives their events.
+This module knows no ThreadFix and does no I/O: it polls through a function, and clock, sleep and jitter are arguments.
+`wait_all` runs each `Wait` in its own thread; the calling thread receives their events.
 """
 
 from __future__ import annotations
@@ -29,41 +29,35 @@ if TYPE_CHECKING:
     from gate.options.settings import Plan
 
 LATENESS = 0.1
-"""The wait before the next poll, as a part of the time waited so far."""
+"""The pause before the next poll, as a fraction of the time waited so far."""
 JITTER = 0.1
-"""How far the wait strays from that, so that many gates do not ask in step."""
+"""The maximum deviation from that pause, as a fraction, so that many gates do not poll in step."""
 REQUESTS_AT_ONCE = 32
-"""Requests of one gate that may be under way at the same time. Each takes a file descriptor or two, and some systems
-allow a process only 256 of them."""
+"""Concurrent requests of one gate. Each needs a file descriptor or two, and some systems allow only 256."""
 STALLED_AFTER = 600.0
 """Seconds without a change of the status after which it is reported, once."""
-
-
 NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
     FailureKind.NO_SLOT,
 )
 SHORTEST = 0.001
-"""Seconds that are given to a request whose time is over before it began."""
+"""The seconds for a request whose time was over before it began."""
 
 
 class TimeLimit(Protocol):
-    """When to stop asking: a fixed moment, or a moment that depends on the responses."""
+    """The end of a wait: a fixed moment, or a moment that depends on the responses."""
 
     @property
     def at(self) -> float:
-        """The moment on the clock; infinite while nothing but an error can end the wait."""
-        ...
+        """The moment on the clock; infinite while only an error can end the wait."""
 
     @property
     def clock(self) -> Callable[[], float]:
         """A monotonic clock, in seconds."""
-        ...
 
     def remaining(self) -> float:
-        """Seconds left, never negative."""
-        ...
+        """Return the seconds left, never negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +69,18 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, clock: Callable[[], float]) -> Deadline:
-        """The deadline that is `seconds` from now."""
+        """Return the deadline in `seconds` from now."""
         return cls(clock() + seconds, clock)
 
     def remaining(self) -> float:
-        """Seconds left, never negative."""
+        """Return the seconds left, never negative."""
         return max(0.0, self.at - self.clock())
 
 
 def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
-    """Seconds to the next poll after `waited` seconds: a tenth of them, within the plan's bounds.
+    """Return the seconds to the next poll after `waited` seconds: a tenth of them, within the plan's bounds.
 
-    `jitter` in [-1, 1] is how far, and to which side, to stray from it; the result stays within the bounds.
+    `jitter` in [-1, 1] shortens or lengthens the pause by up to `JITTER`, also within the bounds.
     """
 
     def bounded(value: float) -> float:
@@ -97,11 +91,11 @@ def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When requests may be made; shared by all waits of one gate.
+    """The limits of requests, shared by waits that run side by side.
 
     Attributes:
-        plan: how long, how often.
-        deadline: when to stop.
+        plan: the limits and intervals.
+        deadline: the end of the waits.
         sleep: takes seconds; returns whether the gate is stopped.
         jitter: draws a number in [-1, 1].
         slots: each request holds a slot.
@@ -119,9 +113,9 @@ class Wait(Generic[T, R]):
 
     Args:
         target: the subject.
-        observe: asks once; takes the seconds it may take, and returns within them.
-        settled: whether a good answer ends the wait.
-        schedule: when to ask, and when to stop.
+        observe: polls once, within the given seconds.
+        settled: returns whether a reading ends the wait.
+        schedule: the limits of its requests.
     """
 
     def __init__(
@@ -132,7 +126,6 @@ class Wait(Generic[T, R]):
         settled: Callable[[R], bool],
         schedule: Schedule,
     ) -> None:
-        """Keep the parts; `run` starts the wait."""
         self.target = target
         self._observe = observe
         self._settled = settled
@@ -144,11 +137,11 @@ class Wait(Generic[T, R]):
         self._slots = schedule.slots
         self._notify: Callable[[Event[R, T]], None] = lambda _: None
         self._began = self._clock()
-        # Whether the next poll starts at the deadline, or when an outage reaches its limit. Kept as facts and not asked
-        # of the clock, because a sleep that wakes a microsecond early must not buy another round.
+        # Whether the next poll starts at the deadline, or at the limit of an outage. Not derived from the clock: a sleep
+        # that wakes a microsecond early must not lead to another poll.
         self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
-        # Whether the newest request had less time than its own, because of the deadline.
+        # Whether the deadline shortened the newest request.
         self._clipped = False
         self._stall_reported = False
         self._over = False
@@ -156,36 +149,36 @@ class Wait(Generic[T, R]):
         self._history: History[T, R] = History(target, StopCause.CANCELLED)
 
     def run(self, notify: Callable[[Event[R, T]], None]) -> History[T, R]:
-        """Ask until it is decided, a limit or the deadline is reached, or `sleep` returns that the gate is stopped.
+        """Poll until a reading decides, a limit or the deadline is reached, or the gate is stopped.
 
         Args:
             notify: called with every event, in the thread of `run`.
         """
         self._notify = notify
-        first = self._poll()
-        if not self._decided(first):
-            self._go_on(first)
+        newest = self._poll()
+        if not self._decided(newest):
+            self._go_on(newest)
         with self._lock:
             self._over = True
         self._notify(Ended(self._history))
         return self._history
 
     def _go_on(self, first: R | Failure) -> None:
-        """Keep asking after a first answer that decided nothing."""
+        """Poll again after a first response that decided nothing."""
         # Imported only for an unfinished scan: the import takes longer than a poll.
         import backoff
 
-        made = [first]
+        observations = [first]
         # `backoff` drives the loop; `_pauses` decides whether to wait, and how long.
         backoff.on_predicate(
             self._pauses,  # type: ignore[arg-type]  # its stub forgets that a wait generator is sent the last value
             lambda observation: not self._decided(observation),
             jitter=None,
             logger=None,
-        )(lambda: made.pop() if made else self._poll())()
+        )(lambda: observations.pop() if observations else self._poll())()
 
     def snapshot(self, ended: StopCause | None = None) -> History[T, R]:
-        """The history, from another thread; if the wait is not over, so far, or as if `ended` had ended it now."""
+        """Return the history, from any thread. If the wait is not over, it is cut off now, and ended by `ended`."""
         with self._lock:
             return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
 
@@ -204,10 +197,10 @@ class Wait(Generic[T, R]):
         return decided
 
     def _pauses(self) -> Generator[float, R | Failure, None]:
-        """The wait generator that `backoff` asks after each poll that decided nothing.
+        """Sleep after each poll that decided nothing, until the last poll has been made.
 
-        It sleeps by itself, and `backoff` adds nothing: `backoff` knows only `time.sleep`, which neither a
-        signal nor a test's clock can shorten. It ends when there is nothing left to wait for.
+        This is a wait generator for `backoff`, and always yields 0: `backoff` would use `time.sleep`, which neither a
+        signal nor a test's clock can shorten.
         """
         observation = yield 0.0
         while (seconds := self._pause(observation)) is not None:
@@ -216,8 +209,8 @@ class Wait(Generic[T, R]):
             observation = yield 0.0
 
     def _pause(self, observation: R | Failure) -> float | None:
-        """Seconds to the next poll, clipped to the limits; None when the last poll has been made."""
-        # A deadline that an error has put off does not count: the error has its own limit.
+        """Return the seconds to the next poll, clipped to the limits; None if the last poll has been made."""
+        # A deadline that an error has postponed does not count: the error has its own limit.
         if self._at_deadline and not math.isinf(self._deadline.at):
             self._update(ended=StopCause.DEADLINE)
             return None
@@ -229,7 +222,7 @@ class Wait(Generic[T, R]):
         limit = self._deadline.at
         self._at_limit = False
         if isinstance(observation, Failure):
-            # The server's `Retry-After` is the lower bound; jitter must not undercut it.
+            # `Retry-After` is the lower bound; jitter must not undercut it.
             wait = max(wait, observation.retry_after or 0.0)
             outage_limit = self._began + self._history.outages[-1].began + self._patience()
             self._at_limit = now + wait >= outage_limit
@@ -238,7 +231,7 @@ class Wait(Generic[T, R]):
         return min(wait, max(0.0, limit - now))
 
     def _patience(self) -> float:
-        """How long an outage is tolerated now."""
+        """Return how many seconds an outage is tolerated now."""
         return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
 
     def _poll(self) -> R | Failure:
@@ -255,11 +248,11 @@ class Wait(Generic[T, R]):
         return observation
 
     def _ask(self) -> R | Failure:
-        """Ask once, in a slot. Waiting for it does not count against the request timeout, except for the last poll."""
+        """Poll once, in a slot. Waiting for the slot counts against the request timeout only for the last poll."""
         patience = min(self._deadline.remaining(), threading.TIMEOUT_MAX)
         has_slot = not self._at_deadline and self._slots.acquire(timeout=patience)
         budget, left = self._plan.request_timeout, self._deadline.remaining()
-        # A sleep may wake late, past the deadline; then this is the last poll, with its own budget.
+        # After a sleep that woke past the deadline, this is the last poll, with its own budget.
         self._at_deadline = self._at_deadline or not left
         self._clipped = not self._at_deadline and left < budget
         if self._clipped:
@@ -279,13 +272,13 @@ class Wait(Generic[T, R]):
         phases, outages = history.phases, history.outages
         if phases:
             phases = (*phases[:-1], phases[-1]._replace(errors=phases[-1].errors + 1))
-        went_on = bool(outages) and outages[-1].ended is None
-        if went_on:
+        goes_on = bool(outages) and outages[-1].ended is None
+        if goes_on:
             outages = (*outages[:-1], outages[-1]._replace(newest=failure, polls=outages[-1].polls + 1))
         else:
             outages = (*outages, Outage(self._now(), failure))
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
-        if not went_on and not failure.final:
+        if not goes_on and not failure.final:
             limit = min(self._patience(), self._deadline.remaining())
             first_contact = history.reading is None
             self._notify(OutageBegan(self.target, outages[-1].began, failure, limit, first_contact))
@@ -293,40 +286,30 @@ class Wait(Generic[T, R]):
     def _record_reading(self, reading: R) -> None:
         history, now = self._history, self._now()
         phases, outages = history.phases, history.outages
-        ended = bool(outages) and outages[-1].ended is None
-        if ended:
+        recovered = bool(outages) and outages[-1].ended is None
+        if recovered:
             outages = (*outages[:-1], outages[-1]._replace(ended=now))
-        changed = not phases or phases[-1].status != reading.status
-        if changed:
-            phases = (*phases, Phase(reading.status, now, now))
+        before = phases[-1] if phases else None
+        if before and before.status == reading.status:
+            phase = before._replace(last_seen=now, polls=before.polls + 1)
+            phases = (*phases[:-1], phase)
         else:
-            phases = (*phases[:-1], phases[-1]._replace(last_seen=now, polls=phases[-1].polls + 1))
+            phase = Phase(reading.status, now, now)
+            phases = (*phases, phase)
         unfinished = history.unfinished if reading.sent is None or self._settled(reading) else reading.sent
+        polls = history.polls + 1
         self._update(
-            polls=history.polls + 1,
-            phases=phases,
-            outages=outages,
-            newest=reading,
-            reading=reading,
-            unfinished=unfinished,
+            polls=polls, phases=phases, outages=outages, newest=reading, reading=reading, unfinished=unfinished
         )
-        if ended:
+        if recovered:
             self._notify(OutageEnded(self.target, now, outages[-1]))
-        if changed:
+        if phase.polls == 1:
             self._stall_reported = False
-            before = history.phases[-1] if history.phases else None
-            self._notify(
-                StatusSeen(
-                    self.target,
-                    now,
-                    reading,
-                    before.status if before else None,
-                    now - before.first_seen if before else 0.0,
-                )
-            )
-        elif not self._stall_reported and now - phases[-1].first_seen >= STALLED_AFTER:
+            previous, lasted = (before.status, now - before.first_seen) if before else (None, 0.0)
+            self._notify(StatusSeen(self.target, now, reading, previous, lasted))
+        elif not self._stall_reported and now - phase.first_seen >= STALLED_AFTER:
             self._stall_reported = True
-            self._notify(Stalled(self.target, now, reading.status, now - phases[-1].first_seen))
+            self._notify(Stalled(self.target, now, reading.status, now - phase.first_seen))
 
 
 def wait_all(
@@ -337,14 +320,14 @@ def wait_all(
     notify: Callable[[Event[R, T]], None],
     tick: Callable[[Sequence[History[T, R]]], None],
 ) -> tuple[History[T, R], ...]:
-    """Run waits side by side until all are over or a signal comes; their histories in the same order.
+    """Run waits side by side until all are over or a signal comes; return their histories in the same order.
 
     Args:
-        waits: none of them running yet.
+        waits: not running yet.
         stop: ends every sleep of the waits; set at the end.
         signals: the signal that stops the gate.
         notify: called with every event in the calling thread.
-        tick: called with the histories so far several times a second while nothing happens, for the live line.
+        tick: called with the histories so far, several times a second while no event comes.
 
     Raises:
         OutOfThreadsError: a wait could not be started.
@@ -365,7 +348,7 @@ def wait_all(
             if isinstance(event, Ended):
                 running -= 1
     except Cancelled:
-        # The caller asks `signals`; the waits that are not over are cancelled in their histories.
+        # The caller checks `signals`; unfinished waits are cancelled in their histories.
         pass
     finally:
         stop.set()
@@ -382,7 +365,7 @@ def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken],
             notify(Broken(error))
 
     if len(waits) > 1:
-        # Each wait would import it late, when the others may hold every file descriptor there is.
+        # Import it before the waits may hold every file descriptor.
         import_module("backoff")
     for wait in waits:
         threads.start(partial(run, wait), str(wait.target))
