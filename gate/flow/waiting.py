@@ -137,8 +137,8 @@ class Wait(Generic[T, R]):
         self._slots = schedule.slots
         self._notify: Callable[[Event[R, T]], None] = lambda _: None
         self._began = self._clock()
-        # Whether the next poll starts at the deadline, or at the limit of an outage. Not derived from the clock: a sleep
-        # that wakes a microsecond early must not lead to another poll.
+        # Whether the next poll starts at the deadline, or at the limit of an outage. The clock must not decide this: a
+        # sleep that wakes a microsecond early must not lead to another poll.
         self._at_deadline = self._plan.timeout == 0
         self._at_limit = False
         # Whether the deadline shortened the newest request.
