@@ -23,18 +23,18 @@ OBSTACLES: Final = 3  # vulnerabilities that the log lists of a check; the repor
 
 
 class LineKind(Enum):
-    """The kind of a line."""
+    """The kind of a line, with its colour at a terminal."""
 
-    PLAIN = "plain"
-    PASS = "pass"  # noqa: S105 - the verdict, not a password
-    FAIL = "fail"
-    UNKNOWN = "unknown"
-    CHECK_PASSED = "check passed"
-    CHECK_FAILED = "check failed"
-    WARNING = "warning"
-    NOTICE = "notice"
-    ADVICE = "advice"
-    COMMAND = "command"
+    PLAIN = "plain", ""
+    PASS = "pass", "bold green"
+    FAIL = "fail", "bold red"
+    UNKNOWN = "unknown", "bold yellow"
+    CHECK_PASSED = "check passed", "green"
+    CHECK_FAILED = "check failed", "red"
+    WARNING = "warning", "yellow"
+    NOTICE = "notice", "bold cyan"
+    ADVICE = "advice", "cyan"
+    COMMAND = "command", "cyan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
         message = f"{count(len(verdict.mistakes), 'invalid option')} (above); nothing was sent."
     link = f" {verdict.url}" if verdict.url else ""
     code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
-    kind = conclusion.kind.value
-    return Line(f"{kind.upper()} ({conclusion.reason.value}{code}): {message}{link}", LineKind(kind))
+    kind = conclusion.kind.value.upper()
+    return Line(f"{kind} ({conclusion.reason.value}{code}): {message}{link}", LineKind[kind])
 
 
 def _parts(verdict: Verdict) -> Iterator[Line]:

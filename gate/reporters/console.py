@@ -46,14 +46,10 @@ if TYPE_CHECKING:
     from gate.options.settings import Settings
     from gate.text.naming import Naming
 
-HEARTBEAT: Final = 60.0
-"""Seconds of silence after which a line shows that the gate still waits."""
-LARGE: Final = 10_000_000
-"""Bytes of the smallest file whose upload has a line per tenth in the log."""
-REDRAW: Final = 0.1
-"""Seconds between two drawings of an upload at a terminal."""
-_INDENT: Final = 9
-"""Characters of the time at the start of a line, with its blank."""
+HEARTBEAT: Final = 60.0  # seconds of silence after which a line shows that the gate still waits
+LARGE: Final = 10_000_000  # bytes of the smallest file whose upload has a line per tenth in the log
+REDRAW: Final = 0.1  # seconds between two drawings of an upload at a terminal
+_INDENT: Final = 9  # characters of the time at the start of a line, with its blank
 
 
 def to_log(line: str) -> None:
@@ -63,26 +59,16 @@ def to_log(line: str) -> None:
 
 
 class Console:
-    """Turns events into lines, and passes each to `write`.
-
-    Args:
-        write: writes one line.
-        warn: shows a warning; None for a line in the log.
-        draw: draws the progress of an upload at a terminal; called with None, it removes the drawing.
-        quiet: whether only the verdict and warnings are logged.
-        verbose: whether requests are logged.
-        naming: how texts name an option.
-        clock: monotonic.
-    """
+    """Turns events into lines."""
 
     def __init__(  # noqa: PLR0913 - the options of a log
         self,
         write: Callable[[Line], None],
         *,
-        warn: Callable[[str], None] | None = None,
-        draw: Callable[[Sending | None], None] | None = None,
-        quiet: bool = False,
-        verbose: bool = False,
+        warn: Callable[[str], None] | None = None,  # None: a warning is a line
+        draw: Callable[[Sending | None], None] | None = None,  # draws an upload at a terminal; None removes the drawing
+        quiet: bool = False,  # log only the verdict and warnings
+        verbose: bool = False,  # log requests
         naming: Naming = FLAGS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -100,8 +86,7 @@ class Console:
         self._files: dict[Target, str] = {}
         self._sending: Sending | None = None
         self._began = self._last_output = self._drawn = clock()
-        self._warned: set[str] = set()
-        self._hinted: set[str] = set()
+        self._shown: set[str] = set()
 
     def line(self, text: str, kind: LineKind = LineKind.PLAIN, *, indent: int = 2, always: bool = False) -> None:
         """Log a line of safe text, in a quiet log only if `always`. Safe to call from several threads."""
@@ -172,9 +157,7 @@ class Console:
                 self._now(f"uploading {event.file.shown} ({size(event.file.size)}){place}")
                 self._show(self._sending)
             case UploadProgress():
-                before = self._sending or Sending(event.file)
-                self._sending = before.after(event)
-                self._advanced(before, self._sending, event.elapsed)
+                self._advanced(self._sending or Sending(event.file), event)
             case UploadEnded():
                 self._sending = None
                 self._show(None)
@@ -189,12 +172,13 @@ class Console:
             if self._clock() - self._last_output >= HEARTBEAT:
                 self._log_progress(self._sending)
 
-    def _advanced(self, before: Sending, sending: Sending, elapsed: float) -> None:
+    def _advanced(self, before: Sending, event: UploadProgress) -> None:
         """Show progress: a bar at a terminal; in a log a line per tenth of a large file."""
+        self._sending = sending = before.after(event)
         if self._draw:
             self._show(sending)
         elif sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10):
-            self._log_progress(sending, elapsed)
+            self._log_progress(sending, event.elapsed)
         elif self._clock() - self._last_output >= HEARTBEAT:
             self._log_progress(sending)
 
@@ -262,7 +246,7 @@ class Console:
             state = f"{subject}{'outage, had been' if progress.outage else 'still'} {status} for {seconds(lasted)}"
         else:
             state = f"{subject}waiting for a first response"
-        self.line(f"{self._at()} {state}; {seconds(progress.left)} left", indent=_INDENT)
+        self._now(f"{state}; {seconds(progress.left)} left")
         # Also if nothing is logged: a quiet gate must not do this four times a second.
         self._last_output = now
 
@@ -293,32 +277,33 @@ class Console:
     def _event(self, event: StatusSeen[Any] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
         match event.target:
             case Target() as target:
-                file = self._files.get(target)
-                # The number identifies the scan; the file name is for people.
-                name = f" ({PurePath(file).name})" if file else ""
-                number = f" #{target.pending_scan_id}{name}" if self._several else ""
-                self.line(f"{self._at(event.at)}{number} {text}", indent=_INDENT)
+                if self._several:
+                    file = self._files.get(target)
+                    # The number identifies the scan; the file name is for people.
+                    name = f" ({PurePath(file).name})" if file else ""
+                    text = f"#{target.pending_scan_id}{name} {text}"
+                self._now(text, event.at)
             case PassCriteria() | Policy() | AllPolicies() as check:
                 # A check's own time begins when the scans' has ended; the log goes on with theirs.
                 self._now(f"{check}: {text}")
             case _:
                 self._now(text)
 
-    def _now(self, text: str) -> None:
-        self.line(f"{self._at()} {text}", indent=_INDENT)
+    def _now(self, text: str, at: float | None = None) -> None:
+        self.line(f"{self._at(at)} {text}", indent=_INDENT)
 
     def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
         first = event.previous is None
         text = self._settings.rules.warning(event.reading, self._naming, first=first) if self._settings else None
-        if text and text not in self._warned:
-            self._warned.add(text)
+        if text and text not in self._shown:
+            self._shown.add(text)
             self.warning(f"{_name(event.target)} {text}")
 
     def _hint_once(self, event: OutageBegan) -> None:
         # After a good response the address is right, and most hints are about the address.
         hint = advise(event.failure.kind, event.failure.doing).hint if event.first_contact else None
-        if hint and hint not in self._hinted:
-            self._hinted.add(hint)
+        if hint and hint not in self._shown:
+            self._shown.add(hint)
             self.line(f"{'':<{_INDENT}}{plain(self._naming.fill(hint))}", LineKind.ADVICE, indent=_INDENT)
 
     def _put(self, text: str, kind: LineKind, indent: int = 2) -> None:

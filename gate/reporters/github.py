@@ -28,15 +28,10 @@ TITLE: Final = "ThreadFix gate"
 
 
 class GitHub:
-    """Writes the commands, outputs and summary of a step.
-
-    Args:
-        env: the environment; `actions_toolkit` itself reads the process's.
-        log: standard error; the runner reads workflow commands there.
-    """
+    """Writes the commands, outputs and summary of a step; the runner reads commands in the log, standard error."""
 
     def __init__(self, env: Mapping[str, str], log: BackgroundStream) -> None:
-        self._env = env
+        self._env = env  # `actions_toolkit` itself reads the environment of the process
         self._log = log
 
     @contextmanager

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.history import History, Upload
+    from gate.model.history import History
 
 SUITE: Final = "threadfix-gate"
 ROWS: Final = 100  # policies and criteria that are listed of a check; the result document has all
@@ -42,7 +42,8 @@ def render(verdict: Verdict) -> str:
         if part:
             name = f"upload {place}" if len(verdict.uploads) > 1 else "upload"
             case = _case(name, upload.elapsed, part.conclusion, [describe(part)])
-            case.system_out = _output([_facts(upload)])
+            result = f"{phrases.outcome(upload)} after {seconds(upload.elapsed)}"
+            case.system_out = _output([f"{upload.file.shown}, {size(upload.file.size)}: {result}"])
             suite.add_testcase(case)
     for name, scan in _named(verdict):
         case = _case(name, scan.history.elapsed, scan.conclusion, [describe(scan)], verdict.resume_line)
@@ -95,10 +96,6 @@ def _case(name: str, elapsed: float, conclusion: Conclusion, text: Iterable[str]
         broken.text = "\n".join(escape_xml(line) for line in lines)
         case.result = [broken]
     return case
-
-
-def _facts(upload: Upload) -> str:
-    return f"{upload.file.shown}, {size(upload.file.size)}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}"
 
 
 def _phases(history: History[Any, Any]) -> Iterator[str]:

@@ -17,12 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from typing import TextIO
 
-PATIENCE: Final = 1.0
-"""Seconds that a reader has at the end to take more."""
-_PIECE: Final = 4096
-"""Bytes of a single write: Linux passes this many on in one piece."""
-_RETRY: Final = 0.02
-"""Seconds after which a full non-blocking pipe is tried again."""
+PATIENCE: Final = 1.0  # seconds that a reader has at the end to take more
+_PIECE: Final = 4096  # bytes of a single write: Linux passes this many on in one piece
+_RETRY: Final = 0.02  # seconds after which a full non-blocking pipe is tried again
 
 
 class BackgroundStream:

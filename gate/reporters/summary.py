@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gate.judge.checks import CheckVerdict
-    from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
     from gate.model.build import Build
@@ -61,17 +60,20 @@ def _head(verdict: Verdict) -> Iterator[str]:
     if verdict.url:
         yield f"[{phrases.link_text(verdict)}](<{escape_html(verdict.url)}>)"
     if conclusion.kind is not Kind.PASS:
-        yield from _what_now(verdict)
-    yield from _sentences(verdict)
-
-
-def _what_now(verdict: Verdict) -> list[str]:
-    conclusion = verdict.conclusion
-    option = verdict.naming.option(f"on-{conclusion.reason}", "warn")
-    soft = [f"The job continues because of `{option}`."] if conclusion.downgraded else []
-    how, what = verdict.how_to_resume if verdict.resume else ("", "")
-    command = [f"**{how}**", f"<pre>{escape_html(what)}</pre>"] if how else []
-    return [f"**What it means:** {conclusion.meaning}", *soft, *command, f"**What to do:** {conclusion.hint}"]
+        yield f"**What it means:** {conclusion.meaning}"
+        if conclusion.downgraded:
+            yield f"The job continues because of `{verdict.naming.option(f'on-{conclusion.reason}', 'warn')}`."
+        if verdict.resume:
+            how, command = verdict.how_to_resume
+            yield f"**{how}**"
+            yield f"<pre>{escape_html(command)}</pre>"
+        yield f"**What to do:** {conclusion.hint}"
+    sentences = [
+        f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
+        for part in phrases.untold(verdict)
+    ]
+    if sentences:
+        yield "\n".join(_cut(sentences, SENTENCES))
 
 
 def _uploads(verdict: Verdict) -> list[str]:
@@ -93,16 +95,15 @@ def _scans(verdict: Verdict) -> list[str]:
     if len(verdict.scans) == 1:
         (scan,) = verdict.scans
         name = f" ({escape_markdown(shorten(scan.name, 80))})" if scan.name else ""
-        drawn = _drawn(scan.history)
-        outages = _outages(scan.history)
+        drawn, outages = _drawn(scan.history), _outages(scan.history)
         return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
 
     def row(scan: ScanVerdict) -> str:
         history = scan.history
         status = escape_markdown(shorten(history.reading.status, SHORT)) if history.reading else "–"
         name = escape_markdown(shorten(scan.name or "–", SHORT))
-        number, kind = scan.target.pending_scan_id, _kind(scan.conclusion)
-        return f"| {number} | {kind} | {seconds(history.elapsed)} | {status} | {name} |"
+        kind = f"{ICONS[scan.conclusion.kind]}\N{NO-BREAK SPACE}{scan.conclusion.reason.value}"
+        return f"| {scan.target.pending_scan_id} | {kind} | {seconds(history.elapsed)} | {status} | {name} |"
 
     head = ["| scan | verdict | took | status | name |", "|---:|---|---:|---|---|"]
     return [_table(head, verdict.scans, row, "scan", SCANS_BESIDE_CHECKS if verdict.checks else SCANS_ROOM)]
@@ -119,20 +120,6 @@ def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], nou
             break
     more = len(items) - len(rows)
     return "\n".join([*head, *rows]) + (f"\n\n… and {count(more, noun)} more." if more else "")
-
-
-def _kind(conclusion: Conclusion) -> str:
-    """Return the icon and the reason, without a line break between them."""
-    return f"{ICONS[conclusion.kind]}\N{NO-BREAK SPACE}{conclusion.reason.value}"
-
-
-def _sentences(verdict: Verdict) -> list[str]:
-    """Return the message of each upload and scan that did not pass, or only because the user accepts it."""
-    lines = [
-        f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
-        for part in phrases.untold(verdict)
-    ]
-    return ["\n".join(_cut(lines, SENTENCES))] if lines else []
 
 
 def _outages(history: History[Any, Any]) -> list[str]:

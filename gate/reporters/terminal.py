@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from gate.reporters.progress import Progress, Sending
     from gate.reporters.streams import BackgroundStream
 
-_STYLES: Final = {
-    LineKind.PASS: "bold green",
-    LineKind.FAIL: "bold red",
-    LineKind.UNKNOWN: "bold yellow",
-    LineKind.CHECK_PASSED: "green",
-    LineKind.CHECK_FAILED: "red",
-    LineKind.WARNING: "yellow",
-    LineKind.NOTICE: "bold cyan",
-    LineKind.ADVICE: "cyan",
-    LineKind.COMMAND: "cyan",
-}
-"""The colour of each kind of line; a plain line has no colour."""
 MARGIN: Final = 4  # columns of the live line that its text leaves free: for the spinner, and at the end
 BAR: Final = 30  # columns of the bar of an upload, at most
 
@@ -70,7 +58,7 @@ class Terminal:
             # Broken between words only: a link stays whole.
             width, indent = max(self._screen.width, line.indent + 1), " " * line.indent
             text = fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-        self._screen.print(Text(text, style=_STYLES.get(line.kind, "")))
+        self._screen.print(Text(text, style=line.kind.value[1]))
 
     def draw(self, progress: Progress) -> None:
         """Draw the live line of a wait anew."""

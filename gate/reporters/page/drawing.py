@@ -15,29 +15,24 @@ if TYPE_CHECKING:
     from gate.judge.scans import ScanVerdict
     from gate.model.history import History
 
-PHASES: Final = 30
-"""Phases drawn of one scan; with many scans fewer, `ALL_PHASES` together, but at least `FEWEST` each."""
+PHASES: Final = 30  # drawn of one scan; with many scans fewer, `ALL_PHASES` together, but at least `FEWEST` each
 ALL_PHASES: Final = 300
 FEWEST: Final = 9
-STATUS: Final = 32
-"""Characters of a status or a name in the drawing."""
-TALL, STRIP, OUTAGE = 40, 22, 6
-"""Heights in pixels: of the bar of a single scan, of each of several bars, and of an outage."""
-GAP: Final = 4
-"""Pixels between a bar and its outages."""
-SLIVER: Final = 0.4
-"""The least width in per cent. A narrower rectangle could not be seen."""
+STATUS: Final = 32  # characters of a status or a name in the drawing
+TALL, STRIP, OUTAGE = 40, 22, 6  # pixels: the bar of a single scan, of each of several, and of an outage
+GAP: Final = 4  # pixels between a bar and its outages
+SLIVER: Final = 0.4  # the least width in per cent; a narrower rectangle could not be seen
 
 
 class Rectangle(NamedTuple):
     """A phase or an outage: `x` and `width` in per cent, `y` and `height` in pixels, a colour's name, and words."""
 
     x: str
-    y: int
     width: str
-    height: int
     colour: str
     title: str
+    y: int
+    height: int
 
 
 class Lane(NamedTuple):
@@ -58,15 +53,6 @@ class Drawing(NamedTuple):
     whole: float
 
 
-class _Span(NamedTuple):
-    """A phase or an outage, in seconds since the wait began; the title is the words before and after its times."""
-
-    start: float
-    length: float
-    colour: str
-    title: tuple[str, str]
-
-
 class _Scale(NamedTuple):
     """A scale `whole` seconds wide for a wait that began at `began`; draws at most `most` phases, `bar` pixels high."""
 
@@ -78,31 +64,31 @@ class _Scale(NamedTuple):
 
     def lane(self, part: ScanVerdict | CheckVerdict, name: str, title: str) -> Lane:
         """Return the row of a scan or a check."""
-        phases = [self._rectangle(span, 0, self.bar) for span in self._phases(part.history)]
-        below = [self._rectangle(span, self.bar + GAP, OUTAGE) for span in self._outages(part.history)]
-        return Lane(name, title, part, self.bar, self.bar + (GAP + OUTAGE) * bool(below), phases + below)
+        phases, outages = list(self._phases(part.history)), list(self._outages(part.history))
+        return Lane(name, title, part, self.bar, self.bar + (GAP + OUTAGE) * bool(outages), phases + outages)
 
-    def _rectangle(self, span: _Span, y: int, height: int) -> Rectangle:
+    def _rectangle(self, start: float, length: float, colour: str, words: tuple[str, str], **place: int) -> Rectangle:
         # It ends within the drawing.
-        width = min(max(100 * span.length / self.whole, SLIVER), 100.0)
-        x = min(100 * (self.began + span.start) / self.whole, 100 - width)
-        title = f"{span.title[0]} for {seconds(span.length)}, from {seconds(span.start)}{span.title[1]}"
-        return Rectangle(f"{x:.2f}%", y, f"{width:.2f}%", height, span.colour, title)
+        width = min(max(100 * length / self.whole, SLIVER), 100.0)
+        x = min(100 * (self.began + start) / self.whole, 100 - width)
+        title = f"{words[0]} for {seconds(length)}, from {seconds(start)}{words[1]}"
+        return Rectangle(f"{x:.2f}%", f"{width:.2f}%", colour, title, **place or {"y": 0, "height": self.bar})
 
-    def _phases(self, history: History[Any, Any]) -> Iterator[_Span]:
+    def _phases(self, history: History[Any, Any]) -> Iterator[Rectangle]:
         drawn = self.most if len(history.phases) <= self.most else self.most - 1
         for index, phase in enumerate(history.phases[:drawn]):
-            title = shorten(phase.status, STATUS), f", {count(phase.polls, 'poll')}"
-            yield _Span(phase.first_seen, history.lasted(index), self.colour(phase.status), title)
+            words = shorten(phase.status, STATUS), f", {count(phase.polls, 'poll')}"
+            yield self._rectangle(phase.first_seen, history.lasted(index), self.colour(phase.status), words)
         rest = history.phases[drawn:]
         if rest:
             start = rest[0].first_seen
-            yield _Span(start, history.elapsed - start, "other", (f"{len(rest)} more statuses", ""))
+            yield self._rectangle(start, history.elapsed - start, "other", (f"{len(rest)} more statuses", ""))
 
-    def _outages(self, history: History[Any, Any]) -> Iterator[_Span]:
+    def _outages(self, history: History[Any, Any]) -> Iterator[Rectangle]:
+        place = {"y": self.bar + GAP, "height": OUTAGE}
         for outage in history.outages[: self.most // 2]:
-            title = "Outage", f", {count(outage.polls, 'failed poll')}: {shorten(outage.newest.what, 2 * STATUS)}"
-            yield _Span(outage.began, history.outage_lasted(outage), "unknown", title)
+            words = "Outage", f", {count(outage.polls, 'failed poll')}: {shorten(outage.newest.what, 2 * STATUS)}"
+            yield self._rectangle(outage.began, history.outage_lasted(outage), "unknown", words, **place)
 
 
 def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> Drawing | None:

@@ -70,7 +70,7 @@ def render(verdict: Verdict) -> str:
         legend=_legend(scans, checks),
         checks=list(_checks(checks, verdict)),
         outages=list(_outages(verdict)),
-        facts=list(_facts(verdict)),
+        facts=_facts(verdict),
         limits=Limits,
         colour={name: colour.light for name, colour in PALETTE.items()},
         style=Markup(style),  # noqa: S704 - our own file
@@ -122,36 +122,27 @@ def _outages(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
             yield name, when, error
 
 
-def _facts(verdict: Verdict) -> Iterator[tuple[str, str | Markup]]:
-    if verdict.server:
-        yield "ThreadFix", verdict.server
-    if verdict.application_id is not None:
-        yield "application", str(verdict.application_id)
-    if verdict.uploads:
-        yield "uploads", f"{len(verdict.uploads)} ({size(sum(upload.file.size for upload in verdict.uploads))})"
-    yield from _scan_facts(verdict)
-    if verdict.checks:
-        yield "checks", _tally(verdict.checks)
-    if verdict.polls:
-        yield "polls", f"{verdict.polls}, {verdict.errors} of them failed" if verdict.errors else f"{verdict.polls}"
-    if verdict.build:
-        yield "build", _build(verdict.build)
-    yield "took", seconds(verdict.elapsed)
-    yield "began", moment(verdict.started_at)
-    yield "ended", moment(verdict.finished_at)
-    yield "exit code", str(verdict.conclusion.exit_code)
-
-
-def _scan_facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
-    if len(verdict.scans) == 1:
-        (scan,) = verdict.scans
-        yield "pending scan", str(scan.target.pending_scan_id)
-        if scan.scan_id:
-            yield "scan", str(scan.scan_id)
-        if scan.name:
-            yield "name", shorten(scan.name, Limits.name)
-    elif verdict.scans:
-        yield "pending scans", _tally(verdict.scans)
+def _facts(verdict: Verdict) -> dict[str, object]:
+    """Return the known facts by their names."""
+    scan = verdict.scans[0] if len(verdict.scans) == 1 else None
+    sent = size(sum(upload.file.size for upload in verdict.uploads))
+    facts: dict[str, object] = {
+        "ThreadFix": verdict.server,
+        "application": verdict.application_id,
+        "uploads": verdict.uploads and f"{len(verdict.uploads)} ({sent})",
+        "pending scan": scan and scan.target.pending_scan_id,
+        "scan": scan and scan.scan_id,
+        "name": scan and shorten(scan.name or "", Limits.name),
+        "pending scans": not scan and verdict.scans and _tally(verdict.scans),
+        "checks": verdict.checks and _tally(verdict.checks),
+        "polls": verdict.polls and f"{verdict.polls}{f', {verdict.errors} of them failed' if verdict.errors else ''}",
+        "build": verdict.build and _build(verdict.build),
+        "took": seconds(verdict.elapsed),
+        "began": moment(verdict.started_at),
+        "ended": moment(verdict.finished_at),
+        "exit code": str(verdict.conclusion.exit_code),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _tally(parts: Sequence[ScanVerdict] | Sequence[CheckVerdict]) -> str:
