@@ -55,9 +55,9 @@ def _why_missing(pattern: str) -> str:
     folder = next((folder for folder in parents if os.path.isdir(folder)), os.sep)  # noqa: PTH112
     is_pattern = glob.has_magic(pattern)
     if not os.access(folder, os.X_OK | (os.R_OK if is_pattern else 0)):
-        return f"cannot be found, because this user may not look into the folder {quoted(folder)}"
+        return f"cannot be found, because this user has no permission to search the folder {quoted(folder)}"
     why = "matches no file" if is_pattern else "does not exist"
-    return f"{why}; look at the log of the job that should have made it"
+    return f"{why}; look at the log of the job that should have created it"
 
 
 def _matches(pattern: str) -> Iterator[str]:

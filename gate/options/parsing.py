@@ -148,7 +148,7 @@ def _reports(reader: OptionReader) -> Reports:
     for options in files.values():
         if len(options) > 1:
             names = ", ".join(map(reader.name, options))
-            reader.reject(options[-1], f"{names}: all of them name one file; give each its own.")
+            reader.reject(options[-1], f"{names} name the same file; give each report its own file.")
     verbose, quiet = reader.value(table.VERBOSE), reader.value(table.QUIET)
     if verbose and quiet:
         names = f"{reader.name(table.VERBOSE)} and {reader.name(table.QUIET)}"
@@ -261,7 +261,7 @@ def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports
     own = set(map(_absolute, reports.paths))
     for file in files:
         if _absolute(file.path) in own:
-            text = f"'{file.shown}' is where a report of the gate goes; keep them apart."
+            text = f"'{file.shown}' is also a report of the gate; choose another path for the report."
             reader.reject(table.SCAN_FILE, f"{reader.name(table.SCAN_FILE)}: {text}")
 
 

@@ -87,7 +87,7 @@ def _application(
     if len(applications) > 1:
         names = ", ".join(reader.name(option) for option in by_id)
         ids = ", ".join(map(str, sorted(applications)))
-        text = f"they name several applications ({ids}); one gate judges one application, so start one for each."
+        text = f"they name several applications ({ids}); run the gate once for each of them."
         reader.reject(reader.given(*by_id)[0], f"{names}: {text}")
     if needed and not applications and not reader.has_error(*by_id):
         variable = "" if reader.naming.inputs else f", or {table.APPLICATION_ID.variable}"

@@ -184,7 +184,7 @@ def ui_url(value: str) -> str:
 def path(value: str) -> str:
     """Check the path of a file."""
     if "\0" in value:
-        raise ValueError("has a NUL in it, which no file's name can have")
+        raise ValueError("contains a NUL character, which no file name can contain")
     if not Path(value).is_absolute():
         try:
             Path.cwd()

@@ -158,7 +158,7 @@ def error_of(*patterns: str) -> str:
 
 
 def test_a_missing_file_is_named() -> None:
-    log = "; look at the log of the job that should have made it"
+    log = "; look at the log of the job that should have created it"
     assert error_of("missing.xml") == f"'missing.xml' does not exist{log}"
     assert error_of("*.fpr") == f"'*.fpr' matches no file{log}"
     assert error_of("nowhere/**/*.xml") == f"'nowhere/**/*.xml' matches no file{log}"
@@ -171,12 +171,12 @@ def test_a_missing_file_is_named() -> None:
 def test_a_folder_without_permission_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: dict[str, int] = {str(folder / "out"): os.R_OK | os.X_OK}
     monkeypatch.setattr(os, "access", lambda path, mode: not closed.get(str(path), 0) & mode)
-    why = f"cannot be found, because this user may not look into the folder '{folder / 'out'}'"
+    why = f"cannot be found, because this user has no permission to search the folder '{folder / 'out'}'"
     assert error_of("out/report.xml") == f"'out/report.xml' {why}"
     assert error_of("out/**/*.sarif") == f"'out/**/*.sarif' {why}"
     closed[str(folder / "out")] = os.R_OK
     assert "does not exist" in error_of("out/report.xml")
-    assert "may not look into" in error_of("out/*.sarif")
+    assert "no permission to search" in error_of("out/*.sarif")
 
 
 def test_all_errors_are_named_together(folder: Path) -> None:

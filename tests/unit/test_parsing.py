@@ -331,8 +331,8 @@ def test_each_report_has_its_own_file(name: str, tmp_path: Path) -> None:
     other = "junit-file" if name != "junit-file" else "html-file"
     (tmp_path / "a.xml").write_text("<scan/>")
     path, scans = f"{tmp_path}/./a.xml", ("--scan-file", f"{tmp_path}/*.xml")
-    assert any("all of them name one file" in error for error in errors(f"--{name}", path, f"--{other}", path))
-    assert any("is where a report of the gate goes" in error for error in errors(f"--{name}", path, *scans))
+    assert any("name the same file" in error for error in errors(f"--{name}", path, f"--{other}", path))
+    assert any("is also a report of the gate" in error for error in errors(f"--{name}", path, *scans))
 
 
 def test_the_next_report_has_its_own_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -522,8 +522,8 @@ def test_a_pending_scan_needs_an_application() -> None:
         (("--interval", "20s"), "--interval (20s) is longer than --max-interval (15s)"),
         (("--success-statuses", "done, scan_deleted"), "both contain SCAN_DELETED"),
         (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other"),
-        (("--result-file", "x", "--junit-file", "x"), "all of them name one file"),
-        (("--result-file", "x", "--junit-file", "./x"), "all of them name one file"),
+        (("--result-file", "x", "--junit-file", "x"), "name the same file"),
+        (("--result-file", "x", "--junit-file", "./x"), "name the same file"),
         (("--client-key", "k"), "--client-key requires --client-cert"),
         (
             ("--pass-criteria", "true", "--settle-timeout", "14s"),

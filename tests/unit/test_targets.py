@@ -105,7 +105,10 @@ def test_a_report_of_the_gate_is_not_a_scan_file(tmp_path: Path) -> None:
     for name in ("a.xml", "junit.xml"):
         (tmp_path / name).write_text("x")
     (error,) = errors("--scan-file", f"{tmp_path}/*.xml", "--junit-file", f"{tmp_path}/./junit.xml", **SCANLESS)
-    assert error == f"--scan-file: '{tmp_path}/junit.xml' is where a report of the gate goes; keep them apart."
+    assert (
+        error
+        == f"--scan-file: '{tmp_path}/junit.xml' is also a report of the gate; choose another path for the report."
+    )
 
 
 def test_a_file_needs_an_application(tmp_path: Path) -> None:
