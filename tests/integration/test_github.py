@@ -1,4 +1,4 @@
-"""What a GitHub runner gets to read: outputs, commands in the log, the job summary. Read here as the runner does."""
+"""The outputs, the commands in the log and the job summary, read as a GitHub runner reads them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Ending:
-    """A way in which the gate ends, and how to get there."""
+    """An end of the gate, with the scenario and the arguments that lead to it."""
 
     scenario: Scenario
     reason: Reason
@@ -64,7 +64,7 @@ every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 
 
 class Runner:
-    """The side of the runner: the files that a step may write to, and what it makes of them and of the log."""
+    """The runner's files of a step, and its parser."""
 
     def __init__(self, folder: Path) -> None:
         self.output = folder / "output"
@@ -81,7 +81,7 @@ class Runner:
         }
 
     def outputs(self) -> dict[str, str]:
-        """The step's outputs. Stricter than the runner: a name twice, or a line that belongs to none, is an error."""
+        """Return the step's outputs; stricter than the runner: no name twice, and each line belongs to an output."""
         found: dict[str, str] = {}
         lines = iter(self.output.read_text().split("\n"))
         for line in lines:
@@ -104,39 +104,38 @@ class Runner:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Runner:
-    """A runner."""
     return Runner(tmp_path)
 
 
 def commands(ran: Ran) -> list[tuple[str, dict[str, str], str]]:
-    """The workflow commands that the runner finds, in either stream: name, properties, message."""
+    """Return the workflow commands of both streams: name, properties, message."""
     found = []
     for line in (ran.err + "\n" + ran.out).splitlines():
         # The runner's older syntax is found anywhere in a line.
         assert "##[" not in line
         if parts := re.match(r"\s*::([^ :]+)(?: ([^:]*))?::(.*)", line):
             pairs = [pair.partition("=") for pair in (parts[2] or "").split(",")]
-            found.append((parts[1], {name: meant(value) for name, _, value in pairs if value}, meant(parts[3])))
+            found.append((parts[1], {name: unescaped(value) for name, _, value in pairs if value}, unescaped(parts[3])))
         else:
             assert not line.lstrip().startswith("::")
     return found
 
 
-def meant(value: str) -> str:
-    """A property or a message, as it was before it was escaped."""
+def unescaped(value: str) -> str:
+    """Return a property or a message before it was escaped."""
     for code, mark in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n"), ("%25", "%")):
         value = value.replace(code, mark)
     return value
 
 
 def named(ran: Ran, *names: str) -> list[tuple[str, dict[str, str], str]]:
-    """The commands of these names."""
+    """Return the commands with these names."""
     return [command for command in commands(ran) if command[0] in names]
 
 
 @every_ending
 def test_every_path_has_all_outputs(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """Exactly the thirteen, and they say what the result document says."""
+    """There are exactly thirteen, with the values of the result document."""
     ran = gate.play(ending.scenario, *ending.args, env=runner.env)
     outputs = runner.outputs()
     assert set(outputs) == NAMES
@@ -149,8 +148,8 @@ def test_every_path_has_all_outputs(ending: Ending, gate: Gate, runner: Runner) 
 
 
 @every_ending
-def test_at_most_one_annotation_tells_the_verdict(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """None for a pass, a warning for what was softened, else an error; its title is ours."""
+def test_at_most_one_annotation_has_the_verdict(ending: Ending, gate: Gate, runner: Runner) -> None:
+    """A pass is not annotated, a downgraded verdict is a warning, any other an error; the title is ours."""
     ran = gate.play(ending.scenario, *ending.args, env=runner.env)
     found = named(ran, "error", "warning", "notice")
     if ending.reason is Reason.PROCESSED:
@@ -163,8 +162,8 @@ def test_at_most_one_annotation_tells_the_verdict(ending: Ending, gate: Gate, ru
 
 @every_ending
 @pytest.mark.usefixtures("on_a_runner")
-def test_the_log_commands_nothing_else(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """The key is masked before anything else; one group is opened and closed around the wait."""
+def test_the_log_has_no_other_commands(ending: Ending, gate: Gate, runner: Runner) -> None:
+    """The key is masked first; a group is opened and closed around the wait."""
     ran = gate.play(ending.scenario, "--json", *ending.args, env=runner.env)
     assert ran.err.startswith(f"::add-mask::{API_KEY}\n")
     found = [name for name, _, _ in commands(ran)]
@@ -175,7 +174,7 @@ def test_the_log_commands_nothing_else(ending: Ending, gate: Gate, runner: Runne
 
 
 @every_ending
-def test_the_summary_is_added_to(ending: Ending, gate: Gate, runner: Runner) -> None:
+def test_the_summary_is_appended(ending: Ending, gate: Gate, runner: Runner) -> None:
     """The summary of other steps stays, and ours begins with the verdict."""
     runner.step_summary.write_text("## Of another step\n\n")
     gate.play(ending.scenario, *ending.args, env=runner.env)
@@ -203,8 +202,8 @@ def test_a_cancelled_step_has_its_outputs(gate: Gate, runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("lines", [0, 1, 3])
-def test_a_log_that_nobody_reads_any_more_changes_nothing(lines: int, gate: Gate, runner: Runner) -> None:
-    """Outputs, summary and exit code stand, at whatever line the reader left."""
+def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -> None:
+    """Outputs, summary and exit code stay after any line at which the reader stops."""
     scan = str(gate.threadfix.add(Scenario("walks", "", Reason.PROCESSED, (("QUEUED", 8), ("DONE", 0)))))
     process = gate.start("--pending-scan-id", scan, env=runner.env)
     assert process.stderr
@@ -219,7 +218,7 @@ def test_a_log_that_nobody_reads_any_more_changes_nothing(lines: int, gate: Gate
 
 
 def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
-    """The lists of several scans have equal length and the order asked for; the status is the deciding scan's."""
+    """The lists have equal length, in the requested order; the status is that of the deciding scan."""
     scans = [gate.threadfix.add(scenario) for scenario in (DONE, FAILS, DONE)]
     gate("--pending-scan-id", ",".join(map(str, scans)), env=runner.env)
     outputs = runner.outputs()
@@ -230,7 +229,7 @@ def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
 
 
 def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
-    """The file is added to; of two runs in one step the runner takes the later values."""
+    """Outputs are appended; of two runs in one step the runner takes the later values."""
     gate.play(FAILS, env=runner.env)
     first = runner.output.read_text()
     gate.play(DONE, env=runner.env)
@@ -241,8 +240,8 @@ def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
 
 @pytest.mark.parametrize("lost", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
 @pytest.mark.parametrize("how", ["unset", "missing", "a folder"])
-def test_a_file_that_is_missing_is_said_loudly(lost: str, how: str, gate: Gate, runner: Runner) -> None:
-    """The verdict stands, the other file is written, and no file is made up."""
+def test_a_missing_file_of_the_runner_is_a_warning(lost: str, how: str, gate: Gate, runner: Runner) -> None:
+    """The verdict stays, the other file is written, and no file is created."""
     other = runner.step_summary if lost == "GITHUB_OUTPUT" else runner.output
     missing = runner.output.with_name("missing")
     value = {"unset": "", "missing": str(missing), "a folder": str(missing.parent)}[how]
@@ -258,7 +257,7 @@ def test_a_file_that_is_missing_is_said_loudly(lost: str, how: str, gate: Gate, 
 
 
 def test_the_summary_can_be_left_out(gate: Gate, runner: Runner) -> None:
-    """The option and its variable leave the summary out; then its file need not be there."""
+    """The option and its variable leave the summary out; then its file may be missing."""
     runner.step_summary.unlink()
     for args, env in ((("--no-summary",), {}), ((), {"THREADFIX_SUMMARY": "no"})):
         ran = gate.play(DONE, *args, env=runner.env | env)
@@ -266,8 +265,8 @@ def test_the_summary_can_be_left_out(gate: Gate, runner: Runner) -> None:
     assert not runner.step_summary.exists()
 
 
-def test_elsewhere_no_command_is_printed(gate: Gate) -> None:
-    """Neither a mask, which would show the key, nor anything else; GitHub says `true` and nothing but that."""
+def test_outside_github_no_command_is_printed(gate: Gate) -> None:
+    """Not even a mask, which would show the key. GitHub sets the variable to `true` and to no other value."""
     for value in ("", "false", "1"):
         for scenario in (DONE, FAILS, HOSTILE):
             ran = gate.play(scenario, "--json", env={"GITHUB_ACTIONS": value})
@@ -275,8 +274,10 @@ def test_elsewhere_no_command_is_printed(gate: Gate) -> None:
             assert API_KEY not in ran.err + ran.out
 
 
-def test_what_a_person_should_know_is_annotated(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A status that nobody knows and a stall are warnings, once each, beside the verdict."""
+def test_a_new_status_and_a_stall_are_annotated(
+    gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a warning, once, in addition to the verdict."""
     monkeypatch.setattr(waiting, "STALLED_AFTER", 0.05)
     ran = gate.play(ODD, "--timeout", "300ms", env=runner.env)
     warnings = [message for _, _, message in named(ran, "warning")]
@@ -291,8 +292,8 @@ TWICE = Scenario(
 )
 
 
-def test_what_passed_only_because_it_is_accepted_is_a_notice(gate: Gate, runner: Runner) -> None:
-    """One notice names the first of them and counts the others; the log has no second line of it."""
+def test_a_pass_that_the_user_accepts_is_a_notice(gate: Gate, runner: Runner) -> None:
+    """A single notice names the first scan and counts the others; the log has no second line."""
     accepting = ("--accept", "duplicate", "--ui-url", "{url}/{pending_scan_id}")
     for number in (1, 2, 3):
         scans = ",".join(str(gate.threadfix.add(TWICE)) for _ in range(number))
@@ -312,21 +313,21 @@ def test_a_missing_secret_of_a_fork_is_explained(gate: Gate, runner: Runner) -> 
     assert "forks" in ran.document["message"]
 
 
-# --- What a server says, in what the runner shows.
+# --- Hostile text of a server.
 
 
 def hostile(text: str) -> dict[str, Scenario]:
-    """Places where a server's text comes into the log or the summary."""
+    """Return a scenario for each way of a server's text into the log or the summary."""
 
-    def answered(fault: Fault) -> Scenario:
+    def responding(fault: Fault) -> Scenario:
         return Scenario("hostile", "", Reason.PROTOCOL, fault=lambda _: fault)
 
     return {
         "scan": HOSTILE,
         "status": Scenario("hostile", "", Reason.UNKNOWN_STATUS, walk=((text, 0),), scan_name=text),
-        "refusal": answered(refusal(text)),
-        "location": answered(Raw(302, headers=(("Location", text.replace("\r", " ").replace("\n", " ")),))),
-        "title": answered(Raw(200, f"<title>{text}</title>".encode())),
+        "refusal": responding(refusal(text)),
+        "location": responding(Raw(302, headers=(("Location", text.replace("\r", " ").replace("\n", " ")),))),
+        "title": responding(Raw(200, f"<title>{text}</title>".encode())),
     }
 
 
@@ -336,8 +337,8 @@ TEXT = HOSTILE.scan_name.encode("latin-1", "ignore").decode("latin-1")
 
 @pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
 @pytest.mark.usefixtures("on_a_runner")
-def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runner) -> None:
-    """No text of a server is a command, an output or an annotation, in however many scans."""
+def test_a_server_cannot_send_a_command(scenario: Scenario, gate: Gate, runner: Runner) -> None:
+    """No text of a server becomes a command, an output or an annotation."""
     scans = ",".join(str(gate.threadfix.add(scenario)) for _ in range(2))
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     ran = gate("--pending-scan-id", scans, *once, "-v", "--json", env=runner.env)
@@ -350,8 +351,8 @@ def test_a_server_commands_nothing(scenario: Scenario, gate: Gate, runner: Runne
 
 
 @pytest.mark.usefixtures("on_a_runner")
-def test_a_traceback_commands_nothing(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug's message may have lines, and a server's words in them."""
+def test_a_traceback_cannot_send_a_command(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message of a bug may have several lines, with text of a server in them."""
 
     def broken(*_: object) -> None:
         raise RuntimeError("first\n::error::second\n  ::set-output name=verdict::pass\n##[error]third")
@@ -380,8 +381,8 @@ class Page(HTMLParser):
 
 
 @pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
-def test_a_server_breaks_no_summary(scenario: Scenario, gate: Gate, runner: Runner) -> None:
-    """Rendered as GitHub does, it has the elements of a harmless one, and no link that a server chose."""
+def test_a_server_cannot_break_the_summary(scenario: Scenario, gate: Gate, runner: Runner) -> None:
+    """As rendered by GitHub, it has the elements of a harmless summary, and no link from the server."""
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     pages = []
     for one in (scenario, Scenario("harmless", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),))):

@@ -1,4 +1,4 @@
-"""The reports: the result document, JUnit, dotenv and the page, for every verdict, and when they cannot be written."""
+"""The result document, JUnit, dotenv and the page for every verdict, and when they cannot be written."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AWAY = Scenario("away", "", Reason.UNREACHABLE, fault=lambda _: Raw(503))
 BRIEF = ("--timeout", "300ms")
 CASES: dict[str, tuple[tuple[Scenario, ...], tuple[str, ...]]] = {
     "pass": ((DONE,), ()),
-    "pass-through-trouble": ((FLAKY,), ()),
+    "pass-after-outage": ((FLAKY,), ()),
     "pass-of-several": ((DONE, FLAKY, DONE), ()),
     "fail": ((FAILS,), ()),
     "fail-of-several": ((DONE, FAILS, STUCK), BRIEF),
@@ -52,8 +52,8 @@ CASES: dict[str, tuple[tuple[Scenario, ...], tuple[str, ...]]] = {
     "one-upload-refused": ((), ("--scan-file", "@empty.json", "--scan-file", "@late.json")),
     "upload-accepted": ((), ("--scan-file", "@empty.json", "--accept", "empty")),
     "upload-and-timeout": ((), ("--scan-file", "@stuck.json", *BRIEF)),
-    "uploads-at-once": ((), ("--scan-file", "@a.json", "--scan-file", "@b.json", "--api-version", "legacy")),
-    "upload-at-once": ((DONE,), ("--scan-file", "@a.json", "--api-version", "legacy")),
+    "uploads-finished": ((), ("--scan-file", "@a.json", "--scan-file", "@b.json", "--api-version", "legacy")),
+    "upload-finished": ((DONE,), ("--scan-file", "@a.json", "--api-version", "legacy")),
     "policy-pass": ((SCENARIOS["policy-pass"],), ("--policy", "Release")),
     "policy-fail": ((SCENARIOS["policy-fail"],), ("--policy", "all", "--pass-criteria")),
     "policy-stale": ((SCENARIOS["policy-stale"],), ("--policy", "Release", "--settle-timeout", "100ms")),
@@ -66,7 +66,7 @@ every_case = pytest.mark.parametrize(("scenarios", "args"), CASES.values(), ids=
 
 
 def play(gate: Gate, scenarios: tuple[Scenario, ...], *args: str) -> Ran:
-    """Run the gate on these scans, with every report that is a file; an argument `@NAME` is a file to upload."""
+    """Run the gate on these scans, with every report that is a file; upload a file for each argument `@NAME`."""
     scans = ",".join(str(gate.threadfix.add(scenario)) for scenario in scenarios)
     files = ("--junit-file", str(gate.folder / "junit.xml"), "--dotenv-file", str(gate.folder / "gate.env"))
     named = ("--pending-scan-id", scans) if scans else ()
@@ -74,14 +74,14 @@ def play(gate: Gate, scenarios: tuple[Scenario, ...], *args: str) -> Ran:
 
 
 def written(folder: Path, name: str) -> str:
-    """The path of a file to upload: a report of a scanner, of which the sandbox plays the scenario of its name."""
+    """Write a scanner's report, and return its path; the sandbox plays the scenario of its name."""
     file = folder / name
     file.write_text(json.dumps({"results": [] if name.startswith("empty") else [{"rule": name}]}))
     return str(file)
 
 
 def variables(gate: Gate) -> dict[str, str]:
-    """The dotenv file, as strict as GitLab: a name and a value a line, nothing else."""
+    """Return the variables of the dotenv file; as strict as GitLab: each line is a name and a value."""
     content = (gate.folder / "gate.env").read_bytes()
     assert len(content) <= 5 * 1024
     assert content.endswith(b"\n")
@@ -94,19 +94,17 @@ def variables(gate: Gate) -> dict[str, str]:
 
 
 def suite_of(gate: Gate) -> Any:  # noqa: ANN401 - the library's types are loose
-    """The one suite in the JUnit report."""
+    """Return the only suite of the JUnit report."""
     (suite,) = JUnitXml.fromfile(str(gate.folder / "junit.xml"))
     return suite
 
 
-# --- What is in them.
+# --- Their content.
 
 
 @every_case
-def test_the_document_is_what_its_schema_says(
-    scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate
-) -> None:
-    """File and standard output hold the same document, and standard output nothing else."""
+def test_the_document_matches_its_schema(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
+    """The file and standard output hold the same document, and standard output holds nothing more."""
     ran = play(gate, scenarios, "--json", *args)
     jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
     assert json.loads(ran.out) == ran.document
@@ -115,17 +113,17 @@ def test_the_document_is_what_its_schema_says(
 
 @every_case
 def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
-    """A fail is a failure and an unknown an error, with the reason as its type and the hint as its text."""
+    """A fail is a failure and an unknown an error, with the reason as its type and the hint in its text."""
     ran = play(gate, scenarios, *args)
     suite = suite_of(gate)
     cases = list(suite)
     ended = [upload for upload in ran.document["uploads"] if upload["verdict"]]
-    # Where nothing was asked, the options are the case: a report without any would look like a pass.
+    # Without a part, the options are the case: a report without a case would look like a pass.
     expected = [*ended, *ran.document["scans"], *ran.document["checks"]] or [ran.document]
-    # No two are alike: GitLab keeps the first of those.
+    # The names are unique: of two equal names GitLab keeps the first.
     assert len({case.name for case in cases}) == len(cases)
     if scenarios and not ran.document["uploads"] and ran.document["scans"]:
-        # The same in every build: a history hangs on the names.
+        # The names are the same in every build: the history depends on them.
         several = [f"pending scan {number}" for number in range(1, len(scenarios) + 1)]
         named = [case.name for case in cases][: len(scenarios)]
         assert named == (several if len(scenarios) > 1 else ["pending scan"])
@@ -134,7 +132,7 @@ def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: t
         assert [type(result) for result in case.result] == ([kind] if kind else [])
         for result in case.result:
             assert result.type == part["reason"]
-            # All of it, since GitLab drops the attribute; and of several scans each by its ids.
+            # The text is complete, since GitLab drops the attribute, and it names the ids of the scan.
             assert " ".join(result.message.split()) in " ".join(result.text.split())
             assert "What it means: " in result.text
             assert "What to do: " in result.text
@@ -152,7 +150,7 @@ def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: t
 
 @every_case
 def test_dotenv_has_the_outputs(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
-    """All but `scans`, under one prefix, with the values of the document."""
+    """The file has all outputs but `scans`, with one prefix, and with the values of the document."""
     ran = play(gate, scenarios, *args)
     found = variables(gate)
     prefix = "THREADFIX_GATE_"
@@ -165,8 +163,8 @@ def test_dotenv_has_the_outputs(scenarios: tuple[Scenario, ...], args: tuple[str
     assert len(found[f"{prefix}MESSAGE"]) <= 300
 
 
-def test_the_document_has_the_walk_and_the_trouble(gate: Gate) -> None:
-    """Every status with its polls and errors, every outage with what it was; the sums add up."""
+def test_the_document_has_the_statuses_and_the_outages(gate: Gate) -> None:
+    """Each status has its polls and errors, each outage its error; the sums add up."""
     ran = play(gate, (FLAKY,))
     (scan,) = ran.document["scans"]
     assert [phase["status"] for phase in scan["history"]] == ["QUEUED", "DONE"]
@@ -178,8 +176,8 @@ def test_the_document_has_the_walk_and_the_trouble(gate: Gate) -> None:
     assert [line.split()[0] for line in case.system_out.splitlines()] == ["QUEUED", "DONE"]
 
 
-def test_the_document_has_what_the_release_rests_on(gate: Gate) -> None:
-    """From the file to what is in the way: the upload leads to its pending scan, and that to the checks."""
+def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
+    """The upload names its pending scan, and the checks name the vulnerabilities that break them."""
     scenarios, args = CASES["upload-to-release"]
     ran = play(gate, scenarios, *args)
     (upload,), (scan,) = ran.document["uploads"], ran.document["scans"]
@@ -198,7 +196,7 @@ def test_the_document_has_what_the_release_rests_on(gate: Gate) -> None:
 
 
 def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
-    """Neither the command nor the action's inputs upload the file once more."""
+    """Neither the command nor the action's inputs upload the file again."""
     scenarios, args = CASES["upload-and-timeout"]
     ran = play(gate, scenarios, *args)
     (scan,) = ran.document["scans"]
@@ -209,8 +207,8 @@ def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
     assert "run the action again without scan-file, and with: application-id: 6, pending-scan-id: " in again.err
 
 
-def test_a_hundred_scans_fit(gate: Gate) -> None:
-    """The lists of ids are whole, or they would name scans that do not exist; the dotenv file stays within 5 KiB."""
+def test_the_ids_of_a_hundred_scans_fit_into_dotenv(gate: Gate) -> None:
+    """The lists of ids are complete, and the file stays within 5 KiB."""
     scans = [gate.threadfix.add(DONE) for _ in range(100)]
     ran = gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
     jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
@@ -219,8 +217,8 @@ def test_a_hundred_scans_fit(gate: Gate) -> None:
     assert found["THREADFIX_GATE_SCAN_ID"] == ",".join(str(scan - 29) for scan in scans)
 
 
-def test_what_does_not_fit_into_dotenv_is_left_out_whole(gate: Gate) -> None:
-    """GitLab would refuse the file, and half a list would be a wrong one; the verdict is there."""
+def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
+    """GitLab would refuse the file, and half a list would be wrong; the verdict is still there."""
     scans = [10**18 + number for number in range(130)]
     gate.threadfix.scans |= {scan: Scan(DONE) for scan in scans}
     gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
@@ -231,8 +229,8 @@ def test_what_does_not_fit_into_dotenv_is_left_out_whole(gate: Gate) -> None:
     assert found["THREADFIX_GATE_VERDICT"] == "pass"
 
 
-def test_mistakes_do_not_keep_the_reports_from_being_written(gate: Gate) -> None:
-    """Usage errors are reported wherever a path could be read, also where nearly everything else is invalid."""
+def test_reports_are_written_despite_invalid_options(gate: Gate) -> None:
+    """Each path that could be read gets its report."""
     ran = gate(
         *("--junit-file", "", "--dotenv-file", str(gate.folder / "gate.env"), "--json"),
         *("--url", "ftp://x", "--application-id", "six", "--timeout", "soon", "--verbose", "--quiet"),
@@ -255,8 +253,8 @@ def test_mistakes_do_not_keep_the_reports_from_being_written(gate: Gate) -> None
     assert variables(gate)["THREADFIX_GATE_REASON"] == "usage"
 
 
-def test_the_schema_knows_what_the_code_knows() -> None:
-    """Each reason with its verdict and exit codes, and each output."""
+def test_the_schema_matches_the_tables_of_the_code() -> None:
+    """The schema has each reason with its verdict and exit codes, and each output."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     parts = SCHEMA["$defs"]
     assert parts["reason"]["enum"] == list(Reason)
@@ -268,8 +266,8 @@ def test_the_schema_knows_what_the_code_knows() -> None:
 
     def agrees(reason: Reason, kind: Kind, code: int) -> bool:
         only = {"$ref": "#/$defs/agreement", "$defs": parts}
-        told = {"verdict": kind.value, "reason": reason.value, "exit_code": code}
-        return jsonschema.Draft202012Validator(only).is_valid(told)
+        claim = {"verdict": kind.value, "reason": reason.value, "exit_code": code}
+        return jsonschema.Draft202012Validator(only).is_valid(claim)
 
     downgraded = {Reason.TIMEOUT, Reason.UNREACHABLE}
     codes = {row.exit_code for row in REASONS.values()} | set(SIGNAL_EXIT_CODES)
@@ -285,17 +283,16 @@ def test_the_schema_knows_what_the_code_knows() -> None:
         }
 
 
-# --- How they come to be.
+# --- Their files.
 
 
-def test_a_missing_folder_is_made(gate: Gate) -> None:
-    """A folder that is missing is made, with all above it."""
-    made = [gate.folder / "a" / option / "b" / "report" for option in FILES]
-    ran = gate.play(DONE, *(word for option, file in zip(FILES, made, strict=True) for word in (option, str(file))))
+def test_missing_folders_are_created(gate: Gate) -> None:
+    reports = [gate.folder / "a" / option / "b" / "report" for option in FILES]
+    ran = gate.play(DONE, *(word for option, file in zip(FILES, reports, strict=True) for word in (option, str(file))))
     assert ran.code == 0
-    assert json.loads(made[0].read_text())["result_file"] == str(made[0])
-    assert all(file.read_text() for file in made)
-    assert all(list(file.parent.iterdir()) == [file] for file in made)
+    assert json.loads(reports[0].read_text())["result_file"] == str(reports[0])
+    assert all(file.read_text() for file in reports)
+    assert all(list(file.parent.iterdir()) == [file] for file in reports)
 
 
 FILES = ("--result-file", "--junit-file", "--dotenv-file", "--html-file")
@@ -303,8 +300,8 @@ FILES = ("--result-file", "--junit-file", "--dotenv-file", "--html-file")
 
 @pytest.mark.parametrize("option", FILES)
 @pytest.mark.parametrize("scenario", [DONE, FAILS], ids=["pass", "fail"])
-def test_a_report_that_cannot_be_written_is_said_loudly(option: str, scenario: Scenario, gate: Gate) -> None:
-    """Even to who wants the verdict only; the verdict stands, and the other reports are there."""
+def test_a_report_that_cannot_be_written_is_a_warning(option: str, scenario: Scenario, gate: Gate) -> None:
+    """Also in a quiet log; the verdict stays, and the other reports are written."""
     in_the_way = gate.folder / "file"
     in_the_way.write_text("not a folder")
     others = {name: str(gate.folder / f"other{name}") for name in FILES if name != option}
@@ -321,7 +318,7 @@ def test_a_report_that_cannot_be_written_is_said_loudly(option: str, scenario: S
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_a_report_is_written_whole_or_not_at_all(gate: Gate) -> None:
-    """The disk is full in mid-report: what was there before is untouched, and nothing half-made lies beside it."""
+    """If the disk gets full during the write, the old report is untouched, and no temporary file is left."""
     import resource
 
     scans = ",".join(str(gate.threadfix.add(DONE)) for _ in range(30))
@@ -342,8 +339,8 @@ def test_a_report_is_written_whole_or_not_at_all(gate: Gate) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such links nor such modes")
-def test_a_report_takes_the_place_of_the_one_before(gate: Gate) -> None:
-    """Its mode stays, and a link is followed; a new one has the mode that any new file has."""
+def test_a_report_replaces_the_old_report(gate: Gate) -> None:
+    """The mode stays, and a link is followed; a new report has the usual mode of a new file."""
     kept, link, new = (gate.folder / name for name in ("kept", "link", "new"))
     kept.write_text("of the run before")
     kept.chmod(0o640)
@@ -359,8 +356,8 @@ def test_a_report_takes_the_place_of_the_one_before(gate: Gate) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_a_device_is_written_to_as_it_is(gate: Gate) -> None:
-    """A device is neither replaced nor taken for a folder; one that is full is warned of."""
+def test_a_device_is_written_to_directly(gate: Gate) -> None:
+    """A device is not replaced; a full device gets a warning."""
     ran = gate.play(FAILS, "--junit-file", "/dev/full", "--dotenv-file", "/dev/null")
     assert ran.code == 1
     assert "--junit-file /dev/full could not be written (No space left on device)" in ran.err
@@ -368,8 +365,8 @@ def test_a_device_is_written_to_as_it_is(gate: Gate) -> None:
     assert not Path("/dev/null").is_file()
 
 
-def test_a_reporter_that_breaks_keeps_nobody_from_work(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug in one changes neither the verdict nor the other reports; its text may hold anything, and is not told."""
+def test_a_bug_in_a_reporter_changes_nothing_more(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict and the other reports stay; the text of the error, which may hold anything, is not shown."""
 
     def broken(_: object) -> str:
         raise RuntimeError("secret words")
@@ -383,7 +380,6 @@ def test_a_reporter_that_breaks_keeps_nobody_from_work(gate: Gate, monkeypatch: 
 
 
 def test_two_reports_do_not_share_a_file(gate: Gate) -> None:
-    """The later one would overwrite the earlier."""
     same = str(gate.folder / "report")
     for one, other in pairwise(FILES[1:]):
         ran = gate.play(DONE, one, same, other, same)
@@ -396,7 +392,7 @@ IN_THE_ACTION = {"THREADFIX_GATE_ACTION": "1", "THREADFIX_HTML_FILE": "page.html
 
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("usage")])
 def test_in_the_action_no_text_names_a_flag(name: str, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody can type flags there: log and reports name inputs, whatever the verdict; only `resume` is a command."""
+    """Users of the action set inputs, so log and reports name inputs for every verdict; only `resume` is a command."""
     monkeypatch.chdir(gate.folder)
     for variable, value in IN_THE_ACTION.items():
         monkeypatch.setenv(variable, value)
@@ -411,8 +407,8 @@ def test_in_the_action_no_text_names_a_flag(name: str, gate: Gate, monkeypatch: 
         assert "{@" not in text
 
 
-def test_in_the_action_a_timeout_says_which_inputs_to_set(gate: Gate) -> None:
-    """They are the ids; the result document keeps the command for machines."""
+def test_in_the_action_a_timeout_shows_the_inputs_to_set(gate: Gate) -> None:
+    """The inputs are the ids; the result document keeps the command for machines."""
     scans = f"{gate.threadfix.add(STUCK)},{gate.threadfix.add(STUCK)}"
     ran = gate("--pending-scan-id", scans, *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
     inputs = f"application-id: 6, pending-scan-id: {scans}"
@@ -421,7 +417,7 @@ def test_in_the_action_a_timeout_says_which_inputs_to_set(gate: Gate) -> None:
     assert ran.document["resume"].startswith("threadfix-gate run ")
 
 
-def test_what_may_be_a_matter_of_url_key_or_network_names_doctor(gate: Gate) -> None:
-    """Its steps say which one fails; a timeout or a failed scan is no matter for it."""
+def test_the_hint_of_a_connection_error_names_doctor(gate: Gate) -> None:
+    """The hints of a timeout and of a failed scan do not."""
     for scenario, args, named in ((AWAY, ("--timeout", "0"), True), (FAILS, (), False), (STUCK, BRIEF, False)):
         assert ("doctor" in gate.play(scenario, *args).document["hint"]) is named

@@ -1,4 +1,4 @@
-"""What a person sees who watches, and what is in the log that nobody watches."""
+"""The lines of a run at a terminal, and in a log file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gate.sandbox.scenarios import Scenario
 if TYPE_CHECKING:
     from tests.conftest import Gate
 
-pty = pytest.importorskip("pty", reason="pseudo-terminals are a thing of POSIX")
+pty = pytest.importorskip("pty", reason="only POSIX has pseudo-terminals")
 STUCK = Scenario("stuck", "", Reason.TIMEOUT, (("FINDINGS_GENERATING", 0),))
 SLOWLY = ("--interval", "600ms", "--max-interval", "1s", "--timeout", "1s")
 
 
 def watched(gate: Gate, *args: str, **env: str) -> tuple[int, str]:
-    """The exit code of a gate whose log goes to a terminal, and what the terminal was sent."""
+    """Return the exit code of a gate whose log is a terminal, and the bytes that the terminal received."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "gate", "run", *SLOWLY, *args]
     scan = {"THREADFIX_PENDING_SCAN_ID": str(gate.threadfix.add(STUCK))}
@@ -34,7 +34,7 @@ def watched(gate: Gate, *args: str, **env: str) -> tuple[int, str]:
     )
     os.close(theirs)
     sent = b""
-    # Linux says EIO when the last one at the other end hangs up.
+    # Linux returns EIO after the last process at the other end has closed it.
     with suppress(OSError):
         while chunk := os.read(ours, 4096):
             sent += chunk
@@ -42,8 +42,7 @@ def watched(gate: Gate, *args: str, **env: str) -> tuple[int, str]:
     return process.wait(20), sent.decode()
 
 
-def test_a_person_who_watches_sees_a_live_line(gate: Gate) -> None:
-    """A terminal shows a spinner, the phases and the time left; the log's lines stay, and the cursor comes back."""
+def test_a_terminal_shows_a_live_line(gate: Gate) -> None:
     code, sent = watched(gate)
     assert code == 3
     assert re.search(r"FINDINGS_GENERATING [\d.]+s · [\d.]+s left", sent)
@@ -51,8 +50,8 @@ def test_a_person_who_watches_sees_a_live_line(gate: Gate) -> None:
     assert sent.index("\x1b[?25l") < sent.index("\x1b[?25h") < sent.index("UNKNOWN (timeout, exit code 3)")
 
 
-def test_a_person_who_watches_sees_the_upload(gate: Gate) -> None:
-    """A terminal shows a bar and no line per tenth; what became of the file is a line that stays."""
+def test_a_terminal_shows_the_upload(gate: Gate) -> None:
+    """There is a bar instead of a line per tenth; the result of the upload is a line that stays."""
     file = gate.folder / "stuck.fpr"
     with file.open("wb") as opened:
         opened.truncate(20_000_000)
@@ -65,7 +64,7 @@ def test_a_person_who_watches_sees_the_upload(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"}), ((), {"CI": "true"})])
-def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
+def test_some_terminals_get_no_live_line(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
     """With --quiet, with `CI` set, or if the cursor cannot be moved."""
     code, sent = watched(gate, *args, **env)
     assert code == 3
@@ -76,7 +75,7 @@ def test_a_terminal_that_wants_no_live_line_gets_none(args: tuple[str, ...], env
 def test_without_rich_a_terminal_gets_plain_lines(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The action's packages are without it: whoever watches there sees the lines of a log."""
+    """The packages of the action do not include rich."""
     monkeypatch.setitem(sys.modules, "gate.reporters.terminal", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
@@ -84,8 +83,8 @@ def test_without_rich_a_terminal_gets_plain_lines(
     assert not capfd.readouterr().out
 
 
-def test_a_terminal_that_goes_away_takes_nothing_with_it(gate: Gate) -> None:
-    """A connection that drops: the verdict, the exit code and the reports stand."""
+def test_a_terminal_that_disconnects_changes_nothing(gate: Gate) -> None:
+    """The verdict, the exit code and the reports stay."""
     ours, theirs = pty.openpty()
     scan = {"THREADFIX_PENDING_SCAN_ID": str(gate.threadfix.add(STUCK)), "TERM": "xterm"}
     command = [sys.executable, "-m", "gate", "run", *SLOWLY, "--result-file", str(gate.folder / "result.json")]
@@ -98,20 +97,18 @@ def test_a_terminal_that_goes_away_takes_nothing_with_it(gate: Gate) -> None:
 
 
 def test_a_log_in_a_file_has_a_line_per_tenth(gate: Gate) -> None:
-    """A log says how far a large upload is, and that only the response is missing."""
     file = gate.folder / "stuck.fpr"
     with file.open("wb") as opened:
         opened.truncate(20_000_000)
     ran = gate("--scan-file", str(file), *SLOWLY)
     assert "\x1b" not in ran.err
     assert f"uploading {file} (20 MB)\n" in ran.err
-    # How many tenths there are is a matter of how quick the machine is.
+    # The number of tenths depends on the speed of the machine.
     assert "20 MB sent in " in ran.err
     assert f"{file}: queued as pending scan " in ran.err
 
 
-def test_a_log_in_a_file_has_no_codes_in_it(gate: Gate) -> None:
-    """A log in a file has neither colours nor a live line."""
+def test_a_log_in_a_file_has_no_escape_codes(gate: Gate) -> None:
     ran = gate.play(STUCK, *SLOWLY)
     assert "\x1b" not in ran.err
     assert ran.err.count("FINDINGS_GENERATING") == 2
