@@ -274,9 +274,7 @@ def test_outside_github_no_command_is_printed(gate: Gate) -> None:
             assert API_KEY not in ran.err + ran.out
 
 
-def test_a_new_status_and_a_stall_are_annotated(
-    gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_status_and_a_stall_are_annotated(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is a warning, once, in addition to the verdict."""
     monkeypatch.setattr(waiting, "STALLED_AFTER", 0.05)
     ran = gate.play(ODD, "--timeout", "300ms", env=runner.env)
