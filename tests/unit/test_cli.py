@@ -1,4 +1,4 @@
-"""The command line: what is typed wrong, and what people ask it."""
+"""Tests of the command line: invalid arguments, help, streams and exit codes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gate.options.table import EXPERT, OPTIONS
 
 
 def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
-    """What the gate says of each invalid option of a command line."""
+    """Return the message for each invalid option of a command line."""
     assert main(["run", *args]) == Reason.USAGE.row.exit_code
     out, err = capfd.readouterr()
     assert out == ""
@@ -29,7 +29,7 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("args", "says"),
+    ("args", "message"),
     [
         (("--tiemout", "5"), "unknown option --tiemout; did you mean --timeout?"),
         (("--zzz=1",), "unknown option --zzz; --help lists the options."),
@@ -55,10 +55,12 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
         (("--", "-5x"), "unexpected argument (value not shown)."),
     ],
 )
-def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """An invalid argument is named with what would be right, beside the invalid values."""
+def test_an_invalid_argument_is_reported_with_advice(
+    args: tuple[str, ...], message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Together with the invalid values."""
     sentences = usage(capfd, *args)
-    assert sentences[0] == says
+    assert sentences[0] == message
     assert any(sentence.startswith("--url is missing") for sentence in sentences)
 
 
@@ -68,27 +70,24 @@ def test_what_is_typed_wrong_is_named(args: tuple[str, ...], says: str, capfd: p
 def test_a_key_on_the_command_line_is_refused_and_not_repeated(
     args: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Everybody on the machine could read it."""
+    """Every user of the machine can read a command line."""
     sentences = usage(capfd, *args)
     assert "hunter2" not in " ".join(sentences)
     if args[0].startswith("--api-key"):
         assert "everybody on this machine can read a command line" in sentences[0]
 
 
-def test_letters_may_stand_together(capfd: pytest.CaptureFixture[str]) -> None:
-    """Letters stand for options one by one, as everywhere: `--verbose` and `--quiet` contradict each other."""
+def test_short_flags_can_be_combined(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "-vq"]) == 2
     assert "--verbose and --quiet contradict" in capfd.readouterr().err
 
 
-def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
-    """One line that scripts can read."""
+def test_the_version_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capfd.readouterr().out == f"threadfix-gate {__version__}\n"
 
 
 def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
-    """Without a command nothing is done but to show the help."""
     assert main([]) == 2
     assert "threadfix-gate demo" in capfd.readouterr().err
     assert main(["--help"]) == 0
@@ -96,7 +95,7 @@ def test_without_a_command_the_help_is_shown(capfd: pytest.CaptureFixture[str]) 
 
 
 def test_an_unknown_command_is_not_repeated(capfd: pytest.CaptureFixture[str]) -> None:
-    """The commands that exist are named instead of the unknown one, which may be a key."""
+    """It may be a key. The message lists the commands instead."""
     for args in (["hunter2"], ["--unknown=hunter2"], ["--", "hunter2"]):
         assert main(args) == 2
         err = capfd.readouterr().err
@@ -104,14 +103,13 @@ def test_an_unknown_command_is_not_repeated(capfd: pytest.CaptureFixture[str]) -
         assert "hunter2" not in err
 
 
-def test_the_commands_have_help_of_their_own(capfd: pytest.CaptureFixture[str]) -> None:
-    """Short: the demo does not list the options of the gate again."""
+def test_the_help_of_demo_and_sandbox_is_short(capfd: pytest.CaptureFixture[str]) -> None:
     for command in ("demo", "sandbox"):
         assert main([command, "--help"]) == 0
         assert "--request-timeout" not in capfd.readouterr().out
 
 
-def test_an_upload_s_answer_may_come_from_standard_input(
+def test_an_upload_response_can_come_from_standard_input(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """So that `curl … | threadfix-gate run --upload-response -` works."""
@@ -124,7 +122,7 @@ def test_an_upload_s_answer_may_come_from_standard_input(
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_stream_that_nobody_reads_does_not_change_the_exit_code(stream: str) -> None:
+def test_an_unread_stream_does_not_change_the_exit_code(stream: str) -> None:
     """`threadfix-gate … | head` must not turn a verdict into 120."""
     command = [sys.executable, "-m", "gate", "run", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -138,15 +136,15 @@ def test_a_stream_that_nobody_reads_does_not_change_the_exit_code(stream: str) -
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_a_stream_that_is_closed_does_not_change_the_exit_code(closed: str) -> None:
-    """The log does not go to standard output for want of a better place."""
+def test_a_closed_stream_does_not_change_the_exit_code(closed: str) -> None:
+    """The log must not go to standard output instead."""
     command = f"{shlex.quote(sys.executable)} -m gate run --quiet {closed}"
     process = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout) == (2, "")
 
 
-def test_a_list_into_a_pipe_that_nobody_reads_is_no_error() -> None:
-    """Python would end with 120 when it cannot write what is left."""
+def test_a_list_into_an_unread_pipe_is_no_error() -> None:
+    """Python would exit with 120 if it cannot write its buffer."""
     reader, writer = os.pipe()
     os.close(reader)
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -156,8 +154,8 @@ def test_a_list_into_a_pipe_that_nobody_reads_is_no_error() -> None:
     assert (process.returncode, process.stderr) == (0, b"")
 
 
-def test_the_gate_can_be_called_by_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whose standard output is no stream of the system, and from another thread than the main one."""
+def test_a_program_can_call_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its standard output may be no real stream, and its thread not the main thread."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     codes: list[int] = []
@@ -169,7 +167,7 @@ def test_the_gate_can_be_called_by_a_program(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:
-    """What it cannot write is written as an escape."""
+    """Other characters are escaped."""
     env = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     command = [sys.executable, "-m", "gate", "run", "--scan-file", "läßt"]
     process = subprocess.run(command, env=env, capture_output=True, check=False)
@@ -177,8 +175,8 @@ def test_a_log_in_an_old_encoding_does_not_end_the_gate() -> None:
     assert b"l\\xe4\\xdft" in process.stderr
 
 
-def entered(doing: str) -> subprocess.CompletedProcess[str]:
-    """What becomes of a process in which the command line does `doing`."""
+def run_entry(doing: str) -> subprocess.CompletedProcess[str]:
+    """Run a process with `doing` in place of the command line."""
     code = "import sys, gate.__main__ as m, gate.cli as c\n{}\nsys.exit(m.entry())".format(
         f"def main(**_):\n    {doing}\nc.main = main"
     )
@@ -186,16 +184,16 @@ def entered(doing: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("doing", ["sys.exit(0)", "sys.exit(1)", "sys.exit()", "raise RuntimeError('hunter2')"])
-def test_only_what_the_command_line_returns_is_a_verdict(doing: str) -> None:
-    """An exit that nobody asked for and a bug end with 70, neither with a pass nor with a fail; no text is shown."""
-    process = entered(doing)
+def test_only_the_result_of_the_command_line_is_a_verdict(doing: str) -> None:
+    """A stray exit or a bug ends with 70, neither a pass nor a fail, and its text is not shown."""
+    process = run_entry(doing)
     assert process.returncode == Reason.INTERNAL.row.exit_code
     assert "internal error (exit code 70): " in process.stderr
     assert "hunter2" not in process.stderr.splitlines()[-1]
 
 
 def test_a_broken_installation_is_no_fail() -> None:
-    """A package that is not there ends with 70, and is named; 1 would say that ThreadFix failed the scan."""
+    """A missing package ends with 70, and is named. Exit code 1 would mean that the scan failed."""
     code = "import sys; sys.modules['click'] = None; from gate.__main__ import entry; sys.exit(entry())"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == Reason.INTERNAL.row.exit_code
@@ -206,7 +204,7 @@ def test_a_broken_installation_is_no_fail() -> None:
 @pytest.mark.parametrize("name", ["_THREADFIX_GATE_COMPLETE", "_THREADFIX-GATE_COMPLETE"])
 @pytest.mark.parametrize("value", ["bash_source", "zsh_complete"])
 def test_there_is_no_shell_completion(name: str, value: str) -> None:
-    """What an earlier step leaves in the environment for it must not end the gate, and with exit code 0."""
+    """Completion variables of an earlier step must not end the gate with exit code 0."""
     env = os.environ | {name: value, "COMP_WORDS": "threadfix-gate run", "COMP_CWORD": "1"}
     command = [sys.executable, "-m", "gate", "run"]
     process = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -214,8 +212,8 @@ def test_there_is_no_shell_completion(name: str, value: str) -> None:
     assert "UNKNOWN (usage, exit code 2)" in process.stderr
 
 
-def test_help_that_nobody_reads_is_no_fail() -> None:
-    """Help into a closed pipe ends as a shell reports it of any program, and not with 1."""
+def test_unread_help_is_no_fail() -> None:
+    """Help into a closed pipe ends with 141 as in a shell, and not with 1."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "gate", "--help"]
@@ -228,7 +226,7 @@ def test_help_that_nobody_reads_is_no_fail() -> None:
 def test_help_is_readable_at_every_width(
     columns: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """No line is too long, and no placeholder, option or variable is broken over two."""
+    """No line is too long, and no placeholder, option or variable is broken across lines."""
     monkeypatch.setenv("COLUMNS", str(columns))
     assert main(["run", "--help"]) == 0
     lines = capfd.readouterr().out.splitlines()
@@ -240,8 +238,8 @@ def test_help_is_readable_at_every_width(
         assert f"[{option.variable}" in text or option.name == "api-key"
 
 
-def test_help_begins_with_what_one_needs(capfd: pytest.CaptureFixture[str]) -> None:
-    """First what one needs, an example and the exit codes, then the options in their groups."""
+def test_help_begins_with_the_requirements(capfd: pytest.CaptureFixture[str]) -> None:
+    """First the requirements, an example and the exit codes, then the options in their groups."""
     assert main(["run", "--help"]) == 0
     out = capfd.readouterr().out
     groups = dict.fromkeys(option.group for option in OPTIONS)

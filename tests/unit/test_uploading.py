@@ -1,4 +1,4 @@
-"""How uploads are sent one after the other: what is tried again, what ends them, and what is told meanwhile."""
+"""Tests of uploads: their order, attempts, limits and events."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ PLAN = Plan(interval=2, max_interval=15, first_contact_limit=60)
 
 @dataclass
 class World:
-    """A server that takes uploads by a script, and a clock that only it and sleeping move.
+    """A server that takes uploads by a script, and a clock that only its responses and sleeps move.
 
     Attributes:
-        script: what comes of each attempt, in their order; or what makes it, given the progress.
-        takes: seconds that each attempt takes.
-        attempts: the files of the attempts, and when each began.
-        sleeps: how long each sleep was to be.
-        events: what was told.
+        script: the result of each attempt, or a function from the progress callback to it.
+        takes: the duration of each attempt in seconds.
+        attempts: the file and the start of each attempt.
+        sleeps: the requested seconds of each sleep.
+        events: all events.
         now: the clock.
     """
 
@@ -58,14 +58,12 @@ class World:
     now: float = 1000.0
 
     def send(self, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
-        """One attempt."""
         step = self.script[len(self.attempts)]
         self.attempts.append((file.path, self.now - 1000))
         self.now += self.takes
         return step(progress) if callable(step) else step
 
     def sleep(self, seconds: float) -> bool:
-        """Let time pass."""
         self.sleeps.append(seconds)
         self.now += seconds
         return False
@@ -77,32 +75,29 @@ class World:
         sleep: Callable[[float], bool] | None = None,
         signals: Signals | None = None,
     ) -> tuple[Upload, ...]:
-        """Upload the files."""
-
-        def told(event: UploadEvent) -> None:
+        def record(event: UploadEvent) -> None:
             self.events.append(event)
             notify(event)
 
         return upload_all(
             files or (A,), self.send, plan=self.plan, jitter=lambda: self.jitter, signals=signals or Signals(),
-            notify=told, clock=lambda: self.now, sleep=sleep or self.sleep,
+            notify=record, clock=lambda: self.now, sleep=sleep or self.sleep,
         )  # fmt: skip
 
 
 def receipts(uploads: Sequence[Upload]) -> list[Receipt]:
-    """What became of each."""
     return [upload.receipt for upload in uploads]
 
 
-def let_it_end() -> None:
-    """Wait for the thread that sends."""
+def join_sender() -> None:
+    """Wait for the sending thread."""
     for thread in threading.enumerate():
         if thread.name == "uploads":
             thread.join(5)
 
 
-def test_files_go_one_after_the_other() -> None:
-    """Each once and in its order; one that is refused or lost does not stop the others."""
+def test_each_file_is_sent_once_and_in_order() -> None:
+    """A refused or lost file does not stop the others."""
     world = World([REFUSED, LOST, QUEUED], takes=3)
     uploads = world.upload(A, B, C)
     assert [upload.file for upload in uploads] == [A, B, C]
@@ -120,16 +115,15 @@ def test_files_go_one_after_the_other() -> None:
     "receipt",
     [QUEUED, REFUSED, LOST, replace(LOST, final=False), replace(DOWN, final=True), replace(DOWN, unsent=False)],
 )
-def test_only_what_is_unsent_and_not_final_is_tried_again(receipt: Receipt) -> None:
-    """Everything else is the last word, also a failure that would be worth a second try."""
+def test_only_an_unsent_failure_that_is_not_final_is_tried_again(receipt: Receipt) -> None:
     world = World([receipt])
     (upload,) = world.upload()
     assert upload.receipt == receipt
     assert (len(world.attempts), world.sleeps) == (1, [])
 
 
-def test_what_was_not_sent_is_tried_again_at_the_cadence_of_the_wait() -> None:
-    """With its bounds and its jitter, from when the file's upload began."""
+def test_an_unsent_file_is_tried_again_at_the_cadence_of_the_wait() -> None:
+    """With its bounds and its jitter, counted from the start of the file's upload."""
     world = World([DOWN] * 5 + [QUEUED], takes=5, jitter=1.0, plan=replace(PLAN, max_interval=2.5))
     (upload,) = world.upload()
     assert upload.receipt == QUEUED
@@ -137,15 +131,14 @@ def test_what_was_not_sent_is_tried_again_at_the_cadence_of_the_wait() -> None:
     assert upload.elapsed == pytest.approx(6 * 5 + sum(world.sleeps))
 
 
-def test_a_server_may_ask_to_be_left_alone() -> None:
-    """Its Retry-After is the lower bound of a pause."""
+def test_retry_after_is_the_lower_bound_of_a_pause() -> None:
     world = World([replace(DOWN, retry_after=20.0), QUEUED])
     world.upload()
     assert world.sleeps == [20]
 
 
-def test_trying_ends_at_the_limit_with_one_last_attempt() -> None:
-    """The limit runs from the first error on, and for each file anew; the message says how long and how often."""
+def test_there_is_a_last_attempt_at_the_limit() -> None:
+    """Each file has its own limit, from its first error on. The message has the duration and the number of attempts."""
     world = World([DOWN] * 32 + [QUEUED], takes=1, plan=replace(PLAN, first_contact_limit=10))
     uploads = world.upload(A, B)
     first = uploads[0].receipt
@@ -156,15 +149,15 @@ def test_trying_ends_at_the_limit_with_one_last_attempt() -> None:
     assert isinstance(uploads[1].receipt, Failure)
 
 
-def test_one_error_at_the_limit_is_no_stretch() -> None:
-    """A final failure after an outage is told with the outage; one without is told as it is."""
+def test_a_single_failure_has_no_duration() -> None:
+    """Only the failure that ends an outage is reported with its duration."""
     world = World([replace(DOWN, final=True)])
     (upload,) = world.upload()
     assert upload.receipt == replace(DOWN, final=True)
 
 
-def test_an_outage_is_told_with_its_end() -> None:
-    """It ends when the first bytes of the file go out, not when all of it has been sent."""
+def test_the_end_of_an_outage_is_reported() -> None:
+    """It ends with the first bytes of the file, not with the last."""
 
     def late(progress: Callable[[int], None]) -> Receipt:
         progress(500)
@@ -185,15 +178,14 @@ def test_an_outage_is_told_with_its_end() -> None:
     ]
 
 
-def test_an_outage_ends_with_a_response_too() -> None:
-    """Where no byte of the file was told to be sent, as with a refusal of its head."""
+def test_a_response_ends_an_outage_too() -> None:
+    """For example, a refusal of the request's head: no byte of the file is reported as sent."""
     world = World([DOWN, REFUSED], takes=1)
     world.upload()
     assert any(isinstance(event, OutageEnded) and event.outage.ended == 4 for event in world.events)
 
 
-def test_an_outage_that_ends_unsent_has_no_end() -> None:
-    """Nothing has recovered."""
+def test_a_final_failure_does_not_end_an_outage() -> None:
     world = World([DOWN, replace(DOWN, final=True)])
     (upload,) = world.upload()
     assert not any(isinstance(event, OutageEnded) for event in world.events)
@@ -201,9 +193,7 @@ def test_an_outage_that_ends_unsent_has_no_end() -> None:
     assert "(2 attempts)" in upload.receipt.what
 
 
-def test_progress_is_told_ten_times_a_second_and_at_the_end() -> None:
-    """However often it is reported; and the last time too."""
-
+def test_progress_is_reported_ten_times_a_second_and_at_the_end() -> None:
     def many(progress: Callable[[int], None]) -> Receipt:
         for sent in range(1, 1000):
             world.now += 0.001
@@ -212,14 +202,14 @@ def test_progress_is_told_ten_times_a_second_and_at_the_end() -> None:
 
     world = World([many])
     world.upload()
-    told = [event for event in world.events if isinstance(event, UploadProgress)]
-    assert len(told) <= 12
-    assert all(later.elapsed - event.elapsed >= 0.1 for event, later in pairwise(told[:-1]))
-    assert (told[0].sent, told[-1].sent) == (1, 999)
+    events = [event for event in world.events if isinstance(event, UploadProgress)]
+    assert len(events) <= 12
+    assert all(later.elapsed - event.elapsed >= 0.1 for event, later in pairwise(events[:-1]))
+    assert (events[0].sent, events[-1].sent) == (1, 999)
 
 
-def test_progress_of_an_attempt_that_was_given_up_is_not_told() -> None:
-    """Its thread may go on for a moment; nobody hears it then."""
+def test_progress_of_an_attempt_that_is_over_is_ignored() -> None:
+    """Its thread may go on for a moment."""
     meters: list[Callable[[int], None]] = []
 
     def kept(progress: Callable[[int], None]) -> Receipt:
@@ -237,7 +227,7 @@ def test_progress_of_an_attempt_that_was_given_up_is_not_told() -> None:
 
 
 def test_a_signal_ends_the_uploads() -> None:
-    """What is over stays, what is under way is not known, the rest is not sent; nor is it later."""
+    """Finished uploads keep their results, the current upload is broken off, and the rest is never sent."""
     under_way, go_on, signals = threading.Event(), threading.Event(), Signals()
 
     def hangs(_: Callable[[int], None]) -> Receipt:
@@ -256,12 +246,12 @@ def test_a_signal_ends_the_uploads() -> None:
     assert receipts(uploads) == [QUEUED, Unfinished.BROKEN_OFF, Unfinished.NOT_SENT]
     assert uploads[1].elapsed == 9
     go_on.set()
-    let_it_end()
+    join_sender()
     assert [name for name, _ in world.attempts] == ["a", "b"]
 
 
-def test_a_signal_while_the_gate_waits_to_try_again_leaves_nothing_behind() -> None:
-    """What was never sent is not called broken off; the sleep says that the gate was stopped."""
+def test_a_signal_during_a_pause_leaves_the_file_unsent() -> None:
+    """It is not called broken off."""
 
     def notify(event: UploadEvent) -> None:
         if isinstance(event, OutageBegan):
@@ -283,7 +273,7 @@ def test_a_signal_while_the_gate_waits_to_try_again_leaves_nothing_behind() -> N
 
 
 def test_no_attempt_begins_after_a_signal() -> None:
-    """Also where the sleep has not heard of it."""
+    """Even if the sleep does not return that the gate is stopped."""
     slept, go_on, signals = threading.Event(), threading.Event(), Signals()
 
     def notify(event: UploadEvent) -> None:
@@ -300,13 +290,11 @@ def test_no_attempt_begins_after_a_signal() -> None:
 
     world.upload(A, B, notify=notify, sleep=sleep, signals=signals)
     go_on.set()
-    let_it_end()
+    join_sender()
     assert len(world.attempts) == 1
 
 
-def test_what_breaks_in_the_thread_that_sends_is_raised() -> None:
-    """A bug is no verdict about a file."""
-
+def test_a_bug_in_the_sending_thread_is_raised() -> None:
     def breaks(_: Callable[[int], None]) -> Receipt:
         raise LookupError("a bug")
 
@@ -316,9 +304,7 @@ def test_what_breaks_in_the_thread_that_sends_is_raised() -> None:
     assert len(world.attempts) == 1
 
 
-def test_without_a_thread_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the gate says why."""
-
+def test_without_a_thread_nothing_is_sent_and_an_error_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -329,13 +315,12 @@ def test_without_a_thread_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> No
     assert not world.attempts
 
 
-def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not every system lets a signal interrupt a wait without an end."""
+def test_the_calling_thread_wakes_up_for_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems do not let a signal interrupt an endless wait."""
     monkeypatch.setattr("gate.flow.signals.TICK", 0.01)
     ticked = threading.Event()
 
     def slow(_: Callable[[int], None]) -> Receipt:
-        # Whoever watches sees that the gate is alive.
         assert ticked.wait(5)
         return QUEUED
 
@@ -346,8 +331,7 @@ def test_the_calling_thread_waits_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
     assert receipts(uploads) == [QUEUED]
 
 
-def test_the_gate_s_own_clock_and_sleep_do_as_well() -> None:
-    """They are what it has where a test gives it no others."""
+def test_the_clock_and_the_sleep_have_defaults() -> None:
     script: Iterator[Receipt] = iter([DOWN, QUEUED])
     uploads = upload_all(
         [A], lambda *_: next(script), plan=Plan(interval=0.01, max_interval=0.01), jitter=lambda: 0.0,

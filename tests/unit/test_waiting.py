@@ -1,4 +1,4 @@
-"""When the gate asks, and when it stops. The clock is the test's own: nothing here sleeps."""
+"""Tests of the wait: when it polls, and when it stops. With a simulated clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ DENIED = Failure(Reason.DENIED, "HTTP 401.", final=True)
 
 
 def test_a_finished_scan_costs_one_request() -> None:
-    """The first poll is at once, and its answer ends the wait."""
     world = World(lambda _n, _at: DONE)
     history = world.wait()
     assert (history.ended, history.polls, history.elapsed) == (StopCause.DECIDED, 1, 0)
@@ -38,12 +37,10 @@ def test_a_finished_scan_costs_one_request() -> None:
 
 @pytest.mark.parametrize(("waited", "seconds"), [(0, 2), (10, 2), (20, 2), (50, 5), (149, 14.9), (150, 15), (3600, 15)])
 def test_the_cadence_is_a_tenth_of_the_time_waited(waited: float, seconds: float) -> None:
-    """Within the bounds of the interval."""
     assert cadence(waited, Plan()) == pytest.approx(seconds)
 
 
 def test_the_jitter_stays_within_the_bounds() -> None:
-    """It is ten per cent to either side, but an interval is a promise."""
     assert cadence(50, Plan(), 1) == pytest.approx(5.5)
     assert cadence(50, Plan(), -1) == pytest.approx(4.5)
     assert cadence(0, Plan(), -1) == 2
@@ -51,23 +48,20 @@ def test_the_jitter_stays_within_the_bounds() -> None:
 
 
 def test_the_polls_follow_the_cadence() -> None:
-    """Each waits a tenth of what has been waited, and never less than the interval."""
     world = World(lambda _n, at: DONE if at > 60 else QUEUED)
     world.wait()
     gaps = [later - sooner for sooner, later in zip(world.starts, world.starts[1:], strict=False)]
     assert gaps == pytest.approx([cadence(start, Plan()) for start in world.starts[:-1]])
 
 
-def test_the_last_poll_starts_at_the_deadline_with_a_budget_of_its_own() -> None:
-    """Its answer is judged before anybody says timeout."""
+def test_the_last_poll_starts_at_the_deadline_with_a_whole_request_timeout() -> None:
     world = World(lambda _n, at: DONE if at >= 10 else QUEUED, Plan(timeout=10))
     history = world.wait()
     assert history.ended is StopCause.DECIDED
     assert world.polls[-1] == (10.0, 30.0)
 
 
-def test_at_the_deadline_the_wait_is_over() -> None:
-    """After that one poll there is none."""
+def test_the_wait_ends_after_the_poll_at_the_deadline() -> None:
     world = World(lambda _n, _at: QUEUED, Plan(timeout=10))
     history = world.wait()
     assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 10)
@@ -75,7 +69,7 @@ def test_at_the_deadline_the_wait_is_over() -> None:
 
 
 def test_a_request_under_way_at_the_deadline_is_cut_off_there() -> None:
-    """So the wait ends at the latest at the timeout plus one request timeout."""
+    """So the wait ends no later than the timeout plus one request timeout."""
     world = World(lambda _n, _at: QUEUED, Plan(timeout=10), takes=lambda _: 100.0)
     history = world.wait()
     assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
@@ -84,35 +78,34 @@ def test_a_request_under_way_at_the_deadline_is_cut_off_there() -> None:
 
 @pytest.mark.parametrize("last", [DONE, QUEUED])
 def test_a_sleep_that_wakes_past_the_deadline_is_followed_by_the_last_poll(last: ScanReading) -> None:
-    """With a budget of its own: one of nothing could not be answered."""
+    """It has a whole request timeout: the server could not respond in no time."""
     world = World(lambda number, _at: last if number else QUEUED, Plan(timeout=3), oversleeps=1.5)
     assert world.wait().ended is (StopCause.DECIDED if last is DONE else StopCause.DEADLINE)
     assert world.polls == [(0.0, 3.0), (3.5, 30.0)]
 
 
-def test_a_timeout_of_zero_asks_once() -> None:
-    """With a whole request's time."""
+def test_a_timeout_of_zero_polls_once_with_a_whole_request_timeout() -> None:
     world = World(lambda _n, _at: QUEUED, Plan(timeout=0))
     assert world.wait().ended is StopCause.DEADLINE
     assert world.polls == [(0.0, 30.0)]
 
 
-def test_trouble_before_the_first_good_answer_is_put_up_with_until_its_limit() -> None:
-    """Then there is one more poll, and the newest answer is what counts."""
+def test_errors_before_the_first_good_response_are_tolerated_until_their_limit() -> None:
+    """Then there is one more poll, and the newest response counts."""
     world = World(lambda _n, at: DOWN if at < 60 else MISSING)
     history = world.wait()
     assert (history.ended, history.newest, history.elapsed) == (StopCause.LIMIT, MISSING, 60)
     assert world.starts[-1] == 60
 
 
-def test_the_limit_counts_from_the_first_bad_answer() -> None:
-    """Not from the start of the wait: the first request may have hung for a while."""
+def test_the_limit_counts_from_the_first_error() -> None:
+    """Not from the start of the wait, because the first request may have hung."""
     world = World(lambda _n, _at: DOWN, takes=lambda number: 20.0 if number == 0 else 0.0)
     assert world.wait().elapsed == 80
 
 
-def test_after_a_good_answer_trouble_has_the_longer_limit() -> None:
-    """Each stretch its own; a good answer ends it."""
+def test_an_outage_after_a_good_response_has_the_longer_limit() -> None:
+    """A good response ends an outage, and the next outage has the whole limit."""
     world = World(lambda _n, at: QUEUED if at < 10 or 100 < at < 110 else DOWN)
     history = world.wait()
     assert history.ended is StopCause.LIMIT
@@ -122,31 +115,27 @@ def test_after_a_good_answer_trouble_has_the_longer_limit() -> None:
     assert history.elapsed == pytest.approx(second.began + 300)
 
 
-def test_a_good_answer_to_the_last_poll_of_a_limit_goes_on() -> None:
-    """The limit ends trouble, not the wait."""
+def test_a_good_response_at_the_limit_ends_the_outage_and_not_the_wait() -> None:
     world = World(lambda _n, at: DOWN if at < 60 else (DONE if at > 70 else QUEUED))
     assert world.wait().ended is StopCause.DECIDED
 
 
-def test_the_deadline_comes_before_a_limit_that_lies_behind_it() -> None:
-    """A wait never outlasts its timeout for the sake of trouble."""
+def test_a_limit_after_the_deadline_does_not_prolong_the_wait() -> None:
     world = World(lambda _n, _at: DOWN, Plan(timeout=30))
     history = world.wait()
     assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 30)
     assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30, first_contact=True)
 
 
-@pytest.mark.parametrize(("at_deadline", "answer"), [(StopCause.DECIDED, DONE), (StopCause.DEADLINE, QUEUED)])
-def test_a_limit_at_the_deadline_is_both(at_deadline: StopCause, answer: ScanReading) -> None:
-    """One poll serves both."""
-    world = World(lambda _n, at: DOWN if at < 60 else answer, Plan(timeout=60))
+@pytest.mark.parametrize(("at_deadline", "reading"), [(StopCause.DECIDED, DONE), (StopCause.DEADLINE, QUEUED)])
+def test_one_poll_serves_a_limit_at_the_deadline(at_deadline: StopCause, reading: ScanReading) -> None:
+    world = World(lambda _n, at: DOWN if at < 60 else reading, Plan(timeout=60))
     assert world.wait().ended is at_deadline
     assert world.starts[-1] == 60
     assert world.starts.count(60) == 1
 
 
-def test_final_trouble_ends_the_wait_at_once() -> None:
-    """Asking again cannot help."""
+def test_a_final_error_ends_the_wait_immediately() -> None:
     world = World(lambda number, _at: DENIED if number else QUEUED)
     history = world.wait()
     assert (history.ended, history.newest, history.polls, history.errors) == (StopCause.DECIDED, DENIED, 2, 1)
@@ -154,7 +143,7 @@ def test_final_trouble_ends_the_wait_at_once() -> None:
 
 @pytest.mark.parametrize("failure", [DOWN, MISSING])
 def test_retry_after_is_honoured_beyond_the_longest_interval(failure: Failure) -> None:
-    """On any trouble, and jitter does not undercut it."""
+    """After any error, and jitter does not undercut it."""
     patient = Failure(failure.reason, failure.what, retry_after=40)
     world = World(lambda number, _at: DONE if number else patient, jitter=-1)
     world.wait()
@@ -163,14 +152,12 @@ def test_retry_after_is_honoured_beyond_the_longest_interval(failure: Failure) -
 
 @pytest.mark.parametrize(("plan", "until"), [(Plan(), 60), (Plan(timeout=20), 20)])
 def test_retry_after_is_clipped_to_limit_and_deadline(plan: Plan, until: float) -> None:
-    """A server cannot make the gate sleep through its own limits."""
     world = World(lambda _n, _at: Failure(Reason.UNREACHABLE, "busy", retry_after=1e9), plan)
     world.wait()
     assert world.starts == [0, until]
 
 
-def test_an_error_without_a_retry_after_changes_no_pause() -> None:
-    """After an error the gate asks again when it would have asked after a status, even if that is at once."""
+def test_an_error_without_a_retry_after_does_not_change_the_pause() -> None:
     plan = Plan(timeout=3, interval=0.01, max_interval=15)
     worlds = [World(lambda _n, _at: DOWN, plan), World(lambda _n, _at: QUEUED, plan)]
     for world in worlds:
@@ -180,15 +167,13 @@ def test_an_error_without_a_retry_after_changes_no_pause() -> None:
     assert after_errors[0] == 0.01
 
 
-def test_a_short_retry_after_does_not_speed_the_polls_up() -> None:
-    """It is a lower bound."""
+def test_a_short_retry_after_does_not_shorten_the_pause() -> None:
     world = World(lambda number, _at: DONE if number else Failure(Reason.UNREACHABLE, "busy", retry_after=0))
     world.wait()
     assert world.starts == [0, 2]
 
 
-def test_a_sleep_that_is_told_to_stop_ends_the_wait() -> None:
-    """Without another poll."""
+def test_a_stopped_sleep_ends_the_wait_without_another_poll() -> None:
     world = World(lambda _n, _at: QUEUED, stop_at=10)
     history = world.wait()
     assert history.ended is StopCause.CANCELLED
@@ -196,7 +181,6 @@ def test_a_sleep_that_is_told_to_stop_ends_the_wait() -> None:
 
 
 def test_the_history_has_each_phase_with_its_polls_and_errors() -> None:
-    """When it was first seen, how long it lasted, and what went wrong in it."""
     script: list[Observation] = [QUEUED, QUEUED, DOWN, MERGING, MERGING, DONE]
     history = World(lambda number, _at: script[number]).wait()
     assert [(p.status, p.first_seen, p.last_seen, p.polls, p.errors) for p in history.phases] == [
@@ -209,8 +193,8 @@ def test_the_history_has_each_phase_with_its_polls_and_errors() -> None:
     assert (history.reading, history.newest) == (DONE, DONE)
 
 
-def test_events_are_said_once_each() -> None:
-    """A change of status, the start and the end of trouble, the end of the wait; nothing per poll."""
+def test_each_event_is_reported_once() -> None:
+    """A new status, the start and the end of an outage, the end of the wait; no event per poll."""
     script: list[Observation] = [DOWN, DOWN, QUEUED, QUEUED, DOWN, DOWN, MERGING, DONE]
     world = World(lambda number, _at: script[number])
     history = world.wait()
@@ -229,8 +213,7 @@ def test_events_are_said_once_each() -> None:
     assert world.events[-1] == Ended(history)
 
 
-def test_a_stall_is_told_once_for_each_status() -> None:
-    """And again only when another status stalls."""
+def test_a_stall_is_reported_once_for_each_status() -> None:
     world = World(lambda _n, at: QUEUED if at < 700 else (MERGING if at < 1400 else DONE), Plan(max_interval=5))
     world.wait()
     stalls = [event for event in world.events if isinstance(event, Stalled)]
@@ -238,8 +221,8 @@ def test_a_stall_is_told_once_for_each_status() -> None:
     assert all(600 <= stall.unchanged < 606 for stall in stalls)
 
 
-def test_a_snapshot_tells_what_is_known_so_far() -> None:
-    """For a wait that is cut short; one that is over tells its end."""
+def test_a_snapshot_is_the_history_so_far() -> None:
+    """A snapshot of a finished wait is its final history."""
     world = World(lambda _n, _at: DONE)
     wait = Wait(TARGET, observe=world.observe, settled=lambda _: True, schedule=world.schedule)
     before = wait.snapshot(StopCause.LIMIT)
@@ -257,14 +240,14 @@ def together(
     tick: Callable[[Sequence[ScanHistory]], None] = lambda _: None,
     signals: Signals | None = None,
 ) -> tuple[ScanHistory, ...]:
-    """Wait for several scans whose answers come from `scripts`, by pending scan id."""
+    """Wait for several scans with responses from `scripts`, by pending scan id."""
     stop = threading.Event()
     schedule = Schedule(Plan(), Deadline.after(60, lambda: 0.0), stop.wait, lambda: 0.0)
     waits = [
         Wait(
             Target(6, number),
             observe=lambda _, script=script: script(),  # type: ignore[misc]
-            settled=lambda answer: answer.status == "DONE",
+            settled=lambda reading: reading.status == "DONE",
             schedule=schedule,
         )
         for number, script in scripts.items()
@@ -272,8 +255,7 @@ def together(
     return wait_all(waits, stop=stop, signals=signals or Signals(), notify=notify, tick=tick)
 
 
-def test_histories_come_in_the_order_asked() -> None:
-    """Whichever is finished first."""
+def test_histories_are_in_the_order_of_the_waits() -> None:
     first = threading.Event()
 
     def later() -> Observation:
@@ -289,8 +271,8 @@ def test_histories_come_in_the_order_asked() -> None:
     assert all(history.ended is StopCause.DECIDED for history in histories)
 
 
-def test_a_signal_stops_all() -> None:
-    """The histories have what was received until then."""
+def test_a_signal_stops_all_waits() -> None:
+    """The histories contain everything received before the signal."""
     signals = Signals()
 
     def notify(_: ScanEvent) -> None:
@@ -300,9 +282,7 @@ def test_a_signal_stops_all() -> None:
     assert (history.ended, history.reading) == (StopCause.CANCELLED, QUEUED)
 
 
-def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
-    """It must not look like a wait that goes on."""
-
+def test_a_bug_in_a_thread_is_raised_in_the_calling_thread() -> None:
     def broken() -> Observation:
         raise ZeroDivisionError
 
@@ -310,8 +290,8 @@ def test_a_bug_in_a_thread_is_raised_in_the_calling_one() -> None:
         together({1: broken, 2: lambda: QUEUED})
 
 
-def test_the_calling_thread_ticks_while_nothing_happens() -> None:
-    """That is what moves the live line, and what the heartbeat hangs on."""
+def test_the_calling_thread_ticks_while_no_event_comes() -> None:
+    """The ticks move the live line and drive the heartbeat."""
     ticked = threading.Event()
     running: list[StopCause | None] = []
 
@@ -329,11 +309,11 @@ def test_the_calling_thread_ticks_while_nothing_happens() -> None:
     assert histories[0].ended is StopCause.DECIDED
 
 
-# --- Slots: how many requests may be under way at once.
+# --- Slots: the limit of concurrent requests.
 
 
-def test_no_more_requests_than_slots_are_under_way() -> None:
-    """Those that find none wait for one, and all are asked in the end."""
+def test_there_are_no_more_concurrent_requests_than_slots() -> None:
+    """The other requests wait for a slot, and all are made in the end."""
     lock, under_way, most = threading.Lock(), [0], [0]
 
     def asked() -> Observation:
@@ -350,8 +330,8 @@ def test_no_more_requests_than_slots_are_under_way() -> None:
     assert 1 < most[0] <= REQUESTS_AT_ONCE == 32
 
 
-def test_a_last_poll_that_finds_no_slot_ends_in_time() -> None:
-    """It waits for one as long as its request may take, and says then that it was not asked."""
+def test_a_last_poll_without_a_slot_ends_in_time() -> None:
+    """It waits for a slot as long as a request may take, and then reports that no request was made."""
     taken = threading.Semaphore(0)
     world = World(lambda _n, _at: DONE, Plan(timeout=0, request_timeout=0.05), slots=taken)
     history = world.wait()
@@ -359,8 +339,8 @@ def test_a_last_poll_that_finds_no_slot_ends_in_time() -> None:
     assert (history.ended, history.newest) == (StopCause.DEADLINE, NO_SLOT)
 
 
-def test_the_time_for_the_last_request_is_what_waiting_for_a_slot_has_left() -> None:
-    """Both together take no longer than one request may."""
+def test_waiting_for_a_slot_takes_from_the_time_of_the_last_request() -> None:
+    """Waiting and request together take at most one request timeout."""
     slots = threading.Semaphore(0)
     world = World(lambda _n, _at: DONE, Plan(timeout=0, request_timeout=30), slots=slots)
 
@@ -378,8 +358,8 @@ def test_the_time_for_the_last_request_is_what_waiting_for_a_slot_has_left() -> 
     assert slots.acquire(blocking=False), "the slot was not given back"
 
 
-def test_a_slot_is_waited_for_until_the_deadline() -> None:
-    """What is free only then is used for the last poll, which has the time of a whole request."""
+def test_the_wait_for_a_slot_ends_at_the_deadline() -> None:
+    """A slot that is free only then serves the last poll, with a whole request timeout."""
     world = World(lambda _n, _at: QUEUED, Plan(timeout=60, request_timeout=30))
 
     class FreeAtTheDeadline:
@@ -396,7 +376,7 @@ def test_a_slot_is_waited_for_until_the_deadline() -> None:
 
 
 class Unset:
-    """A deadline that is not known yet: it is `at` seconds from the start once a status was seen, else never."""
+    """A deadline at `at` seconds if the newest response is good, otherwise an infinite deadline."""
 
     def __init__(self, world: World, at: float) -> None:
         self.clock: Callable[[], float] = lambda: world.now
@@ -413,13 +393,13 @@ class Unset:
 
 
 def with_unset_deadline(world: World, at: float) -> ScanHistory:
-    """Wait until such a deadline."""
+    """Wait with an `Unset` deadline."""
     schedule = replace(world.schedule, deadline=Unset(world, at))
     return Wait(TARGET, observe=world.observe, settled=world.settled, schedule=schedule).run(world.events.append)
 
 
 def test_a_deadline_may_be_infinite_at_first() -> None:
-    """Then a slot is waited for as long as a machine can wait, and errors end by their own limit."""
+    """Then waiting for a slot has the longest possible timeout, and an outage ends at its own limit."""
     world = World(lambda _n, _at: DOWN)
     limits = []
 
@@ -436,8 +416,8 @@ def test_a_deadline_may_be_infinite_at_first() -> None:
     assert (history.ended, world.starts[-1], set(limits)) == (StopCause.LIMIT, 60, {threading.TIMEOUT_MAX})
 
 
-def test_a_deadline_that_an_error_puts_off_ends_nothing() -> None:
-    """It is the last poll again only once it is known again."""
+def test_a_deadline_that_an_error_postpones_does_not_end_the_wait() -> None:
+    """The last poll follows once the deadline is finite again."""
     world = World(lambda _n, at: DOWN if 100 <= at < 130 else QUEUED)
     history = with_unset_deadline(world, 100)
     assert (history.ended, history.newest) == (StopCause.DEADLINE, QUEUED)
@@ -445,8 +425,8 @@ def test_a_deadline_that_an_error_puts_off_ends_nothing() -> None:
     assert world.now > 130
 
 
-def test_a_request_that_the_deadline_cuts_off_is_no_error() -> None:
-    """It is told as what it is, and the last poll follows at once."""
+def test_a_request_cut_off_by_the_deadline_is_no_error() -> None:
+    """It is reported as cut off, and the last poll follows immediately."""
     world = World(
         lambda n, _at: DONE if n else QUEUED, Plan(timeout=10, request_timeout=30), takes=lambda n: 25 - 24 * n
     )
@@ -456,7 +436,7 @@ def test_a_request_that_the_deadline_cuts_off_is_no_error() -> None:
     assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
 
 
-def test_a_request_that_had_its_own_time_is_an_error() -> None:
-    """Also where the deadline comes in the same moment."""
+def test_a_request_that_used_its_whole_timeout_is_an_error() -> None:
+    """Even if the deadline is at the same moment."""
     world = World(lambda _n, _at: DONE, Plan(timeout=10, request_timeout=10), takes=lambda n: 25 - 24 * n)
     assert world.wait().errors == 1
