@@ -89,26 +89,26 @@ class RestApi:
         """
         code = response.http_status
         if code in REDIRECTS:
-            where = self.sanitize(response.headers.get("Location", "nowhere"), 200)
-            to_https = where.lower().startswith("https:") and self.server.url.startswith("http:")
-            what = f"returned HTTP {code}, a redirect to {where}, which the gate does not follow."
+            target = self.sanitize(response.headers.get("Location", "nowhere"), 200)
+            to_https = target.lower().startswith("https:") and self.server.url.startswith("http:")
+            what = f"returned HTTP {code}, a redirect to {target}, which the gate does not follow."
             return self.protocol(response, what, FailureKind.REDIRECT_TO_HTTPS if to_https else FailureKind.REDIRECT)
-        envelope, flaw = None, ""
+        envelope, problem = None, ""
         try:
             envelope = responses.parse(response.body, self._digits)
         except responses.NotThreadFixError as error:
-            flaw = str(error)
+            problem = str(error)
         refused = envelope is not None and not envelope.success
         message = (responses.non_empty(envelope.message) or "") if envelope and refused else ""
         refusal = _refusal(code, message, refused=refused)
         if envelope and (not refusal or (refusals and code == OK and refusal[0] is not Reason.DENIED)):
             return ApiResponse(response, envelope)
         if not refusal:
-            return self._not_threadfix(response, flaw)
+            return self._not_threadfix(response, problem)
         reason, kind, final = refusal
-        said = f" and says: {self.sanitize(message).rstrip('.')}" if message else ""
-        said = said or (" and refused without a message" if refused else "")
-        what = f"{self.http.host} returned HTTP {code}{said}."
+        text = " and refused without a message" if refused else ""
+        text = f" and says: {self.sanitize(message).rstrip('.')}" if message else text
+        what = f"{self.http.host} returned HTTP {code}{text}."
         return Failure(
             reason, what, kind, final=final, retry_after=response.retry_after, http_status=code, refused=refused
         )
@@ -148,21 +148,21 @@ class RestApi:
         what = f"{self.http.host}: a cache returned a copy of an earlier response."
         return Failure(Reason.POLICY_UNKNOWN, what, FailureKind.CACHED, http_status=response.http_status)
 
-    def about_another(self, found: int, application_id: int) -> Failure:
+    def about_another(self, returned: int, application_id: int) -> Failure:
         """Return the failure for a response about another application than the requested application."""
         return Failure(
             Reason.PROTOCOL,
-            f"{self.http.host} returned application {found}, but application {application_id} was requested.",
+            f"{self.http.host} returned application {returned}, but application {application_id} was requested.",
             FailureKind.ANOTHER,
             final=True,
         )
 
-    def _not_threadfix(self, response: Response, flaw: str) -> Failure:
+    def _not_threadfix(self, response: Response, problem: str) -> Failure:
         if response.body.lstrip()[:1] == b"<":
             match = _PAGE_TITLE.search(response.body[:PAGE_START])
             title = f" ('{self.sanitize(match[1].decode('utf-8', 'replace'), 80)}')" if match else ""
             return self.protocol(response, f"returned a web page{title} instead of JSON.", FailureKind.WEB_PAGE)
-        return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(flaw)}.")
+        return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(problem)}.")
 
 
 def left(until: float) -> float:

@@ -15,7 +15,7 @@ NAME_LIMIT: Final = 60
 ROWS: Final = 100
 """Policies or criteria that are shown by name. Further rows are judged too, but without the cost of sanitizing."""
 LARGEST: Final = 999_999_999
-"""The largest number of vulnerabilities that a limit is shown with."""
+"""The largest number of vulnerabilities that is shown; a larger number counts as unknown."""
 
 
 def read(envelope: responses.Envelope, sanitize: Callable[[str, int], str], sent: float | None = None) -> CheckReading:
@@ -37,7 +37,7 @@ def read(envelope: responses.Envelope, sanitize: Callable[[str, int], str], sent
         _result(criterion, sanitize if row < ROWS else _not_shown, holds=holds)
         for row, (criterion, holds) in enumerate(criteria)
     )
-    # Without a criterion nothing was evaluated; then `passing` means nothing.
+    # Without criteria ThreadFix has evaluated nothing, so `passing` has no meaning.
     holds = content.passing if results else None
     agreement = content.passing, sorted(repr((holds, _fields(criterion))) for criterion, holds in criteria)
     return CheckReading("", holds, results, sent, agreement)
@@ -69,7 +69,7 @@ def _result(criterion: responses.Criterion, sanitize: Callable[[str, int], str],
     name = responses.non_empty(name)
     shown = sanitize(name, NAME_LIMIT) if name else ""
     if not shown and number is None:
-        raise responses.NotThreadFixError("a criterion does not say which severity it limits")
+        raise responses.NotThreadFixError("a criterion does not name its severity")
     return CheckResult(shown or f"severity {number}", holds, "", _limits(criterion), number)
 
 

@@ -147,7 +147,7 @@ def base_url(text: str) -> str:
         segments = segments[: segments.index("rest")]
     path = "/".join(segments)
     if not _PATH.match(path) or {".", ".."} & set(segments):
-        raise ValueError(f"has a path that no ThreadFix has; {wanted}")
+        raise ValueError(f"has a path that is not valid for ThreadFix; {wanted}")
     shown = f"[{host}]" if ":" in host else host
     standard = {"http": 80, "https": 443}[parts.scheme]
     origin = f"{parts.scheme}://{shown}" if port in (None, standard) else f"{parts.scheme}://{shown}:{port}"

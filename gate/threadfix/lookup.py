@@ -35,6 +35,7 @@ NAME_LIMIT: Final = 80
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
 
 DOTS: Final = (".", "..")
+"""Names that would change the path of a URL."""
 
 
 class Finder:
@@ -49,17 +50,17 @@ class Finder:
         """Look up an application, once, within `timeout` seconds."""
         ends = time.monotonic() + timeout
         response = self._request(subject, ends)
-        found = response if isinstance(response, Failure) else self._chosen(response, subject)
-        if isinstance(found, Application):
-            return found
-        found = replace(found, doing=Doing.LOOKUP_BY_UNIQUE_ID if subject.name is None else Doing.LOOKUP_BY_NAME)
-        if found.reason is not Reason.NOT_FOUND or found.final:
-            return found
+        result = response if isinstance(response, Failure) else self._chosen(response, subject)
+        if isinstance(result, Application):
+            return result
+        failure = replace(result, doing=Doing.LOOKUP_BY_UNIQUE_ID if subject.name is None else Doing.LOOKUP_BY_NAME)
+        if failure.reason is not Reason.NOT_FOUND or failure.final:
+            return failure
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
         candidates = self._candidates[subject]
         # If ThreadFix has listed the names, a repeated look-up cannot succeed.
-        return replace(found, what=f"{found.what}{candidates}", final=bool(candidates))
+        return replace(failure, what=f"{failure.what}{candidates}", final=bool(candidates))
 
     def _request(self, subject: ApplicationName, ends: float) -> ApiResponse | Failure:
         """Request the application, in the form that fits its name and the version of ThreadFix."""
@@ -96,7 +97,7 @@ class Finder:
         if len(ids) > 1:
             numbers = ", ".join(map(str, list(ids)[:SHOWN]))
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-            what = f"{api.http.host} found {len(ids)} of them: {numbers}{more}."
+            what = f"{api.http.host} found {len(ids)} matching applications: {numbers}{more}."
             return Failure(Reason.NOT_FOUND, what, FailureKind.SEVERAL, final=True)
         (app,) = ids.values()
         return Application(app.id, self._shown(app.name), responses.team_id(app.organization))
@@ -145,7 +146,7 @@ def _most_similar(wanted: str, names: Iterable[str]) -> list[str]:
         matcher.set_seq1(name)
         return matcher.quick_ratio()
 
-    # To compare two names letter by letter may take a hundredth of a second, so it is done for a few of them.
+    # Comparing two names letter by letter may take 10 ms, so only a few are compared in this way.
     return difflib.get_close_matches(wanted, heapq.nlargest(PROMISING, names, promise), SHOWN, 0.5)
 
 

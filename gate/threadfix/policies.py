@@ -113,9 +113,9 @@ def _entry(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
     called = [status for status in _attached(envelope, request) if _is_called(status, request.check)]
     entries = [status for status in called if _has_kind(status, request.check) is not False]
     if not entries:
-        raise UnknownError("does not know this policy, and has none like it attached to the application")
+        raise UnknownError("does not know this policy, and no such policy is attached to the application")
     if len(entries) > 1:
-        raise UnknownError(f"has {len(entries)} policies that are called so, attached to the application")
+        raise UnknownError(f"has {len(entries)} matching policies attached to the application")
     _confirm_kind(entries[0], request)
     return _reading(entries, request)
 
@@ -162,7 +162,7 @@ def _confirm_kind(status: responses.PolicyStatus, request: CheckRequest) -> None
         case False:
             raise UnknownError("has a policy with this name, but of the other kind (filter or remediation)")
         case None if request.check.remediation and not request.kind_requested:
-            raise UnknownError("has a policy with this name, but does not say whether it is one for remediation")
+            raise UnknownError("has a policy with this name, but does not state whether it is a remediation policy")
 
 
 def _reading(statuses: list[responses.PolicyStatus], request: CheckRequest) -> CheckReading:
@@ -236,7 +236,7 @@ class CheckReader:
         *others, last = self._generations
         for generation in others:
             response = self._send(generation, until)
-            if not _leads_on(response):
+            if not _try_next(response):
                 return self._read(generation, response)
         return self._read(last, self._send(last, until))
 
@@ -284,7 +284,7 @@ NOUNS: Final[dict[type[Check], str]] = {
 """The content of a good response."""
 
 
-def _leads_on(response: ApiResponse | Failure) -> bool:
+def _try_next(response: ApiResponse | Failure) -> bool:
     """Return whether to try the next generation. A refused key is final, with any HTTP status."""
     if not isinstance(response, Failure):
         return lacks_endpoint(response)

@@ -18,25 +18,24 @@ REFUSALS: Final = (
     Refusal(
         "Scan file has already been uploaded.",
         "ThreadFix has this file already, from an earlier upload: often the job was run again on the same commit.",
-        "If the same file may pass, set `{--accept duplicate}`; else check that the scanner's job made a new report.",
+        "If the same file may pass, set `{--accept duplicate}`; otherwise check that the scanner wrote a new report.",
         Accept.DUPLICATE,
     ),
     Refusal(
         "The scan file contained 0 results.",
         "There are no results in the file. The scanner found nothing, or it did not scan what it should.",
-        "If a scan without results may pass, set `{--accept empty}`; else check the scanner's log.",
+        "If a scan without results may pass, set `{--accept empty}`; otherwise check the scanner's log.",
         Accept.EMPTY,
     ),
     Refusal(
         "A newer scan from this scanner has been uploaded.",
-        "ThreadFix has a newer scan of this application by this scanner, and takes no older one after it.",
-        "Let only one pipeline at a time upload for this application, and upload scans in the order in which they were "
-        "made.",
+        "ThreadFix has a newer scan of this application by this scanner, and does not accept older scans.",
+        "Let only one pipeline at a time upload for this application, and upload scans in the order of their creation.",
     ),
     Refusal(
         "There was a more recent scan for this application and scanner on the queue.",
-        "A newer scan of this application by this scanner is waiting in ThreadFix, and it takes no older one after it.",
-        "Let only one pipeline at a time upload for this application; the newer one's gate has the verdict.",
+        "A newer scan of this application by this scanner is waiting in ThreadFix, so older scans are not accepted.",
+        "Let only one pipeline at a time upload for this application; the newer pipeline's gate has the verdict.",
     ),
     Refusal(
         "Scan file is in the wrong format.",
@@ -51,11 +50,11 @@ REFUSALS: Final = (
     Refusal(
         "Scans are not of the same type.",
         "ThreadFix takes the files of one upload only from one scanner.",
-        "Upload each scanner's report as a file of its own.",
+        "Upload each scanner's report separately.",
     ),
     Refusal(
         "Something went wrong while processing the scan.",
-        "ThreadFix could not read the file, and does not say why.",
+        "ThreadFix could not read the file, and gives no reason.",
         f"{_EXPORT} Ask your ThreadFix administrator for the server's log.",
     ),
 )

@@ -104,14 +104,12 @@ class Rules:
         decision, age = self.decide(reading), reading.age
         if first and self.settled(reading) and age is not None and age > OLD:
             return (
-                f"was finished {seconds(age)} before the gate first asked for it. Is it the scan of this build? "
-                "An old upload response would name an old scan."
+                f"was finished {seconds(age)} before the gate's first request. Is it the scan of this build? "
+                "An old upload response contains an old scan's link."
             )
         if decision is Decision.UNKNOWN and not self.unknown_fails:
-            advice = naming.fill(UNDOCUMENTED)
-            return (
-                f"has the status {reading.status}, which is not documented. The gate waits for the next one. {advice}"
-            )
+            status, advice = reading.status, naming.fill(UNDOCUMENTED)
+            return f"has the status {status}, which is not documented. The gate waits for the next status. {advice}"
         if decision is Decision.IN_FLIGHT and normal(reading.status) == QUEUED_FOR_DELETE:
-            return "is queued to be deleted. The gate waits for what comes of it."
+            return "is queued for deletion. The gate keeps waiting."
         return None

@@ -54,7 +54,7 @@ def parse_json(body: bytes, digits: Sequence[str] = ()) -> object:
         NotThreadFixError: the body is not JSON, has a name twice, or would take too much memory.
     """
     if body.count(b"{") + body.count(b"[") >= MOST_OPENINGS:
-        raise NotThreadFixError(f"it has {MOST_OPENINGS:,} objects and lists or more")
+        raise NotThreadFixError(f"it has {MOST_OPENINGS:,} or more objects and lists")
     try:
         whole = partial(_whole, hidden=digits) if digits else _whole
         return json.loads(body.decode(), object_pairs_hook=_object, parse_int=whole, parse_constant=_no_number)

@@ -163,9 +163,7 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
             )
     except FileError as error:
         doing = Doing.UPLOAD if started else Doing.UPLOAD_UNSENT
-        return Failure(
-            Reason.USAGE, str(error), FailureKind.FILE_CHANGED, doing, final=True, unsent=doing is Doing.UPLOAD_UNSENT
-        )
+        return Failure(Reason.USAGE, str(error), FailureKind.FILE_CHANGED, doing, final=True, unsent=not started)
     return receipt_of(api, application_id, response)
 
 
@@ -183,7 +181,7 @@ def _opened(file: ScanFile) -> Iterator[FileIO]:
     with content:
         state = os.fstat(content.fileno())
         if not stat.S_ISREG(state.st_mode):
-            raise FileError("the file was a regular one when the gate started, and now is none.")
+            raise FileError("the file was a regular file when the gate started, and no longer is.")
         if state.st_size != file.size:
             what = f"the file had {count(file.size, 'byte')} when the gate started, and now has {state.st_size}."
             raise FileError(what)

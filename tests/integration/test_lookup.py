@@ -292,13 +292,13 @@ def test_several_matches_are_listed_by_id(directory: Directory, client: Client) 
     """The gate does not choose between them."""
     directory.lookup = http(envelope([SHOP | {"id": number} for number in range(6, 14)]))
     failure = missing(client)
-    assert failure.what.endswith(" found 8 of them: 6, 7, 8, 9, 10 and 3 more.")
+    assert failure.what.endswith(" found 8 matching applications: 6, 7, 8, 9, 10 and 3 more.")
     assert (
         advise(failure.kind, failure.doing).hint
         == "Set {--application-id} to the one that is meant, and leave its names out."
     )
     directory.lookup = http(envelope([SHOP, SHOP | {"id": 7}]))
-    assert missing(client).what.endswith(" found 2 of them: 6, 7.")
+    assert missing(client).what.endswith(" found 2 matching applications: 6, 7.")
     assert [request.endpoint for request in directory.requests] == ["applications/Web/lookup"] * 2
 
 

@@ -327,10 +327,10 @@ def test_a_response_about_something_else_says_nothing(run: Run, check: str, cont
         ("remediation:Low Policy", policy(), "POST", "but of the other kind"),
         ("30 days", REMEDIATION, "POST", "but of the other kind"),
         ("remediation:Low Policy", policy(), "GET", "but of the other kind"),
-        ("remediation:Low Policy", NO_KIND, "GET", "does not say whether it is one for remediation"),
-        ("remediation:Low Policy", [NO_KIND], "list", "does not say whether it is one for remediation"),
+        ("remediation:Low Policy", NO_KIND, "GET", "does not state whether it is a remediation policy"),
+        ("remediation:Low Policy", [NO_KIND], "list", "does not state whether it is a remediation policy"),
         ("remediation:Low Policy", policy(policy={"id": 3, "name": "Low Policy", "filterName": ""}), "GET",
-         "does not say whether it is one for remediation"),
+         "does not state whether it is a remediation policy"),
     ],
 )  # fmt: skip
 def test_a_policy_of_another_or_unknown_kind_is_unknown(
@@ -345,12 +345,12 @@ def test_a_policy_of_another_or_unknown_kind_is_unknown(
 @pytest.mark.parametrize(
     ("check", "entries", "says"),
     [
-        ("4", [policy()], "has none like it attached"),
-        ("Other", [policy()], "has none like it attached"),
-        ("remediation:Low Policy", [policy()], "has none like it attached"),
-        ("30 days", [REMEDIATION], "has none like it attached"),
-        ("Low Policy", [policy(), policy(number=4)], "has 2 policies that are called so"),
-        ("3", [policy("FAILING"), policy(name="Other")], "has 2 policies that are called so"),
+        ("4", [policy()], "no such policy is attached"),
+        ("Other", [policy()], "no such policy is attached"),
+        ("remediation:Low Policy", [policy()], "no such policy is attached"),
+        ("30 days", [REMEDIATION], "no such policy is attached"),
+        ("Low Policy", [policy(), policy(number=4)], "has 2 matching policies"),
+        ("3", [policy("FAILING"), policy(name="Other")], "has 2 matching policies"),
     ],
 )
 def test_in_the_list_a_policy_must_be_the_only_one(run: Run, check: str, entries: object, says: str) -> None:

@@ -428,7 +428,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     ((receipt, server),) = results
     assert isinstance(receipt, Failure)
     assert (receipt.reason, receipt.final, receipt.unsent) == (Reason.USAGE, True, True)
-    assert "now is none" in receipt.what
+    assert "no longer is" in receipt.what
     assert server.connections == 0
 
 

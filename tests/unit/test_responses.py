@@ -88,7 +88,7 @@ def test_a_million_objects_and_lists_are_not_parsed(opening: bytes, quoted: bool
     within = b'{"success":true,"message":"%s"}' % (opening * (MOST_OPENINGS - 2))
     assert parse(within).success
     body = within.replace(b'":"', b'":"' + opening, 1) if quoted else opening * MOST_OPENINGS
-    with pytest.raises(NotThreadFixError, match="1,000,000 objects and lists or more"):
+    with pytest.raises(NotThreadFixError, match="1,000,000 or more objects and lists"):
         parse(body)
 
 

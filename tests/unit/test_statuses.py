@@ -62,7 +62,7 @@ def test_the_user_may_move_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [("NEW_ONE", "NEW_ONE, which is not documented"), ("SCAN_QUEUED_FOR_DELETE", "to be deleted")]
+    ("status", "text"), [("NEW_ONE", "NEW_ONE, which is not documented"), ("SCAN_QUEUED_FOR_DELETE", "for deletion")]
 )
 def test_an_unknown_status_and_a_deletion_lead_to_a_warning(status: str, text: str) -> None:
     assert text in (Rules().warning(ScanReading(status), FLAGS, first=True) or "")
