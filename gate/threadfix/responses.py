@@ -291,7 +291,7 @@ def upload_response(body: bytes) -> tuple[str, ...] | str:
         return non_empty(envelope.message) or ""
     if not links:
         raise NotThreadFixError(
-            "the response has no link to a pending scan; ThreadFix returns a link from 2.5 on, but not for version `legacy`"
+            "the response has no link to a pending scan; ThreadFix returns it from 2.5 on, but not for version `legacy`"
         )
     return links
 
