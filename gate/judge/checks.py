@@ -1,4 +1,4 @@
-"""Judge a check of the release. It passes only if a fresh response of ThreadFix says so. Pure."""
+"""Judge a check of the release. It passes only if ThreadFix reports a fresh pass. Pure."""
 
 from __future__ import annotations
 
@@ -65,8 +65,7 @@ def judge_check(
         obstacles: open vulnerabilities that break it; they do not change the verdict.
         url: its page in ThreadFix.
     """
-    conclusion = _conclusion_of(history, settings.plan, cancelled)
-    conclusion = conclusion.downgrade(settings.downgraded)
+    conclusion = _conclusion_of(history, settings.plan, cancelled).downgrade(settings.downgraded)
     return CheckVerdict(conclusion, history, obstacles, url)
 
 

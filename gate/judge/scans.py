@@ -72,11 +72,8 @@ def judge_scan(
         upload: the upload that created the pending scan.
         team_id: of the application's team, for the link.
     """
-    conclusion = _conclusion_of(history, settings, cancelled)
-    conclusion = conclusion.downgrade(settings.downgraded)
-    reading = history.reading
-    target = history.target
-    scan_id = reading.scan_id if reading else None
+    conclusion = _conclusion_of(history, settings, cancelled).downgrade(settings.downgraded)
+    target, scan_id = history.target, history.reading.scan_id if history.reading else None
     url = settings.scan_url(target.application_id, scan_id, target.pending_scan_id, team_id)
     return ScanVerdict(conclusion, history, url, upload)
 
@@ -136,9 +133,8 @@ def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
 def outage_length(history: History[Any, Any]) -> str:
     """Return a sentence with the length of the newest outage; empty for a single error."""
     outage = history.outages[-1]
-    if outage.polls == 1:
-        return ""
-    return f" This went on for {seconds(history.elapsed - outage.began)} ({outage.polls} failed polls)."
+    length = seconds(history.elapsed - outage.began)
+    return "" if outage.polls == 1 else f" This went on for {length} ({outage.polls} failed polls)."
 
 
 def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 
 class FailureKind(Enum):
-    """The kind of a failure, decided once: at the connection, or where the response is read."""
+    """The kind of a failure, decided once: by the connection, or by the reader of the response."""
 
     # The network.
     DNS = auto()
@@ -76,7 +76,7 @@ class Doing(Enum):
     STATUS = auto()
     UPLOAD = auto()
     UPLOAD_UNSENT = auto()
-    """An upload of which nothing has left this machine."""
+    """An upload, if nothing has left this machine."""
     LOOKUP = auto()
     LOOKUP_BY_NAME = auto()
     LOOKUP_BY_UNIQUE_ID = auto()
@@ -104,16 +104,14 @@ _CONNECTION: Final = Advice(
     hint="Check that {--url} is the URL of ThreadFix, with https:// if its port uses TLS; then run the gate again."
 )
 _CONTEXT: Final = (
-    "Does {--url} lack its context path, such as /threadfix? If it has one, see what responds there instead of "
+    "Does {--url} lack its context path, such as /threadfix? If it has one, check what responds there instead of "
     "ThreadFix: a login page, a proxy, a load balancer."
 )
-_HTTPS: Final = "ThreadFix wants https: write {--url} with https:// in front."
-_PROXY_LOGIN: Final = "The proxy in between wants a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
-_NOT_TAKEN: Final = "ThreadFix did not take the file"
-_REJECTED: Final = (
-    f"{_NOT_TAKEN}. The response is not from its REST API; often such a one is from a login page or a proxy."
-)
-_FILE: Final = "Start the gate only when the scanner's job has written its report to the end; then run the gate again."
+_HTTPS: Final = "ThreadFix requires https: start {--url} with https://."
+_PROXY_LOGIN: Final = "The proxy requires a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
+_NOT_TAKEN: Final = "ThreadFix did not accept the file"
+_REJECTED: Final = f"{_NOT_TAKEN}. The response is not from its REST API; often it is from a login page or a proxy."
+_FILE: Final = "Start the gate only after the scanner has written its whole report; then run the gate again."
 _NO_APPLICATION: Final = "ThreadFix does not know this application, or the key's user may not see it."
 _NO_ENDPOINT: Final = "ThreadFix has no such endpoint, or no such application."
 _ENDPOINT: Final = (
@@ -133,12 +131,12 @@ _POLICIES: Final = (
     "Before 2.6 the policy must be attached to the application. `remediation:` requires 2.8."
 )
 _ANOTHER_RULE: Final = Advice(
-    "The response is about something else than what was asked for, so it says nothing about the release.",
-    "Check `{--application-id}`, and what the policy is called in ThreadFix; a policy can also be named by its id.",
+    "The response is about something other than the request, so it says nothing about the release.",
+    "Check `{--application-id}`, and the name of the policy in ThreadFix; a policy can also be named by its id.",
 )
 _CERTIFICATE_NAME: Final = (
-    "Write the host in {--url} as it is in the certificate; if that is right already, ask your ThreadFix administrator "
-    "for a certificate with this name in it."
+    "Write the host in {--url} as it is in the certificate. If it is right already, ask your ThreadFix administrator "
+    "for a certificate with this name."
 )
 
 ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
@@ -149,7 +147,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     (FailureKind.REFUSED, None): Advice(
         hint="Check the port in {--url}, and that ThreadFix is running; then run the gate again."
     ),
-    (FailureKind.TLS, None): Advice(hint="Check that it speaks https on this port, and TLS 1.2 or later."),
+    (FailureKind.TLS, None): Advice(hint="Check that the server uses https on this port, with TLS 1.2 or later."),
     (FailureKind.CERTIFICATE, None): Advice(
         hint="If your company signs its own certificates, add them to this machine's trust store, or name them with "
         "{--ca-file} or SSL_CERT_FILE; otherwise ask your ThreadFix administrator to renew the certificate."
@@ -177,7 +175,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         hint="Let every cache and proxy between the gate and ThreadFix pass the REST API through without storing it."
     ),
     (FailureKind.ANOTHER, None): Advice(
-        "The response is about something else than what was asked for, so it says nothing about your scan.",
+        "The response is about something other than the request, so it says nothing about your scan.",
         "Check {--application-id} and {--status-path}.",
     ),
     (FailureKind.ANOTHER_UPLOAD, None): _UNCERTAIN,
@@ -185,10 +183,10 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         hint="Give the requests more time with {--request-timeout}, or name fewer scans."
     ),
     # The application.
-    (FailureKind.NAME_IN_PATH, None): Advice(hint="Set {--application-id}, and leave the names out."),
+    (FailureKind.NAME_IN_PATH, None): Advice(hint="Set {--application-id}, and omit the names."),
     (FailureKind.SEVERAL, None): Advice(
         "ThreadFix has several applications of this name in this team.",
-        "Set {--application-id} to the one that is meant, and leave its names out.",
+        "Set {--application-id} to the intended application, and omit its names.",
     ),
     (FailureKind.NOT_FOUND, Doing.LOOKUP): Advice(
         _NO_APPLICATION, "Check {--application-id} against the URL of the application's page in ThreadFix."
@@ -204,7 +202,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     (None, Doing.UPLOAD_UNSENT): Advice("ThreadFix could not be reached, so nothing of the file was sent."),
     (FailureKind.FILE_CHANGED, Doing.UPLOAD_UNSENT): Advice(f"{_NOT_TAKEN}: nothing of it was sent.", _FILE),
     (FailureKind.FILE_CHANGED, Doing.UPLOAD): Advice(
-        "The upload was broken off before its end, so ThreadFix does not have the whole file.", _FILE
+        "The upload was interrupted, so ThreadFix does not have the whole file.", _FILE
     ),
     (None, Doing.UPLOAD): _UNCERTAIN,
     (FailureKind.TIMEOUT, Doing.UPLOAD): Advice(
@@ -226,7 +224,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     (FailureKind.PROXY_LOGIN, Doing.UPLOAD): Advice(_REJECTED, _PROXY_LOGIN),
     (FailureKind.REJECTED, Doing.UPLOAD): Advice(_REJECTED, ""),
     (FailureKind.NO_PENDING_SCAN, Doing.UPLOAD): Advice(
-        "ThreadFix took the file, but the gate cannot learn when it is processed.",
+        "ThreadFix accepted the file, but the gate cannot determine when it is processed.",
         "ThreadFix 2.5 and later return a link to the pending scan: check {--api-version}. With "
         "`{--api-version legacy}`, every version responds after it has processed the file.",
     ),
@@ -252,7 +250,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
 
 
 def advise(kind: FailureKind, doing: Doing) -> Advice:
-    """Return the advice for a kind of failure; a field is None or empty if the reason's own text is right."""
+    """Return the advice for a kind of failure. A field is None or empty if the reason's own text is right."""
     rows = [ADVICE.get(key, Advice()) for key in ((kind, doing), (None, doing), (kind, None))]
     return Advice(
         next((row.meaning for row in rows if row.meaning is not None), None),

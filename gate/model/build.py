@@ -1,4 +1,4 @@
-"""Reads from the CI system's variables which build this is, for the reports. Pure.
+"""Identify the build from the variables of the CI system, for the reports. Pure.
 
 The author of a commit chooses the names of branches and repositories, so each text is sanitized like the server's.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gate.text.sanitizer import Sanitizer
 
 TEXT_LIMIT: Final = 200
-"""Characters of a repository or a ref."""
+"""Characters that are shown of a repository or a ref."""
 URL_LIMIT: Final = 500
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}\Z", re.IGNORECASE)
 _LINK: Final = re.compile(r"https?://[!-~]+\Z")
@@ -25,35 +25,20 @@ _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """One run of a CI system. Its texts are safe; None means "not known".
+    """A run of a CI system. Its texts are safe."""
 
-    Attributes:
-        system: such as `GitHub Actions`.
-        repository: as the system names it, such as `octo/shop`.
-        commit: its hash.
-        ref: branch or tag.
-        url: link to the run.
-    """
-
-    system: str
-    repository: str | None = None
-    commit: str | None = None
-    ref: str | None = None
-    url: str | None = None
+    system: str  # such as `GitHub Actions`
+    repository: str | None = None  # as the system names it, such as `octo/shop`
+    commit: str | None = None  # the hash
+    ref: str | None = None  # branch or tag
+    url: str | None = None  # the page of the run
 
 
-@dataclass(frozen=True, slots=True)
-class _System:
-    """A CI system and its variables. The first pattern whose variables are all set counts.
-
-    Attributes:
-        name: for people.
-        sign: the variable that is set in this system.
-        repository, commit, ref, url: patterns.
-    """
+class _System(NamedTuple):
+    """A CI system, and patterns of its variables. The first pattern whose variables are all set counts."""
 
     name: str
-    sign: str
+    sign: str  # the variable that is set in every build
     repository: tuple[str, ...]
     commit: tuple[str, ...]
     ref: tuple[str, ...]
@@ -101,7 +86,7 @@ SYSTEMS: Final = (
         ("{BITBUCKET_BRANCH}", "{BITBUCKET_TAG}"),
         ("https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/pipelines/results/{BITBUCKET_BUILD_NUMBER}",),
     ),
-    # Last, because the others may have been started by it.
+    # Last, because Jenkins may have started the others.
     _System(
         "Jenkins",
         "JENKINS_URL",
@@ -111,7 +96,7 @@ SYSTEMS: Final = (
         ("{BUILD_URL}",),
     ),
 )
-"""Every CI system that is known."""
+"""The known CI systems."""
 
 
 def current(env: Mapping[str, str], sanitizer: Sanitizer) -> Build | None:
@@ -137,5 +122,5 @@ def _filled(patterns: tuple[str, ...], env: Mapping[str, str]) -> str:
     """Return the first pattern whose variables are all set, filled in; otherwise an empty text."""
     for pattern in patterns:
         if all(env.get(name) for name in _VARIABLE.findall(pattern)):
-            return _VARIABLE.sub(lambda found: env[found[1]], pattern)
+            return _VARIABLE.sub(lambda match: env[match[1]], pattern)
     return ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InvalidOption:
-    """An option that is missing, wrong or contradicts another option. Meaning and advice are None for the usual text.
+    """An option that is missing, wrong or contradicts another option. Without meaning and advice, the usual texts apply.
 
     Attributes:
         option: its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option.
@@ -41,7 +41,7 @@ class InvalidOption:
 
 
 class GateError(Exception):
-    """An error that ends the gate before any response. Its hint and meaning are None for those of the reason."""
+    """An error that ends the gate before any response. Without hint and meaning, those of the reason apply."""
 
     reason: ClassVar[Reason]
     hint: str | None = None

@@ -20,7 +20,7 @@ class StatusSeen(Generic[R]):
     at: float
     reading: R
     previous: str | None = None  # None for the first status
-    lasted: float = 0.0  # seconds for which the previous status was seen
+    lasted: float = 0.0  # seconds of the previous status
 
 
 class OutageBegan(NamedTuple):
@@ -29,7 +29,7 @@ class OutageBegan(NamedTuple):
     target: Subject
     at: float
     failure: Failure
-    limit: float  # seconds for which the wait goes on polling; 0 at the deadline
+    limit: float  # seconds until the wait gives up; 0 at the deadline
     first_contact: bool = False  # whether there was no good response yet
 
 

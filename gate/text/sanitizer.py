@@ -52,7 +52,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Sanitizer:
-    """Removes the secrets and everything else that is not safe from texts."""
+    """Removes secrets and all other unsafe characters from texts."""
 
     secrets: tuple[Secret, ...] = ()
 

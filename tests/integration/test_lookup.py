@@ -295,7 +295,7 @@ def test_several_matches_are_listed_by_id(directory: Directory, client: Client) 
     assert failure.what.endswith(" found 8 matching applications: 6, 7, 8, 9, 10 and 3 more.")
     assert (
         advise(failure.kind, failure.doing).hint
-        == "Set {--application-id} to the one that is meant, and leave its names out."
+        == "Set {--application-id} to the intended application, and omit its names."
     )
     directory.lookup = http(envelope([SHOP, SHOP | {"id": 7}]))
     assert missing(client).what.endswith(" found 2 matching applications: 6, 7.")

@@ -219,7 +219,7 @@ def test_a_refusal_by_http_status_is_final_and_certain(
     assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
     assert "not known" not in failure.what
     meaning = str(advise(failure.kind, failure.doing).meaning)
-    assert meaning.startswith("ThreadFix did not take the file")
+    assert meaning.startswith("ThreadFix did not accept the file")
     assert text in meaning
     assert server.uploads == 1
 

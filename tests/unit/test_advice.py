@@ -29,7 +29,7 @@ GATE = Path(__file__).parents[2] / "gate"
         (FailureKind.DENIED, Doing.UPLOAD, "may not upload", ""),
         (FailureKind.ANOTHER, Doing.STATUS, "nothing about your scan", "{--status-path}"),
         (FailureKind.ANOTHER, Doing.LOOKUP_BY_UNIQUE_ID, "", "{--application-unique-id}"),
-        (FailureKind.ANOTHER, Doing.POLICIES, "nothing about the release", "what the policy is called"),
+        (FailureKind.ANOTHER, Doing.POLICIES, "nothing about the release", "the name of the policy"),
     ],
 )
 def test_the_more_specific_row_counts(kind: FailureKind, doing: Doing, meaning: str | None, hint: str | None) -> None:

@@ -118,7 +118,7 @@ def test_a_deleted_and_an_interrupted_scan_have_different_advice(
 def test_the_meaning_of_a_failure_replaces_that_of_its_reason() -> None:
     """The response about another application is not a login page."""
     failure = replace(ALL[Reason.PROTOCOL], kind=FailureKind.ANOTHER)
-    assert "about something else" in judged(history_of(failure)).conclusion.meaning
+    assert "about something other" in judged(history_of(failure)).conclusion.meaning
     assert judged(history_of(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
 
 
