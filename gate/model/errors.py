@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InvalidOption:
-    """An option that is missing, wrong or contradicts another option. Without meaning and advice, the usual texts apply.
+    """An option that is missing, wrong or contradicts another option. Meaning and advice default to the usual texts.
 
     Attributes:
         option: its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option.
