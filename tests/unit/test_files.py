@@ -128,6 +128,12 @@ def test_several_circles_of_links_end(folder: Path) -> None:
 
 
 @POSIX
+def test_a_file_keeps_its_path_if_a_link_leads_to_its_folder() -> None:
+    Path("another").symlink_to("out/deep", target_is_directory=True)
+    assert names("**/d.xml") == ["out/deep/d.xml"]
+
+
+@POSIX
 def test_an_unreadable_folder_hides_no_other_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     original = os.scandir
 
