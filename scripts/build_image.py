@@ -64,8 +64,8 @@ def engine() -> str:
             continue
         if works():
             return name
-        print(f"{name} is here but cannot run containers.", file=sys.stderr)
-    unavailable("Neither docker nor podman nor buildah works here. On Debian: apt-get install podman runc")
+        print(f"{name} is installed but cannot run containers.", file=sys.stderr)
+    unavailable("Neither docker nor podman nor buildah works. On Debian: apt-get install podman runc")
 
 
 def docker_works() -> bool:
@@ -104,7 +104,7 @@ def with_base(dockerfile: str, base: str | None = None) -> tuple[str, str]:
     """Return the base of a Dockerfile, and the Dockerfile with another base."""
     matched = BASE.search(dockerfile)
     if not matched:
-        sys.exit("The Dockerfile names no base (FROM ... AS base).")
+        sys.exit("The Dockerfile has no base image (FROM ... AS base).")
     return matched[1], BASE.sub(f"FROM {base or matched[1]} AS base", dockerfile)
 
 
@@ -122,7 +122,7 @@ def stand_in(name: str, instead_of: str) -> str:
     tag = f"{STAND_IN}:{SUITE}-{recipe}"
     if succeeds(name, "inspect", "--type", "image", tag):
         return tag
-    print(f"{instead_of} cannot be pulled; putting a base together from Debian's packages instead.", file=sys.stderr)
+    print(f"{instead_of} cannot be pulled; building a base from Debian's packages instead.", file=sys.stderr)
     if not shutil.which("mmdebstrap"):
         unavailable("mmdebstrap is not here. On Debian: apt-get install mmdebstrap")
     with tempfile.TemporaryDirectory() as temporary:
@@ -223,9 +223,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the image, or run it as `docker run` would.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     builder = commands.add_parser("build", help="build the Dockerfile")
-    builder.add_argument("--base", help="image to build on; without it the Dockerfile's own, or a stand-in")
+    builder.add_argument("--base", help="base image (default: that of the Dockerfile, or a substitute if it cannot be pulled)")
     commands.add_parser("run", help="like docker run: OPTIONS IMAGE ARGUMENTS")
-    commands.add_parser("engine", help="name the engine that is used")
+    commands.add_parser("engine", help="print the name of the engine")
     parsed = parser.parse_args()
     if "base" in parsed:
         build(parsed.base)

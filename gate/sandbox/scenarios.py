@@ -201,7 +201,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "remote-import",
-            "A remote import: ends with FINISHED_FINDING_PULLING, without a scan id.",
+            "A remote import ends with FINISHED_FINDING_PULLING, without a scan id.",
             Reason.PROCESSED,
             (("QUEUED", 3.0), ("FINISHED_FINDING_PULLING", 0.0)),
             scan_id=False,
@@ -222,7 +222,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "error-flag",
-            "ThreadFix sets the error flag, though the status itself looks harmless.",
+            "ThreadFix sets the error flag, although the status looks harmless.",
             Reason.SCAN_FAILED,
             (*_START, ("CHANNEL_MERGING", 0.0)),
             error_message="Scan file is in the wrong format.",
@@ -297,7 +297,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "duplicate",
-            "ThreadFix has the file already, and says so while it processes it; accepted.",
+            "ThreadFix already has the file, and reports this during processing; accepted.",
             Reason.ALREADY_IMPORTED,
             (("QUEUED", 2.0), ("FINDINGS_GENERATING", 0.0)),
             error_message=DUPLICATE,
@@ -306,7 +306,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "empty",
-            "There are no results in the file, as ThreadFix notices while it processes it; accepted.",
+            "The file has no results, and ThreadFix reports this during processing; accepted.",
             Reason.EMPTY_SCAN,
             (("QUEUED", 2.0), ("FINDINGS_GENERATING", 0.0)),
             error_message=EMPTY,
@@ -315,7 +315,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "older",
-            "ThreadFix has a newer scan from this scanner, and takes no older one.",
+            "ThreadFix already has a newer scan from this scanner, and refuses an older scan.",
             Reason.SCAN_FAILED,
             (("QUEUED", 2.0), ("FINDINGS_GENERATING", 0.0)),
             error_message="A newer scan from this scanner has been uploaded.",
@@ -331,7 +331,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "policy-fail",
-            "A policy passes until ThreadFix has evaluated the scan; then it fails: no release.",
+            "A policy passes until ThreadFix has evaluated the scan; then it fails, and blocks the release.",
             Reason.POLICY_FAILED,
             _QUICK,
             brings=(_REFLECTED, _STORED),
@@ -340,7 +340,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "policy-stale",
-            "ThreadFix does not evaluate the application again: what it says is from before the scan.",
+            "ThreadFix does not evaluate the application again: its response is from before the scan.",
             Reason.POLICY_UNKNOWN,
             _QUICK,
             lag=math.inf,
@@ -348,7 +348,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "policy-vacuous",
-            "No policy is attached to the application, so there is nothing to pass.",
+            "No policy is attached to the application, so none can pass.",
             Reason.POLICY_UNKNOWN,
             _QUICK,
             options={"policy": "all"},
@@ -356,7 +356,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "criteria-fail",
-            "The scan brings vulnerabilities that the pass criteria do not allow; the gate names them.",
+            "The scan has vulnerabilities that the pass criteria do not allow; the gate names them.",
             Reason.POLICY_FAILED,
             _QUICK,
             brings=(_REFLECTED, _STORED, _DOM_BASED, *_INJECTIONS),
@@ -379,7 +379,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
         Scenario(
             "upload-refused",
-            "The gate uploads a file without results, which ThreadFix does not take.",
+            "The gate uploads a file without results, and ThreadFix refuses it.",
             Reason.UPLOAD_REFUSED,
             content=b'{"results": []}\n',
         ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins for engines are scripts of POSIX's shell")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the fake engines are POSIX shell scripts")
 
 SCRIPT = Path(__file__).parents[2] / "scripts/build_image.py"
 NO_SERVER, WINDOWS, LINUX = "exit 1", "echo windows", "echo linux"
@@ -34,7 +34,7 @@ def test_the_best_engine_that_works_is_taken(
     """Each engine that does not work is logged."""
     done = engine(tmp_path, installed)
     assert (done.returncode, done.stdout) == (0, f"{taken}\n"), done.stderr
-    assert done.stderr.splitlines() == [f"{name} is here but cannot run containers." for name in passed_over]
+    assert done.stderr.splitlines() == [f"{name} is installed but cannot run containers." for name in passed_over]
 
 
 @pytest.mark.parametrize("installed", [{}, {"docker": NO_SERVER, "podman": BROKEN}])
