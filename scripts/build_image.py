@@ -223,7 +223,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the image, or run it as `docker run` would.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     builder = commands.add_parser("build", help="build the Dockerfile")
-    builder.add_argument("--base", help="base image (default: that of the Dockerfile, or a substitute if it cannot be pulled)")
+    builder.add_argument(
+        "--base", help="base image (default: that of the Dockerfile, or a substitute if it cannot be pulled)"
+    )
     commands.add_parser("run", help="like docker run: OPTIONS IMAGE ARGUMENTS")
     commands.add_parser("engine", help="print the name of the engine")
     parsed = parser.parse_args()

@@ -41,7 +41,7 @@ class Kind:
 
 
 def make(kind: Kind, sentences: list[str]) -> ThreadFix:
-    """The ThreadFix to serve; a sentence for each invalid option is added to `sentences`."""
+    """Build the ThreadFix to serve; add a sentence for each invalid option to `sentences`."""
     threadfix = ThreadFix()
     try:
         threadfix.speed = float(kind.speed)

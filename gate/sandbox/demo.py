@@ -78,7 +78,7 @@ def demo(
 
 @contextmanager
 def _file_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
-    """The scenario's options by their names; its file to upload exists while the block runs."""
+    """Yield the scenario's options by their names; the file to upload exists while the block runs."""
     options: dict[str, Sequence[str]] = {name: [value] for name, value in scenario.options.items()}
     if scenario.content is None:
         yield options
@@ -114,7 +114,7 @@ def _without_values(flags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[st
 
 
 def _command(variables: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> list[str]:
-    """The command that the demo runs, as a person would type it; the key is in the environment."""
+    """Return the command of the demo, as a user would type it; the key is in the environment."""
     command = ["threadfix-gate", "run"]
     for option in (URL, APPLICATION_ID, PENDING_SCAN_ID):
         if option.variable in variables:
