@@ -98,20 +98,20 @@ class Release(ThreadFix):
     """A sandbox with scripted responses.
 
     Attributes:
-        answers: by method and path after the version, the response or a function from the request's fields to it.
-        asked: all requests to these paths, as (method, path, fields).
+        scripts: by method and path after the version, the response or a function from the request's fields to it.
+        requests: all requests to these paths, as (method, path, fields).
     """
 
-    answers: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(
+    scripts: dict[tuple[str, str], Fault | Callable[[dict[str, str]], Fault]] = field(
         default_factory=lambda: {("GET", APPLICATION): envelope({"id": APPLICATION_ID})}
     )
-    asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
         endpoint, _, query = path.partition("?")
         rest = endpoint.removeprefix(f"{CONTEXT}/rest/").partition("/")[2]
         is_mine = rest in {CRITERIA, STATUSES, EVALUATION, SEVERITIES, VULNERABILITIES}
-        if not is_mine and (method, rest) not in self.answers:
+        if not is_mine and (method, rest) not in self.scripts:
             return super(Release, self).respond(method, path, headers, body)
         assert headers["accept"] == "application/json"
         fields = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
@@ -119,8 +119,8 @@ class Release(ThreadFix):
             assert headers["content-type"] == "application/x-www-form-urlencoded"
             fields |= dict(parse_qsl(body.decode(), strict_parsing=True))
         with self.lock:
-            self.asked.append((method, rest, fields))
-        response = self.answers.get((method, rest), NO_PATH)
+            self.requests.append((method, rest, fields))
+        response = self.scripts.get((method, rest), NO_PATH)
         return response(fields) if callable(response) else response
 
     def set(self, endpoint: str, *contents: object, method: str = "GET") -> Release:
@@ -132,12 +132,12 @@ class Release(ThreadFix):
                 content = script.pop(0) if len(script) > 1 else script[0]
             return envelope(content) if isinstance(content, dict | list | str | int | None) else content
 
-        self.answers[method, endpoint] = respond
+        self.scripts[method, endpoint] = respond
         return self
 
     def count(self, endpoint: str) -> int:
         """Count the requests to an endpoint."""
-        return sum(path == endpoint for _, path, _ in self.asked)
+        return sum(path == endpoint for _, path, _ in self.requests)
 
 
 class Run:
@@ -204,8 +204,8 @@ def of_version(version: Version, word: str) -> Release:
         return envelope(matches[0] | {"id": None}) if matches else refusal("Policy not found")
 
     if version >= (2, 8, 5):
-        release.answers["POST", EVALUATION] = evaluate
-        release.answers["GET", EVALUATION] = refusal("Request method 'GET' not supported", 405)
+        release.scripts["POST", EVALUATION] = evaluate
+        release.scripts["GET", EVALUATION] = refusal("Request method 'GET' not supported", 405)
     elif version >= (2, 6):
-        release.answers["GET", EVALUATION] = evaluate
+        release.scripts["GET", EVALUATION] = evaluate
     return release

@@ -1,4 +1,4 @@
-"""The vulnerabilities that break a release, over real sockets: shown if they can be looked up, and never decisive."""
+"""The vulnerabilities that break a release, over real sockets. They never affect the verdict."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NAMES = [
 
 
 def vulnerability(number: int, severity: int = 5, **more: object) -> dict[str, Any]:
-    """An open vulnerability, with a heavy finding, as ThreadFix returns it."""
+    """Return an open vulnerability with large findings, as ThreadFix returns it."""
     return {
         "id": number, "active": True, "hidden": False, "isFalsePositive": False, "path": f"/shop/{number}.jsp",
         "parameter": "q", "genericVulnerability": {"id": 79, "name": XSS, "displayId": 79},
@@ -65,7 +65,7 @@ def vulnerability(number: int, severity: int = 5, **more: object) -> dict[str, A
 
 
 def search(threadfix: Release, pages: dict[str, list[dict[str, Any]]]) -> None:
-    """Respond to a search by its severity, with no more than a page."""
+    """Respond to a search with at most a page of the severity's vulnerabilities."""
 
     def find(fields: dict[str, str]) -> Fault:
         severity = fields["genericSeverities[0].intValue"]
@@ -75,11 +75,11 @@ def search(threadfix: Release, pages: dict[str, list[dict[str, Any]]]) -> None:
         }  # fmt: skip
         return envelope(pages[severity][:10])
 
-    threadfix.answers["POST", VULNERABILITIES] = find
+    threadfix.scripts["POST", VULNERABILITIES] = find
 
 
-def test_the_newest_open_vulnerabilities_are_named(run: Run) -> None:
-    """Those of the worst severity first, by the server's names, each with its link; ten in all."""
+def test_the_newest_open_vulnerabilities_are_shown(run: Run) -> None:
+    """The worst severity is first. Each has the server's name and a link; there are at most ten."""
     application = {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3, "highVulnCount": 40}
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, application)
     search(run.threadfix, {"5": [vulnerability(number) for number in (7, 9, 8)],
@@ -98,8 +98,8 @@ def test_the_newest_open_vulnerabilities_are_named(run: Run) -> None:
     ]  # fmt: skip
 
 
-def test_an_application_of_ten_thousand_costs_one_page_of_ten(run: Run) -> None:
-    """With any number on the server; a page may be larger than any other response."""
+def test_ten_thousand_vulnerabilities_cost_one_page_of_ten(run: Run) -> None:
+    """A page may be larger than any other response."""
     served: list[int] = []
 
     def find(fields: dict[str, str]) -> Fault:
@@ -111,16 +111,15 @@ def test_an_application_of_ten_thousand_costs_one_page_of_ten(run: Run) -> None:
 
     broken = criteria(failed=[criterion("Bad"), criterion("Critical"), criterion("Critical", maxIntroduced=0)])
     run.threadfix.set(CRITERIA, broken).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6, "organization": {"id": 2}})
-    run.threadfix.answers["POST", VULNERABILITIES] = find
+    run.threadfix.scripts["POST", VULNERABILITIES] = find
     run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", settle="0")
     assert [obstacle.id for obstacle in run.checks[0].obstacles] == list(range(1499, 1489, -1))
     assert served[0] > RESPONSE_LIMIT
     assert len(served) == 1
-    assert len(run.threadfix.asked) == 4
+    assert len(run.threadfix.requests) == 4
 
 
 def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
-    """It is refused as it is read."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6})
     page = Raw(200, envelope([vulnerability(1)]).body + b" " * 8 * 1024 * 1024)
     run.threadfix.set(VULNERABILITIES, page, method="POST")
@@ -131,34 +130,34 @@ def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
 
 @pytest.mark.parametrize("broken", [SEVERITIES, APPLICATION, VULNERABILITIES])
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [Raw(500), Raw(401), NO_PATH, NOT_FOUND, Reset(), Raw(200, b"<html>"), envelope("x"), envelope(None),
      Raw(200, b"{}"), envelope([1, None, {}, []]), envelope({"id": 7})],
 )  # fmt: skip
-def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, answer: object) -> None:
-    """An error is logged once; the check has failed, and all other facts are shown."""
+def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, response: object) -> None:
+    """The error is logged once. The check has failed, and all other facts are shown."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES)
     run.threadfix.set(APPLICATION, {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3})
     search(run.threadfix, {"5": [vulnerability(7)], "4": [vulnerability(8, 4)]})
-    run.threadfix.set(broken, answer, method="POST" if broken == VULNERABILITIES else "GET")
+    run.threadfix.set(broken, response, method="POST" if broken == VULNERABILITIES else "GET")
     ran = run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open", "--pass-criteria", settle="0")
     warned = ran.err.count("warning: not all blocking vulnerabilities could be looked up: 127.0.0.1")
-    assert warned == (not (isinstance(answer, Raw) and answer.body.startswith(b'{"message": "", "success": true')))
+    assert warned == (not (isinstance(response, Raw) and response.body.startswith(b'{"message": "", "success": true')))
     assert (ran.code, run.checks[0].conclusion.exit_code) == (1, 1)
 
 
-def test_where_threadfix_is_gone_nothing_more_is_asked(run: Run) -> None:
-    """The verdict is there, and must not wait for its decoration."""
+def test_after_threadfix_is_unreachable_no_request_is_sent(run: Run) -> None:
+    """The verdict must not wait for its details."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, Reset())
     run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open)", "--pass-criteria", settle="0")
-    assert [path for _, path, _ in run.threadfix.asked] == [CRITERIA, SEVERITIES]
+    assert [path for _, path, _ in run.threadfix.requests] == [CRITERIA, SEVERITIES]
 
 
-def test_all_of_it_has_the_time_of_one_request(run: Run) -> None:
-    """A server that hangs takes that time once; a request without time left is not made."""
+def test_one_time_limit_covers_all_requests(run: Run) -> None:
+    """If the server hangs, no further request follows."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, Trickle(headers_too=True))
     ran = run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", "--request-timeout", "300ms", settle="0")
-    assert [path for _, path, _ in run.threadfix.asked] == [CRITERIA, SEVERITIES, APPLICATION]
+    assert [path for _, path, _ in run.threadfix.requests] == [CRITERIA, SEVERITIES, APPLICATION]
     assert "did not respond within 0." in ran.err
 
 
@@ -188,7 +187,7 @@ def test_all_of_it_has_the_time_of_one_request(run: Run) -> None:
 def test_a_vulnerability_is_untrusted_text_of_any_shape(
     run: Run, more: dict[str, object], expected: tuple[str, str, str | None] | None
 ) -> None:
-    """A vulnerability that is not open, or was not requested, is left out; older servers send such."""
+    """A closed or unrequested vulnerability is left out; older servers send such."""
     run.threadfix.set(CRITERIA, criteria(failed=[criterion({"name": "Critical", "intValue": 5})], passed=[]))
     run.threadfix.set(VULNERABILITIES, [vulnerability(7) | more], method="POST")
     run("--pass-criteria", settle="0")
@@ -201,15 +200,15 @@ def test_a_vulnerability_is_untrusted_text_of_any_shape(
         assert shown == [(name, severity, "/shop/7.jsp, parameter q" if place is None else place)]
 
 
-def test_policies_have_nothing_looked_up(run: Run) -> None:
-    """Which vulnerabilities a policy's filter means is not known."""
+def test_policies_have_no_vulnerabilities(run: Run) -> None:
+    """The vulnerabilities that a policy's filter matches are unknown."""
     run.threadfix.set(STATUSES, [policy("FAILING")])
     run("--policy", "all")
-    assert [path for _, path, _ in run.threadfix.asked] == [STATUSES]
+    assert [path for _, path, _ in run.threadfix.requests] == [STATUSES]
 
 
-def test_a_severity_that_nobody_knows_has_no_number(run: Run) -> None:
-    """Then there is nothing to search by."""
+def test_an_unknown_severity_has_no_number(run: Run) -> None:
+    """A search would need the number."""
     run.threadfix.set(CRITERIA, criteria(failed=[criterion("Odd"), criterion({"intValue": 9, "name": "X"})]))
     run.threadfix.set(SEVERITIES, NAMES)
     run("--pass-criteria", settle="0")

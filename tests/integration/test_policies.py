@@ -97,15 +97,15 @@ HOLDS = {"PASSING": True, "FAILING": False, "NO SCANS FOUND": None}
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda version: ".".join(map(str, version)))
 @pytest.mark.parametrize("check", [PassCriteria(), BY_ID, BY_NAME, BY_KIND, AllPolicies()], ids=str)
 @pytest.mark.parametrize("word", HOLDS)
-def test_every_version_is_understood(serve: Serve, version: Version, check: Check, word: str) -> None:
-    """Each check is made in the newest way that a version knows, and the way is remembered."""
+def test_every_version_is_supported(serve: Serve, version: Version, check: Check, word: str) -> None:
+    """Each check uses the newest generation of a version, and keeps it."""
     if word == "NO SCANS FOUND" and version < (2, 5, 1, 12) and not isinstance(check, PassCriteria):
         word = "FAILING"  # A boolean has no third value.
     threadfix = release.of_version(version, word)
     ask = reader(serve(threadfix), check)
     reading = ask(30)
     requests, is_known = way(version, check)
-    assert [(method, path) for method, path, _ in threadfix.asked] == requests
+    assert [(method, path) for method, path, _ in threadfix.requests] == requests
     if not is_known:
         assert isinstance(reading, Failure)
         assert (reading.reason, reading.final) == (Reason.POLICY_UNKNOWN, True)
@@ -121,7 +121,7 @@ def test_every_version_is_understood(serve: Serve, version: Version, check: Chec
     if not isinstance(check, PassCriteria):
         assert {result.word for result in reading.results} == {word}
     assert ask(30) == reading
-    assert [(method, path) for method, path, _ in threadfix.asked] == [*requests, requests[-1]]
+    assert [(method, path) for method, path, _ in threadfix.requests] == [*requests, requests[-1]]
 
 
 @pytest.mark.parametrize(
@@ -132,49 +132,47 @@ def test_every_version_is_understood(serve: Serve, version: Version, check: Chec
         (BY_KIND, {"policyName": "30 days", "type": "remediation"}),
     ],
 )
-def test_a_policy_is_named_in_a_form_and_before_that_in_a_query(
-    serve: Serve, check: Policy, fields: dict[str, str]
-) -> None:
-    """Both are encoded; the type goes with a name only."""
+def test_a_policys_name_is_sent_in_a_form_or_in_a_query(serve: Serve, check: Policy, fields: dict[str, str]) -> None:
+    """Both are encoded. Only a name has a type."""
     threadfix = Release()
     reader(serve(threadfix), check)(30)
-    assert threadfix.asked == [("POST", EVALUATION, fields), ("GET", EVALUATION, fields), ("GET", STATUSES, {})]
+    assert threadfix.requests == [("POST", EVALUATION, fields), ("GET", EVALUATION, fields), ("GET", STATUSES, {})]
 
 
 def test_a_day_narrows_the_pass_criteria(run: Run) -> None:
     """`--criteria-from` is sent as `fromDate`."""
     run.threadfix.set(CRITERIA, criteria())
     run("--pass-criteria", "--criteria-from", "2026-01-31", settle="0")
-    assert [fields for _, _, fields in run.threadfix.asked] == [{"fromDate": "2026-01-31"}]
+    assert [fields for _, _, fields in run.threadfix.requests] == [{"fromDate": "2026-01-31"}]
 
 
-def test_a_missing_way_is_405_or_404_from_whoever_says_it(serve: Serve) -> None:
-    """A servlet container has its own page for either; a refused key is final."""
+def test_a_405_or_404_of_any_sender_leads_to_the_next_generation(serve: Serve) -> None:
+    """ThreadFix, a proxy and a servlet container have different pages. A refused key is still final."""
     method = refusal("Request method 'POST' not supported", 405)
-    for answer in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), method, Raw(204)):
-        threadfix = Release().set(EVALUATION, answer, method="POST").set(EVALUATION, policy())
+    for response in (NO_PATH, NOT_FOUND, Raw(405, b"<html></html>"), method, Raw(204)):
+        threadfix = Release().set(EVALUATION, response, method="POST").set(EVALUATION, policy())
         assert isinstance(reader(serve(threadfix), BY_ID)(30), CheckReading)
     threadfix = Release().set(EVALUATION, refusal("API Key not found in database.", 404), method="POST")
     reading = reader(serve(threadfix), BY_ID)(30)
     assert isinstance(reading, Failure)
-    assert (reading.reason, reading.final, len(threadfix.asked)) == (Reason.DENIED, True, 1)
+    assert (reading.reason, reading.final, len(threadfix.requests)) == (Reason.DENIED, True, 1)
 
 
-def test_all_ways_share_the_time_of_one_request(serve: Serve) -> None:
-    """The check is back within it, however many ways were tried."""
+def test_all_generations_share_the_time_of_one_request(serve: Serve) -> None:
+    """The check returns within this time, with any number of generations."""
 
     def slow(_: dict[str, str]) -> Fault:
         time.sleep(0.1)
         return NO_PATH
 
     threadfix = Release()
-    threadfix.answers = {("POST", EVALUATION): slow, ("GET", EVALUATION): slow}
+    threadfix.scripts = {("POST", EVALUATION): slow, ("GET", EVALUATION): slow}
     threadfix.set(STATUSES, Trickle(headers_too=True))
     began = time.monotonic()
     reading = reader(serve(threadfix), BY_ID)(0.4)
     assert isinstance(reading, Failure)
     assert reading.timed_out
-    assert len(threadfix.asked) == 3
+    assert len(threadfix.requests) == 3
     assert time.monotonic() - began < 5
 
 
@@ -182,8 +180,8 @@ def test_all_ways_share_the_time_of_one_request(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("check", ["Low Policy", "remediation:Low Policy"])
-def test_a_policy_of_which_no_filter_is_told_is_the_one_of_its_name(run: Run, check: str) -> None:
-    """The request has named the kind."""
+def test_a_policy_without_a_stated_filter_is_accepted_by_its_name(run: Run, check: str) -> None:
+    """The request contained the kind."""
     run.threadfix.set(EVALUATION, policy(policy={"id": 3, "name": "Low Policy"}), method="POST")
     run.ends(Reason.PROCESSED, "PASSING", "--policy", check)
 
@@ -197,7 +195,7 @@ def test_a_release_that_passes_every_check(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "endpoint", "content", "says"),
+    ("check", "endpoint", "content", "text"),
     [
         (("--pass-criteria",), CRITERIA, criteria(failed=[criterion("High", maxAllowed=0)]),
          "pass criteria: 1 of 2 criteria fails: High (at most 0 open)."),
@@ -213,17 +211,15 @@ def test_a_release_that_passes_every_check(run: Run) -> None:
          "all policies: 7 of 9 policies fail: 'P5', 'P6', 'P7', 'P8', 'P9' and 2 more."),
     ],
 )  # fmt: skip
-def test_what_threadfix_calls_broken_fails(
-    run: Run, check: tuple[str, ...], endpoint: str, content: object, says: str
-) -> None:
-    """Each broken rule is named with its limits; the message stays short."""
+def test_a_broken_rule_fails(run: Run, check: tuple[str, ...], endpoint: str, content: object, text: str) -> None:
+    """The message lists each broken rule with its limits, and stays short."""
     run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
-    ran = run.ends(Reason.POLICY_FAILED, says, *check)
+    ran = run.ends(Reason.POLICY_FAILED, text, *check)
     assert ran.code == 1
 
 
 @pytest.mark.parametrize(
-    ("check", "endpoint", "content", "says"),
+    ("check", "endpoint", "content", "text"),
     [
         (("--pass-criteria",), CRITERIA, criteria(passed=[]), "evaluated nothing"),
         (("--pass-criteria",), CRITERIA, criteria(passed=[], passing=False), "evaluated nothing"),
@@ -239,12 +235,12 @@ def test_what_threadfix_calls_broken_fails(
         (("--policy", "all"), STATUSES, [policy(), policy("SOON", 4, "A")], "ThreadFix says SOON of 'A'."),
     ],
 )  # fmt: skip
-def test_what_threadfix_does_not_decide_is_unknown(
-    run: Run, check: tuple[str, ...], endpoint: str, content: object, says: str
+def test_an_undecided_check_is_unknown(
+    run: Run, check: tuple[str, ...], endpoint: str, content: object, text: str
 ) -> None:
-    """Also if nothing was evaluated: that is not a pass, and is final."""
+    """A check without an evaluation is not a pass either. Both are final."""
     run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
-    ran = run.ends(Reason.POLICY_UNKNOWN, says, *check, settle="20s")
+    ran = run.ends(Reason.POLICY_UNKNOWN, text, *check, settle="20s")
     assert ran.code == 8
     assert "To keep waiting" not in ran.err
 
@@ -296,16 +292,16 @@ def test_what_threadfix_does_not_decide_is_unknown(
         ("--policy=all", "PASSING"),
     ],
 )  # fmt: skip
-def test_what_is_not_of_threadfixs_shape_is_none_of_its_words(run: Run, check: str, content: object) -> None:
-    """It is asked for again, and then it is `protocol`."""
+def test_a_response_without_threadfixs_shape_is_a_protocol_error(run: Run, check: str, content: object) -> None:
+    """The gate retries, then ends with `protocol`."""
     for endpoint, method in ((CRITERIA, "GET"), (STATUSES, "GET"), (EVALUATION, "POST")):
         run.threadfix.set(endpoint, content, method=method)
     run.ends(Reason.PROTOCOL, "127.0.0.1", check)
-    assert len(run.threadfix.asked) > 1
+    assert len(run.threadfix.requests) > 1
 
 
 @pytest.mark.parametrize(
-    ("check", "content", "says"),
+    ("check", "content", "text"),
     [
         ("3", policy(number=4), "returned policy 4 ('Low Policy'), but policy 3 was requested."),
         ("Low Policy", policy(name="Low policy"), "returned policy 3 ('Low policy'), but policy 'Low Policy' was"),
@@ -314,15 +310,14 @@ def test_what_is_not_of_threadfixs_shape_is_none_of_its_words(run: Run, check: s
         ("all", release.application(policy(), id=7), "returned application 7, but application 6 was requested."),
     ],
 )
-def test_a_response_about_something_else_says_nothing(run: Run, check: str, content: object, says: str) -> None:
-    """Asking again cannot help."""
+def test_a_response_about_another_object_is_final(run: Run, check: str, content: object, text: str) -> None:
     run.threadfix.set(EVALUATION, content, method="POST").set(STATUSES, content)
-    run.ends(Reason.PROTOCOL, says, "--policy", check)
-    assert len(run.threadfix.asked) == 1
+    run.ends(Reason.PROTOCOL, text, "--policy", check)
+    assert len(run.threadfix.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("check", "content", "way", "says"),
+    ("check", "content", "way", "text"),
     [
         ("remediation:Low Policy", policy(), "POST", "but of the other kind"),
         ("30 days", REMEDIATION, "POST", "but of the other kind"),
@@ -334,16 +329,16 @@ def test_a_response_about_something_else_says_nothing(run: Run, check: str, cont
     ],
 )  # fmt: skip
 def test_a_policy_of_another_or_unknown_kind_is_unknown(
-    run: Run, check: str, content: object, way: str, says: str
+    run: Run, check: str, content: object, way: str, text: str
 ) -> None:
-    """A GET that has the kind in it may be served by a ThreadFix that does not read the kind."""
+    """An older ThreadFix may ignore the kind in a GET."""
     endpoint, method = (STATUSES, "GET") if way == "list" else (EVALUATION, way)
     run.threadfix.set(endpoint, content, method=method)
-    run.ends(Reason.POLICY_UNKNOWN, says, "--policy", check, settle="20s", outage="20s")
+    run.ends(Reason.POLICY_UNKNOWN, text, "--policy", check, settle="20s", outage="20s")
 
 
 @pytest.mark.parametrize(
-    ("check", "entries", "says"),
+    ("check", "entries", "text"),
     [
         ("4", [policy()], "no such policy is attached"),
         ("Other", [policy()], "no such policy is attached"),
@@ -353,14 +348,14 @@ def test_a_policy_of_another_or_unknown_kind_is_unknown(
         ("3", [policy("FAILING"), policy(name="Other")], "has 2 matching policies"),
     ],
 )
-def test_in_the_list_a_policy_must_be_the_only_one(run: Run, check: str, entries: object, says: str) -> None:
-    """Either of two could be meant; a policy that is not attached is not evaluated."""
+def test_the_list_must_contain_the_policy_once(run: Run, check: str, entries: object, text: str) -> None:
+    """A policy that is not attached is not evaluated."""
     run.threadfix.set(STATUSES, entries)
-    run.ends(Reason.POLICY_UNKNOWN, says, "--policy", check, outage="20s")
+    run.ends(Reason.POLICY_UNKNOWN, text, "--policy", check, outage="20s")
 
 
 def test_every_check_is_made_and_the_worst_decides(run: Run) -> None:
-    """Fail beats unknown beats pass, in any order of the checks."""
+    """Fail has priority over unknown, and unknown over pass, in any order of the checks."""
     run.threadfix.set(CRITERIA, criteria(passed=[])).set(EVALUATION, policy("FAILING"), method="POST")
     run.threadfix.set(STATUSES, [policy()])
     ran = run.ends(Reason.POLICY_FAILED, "policy 3: ThreadFix says FAILING", "--pass-criteria", "--policy", "all\n3")
@@ -369,11 +364,11 @@ def test_every_check_is_made_and_the_worst_decides(run: Run) -> None:
     assert "pass criteria" in ran.err
 
 
-def test_nothing_is_asked_before_every_scan_has_passed(run: Run) -> None:
-    """A scan that failed is the verdict; the checks are not parts of it."""
+def test_no_check_is_requested_before_every_scan_has_passed(run: Run) -> None:
+    """A failed scan decides the verdict, which then has no checks."""
     run.threadfix.set(STATUSES, [policy()])
     ran = run.gate.play(SCENARIOS["interrupted"], "--policy", "all")
-    assert (ran.code, run.threadfix.asked) == (1, [])
+    assert (ran.code, run.threadfix.requests) == (1, [])
     assert "polic" not in ran.document["message"]
 
 
@@ -386,52 +381,52 @@ KINDS = [
 ]
 
 
-def always(threadfix: Release, answer: object) -> None:
-    """Respond so to every check."""
+def always(threadfix: Release, response: object) -> None:
+    """Send this response to every check."""
     for endpoint in (CRITERIA, STATUSES, EVALUATION):
-        threadfix.set(endpoint, answer)
-    threadfix.set(EVALUATION, answer, method="POST")
+        threadfix.set(endpoint, response)
+    threadfix.set(EVALUATION, response, method="POST")
 
 
 @pytest.mark.parametrize(("check", "permission"), KINDS)
-@pytest.mark.parametrize("answer", [RESTRICTED, Raw(401), Raw(403, b"<html>"), refusal("No permission", 403)])
+@pytest.mark.parametrize("response", [RESTRICTED, Raw(401), Raw(403, b"<html>"), refusal("No permission", 403)])
 def test_a_refused_check_names_its_permission(
-    run: Run, check: tuple[str, ...], permission: str, answer: object
+    run: Run, check: tuple[str, ...], permission: str, response: object
 ) -> None:
-    """Immediately; the scan's own result is reported as well."""
-    always(run.threadfix, answer)
+    """The gate does not retry, and reports the scan's own result too."""
+    always(run.threadfix, response)
     ran = run.ends(Reason.DENIED, "127.0.0.1", *check, outage="20s")
     assert permission in ran.err
-    assert len(run.threadfix.asked) == 1
+    assert len(run.threadfix.requests) == 1
     assert "To keep waiting" not in ran.err
 
 
 @pytest.mark.parametrize(("check", "_permission"), KINDS)
-@pytest.mark.parametrize("answer", [NO_PATH, refusal("Policy not found"), refusal(""), refusal("gone", 410)])
-def test_what_threadfix_does_not_know_is_policy_unknown(
-    run: Run, check: tuple[str, ...], _permission: str, answer: object
+@pytest.mark.parametrize("response", [NO_PATH, refusal("Policy not found"), refusal(""), refusal("gone", 410)])
+def test_an_unknown_check_is_policy_unknown(
+    run: Run, check: tuple[str, ...], _permission: str, response: object
 ) -> None:
-    """Its own refusal is final, and the advice is about versions."""
-    always(run.threadfix, answer)
+    """A refusal by ThreadFix is final, and the advice is about versions."""
+    always(run.threadfix, response)
     ran = run.ends(Reason.POLICY_UNKNOWN, "127.0.0.1", *check, outage="20s")
     assert "--api-version" in ran.err
 
 
-def test_a_web_page_in_its_place_is_asked_for_again(run: Run) -> None:
-    """A proxy's 404 is not ThreadFix's; nor does it change the way that worked."""
+def test_a_web_page_instead_of_a_check_is_retried(run: Run) -> None:
+    """A 404 from a proxy is not final, and does not change the generation."""
     run.threadfix.set(STATUSES, NOT_FOUND, NOT_FOUND, [policy()])
     run.ends(Reason.PROCESSED, "", "--policy", "all", outage="20s")
     run.threadfix.set(STATUSES, NOT_FOUND)
     ran = run.ends(Reason.POLICY_UNKNOWN, "HTTP 404", "--policy", "all")
     assert "failed polls)" in ran.document["message"]
     run.threadfix.set(EVALUATION, policy(evaluated=1), NOT_FOUND, policy(), method="POST")
-    run.threadfix.asked.clear()
+    run.threadfix.requests.clear()
     run.ends(Reason.PROCESSED, "", "--policy", "3", settle="20s", outage="20s")
-    assert {endpoint for _, endpoint, _ in run.threadfix.asked} == {EVALUATION}
+    assert {endpoint for _, endpoint, _ in run.threadfix.requests} == {EVALUATION}
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("response", "reason"),
     [
         (Raw(503), Reason.UNREACHABLE),
         (refusal("Database is down", 500), Reason.UNREACHABLE),
@@ -445,25 +440,25 @@ def test_a_web_page_in_its_place_is_asked_for_again(run: Run) -> None:
         (Raw(202, envelope([policy()]).body), Reason.PROTOCOL),
     ],
 )
-def test_errors_have_the_limit_of_an_outage(run: Run, answer: object, reason: Reason) -> None:
-    """They are not staleness; the newest error is the reason."""
-    always(run.threadfix, answer)
+def test_errors_have_the_limit_of_an_outage(run: Run, response: object, reason: Reason) -> None:
+    """The settle timeout does not apply to them. The newest error is the reason."""
+    always(run.threadfix, response)
     for check in ("--pass-criteria", "--policy=all"):
         ran = run.ends(reason, "127.0.0.1", check, settle="20s")
         assert ("To keep waiting" in ran.err) is (reason is Reason.UNREACHABLE)
-        assert len(run.threadfix.asked) > 1
+        assert len(run.threadfix.requests) > 1
 
 
 def test_an_outage_that_ends_is_forgotten(run: Run) -> None:
-    """Also without any time to settle: the first good response is judged."""
+    """This is true without a settle timeout too: the first good response is judged."""
     for settle in ("0", "20s"):
         run.threadfix.set(STATUSES, Raw(503), Reset(), Raw(200, b"{}"), [policy()])
         ran = run.ends(Reason.PROCESSED, "", "--policy", "all", settle=settle, outage="20s")
         assert "recovered after" in ran.err
 
 
-def test_a_check_that_nobody_could_make_may_be_a_warning(run: Run) -> None:
-    """With --on-unreachable warn, as for a scan; the verdict stays unknown. No other reason is softened."""
+def test_an_unreachable_check_may_be_a_warning(run: Run) -> None:
+    """This needs --on-unreachable warn, and the verdict stays unknown. No other reason becomes a warning."""
     run.threadfix.set(STATUSES, Raw(503))
     ran = run("--policy", "all", "--on-unreachable", "warn")
     assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (0, "unknown", "unreachable")
@@ -472,7 +467,6 @@ def test_a_check_that_nobody_could_make_may_be_a_warning(run: Run) -> None:
 
 
 def test_a_4xx_is_final(run: Run) -> None:
-    """As everywhere."""
     always(run.threadfix, Raw(400, b"<html>"))
     run.ends(Reason.PROTOCOL, "HTTP 400", "--pass-criteria", outage="20s")
 
@@ -482,7 +476,7 @@ def test_a_4xx_is_final(run: Run) -> None:
 
 @pytest.mark.parametrize(("before", "after"), [("PASSING", "FAILING"), ("FAILING", "PASSING")])
 def test_the_stale_race_both_ways(run: Run, before: str, after: str) -> None:
-    """If the evaluation is later than DONE, a gate that asks once is wrong, and this gate is not."""
+    """If ThreadFix evaluates after DONE, a single request would return the old result."""
     stale, fresh = policy(before, evaluated=release.later(-90)), policy(after)
     run.threadfix.set(STATUSES, [stale], [stale], [stale], [fresh])
     once = run("--policy", "all", settle="0")
@@ -497,7 +491,7 @@ def test_the_stale_race_both_ways(run: Run, before: str, after: str) -> None:
 )
 @pytest.mark.parametrize("fields", [("modifiedDate",), ("updatedDate",), ("modifiedDate", "updatedDate")])
 def test_no_date_makes_a_policy_from_before_the_scan_fresh(run: Run, date: object, fields: tuple[str, ...]) -> None:
-    """ThreadFix itself responded QUEUED half an hour after the evaluation. Small negative numbers are seconds ago."""
+    """ThreadFix responded QUEUED half an hour after the evaluation. Small negative numbers are seconds ago."""
     if type(date) is int and -3600 <= date < -1:
         date = release.later(date)
     number = run.threadfix.add(DONE)
@@ -515,8 +509,8 @@ def test_no_date_makes_a_policy_from_before_the_scan_fresh(run: Run, date: objec
     assert ran.document["reason"] == "processed", ran.err
 
 
-def test_what_stays_stale_says_by_how_much(run: Run) -> None:
-    """And how to keep waiting: the command makes the same checks."""
+def test_a_stale_check_shows_its_age_and_how_to_keep_waiting(run: Run) -> None:
+    """The command in the message makes the same checks."""
     run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
     ran = run.ends(Reason.POLICY_UNKNOWN, "policy 3: stale by 3m2", "--policy", "3")
     assert "ThreadFix says PASSING of 'Low Policy', evaluated at 20" in ran.document["message"]
@@ -528,8 +522,8 @@ def test_what_stays_stale_says_by_how_much(run: Run) -> None:
     run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix says PASSING, but not when", "--policy", "Low Policy")
 
 
-def test_what_is_taken_as_it_is_is_never_fresh(run: Run) -> None:
-    """With a warning on every run, and in the result document."""
+def test_an_unchecked_response_is_never_fresh(run: Run) -> None:
+    """Every run has a warning, also in the result document."""
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
     for check in ("--policy=3", "--pass-criteria"):
         ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="0")
@@ -540,8 +534,8 @@ def test_what_is_taken_as_it_is_is_never_fresh(run: Run) -> None:
         assert ("--max-interval: the pass criteria count if" in ran.err) is (check == "--pass-criteria")
 
 
-def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
-    """But a policy that fails after the scan fails the check, also if other policies are stale."""
+def test_one_stale_policy_makes_the_check_stale(run: Run) -> None:
+    """A policy that fails after the scan still fails the check."""
     old = release.later(-200)
     run.threadfix.set(STATUSES, [policy(), policy(number=4, name="Old", evaluated=old)])
     run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
@@ -551,7 +545,7 @@ def test_one_stale_policy_of_several_is_enough(run: Run) -> None:
     run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
 
 
-def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
+def test_changing_criteria_are_requested_again(run: Run) -> None:
     """Two responses must agree; otherwise the check stays stale."""
     first, second = criteria(), criteria(failed=[criterion("Low")])
     run.threadfix.set(CRITERIA, first, second, second)
@@ -564,8 +558,8 @@ def test_criteria_that_change_are_asked_for_again(run: Run) -> None:
     run.ends(Reason.POLICY_UNKNOWN, "stale: ThreadFix did not return the same result twice", "--pass-criteria")
 
 
-def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None:
-    """Nothing was processed, so an evaluation after the newest scan counts."""
+def test_a_duplicate_file_makes_no_check_stale(run: Run) -> None:
+    """ThreadFix processed no scan, so an evaluation after the newest scan counts."""
     run.threadfix.set(STATUSES, [policy(evaluated=release.later(-7000))])
     run.threadfix.set(f"applications/{APPLICATION_ID}/scans", [{"id": 1, "updatedDate": release.later(-7200)}])
     scan = Scenario(
@@ -577,7 +571,7 @@ def test_a_file_that_threadfix_had_already_makes_nothing_stale(run: Run) -> None
 
 @pytest.mark.parametrize("check", [AllPolicies(), PassCriteria()], ids=str)
 def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) -> None:
-    """A megabyte of names must not delay the end: each is sanitized once, and still all policies are judged."""
+    """A megabyte of names must not delay the verdict. Each name is sanitized once, and all policies are judged."""
     many = [policy("SOON", number, f"\u001b[2J{number}") for number in range(1, 3000)]
     limits = [criterion(f"\u001b[2J{number}") for number in range(1, 3000)]
     threadfix = Release().set(STATUSES, [*many, policy("FAILING", 3000, "Worst")])
@@ -601,22 +595,22 @@ def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) 
 
 
 def test_an_old_policy_of_all_is_evaluated_by_its_id(run: Run) -> None:
-    """Once, in the second response; if that fails, the policy stays stale."""
+    """The gate requests this once, after the second response. If it fails, the policy stays stale."""
     old = policy(evaluated=release.later(-200))
     run.threadfix.set(STATUSES, [old, policy(number=4, name="New")]).set(EVALUATION, policy(), method="POST")
     run.ends(Reason.PROCESSED, "2 of 2 policies pass", "--policy", "all", settle="20s")
-    asked = [(method, path, fields) for method, path, fields in run.threadfix.asked if path != STATUSES]
+    asked = [(method, path, fields) for method, path, fields in run.threadfix.requests if path != STATUSES]
     assert asked == [("POST", EVALUATION, {"policyId": "3"})]
     run.threadfix.set(EVALUATION, policy("FAILING"), method="POST")
     run.ends(Reason.POLICY_FAILED, "1 of 2 policies fails: 'Low Policy'", "--policy", "all", settle="20s")
-    del run.threadfix.answers["POST", EVALUATION]
-    for answer in (Raw(503), RESTRICTED, old, policy(number=4), NO_PATH):
-        run.threadfix.set(EVALUATION, answer)
+    del run.threadfix.scripts["POST", EVALUATION]
+    for response in (Raw(503), RESTRICTED, old, policy(number=4), NO_PATH):
+        run.threadfix.set(EVALUATION, response)
         run.ends(Reason.POLICY_UNKNOWN, "stale by 3m2", "--policy", "all")
 
 
 def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
-    """It is asked for again, unless the first response counts in any case."""
+    """The gate requests the check again, unless the first response counts in any case."""
     for check, endpoint, content in (("--policy=all", STATUSES, [policy()]), ("--pass-criteria", CRITERIA, criteria())):
         body = envelope(content).body
         aged = [Raw(200, body, "application/json", (("Age", age),)) for age in ("1", "30", "x", "0, 5", "-1")]
@@ -635,36 +629,36 @@ def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
 
 
 def test_an_evaluation_may_take_longer_than_any_other_request(run: Run) -> None:
-    """It has the time to settle, if that is longer than the limit of a request."""
+    """Its limit is the settle timeout, if that is longer than the limit of a request."""
 
     def slow(_: dict[str, str]) -> Fault:
         time.sleep(0.2)
         return envelope(policy())
 
-    run.threadfix.answers["POST", EVALUATION] = slow
+    run.threadfix.scripts["POST", EVALUATION] = slow
     run.ends(Reason.PROCESSED, "", "--policy=3", "--request-timeout", "150ms", settle="20s")
     assert run.threadfix.count(EVALUATION) == 1
 
 
 @pytest.mark.parametrize(
-    ("answers", "requests"),
+    ("responses", "requests"),
     [
         ((refusal("No scans"),), 1), ((Raw(200, b" " * (RESPONSE_LIMIT + 1)),), 1), ((Raw(200, b"<html>"),), 1),
         (({"x": 1},), 1), ((RESTRICTED,), 1), ((Raw(503), Reset(), []), 3), (([],), 1),
     ],
 )  # fmt: skip
-def test_a_list_of_scans_that_cannot_be_had_only_lacks_a_date(
-    run: Run, answers: tuple[object, ...], requests: int
+def test_without_the_list_of_scans_only_a_date_is_missing(
+    run: Run, responses: tuple[object, ...], requests: int
 ) -> None:
-    """It is asked for again only if that may help; the dates of the scan itself decide."""
+    """The gate retries only if that may help. The scan's own dates decide."""
     scans = f"applications/{APPLICATION_ID}/scans"
-    run.threadfix.set(scans, *answers).set(STATUSES, [policy()])
+    run.threadfix.set(scans, *responses).set(STATUSES, [policy()])
     ran = run.ends(Reason.PROCESSED, "", "--policy=all", settle="20s")
     assert run.threadfix.count(scans) == requests
-    assert ("warning: the scans of the application could not be listed" in ran.err) is (answers[-1] != [])
+    assert ("warning: the scans of the application could not be listed" in ran.err) is (responses[-1] != [])
 
 
-# --- The sandbox, which reads the same pages by itself.
+# --- The sandbox, a second implementation of the vendor's pages.
 
 
 @pytest.mark.parametrize(
@@ -697,7 +691,7 @@ def test_the_sandbox_in_every_generation(
     ("hanging", "code", "reason"), [(CRITERIA, 143, "cancelled"), (SEVERITIES, 1, "policy-failed")]
 )
 def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: str) -> None:
-    """Before the check is over it is cancelled; while its decoration is looked up it has failed already."""
+    """A check that has not ended is cancelled. A check that failed stays failed while its details are looked up."""
     asked = threading.Event()
 
     def hang(_: dict[str, str]) -> Fault:
@@ -705,7 +699,7 @@ def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: st
         return Trickle(headers_too=True)
 
     run.threadfix.set(CRITERIA, criteria(failed=[criterion()]))
-    run.threadfix.answers["GET", hanging] = hang
+    run.threadfix.scripts["GET", hanging] = hang
     scan = run.threadfix.add(DONE)
     arguments = ("--pending-scan-id", str(scan), "--pass-criteria", "--result-file", "result.json")
     with run.gate.start(*arguments) as process:
