@@ -1,6 +1,6 @@
-"""The gate among the things that a machine gives a process: streams, folders, threads, files that never end.
+"""Tests of the gate's process: streams, folders, proxies, threads and endless files.
 
-All by real processes; the limits are those of the system.
+The tests start real processes, with the limits of the system.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ SLOW = Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 20), ("CHANNEL_ME
 STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),))
 QUICK = ("--interval", "10ms", "--max-interval", "40ms")
 KILLED = 60
-"""Seconds after which a gate that hangs is killed, and the test fails."""
+"""Seconds after which a hanging gate is killed, and the test fails."""
 
 
 class Step:
-    """A gate as a step of a job on GitHub."""
+    """The gate as a step of a job on GitHub."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -63,8 +63,8 @@ class Step:
         """The reason in the step's outputs."""
         return (self.folder / "output").read_text().partition("reason<<")[2].splitlines()[1]
 
-    def run(self, *args: str, env: Mapping[str, str] | None = None, **streams: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - whatever `subprocess.run` takes
-        """Run it to its end."""
+    def run(self, *args: str, env: Mapping[str, str] | None = None, **streams: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - for `subprocess.run`
+        """Run the gate to its end."""
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
         return subprocess.run(
             [sys.executable, "-m", "gate", "run", *QUICK, *args],
@@ -77,8 +77,8 @@ class Step:
         )
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run a line of shell, in which `$GATE` is the gate."""
-        # A program and no words of a command: the path of this Python may have a blank in it.
+        """Run a line of shell with the gate as `$GATE`."""
+        # Use a program, because the path of this Python may contain a space.
         program = self.folder / "gate"
         program.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-m", "gate", "run", *QUICK])} "$@"\n')
         program.chmod(0o755)
@@ -90,13 +90,13 @@ class Step:
 
 @pytest.fixture
 def step(gate: Gate) -> Step:
-    """A step that runs the gate."""
+    """Return a step that runs the gate."""
     return Step(gate)
 
 
 @contextmanager
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that is full and has a reader that reads nothing: both ends."""
+    """Yield the reader and the writer of a pipe that is full and unread."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -113,8 +113,8 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 # --- Streams.
 
 
-def test_a_log_that_nobody_reads_holds_up_nothing(step: Step) -> None:
-    """With a full pipe for standard error the wait goes on, the reports are written, and the process ends."""
+def test_an_unread_log_delays_nothing(step: Step) -> None:
+    """With a full pipe for standard error, the wait goes on, the reports are written, and the process ends."""
     scan = step.gate.threadfix.add(SLOW)
     with full_pipe() as (_, writer):
         done = step.run("--pending-scan-id", str(scan), "-v", "--result-file", "result.json", stderr=writer)
@@ -123,8 +123,8 @@ def test_a_log_that_nobody_reads_holds_up_nothing(step: Step) -> None:
     assert document["polls"] > 2
 
 
-def test_deadlines_hold_though_nobody_reads_the_log(step: Step) -> None:
-    """A full pipe for the log makes neither the wait nor the end longer than a moment."""
+def test_an_unread_log_does_not_delay_the_deadline(step: Step) -> None:
+    """A full pipe for the log delays neither the wait nor the end by more than a moment."""
     scan = step.gate.threadfix.add(STUCK)
     with full_pipe() as (_, writer):
         done = step.run("--pending-scan-id", str(scan), "-v", "--timeout", "300ms", stderr=writer)
@@ -133,8 +133,8 @@ def test_deadlines_hold_though_nobody_reads_the_log(step: Step) -> None:
     assert float(elapsed) < 20
 
 
-def test_a_signal_ends_a_gate_whose_log_nobody_reads(step: Step) -> None:
-    """Outputs come first, and the log does not keep the process."""
+def test_a_signal_ends_a_gate_with_an_unread_log(step: Step) -> None:
+    """The outputs are written first, and the log does not delay the end."""
     scan = step.gate.threadfix.add(STUCK)
     command = [sys.executable, "-m", "gate", "run", *QUICK, "--pending-scan-id", str(scan)]
     with full_pipe() as (_, writer):
@@ -147,8 +147,8 @@ def test_a_signal_ends_a_gate_whose_log_nobody_reads(step: Step) -> None:
     assert step.reason == "cancelled"
 
 
-def test_a_document_that_nobody_reads_holds_up_nothing(step: Step) -> None:
-    """With a full pipe for `--json` outputs and files are written, the log says what is missing, the process ends."""
+def test_an_unread_document_delays_nothing(step: Step) -> None:
+    """With a full pipe for `--json`, outputs and files are written, the log has a warning, and the process ends."""
     scan = step.gate.threadfix.add(DONE)
     with full_pipe() as (_, writer):
         done = step.run("--pending-scan-id", str(scan), "--json", "--result-file", "result.json", stdout=writer)
@@ -158,8 +158,8 @@ def test_a_document_that_nobody_reads_holds_up_nothing(step: Step) -> None:
     assert done.stderr.splitlines()[-1].startswith("PASS (processed)")
 
 
-def test_checks_that_nobody_reads_are_made_all_the_same(step: Step) -> None:
-    """A full pipe for `doctor --json` and its log changes neither the checks nor the exit code."""
+def test_unread_checks_are_still_made(step: Step) -> None:
+    """A full pipe for `doctor --json` or its log changes neither the checks nor the exit code."""
     command = [sys.executable, "-m", "gate", "doctor", "--json"]
     with full_pipe() as (_, writer):
         done = subprocess.run(
@@ -173,20 +173,20 @@ def test_checks_that_nobody_reads_are_made_all_the_same(step: Step) -> None:
     assert done.returncode == 0
 
 
-def test_a_reader_that_comes_late_gets_everything(step: Step) -> None:
-    """Nothing of a log is lost that somebody reads in the end: every line, in its order, the verdict last."""
+def test_a_late_reader_gets_everything(step: Step) -> None:
+    """No line of the log is lost, the order is kept, and the verdict is the last line."""
     scan = step.gate.threadfix.add(SLOW)
     command = [sys.executable, "-m", "gate", "run", *QUICK, "-v", "--pending-scan-id", str(scan)]
     with full_pipe() as (reader, writer):
         with subprocess.Popen(command, env=step.env, cwd=step.folder, stdout=subprocess.DEVNULL, stderr=writer) as run:
             give_up = time.monotonic() + KILLED
-            # Of a slow gate there may be only two requests.
+            # A slow gate may make only two requests.
             while not step.gate.threadfix.seen and time.monotonic() < give_up:
                 time.sleep(0.01)
             os.set_blocking(reader, False)
             read = b""
-            while run.poll() is None or select_one(reader):
-                read += os.read(reader, 65536) if select_one(reader) else b""
+            while run.poll() is None or is_readable(reader):
+                read += os.read(reader, 65536) if is_readable(reader) else b""
         code = run.returncode
     log = read.decode().lstrip().splitlines()
     polls = [line for line in log if " GET /" in line]
@@ -197,15 +197,15 @@ def test_a_reader_that_comes_late_gets_everything(step: Step) -> None:
     assert polls == sorted(polls, key=lambda line: float(line[1:].partition("s]")[0]))
 
 
-def select_one(handle: int) -> bool:
-    """Whether something is to be read within a moment."""
+def is_readable(handle: int) -> bool:
+    """Return whether there is something to read within a moment."""
     import select
 
     return bool(select.select([handle], [], [], 0.05)[0])
 
 
-def test_a_pipe_that_must_not_block_loses_nothing(step: Step) -> None:
-    """Some programs make their child's pipes so; a full one then fails at once, and must be tried again."""
+def test_a_pipe_that_does_not_block_loses_nothing(step: Step) -> None:
+    """Some programs give their children such pipes. A write into a full pipe fails, and must be repeated."""
     scan = step.gate.threadfix.add(SLOW)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -226,7 +226,7 @@ def test_a_pipe_that_must_not_block_loses_nothing(step: Step) -> None:
 
 
 def test_the_key_is_not_written_into_a_log_file(step: Step) -> None:
-    """On GitHub `2>gate.log` is no runner that reads commands, so no mask is written; into a pipe it is, first."""
+    """With `2>gate.log`, no runner reads the mask command, so it is not written. Into a pipe it is written first."""
     scan = step.gate.threadfix.add(DONE)
     with (step.folder / "gate.log").open("w") as log:
         done = step.run("--pending-scan-id", str(scan), "-v", stderr=log)
@@ -238,7 +238,6 @@ def test_the_key_is_not_written_into_a_log_file(step: Step) -> None:
 
 
 def test_a_closed_standard_input_is_a_usage_error(step: Step) -> None:
-    """`0<&-` with `-`: there is nothing to read, and the user can mend that."""
     for option in ("--upload-response", "--api-key-file"):
         key = "" if option == "--upload-response" else "THREADFIX_API_KEY= "
         done = step.shell(f'{key}"$GATE" {option} - 0<&-')
@@ -246,8 +245,8 @@ def test_a_closed_standard_input_is_a_usage_error(step: Step) -> None:
         assert "cannot be read (standard input is closed)" in done.stderr
 
 
-def test_a_standard_input_that_must_not_block_is_read_to_its_end(step: Step) -> None:
-    """Nothing in it yet is not its end."""
+def test_a_standard_input_that_does_not_block_is_read_to_its_end(step: Step) -> None:
+    """An empty pipe is not its end."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     command = [sys.executable, "-m", "gate", "run", "--upload-response", "-"]
@@ -266,8 +265,8 @@ def test_a_standard_input_that_must_not_block_is_read_to_its_end(step: Step) -> 
 # --- Folders and names.
 
 
-def test_a_folder_that_is_gone_is_a_usage_error(step: Step) -> None:
-    """A report's relative path means nothing where the working folder was deleted; the outputs are written."""
+def test_a_deleted_working_folder_is_a_usage_error(step: Step) -> None:
+    """A relative path means nothing if the working folder was deleted. The outputs are written."""
     gone = step.folder / "gone"
     gone.mkdir()
     done = step.shell(
@@ -281,7 +280,7 @@ def test_a_folder_that_is_gone_is_a_usage_error(step: Step) -> None:
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names; not POSIX")
 @pytest.mark.parametrize("option", ["--result-file", "--html-file", "--dotenv-file", "--success-statuses"])
 def test_a_value_that_is_not_utf_8_is_a_usage_error(option: str, step: Step) -> None:
-    """No output and no report could show it; the outputs that say so are there."""
+    """No output or report could show the value. The outputs are written."""
     scan = step.gate.threadfix.add(DONE)
     done = step.run(option, os.fsdecode(b"\xff.json"), "--pending-scan-id", str(scan))
     assert (done.returncode, step.reason) == (2, "usage")
@@ -290,7 +289,7 @@ def test_a_value_that_is_not_utf_8_is_a_usage_error(option: str, step: Step) -> 
 
 
 def test_a_link_to_nothing_is_not_followed(step: Step) -> None:
-    """The report takes its place: no link in a checked-out folder chooses where a new file comes to be."""
+    """The report replaces it. No link in a checked-out folder may choose the place of a new file."""
     scan = step.gate.threadfix.add(DONE)
     elsewhere = step.gate.folder / "elsewhere"
     elsewhere.mkdir()
@@ -312,8 +311,8 @@ def test_a_link_to_nothing_is_not_followed(step: Step) -> None:
     ["http://robot:hunter2@", "http://robot:hunter2", "robot:hunter2", "https://robot:hunter2@:8080", "ftp://hunter2"],
 )
 @pytest.mark.parametrize("command", ["run", "doctor"])
-def test_a_proxy_that_is_none_is_a_usage_error(command: str, proxy: str, step: Step) -> None:
-    """It is named by its variable, and nothing of it is shown: a part of it may be a password."""
+def test_an_invalid_proxy_is_a_usage_error(command: str, proxy: str, step: Step) -> None:
+    """The message names the variable and shows nothing of its value, which may contain a password."""
     done = subprocess.run(
         [sys.executable, "-m", "gate", command, "--url", "https://tf.invalid", "--pending-scan-id", "41", "--json"],
         env=step.env | {"HTTPS_PROXY": proxy},
@@ -339,15 +338,15 @@ def test_a_socks_proxy_is_a_usage_error(step: Step) -> None:
 
 
 def no_threads() -> None:
-    """Let this process start no thread: each would get a stack that is larger than all memory there can be."""
+    """Let this process start no thread: the stack of each would exceed any memory."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_STACK, (1 << 47, resource.getrlimit(resource.RLIMIT_STACK)[1]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux makes a thread's stack so; other POSIX systems do not")
-def test_a_machine_without_a_thread_to_spare_is_said(step: Step) -> None:
-    """It is no bug of the gate: the user is told which limit to raise, and the outputs are written."""
+def test_a_machine_without_threads_is_unreachable_with_advice(step: Step) -> None:
+    """It is no bug of the gate. The log names the limit to raise, and the outputs are written."""
     scan = step.gate.threadfix.add(DONE)
     (step.folder / "key").write_text(API_KEY)
     args = ("--pending-scan-id", str(scan), "--api-key-file", "key", "--json")
@@ -362,7 +361,6 @@ def test_a_machine_without_a_thread_to_spare_is_said(step: Step) -> None:
 
 
 def test_an_endless_file_is_too_long(step: Step) -> None:
-    """A device that always has more is read no further than any other file."""
     for option, env in (("--api-key-file", {"THREADFIX_API_KEY": ""}), ("--upload-response", {})):
         done = step.run("--pending-scan-id", "41", option, "/dev/zero", env=env)
         assert (done.returncode, step.reason) == (2, "usage")
@@ -370,7 +368,7 @@ def test_an_endless_file_is_too_long(step: Step) -> None:
 
 
 def test_certificates_from_a_pipe_are_a_usage_error(step: Step) -> None:
-    """OpenSSL would open it a second time, and wait in there for ever."""
+    """OpenSSL would open the pipe a second time, and block forever."""
     if not shutil.which("bash"):
         pytest.skip("there is no bash, as POSIX allows")
     for option in ("--ca-file", "--client-cert"):
@@ -380,7 +378,7 @@ def test_certificates_from_a_pipe_are_a_usage_error(step: Step) -> None:
 
 
 def writer_of(pipe: Path) -> int:
-    """A writer that keeps a named pipe from its end, as soon as a process has it open or waits in opening it."""
+    """Return a writer of a named pipe as soon as a process opens the pipe."""
     give_up = time.monotonic() + KILLED
     while True:
         try:
@@ -392,8 +390,8 @@ def writer_of(pipe: Path) -> int:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("option", ["--api-key-file", "--upload-response"])
-def test_a_pipe_that_never_ends_does_not_keep_a_stopped_gate(number: signal.Signals, option: str, step: Step) -> None:
-    """The gate reads it in a thread of its own, and still writes its outputs."""
+def test_an_endless_pipe_does_not_delay_a_stopped_gate(number: signal.Signals, option: str, step: Step) -> None:
+    """The gate reads it in another thread, and writes its outputs."""
     pipe = step.folder / "pipe"
     os.mkfifo(pipe)
     command = [sys.executable, "-m", "gate", "run", option, "pipe"]
@@ -411,10 +409,10 @@ def test_a_pipe_that_never_ends_does_not_keep_a_stopped_gate(number: signal.Sign
     assert step.reason == "cancelled"
 
 
-def test_an_input_that_comes_slowly_takes_from_the_wait(step: Step) -> None:
-    """The deadline is counted from the start, not from when the input was read."""
+def test_a_slow_input_shortens_the_wait(step: Step) -> None:
+    """The deadline counts from the start, not from the end of the input."""
     link = f"{step.gate.url}/rest/latest/applications/6/pendingScan/{step.gate.threadfix.add(STUCK)}/status"
-    answer = json.dumps({"success": True, "object": "", "links": [{"href": link}]})
+    response = json.dumps({"success": True, "object": "", "links": [{"href": link}]})
     command = [sys.executable, "-m", "gate", "run", "--upload-response", "-", "--result-file", "result.json"]
     with subprocess.Popen(
         [*command, "--timeout", "1s", *QUICK],
@@ -423,7 +421,7 @@ def test_an_input_that_comes_slowly_takes_from_the_wait(step: Step) -> None:
         assert process.stderr
         assert process.stderr.readline() == f"::add-mask::{API_KEY}\n"
         time.sleep(0.2)
-        process.communicate(answer, timeout=KILLED)
+        process.communicate(response, timeout=KILLED)
     document: dict[str, Any] = json.loads((step.folder / "result.json").read_text())
     assert (process.returncode, document["reason"]) == (3, "timeout")
     assert document["scans"][0]["elapsed_seconds"] < document["elapsed_seconds"] - 0.1
@@ -437,7 +435,7 @@ def test_an_input_that_comes_slowly_takes_from_the_wait(step: Step) -> None:
     [(("demo", "done"), 0), (("demo", "interrupted"), 1), (("run", "--timeout", "x"), 2), (("--help",), 0)],
 )
 def test_python_does_not_change_the_exit_code(command: tuple[str, ...], code: int) -> None:
-    """With PYTHONINSPECT, Python would read commands from standard input at the end, and end with their exit code."""
+    """With PYTHONINSPECT, Python would read commands from standard input at the end, and exit with their exit code."""
     speed = ("--speed", "50", "--interval", "10ms") if command[0] == "demo" else ()
     env = dict(os.environ) | {"PYTHONINSPECT": "1"}
     done = subprocess.run(
@@ -450,8 +448,8 @@ def test_python_does_not_change_the_exit_code(command: tuple[str, ...], code: in
 # --- Programs.
 
 
-def test_callers_may_have_their_own_streams(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that calls the gate with streams of its own gets the log and the document in there."""
+def test_a_caller_can_replace_the_streams(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program can replace standard output and standard error."""
     import io
 
     from gate.cli import main

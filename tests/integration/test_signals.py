@@ -1,6 +1,6 @@
-"""What becomes of a gate that is told to stop: real signals to a process of its own.
+"""Tests of SIGINT and SIGTERM, with real signals to processes.
 
-That the reports are there is what shows that it stopped in time: after two seconds it would end without them.
+If the reports exist, the gate stopped in time: after two seconds it ends without them.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ RUN = (sys.executable, "-m", "gate", "run")
 
 
 class Running:
-    """A gate under way, and where it leaves what it leaves."""
+    """A running gate and its folder."""
 
     def __init__(self, gate: Gate, process: subprocess.Popen[str]) -> None:
         self.folder = gate.folder
         self.process = process
 
-    def ends(self) -> tuple[int, list[str]]:
-        """Its exit code, and its log's lines."""
+    def wait(self) -> tuple[int, list[str]]:
+        """Return the exit code and the lines of the log."""
         log = self.process.communicate(timeout=30)[1]
         return self.process.returncode, log.splitlines()
 
     def output(self, name: str) -> str:
-        """An output of the step."""
+        """Return an output of the step."""
         return (self.folder / "output").read_text().partition(f"{name}<<")[2].splitlines()[1]
 
-    def left(self, code: int) -> dict[str, object]:
-        """The result document; outputs and the other reports say the same."""
+    def check_reports(self, code: int) -> dict[str, object]:
+        """Return the result document, after a check that the outputs and the other reports agree with it."""
         document: dict[str, object] = json.loads((self.folder / "result.json").read_text())
         assert (document["verdict"], document["reason"], document["exit_code"]) == ("unknown", "cancelled", code)
         outputs = [self.output(name) for name in ("verdict", "reason", "exit-code")]
@@ -78,7 +78,7 @@ def started(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
 ) -> Iterator[Running]:
-    """A gate on GitHub with all its reports, as a process of its own."""
+    """Run the gate in a process on GitHub, with all reports."""
     for name in ("output", "summary.md"):
         (gate.folder / name).touch()
     reports = ("--result-file", "result.json", "--junit-file", "junit.xml", "--dotenv-file", "gate.env")
@@ -100,7 +100,7 @@ def started(
 
 
 def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    """Wait until it is true; the process must not end before."""
+    """Wait until `true` returns a true value. The process must not end before."""
     give_up = time.monotonic() + 30
     while not true():
         assert process.poll() is None, process.communicate()
@@ -108,22 +108,22 @@ def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-def handles(process: int) -> bool:
-    """Whether a process has a handler for both signals; Python itself sets only the one for SIGINT."""
+def handles_signals(process: int) -> bool:
+    """Return whether a process handles_signals both signals. Python itself handles_signals only SIGINT."""
     (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
     return bool(int(caught, 16) & 1 << (signal.SIGTERM - 1))
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Signals, gate: Gate) -> None:
-    """Exit code, outputs, reports, the last status, and the command that waits on."""
+def test_a_stopped_gate_writes_all_its_outputs_and_reports(number: signal.Signals, gate: Gate) -> None:
+    """Exit code, outputs, reports, the last status, and the command to keep waiting."""
     scan = gate.threadfix.add(STUCK)
     with started(gate, "--pending-scan-id", str(scan), "--timeout", "1h") as running:
         until(lambda: len(gate.threadfix.seen) > 1, running.process)
         running.process.send_signal(number)
-        code, log = running.ends()
+        code, log = running.wait()
     assert code == CODES[number]
-    document = running.left(code)
+    document = running.check_reports(code)
     assert document["status"] == "FINDINGS_GENERATING"
     assert f"pending scan {scan} of application 6 " in str(document["message"])
     label = "To keep waiting, run: "
@@ -133,13 +133,13 @@ def test_a_gate_that_is_told_to_stop_leaves_everything_behind(number: signal.Sig
     assert log[-1].startswith(f"UNKNOWN (cancelled, exit code {code}): ")
 
 
-def test_the_command_that_waits_on_works_as_printed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pasted into a shell with the key in its environment, it waits for the same scan in the same way."""
+def test_the_command_to_keep_waiting_works_as_printed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shell with the key in its environment."""
     scan = gate.threadfix.add(Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 30), ("DONE", 0))))
     with started(gate, "--pending-scan-id", str(scan)) as running:
         until(lambda: gate.threadfix.seen, running.process)
         running.process.terminate()
-        running.ends()
+        running.wait()
     resume = shlex.split(str(json.loads((gate.folder / "result.json").read_text())["resume"]))
     command = resume.index("run")
     assert resume[command - 2 : command] == ["-m", "gate"]
@@ -149,20 +149,20 @@ def test_the_command_that_waits_on_works_as_printed(gate: Gate, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_request_that_hangs_holds_nobody_up(number: signal.Signals, gate: Gate) -> None:
-    """Neither the end of the process nor the reports wait for a server."""
+def test_a_hanging_request_does_not_delay_the_end(number: signal.Signals, gate: Gate) -> None:
+    """Neither the reports nor the end of the process wait for a server."""
     scan = gate.threadfix.add(HANGS)
     with started(gate, "--pending-scan-id", str(scan), "--request-timeout", "1h") as running:
         until(lambda: gate.threadfix.seen, running.process)
         running.process.send_signal(number)
-        code, _ = running.ends()
+        code, _ = running.wait()
     assert code == CODES[number]
-    assert "no status received yet" in str(running.left(code)["message"])
+    assert "no status received yet" in str(running.check_reports(code)["message"])
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_an_input_that_never_ends_holds_nobody_up(number: signal.Signals, gate: Gate) -> None:
-    """A gate that reads an upload's answer from a pipe can be stopped, and leaves behind what it was asked for."""
+def test_an_endless_input_does_not_delay_the_end(number: signal.Signals, gate: Gate) -> None:
+    """A gate that reads an upload response from a pipe stops, and writes its reports."""
     import fcntl
     import termios
 
@@ -171,38 +171,38 @@ def test_an_input_that_never_ends_holds_nobody_up(number: signal.Signals, gate: 
         with started(gate, "--upload-response", "-", stdin=reading) as running:
             os.write(writing, b'{"success":')
 
-            def left_unread() -> int:
+            def unread() -> int:
                 return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
 
-            until(lambda: left_unread() == 0, running.process)
+            until(lambda: unread() == 0, running.process)
             running.process.send_signal(number)
-            code, log = running.ends()
+            code, log = running.wait()
     finally:
         os.close(reading)
         os.close(writing)
     assert code == CODES[number]
     assert log[0] == f"::add-mask::{API_KEY}"
     assert gate.threadfix.seen == []
-    running.left(code)
+    running.check_reports(code)
 
 
-def test_several_signals_are_one(gate: Gate) -> None:
-    """Runners, shells and `make` send more than one; only the first counts, and it is not cut short."""
+def test_only_the_first_signal_counts(gate: Gate) -> None:
+    """Runners, shells and `make` send several. Only the first counts, and the others do not interrupt the reports."""
     scan = gate.threadfix.add(STUCK)
     with started(gate, "--pending-scan-id", str(scan)) as running:
         until(lambda: gate.threadfix.seen, running.process)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             running.process.send_signal(number)
-        code, log = running.ends()
+        code, log = running.wait()
     assert code in CODES.values()
-    running.left(code)
+    running.check_reports(code)
     assert not [line for line in log if "Traceback" in line]
 
 
-@pytest.mark.parametrize("at_once", [False, True], ids=["while it waits", "while it starts"])
+@pytest.mark.parametrize("starting", [False, True], ids=["while it waits", "while it starts"])
 @pytest.mark.parametrize("number", CODES)
-def test_it_stops_as_the_first_process_too(number: signal.Signals, at_once: bool, gate: Gate) -> None:  # noqa: FBT001
-    """In a container the gate is process 1, for which the kernel has no default: who does not listen is not stopped."""
+def test_it_stops_as_process_1_too(number: signal.Signals, starting: bool, gate: Gate) -> None:  # noqa: FBT001
+    """In a container the gate is process 1. The kernel has no default action for its signals."""
     ways = [["unshare", *more, "--pid", "--fork", "--mount-proc", "--kill-child"] for more in ([], ["--map-root-user"])]
     unshare = shutil.which("unshare")
     alone = next(
@@ -216,13 +216,13 @@ def test_it_stops_as_the_first_process_too(number: signal.Signals, at_once: bool
         children = Path(f"/proc/{parent}/task/{parent}/children")
         until(children.read_text, running.process)
         (first,) = children.read_text().split()
-        until(lambda: handles(int(first)) if at_once else gate.threadfix.seen, running.process)
+        until(lambda: handles_signals(int(first)) if starting else gate.threadfix.seen, running.process)
         assert "NSpid:\t" in (status := Path(f"/proc/{first}/status").read_text())
         assert status.partition("NSpid:")[2].splitlines()[0].split()[-1] == "1"
         os.kill(int(first), number)
-        code, _ = running.ends()
+        code, _ = running.wait()
     assert code == CODES[number]
-    running.left(code)
+    running.check_reports(code)
 
 
 # --- The start: the handler comes before the imports.
@@ -230,7 +230,7 @@ def test_it_stops_as_the_first_process_too(number: signal.Signals, at_once: bool
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Start processes with both signals blocked; the gate lets them through once its handler is there."""
+    """Start processes with both signals blocked. The gate unblocks them when its handler is installed."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, CODES)
     try:
         yield
@@ -242,23 +242,23 @@ def signals_blocked() -> Iterator[None]:
     not Path("/proc/self/status").exists(), reason="only Linux shows as files what is handled; not POSIX"
 )
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_is_handled_before_anything_is_imported(number: signal.Signals, gate: Gate) -> None:
-    """As soon as the handler is there, also one that nobody has blocked leaves everything behind."""
+def test_a_signal_during_the_imports_is_handled(number: signal.Signals, gate: Gate) -> None:
+    """After the handler is installed, a signal leads to all reports."""
     scan = gate.threadfix.add(STUCK)
     with started(gate, "--pending-scan-id", str(scan)) as running:
-        until(lambda: handles(running.process.pid), running.process)
+        until(lambda: handles_signals(running.process.pid), running.process)
         running.process.send_signal(number)
-        code, log = running.ends()
+        code, log = running.wait()
     assert code == CODES[number]
-    running.left(code)
+    running.check_reports(code)
     assert gate.threadfix.seen == []
     assert not [line for line in log if "Traceback" in line]
 
 
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize("args", [("--help",), ("run", "--help"), ("demo", "--list")])
-def test_a_command_that_does_not_listen_is_stopped_too(number: signal.Signals, args: Sequence[str]) -> None:
-    """Its exit code says so, although it had nothing to stop."""
+def test_a_command_without_requests_is_stopped_too(number: signal.Signals, args: Sequence[str]) -> None:
+    """Its exit code is the signal's."""
     with signals_blocked():
         process = subprocess.Popen([*RUN[:-1], *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     process.send_signal(number)
@@ -278,8 +278,8 @@ entry()
 """
 
 
-def test_a_signal_before_the_handler_is_the_end() -> None:
-    """The process dies of it. An exception would end with the exit code of a bug."""
+def test_a_signal_before_the_handler_kills_the_process() -> None:
+    """The signal kills the process. An exception would end with the exit code of a bug."""
     process = subprocess.run([sys.executable, "-c", EARLY, "--help"], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
 
@@ -288,7 +288,7 @@ def test_a_signal_before_the_handler_is_the_end() -> None:
 
 
 def test_a_second_signal_during_the_reports_changes_nothing(gate: Gate) -> None:
-    """Outputs come first; the document that nobody reads is given up, and the exit code is that of the first signal."""
+    """The outputs are written first, the unread document is dropped, and the exit code is the first signal's."""
     reader, writer = os.pipe()
     fill(writer)
     scan = gate.threadfix.add(STUCK)
@@ -297,16 +297,16 @@ def test_a_second_signal_during_the_reports_changes_nothing(gate: Gate) -> None:
         running.process.send_signal(signal.SIGTERM)
         until((gate.folder / "output").read_text, running.process)
         running.process.send_signal(signal.SIGINT)
-        code, log = running.ends()
+        code, log = running.wait()
     os.close(reader)
     os.close(writer)
     assert code == 143
-    running.left(code)
+    running.check_reports(code)
     assert not [line for line in log if "Traceback" in line]
 
 
 def fill(pipe: int) -> None:
-    """Fill a pipe to the brim; its next writer waits."""
+    """Fill a pipe, so that its next writer waits."""
     os.set_blocking(pipe, False)
     with suppress(BlockingIOError):
         while True:
@@ -316,7 +316,6 @@ def fill(pipe: int) -> None:
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_demo_is_stopped_as_its_gate_is(number: signal.Signals, gate: Gate) -> None:
-    """Its sandbox ends with it."""
     command = [sys.executable, "-m", "gate", "demo", "stuck"]
     with subprocess.Popen(command, cwd=gate.folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
@@ -338,7 +337,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ten_signals_at_random_moments_stop_the_gate(way: str, gate: Gate) -> None:
-    """From the start of Python on. None of these gates would end otherwise, so none is lost."""
+    """From the start of Python on. None of these gates would end by itself, so no signal is lost."""
     chance = random.Random()  # noqa: S311 - not a secret
     scans = {"stuck": gate.threadfix.add(STUCK), "hangs": gate.threadfix.add(HANGS)}
     args = [arg.format_map(scans) for arg in WAYS[way]]
@@ -349,13 +348,13 @@ def test_ten_signals_at_random_moments_stop_the_gate(way: str, gate: Gate) -> No
         folder = gate.folder / str(turn)
         folder.mkdir()
         (folder / "stuck.json").write_text(f'{{"results": [{turn}]}}')
-        own = Gate(gate.threadfix, gate.url, folder, gate._capfd)  # noqa: SLF001 - the same, in a folder of its own
+        own = Gate(gate.threadfix, gate.url, folder, gate._capfd)  # noqa: SLF001 - the same, in another folder
         with signals_blocked(), started(own, *args, stdin=reader) as running:
             with suppress(subprocess.TimeoutExpired):
                 running.process.wait(moment)
             running.process.send_signal(number)
-            code, _ = running.ends()
-            # They are written first; on a very slow machine the time for its last words ends before the other reports.
+            code, _ = running.wait()
+            # The outputs are written first. On a very slow machine, there may be no time for the other reports.
             return moment, number, code, running.output("reason")
 
     with ThreadPoolExecutor(3) as pool:
@@ -365,12 +364,12 @@ def test_ten_signals_at_random_moments_stop_the_gate(way: str, gate: Gate) -> No
     assert [(code, reason) for _, _, code, reason in ends] == [(CODES[end[1]], "cancelled") for end in ends], ends
 
 
-# --- The handler, and the one place in which the main thread waits.
+# --- The handler, and the wait of the main thread.
 
 
 @pytest.fixture
 def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[Signals]:
-    """Handlers for both signals in this process, which lives on."""
+    """Install handlers for both signals in this process, which goes on."""
     monkeypatch.setattr(Signals, "end_late", lambda _: None)
     before = {number: signal.getsignal(number) for number in CODES}
     yield install()
@@ -379,7 +378,7 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> Iterator[Signals]:
 
 
 class Lost:
-    """Its end is called by Python, which ignores each exception in there."""
+    """Calls `end` in `__del__`. Python ignores exceptions there."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self.end = end
@@ -389,7 +388,7 @@ class Lost:
 
 
 def test_a_handler_raises_nothing(signals: Signals) -> None:
-    """Only the first signal counts, and none is lost where Python ignores exceptions."""
+    """Only the first signal counts, and no signal is lost if Python ignores exceptions."""
     Lost(lambda: signal.raise_signal(signal.SIGTERM))
     signal.raise_signal(signal.SIGINT)
     assert signals.number == signal.SIGTERM
@@ -402,7 +401,7 @@ def test_a_handler_raises_nothing(signals: Signals) -> None:
 def test_a_signal_wakes_the_main_thread(
     waits: Callable[[Signals], object], signals: Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not wait for the next tick, nor for work that hangs."""
+    """Before the next tick, and even if `work` hangs."""
     monkeypatch.setattr("gate.flow.signals.TICK", 60)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -413,12 +412,12 @@ def test_a_signal_wakes_the_main_thread(
 
 
 def hang() -> None:
-    """Do not return while the test runs."""
+    """Block until the test is over."""
     threading.Event().wait(60)
 
 
 def test_work_is_done_in_another_thread() -> None:
-    """Its result is returned, and its error raised; after a signal it is not begun."""
+    """Its result is returned, and its error raised. After a signal it does not begin."""
     signals = Signals()
     assert signals.call(threading.get_ident) != threading.get_ident()
     assert signals.call(lambda: None) is None
@@ -434,7 +433,7 @@ def test_work_is_done_in_another_thread() -> None:
     [(None, None, 2, 2), (15, None, 0, 143), (2, None, 70, 130), (15, 0, 0, 0), (15, 1, 70, 1), (None, 0, 70, 70)],
 )
 def test_only_a_verdict_outlives_a_signal(number: int | None, decided: int | None, code: int, ends: int) -> None:
-    """Everything else ends with the signal's exit code."""
+    """Any other process ends with the signal's exit code."""
     signals = Signals()
     signals.number, signals.exit_code = number, decided
     assert signals.end(code) == ends

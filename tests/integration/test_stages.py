@@ -1,4 +1,4 @@
-"""The stages together: each builds on what the ones before brought, and what was not asked is no pass."""
+"""Tests of the stages together. A stage that was not reached must not count as a pass."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UPLOAD = "/threadfix/rest/latest/applications/6/upload"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of scan results; each file is played as the scenario of its name."""
+    """Return a folder of scan results. The name of each file is its scenario."""
     folder = tmp_path / "results"
     folder.mkdir()
     for name in ("done.json", "interrupted.json", "late.json"):
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
-    """Makes signals that stop the gate right after a function was called, by its name."""
+    """Return a function that makes signals which stop the gate right after a call of the named function."""
 
     def after(name: str, number: int = 15) -> Signals:
         original, signals = pkgutil.resolve_name(name), Signals()
@@ -58,23 +58,23 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
 
 
 def calls(gate: Gate) -> list[tuple[str, str]]:
-    """What was asked, without repeats in a row."""
+    """Return the requests, without immediate repeats."""
     asked = [(method, path.removeprefix("/threadfix/rest/latest/")) for method, path, _ in gate.threadfix.seen]
     return [call for number, call in enumerate(asked) if not number or asked[number - 1] != call]
 
 
 def uploads(gate: Gate) -> int:
-    """How many files ThreadFix received."""
+    """Return the number of files that ThreadFix received."""
     return sum(path == UPLOAD for _, path, _ in gate.threadfix.seen)
 
 
 def reasons(ran: Ran, kind: str) -> list[str | None]:
-    """The reason of each part of a kind."""
+    """Return the reason of each part of a kind."""
     return [part["reason"] for part in ran.document[kind]]
 
 
 def test_a_file_is_uploaded_and_its_own_scan_is_waited_for(gate: Gate, folder: Path) -> None:
-    """The application is asked for first; the link to the scan is whole, because that brought the team's id."""
+    """The application is requested first. It has the team's id, so the link to the scan is complete."""
     ran = gate("--scan-file", f"{folder}/done.json")
     number = ran.document["pending_scan_id"]
     assert calls(gate) == [
@@ -89,7 +89,7 @@ def test_a_file_is_uploaded_and_its_own_scan_is_waited_for(gate: Gate, folder: P
 
 
 def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
-    """One that is refused does not stop the others, and the worst counts."""
+    """A refused file does not stop the others, and the worst verdict counts."""
     (folder / "empty.json").write_text('{"results": []}')
     ran = gate("--scan-file", f"{folder}/done.json\n{folder}/empty.json\n{folder}/late.json")
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
@@ -99,7 +99,7 @@ def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
 
 
 def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> None:
-    """A fail that says so, and a pass where the user accepts it; the first run's scan is not waited for again."""
+    """A fail that reports the duplicate, or a pass if the user accepts it. The first run's scan is not polled again."""
     assert gate("--scan-file", f"{folder}/done.json").code == 0
     ran = gate("--scan-file", f"{folder}/done.json")
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
@@ -108,8 +108,7 @@ def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> No
     assert (ran.code, ran.document["reason"], ran.document["scans"]) == (0, Reason.ALREADY_IMPORTED, [])
 
 
-def test_a_refusal_from_before_is_an_upload_too(gate: Gate, folder: Path, tmp_path: Path) -> None:
-    """It is an upload like those that the gate makes."""
+def test_a_refusal_in_an_upload_response_is_an_upload(gate: Gate, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
     options = ("--upload-response", f"{tmp_path}/upload.json", "--scan-file", f"{folder}/done.json")
     ran = gate(*options)
@@ -117,8 +116,8 @@ def test_a_refusal_from_before_is_an_upload_too(gate: Gate, folder: Path, tmp_pa
     assert reasons(ran, "scans") == [Reason.PROCESSED]
 
 
-def test_only_a_refusal_from_before_needs_nobody(gate: Gate, tmp_path: Path) -> None:
-    """There is nothing to ask; it is not a usage error."""
+def test_a_refusal_in_an_upload_response_needs_no_request(gate: Gate, tmp_path: Path) -> None:
+    """It is not a usage error."""
     (tmp_path / "upload.json").write_text('{"success": false, "message": "API Key not found in database."}')
     ran = gate("--upload-response", f"{tmp_path}/upload.json", env={"THREADFIX_APPLICATION_ID": ""})
     assert (ran.code, ran.document["reason"]) == (4, Reason.DENIED)
@@ -126,16 +125,18 @@ def test_only_a_refusal_from_before_needs_nobody(gate: Gate, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("response", "version", "says"),
+    ("response", "version", "message"),
     [(TAKEN, "latest", "pending scan 41 of application 6"), (http(envelope(FINISHED)), "legacy", "scan 12")],
 )
-def test_two_files_never_share_a_scan(response: bytes, version: str, says: str, gate: Gate, folder: Path) -> None:
-    """If the same response comes twice, one of the files was not taken."""
+def test_a_repeated_upload_response_is_a_protocol_error(
+    response: bytes, version: str, message: str, gate: Gate, folder: Path
+) -> None:
+    """If two uploads get the same response, ThreadFix may lack a file."""
     done = http(envelope({"status": "DONE", "error": False, "appId": 6}))
     files = ("--scan-file", f"{folder}/done.json\n{folder}/late.json", "--api-version", version)
-    ran, _ = scripted(gate, [done], files, taken=response)
+    ran, _ = scripted(gate, [done], files, uploaded=response)
     assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL)
-    assert f"ThreadFix returned {says}, which is not this file's" in ran.document["message"]
+    assert f"ThreadFix returned {message}, which is not this file's" in ran.document["message"]
 
 
 SENT = 1_795_000_000
@@ -159,7 +160,7 @@ ANOTHERS: dict[str, tuple[dict[str, Any], bytes, int]] = {
 
 
 def scripted(
-    gate: Gate, statuses: Sequence[bytes], options: Sequence[str], taken: bytes = TAKEN
+    gate: Gate, statuses: Sequence[bytes], options: Sequence[str], uploaded: bytes = TAKEN
 ) -> tuple[Ran, list[str]]:
     """Run the gate against a server that takes uploads, and then plays a response per poll."""
     asked: list[str] = []
@@ -169,7 +170,7 @@ def scripted(
         polls = sum(seen.endswith("/status") for seen in asked)
         asked.append(path)
         if path.endswith("/upload"):
-            connection.sendall(taken)
+            connection.sendall(uploaded)
         elif path.endswith("/status"):
             connection.sendall(statuses[min(polls, len(statuses) - 1)])
         else:
@@ -183,7 +184,7 @@ def scripted(
 def test_a_scan_that_was_final_before_its_upload_is_another_uploads(
     fields: dict[str, Any], date: bytes, code: int, gate: Gate, folder: Path
 ) -> None:
-    """By two dates of one response; an id that was given may be as old as it likes, and is warned of after a day."""
+    """By two dates of one response. A scan given by id may have any age, with a warning after a day."""
     content = {"status": "DONE", "error": False, "appId": 6, "scanId": 12} | fields
     final = http(envelope(content), b"200 OK", date)
     ran, _ = scripted(gate, [final], ("--scan-file", f"{folder}/done.json"))
@@ -196,8 +197,8 @@ def test_a_scan_that_was_final_before_its_upload_is_another_uploads(
     assert given.code == (0 if content["status"] == "DONE" and not content["error"] else 1)
 
 
-def test_a_scan_that_was_seen_unfinished_is_the_uploads(gate: Gate, folder: Path) -> None:
-    """However old its last response makes it; `modifiedDate` may be the date of creation."""
+def test_a_scan_that_was_unfinished_first_belongs_to_the_upload(gate: Gate, folder: Path) -> None:
+    """With any age in its last response: `modifiedDate` may be the date of creation."""
     old = {"status": "DONE", "error": False, "appId": 6, "modifiedDate": SENT * 1000 - AN_HOUR}
     responses = [http(b"", b"503 X"), *(http(envelope(old | {"status": status}), b"200 OK", DATED)
                  for status in ("QUEUED", "DONE"))]  # fmt: skip
@@ -206,7 +207,7 @@ def test_a_scan_that_was_seen_unfinished_is_the_uploads(gate: Gate, folder: Path
 
 
 def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:
-    """A wrong id ends it before a gigabyte was sent; scans that are named are still asked for."""
+    """A wrong id ends the run before a gigabyte is sent. Scans given by id are still polled."""
     options = ("--first-contact-limit", "50ms", "--scan-file", f"{folder}/*.json")
     ran = gate(*options, "--pending-scan-id", "41", env={"THREADFIX_APPLICATION_ID": "7"})
     assert (ran.code, ran.document["reason"]) == (5, Reason.NOT_FOUND)
@@ -217,7 +218,7 @@ def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -
 
 
 def test_an_application_is_looked_up_by_its_name(gate: Gate) -> None:
-    """Its id is an output then."""
+    """Its id is then an output."""
     named = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "Contoso"}
     ran = gate("--application-name", "Contoso shop", "--pending-scan-id", "41", env=named)
     assert (ran.code, ran.document["application_id"]) == (0, 6)
@@ -227,8 +228,7 @@ def test_an_application_is_looked_up_by_its_name(gate: Gate) -> None:
     assert ran.document["message"].startswith("application 'Contoso shoe' of team 'Contoso': ")
 
 
-def test_checks_come_after_a_pass_only(gate: Gate, folder: Path) -> None:
-    """A scan that failed holds the release back already."""
+def test_checks_are_made_only_if_every_scan_passed(gate: Gate, folder: Path) -> None:
     ran = gate("--scan-file", f"{folder}/interrupted.json", "--policy", "all")
     assert (ran.code, ran.document["reason"], ran.document["checks"]) == (1, Reason.SCAN_FAILED, [])
     assert not [path for _, path in calls(gate) if "polic" in path]
@@ -267,31 +267,32 @@ def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
 def test_a_signal_after_the_last_stage_changes_no_verdict(
     moment: str, asked: tuple[str, ...], reason: Reason, gate: Gate, stops: Stops
 ) -> None:
-    """All parts have their results by then."""
+    """All parts have their results already."""
     ran = gate("--pending-scan-id", "41", *asked, signals=stops(f"gate.{moment}"))
     assert (ran.code, ran.document["reason"]) == (reason.row.exit_code, reason)
 
 
-def test_a_signal_while_the_application_is_asked_for_ends_it(gate: Gate, folder: Path, stops: Stops) -> None:
-    """Nothing was sent by then."""
+def test_a_signal_during_the_request_for_the_application_leaves_the_file_unsent(
+    gate: Gate, folder: Path, stops: Stops
+) -> None:
     ran = gate("--scan-file", f"{folder}/done.json", signals=stops("gate.threadfix.client.Client.application"))
     (upload,) = ran.document["uploads"]
     assert (ran.code, upload["reason"], upload["message"]) == (143, Reason.CANCELLED, "not sent; the gate was stopped.")
 
 
-def test_a_signal_before_a_name_is_looked_up_leaves_nothing(gate: Gate, stops: Stops) -> None:
+def test_a_signal_before_the_look_up_leaves_no_parts(gate: Gate, stops: Stops) -> None:
     """Without an application there are no parts, but the gate was still cancelled."""
     named = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "a", "THREADFIX_APPLICATION_NAME": "b"}
     ran = gate("--pending-scan-id", "41", env=named, signals=stops("gate.reporters.console.Console.opening", 2))
     assert (ran.code, ran.document["reason"], ran.document["scans"]) == (130, Reason.CANCELLED, [])
 
 
-def upload_nothing(stages: Any) -> None:  # noqa: ANN401 - its fields are its own
-    """As if the uploads had been forgotten."""
+def upload_nothing(stages: Any) -> None:  # noqa: ANN401 - patched in
+    """Do nothing, like a bug that loses the uploads."""
 
 
-def upload_and_forget(files: Any, *_: object, **__: object) -> tuple[()]:  # noqa: ANN401 - likewise
-    """As if no file had an end."""
+def lose_the_uploads(files: Any, *_: object, **__: object) -> tuple[()]:  # noqa: ANN401 - as above
+    """Return no result, like a bug that loses the files."""
     assert files
     return ()
 
@@ -300,15 +301,14 @@ def upload_and_forget(files: Any, *_: object, **__: object) -> tuple[()]:  # noq
     ("place", "forgets", "args"),
     [
         ("gate.flow.stages.Stages._upload", upload_nothing, ("--scan-file", "{}/done.json")),
-        ("gate.flow.uploading.upload_all", upload_and_forget, ("--scan-file", "{}/done.json")),
+        ("gate.flow.uploading.upload_all", lose_the_uploads, ("--scan-file", "{}/done.json")),
         ("gate.flow.stages.Stages._evaluate", upload_nothing, ("--policy", "all")),
         ("gate.flow.stages.Stages._application_id", None, ("--policy", "all")),
     ],
 )
-def test_what_is_forgotten_is_no_pass(
+def test_a_bug_that_loses_a_part_is_no_pass(
     place: str, forgets: Callable[..., object] | None, args: tuple[str, str], gate: Gate, folder: Path
 ) -> None:
-    """A bug that lost a file, a scan or a check is reported as one."""
     option, value = args
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(place, forgets)
@@ -317,7 +317,7 @@ def test_what_is_forgotten_is_no_pass(
 
 
 @pytest.mark.parametrize(
-    ("listed", "reason", "says"),
+    ("listed", "reason", "message"),
     [
         ([{"updatedDate": later(-7200)}, {"updatedDate": 1}], Reason.ALREADY_IMPORTED, "PASSING"),
         ([{"updatedDate": later(-7200)}, {"updatedDate": later(7200)}], Reason.POLICY_UNKNOWN, "stale by"),
@@ -329,20 +329,20 @@ def test_what_is_forgotten_is_no_pass(
         ({"x": 1}, Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
     ],
 )
-def test_a_policy_is_newer_than_the_scan_of_an_accepted_duplicate(
-    listed: object, reason: Reason, says: str, gate: Gate, folder: Path
+def test_a_policy_counts_if_it_is_newer_than_the_scan_of_an_accepted_duplicate(
+    listed: object, reason: Reason, message: str, gate: Gate, folder: Path
 ) -> None:
-    """That scan may have been processed a moment ago, by an earlier run of the same job, and not be evaluated yet."""
+    """An earlier run of the same job may have just uploaded that scan, and the policy may not be evaluated yet."""
     options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
     assert gate("--scan-file", f"{folder}/done.json").code == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(gate.threadfix), "finished_scans", lambda *_: listed)
         ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
-    assert (ran.document["reason"], says in ran.document["message"]) == (reason, True), ran.err
+    assert (ran.document["reason"], message in ran.document["message"]) == (reason, True), ran.err
 
 
-def test_a_scan_that_cannot_be_asked_for_makes_everything_old(gate: Gate, folder: Path) -> None:
-    """Where ThreadFix does not list its scans, nothing is known to be newer than they are; the log says so."""
+def test_no_policy_counts_if_the_scans_cannot_be_listed(gate: Gate, folder: Path) -> None:
+    """The log has a warning."""
     options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
     assert gate("--scan-file", f"{folder}/done.json").code == 0
     with pytest.MonkeyPatch.context() as patch:
@@ -352,17 +352,17 @@ def test_a_scan_that_cannot_be_asked_for_makes_everything_old(gate: Gate, folder
     assert "warning: the scans of the application could not be listed: " in ran.err
 
 
-# --- What a pass must not rest on.
+# --- Conditions without a pass.
 
 ACCEPTED = '{"success": false, "message": "Scan file has already been uploaded."}'
 UNKNOWN = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "Contoso", "THREADFIX_APPLICATION_NAME": "nobody's"}
 
 
 @pytest.mark.parametrize("asked", [("--pending-scan-id", "41"), ("--policy", "all")])
-def test_a_duplicate_that_is_accepted_says_nothing_of_an_application_that_is_not_found(
+def test_an_accepted_duplicate_does_not_hide_an_unknown_application(
     asked: tuple[str, str], gate: Gate, tmp_path: Path
 ) -> None:
-    """What was asked about it is as unknown as it is."""
+    """The requests for the application are as unknown as the application."""
     (tmp_path / "upload.json").write_text(ACCEPTED)
     options = ("--upload-response", f"{tmp_path}/upload.json", "--accept", "duplicate", "--first-contact-limit", "50ms")
     ran = gate(*options, *asked, env=UNKNOWN)
@@ -370,8 +370,8 @@ def test_a_duplicate_that_is_accepted_says_nothing_of_an_application_that_is_not
     assert reasons(ran, "uploads") == [Reason.ALREADY_IMPORTED]
 
 
-def test_an_application_that_cannot_be_asked_for_is_unreachable_like_a_scan(gate: Gate) -> None:
-    """`--on-unreachable warn` is about both."""
+def test_a_failed_look_up_is_unreachable_like_a_failed_poll(gate: Gate) -> None:
+    """`--on-unreachable warn` applies to both."""
     options = ("--pending-scan-id", "41", "--first-contact-limit", "50ms")
     nowhere = UNKNOWN | {"THREADFIX_URL": "http://127.0.0.1:9/threadfix"}
     for option, code in (("fail", 6), ("warn", 0)):
@@ -379,24 +379,24 @@ def test_an_application_that_cannot_be_asked_for_is_unreachable_like_a_scan(gate
         assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (code, "unknown", Reason.UNREACHABLE)
 
 
-def test_a_signal_does_not_lose_a_refusal_from_before(gate: Gate, tmp_path: Path, stops: Stops) -> None:
-    """However early it comes: that was known when the gate started."""
+def test_a_signal_does_not_lose_a_refusal_in_an_upload_response(gate: Gate, tmp_path: Path, stops: Stops) -> None:
+    """Even an early signal: the refusal is known when the gate starts."""
     (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
     signals = stops("gate.reporters.console.Console.opening")
     ran = gate("--upload-response", f"{tmp_path}/upload.json", signals=signals)
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED), ran.err
 
 
-def test_nobody_is_told_to_wait_on_where_a_file_is_unknown(
+def test_no_command_to_keep_waiting_is_printed_if_a_file_is_uncertain(
     gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Waiting on for the other files' scans would pass without it."""
+    """A second run would wait for the other scans only, and pass without the file."""
     original = type(gate.threadfix).receive
-    answers: list[object] = []
+    responses: list[object] = []
 
-    def receive(*args: Any) -> object:  # noqa: ANN401 - a sandbox, and its own arguments
-        answers.append(original(*args))
-        return answers[-1] if len(answers) < 2 else Raw(502, b"<html>")
+    def receive(*args: Any) -> object:  # noqa: ANN401 - the sandbox's arguments
+        responses.append(original(*args))
+        return responses[-1] if len(responses) < 2 else Raw(502, b"<html>")
 
     monkeypatch.setattr(type(gate.threadfix), "receive", receive)
     files = f"{folder}/slow.json\n{folder}/zzz.json"
@@ -408,14 +408,14 @@ def test_nobody_is_told_to_wait_on_where_a_file_is_unknown(
     assert "--pending-scan-id" not in ran.err
 
 
-def test_no_scan_is_that_of_two_files(gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor one that was there before the upload: of one of the two files it is not known whether ThreadFix has it."""
+def test_no_scan_belongs_to_two_files(gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a scan from before the upload. It is uncertain whether ThreadFix has both files."""
     original = type(gate.threadfix).receive
-    answers: list[object] = []
+    responses: list[object] = []
 
     def receive(*args: Any) -> object:  # noqa: ANN401 - as above
-        answers.append(original(*args))
-        return answers[0]
+        responses.append(original(*args))
+        return responses[0]
 
     monkeypatch.setattr(type(gate.threadfix), "receive", receive)
     ran = gate("--scan-file", f"{folder}/done.json\n{folder}/late.json")

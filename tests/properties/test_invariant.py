@@ -1,7 +1,7 @@
-"""The promise of the gate, over random schedules of answers and faults.
+"""Properties of the gate over random schedules of responses and errors.
 
-It passes if and only if the server said success for that scan of that application, and it is never later than the
-timeout plus one request timeout.
+The gate passes if and only if the server reported success for that scan of that application, and it ends no later than
+the timeout plus one request timeout.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ plans = st.builds(
     first_contact_limit=lengths,
     outage_limit=lengths,
 )
-answers = st.builds(
+readings = st.builds(
     ScanReading, st.sampled_from([*STATUSES, "NEW", "done ", ""]), error=st.sampled_from([False] * 5 + [True])
 )
 waits = st.sampled_from([Reason.UNREACHABLE, Reason.PROTOCOL, Reason.NOT_FOUND])
-troubles = st.one_of(
+failures = st.one_of(
     st.builds(Failure, waits, st.just("x"), retry_after=st.one_of(st.none(), st.floats(0, 1000))),
     st.builds(Failure, waits, st.just("x"), final=st.sampled_from([False] * 7 + [True])),
 )
 in_flight = st.builds(ScanReading, st.sampled_from(sorted(set(STATUSES) - set(SUCCESS))[:8]))
 schedules = st.lists(
-    st.tuples(st.one_of(in_flight, troubles, answers), st.one_of(st.just(0.0), st.floats(0, 100))), min_size=1
+    st.tuples(st.one_of(in_flight, failures, readings), st.one_of(st.just(0.0), st.floats(0, 100))), min_size=1
 )
 
 
-def says_success(observation: Observation) -> bool:
-    """What the promise means by it, written without the code under test."""
+def is_success(observation: Observation) -> bool:
+    """Return whether an observation is a success, independently of the code under test."""
     if isinstance(observation, Failure) or observation.error:
         return False
     return observation.status.strip().upper() in {"DONE", "FINISHED_FINDING_PULLING"}
@@ -71,45 +71,45 @@ def says_success(observation: Observation) -> bool:
 
 @settings(max_examples=600, deadline=None)
 @given(schedules, plans, st.floats(-1, 1), st.one_of(st.just(0.0), st.floats(0, 20)))
-def test_pass_if_and_only_if_the_server_said_success_in_time(
+def test_pass_if_and_only_if_the_server_reported_success_in_time(
     schedule: list[tuple[Observation, float]], plan: Plan, jitter: float, oversleeps: float
 ) -> None:
-    """Nothing that was heard before may change that, and a machine that wakes late delays it by that much only."""
+    """No earlier response may change that. A machine that wakes late delays the end by no more than that."""
     world = World.playing(schedule, plan=plan, jitter=jitter, oversleeps=oversleeps, settled=ASKED.rules.settled)
     history = world.wait()
     conclusion = judge_scan(history, replace(ASKED, plan=plan)).conclusion
     event(str(conclusion.reason))
-    heard = [observation for _, _, observation in world.heard]
-    assert (conclusion.kind is Kind.PASS) is says_success(heard[-1])
-    assert not any(says_success(observation) for observation in heard[:-1])
+    observations = [observation for _, _, observation in world.heard]
+    assert (conclusion.kind is Kind.PASS) is is_success(observations[-1])
+    assert not any(is_success(observation) for observation in observations[:-1])
     assert (conclusion.exit_code == 0) is (conclusion.kind is Kind.PASS)
     assert world.now <= plan.timeout + oversleeps + plan.request_timeout + 1e-6
-    assert history.polls == len(heard)
-    # What the deadline cut off is no error.
-    assert history.errors == sum(isinstance(observation, Failure) for observation in heard) - world.cut_off
+    assert history.polls == len(observations)
+    # A request that the deadline cut off is no error.
+    assert history.errors == sum(isinstance(observation, Failure) for observation in observations) - world.cut_off
 
 
 @settings(max_examples=400, deadline=None)
 @given(schedules, plans, st.floats(-1, 1))
 def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, float]], plan: Plan, jitter: float) -> None:
-    """Between the intervals; longer only where the server asked for it; shorter only at a limit or the deadline."""
+    """Between the intervals; longer only if the server requests it; shorter only at a limit or the deadline."""
     world = World.playing(schedule, plan=plan, jitter=jitter, settled=ASKED.rules.settled)
     history = world.wait()
-    stretch: float | None = None
-    answered = False
+    outage_began: float | None = None
+    was_good = False
     for (_, ended, observation), (started, _, _) in zip(world.heard, world.heard[1:], strict=False):
         pause = started - ended
-        asked = 0.0
+        retry_after = 0.0
         limits = [plan.timeout]
         if isinstance(observation, Failure):
-            stretch = ended if stretch is None else stretch
-            asked = observation.retry_after or 0.0
-            limits.append(stretch + (plan.outage_limit if answered else plan.first_contact_limit))
+            outage_began = ended if outage_began is None else outage_began
+            retry_after = observation.retry_after or 0.0
+            limits.append(outage_began + (plan.outage_limit if was_good else plan.first_contact_limit))
         else:
-            stretch, answered = None, True
+            outage_began, was_good = None, True
         clipped = started >= min(limits) - 1e-6
-        assert pause <= max(plan.max_interval, asked) + 1e-6
-        assert clipped or pause >= max(plan.interval, asked) - 1e-6
+        assert pause <= max(plan.max_interval, retry_after) + 1e-6
+        assert clipped or pause >= max(plan.interval, retry_after) - 1e-6
         assert started <= max(min(limits), ended) + 1e-6
     if history.ended is StopCause.DEADLINE:
         assert world.heard[-1][0] >= plan.timeout - 1e-6
@@ -117,7 +117,7 @@ def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, floa
 
 @given(st.floats(0, 1e7), plans, st.floats(-1, 1))
 def test_the_cadence_never_leaves_its_bounds(waited: float, plan: Plan, jitter: float) -> None:
-    """Jitter strays by ten per cent at most, and not past an interval."""
+    """Jitter changes a pause by ten per cent at most, and stays within the intervals."""
     pause = cadence(waited, plan, jitter)
     assert plan.interval <= pause <= plan.max_interval
     assert abs(pause - cadence(waited, plan)) <= 0.1 * cadence(waited, plan) + 1e-9
@@ -127,13 +127,13 @@ def test_the_cadence_never_leaves_its_bounds(waited: float, plan: Plan, jitter: 
 
 
 def response(status: str, code: bytes = b"200 OK") -> bytes:
-    """What the server says about a scan of the application that is asked for."""
+    """Return a response about a scan of the requested application."""
     content = envelope({"status": status, "error": False, "appId": TARGET.application_id}).body
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (code, len(content), content)
 
 
 LATE = b""
-"""Stands for a moment in which the server says nothing."""
+"""A moment without data from the server."""
 INTERIM = (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n", LATE)
 PASSES = response("DONE")
 OTHERS = (
@@ -149,13 +149,13 @@ scripts = st.lists(st.sampled_from([*INTERIM, PASSES, *OTHERS]), min_size=1, max
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.lists(scripts, min_size=1, max_size=3), min_size=2, max_size=5))
-def test_pass_if_and_only_if_a_scans_own_first_response_says_so(plays: list[list[list[bytes]]]) -> None:
-    """What a connection carries beside that, before, after or late, is nobody's; each scan has a script a poll."""
+def test_pass_if_and_only_if_the_scans_own_first_response_is_a_success(plays: list[list[list[bytes]]]) -> None:
+    """Any other data on a connection, before, after or late, belongs to no scan. Each scan has a script per poll."""
     polls = dict.fromkeys(range(41, 41 + len(plays)), 0)
     lock = threading.Lock()
 
     def talk(connection: socket.socket) -> None:
-        # A server that keeps its connections: whoever asks again on one is served again.
+        # The server keeps its connections, and serves another request on each.
         while head := request_head(connection):
             number = int(head.partition(b"/pendingScan/")[2].partition(b"/")[0])
             with lock:

@@ -1,6 +1,6 @@
-"""Nothing but ThreadFix's own words about this run's uploads makes the gate end with 0: whole runs over sockets.
+"""Property of whole runs over sockets: exit code 0 only if ThreadFix reported success for this run's uploads.
 
-A server plays drawn responses, each with what is true about it. The oracle uses only that, and none of the gate's code.
+A server plays drawn responses, each with the truth about it. The oracle uses only the truth, and no code of the gate.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ENV: Final = {
 }
 BOTH: Final = (True, False)
 NEITHER: Final[tuple[Any, ...]] = (None, 0, 1, 6.0, "6", "true", "false", [], {}, 10**30)
-"""Values of other types than the one that a field should have."""
+"""Values of wrong types."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Status:
     """A response about a pending scan.
 
     Attributes:
-        content: all of it.
-        word: the status that it truly reports, in capitals; None if it reports none.
+        content: the whole response.
+        word: the status that it truly reports, in capitals; None if it reports no status.
         bad: whether it reports an error.
-        age: seconds between its two dates, if it has both.
+        age: seconds between its two dates; None if a date is missing.
     """
 
     content: bytes
@@ -64,7 +64,7 @@ class Status:
 
     @property
     def is_final(self) -> bool:
-        """Whether the scan has ended, well or badly."""
+        """Whether the scan has ended."""
         return self.word is not None and (self.bad or self.word not in {"QUEUED", "CHANNEL_MERGING"})
 
     @property
@@ -78,8 +78,8 @@ class Taken:
     """A response to an upload.
 
     Attributes:
-        content: all of it.
-        numbers: the pending scans that it truly names, none if the file was processed; None if that is not clear.
+        content: the whole response.
+        numbers: the pending scans that it truly names; empty if the file was processed, None if this is unclear.
         scan_id: the finished scan that it truly names.
     """
 
@@ -89,7 +89,7 @@ class Taken:
 
 
 class Flawed:
-    """Values of a response that are all good but for one, or all good.
+    """Chooses the values of a response: with at most one flaw.
 
     Args:
         draw: of a composite strategy.
@@ -102,7 +102,7 @@ class Flawed:
         self._flaw = draw(st.sampled_from([*[""] * 2 * len(names), *names]))
 
     def pick(self, name: str, good: object, *others: object) -> Any:  # noqa: ANN401 - JSON
-        """Return `good`, or one of the others if this value is the flawed one."""
+        """Return `good`, or another value if this value is flawed."""
         return self._draw(st.sampled_from(others)) if self._flaw == name else good
 
 
@@ -182,8 +182,8 @@ def uploads(draw: st.DrawFn, version: str) -> Taken:
     code = pick("code", b"200 OK", b"201 X", b"202 X", b"204 X", b"307 X", b"401 X", b"404 X", b"500 X", b"503 X")
     whole: dict[str, Any] = FINISHED | {"id": draw(numbers)}
     if draw(st.booleans()):
-        found = draw(st.lists(links(), min_size=1, max_size=2))
-        body, true = envelope(success=success, links=[{"href": link} for link, _ in found]), [n for _, n in found]
+        drawn = draw(st.lists(links(), min_size=1, max_size=2))
+        body, true = envelope(success=success, links=[{"href": link} for link, _ in drawn]), [n for _, n in drawn]
     else:
         scan = whole | pick("forbidden", {}, {"status": "QUEUED"}, {"error": True}, {"name": "x"}, {"appId": 7})
         field = pick("field", "", *(name for name in FINISHED if name != "findings"))
@@ -203,11 +203,11 @@ class Played:
     """A ThreadFix that plays drawn responses.
 
     Attributes:
-        taken: its responses to uploads, in their order.
-        polls: its responses about each pending scan; the last one again and again.
+        taken: its responses to uploads, in order.
+        polls: its responses about each pending scan; the last is repeated.
         owner: the id of the application that it describes before the upload.
-        posts: how many uploads came.
-        served: its responses to the polls that came.
+        posts: the number of uploads.
+        served: the responses to the polls so far.
         strange: requests that no run should make.
     """
 
@@ -236,7 +236,7 @@ class Played:
             self.strange.append(head)
 
     def is_processed(self, number: int) -> bool:
-        """Whether the last response about a scan says so, and none says that it is another upload's."""
+        """Return whether the last response about a scan is a success, and none belongs to another upload."""
         reported = [response for response in self.served[number] if response.word is not None]
         if not reported or reported[-1] is not self.served[number][-1] or not reported[-1].is_success:
             return False
@@ -255,7 +255,7 @@ runs = st.sampled_from(["latest", "legacy", "none"]).flatmap(
 def test_a_run_passes_if_and_only_if_the_scans_of_its_uploads_were_processed(
     run: tuple[str, list[Taken], dict[int, list[Status]]], owner: object
 ) -> None:
-    """Each file goes out once, to the right application, and only the scans of its own response are asked for."""
+    """Each file is sent once, to the right application, and only the scans in its response are polled."""
     version, taken, polls = run
     polls = {number: [*responses, Status(http(b"", b"503 X"))] for number, responses in polls.items()}
     server = Played(taken, polls, owner)

@@ -1,4 +1,4 @@
-"""Streams that are written to in the background."""
+"""Tests of streams with a background writer."""
 
 from __future__ import annotations
 
@@ -24,17 +24,15 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
-    """A pipe: its reading end, and a text stream into it."""
+    """Return the reading end of a pipe, and a text stream into it."""
     reader, writer = os.pipe()
     with os.fdopen(writer, "w", encoding="ascii") as stream:
         yield reader, stream
     os.close(reader)
 
 
-def test_a_reader_that_comes_late_gets_everything(
-    pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The writer does not wait for it, except for a moment at the end; characters of other encodings are escaped."""
+def test_a_late_reader_gets_everything(pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer waits only for a moment at the end. Characters outside the encoding are escaped."""
     monkeypatch.setattr(streams, "PATIENCE", 0.05)
     reader, stream = pipe
     log = BackgroundStream(stream)
@@ -56,13 +54,13 @@ def test_a_reader_that_comes_late_gets_everything(
     assert read.decode().splitlines()[1:] == ["l\\xe4\\xdft"]
 
 
-def test_a_slow_reader_is_waited_for(pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as something more was taken, however little, what is left is not given up."""
+def test_the_end_waits_for_a_slow_reader(pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is not dropped while the reader makes any progress."""
     monkeypatch.setattr(streams, "PATIENCE", 0.002)
     moves = count()
 
     class Moving(BackgroundStream):
-        # Each look at it finds that more was taken.
+        # Simulate progress at each check.
         _taken = property(lambda _: next(moves), lambda *_: None)
 
     reader, stream = pipe
@@ -82,13 +80,12 @@ def test_a_slow_reader_is_waited_for(pipe: tuple[int, io.TextIOWrapper], monkeyp
     reading.join()
 
 
-def test_a_pipe_that_is_full_and_must_not_block_is_tried_again(pipe: tuple[int, io.TextIOWrapper]) -> None:
-    """Nothing is lost in it, however much more there is than it holds."""
+def test_nothing_is_lost_in_a_full_pipe_that_does_not_block(pipe: tuple[int, io.TextIOWrapper]) -> None:
     reader, stream = pipe
     os.set_blocking(stream.fileno(), False)
     log = BackgroundStream(stream)
     log.write("." * 500_000)
-    while not log._taken:  # noqa: SLF001 - it is to be full before it is read
+    while not log._taken:  # noqa: SLF001 - fill the pipe before the first read
         time.sleep(0.001)
     time.sleep(0.1)
     left = 500_000
@@ -97,8 +94,7 @@ def test_a_pipe_that_is_full_and_must_not_block_is_tried_again(pipe: tuple[int, 
     assert log.close()
 
 
-def test_what_cannot_be_written_is_kept_as_an_error(pipe: tuple[int, io.TextIOWrapper]) -> None:
-    """Nobody is disturbed by it; who asks is told."""
+def test_an_error_of_writing_is_kept_and_not_raised(pipe: tuple[int, io.TextIOWrapper]) -> None:
     reader, stream = pipe
     os.close(reader)
     log = BackgroundStream(stream)
@@ -114,10 +110,10 @@ def test_what_cannot_be_written_is_kept_as_an_error(pipe: tuple[int, io.TextIOWr
     assert "closed" in str(log.error)
 
 
-def test_without_a_thread_it_is_written_at_once(
+def test_without_a_thread_the_caller_writes(
     pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may block then; that is better than no log."""
+    """This may block, but a log that blocks is better than no log."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -134,7 +130,7 @@ def test_without_a_thread_it_is_written_at_once(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no POSIX system but Linux has a device that is always full")
 def test_a_document_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output may be a file on a full disk."""
+    """For example, if standard output is a file on a full disk."""
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(OSError, match="No space left"):
