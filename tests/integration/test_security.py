@@ -47,7 +47,7 @@ ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
 REPORTS = ("result.json", "junit.xml", "gate.env", "report.html", "output", "summary.md")
 
 
-def told(gate: Gate, ran: Ran) -> str:
+def output_of(gate: Gate, ran: Ran) -> str:
     """Return all output of a run, without the command that masks the key."""
     log = "".join(line for line in ran.err.splitlines(keepends=True) if not line.startswith("::add-mask::"))
     files = [(gate.folder / name).read_text() for name in REPORTS if (gate.folder / name).exists()]
@@ -72,19 +72,19 @@ def always(gate: Gate, scenario: Scenario, *args: str, **env: str) -> Ran:
 # --- The key stays with the gate.
 
 
-def test_the_key_has_no_option_of_its_own(gate: Gate) -> None:
+def test_the_key_has_no_option(gate: Gate) -> None:
     """Every user of the machine can read a command line. The error names the variable, and does not repeat the key."""
     for args in (("--api-key", CORE), (f"--api-key={CORE}",), ("--api-kye", CORE), (CORE,), ("--interval", CORE)):
         ran = always(gate, DONE, *args)
         assert (ran.code, gate.threadfix.seen) == (2, [])
     ran = always(gate, DONE, "--api-key", CORE)
     assert "THREADFIX_API_KEY" in ran.err
-    assert CORE not in told(gate, ran)
+    assert CORE not in output_of(gate, ran)
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux shows command lines as files")
 def test_the_key_is_on_no_command_line(gate: Gate) -> None:
-    """The gate takes it from its environment, and starts nothing anew."""
+    """The gate reads it from its environment, and starts no process with it."""
     scan = gate.threadfix.add(Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),)))
     process = gate.start("--pending-scan-id", str(scan))
     try:
@@ -99,7 +99,7 @@ def test_the_key_is_on_no_command_line(gate: Gate) -> None:
     assert API_KEY.encode() not in line
 
 
-def test_the_key_is_in_no_childs_environment(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_child_process_inherits_the_key(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     original, seen = responses.parse, []
 
     def parse(body: bytes, digits: Sequence[str]) -> responses.Envelope:
@@ -124,48 +124,50 @@ ENDINGS: dict[str, tuple[Scenario, tuple[str, ...], Reason]] = {
 
 
 @pytest.mark.parametrize(("scenario", "args", "reason"), ENDINGS.values(), ids=ENDINGS)
-def test_the_key_is_told_to_nobody(scenario: Scenario, args: tuple[str, ...], reason: Reason, gate: Gate) -> None:
-    """Log at its most verbose, standard output, every report, on every path."""
+def test_no_output_shows_the_key(scenario: Scenario, args: tuple[str, ...], reason: Reason, gate: Gate) -> None:
+    """The most verbose log, standard output and every report, in every scenario."""
     gate.threadfix.keys = {ODD_KEY} if reason is not Reason.DENIED else {"another"}
     ran = always(gate, scenario, *args, THREADFIX_API_KEY=ODD_KEY)
     assert ran.document["reason"] == reason
-    assert CORE not in told(gate, ran)
+    assert CORE not in output_of(gate, ran)
     assert all(CORE in sent["authorization"] for sent in gate.threadfix.headers)
 
 
 def test_a_key_from_a_file_is_hidden_too(gate: Gate, tmp_path: Path) -> None:
-    """Also if the environment has a key too; then both are hidden."""
+    """If the environment has a key too, both are hidden."""
     file = tmp_path / "key"
     file.write_text(f"\n{ODD_KEY}\r\n")
     gate.threadfix.keys.add(ODD_KEY)
-    echo = story(refusal(f"API Key {ODD_KEY} not found, nor {API_KEY}."))
+    echo = scenario_with(refusal(f"API Key {ODD_KEY} not found, nor {API_KEY}."))
     ran = always(gate, echo, "--api-key-file", str(file), THREADFIX_API_KEY="")
     assert ran.document["reason"] == Reason.DENIED
-    assert CORE not in told(gate, ran)
+    assert CORE not in output_of(gate, ran)
     ran = always(gate, echo, "--api-key-file", str(file), "--interval", API_KEY, "--timeout", ODD_KEY)
     assert ran.code == 2
-    assert CORE not in told(gate, ran)
-    assert API_KEY not in told(gate, ran)
+    assert CORE not in output_of(gate, ran)
+    assert API_KEY not in output_of(gate, ran)
 
 
-def story(fault: Fault | None = None, **changes: Any) -> Scenario:  # noqa: ANN401 - whatever a scenario has
-    """A pending scan that is always answered so."""
+def scenario_with(fault: Fault | None = None, **changes: Any) -> Scenario:  # noqa: ANN401 - the fields of a scenario
+    """Return a scenario with this response."""
     return Scenario("test", "", Reason.PROCESSED, fault=lambda _: fault, **changes)
 
 
-def said(text: str) -> dict[str, Scenario]:
+def scenarios_with(text: str) -> dict[str, Scenario]:
     """Return every place of a server's text."""
     return {
-        "message-of-a-pass": story(message=text),
-        "name": story(scan_name=text),
-        "error-message": story(error_message=text),
-        "status": story(walk=((text, 0),)),
-        "refusal": story(refusal(text)),
-        "refusal-with-404": story(refusal(text, 404)),
-        "location": story(Raw(302, headers=(("Location", f"/login?back={text}"),))),
-        "title": story(Raw(200, f"<html><title>{text}</title>".encode())),
-        "field-of-the-wrong-type": story(Raw(200, json.dumps({"success": True, "object": text}).encode(), JSON)),
-        "retry-after": story(Raw(503, headers=(("Retry-After", text), ("WWW-Authenticate", text)))),
+        "message-of-a-pass": scenario_with(message=text),
+        "name": scenario_with(scan_name=text),
+        "error-message": scenario_with(error_message=text),
+        "status": scenario_with(walk=((text, 0),)),
+        "refusal": scenario_with(refusal(text)),
+        "refusal-with-404": scenario_with(refusal(text, 404)),
+        "location": scenario_with(Raw(302, headers=(("Location", f"/login?back={text}"),))),
+        "title": scenario_with(Raw(200, f"<html><title>{text}</title>".encode())),
+        "field-of-the-wrong-type": scenario_with(
+            Raw(200, json.dumps({"success": True, "object": text}).encode(), JSON)
+        ),
+        "retry-after": scenario_with(Raw(503, headers=(("Retry-After", text), ("WWW-Authenticate", text)))),
     }
 
 
@@ -177,20 +179,22 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS)
-@pytest.mark.parametrize("place", said(""))
+@pytest.mark.parametrize("place", scenarios_with(""))
 def test_an_echo_of_the_key_is_hidden(place: str, encoding: Callable[[str], str], gate: Gate) -> None:
     """In every place, and in the encodings that servers use for an echo."""
     gate.threadfix.keys.add(ODD_KEY)
-    scenario = said(f"before {encoding(ODD_KEY)} after")[place]
+    scenario = scenarios_with(f"before {encoding(ODD_KEY)} after")[place]
     ran = always(gate, scenario, "--on-unknown-status", "fail", *ONCE, THREADFIX_API_KEY=ODD_KEY)
-    assert CORE not in told(gate, ran)
+    assert CORE not in output_of(gate, ran)
     if place in ("refusal", "error-message", "name"):
         assert "before *** after" in ran.err
 
 
-def test_no_text_keeps_the_gate_from_its_verdict(gate: Gate) -> None:
+def test_no_text_of_the_server_prevents_the_verdict(gate: Gate) -> None:
     """The search for the key is linear: a quadratic search takes minutes for 800 KB of backslashes."""
-    process = gate.start("--pending-scan-id", str(gate.threadfix.add(story(error_message="\\" * 400_000))), *ONCE)
+    process = gate.start(
+        "--pending-scan-id", str(gate.threadfix.add(scenario_with(error_message="\\" * 400_000))), *ONCE
+    )
     try:
         process.communicate(timeout=30)
     finally:
@@ -199,9 +203,7 @@ def test_no_text_keeps_the_gate_from_its_verdict(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyError], ids=["plain", "quoted"])
-def test_a_bug_tells_everything_but_the_key(
-    error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_traceback_does_not_show_the_key(error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     """The traceback goes to the log without the key, and the verdict is unknown."""
 
     def broken(*_: object) -> responses.Envelope:
@@ -212,11 +214,11 @@ def test_a_bug_tells_everything_but_the_key(
     assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (70, "unknown", Reason.INTERNAL)
     assert "Traceback (most recent call last):" in ran.err
     assert f"{error.__name__}: " in ran.err
-    assert CORE not in told(gate, ran)
+    assert CORE not in output_of(gate, ran)
 
 
 def test_netrc_does_not_replace_the_key(gate: Gate, tmp_path: Path) -> None:
-    """Neither a file in HOME nor a file that NETRC names; ThreadFix would respond with 401 to its password."""
+    """Neither by a file in HOME nor by a file that NETRC names; ThreadFix would respond with 401 to its password."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login robot password hunter2\ndefault login robot password hunter2\n")
     netrc.chmod(0o600)
@@ -226,21 +228,21 @@ def test_netrc_does_not_replace_the_key(gate: Gate, tmp_path: Path) -> None:
 
 
 def test_the_key_goes_to_the_configured_server_only(gate: Gate, serve: Callable[..., str]) -> None:
-    """A link of ThreadFix names the server as it sees itself; of that only the two ids are used."""
+    """The host in a link of ThreadFix is ignored; only the two ids are used."""
     other = ThreadFix()
     scan = gate.threadfix.add(DONE)
     link = f"{serve(other)}/rest/latest/applications/6/pendingScan/{scan}/status"
-    answer = gate.folder / "answer.json"
-    answer.write_text(json.dumps({"success": True, "object": "", "links": [{"href": link}]}))
-    assert gate("--upload-response", str(answer), env={"THREADFIX_APPLICATION_ID": ""}).code == 0
+    response = gate.folder / "response.json"
+    response.write_text(json.dumps({"success": True, "object": "", "links": [{"href": link}]}))
+    assert gate("--upload-response", str(response), env={"THREADFIX_APPLICATION_ID": ""}).code == 0
     assert (other.connections, len(gate.threadfix.seen)) == (0, 1)
 
 
 def test_a_password_in_the_url_is_not_repeated(gate: Gate) -> None:
-    """It is a usage error, and the log is read by many."""
+    """It is a usage error, and many people can read the log."""
     for url in (f"https://robot:{CORE}@tf.example.com", f"https://tf.example.com/?apiKey={CORE}", f"ftp://{CORE}@x"):
         ran = always(gate, DONE, "--url", url)
-        assert (ran.code, CORE in told(gate, ran)) == (2, False)
+        assert (ran.code, CORE in output_of(gate, ran)) == (2, False)
 
 
 DIGITS = "182818284"
@@ -252,7 +254,7 @@ LONGER = int(f"1{DIGITS}")
 def scan_object(**changes: object) -> Scenario:
     """Return the scenario of a pending scan with other fields than the server's."""
     content = {"status": "DONE", "error": False, "appId": 6} | changes
-    return story(Raw(200, json.dumps({"success": True, "object": content}).encode(), JSON))
+    return scenario_with(Raw(200, json.dumps({"success": True, "object": content}).encode(), JSON))
 
 
 @pytest.mark.parametrize(
@@ -266,28 +268,28 @@ def scan_object(**changes: object) -> Scenario:
 def test_a_key_of_digits_is_shown_in_no_number(scenario: Scenario, gate: Gate) -> None:
     gate.threadfix.keys.add(DIGITS)
     ran = always(gate, scenario, *ONCE, THREADFIX_API_KEY=DIGITS)
-    assert DIGITS not in told(gate, ran)
+    assert DIGITS not in output_of(gate, ran)
 
 
 @pytest.mark.parametrize("number", [int(DIGITS), LONGER])
 def test_a_key_of_digits_is_in_no_link(number: int, gate: Gate, tmp_path: Path) -> None:
-    """An upload's response names the scan; an id in it that shows the key is no id."""
+    """An id in the response to an upload is refused if it shows the key."""
     gate.threadfix.keys.add(DIGITS)
     link = f"/rest/latest/applications/6/pendingScan/{number}/status"
     response = tmp_path / "response.json"
     response.write_text(json.dumps({"success": True, "links": [{"href": link}]}))
     ran = always(gate, DONE, "--upload-response", str(response), THREADFIX_API_KEY=DIGITS)
-    assert (ran.code, DIGITS in told(gate, ran)) == (2, False)
+    assert (ran.code, DIGITS in output_of(gate, ran)) == (2, False)
     assert "a link in it is not a status link" in ran.err
     gate.threadfix.scans = {number - 2: gate.threadfix.scans[max(gate.threadfix.scans)]}
     file = tmp_path / "done.fpr"
     file.write_text('<results><issue id="1"/></results>')
     ran = always(gate, DONE, "--scan-file", str(file), THREADFIX_API_KEY=DIGITS)
-    assert (ran.document["reason"], DIGITS in told(gate, ran)) == (Reason.PROTOCOL, False)
+    assert (ran.document["reason"], DIGITS in output_of(gate, ran)) == (Reason.PROTOCOL, False)
 
 
 def about_rules(text: str, number: int) -> Release:
-    """Return a ThreadFix that puts the text and the number everywhere into its responses about rules."""
+    """Return a ThreadFix with the text and the number in all fields of its responses about rules."""
     moment = round(time.time() * 1000) + 3_600_000
     made = Release()
     named = {"name": text, "displayName": text, "customName": text, "id": number}
@@ -317,7 +319,7 @@ GAPS = {"in another case": str.swapcase, "with gaps": "\u200b".join}
 @pytest.mark.parametrize(
     "encoding", [*ENCODINGS.values(), str.swapcase, "\u200b".join], ids=[*ENCODINGS, "case", "gaps"]
 )
-def test_nothing_about_a_rule_shows_the_key(
+def test_no_text_or_number_of_a_rule_shows_the_key(
     encoding: Callable[[str], str], serve: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Names, words, severities, places, and numbers."""
@@ -327,7 +329,7 @@ def test_nothing_about_a_rule_shows_the_key(
         gate = Gate(threadfix, serve(threadfix), tmp_path, capfd)
         ran = always(gate, DONE, *RULES, THREADFIX_API_KEY=key)
         assert ran.document["checks"]
-        assert shown.lower() not in told(gate, ran).lower().replace("\u200b", "")
+        assert shown.lower() not in output_of(gate, ran).lower().replace("\u200b", "")
 
 
 # --- Text from the server is data.
@@ -350,9 +352,9 @@ HALVES: dict[str, object] = {
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 @pytest.mark.parametrize("content", HALVES.values(), ids=HALVES)
 def test_half_a_character_breaks_no_report(content: object, encoding: str, gate: Gate) -> None:
-    """Java servers send lone surrogates, which no encoding can write; in names of fields too."""
+    """Java servers send lone surrogates, which no encoding can write, also in names of fields."""
     body = json.dumps({"success": True, "message": HALF, HALF: HALF, "object": content}).encode()
-    scan = gate.threadfix.add(story(Raw(200, body, JSON)))
+    scan = gate.threadfix.add(scenario_with(Raw(200, body, JSON)))
     files = {"--junit-file": "junit.xml", "--dotenv-file": "gate.env", "--html-file": "report.html"}
     reports = [word for option, name in files.items() for word in (option, str(gate.folder / name))]
     for name in ("output", "summary.md"):
@@ -377,32 +379,32 @@ TEMPLATE = "Zq7Core{--x-}9Xw4Kv {@resume} {--timeout 5m}"
 
 
 @pytest.mark.parametrize("action", ["", "1"], ids=["command", "action"])
-@pytest.mark.parametrize("place", said(""))
-def test_nothing_fills_a_template(place: str, action: str, gate: Gate) -> None:
+@pytest.mark.parametrize("place", scenarios_with(""))
+def test_no_text_of_the_server_fills_a_template(place: str, action: str, gate: Gate) -> None:
     """A placeholder in a server's text stays as it is; otherwise it could become our advice, or assemble the key."""
     ran = always(
-        gate, said(TEMPLATE)[place], "--on-unknown-status", "fail", *ONCE,
+        gate, scenarios_with(TEMPLATE)[place], "--on-unknown-status", "fail", *ONCE,
         THREADFIX_API_KEY=API_KEY, THREADFIX_GATE_ACTION=action,
     )  # fmt: skip
-    shown = html.unescape(told(gate, ran))
+    shown = html.unescape(output_of(gate, ran))
     for filled in ("Core--x-9X", "Core`x-`9X", "--timeout 5m", "timeout: 5m", "Kv Run the"):
         assert filled not in shown.replace("{--timeout 5m}", "")
     if place not in ("field-of-the-wrong-type", "retry-after", "message-of-a-pass"):
         assert TEMPLATE in ran.err
 
 
-@pytest.mark.parametrize("place", [place for place in said("") if place not in ("location", "retry-after")])
-def test_nothing_moves_the_cursor_or_forges_a_line(place: str, gate: Gate) -> None:
+@pytest.mark.parametrize("place", [place for place in scenarios_with("") if place not in ("location", "retry-after")])
+def test_no_text_of_the_server_moves_the_cursor_or_forges_a_line(place: str, gate: Gate) -> None:
     """No report has a control character in it, and the log has as many lines as without the server's text."""
-    ran = gate.play(said(HOSTILE)[place], "--on-unknown-status", "fail", "-v", "--json", *ONCE)
-    tame = gate.play(said("x")[place], "--on-unknown-status", "fail", "-v", "--json", *ONCE)
+    ran = gate.play(scenarios_with(HOSTILE)[place], "--on-unknown-status", "fail", "-v", "--json", *ONCE)
+    tame = gate.play(scenarios_with("x")[place], "--on-unknown-status", "fail", "-v", "--json", *ONCE)
     assert CONTROLS.isdisjoint(ran.err + ran.out)
     assert len(ran.err.splitlines()) == len(tame.err.splitlines())
     assert not [line for line in ran.err.splitlines() if line.lstrip().startswith("::") or "##[" in line]
 
 
-def test_a_terminal_is_not_moved_either(gate: Gate) -> None:
-    """There the live line moves the cursor, but no text of the server does."""
+def test_no_text_of_the_server_moves_the_cursor_of_a_terminal(gate: Gate) -> None:
+    """Only the live line moves it."""
     pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
     scan = gate.threadfix.add(SCENARIOS["hostile-text"])
     ours, theirs = pty.openpty()

@@ -49,8 +49,8 @@ headers = st.one_of(st.none(), st.integers(NOW // 1000 - 2000, NOW // 1000 + 200
 
 
 @dataclass(frozen=True)
-class Story:
-    """Everything that a server wrote about a scan and a policy; `Date` headers are whole seconds.
+class Dates:
+    """The dates that a server sends about a scan and a policy; `Date` headers are whole seconds.
 
     Attributes:
         modified: `modifiedDate` of the finished scan.
@@ -60,7 +60,7 @@ class Story:
         unfinished: `Date` of the newest response that showed the scan unfinished.
         finished: `Date` of the first response that showed it finished.
         listed: `Date` of the list.
-        answered: `Date` of the policy's response.
+        responded: `Date` of the policy's response.
         is_listed: whether there is a list.
     """
 
@@ -71,7 +71,7 @@ class Story:
     unfinished: int | None
     finished: int | None
     listed: int | None
-    answered: int | None
+    responded: int | None
     is_listed: bool = True
 
     @property
@@ -80,7 +80,7 @@ class Story:
         listed = ListedScans(((12, moment(self.updated)),), self.listed) if self.is_listed else None
         scan = ProcessedScan(12, moment(self.modified), self.finished, self.unfinished, self.uploaded)
         result = CheckResult("PCI", holds=True, word="PASSING", evaluated=moment(self.evaluated))
-        reading = CheckReading("", holds=True, results=(result,), sent=self.answered)
+        reading = CheckReading("", holds=True, results=(result,), sent=self.responded)
         return dated(reading, newest([scan], listed, accepted=False)).status == FRESH
 
 
@@ -91,64 +91,64 @@ def known(date: object, sent: int | None) -> int | None:
     return date
 
 
-stories = st.builds(
-    Story, dates, dates, dates, headers, headers, headers, headers, headers, is_listed=st.booleans()
+all_dates = st.builds(
+    Dates, dates, dates, dates, headers, headers, headers, headers, headers, is_listed=st.booleans()
 )  # fmt: skip
 
 
 @settings(max_examples=2000)
-@given(stories)
-@example(Story(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
-@example(Story(NOW // 1000, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
-@example(Story(NOW, NOW, NOW * 1000, None, NOW // 1000, NOW // 1000, None, None))
-def test_no_date_lets_an_evaluation_from_before_the_scan_pass(story: Story) -> None:
-    """It is never from before a response that showed the scan unfinished, but for ten minutes; nor impossible."""
-    if not story.is_fresh:
+@given(all_dates)
+@example(Dates(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
+@example(Dates(NOW // 1000, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
+@example(Dates(NOW, NOW, NOW * 1000, None, NOW // 1000, NOW // 1000, None, None))
+def test_no_date_lets_an_evaluation_from_before_the_scan_pass(written: Dates) -> None:
+    """At most ten minutes before a response that showed the scan unfinished, and never an impossible date."""
+    if not written.is_fresh:
         return
-    evaluated = known(story.evaluated, story.answered)
+    evaluated = known(written.evaluated, written.responded)
     assert evaluated is not None
-    proofs = [1000 * sent for sent in (story.uploaded, story.unfinished) if sent is not None]
+    proofs = [1000 * sent for sent in (written.uploaded, written.unfinished) if sent is not None]
     assert all(evaluated >= proof - SLACK for proof in proofs)
-    found = [known(story.modified, story.finished)]
-    if story.is_listed:
-        found.append(known(story.updated, story.listed))
+    found = [known(written.modified, written.finished)]
+    if written.is_listed:
+        found.append(known(written.updated, written.listed))
     assert all(evaluated >= date for date in found if date is not None)
     if not any(found):
-        assert story.finished is not None
-        assert evaluated >= 1000 * story.finished
+        assert written.finished is not None
+        assert evaluated >= 1000 * written.finished
 
 
-@given(stories)
-def test_without_the_dates_nothing_passes_that_is_older_than_the_response(story: Story) -> None:
+@given(all_dates)
+def test_without_the_dates_nothing_passes_that_is_older_than_the_response(written: Dates) -> None:
     """A date can allow ten minutes at most, because clocks may differ."""
-    bare = Story(None, None, story.evaluated, *(getattr(story, name) for name in (
-        "uploaded", "unfinished", "finished", "listed", "answered")))  # fmt: skip
+    bare = Dates(None, None, written.evaluated, *(getattr(written, name) for name in (
+        "uploaded", "unfinished", "finished", "listed", "responded")))  # fmt: skip
     if bare.is_fresh:
-        assert story.finished is not None
-        assert isinstance(story.evaluated, int)
-        assert story.evaluated >= 1000 * story.finished
+        assert written.finished is not None
+        assert isinstance(written.evaluated, int)
+        assert written.evaluated >= 1000 * written.finished
 
 
 @given(
     st.integers(0, 10**6), st.integers(0, 10**5), st.integers(0, 10**5), st.integers(-SLACK, SLACK), st.booleans()
 )  # fmt: skip
 def test_a_truthful_server_passes(waited: int, late: int, lag: int, skew: int, is_listed: bool) -> None:  # noqa: FBT001 - drawn
-    """The clocks of its machines may differ by ten minutes: `Date` is that of another machine."""
+    """The clocks of its machines may differ by ten minutes, because another machine sets `Date`."""
     done = NOW + waited
     web = done + skew
-    story = Story(
+    written = Dates(
         done, done + lag, done + lag + late, NOW // 1000, web // 1000, web // 1000 + 1, web // 1000 + 2,
         web // 1000 + (lag + late) // 1000 + 3, is_listed,
     )  # fmt: skip
-    assert story.is_fresh is (is_listed or late + lag >= 0)
+    assert written.is_fresh is (is_listed or late + lag >= 0)
 
 
 # --- The same over real sockets, from the upload to the verdict.
 
 
 @contextmanager
-def telling(story: Story) -> Iterator[str]:
-    """Serve a ThreadFix that writes these dates; each response has the `Date` of the story, or none."""
+def serving(written: Dates) -> Iterator[str]:
+    """Serve a ThreadFix that writes these dates; each response has its own `Date`, or none."""
     statuses = ["QUEUED", "DONE"]
 
     def talk(connection: socket.socket) -> None:
@@ -163,19 +163,19 @@ def telling(story: Story) -> Iterator[str]:
         match path:
             case "/upload":
                 href = "http://10.1.1.1/threadfix/rest/latest/applications/6/pendingScan/41/status"
-                sent, found, envelope["links"] = story.uploaded, "Scan upload process started.", [{"href": href}]
+                sent, found, envelope["links"] = written.uploaded, "Scan upload process started.", [{"href": href}]
             case "/pendingScan/41/status":
                 status = statuses.pop(0)
-                sent = story.unfinished if status == "QUEUED" else story.finished
-                found = {"appId": 6, "status": status, "error": False, "scanId": 12, "modifiedDate": story.modified}
+                sent = written.unfinished if status == "QUEUED" else written.finished
+                found = {"appId": 6, "status": status, "error": False, "scanId": 12, "modifiedDate": written.modified}
             case "/scans":
-                sent, found = story.listed, [{"id": 12, "updatedDate": story.updated, "importTime": NOW}]
-                if not story.is_listed:
+                sent, found = written.listed, [{"id": 12, "updatedDate": written.updated, "importTime": NOW}]
+                if not written.is_listed:
                     envelope["success"] = False
             case "/policy/eval":
                 policy = {"id": 3, "name": "PCI", "filterName": "F"}
-                sent = story.answered
-                found = {"policy": policy, "currentStatus": "PASSING", "lastEvaluated": story.evaluated}
+                sent = written.responded
+                found = {"policy": policy, "currentStatus": "PASSING", "lastEvaluated": written.evaluated}
             case _:
                 sent, found = None, {"id": 6}
         body = json.dumps(envelope | {"object": found}).encode()
@@ -187,17 +187,17 @@ def telling(story: Story) -> Iterator[str]:
 
 
 @settings(max_examples=60)
-@given(stories)
-@example(Story(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
-@example(Story(None, None, NOW, NOW // 1000, None, None, None, NOW // 1000))
-@example(Story(NOW, NOW, NOW, NOW // 1000, NOW // 1000, NOW // 1000, NOW // 1000, NOW // 1000))
-def test_a_run_passes_only_if_its_dates_allow_it(story: Story) -> None:
+@given(all_dates)
+@example(Dates(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
+@example(Dates(None, None, NOW, NOW // 1000, None, None, None, NOW // 1000))
+@example(Dates(NOW, NOW, NOW, NOW // 1000, NOW // 1000, NOW // 1000, NOW // 1000, NOW // 1000))
+def test_a_run_passes_only_if_its_dates_allow_it(written: Dates) -> None:
     """Each date arrives in its own response; the rules above decide."""
-    with telling(story) as url, tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with serving(written) as url, tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         (Path(folder) / "a.fpr").write_text("x")
         patch.setenv("THREADFIX_API_KEY", "k" * 44)
         code = main([
             "run", "--url", url, "--application-id", "6", "--scan-file", f"{folder}/a.fpr", "--policy", "PCI",
             "--interval", "10ms", "--max-interval", "10ms", "--settle-timeout", "10ms", "--quiet",
         ])  # fmt: skip
-    assert code == (0 if story.is_fresh else 8)
+    assert code == (0 if written.is_fresh else 8)

@@ -44,8 +44,8 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 @given(texts)
 @example("###[x")
 @example("##" * 5 + "vso[")
-def test_clean_text_is_one_short_line_without_commands(text: str) -> None:
-    """After our own words it is safe anywhere in a log."""
+def test_sanitized_text_is_one_short_line_without_commands(text: str) -> None:
+    """It is safe after our own words anywhere in a log."""
     clean = Sanitizer().sanitize(text)
     assert not FORBIDDEN.search(clean)
     assert len(clean) <= TEXT_LIMIT
@@ -54,7 +54,7 @@ def test_clean_text_is_one_short_line_without_commands(text: str) -> None:
 
 
 @given(texts, texts, st.text("abcXYZ019 -#[:", min_size=4, max_size=12).map(str.strip).filter(bool))
-def test_a_secret_does_not_survive(before: str, after: str, secret: str) -> None:
+def test_a_secret_is_removed(before: str, after: str, secret: str) -> None:
     sanitizer = Sanitizer((Secret(secret),))
     assert secret not in sanitizer.sanitize(f"{before}{secret}{after}").replace(REDACTED, "") or secret in REDACTED
     assert secret not in sanitizer.redact(f"{before}{secret}{after}") or secret in f"{before}{REDACTED}{after}"
@@ -62,7 +62,6 @@ def test_a_secret_does_not_survive(before: str, after: str, secret: str) -> None
 
 @given(texts)
 def test_a_log_line_is_one_line_and_no_command(text: str) -> None:
-    """Even alone."""
     line = log_line(text)
     assert not FORBIDDEN.search(line)
     assert not COMMAND.search(line)
@@ -92,13 +91,13 @@ GITHUB_FLAVOURED = MarkdownIt("gfm-like", {"html": True})
 
 
 def folded(text: str) -> str:
-    """Blanks folded, as every renderer does."""
+    """Fold blanks, as every renderer does."""
     return " ".join(text.split())
 
 
 @given(texts.map(Sanitizer().sanitize))
-def test_markdown_shows_the_text_and_nothing_else(text: str) -> None:
-    """In a paragraph and in a table cell: no markup, no link, no cell more."""
+def test_markdown_shows_only_the_text(text: str) -> None:
+    """A paragraph and a table cell get no markup, link or additional cell."""
     paragraph = Text(GITHUB_FLAVOURED.render(f"x {escape_markdown(text)} y"))
     assert paragraph.tags == ["p", "/p"]
     assert folded(paragraph.text) == folded(f"x {text} y")
@@ -109,16 +108,16 @@ def test_markdown_shows_the_text_and_nothing_else(text: str) -> None:
 
 
 @given(texts)
-def test_html_shows_the_text_and_nothing_else(text: str) -> None:
-    """As text and as an attribute."""
+def test_html_shows_only_the_text(text: str) -> None:
+    """The text may be an attribute."""
     page = Text(f'<p title="{escape_html(text)}">{escape_html(text)}</p>')
     assert [tag.partition(" ")[0] for tag in page.tags] == ["p", "/p"]
     assert not FORBIDDEN.search(page.text)
 
 
 @given(texts)
-def test_xml_takes_the_text(text: str) -> None:
-    """Also the characters that XML forbids even escaped."""
+def test_xml_accepts_any_text(text: str) -> None:
+    """Including characters that XML forbids even escaped."""
     element = ET.Element("x")
     element.text = escape_xml(text)
     ET.fromstring(ET.tostring(element))  # noqa: S314 - our own XML
@@ -138,20 +137,20 @@ OURS = "a [('href', 'https://tf.example.com/threadfix/applications/6')]"
 
 
 @given(texts, texts, texts)
-def test_every_report_takes_every_text(status: str, name: str, message: str) -> None:
-    """As the client returns it: sanitized once. The reports parse, and have no tag that is not ours."""
+def test_every_report_accepts_any_text(status: str, name: str, message: str) -> None:
+    """The client sanitizes each text once. The reports parse, and have only our tags."""
     clean = Sanitizer().sanitize
-    answer = ScanReading(
+    reading = ScanReading(
         clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
     )
     file = builders.uploaded(Refused(clean(message)), clean(name) or "X")
     row = CheckResult(clean(name), None, clean(status), (clean(message),), 5, 3, 0.0, 7.0)
     obstacle = Obstacle(7, clean(name), clean(status), clean(message))
     checks = [builders.checked(Policy(name=clean(name)), row, row, stale=3.0, obstacles=[obstacle])]
-    verdict = builders.verdict(judged(history_of(answer)), uploads=[file, file], checks=checks)
+    verdict = builders.verdict(judged(history_of(reading)), uploads=[file, file], checks=checks)
     document = json.loads(result.render(verdict))
-    assert document["scans"][0]["status"] == answer.status
-    assert (answer.error_message or "").rstrip(".") in document["scans"][0]["message"]
+    assert document["scans"][0]["status"] == reading.status
+    assert (reading.error_message or "").rstrip(".") in document["scans"][0]["message"]
     for line in (*closing.explanation(verdict), *closing.notices(verdict), closing.verdict_line(verdict, alone=False)):
         shown = log_line(line.text)
         assert not FORBIDDEN.search(shown)

@@ -43,7 +43,7 @@ def ended(check: Check, newest: CheckReading | Failure, **changes: Any) -> Histo
     )
 
 
-def came_to(check: Check, *results: CheckResult, settle: float = 120.0, status: str = "fresh") -> Conclusion:
+def conclusion_of(check: Check, *results: CheckResult, settle: float = 120.0, status: str = "fresh") -> Conclusion:
     """Return the conclusion from these results; its texts name flags."""
     holds = False if any(result.holds is False for result in results) else None
     holds = True if results and all(result.holds for result in results) else holds
@@ -64,8 +64,8 @@ def came_to(check: Check, *results: CheckResult, settle: float = 120.0, status: 
     ],
 )
 def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """All of it, and there is something of it."""
-    conclusion = came_to(check, *results)
+    """Every result, and at least one."""
+    conclusion = conclusion_of(check, *results)
     assert (conclusion.reason, conclusion.message, conclusion.hint) == (Reason.PROCESSED, message, "")
     assert not conclusion.resumable
 
@@ -84,8 +84,8 @@ def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...
     ],
 )  # fmt: skip
 def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """One result is enough, if it is fresh."""
-    conclusion = came_to(check, *results)
+    """A single fresh result is enough."""
+    conclusion = conclusion_of(check, *results)
     assert (conclusion.reason, conclusion.message) == (Reason.POLICY_FAILED, message)
 
 
@@ -98,9 +98,9 @@ def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, 
         (PassCriteria(), (), "ThreadFix evaluated nothing: no criterion passed, and none failed."),
     ],
 )
-def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """Waiting would not change it, so there is no command to resume."""
-    conclusion = came_to(check, *results)
+def test_an_undecided_check_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
+    """Waiting would not help, so there is no command to resume."""
+    conclusion = conclusion_of(check, *results)
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, False)
 
 
@@ -120,23 +120,22 @@ def test_what_is_not_decided_is_unknown(check: Check, results: tuple[CheckResult
          "stale: ThreadFix did not return the same result twice, 15s apart, within 2m."),
     ],
 )  # fmt: skip
-def test_what_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
+def test_a_check_that_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
     """With any result: the next response may be fresh."""
-    conclusion = came_to(check, *results, status="stale")
+    conclusion = conclusion_of(check, *results, status="stale")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, True)
     assert "--settle-timeout" in conclusion.hint
     assert "may be older than the scan" in conclusion.meaning
 
 
-def test_without_time_to_settle_what_is_there_is_taken() -> None:
-    """Without a moment, with any result."""
-    assert came_to(PCI, UNDATED, settle=0, status="unchecked").kind is Kind.PASS
+def test_without_time_to_settle_the_first_response_counts() -> None:
+    """Its moment may be unknown."""
+    assert conclusion_of(PCI, UNDATED, settle=0, status="unchecked").kind is Kind.PASS
     for holds, reason in ((False, Reason.POLICY_FAILED), (None, Reason.POLICY_UNKNOWN)):
-        assert came_to(PCI, replace(UNDATED, holds=holds), settle=0, status="unchecked").reason is reason
+        assert conclusion_of(PCI, replace(UNDATED, holds=holds), settle=0, status="unchecked").reason is reason
 
 
 def test_a_reading_that_contradicts_its_results_is_no_pass() -> None:
-    """Both must hold."""
     for holds in (None, False):
         conclusion = judge_check(ended(PCI, CheckReading("fresh", holds, (HOLDS,))), SETTINGS).conclusion
         assert conclusion.reason is Reason.POLICY_UNKNOWN
@@ -145,17 +144,17 @@ def test_a_reading_that_contradicts_its_results_is_no_pass() -> None:
 def test_a_message_names_a_few_and_counts_the_others() -> None:
     """A hundred policies with long names must not fill the annotation."""
     many = [replace(BROKEN, name=f"{number:02}{'x' * 58}") for number in range(100)]
-    message = came_to(AllPolicies(), *many).message
+    message = conclusion_of(AllPolicies(), *many).message
     assert message.startswith(f"100 of 100 policies fail: '00{'x' * 58}', '01")
     assert message.endswith(" and 95 more.")
     assert message.count("x'") == NAMED
     for result in (OLD, replace(OLD, holds=None), HIGH):
         worst = [replace(result, name="y" * 60, word="z" * 60, limits=("at most 999999999 introduced",) * 2)] * 100
         for check in (AllPolicies(), PassCriteria()):
-            assert len(came_to(check, *worst).message) < 1600
+            assert len(conclusion_of(check, *worst).message) < 1600
 
 
-# --- Checks that could not be made.
+# --- Checks that could not be evaluated.
 
 
 @pytest.mark.parametrize(
@@ -165,8 +164,8 @@ def test_a_message_names_a_few_and_counts_the_others() -> None:
         (Reason.POLICY_UNKNOWN, Reason.POLICY_UNKNOWN), (Reason.NOT_FOUND, Reason.POLICY_UNKNOWN),
     ],
 )  # fmt: skip
-def test_a_check_that_could_not_be_made_is_unknown(reason: Reason, becomes: Reason) -> None:
-    """Never a pass, also after a good response; and never `not-found`, because the scan was found."""
+def test_a_check_that_could_not_be_evaluated_is_unknown(reason: Reason, becomes: Reason) -> None:
+    """Never a pass, even after a good response; and never `not-found`, because the scan exists."""
     failure = Failure(reason, "HTTP 404.", FailureKind.NO_ENDPOINT, Doing.CRITERIA)
     for reading in (None, CheckReading("stale", holds=True, results=(OLD,))):
         history = ended(PCI, failure, reading=reading, ended=StopCause.LIMIT)
@@ -179,8 +178,8 @@ def test_a_check_that_could_not_be_made_is_unknown(reason: Reason, becomes: Reas
     assert better.meaning.endswith("so it says nothing about the release.")
 
 
-def test_only_unreachable_can_be_softened() -> None:
-    """With --on-unreachable warn, as for a scan."""
+def test_only_unreachable_can_be_downgraded() -> None:
+    """By --on-unreachable warn, as for a scan."""
     settings = replace(SETTINGS, downgraded=frozenset({Reason.UNREACHABLE, Reason.TIMEOUT}))
     down = judge_check(ended(PCI, Failure(Reason.UNREACHABLE, "HTTP 502.")), settings).conclusion
     assert (down.exit_code, down.downgraded, down.resumable) == (0, True, True)
@@ -189,19 +188,19 @@ def test_only_unreachable_can_be_softened() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "says"),
+    ("reading", "message"),
     [
         (None, "there was no good response yet"),
         (CheckReading("stale", holds=True, results=(OLD,)), "no fresh response"),
     ],
 )
-def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, says: str) -> None:
-    """With any response; the exit code is the signal's."""
+def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, message: str) -> None:
+    """The exit code is that of the signal."""
     history = ended(PCI, Failure(Reason.UNREACHABLE, "x"), reading=reading, ended=StopCause.CANCELLED)
     for cancelled, code in ((Cancelled(15), 143), (Cancelled(2), 130), (None, 130)):
         conclusion = judge_check(history, SETTINGS, cancelled).conclusion
         assert (conclusion.reason, conclusion.exit_code, conclusion.resumable) == (Reason.CANCELLED, code, True)
-        assert says in conclusion.message
+        assert message in conclusion.message
         assert "released" in conclusion.meaning
 
 
@@ -209,21 +208,19 @@ def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, says: str)
 
 
 def checked(*results: CheckResult) -> CheckVerdict:
-    """The verdict on all policies, with these results."""
+    """Return the verdict on all policies, with these results."""
     holds = True if all(result.holds for result in results) else None
     return judge_check(ended(AllPolicies(), CheckReading("fresh", holds, results)), SETTINGS, url="https://tf/6")
 
 
 def test_a_check_is_a_part_of_the_verdict() -> None:
-    """It has a noun, a subject, a link, and its results."""
     part = checked(HOLDS)
     assert (part.noun, part.subject, part.url) == ("check", "all policies", "https://tf/6")
     assert (part.check, part.results) == (AllPolicies(), (HOLDS,))
     assert judge_check(ended(PCI, Failure(Reason.DENIED, "x")), SETTINGS).results == ()
 
 
-def test_a_check_decides_where_the_scan_has_passed() -> None:
-    """It is named alone; together they pass."""
+def test_a_check_decides_if_the_scan_has_passed() -> None:
     scan = judged(history_of(DONE))
     assert " all policies: ThreadFix says PASSING of 'PCI', evaluated" in conclude([scan, checked(HOLDS)]).message
     unknown = conclude([scan, checked(OPEN)])

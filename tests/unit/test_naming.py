@@ -28,7 +28,7 @@ def test_a_template_is_filled_with_names(template: str, flags: str, inputs: str)
     assert INPUTS.fill(template) == inputs
 
 
-def test_the_action_speaks_of_inputs() -> None:
+def test_in_the_action_options_are_inputs() -> None:
     """The action sets a variable; otherwise options are flags."""
     assert naming({"THREADFIX_GATE_ACTION": "1"}) is INPUTS
     assert naming({}) == FLAGS
@@ -81,7 +81,7 @@ def test_a_template_is_made_of_constants() -> None:
                 assert all(name.isupper() for name in names), f"{file.name}:{node.lineno}"
 
 
-def test_only_advice_is_filled() -> None:
+def test_only_templates_of_advice_are_filled() -> None:
     """Messages hold text of servers."""
     filled = {
         ast.unparse(node.args[0])

@@ -122,7 +122,7 @@ def test_no_blank_or_plus_at_the_end_of_a_key_is_left(key: str) -> None:
 
 
 def test_overlapping_keys_are_hidden_together() -> None:
-    """A secret may be a part of another secret, or end where the next begins."""
+    """A secret may be a part of another secret, or overlap the next secret."""
     sanitizer = Sanitizer((Secret("abcd"), Secret("xxabcdyy"), Secret("yyzz")))
     assert sanitizer.redact("1xxabcdyyzz2abcdabcd3") == f"1{REDACTED}2{REDACTED}{REDACTED}3"
 

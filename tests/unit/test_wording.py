@@ -31,7 +31,7 @@ def test_amounts_of_data(octets: float, text: str) -> None:
     assert size(octets) == text
 
 
-def test_a_moment_that_no_calendar_has_is_none() -> None:
+def test_a_moment_outside_the_calendar_is_none() -> None:
     """A server may send any number of seconds."""
     assert utc(1_767_323_045.6789) == AT
     assert [utc(at) for at in (1e300, -1e300, float("nan"))] == [None, None, None]
