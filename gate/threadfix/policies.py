@@ -1,7 +1,8 @@
-"""Requests the checks of a release from ThreadFix. Each generation of its endpoints is a row of a table.
+"""Requests the checks of a release from ThreadFix: its policies, and its CI/CD pass criteria.
 
-The status of a policy is compared exactly: PASSING is a pass, FAILING is a fail, and any other status, such as
-`NO SCANS FOUND`, is neither. `overallPolicyStatus` is not read: it is about more than the requested policies.
+Each generation of ThreadFix's endpoints is a row of a table. The status of a policy is compared exactly: PASSING is a
+pass, FAILING is a fail, and any other status, such as `NO SCANS FOUND`, is neither. `overallPolicyStatus` is not read:
+it is about more than the requested policies.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gate.model.history import CheckReading, CheckResult, Failure, all_hold
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy
 from gate.text.sanitizer import TEXT_LIMIT
-from gate.threadfix import criteria, links, responses
+from gate.threadfix import links, responses
 from gate.threadfix.api import lacks_endpoint, left
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 NO_CONTENT: Final = 204
 WORD_LIMIT: Final = 60
 """Characters of a policy's status; the longest documented status has 14."""
+NAME_LIMIT: Final = 60
+"""Characters of a severity's or a policy's name."""
+ROWS: Final = 100
+"""Policies or criteria that are shown by name. Further rows are judged too, but without the cost of sanitizing."""
+LARGEST: Final = 999_999_999
+"""The largest number of vulnerabilities that is shown; a larger number counts as unknown."""
 
 
 class AnotherError(ValueError):
@@ -85,7 +92,67 @@ def _first_day(check: Check) -> dict[str, str]:
 
 
 def _criteria(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
-    return criteria.read(envelope, request.sanitize, request.sent)
+    """Return a reading of the pass criteria; the caller sets its status."""
+    content = responses.pass_criteria(envelope)
+    criteria = [(entry, False) for entry in content.failed] + [(entry, True) for entry in content.passed]
+    results = tuple(
+        _criterion_result(criterion, request.sanitize if row < ROWS else _not_shown, holds=holds)
+        for row, (criterion, holds) in enumerate(criteria)
+    )
+    # Without criteria ThreadFix has evaluated nothing, so `passing` has no meaning.
+    holds = content.passing if results else None
+    agreement = content.passing, sorted(repr((holds, _criterion_fields(criterion))) for criterion, holds in criteria)
+    return CheckReading("", holds, results, request.sent, agreement)
+
+
+def _criterion_fields(criterion: responses.Criterion) -> tuple[object, ...]:
+    """Return the fields that must agree in two responses; those of a severity in a fixed order."""
+    severity, *limits = vars(criterion).values()
+    return (sorted(severity.items(), key=lambda item: item[0]) if isinstance(severity, dict) else severity, *limits)
+
+
+def _not_shown(_: str, _limit: int) -> str:
+    return "not shown"
+
+
+def _criterion_result(
+    criterion: responses.Criterion, sanitize: Callable[[str, int], str], *, holds: bool
+) -> CheckResult:
+    name, number = criterion.severity, None
+    if isinstance(name, dict):
+        number = severity_number(name)
+        name = severity_name(name)
+    name = responses.non_empty(name)
+    shown = sanitize(name, NAME_LIMIT) if name else ""
+    if not shown and number is None:
+        raise responses.NotThreadFixError("a criterion does not name its severity")
+    return CheckResult(shown or f"severity {number}", holds, "", _limits(criterion), number)
+
+
+def _limits(criterion: responses.Criterion) -> tuple[str, ...]:
+    """Return the limits of a criterion, as text. Early versions of ThreadFix only state whether any are allowed."""
+    limits = (
+        (criterion.max_allowed, criterion.not_allowed, "open"),
+        (criterion.max_introduced, criterion.not_introduced, "introduced"),
+    )
+    texts = []
+    for most, none, which in limits:
+        number = 0 if none is True else most
+        if type(number) is int and 0 <= number <= LARGEST:
+            texts.append(f"at most {number} {which}")
+    return tuple(texts)
+
+
+def severity_number(severity: dict[str, object]) -> int | None:
+    """Return a severity's number, from 1 (Info) to 5 (Critical). Administrators can only change its name."""
+    number = severity.get("intValue")
+    return number if type(number) is int and number in range(1, 6) else None
+
+
+def severity_name(severity: dict[str, object]) -> str | None:
+    """Return the name of a severity on this server."""
+    names = (severity.get(name) for name in ("displayName", "customName", "name"))
+    return next(filter(None, map(responses.non_empty, names)), None)
 
 
 # --- Policies.
@@ -168,7 +235,7 @@ def _confirm_kind(status: responses.PolicyStatus, request: CheckRequest) -> None
 def _reading(statuses: list[responses.PolicyStatus], request: CheckRequest) -> CheckReading:
     """Return a reading of policies, broken policies first. The caller sets its status."""
     ordered = sorted(statuses, key=lambda status: RANK[_outcome(status)[0]])
-    results = tuple(_result(status, request, shown=row < criteria.ROWS) for row, status in enumerate(ordered))
+    results = tuple(_result(status, request, shown=row < ROWS) for row, status in enumerate(ordered))
     return CheckReading("", all_hold(results), results, request.sent)
 
 
@@ -191,7 +258,7 @@ def _result(status: responses.PolicyStatus, request: CheckRequest, *, shown: boo
 
 
 def _name(status: responses.PolicyStatus, request: CheckRequest) -> str:
-    return request.sanitize(status.policy.name, criteria.NAME_LIMIT) or str(status.policy.id)
+    return request.sanitize(status.policy.name, NAME_LIMIT) or str(status.policy.id)
 
 
 RANK: Final = {False: 0, None: 1, True: 2}
@@ -226,7 +293,7 @@ class CheckReader:
     def __init__(self, api: RestApi, check: Check, application_id: int, *, cached: bool = False) -> None:
         self._api = api
         # Every response has the same names, and sanitizing them takes most of the time.
-        self._request = CheckRequest(check, application_id, lru_cache(2 * criteria.ROWS)(api.sanitize))
+        self._request = CheckRequest(check, application_id, lru_cache(2 * ROWS)(api.sanitize))
         self._cached = cached
         self._generations = GENERATIONS[type(check)]
 

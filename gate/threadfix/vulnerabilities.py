@@ -14,7 +14,7 @@ from gate.model.reasons import Reason
 from gate.net.http import RESPONSE_LIMIT
 from gate.text.sanitizer import fold
 from gate.threadfix import links, responses
-from gate.threadfix.criteria import LARGEST, NAME_LIMIT, ROWS, severity_name, severity_number
+from gate.threadfix.policies import LARGEST, NAME_LIMIT, ROWS, severity_name, severity_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

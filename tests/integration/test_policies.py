@@ -23,9 +23,8 @@ from gate.sandbox.scenarios import NOT_FOUND, SCENARIOS, Raw, Reset, Scenario, T
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, envelope, refusal
 from gate.text.sanitizer import TEXT_LIMIT, Sanitizer, Secret
 from gate.threadfix.client import Client
-from gate.threadfix.criteria import ROWS
 from gate.threadfix.links import Server
-from gate.threadfix.policies import CheckReader
+from gate.threadfix.policies import ROWS, CheckReader
 from tests import release
 from tests.conftest import SPEED, Gate
 from tests.release import (
