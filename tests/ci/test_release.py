@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / ".github/workflows"
 VERSION = "1.2.3"
-BUILT = "The packages are those that were built"
-PREPARED = "Notes and bill of materials are those that were prepared"
+BUILT = "Compare the packages with the checksums of the build"
+PREPARED = "Compare notes and bill of materials with their checksums"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("bash"), reason="the steps run on Linux")
 
@@ -69,7 +69,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 def check(repository: Path) -> int:
     """Return the exit code of the step that checks the commit."""
-    name = "The commit is on main, and its version was built and described"
+    name = "Check that the commit is on main, and that its version was built and described"
     given = {"GITHUB_SHA": git(repository, "rev-parse", "HEAD"), "GITHUB_OUTPUT": str(repository / "output")}
     return run_step("prepare", name, repository, **given).returncode
 
@@ -174,10 +174,10 @@ NOTHING_ELSE = "\n\nFROM base AS build\n"
 def test_a_release_wants_the_digest_of_its_base(tmp_path: Path, base: str, code: int) -> None:
     """A tag may point to another image tomorrow, so a release needs a digest."""
     (tmp_path / "Dockerfile").write_text(f"FROM {base} AS base{NOTHING_ELSE}")
-    assert run_step("prepare", "The image's base is named by its digest", tmp_path).returncode == code
+    assert run_step("prepare", "Check that the base of the image has a digest", tmp_path).returncode == code
 
 
-REBUILD = ("image", "The newest release, on main's base")
+REBUILD = ("image", "Check out the newest release, with the base of main")
 
 
 def rebuilt(repository: Path, base: str) -> tuple[int, dict[str, str]]:
