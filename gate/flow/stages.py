@@ -83,25 +83,26 @@ class Stages:
                 self._client.http.close()
         except Cancelled as error:
             # The results so far are reported.
-            self._fill(error)
+            self._cancel_the_rest(error)
         return self._verdict()
 
-    def _fill(self, stopped: Cancelled) -> None:
+    def _cancel_the_rest(self, stopped: Cancelled) -> None:
         """Mark everything that the signal interrupted as cancelled. A missing result must not count as a pass."""
         if self._application_id is None:
             raise stopped
         self._stopped = stopped
-        known = {upload.file for upload in self._uploads}
-        self._uploads += tuple(Upload(file, Unfinished.NOT_SENT) for file in self.settings.files if file not in known)
-        waited = {history.target for history in self._histories}
+        files = {upload.file for upload in self._uploads}
+        self._uploads += tuple(Upload(file, Unfinished.NOT_SENT) for file in self.settings.files if file not in files)
+        targets = {history.target for history in self._histories}
         self._histories += tuple(
-            History(target, StopCause.CANCELLED) for target in self._targets() if target not in waited
+            History(target, StopCause.CANCELLED) for target in self._targets() if target not in targets
         )
         if self._all_passed():
-            made = {verdict.check for verdict in self._checks}
-            missing = (check for check in self.settings.checks if check not in made)
+            checks = {verdict.check for verdict in self._checks}
             self._checks += tuple(
-                judge_check(History(check, StopCause.CANCELLED), self.settings, stopped) for check in missing
+                judge_check(History(check, StopCause.CANCELLED), self.settings, stopped)
+                for check in self.settings.checks
+                if check not in checks
             )
 
     def _advance(self) -> None:
@@ -237,7 +238,7 @@ class Stages:
             return
         from gate.flow.uploading import refuse_known_scans, upload_all
 
-        assert self._application is not None  # noqa: S101 - it was found, or is missing
+        assert self._application is not None  # noqa: S101 - otherwise `_missing` is set
         uploads = upload_all(
             settings.files,
             partial(self._client.upload, self._application.id, settings.plan),
@@ -332,13 +333,13 @@ class Stages:
 
         settings, context = self.settings, self.context
         limit = settings.plan.request_timeout
-        found = context.signals.call(partial(decorate, self._client.api, application_id, reading.results, limit))
-        if found.failure:
-            context.console.warning(f"not all blocking vulnerabilities could be looked up: {found.failure.what}")
-        reading = replace(reading, results=found.results)
+        details = context.signals.call(partial(decorate, self._client.api, application_id, reading.results, limit))
+        if details.failure:
+            context.console.warning(f"not all blocking vulnerabilities could be looked up: {details.failure.what}")
+        reading = replace(reading, results=details.results)
         history = replace(verdict.history, newest=reading, reading=reading)
-        url = verdict.url or settings.server.application_page(found.team_id, application_id)
-        decorated = judge_check(history, settings, obstacles=found.obstacles, url=url)
+        url = verdict.url or settings.server.application_page(details.team_id, application_id)
+        decorated = judge_check(history, settings, obstacles=details.obstacles, url=url)
         # The numbers change the message only.
         message = decorated.conclusion.message
         return replace(decorated, conclusion=replace(verdict.conclusion, message=message))

@@ -114,7 +114,7 @@ class _Uploads:
         self._sleep = sleep
         # The rest is changed under the lock.
         self._lock = threading.Lock()
-        self._over: list[Upload] = []
+        self._finished: list[Upload] = []
         self._began = 0.0
         self._sending = False
         self._stopped = False
@@ -122,8 +122,8 @@ class _Uploads:
     def work(self) -> None:
         """Upload one file after the other, in the thread that sends."""
         try:
-            while len(self._over) < len(self._files) and not self._stopped:
-                self._upload(self._files[len(self._over)])
+            while len(self._finished) < len(self._files) and not self._stopped:
+                self._upload(self._files[len(self._finished)])
         except BaseException as error:  # noqa: BLE001 - carried to the calling thread, which raises it
             self.events.put(Broken(error))
 
@@ -135,17 +135,17 @@ class _Uploads:
     def receipts(self) -> tuple[Upload, ...]:
         """Return the result of each file, after `stop`."""
         with self._lock:
-            over = tuple(self._over)
-            if len(over) == len(self._files):
-                return over
+            finished = tuple(self._finished)
+            if len(finished) == len(self._files):
+                return finished
             if self._sending:
-                over += (Upload(self._files[len(over)], Unfinished.BROKEN_OFF, self._clock() - self._began),)
-        return over + tuple(Upload(file, Unfinished.NOT_SENT) for file in self._files[len(over) :])
+                finished += (Upload(self._files[len(finished)], Unfinished.BROKEN_OFF, self._clock() - self._began),)
+        return finished + tuple(Upload(file, Unfinished.NOT_SENT) for file in self._files[len(finished) :])
 
     def _upload(self, file: ScanFile) -> None:
         """Try to send one file until it is sent, refused, or an outage reaches its limit."""
         self._began = self._clock()
-        self.events.put(UploadBegan(file, len(self._over) + 1, len(self._files)))
+        self.events.put(UploadBegan(file, len(self._finished) + 1, len(self._files)))
         outage: Outage | None = None
         at_limit = False
         while (receipt := self._attempt(file, outage)) is not None:
@@ -184,7 +184,7 @@ class _Uploads:
         with self._lock:
             if not self._stopped:
                 self._sending = False
-                self._over.append(upload)
+                self._finished.append(upload)
                 self.events.put(UploadEnded(upload))
 
     def _now(self) -> float:

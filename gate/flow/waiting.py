@@ -144,7 +144,7 @@ class Wait(Generic[T, R]):
         # Whether the deadline shortened the newest request.
         self._clipped = False
         self._stall_reported = False
-        self._over = False
+        self._is_over = False
         self._lock = threading.Lock()
         self._history: History[T, R] = History(target, StopCause.CANCELLED)
 
@@ -157,13 +157,13 @@ class Wait(Generic[T, R]):
         self._notify = notify
         newest = self._poll()
         if not self._decided(newest):
-            self._go_on(newest)
+            self._poll_again(newest)
         with self._lock:
-            self._over = True
+            self._is_over = True
         self._notify(Ended(self._history))
         return self._history
 
-    def _go_on(self, first: R | Failure) -> None:
+    def _poll_again(self, first: R | Failure) -> None:
         """Poll again after a first response that decided nothing."""
         # Imported only for an unfinished scan: the import takes longer than a poll.
         import backoff
@@ -180,7 +180,7 @@ class Wait(Generic[T, R]):
     def snapshot(self, ended: StopCause | None = None) -> History[T, R]:
         """Return the history, from any thread. If the wait is not over, it is cut off now, and ended by `ended`."""
         with self._lock:
-            return self._history if self._over else replace(self._history, ended=ended, elapsed=self._now())
+            return self._history if self._is_over else replace(self._history, ended=ended, elapsed=self._now())
 
     def _now(self) -> float:
         return self._clock() - self._began
