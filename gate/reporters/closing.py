@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gate.judge.verdict import Verdict
 
-SHORT: Final = 4  # parts up to which the log lists passed parts too, if another part did not pass
+SHORT: Final = 4  # parts; if there are more, the log lists only those that did not pass
 ROWS: Final = 10  # policies and criteria that the log lists of a check; the reports have more
 OBSTACLES: Final = 3  # vulnerabilities that the log lists of a check; the reports have ten
 
@@ -47,16 +47,22 @@ class Line:
 
 
 def explanation(verdict: Verdict) -> Iterator[Line]:
-    """Yield the lines before the verdict of a red build."""
-    conclusion = verdict.conclusion
-    yield from _parts(verdict)
+    """Yield the lines before the verdict of a red build: the parts (if they are few, all of them), and the advice."""
+    conclusion, parts = verdict.conclusion, verdict.parts
+    if conclusion.kind is Kind.PASS:
+        return
+    for part in parts:
+        passed = part.conclusion.kind is Kind.PASS
+        if len(parts) > 1 and (not passed or len(parts) <= SHORT):
+            yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
+        if isinstance(part, CheckVerdict) and not passed:
+            yield from _reasons(part)
     for invalid_option in verdict.mistakes:
         yield Line(f"  {invalid_option}", indent=4)
-    if conclusion.kind is not Kind.PASS:
-        yield Line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
-        if verdict.resume:
-            yield Line(verdict.resume_line, LineKind.COMMAND)
-        yield Line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
+    yield Line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
+    if verdict.resume:
+        yield Line(verdict.resume_line, LineKind.COMMAND)
+    yield Line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
 
 
 def notices(verdict: Verdict) -> Iterator[Line]:
@@ -83,19 +89,6 @@ def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
     code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
     kind = conclusion.kind.value.upper()
     return Line(f"{kind} ({conclusion.reason.value}{code}): {message}{link}", LineKind[kind])
-
-
-def _parts(verdict: Verdict) -> Iterator[Line]:
-    """Yield each part that did not pass; the others too, if there are few."""
-    if verdict.conclusion.kind is Kind.PASS:
-        return
-    several = len(verdict.parts) > 1
-    for part in verdict.parts:
-        passed = part.conclusion.kind is Kind.PASS
-        if several and (not passed or len(verdict.parts) <= SHORT):
-            yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
-        if isinstance(part, CheckVerdict) and not passed:
-            yield from _reasons(part)
 
 
 def _reasons(check: CheckVerdict) -> Iterator[Line]:

@@ -14,17 +14,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
+from gate.model import events
 from gate.model.advice import advise
-from gate.model.events import (
-    CutOff,
-    OutageBegan,
-    OutageEnded,
-    Stalled,
-    StatusSeen,
-    UploadBegan,
-    UploadEnded,
-    UploadProgress,
-)
 from gate.model.history import Application, CheckReading, Failure, ListedScans, Queued, Refused, ScanReading
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.reporters import closing, phrases
@@ -39,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gate.judge.verdict import Verdict
-    from gate.model.events import Event, UploadEvent
     from gate.model.history import History, Upload
     from gate.model.subjects import Subject
     from gate.net.http import RequestMade
@@ -148,17 +138,17 @@ class Console:
         for risk in settings.risks:
             self.warning(self._naming.fill(risk))
 
-    def handle_upload(self, event: UploadEvent) -> None:
+    def handle_upload(self, event: events.UploadEvent) -> None:
         """Log an event of an upload."""
         match event:
-            case UploadBegan():
+            case events.UploadBegan():
                 self._sending = Sending(event.file, event.number, event.files)
                 place = f", {event.number} of {event.files}" if event.files > 1 else ""
                 self._now(f"uploading {event.file.shown} ({size(event.file.size)}){place}")
                 self._show(self._sending)
-            case UploadProgress():
+            case events.UploadProgress():
                 self._advanced(self._sending or Sending(event.file), event)
-            case UploadEnded():
+            case events.UploadEnded():
                 self._sending = None
                 self._show(None)
                 self._uploaded(event.upload)
@@ -172,7 +162,7 @@ class Console:
             if self._clock() - self._last_output >= HEARTBEAT:
                 self._log_progress(self._sending)
 
-    def _advanced(self, before: Sending, event: UploadProgress) -> None:
+    def _advanced(self, before: Sending, event: events.UploadProgress) -> None:
         """Show progress: a bar at a terminal; in a log a line per tenth of a large file."""
         self._sending = sending = before.after(event)
         if self._draw:
@@ -211,26 +201,26 @@ class Console:
                 more = f": {failure.what}"
         self._now(f"{upload.file.shown}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}{more}")
 
-    def handle(self, event: Event[Any, Any]) -> None:
+    def handle(self, event: events.Event[Any, Any]) -> None:
         """Log an event of a wait."""
         match event:
-            case StatusSeen():
+            case events.StatusSeen():
                 self._event(event, _change(event))
                 if isinstance(event.reading, ScanReading):
                     self._warn_once(event)
-            case OutageBegan():
+            case events.OutageBegan():
                 retrying = f" Retrying for up to {seconds(event.limit)}." if event.limit else ""
                 self._event(event, f"error: {event.failure.what}{retrying}")
                 self._hint_once(event)
-            case OutageEnded():
+            case events.OutageEnded():
                 polls = count(event.outage.polls, "failed poll")
                 self._event(event, f"recovered after {seconds(event.at - event.outage.began)} ({polls})")
-            case Stalled():
+            case events.Stalled():
                 self.warning(
                     f"{_name(event.target)} has been {event.status} for {seconds(event.unchanged)}. ThreadFix may be "
                     "busy or stuck; the gate keeps waiting."
                 )
-            case CutOff():
+            case events.CutOff():
                 self._event(event, "the request under way was cut off at the deadline; asking once more")
 
     def tick(self, progress: Progress) -> None:
@@ -265,7 +255,7 @@ class Console:
         return Progress.of(histories, max(0.0, left))
 
     def closing(self, verdict: Verdict) -> None:
-        """Log what the verdict means, what to do, and last the verdict."""
+        """Log the meaning of the verdict, the advice, and last the verdict."""
         lines = [] if self._quiet else list(closing.explanation(verdict))
         if not self._quiet and not self._warn:
             # On a runner they are annotations, as the verdict is.
@@ -274,7 +264,9 @@ class Console:
         for line in (*lines, *closing.downgrade(verdict), closing.verdict_line(verdict, alone=self._quiet)):
             self._put(line.text, line.kind, line.indent)
 
-    def _event(self, event: StatusSeen[Any] | OutageBegan | OutageEnded | CutOff, text: str) -> None:
+    def _event(
+        self, event: events.StatusSeen[Any] | events.OutageBegan | events.OutageEnded | events.CutOff, text: str
+    ) -> None:
         match event.target:
             case Target() as target:
                 if self._several:
@@ -292,14 +284,14 @@ class Console:
     def _now(self, text: str, at: float | None = None) -> None:
         self.line(f"{self._at(at)} {text}", indent=_INDENT)
 
-    def _warn_once(self, event: StatusSeen[ScanReading]) -> None:
+    def _warn_once(self, event: events.StatusSeen[ScanReading]) -> None:
         first = event.previous is None
         text = self._settings.rules.warning(event.reading, self._naming, first=first) if self._settings else None
         if text and text not in self._shown:
             self._shown.add(text)
             self.warning(f"{_name(event.target)} {text}")
 
-    def _hint_once(self, event: OutageBegan) -> None:
+    def _hint_once(self, event: events.OutageBegan) -> None:
         # After a good response the address is right, and most hints are about the address.
         hint = advise(event.failure.kind, event.failure.doing).hint if event.first_contact else None
         if hint and hint not in self._shown:
@@ -322,7 +314,7 @@ def _name(subject: Subject) -> str:
     return f"pending scan {subject.pending_scan_id}" if isinstance(subject, Target) else str(subject)
 
 
-def _change(event: StatusSeen[Any]) -> str:
+def _change(event: events.StatusSeen[Any]) -> str:
     """Return a new status in words; of an unknown kind of reading only the status."""
     previous, lasted = event.previous, seconds(event.lasted)
     match event.reading:

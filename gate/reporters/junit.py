@@ -50,7 +50,7 @@ def render(verdict: Verdict) -> str:
         case.system_out = _output(_phases(scan.history))
         suite.add_testcase(case)
     for check in verdict.checks:
-        text = [describe(check), *_details(check)]
+        text = [describe(check), *_rows(check), *(f"Blocked by: {phrases.obstacle_line(o)}" for o in check.obstacles)]
         case = _case(check.subject, check.history.elapsed, check.conclusion, text, verdict.resume_line)
         case.system_out = _output([*_phases(check.history), *_rows(check)])
         suite.add_testcase(case)
@@ -89,10 +89,9 @@ def _case(name: str, elapsed: float, conclusion: Conclusion, text: Iterable[str]
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
     if conclusion.kind in kinds:
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
-        lines = [*text, f"What it means: {plain(conclusion.meaning)}"]
-        if resume and conclusion.resumable:
-            lines.append(resume)
-        lines.append(f"What to do: {plain(conclusion.hint)}")
+        resuming = [resume] if resume and conclusion.resumable else []
+        meaning, advice = plain(conclusion.meaning), plain(conclusion.hint)
+        lines = [*text, f"What it means: {meaning}", *resuming, f"What to do: {advice}"]
         broken.text = "\n".join(escape_xml(line) for line in lines)
         case.result = [broken]
     return case
@@ -108,13 +107,6 @@ def _rows(check: CheckVerdict) -> Iterator[str]:
     yield from map(phrases.row, phrases.ordered(check.results)[:ROWS])
     if len(check.results) > ROWS:
         yield f"... and {len(check.results) - ROWS} more"
-
-
-def _details(check: CheckVerdict) -> Iterator[str]:
-    """Yield the rows of a check, and its vulnerabilities."""
-    yield from _rows(check)
-    for obstacle in check.obstacles:
-        yield f"Blocked by: {phrases.obstacle_line(obstacle)}"
 
 
 def _output(lines: Iterable[str]) -> str:

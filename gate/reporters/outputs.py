@@ -83,9 +83,7 @@ def output_values(verdict: Verdict) -> dict[str, str]:
 
 
 def _one_or_many(ids: Sequence[int | None]) -> int | list[int | None] | None:
-    if len(ids) > 1:
-        return list(ids)
-    return ids[0] if ids else None
+    return list(ids) if len(ids) > 1 else next(iter(ids), None)
 
 
 def _as_text(value: object) -> str:

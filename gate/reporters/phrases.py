@@ -8,7 +8,7 @@ from gate.judge.conclusions import RANK, describe
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind
-from gate.model.subjects import PassCriteria, Policy
+from gate.model.subjects import AllPolicies, PassCriteria, Policy
 from gate.text.wording import instant, seconds
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def noticed(verdict: Verdict) -> list[Part]:
     return [part for part in verdict.parts if part.conclusion.reason in NOTICED]
 
 
-def untold(verdict: Verdict) -> list[Part]:
-    """Return the uploads and scans that need a sentence: they did not pass, or only because the user accepts it.
+def needing_message(verdict: Verdict) -> list[Part]:
+    """Return the uploads and scans that need a message: they did not pass, or only because the user accepts it.
 
     The message of the deciding part is in the verdict already.
     """
@@ -83,10 +83,8 @@ def noun(check: CheckVerdict) -> str:
 
 
 def kind_of(check: Check) -> str:
-    """Return the kind of a check in one word, for machines: `criteria`, `policy` or `policies`."""
-    if isinstance(check, PassCriteria):
-        return "criteria"
-    return "policy" if isinstance(check, Policy) else "policies"
+    """Return the kind of a check in one word, for machines."""
+    return {PassCriteria: "criteria", Policy: "policy", AllPolicies: "policies"}[type(check)]
 
 
 def ordered(results: Iterable[CheckResult]) -> list[CheckResult]:
@@ -95,7 +93,7 @@ def ordered(results: Iterable[CheckResult]) -> list[CheckResult]:
 
 
 def word(result: CheckResult) -> str:
-    """Return ThreadFix's word for a policy or a criterion, or ours if it has none."""
+    """Return ThreadFix's word for a policy or a criterion, or our word if ThreadFix has no word."""
     return result.word or _WORDS[result.holds]
 
 
@@ -113,10 +111,9 @@ def evaluated(result: CheckResult) -> str:
 
 def row(result: CheckResult) -> str:
     """Return a policy or a criterion with all its facts, in one line."""
-    facts = [word(result), ", ".join(result.limits)]
-    facts.append("" if result.count is None else f"{result.count} open")
+    number = "" if result.count is None else f"{result.count} open"
     when = evaluated(result)
-    facts.append(f"evaluated {when}" if when else "")
+    facts = word(result), ", ".join(result.limits), number, when and f"evaluated {when}"
     return f"{result.name}: {'; '.join(filter(None, facts))}"
 
 

@@ -18,22 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of waits: the first one that is undecided, and the number of decided ones.
+    """The progress of waits: the first undecided wait, and the number of decided waits."""
 
-    Attributes:
-        phases: each status of the first undecided wait, and the seconds that it has lasted.
-        decided, waits: the numbers of decided waits and of all waits.
-        left: seconds until the deadline.
-        outage: whether the newest poll failed.
-        subject: the name of the wait; empty for a pending scan.
-    """
-
-    phases: tuple[tuple[str, float], ...]
+    phases: tuple[tuple[str, float], ...]  # each status, and the seconds that it has lasted
     decided: int
     waits: int
-    left: float
-    outage: bool
-    subject: str = ""
+    left: float  # seconds until the deadline
+    outage: bool  # whether the newest poll failed
+    subject: str = ""  # the name of the wait; empty for a pending scan
 
     @classmethod
     def of(cls, histories: Sequence[History[Any, Any]], left: float) -> Progress:

@@ -37,19 +37,18 @@ class BackgroundStream:
         self._raw: Any = getattr(buffer, "raw", buffer)
         self._waiting: queue.SimpleQueue[str | queue.SimpleQueue[None] | None] = queue.SimpleQueue()
         self._taken = 0
-        self._direct = self._raw is None
-        if not self._direct:
+        if self._raw is not None:
             try:
                 threading.Thread(target=self._work, daemon=True).start()
             except RuntimeError:
-                self._direct = True
+                self._raw = None
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - `isatty`, `fileno`, `encoding`
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Queue `text` for writing."""
-        if self._direct:
+        if self._raw is None:
             self._stream.write(text)
             self._stream.flush()
         else:
@@ -61,7 +60,7 @@ class BackgroundStream:
 
     def drain(self) -> bool:
         """Wait until everything is written, as long as a reader makes progress; return whether it is."""
-        if self._direct:
+        if self._raw is None:
             return True
         # No event: a signal's handler may raise while its lock is held.
         done: queue.SimpleQueue[None] = queue.SimpleQueue()

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from gate.judge.checks import CheckVerdict
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.build import Build
     from gate.model.history import CheckResult, History, Obstacle, Upload
 
 LIMIT: Final = 60 * 1024  # bytes; checks are cut and timelines left out (the runner drops a summary over 1 MiB)
@@ -42,7 +41,7 @@ def render(verdict: Verdict) -> str:
     head = list(_head(verdict))
     uploads = _uploads(verdict) if verdict.uploads else []
     scans = _scans(verdict)
-    tail = [*([_build(verdict.build)] if verdict.build else []), _facts(verdict)]
+    tail = list(_facts(verdict))
     room = LIMIT - _bytes([*head, *uploads, *scans, *tail])
     checks = list(_checks(verdict, room))
     timelines = _timelines(verdict.scans, room - _bytes(checks)) if len(verdict.scans) > 1 else []
@@ -70,7 +69,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
         yield f"**What to do:** {conclusion.hint}"
     sentences = [
         f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
-        for part in phrases.untold(verdict)
+        for part in phrases.needing_message(verdict)
     ]
     if sentences:
         yield "\n".join(_cut(sentences, SENTENCES))
@@ -227,19 +226,15 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _build(build: Build) -> str:
-    """Return the build, with a link to its run."""
-    link = [f"[run](<{escape_html(build.url)}>)"] if build.url else []
-    return "Build: " + " · ".join([*map(escape_markdown, phrases.build_facts(build)), *link])
-
-
-def _facts(verdict: Verdict) -> str:
-    facts = [f"threadfix-gate {verdict.version}"]
-    if verdict.server:
-        facts.append(escape_markdown(verdict.server))
+def _facts(verdict: Verdict) -> Iterator[str]:
+    """Yield the build, with a link to its run, and the facts about the gate."""
+    if verdict.build:
+        link = [f"[run](<{escape_html(verdict.build.url)}>)"] if verdict.build.url else []
+        yield "Build: " + " · ".join([*map(escape_markdown, phrases.build_facts(verdict.build)), *link])
+    facts = [f"threadfix-gate {verdict.version}", escape_markdown(verdict.server)]
     if verdict.application_id is not None:
         facts.append(f"application {verdict.application_id}")
     facts += [f"took {seconds(verdict.elapsed)}", count(verdict.polls, "poll")]
     if verdict.errors:
         facts.append(f"{verdict.errors} of them failed")
-    return " · ".join(facts)
+    yield " · ".join(filter(None, facts))

@@ -66,7 +66,7 @@ class Terminal:
         self._draw(self._spinner)
 
     def draw_upload(self, sending: Sending | None) -> None:
-        """Draw the live line of an upload; remove the line if `sending` is None."""
+        """Draw the live line of an upload; without `sending`, remove the line."""
         self._spinner.update(text="")
         self._draw(upload_line(self._spinner, sending) if sending else "")
 

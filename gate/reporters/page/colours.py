@@ -12,7 +12,7 @@ from gate.threadfix.statuses import normal
 
 
 class Colour(NamedTuple):
-    """A colour in both schemes, each as `#rrggbb`; the light one is also for paper, and without a style sheet."""
+    """A colour in both schemes, each as `#rrggbb`; the light colour is also for paper, and without a style sheet."""
 
     light: str
     dark: str

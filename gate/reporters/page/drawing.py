@@ -98,15 +98,15 @@ def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> D
     whole = waited + max((check.history.elapsed for check in checks), default=0.0)
     if not whole or (not checks and all(scan.history.polls <= 1 for scan in scans)):
         return None
-    number = len(scans) + len(checks)
-    most = max(FEWEST, min(PHASES, ALL_PHASES // number))
-    of_scans = _Scale(whole, 0.0, TALL if number == 1 else STRIP, most, status_colour)
+    rows = len(scans) + len(checks)
+    most = max(FEWEST, min(PHASES, ALL_PHASES // rows))
+    of_scans = _Scale(whole, 0.0, TALL if rows == 1 else STRIP, most, status_colour)
     of_checks = of_scans._replace(began=waited, colour=check_colour)
     lanes = []
     for scan in scans:
-        pending = scan.target.pending_scan_id
-        name = f"#{pending} {shorten(scan.name or '', STATUS)}".rstrip()
-        lanes.append(of_scans.lane(scan, name, f"Pending scan {pending}, its statuses drawn to scale"))
+        number, name = scan.target.pending_scan_id, shorten(scan.name or "", STATUS)
+        title = f"Pending scan {number}, its statuses drawn to scale"
+        lanes.append(of_scans.lane(scan, f"#{number} {name}".rstrip(), title))
     for check in checks:
         name = shorten(check.subject, 2 * STATUS)
         title = f"{name}: how long ThreadFix's response was stale, drawn to scale"

@@ -63,7 +63,7 @@ def render(verdict: Verdict) -> str:
         verdict=verdict,
         conclusion=verdict.conclusion,
         link=phrases.link_text(verdict),
-        untold=phrases.untold(verdict),
+        needing_message=phrases.needing_message(verdict),
         scans=scans,
         alone=verdict.scans[0] if len(verdict.scans) == 1 else None,
         drawing=draw(scans, checks),
@@ -81,12 +81,9 @@ def render(verdict: Verdict) -> str:
 
 def marked(text: str) -> Markup:
     """Return our own sentence as HTML, with the elements of its Markdown: `code` and `em`."""
-    html = re.sub("`([^`]+)`|[*]([^*]+)[*]", _element, str(escape(text)))
+    parts = re.compile("`([^`]+)`|[*]([^*]+)[*]")
+    html = parts.sub(lambda part: f"<code>{part[1]}</code>" if part[1] else f"<em>{part[2]}</em>", str(escape(text)))
     return Markup(html)  # noqa: S704 - escaped above
-
-
-def _element(match: re.Match[str]) -> str:
-    return f"<code>{match[1]}</code>" if match[1] else f"<em>{match[2]}</em>"
 
 
 def _checks(
