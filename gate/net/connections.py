@@ -47,8 +47,10 @@ class ConnectionFacts:
     """Time of the TCP connection, including the DNS lookup."""
     tls: str | None = None
     """Such as `TLSv1.3`; None without a completed handshake."""
-    certificate: dict[str, Any] = field(default_factory=dict)
-    """The verified certificate, as `ssl.SSLSocket.getpeercert` returns it; empty if it was not verified."""
+    issuer: str = ""
+    """Of the server's certificate; empty if it is unnamed or was not verified. Not sanitized."""
+    expires: float | None = None
+    """The end of the certificate, in seconds since the epoch; None if it was not verified."""
 
 
 @dataclass(slots=True, eq=False)
@@ -240,7 +242,12 @@ class _Tracked:
         super().connect()  # type: ignore[misc]
         if isinstance(self.sock, ssl.SSLSocket):
             facts = self._exchange.connection
-            facts.tls, facts.certificate = self.sock.version(), self.sock.getpeercert() or {}
+            certificate: Any = self.sock.getpeercert()
+            facts.tls = self.sock.version()
+            if certificate:
+                names = {name: value for ((name, value), *_) in certificate["issuer"]}
+                facts.issuer = names.get("commonName") or names.get("organizationName") or ""
+                facts.expires = ssl.cert_time_to_seconds(certificate["notAfter"])
         self._ready = True
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is

@@ -28,11 +28,8 @@ from cryptography.x509.oid import NameOID
 from jsonschema import Draft202012Validator
 
 from gate.cli import main
-from gate.doctor import OPTION_STEPS, STEPS, UNUSED_ID, Responses, ScanResponse
-from gate.model.history import Failure, ScanReading
+from gate.doctor import OPTION_STEPS, STEPS, UNUSED_ID
 from gate.model.reasons import Reason
-from gate.model.subjects import Target
-from gate.net.http import RequestMade
 from gate.sandbox.model import NO_CRITERIA_KEY, Criterion
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario, Trickle
 from gate.sandbox.server import (
@@ -47,6 +44,7 @@ from gate.sandbox.server import (
 )
 
 if TYPE_CHECKING:
+    from gate.model.history import ScanReading
     from tests.conftest import Serve
 
 ROOT = Path(__file__).parents[2]
@@ -911,13 +909,9 @@ def test_the_schema_is_one_and_is_strict() -> None:
     """The JSON Schema is valid, strict, and names exactly the checks of the code."""
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["additionalProperties"] is False
-    assert [*OPTION_STEPS, *(step.name for step in STEPS)] == NAMES
+    assert [*OPTION_STEPS, *STEPS] == NAMES
 
 
-def test_the_main_response_is_the_most_informative_one() -> None:
-    """A reading says more than any failure; without one the first failure counts."""
-    made = RequestMade("GET", "/", 200, 1.0)
-    bad = [ScanResponse(Target(6, n), Failure(Reason.NOT_FOUND, f"{n}."), made) for n in (1, 2)]
-    good = ScanResponse(Target(6, 3), ScanReading("DONE"), made)
-    assert Responses((*bad, good)).main is good
-    assert Responses(tuple(bad)).main is bad[0]
+def test_the_first_failure_counts_if_no_pending_scan_can_be_read(examine: Doctor) -> None:
+    seen = examine("--pending-scan-id", f"4711,{scan(examine.threadfix, Raw(503))}")
+    seen.blamed("pending-scan", Reason.NOT_FOUND, "Pending scan lookup failed", "--pending-scan-id")
