@@ -320,7 +320,7 @@ def test_a_connection_that_is_refused(examine: Doctor) -> None:
 def test_https_to_a_port_that_speaks_http(examine: Doctor) -> None:
     """A port that speaks plain http fails the check of TLS."""
     seen = examine("--url", examine.url.replace("http:", "https:"))
-    seen.blamed("tls", Reason.UNREACHABLE, "TLS with", "speaks https on this port")
+    seen.blamed("tls", Reason.UNREACHABLE, "TLS with", "uses https on this port")
 
 
 def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:

@@ -423,7 +423,7 @@ def test_https_to_a_server_that_speaks_http(gate: Gate) -> None:
     ran = ask(gate, gate.url.replace("http://", "https://"), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
     assert "TLS with 127.0.0.1:" in ran.document["message"]
-    assert "speaks https on this port" in ran.document["hint"]
+    assert "uses https on this port" in ran.document["hint"]
 
 
 def test_http_to_a_server_that_speaks_https(gate: Gate, url: str) -> None:
