@@ -329,11 +329,11 @@ class Stages:
         if verdict.conclusion.reason is not Reason.POLICY_FAILED or not isinstance(verdict.check, PassCriteria):
             return verdict
         assert reading is not None  # noqa: S101 - only a reading fails
-        from gate.threadfix.vulnerabilities import decorate
+        from gate.threadfix.vulnerabilities import search
 
         settings, context = self.settings, self.context
         limit = settings.plan.request_timeout
-        details = context.signals.call(partial(decorate, self._client.api, application_id, reading.results, limit))
+        details = context.signals.call(partial(search, self._client.api, application_id, reading.results, limit))
         if details.failure:
             context.console.warning(f"not all blocking vulnerabilities could be looked up: {details.failure.what}")
         reading = replace(reading, results=details.results)

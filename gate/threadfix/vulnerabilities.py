@@ -33,7 +33,7 @@ SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")
 
 
 @dataclass(frozen=True, slots=True)
-class Decorated:
+class OpenVulnerabilities:
     """Criteria with the open vulnerabilities that break them."""
 
     results: tuple[CheckResult, ...]
@@ -46,7 +46,7 @@ class Decorated:
     """The first error of a request; None without errors."""
 
 
-def decorate(api: RestApi, application_id: int, results: Sequence[CheckResult], timeout: float) -> Decorated:
+def search(api: RestApi, application_id: int, results: Sequence[CheckResult], timeout: float) -> OpenVulnerabilities:
     """Look up the open vulnerabilities of the severities whose criteria do not hold.
 
     Args:
@@ -55,11 +55,11 @@ def decorate(api: RestApi, application_id: int, results: Sequence[CheckResult], 
         results: the criteria.
         timeout: seconds for all requests.
     """
-    return _Decorator(api, application_id, time.monotonic() + timeout).run(tuple(results))
+    return _Search(api, application_id, time.monotonic() + timeout).run(tuple(results))
 
 
-class _Decorator:
-    """A look-up. If a request fails, its part of the result is left out."""
+class _Search:
+    """A search. If a request fails, its part of the result is left out."""
 
     def __init__(self, api: RestApi, application_id: int, until: float) -> None:
         self._api = api
@@ -67,7 +67,7 @@ class _Decorator:
         self._until = until
         self._failure: Failure | None = None
 
-    def run(self, results: tuple[CheckResult, ...]) -> Decorated:
+    def run(self, results: tuple[CheckResult, ...]) -> OpenVulnerabilities:
         numbers = self._numbers(results)
         application = self._application()
         team_id = responses.team_id(application.get("organization"))
@@ -82,7 +82,7 @@ class _Decorator:
         for severity in worst_first:
             if len(obstacles) < MOST:
                 obstacles += self._vulnerabilities(severity, team_id)
-        return Decorated(results, tuple(obstacles[:MOST]), team_id, self._failure)
+        return OpenVulnerabilities(results, tuple(obstacles[:MOST]), team_id, self._failure)
 
     def _numbers(self, results: Sequence[CheckResult]) -> list[int | None]:
         """Return the number of the severity that each criterion limits; None if unknown."""

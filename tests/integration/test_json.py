@@ -52,8 +52,8 @@ HALF = "\ud83d"
 )
 def test_odd_json_is_read_strictly(old: bytes, new: bytes, reason: Reason, scan_id: int | None, gate: Gate) -> None:
     assert old in DONE
-    answer = Raw(200, DONE.replace(old, new, 1), JSON)
-    ran = gate.play(Scenario("test", "", Reason.PROCESSED, fault=lambda _: answer), "--timeout", "0")
+    response = Raw(200, DONE.replace(old, new, 1), JSON)
+    ran = gate.play(Scenario("test", "", Reason.PROCESSED, fault=lambda _: response), "--timeout", "0")
     assert (ran.document["reason"], ran.document["scan_id"]) == (reason, scan_id)
     assert ran.code == reason.row.exit_code
 

@@ -314,6 +314,8 @@ DECORATION = {
     "applications-as-text": http(envelope({"applications": "many"})),
     "team-as-list": http(envelope([{"applications": [{"name": "x"}]}])),
     "nothing": http(envelope(None)),
+    "empty-object": http(envelope({})),
+    "empty-list": http(envelope([])),
     "nameless": http(envelope({"applications": [{"id": 1}, {"name": " "}, {"name": 5}, None]})),
     "no-json": http(b"<html>"),
     "503": http(b"", b"503 X"),
@@ -322,17 +324,14 @@ DECORATION = {
 }
 
 
-@pytest.mark.parametrize("team", DECORATION.values(), ids=DECORATION)
-def test_an_error_with_the_candidates_changes_nothing(team: bytes, directory: Directory, client: Client) -> None:
-    directory.team = team
+@pytest.mark.parametrize("response", DECORATION.values(), ids=DECORATION)
+@pytest.mark.parametrize("endpoint", ["team", "teams"])
+def test_an_error_with_the_candidates_changes_nothing(
+    endpoint: str, response: bytes, directory: Directory, client: Client
+) -> None:
+    setattr(directory, endpoint, response)
     failure = missing(client, final=False)
     assert failure.what.endswith("and says: Application lookup failed. Check your ID.")
-
-
-@pytest.mark.parametrize("teams", [http(b"", b"503 X"), http(envelope({})), http(envelope([])), b""])
-def test_an_error_with_the_teams_changes_nothing(teams: bytes, directory: Directory, client: Client) -> None:
-    directory.teams = teams
-    assert missing(client, final=False).what.endswith("Check your ID.")
 
 
 def test_candidates_are_requested_once(directory: Directory, client: Client) -> None:
