@@ -235,7 +235,7 @@ def verdict(  # noqa: PLR0913 - the parts of a verdict
         server="https://tf.example.com" if parts else "",
         resume=resume,
         replaced=("scan-file",) if uploads else (),
-        mistakes=() if parts else error.invalid,
+        invalid=() if parts else error.invalid,
         result_file=result_file,
     )
 

@@ -64,7 +64,7 @@ def _judge(
 
         return Stages(settings, context, in_sandbox=in_sandbox).run()
     except UsageError as error:
-        return replace(context.verdict(from_error(error)), mistakes=error.invalid)
+        return replace(context.verdict(from_error(error)), invalid=error.invalid)
     except GateError as error:
         return context.verdict(from_error(error))
     except BaseException as error:  # noqa: BLE001 - also `SystemExit`: the job must get its verdict

@@ -48,13 +48,13 @@ def plausible(moment: float | None, sent: float | None) -> float | None:
 def processed_at(scan: ProcessedScan, listed: ListedScans | None = None) -> float | None:
     """Return the moment since which a scan is processed, also from the application's scans if they could be listed."""
     updated = updated_at(listed, scan.scan_id) if listed else None
-    found = _latest(updated, plausible(scan.modified, scan.finished))
+    changed = _latest(updated, plausible(scan.modified, scan.finished))
     proofs = [sent - SLACK for sent in (scan.uploaded, scan.unfinished) if sent is not None]
-    if found is not None and found >= max(proofs, default=found):
-        return found
+    if changed is not None and changed >= max(proofs, default=changed):
+        return changed
     # The dates of ThreadFix are missing, or older than a response that showed the scan unfinished.
     finished = plausible(scan.finished, scan.finished)
-    return None if finished is None else _latest(finished, found, *proofs)
+    return None if finished is None else _latest(finished, changed, *proofs)
 
 
 def newest(scans: Sequence[ProcessedScan], listed: ListedScans | None, *, accepted: bool) -> float | None:

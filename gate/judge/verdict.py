@@ -37,7 +37,7 @@ class Verdict:
     server: str = ""  # origin of the ThreadFix server
     resume: str = ""  # the command that continues the wait; empty if there is nothing to wait for
     replaced: tuple[str, ...] = ()  # the options that the ids in `resume` replace; the action must omit them too
-    mistakes: tuple[InvalidOption, ...] = ()
+    invalid: tuple[InvalidOption, ...] = ()
     result_file: str = ""  # path of the result document, as given
     build: Build | None = None  # the build of the CI system; None outside CI
     version: str = __version__

@@ -57,7 +57,7 @@ def explanation(verdict: Verdict) -> Iterator[Line]:
             yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
         if isinstance(part, CheckVerdict) and not passed:
             yield from _reasons(part)
-    for invalid_option in verdict.mistakes:
+    for invalid_option in verdict.invalid:
         yield Line(f"  {invalid_option}", indent=4)
     yield Line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
     if verdict.resume:
@@ -83,8 +83,8 @@ def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
     """Return the verdict in one line, with a link, and with the invalid options if it is the only line."""
     conclusion = verdict.conclusion
     message = conclusion.message
-    if verdict.mistakes and not alone:
-        message = f"{count(len(verdict.mistakes), 'invalid option')} (above); nothing was sent."
+    if verdict.invalid and not alone:
+        message = f"{count(len(verdict.invalid), 'invalid option')} (above); nothing was sent."
     link = f" {verdict.url}" if verdict.url else ""
     code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
     kind = conclusion.kind.value.upper()

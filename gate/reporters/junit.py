@@ -55,7 +55,7 @@ def render(verdict: Verdict) -> str:
         case.system_out = _output([*_phases(check.history), *_rows(check)])
         suite.add_testcase(case)
     if not verdict.parts:
-        name = "options" if verdict.mistakes else "gate"
+        name = "options" if verdict.invalid else "gate"
         suite.add_testcase(_case(name, verdict.elapsed, verdict.conclusion, [verdict.conclusion.message]))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)

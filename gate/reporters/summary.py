@@ -52,8 +52,8 @@ def _head(verdict: Verdict) -> Iterator[str]:
     """Yield the verdict, the link, the advice, and each part that did not pass."""
     conclusion = verdict.conclusion
     yield f"## {ICONS[conclusion.kind]} ThreadFix gate: {conclusion.kind.value} ({conclusion.reason.value})"
-    if verdict.mistakes:
-        yield "\n".join(f"- {escape_markdown(str(mistake))}" for mistake in verdict.mistakes)
+    if verdict.invalid:
+        yield "\n".join(f"- {escape_markdown(str(option))}" for option in verdict.invalid)
     else:
         yield escape_markdown(shorten(_sentence(conclusion.message), MESSAGE))
     if verdict.url:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CONTROLS: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029\u2800\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff" + "".join(
     f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17)
@@ -33,18 +33,6 @@ _SHORTEST_IN_BASE64: Final = 8
 _JSON_LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
-def _as_is(match: re.Match[str]) -> str:
-    return match[0]
-
-
-def _from_percent(match: re.Match[str]) -> str:
-    return chr(int(digits, 16)) if (digits := match[0][1:]) else match[0]
-
-
-def _from_html(match: re.Match[str]) -> str:
-    return html.unescape(match[0])
-
-
 def _from_json(match: re.Match[str]) -> str:
     if digits := match[0][2:]:
         return chr(int(digits, 16))
@@ -53,10 +41,10 @@ def _from_json(match: re.Match[str]) -> str:
 
 
 _NOTHING: Final = re.compile("(?!)")
-_ESCAPES: Final = {
-    _NOTHING: _as_is,
-    re.compile("%[0-9A-Fa-f]{2}"): _from_percent,
-    re.compile("&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{1,31});"): _from_html,
+_ESCAPES: Final[dict[re.Pattern[str], Callable[[re.Match[str]], str]]] = {
+    _NOTHING: lambda match: match[0],
+    re.compile("%[0-9A-Fa-f]{2}"): lambda match: chr(int(digits, 16)) if (digits := match[0][1:]) else match[0],
+    re.compile("&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{1,31});"): lambda match: html.unescape(match[0]),
     re.compile(r"\\(?:u[0-9A-Fa-f]{4}|[^u])"): _from_json,
 }
 """The pattern of each kind of escape, and its decoder; any other character means itself."""

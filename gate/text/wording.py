@@ -63,8 +63,8 @@ def moment(at: datetime) -> str:
 
 def instant(at: float | None) -> str:
     """Return a moment, in seconds since the epoch, for people; empty if unknown."""
-    found = None if at is None else utc(at)
-    return moment(found) if found else ""
+    date = None if at is None else utc(at)
+    return moment(date) if date else ""
 
 
 def plain(markdown: str) -> str:

@@ -339,8 +339,8 @@ def test_the_build_links_to_its_run() -> None:
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
     """Some invalid options are listed, and the others are counted."""
     text = Page(render.render(verdict(invalid=[EMPTY] * 50))).text
-    assert text.count("--timeout: is empty.") == render.Limits.mistakes
-    assert f"… and {50 - render.Limits.mistakes} more, in the log." in text
+    assert text.count("--timeout: is empty.") == render.Limits.invalid
+    assert f"… and {50 - render.Limits.invalid} more, in the log." in text
 
 
 # --- The drawing.

@@ -351,7 +351,7 @@ def test_junit_names_are_the_same_in_every_build() -> None:
     assert names(PASS) == names(verdict(scan(77, "SCAN_DELETED"))) == ["pending scan"]
     assert names(MANY) == ["pending scan 1", "pending scan 2", "pending scan 3"]
     assert names(USAGE) == ["options"]
-    assert names(replace(USAGE, mistakes=())) == ["gate"]
+    assert names(replace(USAGE, invalid=())) == ["gate"]
 
 
 def test_junit_has_a_case_for_each_part() -> None:

@@ -39,7 +39,7 @@ class Limits:
     all_results: Final = 200  # policies and criteria of all checks together, `fewest_results` at least of each
     fewest_results: Final = 5
     outages: Final = 20
-    mistakes: Final = 40
+    invalid: Final = 40
     status: Final = STATUS  # characters, as the following
     name: Final = 120  # of a scan, a file, a policy or a vulnerability
     row: Final = 200  # the sentence about a scan, if there are several
