@@ -1,4 +1,4 @@
-"""Turn ThreadFix's JSON into typed shapes.
+"""Turns ThreadFix's JSON into typed shapes.
 
 Every response of ThreadFix 2.x and 3.0 is an envelope. Its `responseCode` is -1 on success too, so it is not read; its
 `message` is plain English. `shapes` checks the types of the shapes below: a field must have exactly its type. A
@@ -34,7 +34,7 @@ LAST_MOMENT: Final = 32_503_680_000_000
 
 @dataclass(frozen=True)
 class Envelope:
-    """Hold the parts of every response."""
+    """The parts of every response."""
 
     success: bool
     message: Any = None
@@ -44,7 +44,7 @@ class Envelope:
 
 @dataclass(frozen=True)
 class PendingScan:
-    """Hold the `object` of a pending scan's status (vendor page "Check Pending Scan Status").
+    """The `object` of a pending scan's status (vendor page "Check Pending Scan Status").
 
     `scanId` is there with DONE, from ThreadFix 2.7.7 on. `id` is not read: in the vendor's sample it differs from the
     requested id.
@@ -62,7 +62,7 @@ class PendingScan:
 
 @dataclass(frozen=True)
 class FinishedScan:
-    """Hold the `object` in the response to an upload with version `legacy` (recorded with ThreadFix 2.3)."""
+    """The `object` in the response to an upload with version `legacy` (recorded with ThreadFix 2.3)."""
 
     id: int
     import_time: int
@@ -83,7 +83,7 @@ class FinishedScan:
 
 @dataclass(frozen=True)
 class Application:
-    """Hold an application (vendor page "Application Lookup")."""
+    """An application (vendor page "Application Lookup")."""
 
     id: int
     name: Any = None
@@ -93,7 +93,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Named:
-    """Hold the name of a team or an application in a list."""
+    """The name of a team or an application in a list."""
 
     name: str
     id: Any = None
@@ -101,7 +101,7 @@ class Named:
 
 @dataclass(frozen=True)
 class PolicyReference:
-    """Name the policy of a status. A policy that filters vulnerabilities names its filter."""
+    """The policy of a status. A policy that filters vulnerabilities has the name of its filter."""
 
     id: int
     name: str
@@ -117,7 +117,7 @@ class PolicyReference:
 
 @dataclass(frozen=True)
 class PolicyStatus:
-    """Hold the status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
+    """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
 
     It has `passing` before ThreadFix 2.5.1.12, and `currentStatus` from then on. Its own `name` is the application's.
     """
@@ -130,7 +130,7 @@ class PolicyStatus:
 
 @dataclass(frozen=True)
 class PolicyStatuses:
-    """Hold the policies of an application, from ThreadFix 2.6.2 on; older versions send only the list."""
+    """The policies of an application, from ThreadFix 2.6.2 on; older versions send only the list."""
 
     id: int
     policy_statuses: list[PolicyStatus]
@@ -138,7 +138,7 @@ class PolicyStatuses:
 
 @dataclass(frozen=True)
 class Criterion:
-    """Hold the limits that a pass criterion sets for a severity (vendor page "CI/CD Pass Criteria")."""
+    """The limits that a pass criterion sets for a severity (vendor page "CI/CD Pass Criteria")."""
 
     severity: Any
     max_allowed: Any = None
@@ -149,7 +149,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class PassCriteria:
-    """Hold the result of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
+    """The result of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
 
     passing: bool
     passed: list[Criterion]
@@ -158,7 +158,7 @@ class PassCriteria:
 
 @dataclass(frozen=True)
 class ListedScan:
-    """Hold an application's scan (vendor page "List Scans"); `updatedDate` is new in ThreadFix 2.5.1."""
+    """An application's scan (vendor page "List Scans"); `updatedDate` is new in ThreadFix 2.5.1."""
 
     id: Any = None
     updated_date: Any = None
@@ -166,7 +166,7 @@ class ListedScan:
 
 @dataclass(frozen=True)
 class Link:
-    """Hold an entry of the `links` in the response to an upload."""
+    """An entry of the `links` in the response to an upload."""
 
     href: str
 

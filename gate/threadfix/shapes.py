@@ -1,4 +1,4 @@
-"""Parse JSON strictly, and check it against frozen dataclasses."""
+"""Parses JSON strictly, and converts it to frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin
 
 Shape = TypeVar("Shape")
 Read = Callable[[Any, str], Any]
-"""Return the value of a type from a JSON value and its place in the response, such as `$.object.appId`."""
+"""Converts a JSON value; the second argument is its place in the response, such as `$.object.appId`."""
 MOST_OPENINGS: Final = 1_000_000
-"""Limit of bytes `{` and `[` in a response: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
+"""Number of bytes `{` and `[` that is too many for a response: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
 MOST_DIGITS: Final = 19
 """Digits of the largest whole number of a Java server."""
 _WORDS: Final = {
@@ -29,7 +29,7 @@ _WORDS: Final = {
 
 
 class Absent(Enum):
-    """Mark a field that the response does not have; a field that is null is there."""
+    """The type of a field that is missing in the response. A field that is null is not missing."""
 
     ABSENT = "absent"
 
@@ -38,7 +38,7 @@ ABSENT: Final = Absent.ABSENT
 
 
 class NotThreadFixError(ValueError):
-    """Report a body that is not a response of ThreadFix, in a message without the server's text."""
+    """The body is not a response of ThreadFix. The message contains no text from the server."""
 
 
 def parse_json(body: bytes, digits: Sequence[str] = ()) -> object:
