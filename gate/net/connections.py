@@ -47,10 +47,19 @@ class ConnectionFacts:
     """Time of the TCP connection, including the DNS lookup."""
     tls: str | None = None
     """Such as `TLSv1.3`; None without a completed handshake."""
-    issuer: str = ""
-    """Of the server's certificate; empty if it is unnamed or was not verified. Not sanitized."""
-    expires: float | None = None
-    """The end of the certificate, in seconds since the epoch; None if it was not verified."""
+    certificate: dict[str, Any] = field(default_factory=dict)
+    """The verified certificate, as `ssl.SSLSocket.getpeercert` returns it; empty if it was not verified."""
+
+    @property
+    def issuer(self) -> str:
+        """Name of the certificate's issuer; empty without one. Not sanitized."""
+        names = dict(pair for pairs in self.certificate.get("issuer", ()) for pair in pairs[:1])
+        return names.get("commonName") or names.get("organizationName") or ""
+
+    @property
+    def expires(self) -> float | None:
+        """The certificate's end, in seconds since the epoch; None if it was not verified."""
+        return ssl.cert_time_to_seconds(self.certificate["notAfter"]) if self.certificate else None
 
 
 @dataclass(slots=True, eq=False)
@@ -242,12 +251,10 @@ class _Tracked:
         super().connect()  # type: ignore[misc]
         if isinstance(self.sock, ssl.SSLSocket):
             facts = self._exchange.connection
-            certificate: Any = self.sock.getpeercert()
             facts.tls = self.sock.version()
-            if certificate:
-                names = {name: value for ((name, value), *_) in certificate["issuer"]}
-                facts.issuer = names.get("commonName") or names.get("organizationName") or ""
-                facts.expires = ssl.cert_time_to_seconds(certificate["notAfter"])
+            # Only `doctor` shows it, so a certificate that Python cannot decode must not fail the request.
+            with contextlib.suppress(OSError, ValueError):
+                facts.certificate = self.sock.getpeercert() or {}
         self._ready = True
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is
