@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gate.model.subjects import ScanFile
-from gate.net.addresses import Certificates
+from gate.net.peer import Certificates
 from gate.options.settings import Plan
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
@@ -77,7 +77,7 @@ FINISHED: Final = {
 def client(url: str, trusted: Path | None = None, *, insecure: bool = False, version: str = "latest") -> Client:
     """Return a client for the ThreadFix at `url`."""
     ca_file = (Certificates("--ca-file", str(trusted)),) if trusted else ()
-    server = Server(url, Secret(KEY), version, ca_file=ca_file, insecure=insecure)
+    server = Server(url, Secret(KEY), api_version=version, ca_file=ca_file, insecure=insecure)
     return Client(server, Sanitizer(), trace=lambda _: None)
 
 

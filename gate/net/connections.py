@@ -15,12 +15,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gate.flow import threads
-from gate.net.framing import PIECE, Chunks, MalformedError, is_chunked, read_head
+from gate.net.framing import MalformedError, dechunked, is_chunked, read_head
 from gate.net.libraries import requests
 
 if TYPE_CHECKING:
@@ -40,15 +40,11 @@ OK: Final = 200
 class ConnectionFacts:
     """The connection of a request, as far as it was made. Through a proxy, the first four are the proxy's."""
 
-    address: str = ""
-    """IP address; empty without a TCP connection."""
+    address: str = ""  # IP address; empty without a TCP connection
     port: int = 0
-    milliseconds: float = 0
-    """Time of the TCP connection, including the DNS lookup."""
-    tls: str | None = None
-    """Such as `TLSv1.3`; None without a completed handshake."""
-    certificate: dict[str, Any] = field(default_factory=dict)
-    """The verified certificate, as `ssl.SSLSocket.getpeercert` returns it; empty if it was not verified."""
+    milliseconds: float = 0  # to connect, including the DNS lookup
+    tls: str | None = None  # such as `TLSv1.3`; None without a completed handshake
+    certificate: dict[str, Any] = field(default_factory=dict)  # from `getpeercert`; empty if it was not verified
 
     @property
     def issuer(self) -> str:
@@ -62,26 +58,21 @@ class ConnectionFacts:
         return ssl.cert_time_to_seconds(self.certificate["notAfter"]) if self.certificate else None
 
 
+NO_CONNECTION: Final = ConnectionFacts()
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """Work on the network in a new thread, with the sockets to shut down if it takes too long.
+    """Work on the network in a new thread, with the sockets to shut down if it takes too long."""
 
-    Attributes:
-        http_status: of the response; None before there is a response.
-        clock_ahead: see `RequestMade`.
-        connection: see `RequestMade`.
-        connected: whether the connection is complete, including TLS and a proxy's tunnel. If not, nothing of the
-            request has left this machine, and after an abort nothing will.
-        listens: whether to look for a response while the body is sent.
-        whole: whether the whole body was sent.
-    """
-
-    http_status: int | None = None
-    clock_ahead: float | None = None
+    http_status: int | None = None  # None before there is a response
+    clock_ahead: float | None = None  # see `RequestMade`
     connection: ConnectionFacts = field(default_factory=ConnectionFacts)
     connected: bool = False
-    listens: bool = False
-    whole: bool = False
+    """Whether the connection is complete, including TLS and a proxy's tunnel. If not, nothing of the request has left
+    this machine, and after an abort nothing will."""
+    listens: bool = False  # whether to look for a response while the body is sent
+    whole: bool = False  # whether the whole body was sent
     _outcome: Any = None
     _error: BaseException | None = None
     _aborted: bool = False
@@ -92,16 +83,11 @@ class Exchange:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, work: Callable[[Exchange], T], timeout: float, connect_timeout: float | None = None) -> T | None:
-        """Return the result of `work`, or None if it takes too long.
-
-        Args:
-            work: uses the network.
-            timeout: seconds for all of it.
-            connect_timeout: seconds for the connection; None for no such limit.
+        """Return the result of `work`, or None if it, or its connection, takes too long.
 
         Raises:
             OutOfThreadsError: the work could not be started.
-            ConnectionAbortedError: the exchange had been aborted, so the work was not started.
+            ConnectionAbortedError: the exchange was aborted before.
             BaseException: `work` raised it.
         """
         ends = time.monotonic() + timeout
@@ -114,8 +100,7 @@ class Exchange:
             return None
         if self._error is not None:
             raise self._error
-        done: T = self._outcome
-        return done
+        return cast("T", self._outcome)
 
     def _work(self, work: Callable[[Exchange], object]) -> None:
         try:
@@ -129,21 +114,13 @@ class Exchange:
             self._over.set()
 
     def track_socket(self, connection: socket.socket) -> None:
-        """Keep a second handle of a new socket for `abort`, because TLS takes the first handle over.
-
-        Raises:
-            ConnectionAbortedError: the exchange has been aborted, so nothing may be sent.
-        """
+        """Keep a second handle of a new socket for `abort`, because TLS takes the first handle over."""
         self.track(connection)
         self._duplicate = connection.dup()
         self._check_wanted()
 
     def track_connected(self, connection: socket.socket) -> None:
-        """Keep the socket of a complete connection for `abort`, and close the second handle.
-
-        Raises:
-            ConnectionAbortedError: the exchange has been aborted, so nothing may be sent.
-        """
+        """Keep the socket of a complete connection for `abort`, and close the second handle."""
         self.track(connection)
         self._connected = connection
         self.connected = True
@@ -182,7 +159,7 @@ class Exchange:
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def _check_wanted(self) -> None:
-        # Checked after the socket was kept, so that either this thread or `abort` shuts it down.
+        # Called after the socket was kept, so that either this thread or `abort` shuts it down.
         if self._aborted:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the request was given up")
 
@@ -197,11 +174,7 @@ class _HTTPResponse(http.client.HTTPResponse):
     fp: io.BufferedReader
 
     def begin(self) -> None:
-        """Read the head of the final response.
-
-        Raises:
-            MalformedError: the response breaks a rule of HTTP.
-        """
+        """Read the head of the final response."""
         source = self.fp
         self.fp = io.BufferedReader(io.BytesIO(read_head(source)))
         try:
@@ -210,10 +183,9 @@ class _HTTPResponse(http.client.HTTPResponse):
             self.fp = source
         if is_chunked(self.headers):
             self.chunked = False
-            self.fp = io.BufferedReader(Chunks(source), PIECE)
-        # No connection serves two requests.
+            self.fp = dechunked(source)
         self.will_close = True
-        # Only the key identifies the gate. A cookie that is not parsed cannot break anything.
+        # Only the key identifies the gate, and a cookie that is not parsed cannot break anything.
         for name in ("Set-Cookie", "Set-Cookie2"):
             del self.headers[name]
 
@@ -279,12 +251,7 @@ class _Tracked:
 
 
 def _refuse_early(connection: socket.socket) -> None:
-    """Look for bytes that came before the request, in the system's buffers and in OpenSSL's.
-
-    Raises:
-        MalformedError: there are some; they cannot be the response.
-        ConnectionResetError: the server has closed the connection.
-    """
+    """Raise an error if bytes came before the request, or the server has closed the connection."""
     timeout = connection.gettimeout()
     connection.settimeout(0)
     try:
@@ -306,29 +273,17 @@ class _TrackedHTTPS(_Tracked, HTTPSConnection):  # type: ignore[misc]
 
 
 class Tls(NamedTuple):
-    """The contexts of TLS connections.
-
-    Attributes:
-        server: for ThreadFix.
-        proxy: for a proxy; it never shows the client certificate, which is for ThreadFix alone.
-        trust_store: the origin of the trusted certificates, and their number if it is known; empty if none are loaded.
-    """
+    """The contexts of TLS connections."""
 
     server: ssl.SSLContext
-    proxy: ssl.SSLContext
-    trust_store: str
+    proxy: ssl.SSLContext  # without the client certificate, which is for ThreadFix alone
+    trust_store: str  # the origin of the trusted certificates, and their number if it is known; empty if not verified
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """The adapter of `requests` for one request: its connection can be shut down from outside, and is used once.
-
-    Args:
-        exchange: shuts the connection down.
-        tls: returns the contexts; None for plain http.
-    """
+    """The adapter of `requests` for one request, whose connection `exchange` can shut down."""
 
     def __init__(self, exchange: Exchange, tls: Callable[[], Tls] | None) -> None:
-        """Keep the arguments; connect nothing."""
         self._exchange = exchange
         self._tls = tls
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
@@ -340,11 +295,7 @@ class Adapter(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - handed through as it is
-        """Return the manager of connections through `proxy`, with our TLS contexts.
-
-        Raises:
-            InvalidSchema: the proxy is a SOCKS proxy.
-        """
+        """Return the manager of connections through `proxy`, with our TLS contexts; SOCKS raises an error."""
         if proxy.lower().startswith("socks"):
             # If the packages for it are installed, the connection would not be of our classes.
             raise requests.exceptions.InvalidSchema("SOCKS")

@@ -30,14 +30,9 @@ _INTERIM_WHOLE: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[^\n]*\n(?:[^\r\n][^
 
 
 class Duplex:
-    """A connection, plain or TLS, that sends and receives at the same time.
-
-    Args:
-        connection: connected; it no longer blocks. To end the sending, shut it down.
-    """
+    """A connection, plain or TLS, that sends and receives at the same time. To end the sending, shut it down."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """Make the connection non-blocking; send nothing."""
         self._connection = connection
         self._received = bytearray()
         # `poll` needs no file descriptor; not every system has it.

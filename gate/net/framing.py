@@ -1,7 +1,4 @@
-"""Reads HTTP/1 strictly: a response that breaks a rule may have lost headers or a part of its body.
-
-It also reads the headers that carry times.
-"""
+"""Reads HTTP/1 strictly: a response that breaks a rule may have lost headers or a part of its body."""
 
 from __future__ import annotations
 
@@ -16,14 +13,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-HEAD_LIMIT: Final = 128 * 1024
-"""Bytes of a status line with its headers; servers allow 8 to 64 KiB."""
-MOST_CHUNKS: Final = 100_000
-"""Chunks of a body: 64 MiB in pieces of 700 bytes. Smaller chunks would only take time."""
-PIECE: Final = 64 * 1024
-"""Bytes that are read together."""
-_CHUNK_LINE: Final = 4096
-"""Bytes of a chunk's size with its extensions."""
+HEAD_LIMIT: Final = 128 * 1024  # bytes of a status line with its headers; servers allow 8 to 64 KiB
+MOST_CHUNKS: Final = 100_000  # of a body: 64 MiB in pieces of 700 bytes; smaller chunks would only take time
+PIECE: Final = 64 * 1024  # bytes that are read together
+_CHUNK_LINE: Final = 4096  # bytes of a chunk's size with its extensions
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r?\n")
 _HEADER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r?\n")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
@@ -36,8 +29,7 @@ _HTTP_DATE: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 """The three forms of RFC 9110, also with a numeric zone or without one. A name such as `EST` means different zones."""
-_FORMATS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-"""By content coding, the format for `zlib`."""
+_FORMATS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # the format for `zlib` by content coding
 
 
 class MalformedError(http.client.HTTPException):
@@ -53,17 +45,17 @@ def read_head(source: io.BufferedReader) -> bytes:
     """
     while True:
         line = _read_line(source)
-        found = _STATUS_LINE.fullmatch(line)
-        if not found:
+        match = _STATUS_LINE.fullmatch(line)
+        if not match:
             raise MalformedError("does not begin with a status line")
         headers = _read_headers(source)
-        status = int(found[1])
+        status = int(match[1])
         if status >= http.client.OK or status == http.client.SWITCHING_PROTOCOLS:
             return line + headers
 
 
 def _read_headers(source: io.BufferedReader) -> bytes:
-    """Return the lines up to the empty one, which is included."""
+    """Return the lines up to the empty line, which is included."""
     headers = bytearray()
     while True:
         line = _read_line(source)
@@ -84,11 +76,7 @@ def _read_line(source: io.BufferedReader) -> bytes:
 
 
 def is_chunked(headers: http.client.HTTPMessage) -> bool:
-    """Return whether the body comes in chunks.
-
-    Raises:
-        MalformedError: the headers do not define the end of the body without a doubt.
-    """
+    """Return whether the body comes in chunks. If its end is not defined without a doubt, the response is malformed."""
     encodings = headers.get_all("Transfer-Encoding", [])
     lengths = headers.get_all("Content-Length", [])
     if not encodings and (not lengths or (len(lengths) == 1 and _LENGTH.fullmatch(lengths[0].strip(" \t")))):
@@ -98,33 +86,31 @@ def is_chunked(headers: http.client.HTTPMessage) -> bool:
     raise MalformedError("does not define its length, or defines it twice")
 
 
-class Chunks(io.RawIOBase):
-    """The content of a body that comes in chunks from `source`."""
+def dechunked(source: io.BufferedReader) -> io.BufferedReader:
+    """Return the content of a body that comes in chunks."""
+    return io.BufferedReader(_Chunks(source), PIECE)
+
+
+class _Chunks(io.RawIOBase):
+    """Each read returns at most one chunk."""
 
     def __init__(self, source: io.BufferedReader) -> None:
-        """Start before the first chunk."""
         self._source = source
         self._left: int | None = 0
         self._number = 0
 
     def readable(self) -> bool:
-        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read at most one chunk; return its length, 0 after the last chunk.
-
-        Raises:
-            MalformedError: a chunk breaks a rule, or the last chunk is missing.
-        """
         if self._left == 0:
-            found = _CHUNK.fullmatch(self._source.readline(_CHUNK_LINE))
-            if not found:
+            match = _CHUNK.fullmatch(self._source.readline(_CHUNK_LINE))
+            if not match:
                 raise MalformedError("has a chunk without a size")
             self._number += 1
             if self._number > MOST_CHUNKS:
                 raise MalformedError("has too many chunks")
-            self._left = int(found[1], 16)
+            self._left = int(match[1], 16)
             if not self._left:
                 _read_headers(self._source)
                 self._left = None
@@ -138,22 +124,12 @@ class Chunks(io.RawIOBase):
         return length
 
     def close(self) -> None:
-        """Close the source too."""
         self._source.close()
         super().close()
 
 
 def decompress(body: bytes, coding: str, limit: int) -> bytes:
-    """Return the content of a body, but no more than one byte beyond the limit.
-
-    Args:
-        body: as it was received.
-        coding: the value of the `Content-Encoding` header; empty without one.
-        limit: bytes of the content.
-
-    Raises:
-        MalformedError: the body cannot be decompressed, or its end is missing.
-    """
+    """Return the content of a body, but no more than one byte beyond the limit. `coding` is its `Content-Encoding`."""
     coding = coding.strip(" \t").lower()
     if not body or coding in {"", "identity"}:
         return body
@@ -168,7 +144,7 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def date(value: str | None) -> float | None:
-    """Return an HTTP date in seconds since the epoch; without a zone it is GMT. None if it is not one valid date."""
+    """Return an HTTP date in seconds since the epoch; without a zone it is GMT. None if it is not valid."""
     parsed = parsedate_tz(value) if value and _HTTP_DATE.fullmatch(value.strip(" \t")) else None
     if not parsed:
         return None
@@ -179,12 +155,7 @@ def date(value: str | None) -> float | None:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, as a number or as a date. None if it is malformed.
-
-    Args:
-        value: the header's value.
-        now: the time, in seconds since the epoch.
-    """
+    """Return the seconds of a `Retry-After` header: a number, or the time from `now` to a date. None if malformed."""
     if value and re.fullmatch("[ \t]*[0-9]{1,9}[ \t]*", value):
         return float(value)
     until = date(value)

@@ -3,8 +3,8 @@
 Each request runs in a new thread. At the end of its time, the calling thread shuts the connection down. A socket's own
 time limit bounds neither the DNS lookup nor headers or a body that trickle in.
 
-No connection serves two requests, so an extra, late or repeated response cannot be mistaken for another one. The price
-is a handshake for each poll.
+No connection serves two requests, so a late or repeated response cannot be mistaken for the next response. The price is
+a handshake for each poll.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import re
 import ssl
 import threading
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -26,19 +26,19 @@ from gate import __version__
 from gate.model.advice import FailureKind
 from gate.model.history import Failure
 from gate.model.reasons import Reason
-from gate.net.addresses import is_loopback
-from gate.net.connections import OK, Adapter, ConnectionFacts, Exchange, Tls
+from gate.net.connections import NO_CONNECTION, OK, Adapter, ConnectionFacts, Exchange, Tls
 from gate.net.failures import BROKEN, failure_of
 from gate.net.framing import date, decompress, retry_after
 from gate.net.libraries import requests
+from gate.net.peer import is_loopback
 from gate.net.tls import load_trust_store
 from gate.text.wording import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from gate.net.addresses import Certificates
-    from gate.text.sanitizer import Sanitizer, Secret
+    from gate.net.peer import Peer
+    from gate.text.sanitizer import Sanitizer
 
 T = TypeVar("T")
 
@@ -50,42 +50,24 @@ LONGER: Final = 2
 """Factor from the request's time limit to that of its socket, so that the request's limit ends it first."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestMade:
-    """The facts of a request for the log, without headers and bodies.
-
-    Attributes:
-        method: such as `GET`.
-        path: of the URL, without its query.
-        http_status: None without a response.
-        milliseconds: from the start of the request to its end.
-        clock_ahead: seconds by which the server's clock, by its `Date` header, is ahead of this machine's.
-        connection: how far the connection got.
-    """
+class RequestMade(NamedTuple):
+    """The facts of a request for the log, without headers and bodies."""
 
     method: str
-    path: str
-    http_status: int | None
+    path: str  # of the URL, without its query
+    http_status: int | None  # None without a response
     milliseconds: float
-    clock_ahead: float | None = None
-    connection: ConnectionFacts = field(default_factory=ConnectionFacts)
+    clock_ahead: float | None = None  # seconds by which the server's clock (`Date`) is ahead of this machine's
+    connection: ConnectionFacts = NO_CONNECTION
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A complete response. None of its text is sanitized.
+class Response(NamedTuple):
+    """A complete response. Its texts are not sanitized."""
 
-    Attributes:
-        http_status: 200 to 999, or 101.
-        headers: by name, in any case; the values of a repeated header are joined with commas.
-        body: decompressed.
-        early: whether it began before the whole request was sent.
-    """
-
-    http_status: int
-    headers: Mapping[str, str]
-    body: bytes
-    early: bool = False
+    http_status: int  # 200 to 999, or 101
+    headers: Mapping[str, str]  # by name, in any case; the values of a repeated header are joined with commas
+    body: bytes  # decompressed
+    early: bool = False  # whether it began before the whole request was sent
 
     @property
     def retry_after(self) -> float | None:
@@ -105,62 +87,16 @@ class Response:
         return int(value) if re.fullmatch("[0-9]{1,9}", value) else 1
 
 
-class Peer(Protocol):
-    """A server, and the way to connect to it."""
-
-    @property
-    def url(self) -> str:
-        """Base URL."""
-        ...
-
-    @property
-    def api_key(self) -> Secret:
-        """Sent as `Authorization: APIKEY ...`."""
-        ...
-
-    @property
-    def ca_file(self) -> tuple[Certificates, ...]:
-        """The trust store; empty for the default one."""
-        ...
-
-    @property
-    def client_cert(self) -> str | None:
-        """Path of the client certificate; None without one."""
-        ...
-
-    @property
-    def client_key(self) -> str | None:
-        """Path of the certificate's key; None if it is in the same file."""
-        ...
-
-    @property
-    def insecure(self) -> bool:
-        """Whether the server's certificate is not verified."""
-        ...
-
-
 class Body(Protocol):
-    """A request's body that is sent piece by piece."""
+    """A long body; each piece is requested after the previous piece has been sent."""
 
-    @property
-    def content_type(self) -> str:
-        """Value of the `Content-Type` header."""
-        ...
+    content_type: str
+    len: int  # bytes, by the name that `requests` looks for
 
-    @property
-    def len(self) -> int:
-        """Number of bytes, by the name that `requests` looks for."""
-        ...
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Return the pieces; each is requested after the previous piece has been sent."""
-        ...
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """The arguments of a method of `Transport`."""
-
+class _Request(NamedTuple):
     method: str
     url: str
     timeout: float
@@ -171,20 +107,13 @@ class _Request:
 
 
 class Transport:
-    """Sends requests to one server; safe to use from several threads.
-
-    Args:
-        server: the server, and the way to connect to it.
-        sanitizer: makes text safe.
-        trace: receives the facts of each request, in the thread that made it.
-    """
+    """Sends requests to one server; safe to use from several threads. `trace` is called in the request's thread."""
 
     def __init__(self, server: Peer, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
-        """Keep the arguments; send nothing."""
         self._server = server
         self._sanitizer = sanitizer
         self._trace = trace
-        # Loopback never goes through a proxy, whatever the environment contains.
+        # Loopback never goes through a proxy.
         self._proxies = {} if is_loopback(server.url) else requests.utils.get_environ_proxies(server.url)
         self._lock = threading.Lock()
         self._tls: Tls | None = None
@@ -195,48 +124,23 @@ class Transport:
         if server.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
+    # A failure of the network is a value. Only a bug, or an error of `body`, is raised.
+
     def get(self, url: str, timeout: float, *, limit: int = RESPONSE_LIMIT) -> Response | Failure:
-        """Make a GET request, and return its response or the failure within `timeout` seconds.
-
-        Args:
-            url: of the endpoint.
-            timeout: seconds of the whole request.
-            limit: bytes of the response's body after decompression.
-
-        Raises:
-            BaseException: a bug; a failure of the network is a value.
-        """
+        """Make a GET request within `timeout` seconds. `limit` is the bytes of the body after decompression."""
         return self._request(_Request("GET", url, timeout, limit))
 
     def post(
         self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT
     ) -> Response | Failure:
-        """Make a POST request with a form, and return its response or the failure within `timeout` seconds.
-
-        Args:
-            url: of the endpoint.
-            form: its fields.
-            timeout: seconds of the whole request.
-            limit: bytes of the response's body after decompression.
-
-        Raises:
-            BaseException: a bug; a failure of the network is a value.
-        """
+        """Make a POST request with a form; as `get` otherwise."""
         return self._request(_Request("POST", url, timeout, limit, form=urlencode(form).encode()))
 
     def upload(self, url: str, body: Body, *, connect_timeout: float, timeout: float) -> Response | Failure:
-        """Make a POST request with a long body, and return its response or the failure within `timeout` seconds.
+        """Make a POST request with a long body, within `timeout` seconds.
 
-        A response that begins before the whole body was sent ends the sending, and counts.
-
-        Args:
-            url: of the endpoint.
-            body: sent piece by piece.
-            connect_timeout: seconds for the connection, and for each pause of the server within its response.
-            timeout: seconds of the whole request.
-
-        Raises:
-            BaseException: a bug, or an error that `body` raised; a failure of the network is a value.
+        `connect_timeout` limits the connection, and each pause of the server within its response. A response that
+        begins before the whole body was sent ends the sending, and counts.
         """
         return self._request(_Request("POST", url, timeout, body=body, connect_timeout=connect_timeout))
 
@@ -253,11 +157,7 @@ class Transport:
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
-        """Run `work` on the network within a time limit, and return its result or the failure.
-
-        Raises:
-            BaseException: a bug; a failure of the network is a value.
-        """
+        """Run `work` on the network within `timeout` seconds, and return its result or the failure."""
         return self._run(Exchange(), work, timeout)
 
     @property
@@ -278,16 +178,14 @@ class Transport:
 
     def _context(self) -> tuple[ssl.SSLContext, str]:
         insecure = self._server.insecure
-        made = create_urllib3_context(cert_reqs=ssl.CERT_NONE if insecure else ssl.CERT_REQUIRED)
-        return made, "" if insecure else load_trust_store(made, self._server.ca_file)
+        context = create_urllib3_context(cert_reqs=ssl.CERT_NONE if insecure else ssl.CERT_REQUIRED)
+        return context, "" if insecure else load_trust_store(context, self._server.ca_file)
 
     @property
     def proxy(self) -> str | None:
         """Host and port of the proxy, without its password; None without a proxy."""
-        found = requests.utils.select_proxy(self._server.url, self._proxies)
-        if not found:
-            return None
-        return self._sanitizer.sanitize(found.rpartition("@")[2].rpartition("://")[2].partition("/")[0], 100)
+        proxy = requests.utils.select_proxy(self._server.url, self._proxies)
+        return proxy and self._sanitizer.sanitize(proxy.rpartition("@")[2].rpartition("://")[2].partition("/")[0], 100)
 
     @property
     def host(self) -> str:

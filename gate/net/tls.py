@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Sequence
 
-    from gate.net.addresses import Certificates
+    from gate.net.peer import Certificates
     from gate.text.naming import Naming
     from gate.threadfix.links import Server
 
@@ -39,13 +39,9 @@ def load_trust_store(
     bundles: Iterable[str] = BUNDLES,
     system: str = sys.platform,
 ) -> str:
-    """Load the certificates to trust into `context`; return their origin, and their number if OpenSSL has read them.
+    """Load the trusted certificates into `context`; return their origin, and their number if OpenSSL has read them.
 
-    Args:
-        context: for connections.
-        chosen: certificates that replace the default trust store; empty for the default.
-        bundles: files of the distributions.
-        system: the operating system, as `sys.platform` names it.
+    The `chosen` certificates replace the default trust store. `system` is a value of `sys.platform`.
     """
     import ssl
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gate.model.errors import InvalidOption
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria
-from gate.net.addresses import Certificates, is_loopback
+from gate.net.peer import Certificates, is_loopback
 from gate.options import table, targets
 from gate.options.reader import OptionReader, resembled_option, unknown_variables
 from gate.options.settings import Plan, Reports, Settings

@@ -6,14 +6,11 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from gate.model.subjects import Target
-
-if TYPE_CHECKING:
-    from gate.net.addresses import Certificates
-    from gate.text.sanitizer import Secret
+from gate.net.peer import Peer
 
 MAX_ID: Final = 2**63 - 1
 _STATUS_LINK: Final = re.compile(r"/applications/([1-9][0-9]{0,18})/pendingScan/([1-9][0-9]{0,18})/status/?\Z")
@@ -46,24 +43,13 @@ URL_EXAMPLE: Final = "https://tf.example.com/threadfix"
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class Server(Peer):
     """A ThreadFix server, and how to connect to it."""
 
-    url: str
-    """Base URL in normal form; empty if it is not valid."""
-    api_key: Secret
     api_version: str = "latest"
     """Version segment of the path; empty for none."""
     status_path: str = STATUS_PATH
     """Path of the status endpoint below the base URL, with placeholders."""
-    ca_file: tuple[Certificates, ...] = ()
-    """The trust store; empty for the default."""
-    client_cert: str | None = None
-    """Path of the client certificate."""
-    client_key: str | None = None
-    """Path of the certificate's key; None if the certificate's file contains it."""
-    insecure: bool = False
-    """Whether to skip the verification of the server's certificate."""
     allow_http: bool = False
     """Whether to send the key over plain http to another host."""
 

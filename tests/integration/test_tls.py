@@ -17,8 +17,8 @@ from cryptography import x509
 from urllib3.util.ssl_ import create_urllib3_context
 
 from gate.model.reasons import Reason
-from gate.net.addresses import Certificates
 from gate.net.http import Transport
+from gate.net.peer import Certificates
 from gate.net.tls import load_trust_store
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import ThreadFix, envelope, status_object
@@ -267,7 +267,7 @@ def test_insecure_works_and_warns_on_every_run(gate: Gate, url: str, tmp_path: P
     assert len(re.findall("^::warning title=ThreadFix gate[^:]*::--insecure: ", ran.err, re.MULTILINE)) == 1
 
 
-@pytest.mark.parametrize("module", ["gate.net.http", "gate.net.proxies", "gate.reporters.github", "gate.net.failures"])
+@pytest.mark.parametrize("module", ["gate.net.http", "gate.net.peer", "gate.reporters.github", "gate.net.failures"])
 def test_no_import_asks_certifi_for_a_path(module: str) -> None:
     """From a zip file `certifi.where` extracts its certificates."""
     lines = (
