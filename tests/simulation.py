@@ -10,9 +10,9 @@ from gate.flow.waiting import Deadline, Schedule, Wait
 from gate.model.advice import FailureKind
 from gate.model.events import CutOff
 from gate.model.history import Failure
+from gate.model.plan import Plan
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
-from gate.options.settings import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from gate.judge.verdict import Verdict
 from gate.model import build
 from gate.model.errors import UsageError
+from gate.net import files
 from gate.net import tls as certificates
 from gate.net.peer import unusable_proxy
-from gate.options import files, parsing
+from gate.options import parsing
 from gate.options.settings import Reports
 from gate.options.table import KEY_VARIABLE
 from gate.reporters.console import Console

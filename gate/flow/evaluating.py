@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gate.flow.waiting import Wait
-from gate.judge.moments import ProcessedScan, newest, plausible
 from gate.model.history import FRESH, STALE, UNCHECKED, CheckReading, CheckResult, Failure, Finished, Queued, all_hold
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria
+from gate.threadfix.moments import ProcessedScan, newest, plausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from gate.flow.waiting import Schedule
     from gate.judge.scans import ScanVerdict
     from gate.model.history import ListedScans, Upload
+    from gate.model.plan import Plan
     from gate.model.subjects import Check
-    from gate.options.settings import Plan
     from gate.threadfix.policies import CheckReader
 
 

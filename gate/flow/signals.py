@@ -89,7 +89,7 @@ class Signals:
         """
         from queue import SimpleQueue
 
-        from gate.flow import threads
+        from gate.net import threads
 
         inbox: SimpleQueue[Callable[[], T]] = SimpleQueue()
 

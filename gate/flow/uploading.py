@@ -12,13 +12,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gate.flow import threads
 from gate.flow.waiting import cadence
 from gate.model.advice import FailureKind
 from gate.model.errors import Cancelled
 from gate.model.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Finished, Outage, Unfinished, Upload
 from gate.model.reasons import Reason
+from gate.net import threads
 from gate.text.wording import count, seconds
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from gate.flow.signals import Signals
     from gate.model.events import UploadEvent
     from gate.model.history import Observation, Receipt
+    from gate.model.plan import Plan
     from gate.model.subjects import ScanFile, Target
-    from gate.options.settings import Plan
     from gate.threadfix.rules import Rules
 
     Events = queue.SimpleQueue[UploadEvent | Broken]

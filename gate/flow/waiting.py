@@ -14,19 +14,19 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Generic, Protocol
 
-from gate.flow import threads
 from gate.model.advice import FailureKind
 from gate.model.errors import Cancelled
 from gate.model.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.model.history import Failure, History, Outage, Phase, R, StopCause, T
 from gate.model.reasons import Reason
+from gate.net import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from gate.flow.signals import Signals
     from gate.model.events import Event
-    from gate.options.settings import Plan
+    from gate.model.plan import Plan
 
 LATENESS = 0.1
 """The pause before the next poll, as a fraction of the time waited so far."""

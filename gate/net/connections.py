@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from gate.flow import threads
+from gate.net import threads
+from gate.net.failures import WOULD_BLOCK
 from gate.net.framing import MalformedError, dechunked, is_chunked, read_head
 from gate.net.libraries import requests
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""Errors of a socket that does not wait."""
 OK: Final = 200
 """The only HTTP status that counts; with any other 2xx the content is partial, changed or not ready."""
 

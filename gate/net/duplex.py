@@ -13,7 +13,7 @@ import selectors
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from gate.net.connections import WOULD_BLOCK
+from gate.net.failures import WOULD_BLOCK
 from gate.net.framing import PIECE
 
 if TYPE_CHECKING:

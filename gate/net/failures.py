@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from gate.text.sanitizer import Sanitizer
 
+WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""Errors of a socket that does not wait."""
+
 # The errors of a request. The libraries raise ValueError and HTTPException for bytes that they cannot read; that is the
 # server's failure, not a bug.
 BROKEN: Final = (OSError, ValueError, http.client.HTTPException, urllib3.exceptions.HTTPError, OutOfThreadsError)

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Sequence
 
-    from gate.net.peer import Certificates
+    from gate.net.peer import Certificates, Peer
     from gate.text.naming import Naming
-    from gate.threadfix.links import Server
 
 BUNDLES: Final = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
@@ -101,7 +100,7 @@ def _is_certificate(file: str) -> bool:
     return Path(file).is_file() and _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), file)
 
 
-def unusable(server: Server, naming: Naming) -> tuple[InvalidOption, ...]:
+def unusable(server: Peer, naming: Naming) -> tuple[InvalidOption, ...]:
     """Return each option whose file cannot be used."""
     invalid = []
     if not server.insecure and not server.url.startswith("http:"):

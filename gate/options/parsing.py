@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.errors import InvalidOption
+from gate.model.plan import Plan
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria
 from gate.net.peer import Certificates, is_loopback
 from gate.options import table, targets
 from gate.options.reader import OptionReader, resembled_option, unknown_variables
-from gate.options.settings import Plan, Reports, Settings
+from gate.options.settings import Reports, Settings
 from gate.options.values import LONGEST_KEY, api_key
 from gate.reporters.reports import REPORTS, Destination
 from gate.text.sanitizer import Sanitizer, Secret

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from gate.judge.moments import SLACK
 from gate.text.wording import seconds
+from gate.threadfix.moments import SLACK
 from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, normal
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from gate.model.advice import Doing, FailureKind
 from gate.model.history import Failure, Finished, Queued, Refused
 from gate.model.reasons import Reason
-from gate.options.files import opened
+from gate.net.files import opened
 from gate.text.wording import count
 from gate.threadfix import links, responses
 from gate.threadfix.refusals import refusal_of
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from io import FileIO
 
     from gate.model.history import Receipt
+    from gate.model.plan import Plan
     from gate.model.subjects import ScanFile
     from gate.net.http import Response
-    from gate.options.settings import Plan
     from gate.threadfix.api import ApiResponse, RestApi
 
 CHUNK: Final = 256 * 1024

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gate.model.subjects import ScanFile
-from gate.options.files import find
+from gate.net.files import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

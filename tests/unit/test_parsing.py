@@ -11,13 +11,14 @@ import pytest
 
 from gate.cli import main
 from gate.model.errors import InvalidOption
+from gate.model.plan import Plan
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationId, Target
+from gate.net.files import find
 from gate.options import parsing, table, values
-from gate.options.files import find
 from gate.options.parsing import Parsed, parse
 from gate.options.reader import distance, unknown_variables
-from gate.options.settings import Plan, Reports, Settings
+from gate.options.settings import Reports, Settings
 from gate.options.table import OPTIONS, Option
 from gate.reporters.outputs import OUTPUTS
 from gate.reporters.reports import REPORTS, Destination, Report

@@ -14,9 +14,9 @@ from gate.flow.signals import Signals
 from gate.flow.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
 from gate.model.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause
+from gate.model.plan import Plan
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
-from gate.options.settings import Plan
 from tests.simulation import TARGET, World
 
 if TYPE_CHECKING:
