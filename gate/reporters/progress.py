@@ -72,7 +72,5 @@ class Sending:
         numbers = f"{int(self.share * 100)}% of {size(self.file.size)}"
         if self.sent and self.elapsed:
             speed = self.sent / self.elapsed
-            numbers += f", {size(speed)}/s"
-            if not self.is_sent:
-                numbers += f", {seconds((self.file.size - self.sent) / speed)} left"
+            numbers += f", {size(speed)}/s, {seconds((self.file.size - self.sent) / speed)} left"
         return numbers
