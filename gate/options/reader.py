@@ -25,6 +25,13 @@ T = TypeVar("T")
 KEY_LENGTH: Final = 32  # letters and digits of a text that may be an API key
 
 
+def may_be_shown(option: Option[Any], value: str, keys: Sequence[str] = ()) -> bool:
+    """Return whether a value cannot be a secret: of the option, or a key that was meant for another option."""
+    is_key = any(key and key.lower() in value.lower() for key in keys)
+    may_be_key = is_key or sum(map(str.isalnum, value)) >= KEY_LENGTH
+    return option.shown and value.isprintable() and not may_be_key
+
+
 class OptionReader:
     """Looks options up, flag before environment, and collects invalid options."""
 
@@ -76,9 +83,7 @@ class OptionReader:
         """Return an invalid value for a message, unless it may be a key that was meant for another option."""
         if not value:
             return ""
-        is_key = any(key and key.lower() in value.lower() for key in self.keys)
-        may_be_key = is_key or sum(map(str.isalnum, value)) >= KEY_LENGTH
-        return f"'{value}' " if option.shown and value.isprintable() and not may_be_key else "the value "
+        return f"'{value}' " if may_be_shown(option, value, self.keys) else "the value "
 
     def value(self, option: Option[T]) -> T:
         """Return the value, or the default (None if there is none) if it was not given or is invalid."""

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from gate.flow.run import run_gate
+from gate.options.reader import may_be_shown
 from gate.options.table import API_VERSION, APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, SCAN_FILE, URL
 from gate.reporters.console import to_log
 from gate.sandbox import versions
@@ -101,16 +102,20 @@ def _play(
         variables = environment(url, scenario.name, threadfix.scans)
         to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
         to_log(f"Scenario '{scenario.name}': {scenario.about}")
-        to_log(f"\n$ {shlex.join(_command(variables, {**options, **_without_values(flags)}))}")
+        to_log(f"\n$ {shlex.join(_command(variables, {**options, **_without_secrets(flags)}))}")
         exit_code = run_gate({**options, **flags}, inherited | variables, signals, in_sandbox=True)
     to_log(f"(exit code {exit_code})")
     to_log(AFTERWARDS)
     return exit_code
 
 
-def _without_values(flags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Return the flags that were typed, with `...` for each value: the value may be a key."""
-    return {name: values if values[0] in ("true", "false") else ["..."] for name, values in flags.items()}
+def _without_secrets(flags: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the flags that were typed, with `...` for each value that may be a key."""
+    by_name = {option.name: option for option in OPTIONS}
+    return {
+        name: [value if may_be_shown(by_name[name], value) else "..." for value in values]
+        for name, values in flags.items()
+    }
 
 
 def _command(variables: Mapping[str, str], flags: Mapping[str, Sequence[str]]) -> list[str]:

@@ -43,13 +43,14 @@ def test_the_scenario_may_come_after_options(capfd: pytest.CaptureFixture[str]) 
     assert "unexpected argument (value not shown)." in capfd.readouterr().err
 
 
-def test_the_demo_accepts_the_gate_s_options(capfd: pytest.CaptureFixture[str]) -> None:
-    """They override the options of the scenario. Their values are not printed."""
-    assert main(["demo", "stuck", "--speed", "20", "--timeout", "0", "--json", "--on-timeout", "warn"]) == 0
+def test_the_demo_accepts_the_gate_s_options(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """They override the options of the scenario. Values that may hold a secret are not printed."""
+    options = ["--timeout", "0", "--json", "--on-timeout", "warn", "--html-file", str(tmp_path / "key")]
+    assert main(["demo", "stuck", "--speed", "20", *options]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out)["reason"] == "timeout"
     (shown,) = [line for line in err.splitlines() if line.startswith("$ ")]
-    assert shown.endswith(" --timeout ... --json --on-timeout ...")
+    assert shown.endswith(" --timeout 0 --json --on-timeout warn --html-file ...")
 
 
 def test_the_demo_offers_no_command_that_the_stopped_sandbox_cannot_serve(capfd: pytest.CaptureFixture[str]) -> None:
