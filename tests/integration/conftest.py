@@ -1,4 +1,4 @@
-"""What the tests over real sockets share."""
+"""Fixtures for the tests over real sockets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def server_tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
-    """What a TLS server on this machine needs, and the file of the authority that a client must trust."""
+    """Return the context of a TLS server on this machine, and the file of the authority for its client."""
     authority = Authority(tmp_path_factory.mktemp("authority"), "tests")
     return context(authority.issue("server", LOOPBACK)), authority.file

@@ -203,7 +203,7 @@ def test_a_cancelled_step_has_its_outputs(gate: Gate, runner: Runner) -> None:
 
 @pytest.mark.parametrize("lines", [0, 1, 3])
 def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -> None:
-    """Outputs, summary and exit code stay after any line at which the reader stops."""
+    """Outputs, summary and exit code are the same after each line after which the reader may stop."""
     scan = str(gate.threadfix.add(Scenario("walks", "", Reason.PROCESSED, (("QUEUED", 8), ("DONE", 0)))))
     process = gate.start("--pending-scan-id", scan, env=runner.env)
     assert process.stderr

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
 
 FOLDER: Final = Path(__file__).parents[1] / "golden"
-# Read here: each test sees a clean environment.
+# Read at import time, because each test has a clean environment.
 WRITES: Final = os.environ.get("GOLDEN") == "write"
 
 STEP: Final = 0.5
-"""Seconds by which the sandbox's clock moves on with each request."""
+"""The seconds between two requests on the sandbox's clock."""
 LIMITS: Final = {
     "interval": "10ms",
     "max-interval": "10ms",
@@ -42,7 +42,7 @@ LIMITS: Final = {
     "settle-timeout": "20s",
     "request-timeout": "20s",
 }
-"""Times that end a run only where the scenario is about them."""
+"""Time limits that end a run only in scenarios about them."""
 TIGHT: Final = {
     "late": {"first-contact-limit": "20s"},
     "policy-stale": {"settle-timeout": "200ms"},
@@ -51,9 +51,9 @@ TIGHT: Final = {
     "vanishes": {"outage-limit": "100ms"},
 }
 QUIET: Final = frozenset({"done", "flaky", "interrupted", "criteria-fail", "upload-refused"})
-"""Scenarios of which the log with --quiet is kept."""
+"""Scenarios with a golden log of --quiet."""
 DOCTOR: Final = frozenset({"done", "bad-key", "login-page", "read-only-key", "criteria-forbidden", "slow-body"})
-"""Scenarios of which the checks of doctor are kept."""
+"""Scenarios with golden checks of doctor."""
 REPORTS: Final = ("result-file", "junit-file", "dotenv-file", "html-file")
 GITHUB: Final = {
     "GITHUB_ACTIONS": "true",
@@ -107,7 +107,7 @@ NUMBERS: Final = frozenset(
 
 
 def normal(text: str, folder: Path) -> str:
-    """Return a text with what differs from run to run replaced."""
+    """Return a text with a placeholder for each part that differs from run to run."""
     text = text.replace(str(folder), "FOLDER").replace(sys.executable, "PYTHON")
     for pattern, instead in REPLACED:
         text = re.sub(pattern, instead, text)
@@ -147,7 +147,7 @@ class Runner:
         self._folder = folder
 
     def run(self, command: str, scenario: Scenario, *args: str, env: Mapping[str, str]) -> tuple[int, str, str]:
-        """Run a command on a scenario; its exit code, standard output and standard error."""
+        """Run a command on a scenario; return its exit code, standard output and standard error."""
         clock = Clock()
         threadfix = ThreadFix(clock=clock, log=clock.step)
         url = self._serve(threadfix)
