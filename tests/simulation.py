@@ -42,7 +42,7 @@ class World:
         settled: returns whether a reading ends the wait.
         now: seconds since the start of the wait.
         polls: the start and the budget of each poll.
-        heard: the start, the end and the observation of each poll.
+        observations: the start, the end and the observation of each poll.
         sleeps: the requested seconds of each sleep.
         events: the events of the wait.
         slots: the slots of the schedule.
@@ -57,7 +57,7 @@ class World:
     settled: Callable[[ScanReading], bool] = is_done
     now: float = 0.0
     polls: list[tuple[float, float]] = field(default_factory=list)
-    heard: list[tuple[float, float, Observation]] = field(default_factory=list)
+    observations: list[tuple[float, float, Observation]] = field(default_factory=list)
     sleeps: list[float] = field(default_factory=list)
     events: list[ScanEvent] = field(default_factory=list)
     slots: threading.Semaphore = field(default_factory=threading.Semaphore)
@@ -81,7 +81,7 @@ class World:
         observation: Observation = Failure(Reason.UNREACHABLE, "no response in time.", FailureKind.TIMEOUT)
         if takes <= budget:
             observation = self.respond(number, started)
-        self.heard.append((started, self.now, observation))
+        self.observations.append((started, self.now, observation))
         return observation
 
     def sleep(self, seconds: float) -> bool:

@@ -80,7 +80,7 @@ def test_pass_if_and_only_if_the_server_reported_success_in_time(
     history = world.wait()
     conclusion = judge_scan(history, replace(ASKED, plan=plan)).conclusion
     event(str(conclusion.reason))
-    observations = [observation for _, _, observation in world.heard]
+    observations = [observation for _, _, observation in world.observations]
     assert (conclusion.kind is Kind.PASS) is is_success(observations[-1])
     assert not any(is_success(observation) for observation in observations[:-1])
     assert (conclusion.exit_code == 0) is (conclusion.kind is Kind.PASS)
@@ -98,7 +98,7 @@ def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, floa
     history = world.wait()
     outage_began: float | None = None
     was_good = False
-    for (_, ended, observation), (started, _, _) in zip(world.heard, world.heard[1:], strict=False):
+    for (_, ended, observation), (started, _, _) in zip(world.observations, world.observations[1:], strict=False):
         pause = started - ended
         retry_after = 0.0
         limits = [plan.timeout]
@@ -113,7 +113,7 @@ def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, floa
         assert clipped or pause >= max(plan.interval, retry_after) - 1e-6
         assert started <= max(min(limits), ended) + 1e-6
     if history.ended is StopCause.DEADLINE:
-        assert world.heard[-1][0] >= plan.timeout - 1e-6
+        assert world.observations[-1][0] >= plan.timeout - 1e-6
 
 
 @given(st.floats(0, 1e7), plans, st.floats(-1, 1))

@@ -385,7 +385,7 @@ class Unset:
 
     @property
     def at(self) -> float:
-        newest = self._world.heard[-1][2] if self._world.heard else DOWN
+        newest = self._world.observations[-1][2] if self._world.observations else DOWN
         return math.inf if isinstance(newest, Failure) else self._at
 
     def remaining(self) -> float:
