@@ -37,7 +37,7 @@ OK: Final = 200
 
 @dataclass(slots=True)
 class ConnectionFacts:
-    """The connection of a request, as far as it was made. Through a proxy, the first four are the proxy's."""
+    """The connection of a request, as far as it was made. Through a proxy, the first three fields are the proxy's."""
 
     address: str = ""  # IP address; empty without a TCP connection
     port: int = 0

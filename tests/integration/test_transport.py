@@ -1,4 +1,4 @@
-"""What a hostile or merely odd server sends: no byte of it is taken for another response, and none stops the gate."""
+"""Hostile and odd servers: none of their bytes counts as another response, and none stops the gate."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ONCE = ("--timeout", "0")
 
 
 def said(status: str, code: bytes = b"200 OK", **more: object) -> bytes:
-    """A whole response: `status` for the application that is asked for."""
+    """Return a whole response with `status` for the requested application."""
     content = envelope({"status": status, "error": False, "appId": APPLICATION_ID} | more).body
     return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
         code,
@@ -54,18 +54,18 @@ NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 def scan_of(head: bytes) -> int:
-    """The pending scan that a request asks for."""
+    """Return the pending scan of a request."""
     return int(head.partition(b"/pendingScan/")[2].partition(b"/")[0])
 
 
 def verdicts(gate: Gate, url: str, *args: str) -> dict[int, str]:
-    """The verdict for each of four scans."""
+    """Return the reason of each of four scans."""
     ran = gate("--url", url, "--pending-scan-id", "41,42,43,44", "--timeout", "3s", *args)
     return {scan["pending_scan_id"]: scan["verdict"] for scan in ran.document["scans"]}
 
 
 def pause_between(*parts: bytes) -> Callable[[socket.socket, bytes], None]:
-    """Send `parts` and the scan's own response, with a pause before the last."""
+    """Send `parts` and the response of the scan, with a pause before the last part."""
 
     def say(connection: socket.socket, own: bytes) -> None:
         for part in parts:
@@ -90,13 +90,13 @@ STRAY: dict[str, Callable[[socket.socket, bytes], None]] = {
 
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("say", STRAY.values(), ids=STRAY)
-def test_a_stray_response_is_no_other_scans(
+def test_a_stray_response_never_counts_for_another_scan(
     say: Callable[[socket.socket, bytes], None],
     secure: bool,  # noqa: FBT001 - a case of the table
     gate: Gate,
     server_tls: tuple[ssl.SSLContext, Path],
 ) -> None:
-    """One scan of four is done; the server keeps connections, and sends too much, too late or twice."""
+    """One scan of four is done; the server keeps connections open, and sends too much, too late or twice."""
 
     def talk(connection: socket.socket) -> None:
         while head := request_head(connection):
@@ -110,7 +110,7 @@ def test_a_stray_response_is_no_other_scans(
 
 @pytest.mark.parametrize("parts", [(EARLY_HINTS,), (PROCESSING, EARLY_HINTS, EARLY_HINTS)], ids=["103", "102-103-103"])
 def test_interim_responses_are_skipped(parts: tuple[bytes, ...], gate: Gate) -> None:
-    """The response is the one that comes after them, however late."""
+    """The response after them counts, even if it is late."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
@@ -121,8 +121,8 @@ def test_interim_responses_are_skipped(parts: tuple[bytes, ...], gate: Gate) -> 
     assert (ran.code, ran.document["polls"]) == (0, 1)
 
 
-def test_a_change_of_protocol_is_no_response(gate: Gate) -> None:
-    """101 ends HTTP on a connection; what follows is not read as a response."""
+def test_a_change_of_protocol_is_not_a_response(gate: Gate) -> None:
+    """101 ends HTTP on a connection, so the bytes after it are not a response."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
@@ -133,8 +133,8 @@ def test_a_change_of_protocol_is_no_response(gate: Gate) -> None:
     assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
 
 
-def test_interim_responses_without_end_are_cut_off(gate: Gate) -> None:
-    """The time limit of the request runs over them, too."""
+def test_endless_interim_responses_end_at_the_time_limit(gate: Gate) -> None:
+    """The time limit of the request includes them."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
@@ -151,7 +151,7 @@ def test_interim_responses_without_end_are_cut_off(gate: Gate) -> None:
 
 
 def answering(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
-    """Answer each request with `parts`, the last of them so many times."""
+    """Send `parts` in response to each request, the last part `times` times."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
@@ -164,7 +164,7 @@ def answering(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
 
 
 def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
-    """Half a mebibyte on the wire would be hundreds in memory."""
+    """Half a mebibyte on the wire would be hundreds of mebibytes in memory."""
     bomb = gzip.compress(bytes(256 * 2**20), 6)
     head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
     with talking(answering(head, bomb)) as url:
@@ -173,8 +173,8 @@ def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("where", [b"/\xfcberall/anmelden", b"http://[::1/a", b"http://a:port/", b"\xff\xfe", b"//["])
-def test_a_redirect_to_what_is_no_url_is_still_one(where: bytes, gate: Gate) -> None:
-    """Nobody parses where it leads to, since nobody goes there."""
+def test_a_redirect_to_an_invalid_url_is_still_a_redirect(where: bytes, gate: Gate) -> None:
+    """The gate never parses the target, because it never follows it."""
     with talking(answering(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")) as url:
         ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
     assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
@@ -182,8 +182,8 @@ def test_a_redirect_to_what_is_no_url_is_still_one(where: bytes, gate: Gate) -> 
 
 
 @pytest.mark.parametrize("size", [b"-1", b"-5", b"-ffffffff", b"x", b"", b"1 1"])
-def test_a_chunk_of_no_size_is_a_broken_response(size: bytes, gate: Gate) -> None:
-    """A negative one would be read without a limit, or break the gate."""
+def test_a_chunk_without_a_valid_size_is_a_broken_response(size: bytes, gate: Gate) -> None:
+    """A negative size would be read without a limit, or break the gate."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n"
     ran = None
 
@@ -199,8 +199,8 @@ def test_a_chunk_of_no_size_is_a_broken_response(size: bytes, gate: Gate) -> Non
 
 
 @pytest.mark.parametrize("cookie", [b"a=b; Domain=.example.org; Path=/", b"=; expires=\xff", b"x" * 60_000])
-def test_cookies_are_not_looked_at(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
-    """None is kept, so none is parsed: that could warn past the log."""
+def test_cookies_are_not_parsed(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
+    """The gate keeps no cookie, so it parses none; parsing could print warnings outside the log."""
     with talking(answering(DONE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n", 1))) as url:
         assert gate("--url", url, "--pending-scan-id", "41", *ONCE).code == 0
     assert not recwarn.list
@@ -215,7 +215,7 @@ def test_cookies_are_not_looked_at(cookie: bytes, gate: Gate, recwarn: pytest.Wa
     ids=["opening", "single", "double", "api", "access", "mixed"],
 )
 def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: Gate) -> None:
-    """What it is about is decided on all of it."""
+    """Its whole text decides the reason."""
     content = json.dumps({"success": False, "message": message}, ensure_ascii=False).encode()
     assert len(content) <= RESPONSE_LIMIT
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content)
@@ -228,7 +228,7 @@ def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: G
     "page", [b"<title" * 170_000, b"<title>" * 140_000, b"<" * 2**20], ids=["open", "whole", "less"]
 )
 def test_a_page_without_a_title_is_read_in_time(page: bytes, gate: Gate) -> None:
-    """Its title is looked for at its beginning only."""
+    """Only its beginning is searched for a title."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page)
     with talking(answering(head + page)) as url:
         ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
@@ -238,8 +238,8 @@ def test_a_page_without_a_title_is_read_in_time(page: bytes, gate: Gate) -> None
 # --- Requests that were given up.
 
 
-def test_a_request_that_was_given_up_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its DNS lookup ends after its time; nobody waits for the response any more, so the key stays here."""
+def test_an_aborted_request_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its DNS lookup ends after its time limit; the response has no reader, so the key is not sent."""
     lookup, looked_up, heads = socket.getaddrinfo, threading.Event(), []
     came = threading.Event()
 
@@ -265,8 +265,8 @@ def test_a_request_that_was_given_up_is_not_sent_later(monkeypatch: pytest.Monke
     assert heads == [b""]
 
 
-def test_closing_gives_up_what_is_under_way() -> None:
-    """A gate that is stopped needs its file descriptors for its reports."""
+def test_closing_aborts_the_current_requests() -> None:
+    """A stopped gate needs its file descriptors for its reports."""
     asked, hung_up = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket) -> None:
@@ -292,7 +292,7 @@ def test_closing_gives_up_what_is_under_way() -> None:
 def start_limited(
     gate: Gate, scans: int, url: str, limits: dict[int, int], *args: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the gate as a process of its own on many scans, under limits of the machine."""
+    """Run the gate in its own process on many scans, under limits of the machine."""
     numbers = ",".join(map(str, range(41, 41 + scans)))
     output = gate.folder / "output"
     output.touch()
@@ -309,8 +309,8 @@ def start_limited(
 
 
 @pytest.mark.parametrize(("descriptors", "scans"), [(256, 130), (64, 40)])
-def test_many_scans_get_by_with_few_file_descriptors(descriptors: int, scans: int, gate: Gate) -> None:
-    """As many as macOS allows a process; each response takes its time, so that all scans are asked for at once."""
+def test_many_scans_need_few_file_descriptors(descriptors: int, scans: int, gate: Gate) -> None:
+    """As many as macOS allows a process; each response is slow, so that all scans are polled at the same time."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
@@ -324,7 +324,7 @@ def test_many_scans_get_by_with_few_file_descriptors(descriptors: int, scans: in
 
 
 def test_a_process_without_file_descriptors_is_unknown_with_outputs(gate: Gate) -> None:
-    """What is missing is an error of that poll, which is made again; the outputs are there in the end."""
+    """Each poll without a descriptor is an error and is retried; the outputs are written in the end."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
@@ -339,8 +339,8 @@ def test_a_process_without_file_descriptors_is_unknown_with_outputs(gate: Gate) 
     assert "no file descriptors left" in ran.stderr
 
 
-def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next poll may get one."""
+def test_a_poll_that_cannot_start_a_thread_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next poll may start its thread."""
 
     def none_left(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -358,16 +358,16 @@ def test_no_thread_to_be_had_is_an_error_of_that_poll(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
-def test_a_socks_proxy_says_that_it_is_not_supported(scheme: str, gate: Gate) -> None:
-    """And the host is not asked past it."""
+def test_a_socks_proxy_is_not_supported(scheme: str, gate: Gate) -> None:
+    """The host is not contacted directly either."""
     env = {"HTTPS_PROXY": f"{scheme}://127.0.0.1:9"}
     ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", *ONCE, env=env)
     assert ran.document["verdict"] == Kind.UNKNOWN
     assert "SOCKS" in ran.document["message"]
 
 
-def test_a_socks_proxy_is_not_gone_past(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where its packages are installed: the connection would be none that can be shut down."""
+def test_a_socks_proxy_is_never_bypassed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even if its packages are installed: such a connection could not be shut down."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
     client = Client(Server("https://tf.invalid", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
     found = client.observe(Target(6, 41), 5.0)
@@ -375,8 +375,8 @@ def test_a_socks_proxy_is_not_gone_past(monkeypatch: pytest.MonkeyPatch) -> None
     assert "SOCKS" in found.what
 
 
-def test_an_application_that_cannot_be_asked_for_is_a_failure() -> None:
-    """As a value, like that of a status."""
+def test_an_application_that_cannot_be_requested_is_a_failure() -> None:
+    """A failure is a value."""
     with talking(lambda _: None) as url:
         client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
         found = client.application(6, 5.0)
@@ -385,7 +385,7 @@ def test_an_application_that_cannot_be_asked_for_is_a_failure() -> None:
 
 
 def test_one_client_serves_several_threads() -> None:
-    """Each gets the response to its own request."""
+    """Each thread receives the response to its own request."""
 
     def talk(connection: socket.socket) -> None:
         connection.sendall(said("DONE", name=f"scan {scan_of(request_head(connection))}"))

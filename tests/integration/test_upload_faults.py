@@ -1,4 +1,4 @@
-"""Uploads that go wrong on their way, over http and https: what is known then, and that no file is ever sent twice."""
+"""Failed uploads over http and https: the reported state of the file, and that no file is ever sent twice."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     Tls = tuple[ssl.SSLContext, Path]
 
 SOME = 100_000
-"""Bytes of a body after which a server has had enough."""
+"""Bytes of a body after which a server responds early."""
 NOT_KNOWN = "Whether ThreadFix has the file is not known."
 QUEUED = Queued((Target(APPLICATION, 41),))
 HASTY = replace(PLAN, upload_timeout=0.6)
-"""For a server that lets the gate wait."""
+"""For a server that does not respond."""
 BRISK = replace(PLAN, request_timeout=1.0)
-"""For one that lets it wait within a response."""
+"""For a server that pauses within its response."""
 
 
 class Serving:
@@ -73,7 +73,7 @@ class Serving:
         self._stack = stack
 
     def __call__(self, *scripts: Script) -> tuple[Client, Counting]:
-        """A client of a server that does so, and what the server counts."""
+        """Return a client, and the server with its counts."""
         server = Counting(scripts)
         url = self._stack.enter_context(talking(server.talk, self._context))
         self._stack.callback(server.over.set)
@@ -82,18 +82,18 @@ class Serving:
 
 @pytest.fixture(params=["http", "https"])
 def serving(request: pytest.FixtureRequest, server_tls: Tls) -> Iterator[Serving]:
-    """Serves scripts of connections, until the test is over."""
+    """Serve scripts of connections until the test is over."""
     with ExitStack() as stack:
         yield Serving(server_tls if request.param == "https" else None, stack)
 
 
 def takes(incoming: Incoming) -> None:
-    """Reads an upload, and queues it."""
+    """Read an upload, and queue it."""
     incoming.read().connection.sendall(TAKEN)
 
 
 def attempt(serving: Serving, file: ScanFile, *scripts: Script, plan: Plan = PLAN) -> tuple[Receipt, Counting]:
-    """What one attempt came to."""
+    """Return the receipt of a single attempt."""
     uploader, server = serving(*scripts)
     return uploader.upload(APPLICATION, plan, file, lambda _: None), server
 
@@ -105,7 +105,7 @@ def all_of(
     notify: Callable[[UploadEvent], None] = lambda _: None,
     signals: Signals | None = None,
 ) -> tuple[Upload, ...]:
-    """What became of files that the gate uploads."""
+    """Return the uploads of some files."""
     return upload_all(
         files,
         lambda file, progress: uploader.upload(APPLICATION, plan, file, progress),
@@ -120,22 +120,22 @@ def all_of(
 
 
 def then_closes(incoming: Incoming) -> None:
-    """With the rest of the body unread, so that the other side's system hears of a broken connection."""
+    """Close with the rest of the body unread, so that the client's system resets the connection."""
 
 
 def then_resets(incoming: Incoming) -> None:
-    """A moment later, as a load balancer does."""
+    """Close a moment later, as a load balancer does."""
     time.sleep(0.1)
     incoming.reset()
 
 
 def then_reads_no_more(incoming: Incoming) -> None:
-    """And keeps the connection."""
+    """Keep the connection open."""
     incoming.over.wait(60)
 
 
 def then_reads_on(incoming: Incoming) -> None:
-    """As a polite server does."""
+    """Read the rest of the body before closing."""
     incoming.drain()
 
 
@@ -147,7 +147,7 @@ EARLY: dict[str, tuple[bytes, Reason | Refused]] = {
     "413": (http(b"<html>" * 100, b"413 Content Too Large"), Reason.PROTOCOL),
     "302": (http(b"", b"302 Found", b"Location: /login"), Reason.PROTOCOL),
     "503": (http(b"<html>", b"503 Service Unavailable"), Reason.UNREACHABLE),
-    "key": (http(refused("API Key not found in database.")), Reason.DENIED),
+    "key": (http(refused("API Key not receipt in database.")), Reason.DENIED),
     "refused": (http(refused("Full.")), Refused("Full.")),
     "behind-interim-ones": (
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + http(b"", b"413 X"),
@@ -162,65 +162,64 @@ EARLY: dict[str, tuple[bytes, Reason | Refused]] = {
 def test_a_response_before_the_end_of_the_body_is_read(
     response: bytes, outcome: Reason | Refused, afterwards: Script, serving: Serving, tmp_path: Path
 ) -> None:
-    """It is judged by what it says, and never taken for a broken pipe, whatever the server does then."""
+    """The response counts, and is never reported as a broken pipe, regardless of the server's next action."""
 
     def script(incoming: Incoming) -> None:
         incoming.read(SOME).connection.sendall(response)
         afterwards(incoming)
 
-    # Where nothing says how long the body is, it may end with the connection: that must not take long.
+    # A body without a length may end with the connection, which must not take long.
     plan = PLAN if b"Content-Length" in response else BRISK
-    found, server = attempt(serving, made(tmp_path, LARGE), script, plan=plan)
+    receipt, server = attempt(serving, made(tmp_path, LARGE), script, plan=plan)
     if isinstance(outcome, Refused):
-        assert found == outcome
+        assert receipt == outcome
     else:
-        assert isinstance(found, Failure)
-        assert (found.reason, found.final, found.unsent) == (outcome, True, False), found
-        assert found.http_status
-        assert ("not known" in found.what) is (outcome is Reason.UNREACHABLE)
+        assert isinstance(receipt, Failure)
+        assert (receipt.reason, receipt.final, receipt.unsent) == (outcome, True, False), receipt
+        assert receipt.http_status
+        assert ("not known" in receipt.what) is (outcome is Reason.UNREACHABLE)
     assert (server.uploads, server.whole) == (1, [])
 
 
-def test_a_success_before_the_end_of_the_body_is_none(serving: Serving, tmp_path: Path) -> None:
-    """Nobody can have taken a file of which the end is still here."""
+def test_a_success_before_the_end_of_the_body_does_not_count(serving: Serving, tmp_path: Path) -> None:
+    """No server has the whole file before its end was sent."""
 
     def script(incoming: Incoming) -> None:
         incoming.read(SOME).connection.sendall(TAKEN)
         incoming.drain()
 
-    found, _ = attempt(serving, made(tmp_path, LARGE), script)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, advise(found.kind, found.doing).meaning) == (
+    receipt, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(receipt, Failure)
+    assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
         Reason.PROTOCOL,
         True,
         UPLOAD_UNCERTAIN,
     )
-    assert "reported success before it had the whole file" in found.what
+    assert "reported success before it had the whole file" in receipt.what
 
 
 @pytest.mark.parametrize("refusal", [refusal for refusal in REFUSALS if refusal.accept], ids=lambda one: one.accept)
-def test_what_may_be_accepted_is_not_known_before_the_end_of_the_body(
+def test_a_refusal_is_acceptable_only_after_the_end_of_the_body(
     refusal: Refusal, serving: Serving, tmp_path: Path
 ) -> None:
-    """Whoever says so has not seen the file; with `--accept` that would be a pass."""
+    """The server has not read the file, and with `--accept` the refusal would be a pass."""
 
     def script(incoming: Incoming) -> None:
         incoming.read(SOME).connection.sendall(http(refused(refusal.text)))
         incoming.drain()
 
-    found, _ = attempt(serving, made(tmp_path, LARGE), script)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, advise(found.kind, found.doing).meaning) == (
+    receipt, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(receipt, Failure)
+    assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
         Reason.PROTOCOL,
         True,
         UPLOAD_UNCERTAIN,
     )
-    assert "before it had all of it" in found.what
+    assert "before it had all of it" in receipt.what
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n"])
 def test_interim_responses_do_not_end_an_upload(interim: bytes, serving: Serving, tmp_path: Path) -> None:
-    """However many there are, and in whatever pieces they come."""
 
     def script(incoming: Incoming) -> None:
         incoming.read(SOME)
@@ -231,13 +230,13 @@ def test_interim_responses_do_not_end_an_upload(interim: bytes, serving: Serving
             incoming.body += incoming.connection.recv(1024 * 1024)
         incoming.connection.sendall(interim[20:] + TAKEN)
 
-    found, server = attempt(serving, made(tmp_path, LARGE), script)
-    assert found == QUEUED
+    receipt, server = attempt(serving, made(tmp_path, LARGE), script)
+    assert receipt == QUEUED
     assert len(server.whole) == 1
 
 
 def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_path: Path) -> None:
-    """It is read, but not kept without a limit."""
+    """The gate reads it, but keeps no more than a limit."""
 
     def script(incoming: Incoming) -> None:
         incoming.read(SOME).connection.sendall(b"HTTP/1.1 103 Hints\r\n")
@@ -245,9 +244,9 @@ def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_pa
             while True:
                 incoming.connection.sendall(b"X: " + b"y" * 60_000 + b"\r\n")
 
-    found, _ = attempt(serving, made(tmp_path, LARGE), script)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, advise(found.kind, found.doing).meaning) == (
+    receipt, _ = attempt(serving, made(tmp_path, LARGE), script)
+    assert isinstance(receipt, Failure)
+    assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
         Reason.UNREACHABLE,
         True,
         UPLOAD_UNCERTAIN,
@@ -258,7 +257,7 @@ def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_pa
 
 
 def pieces(*parts: bytes, pause: float = 0.0) -> Script:
-    """Reads the whole request, and sends parts of a response."""
+    """Read the whole request, and send parts of a response."""
 
     def script(incoming: Incoming) -> None:
         incoming.read()
@@ -270,7 +269,7 @@ def pieces(*parts: bytes, pause: float = 0.0) -> Script:
 
 
 def and_waits(script: Script) -> Script:
-    """Does so, and keeps the connection."""
+    """Send parts of a response, and keep the connection."""
 
     def waits(incoming: Incoming) -> None:
         script(incoming)
@@ -280,7 +279,7 @@ def and_waits(script: Script) -> Script:
 
 
 def and_resets(script: Script) -> Script:
-    """Does so, and breaks the connection off."""
+    """Send parts of a response, and reset the connection."""
 
     def resets(incoming: Incoming) -> None:
         script(incoming)
@@ -290,11 +289,11 @@ def and_resets(script: Script) -> Script:
 
 
 def nothing(incoming: Incoming) -> None:
-    """Neither reads nor sends."""
+    """Neither read nor send."""
 
 
 def once_connected(incoming: Incoming) -> None:
-    """Does nothing, but for a reset not to come while the other side is still connecting."""
+    """Wait, so that a reset does not come while the client is still connecting."""
     if not isinstance(incoming.connection, ssl.SSLSocket):
         incoming.connection.recv(1, socket.MSG_PEEK)
 
@@ -331,55 +330,59 @@ FAULTS: dict[str, tuple[Script, Plan]] = {
     "429": (pieces(http(b"", b"429 X", b"Retry-After: 1")), PLAN),
     "garbage": (pieces(b"\x00" * 500), PLAN),
 }  # fmt: skip
-"""What may go wrong when ThreadFix may have the file, and how long the gate waits then."""
+"""Faults after which ThreadFix may have the file, with the plan of each."""
 
 
 @pytest.mark.parametrize(("script", "plan"), FAULTS.values(), ids=FAULTS)
-def test_what_may_have_been_sent_is_never_sent_again(
+def test_a_file_that_may_have_been_sent_is_never_sent_again(
     script: Script, plan: Plan, serving: Serving, tmp_path: Path
 ) -> None:
-    """Whatever goes wrong once the connection stands, at whatever stage: the next connection would have taken it."""
+    """After the connection is complete, no fault leads to a second upload; a second connection would take the file."""
     uploader, server = serving(script, takes)
     (upload,) = all_of(uploader, made(tmp_path, LARGE), plan=plan)
-    found = upload.receipt
+    receipt = upload.receipt
     assert server.uploads <= 1
     assert len(server.whole) <= 1
-    if found == QUEUED:
-        # On a machine under load the server may be faster than the end of the connecting.
+    if receipt == QUEUED:
+        # On a busy machine the server may be faster than the client's connect.
         assert not server.requests[0].head
         return
-    assert isinstance(found, Failure)
-    assert (found.final, found.unsent, advise(found.kind, found.doing).meaning) == (True, False, UPLOAD_UNCERTAIN)
-    assert str(advise(found.kind, found.doing).hint).startswith(UPLOAD_AGAIN)
-    assert NOT_KNOWN in found.what
-    assert found.reason in {Reason.UNREACHABLE, Reason.PROTOCOL}
-    assert found.timed_out is ("--upload-timeout" in str(advise(found.kind, found.doing).hint))
+    assert isinstance(receipt, Failure)
+    assert (receipt.final, receipt.unsent, advise(receipt.kind, receipt.doing).meaning) == (
+        True,
+        False,
+        UPLOAD_UNCERTAIN,
+    )
+    assert str(advise(receipt.kind, receipt.doing).hint).startswith(UPLOAD_AGAIN)
+    assert NOT_KNOWN in receipt.what
+    assert receipt.reason in {Reason.UNREACHABLE, Reason.PROTOCOL}
+    assert receipt.timed_out is ("--upload-timeout" in str(advise(receipt.kind, receipt.doing).hint))
     assert not any(request.head for request in server.requests[1:])
 
 
-def test_a_file_that_is_not_taken_in_time_says_so(serving: Serving, tmp_path: Path) -> None:
-    """In words other than those for a response that does not come."""
+def test_a_file_that_is_not_read_in_time_has_its_own_message(serving: Serving, tmp_path: Path) -> None:
+    """The message differs from that for a missing response."""
     for script, says in (
         (FAULTS["never-read"][0], "did not take the whole file"),
         (and_waits(pieces()), "not respond"),
     ):
-        found, _ = attempt(serving, made(tmp_path, LARGE), script, plan=replace(PLAN, upload_timeout=2.0))
-        assert isinstance(found, Failure)
-        assert found.timed_out
-        assert f"{says}" in found.what
-        assert "within 2s." in found.what
+        receipt, _ = attempt(serving, made(tmp_path, LARGE), script, plan=replace(PLAN, upload_timeout=2.0))
+        assert isinstance(receipt, Failure)
+        assert receipt.timed_out
+        assert f"{says}" in receipt.what
+        assert "within 2s." in receipt.what
 
 
 # --- Faults before anything was sent.
 
 
-def unsent(found: Receipt) -> Failure:
-    """The failure of an upload of which nothing has left this machine."""
-    assert isinstance(found, Failure)
-    assert (found.reason, found.unsent) == (Reason.UNREACHABLE, True)
-    assert "not known" not in found.what
-    assert "nothing of the file was sent" in str(advise(found.kind, found.doing).meaning)
-    return found
+def unsent(receipt: Receipt) -> Failure:
+    """Return the failure of an upload; nothing was sent."""
+    assert isinstance(receipt, Failure)
+    assert (receipt.reason, receipt.unsent) == (Reason.UNREACHABLE, True)
+    assert "not known" not in receipt.what
+    assert "nothing of the file was sent" in str(advise(receipt.kind, receipt.doing).meaning)
+    return receipt
 
 
 def waits(over: threading.Event) -> None:
@@ -388,14 +391,14 @@ def waits(over: threading.Event) -> None:
 
 
 def closed_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port without a server."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
 
 
 def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
-    """ThreadFix starts while the gate tries: the file arrives once, and the outage is told with its end."""
+    """ThreadFix starts during the retries: the file arrives once, and the log has the outage with its end."""
     port = closed_port()
     events: list[UploadEvent] = []
     server = Counting((takes,))
@@ -417,7 +420,7 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> None:
-    """`--first-contact-limit` after the first error, with one more attempt then; the message says how long it was."""
+    """The last attempt is `--first-contact-limit` after the first error; the message has the length of the outage."""
     plan = replace(PLAN, first_contact_limit=0.15)
     (upload,) = all_of(client(f"http://127.0.0.1:{closed_port()}"), made(tmp_path), plan=plan)
     failure = unsent(upload.receipt)
@@ -427,12 +430,12 @@ def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> No
 
 
 def breaks_the_handshake(connection: socket.socket) -> None:
-    """Reads what TLS begins with, and hangs up."""
+    """Read the start of the TLS handshake, and close."""
     connection.recv(100)
 
 
 def no_tls(connection: socket.socket) -> None:
-    """Speaks http where https is spoken."""
+    """Respond with plain http to a TLS handshake."""
     connection.recv(100)
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
@@ -441,7 +444,7 @@ def no_tls(connection: socket.socket) -> None:
 def test_a_broken_handshake_is_tried_again(
     fault: Callable[[socket.socket], None], server_tls: Tls, tmp_path: Path
 ) -> None:
-    """Before TLS stands, not even the name of the file has left this machine."""
+    """Before the handshake is complete, not even the file's name has left this machine."""
     context, trusted = server_tls
     server, handshakes = Counting((takes,)), 0
 
@@ -460,8 +463,8 @@ def test_a_broken_handshake_is_tried_again(
     assert (handshakes, server.uploads) == (3, 1)
 
 
-def test_a_handshake_has_the_time_of_a_request(server_tls: Tls, tmp_path: Path) -> None:
-    """One that hangs is given up after `--request-timeout`, not after `--upload-timeout`."""
+def test_a_handshake_ends_at_the_request_timeout(server_tls: Tls, tmp_path: Path) -> None:
+    """A handshake that hangs ends after `--request-timeout`, not after `--upload-timeout`."""
     over = threading.Event()
     plan = replace(PLAN, request_timeout=0.2)
     with talking(lambda _: waits(over)) as url:
@@ -473,7 +476,7 @@ def test_a_handshake_has_the_time_of_a_request(server_tls: Tls, tmp_path: Path) 
 
 
 def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: Path) -> None:
-    """Nothing was sent, and trying again is in vain."""
+    """Nothing was sent, and a second attempt cannot help."""
     server = Counting((takes,))
     with talking(server.talk, server_tls[0]) as url:
         (upload,) = all_of(client(url), made(tmp_path))
@@ -483,7 +486,7 @@ def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: 
 
 
 def test_a_failed_dns_lookup_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The second time it works."""
+    """The second lookup succeeds."""
     lookup, lookups = socket.getaddrinfo, 0
 
     def fails_once(_: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
@@ -502,7 +505,7 @@ def test_a_failed_dns_lookup_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_lookup_that_ends_too_late_sends_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its attempt was given up as unsent, so the next one sends the file; the late one finds that out and stops."""
+    """The attempt counts as unsent, so the next attempt sends the file, and the late attempt must stop."""
     lookup, over, late = socket.getaddrinfo, threading.Event(), threading.Event()
     lookups = 0
 
@@ -529,7 +532,7 @@ def test_a_lookup_that_ends_too_late_sends_nothing(monkeypatch: pytest.MonkeyPat
 def test_a_tunnel_that_is_refused_is_tried_again(
     server_tls: Tls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A proxy that cannot reach ThreadFix got nothing of the file."""
+    """A proxy that cannot reach ThreadFix has received nothing of the file."""
     context, _ = server_tls
     server, tunnels = Counting((takes,)), 0
 
@@ -553,7 +556,7 @@ def test_a_tunnel_that_is_refused_is_tried_again(
 
 
 def relay(one: socket.socket, other: socket.socket) -> None:
-    """Pass on what comes, until nothing more does."""
+    """Forward bytes until the connection ends."""
     with suppress(OSError):
         while piece := one.recv(65536):
             other.sendall(piece)
@@ -567,7 +570,7 @@ def test_tls_within_the_tls_of_a_proxy_works(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Such a connection can only block; it is uploaded on, and given up in time, all the same."""
+    """Such a connection can only block; an upload still works, and still ends at its time limit."""
     context, _ = server_tls
     server = Counting((takes if responds else and_waits(pieces()),))
     with talking(server.talk, context) as inner:
@@ -584,20 +587,20 @@ def test_tls_within_the_tls_of_a_proxy_works(
             monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
             uploader = client("https://tf.invalid", insecure=True)
             plan = PLAN if responds else replace(PLAN, upload_timeout=2.0)
-            found = uploader.upload(APPLICATION, plan, made(tmp_path, 2_000_000), lambda _: None)
+            receipt = uploader.upload(APPLICATION, plan, made(tmp_path, 2_000_000), lambda _: None)
             server.over.set()
     if responds:
-        assert found == QUEUED
+        assert receipt == QUEUED
     else:
-        assert isinstance(found, Failure)
-        assert (found.timed_out, found.unsent) == (True, False)
+        assert isinstance(receipt, Failure)
+        assert (receipt.timed_out, receipt.unsent) == (True, False)
 
 
 # --- Being stopped.
 
 
-def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None:
-    """What is done stays, what is under way is not known, and what has not begun will not, nor be sent later."""
+def test_a_signal_ends_uploads_immediately(serving: Serving, tmp_path: Path) -> None:
+    """Finished uploads keep their receipts, the current upload is uncertain, and no other upload begins."""
     files = [made(tmp_path, LARGE, name) for name in ("a", "b", "c")]
     uploader, server = serving(takes, and_waits(lambda incoming: incoming.read(SOME)), takes)
     signals = Signals()
@@ -614,7 +617,7 @@ def test_a_signal_ends_uploads_at_once(serving: Serving, tmp_path: Path) -> None
 
 
 def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Nothing was sent, and nothing is any more, although ThreadFix is there now."""
+    """Nothing is sent after the signal, even if ThreadFix is available again."""
     port = closed_port()
     server, signals = Counting((takes,)), Signals()
     with ExitStack() as stack:
@@ -633,8 +636,8 @@ def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_process_that_is_told_to_stop_ends_in_the_middle_of_a_file(tmp_path: Path) -> None:
-    """With the exit code of the signal, and a verdict that says what is not known."""
+def test_a_signal_ends_the_process_in_the_middle_of_a_file(tmp_path: Path) -> None:
+    """The exit code is the signal's, and the verdict is that the file's state is unknown."""
     file = made(tmp_path, LARGE)
 
     def script(incoming: Incoming) -> None:
@@ -665,17 +668,17 @@ def test_a_process_that_is_told_to_stop_ends_in_the_middle_of_a_file(tmp_path: P
 
 
 def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Path) -> None:
-    """Neither a request that begins afterwards nor one that was about to."""
+    """Neither a new request nor a request that was about to start is sent."""
     uploader, server = serving(takes)
     uploader.http.close()
-    found = unsent(uploader.upload(APPLICATION, PLAN, made(tmp_path), lambda _: None))
-    assert "broke" in found.what
+    receipt = unsent(uploader.upload(APPLICATION, PLAN, made(tmp_path), lambda _: None))
+    assert "broke" in receipt.what
     assert isinstance(uploader.http.get("http://127.0.0.1/", 1.0), Failure)
     assert server.connections == 0
 
 
 def test_aborting_does_not_end_the_encryption_first(server_tls: Tls) -> None:
-    """Else what the other thread sends in the same moment would go out in clear."""
+    """Otherwise the other thread could send bytes in clear at the same moment."""
     context, trusted = server_tls
     over = threading.Event()
     with talking(lambda _: waits(over), context) as url:
@@ -691,8 +694,8 @@ def test_aborting_does_not_end_the_encryption_first(server_tls: Tls) -> None:
         over.set()
 
 
-def test_an_exchange_that_was_aborted_before_it_is_connected_is_not() -> None:
-    """Whoever finds it not connected after that may send again; the thread that connects is stopped."""
+def test_an_exchange_that_was_aborted_early_never_connects() -> None:
+    """The caller may then send again, so the connecting thread must stop."""
     exchange = Exchange()
     exchange.abort()
     one, other = socket.socketpair()
@@ -704,7 +707,7 @@ def test_an_exchange_that_was_aborted_before_it_is_connected_is_not() -> None:
 
 
 def test_the_events_of_an_upload_come_in_order(tmp_path: Path) -> None:
-    """Each file's beginning, its progress up to its size, its end."""
+    """Each file has a start, progress up to its size, and an end."""
     files = [made(tmp_path, size, f"file-{size}") for size in (1, 300_000)]
     events: list[UploadEvent] = []
     with talking(Counting((takes,)).talk) as url:
