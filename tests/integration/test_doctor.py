@@ -1,4 +1,4 @@
-"""What the doctor reports, over real sockets: one fault at a time, and the check that names it."""
+"""The reports of the doctor over real sockets: a single fault per test, and the step that fails."""
 
 from __future__ import annotations
 
@@ -51,30 +51,30 @@ ROOT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "doctor.schema.json").read_text(encoding="utf-8"))
 NAMES: list[str] = SCHEMA["$defs"]["check"]["properties"]["name"]["enum"]
 NOT_VERIFIED = {"tls", "certificate", "expiry"}
-"""What there is none of with plain http."""
+"""Skipped with plain http."""
 NOT_ASKED = {"criteria", "policies"}
-"""What is asked for by options of its own."""
+"""Skipped without their own options."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the doctor said."""
+    """The output of the doctor."""
 
     code: int
     document: dict[str, Any]
     log: str
 
     def states(self, state: str) -> set[str]:
-        """The checks that ended so."""
+        """Return the steps with this state."""
         return {check["name"] for check in self.document["checks"] if check["state"] == state}
 
     def check(self, name: str) -> dict[str, Any]:
-        """One check."""
+        """Return a step."""
         found: dict[str, Any] = next(check for check in self.document["checks"] if check["name"] == name)
         return found
 
     def blamed(self, name: str, reason: Reason, words: str, hint: str) -> None:
-        """This check alone has failed, and says this."""
+        """Assert that only this step failed, with this message and hint."""
         found = self.check(name)
         assert (self.states("failed"), found["reason"], self.code) == ({name}, reason, reason.row.exit_code)
         assert words in found["message"]
@@ -86,7 +86,7 @@ class Seen:
 
 
 class Doctor:
-    """Runs `threadfix-gate doctor --json` in this process; every answer is held against its schema."""
+    """Runs `threadfix-gate doctor --json` in this process; every document is validated against its schema."""
 
     def __init__(self, threadfix: ThreadFix, serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
         self.threadfix = threadfix
@@ -108,7 +108,7 @@ class Doctor:
         Draft202012Validator(SCHEMA).validate(document)
         assert [check["name"] for check in document["checks"]] == NAMES
         assert document["exit_code"] == code
-        # A sentence within another one has no full stop of its own; three dots show where a text was cut.
+        # A quoted sentence has no full stop; three dots mark a shortened text.
         doubled = r"(?<!\.)\.\)?\.(?![\w.])"
         assert not [said for check in document["checks"] if re.search(doubled, said := check["message"])]
         return Seen(code, document, err)
@@ -116,25 +116,25 @@ class Doctor:
 
 @pytest.fixture
 def examine(threadfix: ThreadFix, serve: Serve, capfd: pytest.CaptureFixture[str]) -> Doctor:
-    """The doctor, and a ThreadFix that is well."""
+    """Return the doctor, and a ThreadFix without faults."""
     return Doctor(threadfix, serve, capfd)
 
 
 def always(answer: Fault) -> Scenario:
-    """A pending scan that is always answered so."""
+    """Return a scenario with the same response to every request."""
     return Scenario("test", "", Reason.PROCESSED, fault=lambda _: answer)
 
 
 def scan(threadfix: ThreadFix, answer: Fault) -> str:
-    """The id of a pending scan that is always answered so."""
+    """Add a pending scan with the same response to every request, and return its id."""
     return str(threadfix.add(always(answer)))
 
 
 # --- All is well.
 
 
-def test_where_all_is_well_every_check_has_a_line(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Where all is well every check has a line, the exit code is 0, and two requests were sent, both GET."""
+def test_without_faults_every_step_has_a_line(examine: Doctor, threadfix: ThreadFix) -> None:
+    """The exit code is 0, and two requests were sent, both GET."""
     seen = examine()
     assert (seen.code, seen.document["ok"], seen.states("failed"), seen.states("skipped")) == (
         0, True, set(), NOT_VERIFIED | NOT_ASKED,
@@ -150,7 +150,7 @@ def test_where_all_is_well_every_check_has_a_line(examine: Doctor, threadfix: Th
 
 
 def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Without a pending scan the permission is checked with one that does not exist: looking for it is not refusing."""
+    """The doctor requests a pending scan that does not exist: a look-up is not a refusal."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_ASKED | {"pending-scan"})
     assert "did not refuse" in seen.check("permission")["message"]
@@ -158,7 +158,7 @@ def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor,
 
 
 def test_without_an_application_the_key_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Without an application the key is still checked, and what needs an application names the option to set."""
+    """Steps that need an application name the option to set."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
     assert (seen.code, seen.states("skipped")) == (
         0, NOT_VERIFIED | NOT_ASKED | {"permission", "application", "pending-scan"},
@@ -168,7 +168,7 @@ def test_without_an_application_the_key_is_still_checked(examine: Doctor, thread
 
 
 def test_several_pending_scans_are_all_requested(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Each pending scan is named with its status; one that does not exist fails, and the others still show the rest."""
+    """Each pending scan has its status. A missing pending scan fails, and the others still show the permission."""
     one, two = (str(threadfix.add(Scenario("", "", Reason.PROCESSED))) for _ in range(2))
     assert (
         examine("--pending-scan-id", f"{one},{two}").check("pending-scan")["message"]
@@ -180,7 +180,6 @@ def test_several_pending_scans_are_all_requested(examine: Doctor, threadfix: Thr
 
 
 def test_ids_come_from_an_upload_response_too(examine: Doctor, tmp_path: Path) -> None:
-    """The doctor takes the ids from an upload's response, as the gate does."""
     answer = tmp_path / "upload.json"
     link = "http://10.0.0.1:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
     answer.write_bytes(envelope("started", links=[{"href": link}]).body)
@@ -189,12 +188,11 @@ def test_ids_come_from_an_upload_response_too(examine: Doctor, tmp_path: Path) -
 
 
 def test_the_options_of_the_gate_are_accepted(examine: Doctor) -> None:
-    """The doctor accepts every option of the gate, so that only the name of the command has to be changed."""
+    """Users only change the name of the command."""
     assert examine("--timeout", "45m", "--on-timeout", "warn").code == 0
 
 
 def test_the_help_lists_only_the_options_that_are_used(capfd: pytest.CaptureFixture[str]) -> None:
-    """The help leaves out the options that only the gate uses."""
     assert main(["doctor", "--help"]) == 0
     shown = capfd.readouterr().out
     assert all(flag in shown for flag in ("--url", "--ca-file", "--pending-scan-id", "--request-timeout"))
@@ -208,20 +206,19 @@ def test_the_gate_starts_without_the_doctor() -> None:
 
 
 def test_quiet_logs_only_what_fails(examine: Doctor) -> None:
-    """With --quiet only failed checks and the last line are logged."""
     assert len(examine("--quiet").log.splitlines()) == 1
     assert [line[0] for line in examine("--quiet", "--application-id", "9").log.splitlines()] == ["✗", " ", "N"]
 
 
-def test_no_further_pending_scan_is_requested_in_vain(examine: Doctor, threadfix: ThreadFix) -> None:
-    """After a failure that is not from ThreadFix no further pending scan is requested."""
+def test_no_pending_scan_is_requested_after_a_failure_of_the_server(examine: Doctor, threadfix: ThreadFix) -> None:
+    """Such a failure is not from ThreadFix, so another request would fail too."""
     busy, other = scan(threadfix, Raw(503)), str(threadfix.add(Scenario("", "", Reason.PROCESSED)))
     examine("--pending-scan-id", f"{busy},{other}").blamed("rest", Reason.UNREACHABLE, "HTTP 503", "later")
     assert len(threadfix.seen) == 1
 
 
 def test_a_log_that_cannot_show_the_marks(examine: Doctor) -> None:
-    """A log whose encoding lacks the marks gets plain ones, and no escapes."""
+    """The log has plain marks, and no escapes."""
     env = os.environ | {"THREADFIX_URL": examine.url, "THREADFIX_API_KEY": API_KEY, "PYTHONIOENCODING": "cp1252"}
     command = [sys.executable, "-m", "gate", "doctor", "--application-id", "9"]
     lines = subprocess.run(command, env=env, capture_output=True, check=False).stderr.decode("cp1252").splitlines()
@@ -240,15 +237,14 @@ def test_without_json_standard_output_is_empty(
 
 
 def test_verbose_shows_the_requests(examine: Doctor) -> None:
-    """With --verbose the doctor logs each request, as the gate does."""
     assert "GET /threadfix/rest/latest/applications/6 → 200" in examine("--verbose").log
 
 
 # --- Options.
 
 
-def test_invalid_options_are_reported_all_at_once(examine: Doctor, threadfix: ThreadFix) -> None:
-    """All invalid options are reported at once, those of the URL apart from the others, and nothing is sent."""
+def test_all_invalid_options_are_reported_together(examine: Doctor, threadfix: ThreadFix) -> None:
+    """The URL's flaws are in a separate step, and nothing is sent."""
     seen = examine("--url", "ftp://tf.example.com", "--frob", "--json", THREADFIX_API_KEY="", THREADFIX_INTERVAL="x")
     assert (seen.code, seen.states("failed"), seen.states("passed")) == (2, {"url", "options"}, set())
     assert "is not an http or https URL" in seen.check("url")["message"]
@@ -258,7 +254,7 @@ def test_invalid_options_are_reported_all_at_once(examine: Doctor, threadfix: Th
     assert threadfix.connections == 0
 
 
-def test_a_valid_url_passes_beside_other_invalid_options(examine: Doctor) -> None:
+def test_a_valid_url_passes_with_other_invalid_options(examine: Doctor) -> None:
     """An unknown option whose name begins like that of the URL does not make the URL invalid."""
     seen = examine("--urll", "x", "--application-id", "six")
     seen.blamed("options", Reason.USAGE, "unknown option --urll; did you mean --url?", "--help")
@@ -266,7 +262,6 @@ def test_a_valid_url_passes_beside_other_invalid_options(examine: Doctor) -> Non
 
 
 def test_a_pending_scan_without_an_application_is_invalid(examine: Doctor) -> None:
-    """A pending scan without its application is an invalid option."""
     examine(THREADFIX_APPLICATION_ID="").blamed("options", Reason.USAGE, "--application-id is missing", "--help")
 
 
@@ -282,7 +277,7 @@ def test_a_file_that_is_no_certificate_is_invalid(examine: Doctor, tmp_path: Pat
 
 
 def closed_port() -> int:
-    """A port that nobody listens to."""
+    """Return a port without a server."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
@@ -297,7 +292,7 @@ def test_a_name_that_does_not_exist(examine: Doctor) -> None:
 
 
 def test_the_addresses_from_dns_are_shown(examine: Doctor) -> None:
-    """The addresses from DNS are shown, so that a wrong one is noticed."""
+    """The addresses from DNS are shown, so that a wrong address is noticed."""
     found = examine("--url", examine.url.replace("127.0.0.1", "localhost")).check("dns")
     assert (found["state"], "127.0.0.1" in found["message"]) == ("passed", True)
 
@@ -317,8 +312,7 @@ def test_a_connection_that_is_refused(examine: Doctor) -> None:
     seen.blamed("tcp", Reason.UNREACHABLE, "refused the connection", "port in --url")
 
 
-def test_https_to_a_port_that_speaks_http(examine: Doctor) -> None:
-    """A port that speaks plain http fails the check of TLS."""
+def test_https_to_a_port_with_plain_http_fails_tls(examine: Doctor) -> None:
     seen = examine("--url", examine.url.replace("http:", "https:"))
     seen.blamed("tls", Reason.UNREACHABLE, "TLS with", "uses https on this port")
 
@@ -337,7 +331,7 @@ def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
 def certificate(
     folder: Path, *, days: float = 60, name: str = "127.0.0.1", issuer: str = "Contoso ::error::\x1b[31m"
 ) -> tuple[Path, ssl.SSLContext]:
-    """A certificate that stands for itself, valid for so many days from now, and what a server needs to show it."""
+    """Return a self-signed certificate that expires in `days`, and the context of a server that has it."""
     key = ec.generate_private_key(ec.SECP256R1())
     who = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, issuer)])
     names = [x509.DNSName(name) if name.isalpha() else x509.IPAddress(ip_address(name))]
@@ -373,7 +367,7 @@ def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: T
 
 
 def test_a_certificate_that_expires_soon(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """A certificate that expires soon passes, with a hint to renew it."""
+    """It passes, with a hint to renew it."""
     trusted, tls = certificate(tmp_path, days=1)
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
     assert (seen.code, seen.check("expiry")["message"][:10]) == (0, "1 day left")
@@ -398,7 +392,7 @@ def test_a_certificate_that_does_not_verify(
     trusted, tls = certificate(tmp_path, **how)
     store = () if words == "self-signed certificate" else ("--ca-file", str(trusted))
     seen = examine("--url", examine.serve(examine.threadfix, tls=tls), *store)
-    # OpenSSL before 3.0 writes it in two words.
+    # OpenSSL before 3.0 spells it as two words.
     found = seen.check("certificate")["message"].replace("self signed", "self-signed")
     assert words in found
     assert f"; trust store: {f'--ca-file {trusted}; 1 certificate' if store else 'the operating system'}" in found
@@ -458,7 +452,7 @@ def test_a_long_name_of_a_proxy_is_cut(length: int, examine: Doctor) -> None:
     assert shown == (proxy if length == 100 else proxy[:97] + "...")
 
 
-def test_a_proxy_that_does_not_let_through(examine: Doctor) -> None:
+def test_a_proxy_that_refuses_fails_the_rest_api(examine: Doctor) -> None:
     """A proxy that cannot be reached fails the check of the REST API, and names the variable to correct."""
     seen = examine(
         "--url", "https://tf.invalid/threadfix", HTTPS_PROXY=f"http://robot:hunter2@127.0.0.1:{closed_port()}"
@@ -468,7 +462,7 @@ def test_a_proxy_that_does_not_let_through(examine: Doctor) -> None:
     assert "hunter2" not in seen.log + json.dumps(seen.document)
 
 
-# --- What answers.
+# --- Other servers.
 
 
 def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
@@ -480,7 +474,7 @@ def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
 
 
 def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
-    """A redirect to https has a hint of its own."""
+    """It has its own hint."""
     answer = Raw(301, headers=(("Location", "HTTPS://tf.example.com/threadfix/"),))
     seen = examine("--pending-scan-id", scan(threadfix, answer))
     seen.blamed("redirects", Reason.PROTOCOL, "HTTP 301", "--url with https://")
@@ -497,7 +491,7 @@ def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
     ],
     ids=["login-page", "other-json", "400", "503", "trickle"],
 )
-def test_something_that_is_not_a_threadfix(
+def test_a_response_that_is_not_from_threadfix(
     answer: Fault, reason: Reason, words: str, hint: str, examine: Doctor
 ) -> None:
     """A response that is not from ThreadFix fails the check of the REST API; key and ids are skipped."""
@@ -509,7 +503,7 @@ def test_something_that_is_not_a_threadfix(
 
 @dataclass(slots=True)
 class Older(ThreadFix):
-    """A ThreadFix of before 2.8: its paths have no version. `also` is what else it does not know."""
+    """A ThreadFix before 2.8: its paths have no version."""
 
     unknown: str = "/latest/"
     code: int = 404
@@ -521,7 +515,7 @@ class Older(ThreadFix):
 
 
 def test_a_version_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
-    """Where both endpoints are unknown the path is wrong, not the pending scan; the right version passes."""
+    """If both endpoints are unknown, the path is wrong, not the pending scan; the right version passes."""
     url = serve(Older())
     examine("--url", url).blamed("rest", Reason.NOT_FOUND, "unrecognized path", "--api-version none")
     assert examine("--url", url, "--api-version", "none").code == 0
@@ -538,7 +532,7 @@ def test_a_status_endpoint_that_the_server_does_not_have(examine: Doctor, serve:
 
 
 def test_a_response_about_another_application(examine: Doctor, threadfix: ThreadFix) -> None:
-    """A response about another application fails, whatever its status."""
+    """It fails with any status of the scan."""
     number = str(threadfix.add(Scenario("", "", Reason.PROTOCOL, application_id=7)))
     seen = examine("--pending-scan-id", number)
     seen.blamed("rest", Reason.PROTOCOL, "returned application 7", "--application-id")
@@ -587,7 +581,7 @@ def test_a_pending_scan_that_is_not_there(examine: Doctor) -> None:
 
 @dataclass(slots=True)
 class Reticent(ThreadFix):
-    """A ThreadFix that answers so whenever it is asked for an application."""
+    """A ThreadFix with this response to each request for an application."""
 
     about: Fault = field(default_factory=lambda: refusal("The requested URL is restricted for your API Key."))
 
@@ -607,7 +601,7 @@ ABOUT = {
 
 @pytest.mark.parametrize("about", ABOUT.values(), ids=ABOUT)
 def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: Doctor, serve: Serve) -> None:
-    """Whatever the application's endpoint returns, nothing fails as long as the gate's own endpoint works."""
+    """If the status endpoint works, no response of the application's endpoint is a failure."""
     url = serve(Reticent(about=about))
     seen = examine("--url", url)
     assert (seen.code, seen.check("application")["state"]) == (0, "passed")
@@ -647,7 +641,7 @@ BY_NAME = ("--team-name", "Contoso", "--application-name", "Contoso shop")
 
 
 def test_an_application_that_goes_by_its_names(examine: Doctor, threadfix: ThreadFix) -> None:
-    """It is looked up first, and everything else is asked with its id."""
+    """It is looked up first, and all other requests use its id."""
     seen = examine(*BY_NAME, "--policy", "all", THREADFIX_APPLICATION_ID="")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | {"criteria"})
     assert seen.check("application")["message"] == "application 'Contoso shop' of team 'Contoso' is 6."
@@ -655,8 +649,8 @@ def test_an_application_that_goes_by_its_names(examine: Doctor, threadfix: Threa
     assert paths == ["Contoso/lookup", "6/pendingScan/41/status", "6/policyStatuses"]
 
 
-def test_names_that_nobody_has(examine: Doctor) -> None:
-    """Without its id nothing of the application can be checked; the key can."""
+def test_names_of_no_application(examine: Doctor) -> None:
+    """Without its id, nothing of the application can be checked, but the key can."""
     names = ("--team-name", "Contoso", "--application-unique-id", "nobody")
     seen = examine(*names, "--pass-criteria", "--policy", "all", THREADFIX_APPLICATION_ID="")
     seen.blamed("application", Reason.NOT_FOUND, "lookup failed", "--application-unique-id")
@@ -675,7 +669,7 @@ def test_a_look_up_that_cannot_connect_is_the_only_request(examine: Doctor) -> N
 
 @dataclass(slots=True)
 class Nameless(ThreadFix):
-    """A ThreadFix that answers so whenever an application is looked up."""
+    """A ThreadFix with this response to each look-up of an application."""
 
     about: Fault = field(default_factory=lambda: refusal("The requested URL is restricted for your API Key."))
 
@@ -684,7 +678,7 @@ class Nameless(ThreadFix):
 
 
 def test_a_key_that_may_not_look_up(examine: Doctor, serve: Serve) -> None:
-    """Where the names are all that is known, that is an error."""
+    """Without an id, that is an error."""
     seen = examine(*BY_NAME, "--url", serve(Nameless()), THREADFIX_APPLICATION_ID="")
     seen.blamed("application", Reason.DENIED, "restricted", "read access")
     seen = examine(*BY_NAME, "--url", serve(Nameless(about=Raw(200, b"{}"))), THREADFIX_APPLICATION_ID="")
@@ -694,8 +688,8 @@ def test_a_key_that_may_not_look_up(examine: Doctor, serve: Serve) -> None:
 # --- The checks of a release.
 
 
-def test_each_check_that_is_asked_for_has_its_permission_checked(examine: Doctor, threadfix: ThreadFix) -> None:
-    """By one GET each, whatever the policies are; nothing is evaluated anew."""
+def test_each_requested_check_has_its_permission_checked(examine: Doctor, threadfix: ThreadFix) -> None:
+    """A single GET for each check, with any policies; nothing is evaluated anew."""
     seen = examine("--pass-criteria", "--policy", "Release\nremediation:30 days")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED)
     assert re.fullmatch(r"Manage CI/CD: ThreadFix evaluated \d+ criteria\.", seen.check("criteria")["message"])
@@ -706,7 +700,7 @@ def test_each_check_that_is_asked_for_has_its_permission_checked(examine: Doctor
     ]  # fmt: skip
 
 
-def test_where_nothing_would_be_evaluated_a_hint_says_so(examine: Doctor, threadfix: ThreadFix) -> None:
+def test_a_hint_warns_if_nothing_would_be_evaluated(examine: Doctor, threadfix: ThreadFix) -> None:
     """The permission is there, but the gate would end as unknown."""
     threadfix.applications[6].policies, threadfix.applications[6].criteria = [], []
     seen = examine("--pass-criteria", "--policy", "all")
@@ -722,7 +716,6 @@ def test_where_nothing_would_be_evaluated_a_hint_says_so(examine: Doctor, thread
 
 
 def test_without_an_application_nothing_is_evaluated(examine: Doctor) -> None:
-    """It is evaluated for one."""
     ids = {"THREADFIX_PENDING_SCAN_ID": "", "THREADFIX_APPLICATION_ID": ""}
     seen = examine("--pass-criteria", "--policy", "all", **ids)
     assert (seen.code, seen.states("skipped") >= {"criteria", "policies"}) == (0, True)
@@ -730,7 +723,7 @@ def test_without_an_application_nothing_is_evaluated(examine: Doctor) -> None:
 
 
 def test_a_key_that_may_not_evaluate_the_criteria(examine: Doctor) -> None:
-    """The key that uploads is often one that may do nothing else."""
+    """A key for uploads often has no other permission."""
     seen = examine("--pass-criteria", "--policy", "all", THREADFIX_API_KEY=NO_CRITERIA_KEY)
     seen.blamed("criteria", Reason.DENIED, "restricted", "Manage CI/CD")
     assert "policies" in seen.states("passed")
@@ -738,7 +731,7 @@ def test_a_key_that_may_not_evaluate_the_criteria(examine: Doctor) -> None:
 
 @dataclass(slots=True)
 class Unlisting(ThreadFix):
-    """A ThreadFix that answers so whenever it is asked for policies or pass criteria."""
+    """A ThreadFix with this response to each request for policies or pass criteria."""
 
     about: Fault = field(default_factory=lambda: refusal("Bad rest request due to unrecognized path.", 404))
 
@@ -748,7 +741,7 @@ class Unlisting(ThreadFix):
 
 
 def test_a_threadfix_without_the_checks(examine: Doctor, serve: Serve) -> None:
-    """A version that has none fails what asks for them; a policy that is named may be evaluated without a list."""
+    """The requested steps fail, but a named policy can be evaluated without a list."""
     url = serve(Unlisting())
     examine("--url", url, "--pass-criteria").blamed("criteria", Reason.POLICY_UNKNOWN, "HTTP 404", "2.5 or later")
     examine("--url", url, "--policy", "all").blamed("policies", Reason.POLICY_UNKNOWN, "HTTP 404", "--api-version")
@@ -803,8 +796,8 @@ ODD_KEY = f"a+b/{CORE}=&\"'\\<%"
 
 
 @pytest.mark.parametrize("echo", [ODD_KEY, quote(ODD_KEY), f"half {ODD_KEY[:-2]}" + ODD_KEY[-2:]])
-def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: ThreadFix) -> None:
-    """The key is sent in a header only, and never shown, even where the server echoes it."""
+def test_the_key_is_never_shown(echo: str, examine: Doctor, threadfix: ThreadFix) -> None:
+    """The key is sent in a header only, and never shown, even if the server echoes it."""
     threadfix.keys.add(ODD_KEY)
     threadfix.applications[6].name = echo
     for answer in (refusal(f"API Key {echo} is odd"), Raw(302, headers=(("Location", f"/login?{echo}"),))):
@@ -817,7 +810,7 @@ def test_the_key_is_shown_to_nobody(echo: str, examine: Doctor, threadfix: Threa
 
 @pytest.mark.usefixtures("on_a_runner")
 def test_in_github_the_key_is_masked_first(examine: Doctor, tmp_path: Path) -> None:
-    """On a GitHub runner the key is masked once, before anything else is printed; elsewhere no command is printed."""
+    """On a GitHub runner the key is masked once, before any other output; outside GitHub, no command is printed."""
     file = tmp_path / "key"
     file.write_text(API_KEY)
     for env in ({}, {"THREADFIX_API_KEY": "", "THREADFIX_API_KEY_FILE": str(file)}):
@@ -840,7 +833,7 @@ def test_a_bug_is_reported_without_the_key(examine: Doctor, monkeypatch: pytest.
     assert API_KEY not in seen.log
 
 
-def test_json_that_nobody_reads_does_not_change_the_exit_code(examine: Doctor) -> None:
+def test_unread_json_does_not_change_the_exit_code(examine: Doctor) -> None:
     """A closed pipe on standard output does not change the exit code."""
     env = os.environ | {"THREADFIX_URL": examine.url, "THREADFIX_API_KEY": API_KEY}
     command = [sys.executable, "-m", "gate", "doctor", "--json", "--application-id", "9"]
@@ -854,7 +847,7 @@ def test_json_that_nobody_reads_does_not_change_the_exit_code(examine: Doctor) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
+def test_a_signal_ends_it_immediately(tmp_path: Path) -> None:
     """A signal ends the doctor with its exit code and the JSON of the checks made so far."""
     came = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -886,10 +879,10 @@ def test_a_signal_ends_it_at_once(tmp_path: Path) -> None:
     assert "NOT OK (cancelled, exit code 143)" in log
 
 
-def test_the_page_shows_what_is_printed(
+def test_the_page_shows_the_printed_log(
     examine: Doctor, threadfix: ThreadFix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page in docs shows what is printed, line by line, but for numbers, addresses and paths."""
+    """Line by line, except for numbers, addresses and paths."""
     trusted, tls = certificate(tmp_path, name="localhost", issuer="Contoso Root CA")
     monkeypatch.setenv("THREADFIX_CA_FILE", str(trusted))
     url = examine.serve(threadfix, tls=tls).replace("127.0.0.1", "localhost")
@@ -905,7 +898,7 @@ def test_the_page_shows_what_is_printed(
     assert timeless(shown[1]) == timeless(log)
 
 
-def test_the_schema_is_one_and_is_strict() -> None:
+def test_the_schema_is_valid_and_strict() -> None:
     """The JSON Schema is valid, strict, and names exactly the checks of the code."""
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["additionalProperties"] is False

@@ -147,7 +147,7 @@ def test_endless_interim_responses_end_at_the_time_limit(gate: Gate) -> None:
     assert "did not respond within 0.3s" in ran.document["message"]
 
 
-# --- Bodies that are not what they are said to be.
+# --- Bodies that break their own headers.
 
 
 def answering(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
@@ -354,7 +354,7 @@ def test_a_poll_that_cannot_start_a_thread_is_an_error(monkeypatch: pytest.Monke
     assert "no more threads" in found.what
 
 
-# --- What the environment could turn against the key.
+# --- The environment and the key.
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])

@@ -147,7 +147,7 @@ EARLY: dict[str, tuple[bytes, Reason | Refused]] = {
     "413": (http(b"<html>" * 100, b"413 Content Too Large"), Reason.PROTOCOL),
     "302": (http(b"", b"302 Found", b"Location: /login"), Reason.PROTOCOL),
     "503": (http(b"<html>", b"503 Service Unavailable"), Reason.UNREACHABLE),
-    "key": (http(refused("API Key not receipt in database.")), Reason.DENIED),
+    "key": (http(refused("API Key not found in database.")), Reason.DENIED),
     "refused": (http(refused("Full.")), Refused("Full.")),
     "behind-interim-ones": (
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + http(b"", b"413 X"),
@@ -348,15 +348,12 @@ def test_a_file_that_may_have_been_sent_is_never_sent_again(
         assert not server.requests[0].head
         return
     assert isinstance(receipt, Failure)
-    assert (receipt.final, receipt.unsent, advise(receipt.kind, receipt.doing).meaning) == (
-        True,
-        False,
-        UPLOAD_UNCERTAIN,
-    )
-    assert str(advise(receipt.kind, receipt.doing).hint).startswith(UPLOAD_AGAIN)
+    advice = advise(receipt.kind, receipt.doing)
+    assert (receipt.final, receipt.unsent, advice.meaning) == (True, False, UPLOAD_UNCERTAIN)
+    assert str(advice.hint).startswith(UPLOAD_AGAIN)
     assert NOT_KNOWN in receipt.what
     assert receipt.reason in {Reason.UNREACHABLE, Reason.PROTOCOL}
-    assert receipt.timed_out is ("--upload-timeout" in str(advise(receipt.kind, receipt.doing).hint))
+    assert receipt.timed_out is ("--upload-timeout" in str(advice.hint))
     assert not any(request.head for request in server.requests[1:])
 
 
