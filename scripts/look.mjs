@@ -2,7 +2,7 @@
 // A look has: the file `page`; `width`, `height` and `scale` of the window; `scheme` (light or dark); `axe`, whether to
 // check accessibility; `policy`, a Content-Security-Policy that a server sends with the page; `shot` and `pdf`, the
 // paths of a screenshot of the whole page and a print; `until`, the last element in the screenshot.
-// A result has: `requests`, except for the page; `said`, the messages on the console; `scrolls`, the pixels of
+// A result has: `requests`, except for the page; `messages`, the messages on the console; `scrolls`, the pixels of
 // horizontal scrolling; `outside`, the elements that overflow the window; `background` and `text`; the `violations` of
 // axe. Results have the order of the looks.
 import { readFile } from "node:fs/promises";
@@ -27,11 +27,11 @@ for (const look of JSON.parse(await text(process.stdin))) {
   });
   const page = await context.newPage();
   const requests = [];
-  const said = [];
+  const messages = [];
   page.on("request", (request) => requests.push(request.url()));
-  page.on("console", (message) => said.push(message.text()));
-  page.on("pageerror", (error) => said.push(error.message));
-  page.on("dialog", (dialog) => said.push(dialog.message()));
+  page.on("console", (message) => messages.push(message.text()));
+  page.on("pageerror", (error) => messages.push(error.message));
+  page.on("dialog", (dialog) => messages.push(dialog.message()));
   let address = pathToFileURL(look.page).href;
   if (look.policy) {
     // Act as a server that adds a policy to the page's policy.
@@ -42,7 +42,7 @@ for (const look of JSON.parse(await text(process.stdin))) {
   await page.goto(address, { waitUntil: "load" });
   const result = {
     requests: requests.filter((url) => url !== address),
-    said: [...said],
+    messages: [...messages],
     scrolls: await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
     background: await page.evaluate(() => getComputedStyle(document.body).backgroundColor),
     text: await page.evaluate(() => document.body.innerText),

@@ -32,9 +32,9 @@ def need_tool() -> Callable[[str], Path]:
     """Find a program, or skip the test by name."""
 
     def find(name: str) -> Path:
-        found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, PLACES)]))
-        if found:
-            return Path(found)
+        path = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, PLACES)]))
+        if path:
+            return Path(path)
         pytest.skip(f"{name} is missing")
 
     return find

@@ -1,9 +1,8 @@
-// Runs a Jenkinsfile, declarative or scripted, with the steps that our examples use, and prints what became of the build.
-// Steps of a shared library are the files of the folder `library`.
-// The shell steps are run for real, each agent's in a folder of its own. What Jenkins knows (the folder of those folders,
-// the sources, credentials, parameters, and values that replace those of `environment`) comes as JSON in the first
-// argument; a step or section that is not defined here ends the run. A shell step that has a credential on an agent that
-// has ever checked out is noted as `exposed`.
+// Runs a Jenkinsfile, declarative or scripted, with the steps of the examples, and prints the result of the build.
+// The steps of a shared library are the files in the folder `library`.
+// Shell steps run for real, in a folder for each agent. The first argument is JSON: the parent of these folders, the
+// sources, credentials, parameters, and values that replace those of `environment`. A step or section that is not
+// defined here ends the run. `exposed` lists the shell steps with a credential on an agent that has checked out.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import java.nio.file.FileSystems
@@ -13,7 +12,7 @@ import org.codehaus.groovy.control.CompilerConfiguration
 abstract class Jenkins extends Script {
     Map known = [:]
     Map<String, String> variables = [:]
-    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], said: [], exposed: []]
+    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], printed: [], exposed: []]
     boolean stopsAfterUnstable = false
     boolean checksOut = true
     Map sections = null
@@ -60,7 +59,7 @@ abstract class Jenkins extends Script {
         if (stopsAfterUnstable && build.result == 'UNSTABLE') { return }
         build.stages << name
         sections = [:]
-        // In the scripted form the body is the work itself; in the declarative one it names sections.
+        // In a scripted pipeline the body has the steps; in a declarative pipeline it has sections.
         body()
         def (work, after, agent) = [sections.steps, sections.always, sections.agent]
         def run = { try { if (work) { if (agent && checksOut) { checkout(scm) }; work() } } finally { if (after) { after() } } }
@@ -115,7 +114,7 @@ abstract class Jenkins extends Script {
 
     def sh(Map step) {
         assert (step.keySet() - ['script', 'label', 'returnStatus']).empty
-        // Jenkins runs its shell steps so: each command is shown, and the first that fails ends the step.
+        // As in Jenkins, each command is shown, and the first failing command ends the step.
         def process = new ProcessBuilder('sh', '-xe', '-c', step.script).inheritIO().directory(workspace)
         process.environment() << variables + [WORKSPACE: workspace.path]
         if (workspace in checkedOut && variables.keySet().any { it in credentials }) { build.exposed << step.script }
@@ -139,7 +138,7 @@ abstract class Jenkins extends Script {
         names.sort()
     }
 
-    // A step that is not Jenkins' own comes from the shared library, and calls Jenkins' steps itself.
+    // Other steps come from the shared library, and call the steps of Jenkins.
     def methodMissing(String name, Object arguments) {
         def file = new File(known.library, "${name}.groovy")
         assert file.exists(): "no such step: ${name}"
@@ -149,9 +148,9 @@ abstract class Jenkins extends Script {
         step.call(*(arguments as List))
     }
 
-    void echo(String text) { build.said << text }
-    void unstable(String text) { build.said << text; build.result = 'UNSTABLE' }
-    void error(text) { build.said << text.toString(); throw new BuildFailed() }
+    void echo(String text) { build.printed << text }
+    void unstable(String text) { build.printed << text; build.result = 'UNSTABLE' }
+    void error(text) { build.printed << text.toString(); throw new BuildFailed() }
 }
 
 @interface Library { String value() }

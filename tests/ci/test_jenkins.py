@@ -98,7 +98,7 @@ def test_the_declarative_pipeline_passes(build: Build, tmp_path: Path) -> None:
     result = build(DECLARATIVE, "done")
     assert result["result"] == "SUCCESS"
     assert result["stages"] == ["Scan", "ThreadFix gate", "Deploy"]
-    assert result["said"] == [DEPLOYED]
+    assert result["printed"] == [DEPLOYED]
     assert result["junit"] == ["threadfix-gate/junit.xml"]
     assert result["archived"] == [f"threadfix-gate/{name}" for name in ("junit.xml", "report.html", "result.json")]
     report = JUnitXml.fromfile(str(tmp_path / GATE / "threadfix-gate/junit.xml"))
@@ -131,7 +131,7 @@ def test_the_pipelines_end_as_the_gate_says(
 ) -> None:
     """Pass is a success, fail a failure, unknown unstable; only a success is deployed."""
     built = build(pipeline, scenario)
-    assert (built["result"], built["said"]) == ends
+    assert (built["result"], built["printed"]) == ends
     assert built["junit"] == ["threadfix-gate/junit.xml"]
 
 
@@ -164,7 +164,7 @@ def test_a_gate_that_did_not_run_is_a_failure(build: Build, pipeline: Path) -> N
     """If docker cannot start the gate, no report of an earlier build is shown."""
     result = build(pipeline, "done", GATE_IMAGE="localhost/no-such-image")
     assert result["result"] == "FAILURE"
-    assert result["said"] == ["ThreadFix gate: no verdict, exit code 125"]
+    assert result["printed"] == ["ThreadFix gate: no verdict, exit code 125"]
     assert result["junit"] == []
 
 
@@ -186,7 +186,7 @@ def test_every_exit_code_has_its_result(build_with: Build, tmp_path: Path, pipel
     docker.chmod(0o755)
     built = build_with(docker, pipeline, "done")
     assert built["result"] == RESULT_OF[code]
-    assert (DEPLOYED in built["said"]) == (built["result"] == "SUCCESS")
+    assert (DEPLOYED in built["printed"]) == (built["result"] == "SUCCESS")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_an_invalid_option_of_the_library_step_is_named(build: Build, tmp_path: 
     built = build(pipeline, "done")
     assert built["result"] == "FAILURE"
     assert built["junit"] == []
-    assert "url and credentialsId are required" in built["said"][0]
+    assert "url and credentialsId are required" in built["printed"][0]
 
 
 def test_the_library_step_runs_an_installed_gate(build_with: Build, tmp_path: Path) -> None:
@@ -213,4 +213,4 @@ def test_the_library_step_runs_an_installed_gate(build_with: Build, tmp_path: Pa
     pipeline.write_text(text.replace("credentialsId:", "tool: 'installed', credentialsId:"))
     # The folder of `docker` comes first in PATH; in it is the gate alone.
     folder = Path(sys.executable).parent
-    assert build_with(folder / "docker", pipeline, "done")["said"] == [DEPLOYED]
+    assert build_with(folder / "docker", pipeline, "done")["printed"] == [DEPLOYED]

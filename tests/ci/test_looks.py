@@ -78,19 +78,22 @@ UPLOADS: Final = [
     builders.uploaded(builders.LOST, "reports/mobile-app.sarif", size=2_147_483_648),
 ]
 DONE: Final = builders.walked(walk=(Phase("QUEUED", 0, 8, 4), Phase("DONE", 10, 10)), upload=UPLOADS[0])
-SAID: Final = Sanitizer().sanitize(SCENARIOS["hostile-text"].message or "")
+HOSTILE: Final = Sanitizer().sanitize(SCENARIOS["hostile-text"].message or "")
 BUILT: Final = {
     "checks": builders.verdict(DONE, uploads=UPLOADS[:1], checks=GREEN + RED + GREY),
     "uploads": builders.verdict(DONE, uploads=UPLOADS),
     "hostile-checks": builders.verdict(
         DONE,
-        uploads=[*UPLOADS[:1], builders.uploaded(Refused(SAID), "x" * 300)],
+        uploads=[*UPLOADS[:1], builders.uploaded(Refused(HOSTILE), "x" * 300)],
         checks=[
             builders.checked(
-                Policy(name=SAID),
-                replace(builders.CRITICAL, name=SAID, word=SAID, evaluated=builders.MORNING),
+                Policy(name=HOSTILE),
+                replace(builders.CRITICAL, name=HOSTILE, word=HOSTILE, evaluated=builders.MORNING),
                 replace(builders.FAILING, name="x" * 300, word="x" * 300),
-                obstacles=[one._replace(name=SAID, severity=SAID, place="x" * 300) for one in builders.OBSTACLES],
+                obstacles=[
+                    obstacle._replace(name=HOSTILE, severity=HOSTILE, place="x" * 300)
+                    for obstacle in builders.OBSTACLES
+                ],
             )
         ],
     ),
@@ -138,7 +141,7 @@ def play(folder: Path, name: str, scenarios: tuple[str, ...], options: tuple[str
     threadfix = ThreadFix(speed=25.0)
     with serving(threadfix) as url, pytest.MonkeyPatch.context() as patch:
         known = environment(url, scenarios[0], threadfix.scans)
-        ids = [threadfix.add(replace(SCENARIOS[one], name=f"{one}-{i}")) for i, one in enumerate(scenarios)]
+        ids = [threadfix.add(replace(SCENARIOS[key], name=f"{key}-{i}")) for i, key in enumerate(scenarios)]
         known["THREADFIX_PENDING_SCAN_ID"] = ",".join(map(str, ids))
         summary, output = folder / f"{name}.md", folder / "output"
         for file in (summary, output):
@@ -184,12 +187,14 @@ def test_a_look_sees_what_is_wrong(look: Look, tmp_path: Path) -> None:
     page.write_text(
         "<p style='width: 999px; color: #bbb'>pale</p><img src='http://127.0.0.1:9/x.png'><script>console.log(7)</script>"
     )
-    (found,) = look([{"page": str(page), "width": PHONE, "axe": True}])
-    assert found["scrolls"] > 600
-    assert [element[:2] for element in found["outside"]] == ["<p"]
-    assert found["requests"] == ["http://127.0.0.1:9/x.png"]
-    assert "7" in found["said"]
-    assert {"color-contrast", "document-title", "image-alt"} <= {one.partition(":")[0] for one in found["violations"]}
+    (view,) = look([{"page": str(page), "width": PHONE, "axe": True}])
+    assert view["scrolls"] > 600
+    assert [element[:2] for element in view["outside"]] == ["<p"]
+    assert view["requests"] == ["http://127.0.0.1:9/x.png"]
+    assert "7" in view["messages"]
+    assert {"color-contrast", "document-title", "image-alt"} <= {
+        violation.partition(":")[0] for violation in view["violations"]
+    }
 
 
 every_run = pytest.mark.parametrize("name", [*RUNS, *BUILT])
@@ -201,9 +206,9 @@ every_view = pytest.mark.parametrize(("name", "width", "scheme"), VIEWS)
 @every_kind
 def test_nothing_is_wider_than_the_window(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
     """No page scrolls sideways; only preformatted text may, inside its box."""
-    found = seen[name, kind, width, scheme]
-    assert found["scrolls"] <= 0
-    assert found["outside"] == []
+    view = seen[name, kind, width, scheme]
+    assert view["scrolls"] <= 0
+    assert view["outside"] == []
 
 
 @every_view
@@ -216,8 +221,8 @@ def test_the_page_keeps_nobody_out(seen: Views, name: str, width: int, scheme: s
 @every_kind
 def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int, scheme: str) -> None:
     """A page loads nothing, runs nothing, and does nothing that its policy forbids (the console would show it)."""
-    found = seen[name, kind, width, scheme]
-    assert (found["requests"], found["said"]) == ([], [])
+    view = seen[name, kind, width, scheme]
+    assert (view["requests"], view["messages"]) == ([], [])
 
 
 @every_run
@@ -284,5 +289,5 @@ def test_the_page_can_be_read_where_its_style_is_forbidden(pages: Path, look: Lo
     assert "ThreadFix gate: Pass processed" in " ".join(plain["text"].split())
     assert plain["background"] != styled["background"]
     assert plain["requests"] == styled["requests"] == []
-    assert any("style" in line for line in plain["said"])
+    assert any("style" in line for line in plain["messages"])
     assert plain["scrolls"] <= 0

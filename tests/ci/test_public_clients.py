@@ -46,7 +46,7 @@ PRO = """
 from ThreadFixProApi import ThreadFixProAPI
 
 client = ThreadFixProAPI(url + "/", key)
-say(
+show(
     upload=client.ScansAPI.upload_scan(application, file),
     again=client.ScansAPI.upload_scan(application, file),
     by_id=client.ApplicationsAPI.get_application_by_id(application),
@@ -69,7 +69,7 @@ OLD = """
 from threadfix_api.threadfix import ThreadFixAPI
 
 client = ThreadFixAPI(url + "/", key)
-say(
+show(
     upload=client.upload_scan(application, file),
     again=client.upload_scan(application, file),
     by_id=client.get_application(application),
@@ -88,9 +88,9 @@ import json, sys
 
 url, key, application, scan, file = sys.argv[1:]
 
-def say(**responses):
+def show(**responses):
     names = ("success", "message", "data")
-    print(json.dumps({what: {name: getattr(said, name) for name in names} for what, said in responses.items()}))
+    print(json.dumps({call: {name: getattr(response, name) for name in names} for call, response in responses.items()}))
 """
 
 
@@ -117,32 +117,32 @@ def test_a_public_client_works_unchanged(
     script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
 ) -> None:
     """Each client uploads, looks up and reads; one client sends the key in a header, the other in the query."""
-    said = call(script, python, serve(threadfix), file)
-    refused = {what: one["message"] for what, one in said.items() if not one["success"]}
+    responses = call(script, python, serve(threadfix), file)
+    refused = {name: response["message"] for name, response in responses.items() if not response["success"]}
     assert refused == {
         "again": "Scan file has already been uploaded.",
         "nobody": "Application lookup failed. Check your ID.",
     }
     # Neither names a version, so the upload returns the finished scan, as before 2.4.5.
-    assert said["upload"]["data"]["numberTotalVulnerabilities"] == 4
-    assert [(one.name, one.size) for one in threadfix.uploads] == [("contoso shop.fpr", 100_000)] * 2
-    assert said["by_id"]["data"] == said["by_name"]["data"]
-    assert (said["by_id"]["data"]["name"], said["team"]["data"]["name"]) == ("Contoso shop", "Contoso")
-    assert said["team"]["data"] == said["teams"]["data"][0]
+    assert responses["upload"]["data"]["numberTotalVulnerabilities"] == 4
+    assert [(upload.name, upload.size) for upload in threadfix.uploads] == [("contoso shop.fpr", 100_000)] * 2
+    assert responses["by_id"]["data"] == responses["by_name"]["data"]
+    assert (responses["by_id"]["data"]["name"], responses["team"]["data"]["name"]) == ("Contoso shop", "Contoso")
+    assert responses["team"]["data"] == responses["teams"]["data"][0]
     # One client uses `latest`, which since REST 2.7 also returns hidden vulnerabilities and false positives.
-    assert len(said["found"]["data"]) == {PRO: 6, OLD: 4}[script]
+    assert len(responses["found"]["data"]) == {PRO: 6, OLD: 4}[script]
 
 
 def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, threadfix: ThreadFix, serve: Serve) -> None:
     """The status of a pending scan, the finished scans, policies and pass criteria."""
-    said = call(PRO, python, serve(threadfix), file)
-    assert said["by_unique_id"]["data"] == said["in_any_team"]["data"][0] == said["by_id"]["data"]
-    assert (said["status"]["data"]["status"], said["status"]["message"]) == ("QUEUED", "Queued")
-    assert [scan["id"] for scan in said["scans"]["data"]] == [said["upload"]["data"]["id"]]
+    responses = call(PRO, python, serve(threadfix), file)
+    assert responses["by_unique_id"]["data"] == responses["in_any_team"]["data"][0] == responses["by_id"]["data"]
+    assert (responses["status"]["data"]["status"], responses["status"]["message"]) == ("QUEUED", "Queued")
+    assert [scan["id"] for scan in responses["scans"]["data"]] == [responses["upload"]["data"]["id"]]
     # The response has the shape of the version that introduced the call, because the client names none.
-    assert [status["passing"] for status in said["policies"]["data"]] == [True, True]
-    assert said["policy"]["data"]["currentStatus"] == "PASSING"
-    assert said["criteria"]["data"]["passing"] is True
+    assert [status["passing"] for status in responses["policies"]["data"]] == [True, True]
+    assert responses["policy"]["data"]["currentStatus"] == "PASSING"
+    assert responses["criteria"]["data"]["passing"] is True
 
 
 @pytest.mark.parametrize("script", [PRO, OLD], ids=["ThreadFixProAPI", "threadfix_api"])
@@ -150,6 +150,6 @@ def test_a_public_client_is_told_of_a_wrong_key(
     script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
 ) -> None:
     """ThreadFix reports a wrong key with HTTP 200, so the client shows the message."""
-    said = call(script, python, serve(threadfix), file, key="wrong")
-    assert {one["message"] for one in said.values()} == {"API Key not found in database."}
+    responses = call(script, python, serve(threadfix), file, key="wrong")
+    assert {response["message"] for response in responses.values()} == {"API Key not found in database."}
     assert threadfix.uploads == []

@@ -244,10 +244,10 @@ def test_without_notes_there_is_no_release(repository: Path) -> None:
     assert describe(repository) == 1
 
 
-def with_gh(folder: Path, name: str, answers: str) -> list[str]:
+def with_gh(folder: Path, name: str, responses: str) -> list[str]:
     """Run a step of the last job with a `gh` that gives these responses, and return the calls to it."""
     gh = folder / "gh"
-    gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in {answers} esac\n', encoding="utf-8")
+    gh.write_text(f'#!/bin/sh\necho "$@" >> calls\ncase "$*" in {responses} esac\n', encoding="utf-8")
     gh.chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
     (folder / "dist").mkdir()
@@ -275,12 +275,12 @@ def test_the_major_tag_is_not_taken_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "steps"),
+    ("response", "steps"),
     [("exit 1", ["view", "create", "edit"]), ("echo true", ["view", "upload", "edit"]), ("echo false", ["view"])],
 )
-def test_a_release_can_be_run_again(tmp_path: Path, answer: str, steps: list[str]) -> None:
+def test_a_release_can_be_run_again(tmp_path: Path, response: str, steps: list[str]) -> None:
     """A draft of an earlier run is filled and published; a published release does not change."""
-    calls = with_gh(tmp_path, "Release", f"'release view'*) {answer};;")
+    calls = with_gh(tmp_path, "Release", f"'release view'*) {response};;")
     assert [call.split()[1] for call in calls] == steps
     assert all("dist/threadfix-gate.pyz dist/threadfix-gate.pyz.sha256" in call for call in calls[1:-1])
     checked = ["sha256sum", "--check", "threadfix-gate.pyz.sha256"]

@@ -504,9 +504,9 @@ def test_set_up_that_fails_leaves_a_verdict(runner: Runner) -> None:
     outputs = runner.outputs()
     assert outputs.pop("message")
     assert outputs == {"verdict": "unknown", "reason": "internal", "exit-code": "70"}
-    heading, what, remedy = filter(None, (runner.home / "summary").read_text(encoding="utf-8").splitlines())
+    heading, cause, remedy = filter(None, (runner.home / "summary").read_text(encoding="utf-8").splitlines())
     assert heading == "## ❔ ThreadFix gate: unknown (internal)"
-    assert re.fullmatch("<pre>.*&lt;b>python&lt;/b> is missing.*</pre>", what)
+    assert re.fullmatch("<pre>.*&lt;b>python&lt;/b> is missing.*</pre>", cause)
     assert remedy.startswith("**What to do:** Correct the input `python`")
 
 
@@ -625,11 +625,11 @@ def test_without_an_index(bare: Runner) -> None:
     """
     done = bare.run("run", **UNREACHABLE)
     assert done.returncode == 70
-    announced, group, stop, *said, resume, end, error = done.stderr.splitlines()
+    announced, group, stop, *lines, resume, end, error = done.stderr.splitlines()
     assert announced == ANNOUNCED
     assert group.startswith("::group::")
     assert re.fullmatch("::stop-commands::[0-9]{10,}", stop)
-    assert any("127.0.0.1" in line for line in said)
+    assert any("127.0.0.1" in line for line in lines)
     assert resume == f"::{stop.removeprefix('::stop-commands::')}::"
     assert end == "::endgroup::"
     assert error.startswith("::error title=threadfix-gate: internal::The gate's packages could not be installed: ERROR")

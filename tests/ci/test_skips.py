@@ -40,7 +40,7 @@ ROOT_IS_HERE = sys.platform != "win32" and os.geteuid() == 0
 
 
 @pytest.mark.parametrize(
-    ("said", "ends"),
+    ("promised", "ends"),
     [
         (
             "1",
@@ -51,7 +51,7 @@ ROOT_IS_HERE = sys.platform != "win32" and os.geteuid() == 0
         ("", {"5 skipped", "1 xfailed"}),
     ],
 )
-def test_a_skip_is_a_failure_where_all_is_here(tmp_path: Path, said: str, ends: set[str]) -> None:
+def test_a_skip_is_a_failure_where_all_is_here(tmp_path: Path, promised: str, ends: set[str]) -> None:
     """With all tools promised, each way to skip fails, unless the machine itself lacks or forbids something."""
     (tmp_path / "test_skipping.py").write_text(TESTS)
     done = subprocess.run(
@@ -69,7 +69,7 @@ def test_a_skip_is_a_failure_where_all_is_here(tmp_path: Path, said: str, ends: 
             tmp_path,
         ],
         cwd=ROOT,
-        env={**os.environ, "THREADFIX_GATE_CI": said},
+        env={**os.environ, "THREADFIX_GATE_CI": promised},
         capture_output=True,
         text=True,
         check=False,
