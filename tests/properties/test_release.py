@@ -64,14 +64,14 @@ def verdict(check: Check, body: bytes, code: int = 200) -> tuple[Reason, Kind]:
     """Return the result of a check if the server always responds with this, until the time to settle is over."""
     api = copy.copy(API)
     api.http = Canned(code, body)  # type: ignore[assignment]
-    heard = CheckReader(api, check, APPLICATION_ID)(30.0)
-    if isinstance(heard, CheckReading):
+    response = CheckReader(api, check, APPLICATION_ID)(30.0)
+    if isinstance(response, CheckReading):
         # The server responds with the same criteria twice.
-        heard = replace(heard, status=IS_FRESH) if isinstance(check, PassCriteria) else dated(heard, REFERENCE)
-    reading = heard if isinstance(heard, CheckReading) else None
-    outages = (Outage(0.0, heard),) if isinstance(heard, Failure) else ()
+        response = replace(response, status=IS_FRESH) if isinstance(check, PassCriteria) else dated(response, REFERENCE)
+    reading = response if isinstance(response, CheckReading) else None
+    outages = (Outage(0.0, response),) if isinstance(response, Failure) else ()
     history: History[Check, CheckReading] = History(
-        check, StopCause.DECIDED, 1.0, 1, newest=heard, reading=reading, outages=outages
+        check, StopCause.DECIDED, 1.0, 1, newest=response, reading=reading, outages=outages
     )
     conclusion = judge_check(history, SETTINGS).conclusion
     assert conclusion.reason in ALLOWED
@@ -209,7 +209,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN40
 
 
 @pytest.mark.parametrize(("check", "content"), PASSING)
-def test_what_is_mutated_here_does_pass(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
+def test_the_unmutated_response_passes(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
     """Otherwise the properties would hold for a gate that passes nothing."""
     body = json.dumps(wrapped(content)).encode()
     assert verdict(check, body) == (Reason.PROCESSED, Kind.PASS)
@@ -217,13 +217,13 @@ def test_what_is_mutated_here_does_pass(check: Check, content: Any) -> None:  # 
 
 
 @pytest.mark.parametrize(("check", "content"), FAILING)
-def test_what_fails_here_does_fail(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
-    """It is ThreadFix's word, too."""
+def test_the_failing_response_fails(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
+    """ThreadFix reported the failure, too."""
     assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_FAILED, Kind.FAIL)
 
 
 @pytest.mark.parametrize(("check", "content"), UNKNOWN)
-def test_what_is_unknown_here_is_unknown(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
+def test_the_unknown_response_is_unknown(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
     """Nothing was evaluated, or not since the scan."""
     assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_UNKNOWN, Kind.UNKNOWN)
 
@@ -232,22 +232,22 @@ def test_what_is_unknown_here_is_unknown(check: Check, content: Any) -> None:  #
 @given(st.sampled_from(CHECKS), st.binary(max_size=300), st.sampled_from([200, 201, 202, 204, 302, 400, 404, 405, 500]))
 @example(PassCriteria(), b'{"success": true, "object": {"passing": true, "passed": [], "failed": []}}', 200)
 @example(AllPolicies(), b"", 200)
-def test_no_bytes_pass(check: Check, body: bytes, code: int) -> None:
+def test_random_bytes_do_not_pass(check: Check, body: bytes, code: int) -> None:
     """With any HTTP status."""
     assert verdict(check, body, code)[1] is not Kind.PASS
 
 
 @settings(max_examples=300)
 @given(st.sampled_from(CHECKS), documents, st.booleans())
-def test_no_json_passes_but_one_that_says_so(check: Check, document: object, envelope: bool) -> None:  # noqa: FBT001 - drawn
-    """Of any shape, with the names and the words that matter in any place."""
+def test_json_passes_only_if_it_reports_a_pass(check: Check, document: object, envelope: bool) -> None:  # noqa: FBT001 - drawn
+    """JSON of any shape, with the relevant names and values in any place."""
     body = json.dumps(wrapped(document) if envelope else document).encode()
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_mutated_response_passes_only_if_it_still_says_so(data: st.DataObject) -> None:
+def test_a_mutated_response_passes_only_if_it_still_reports_a_pass(data: st.DataObject) -> None:
     """One to three places have another value, or are missing."""
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
     document: Any = wrapped(content)
@@ -260,7 +260,7 @@ def test_a_mutated_response_passes_only_if_it_still_says_so(data: st.DataObject)
 
 @settings(max_examples=200)
 @given(st.data())
-def test_mutated_bytes_pass_only_if_they_still_say_so(data: st.DataObject) -> None:
+def test_mutated_bytes_pass_only_if_they_still_report_a_pass(data: st.DataObject) -> None:
     """Cut, doubled or overwritten anywhere, as a broken proxy might."""
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
     body = json.dumps(wrapped(content)).encode()
@@ -343,7 +343,7 @@ def test_every_generation_reads_strictly() -> None:
 
 @settings(max_examples=300)
 @given(st.data())
-def test_an_entry_of_a_list_passes_only_if_it_is_the_one_and_says_so(data: st.DataObject) -> None:
+def test_an_entry_of_a_list_passes_only_if_it_is_the_requested_policy_and_passes(data: st.DataObject) -> None:
     """Before 2.6 no policy is evaluated alone: its entry in the list counts, if there is exactly one entry."""
     words, called = st.sampled_from(["PASSING", "FAILING", "SOON"]), st.sampled_from(["Low Policy", "B"])
     statuses = st.builds(policy, words, st.integers(2, 4), called, st.sampled_from([FRESH, OLD]))
@@ -353,7 +353,6 @@ def test_an_entry_of_a_list_passes_only_if_it_is_the_one_and_says_so(data: st.Da
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(GENERATIONS, Policy, GENERATIONS[Policy][-1:])
         kind = verdict(check, body)[1]
-    asked = [
-        one for one in entries if (one["policy"]["id"] == 3 if check is BY_ID else one["policy"]["name"] == check.name)
-    ]
-    assert (kind is Kind.PASS) is (len(asked) == 1 and _holds(asked[0]))
+    field, value = ("id", 3) if check is BY_ID else ("name", check.name)
+    matches = [entry for entry in entries if entry["policy"][field] == value]
+    assert (kind is Kind.PASS) is (len(matches) == 1 and _holds(matches[0]))

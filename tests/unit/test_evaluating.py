@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from gate.model.history import CheckHistory, Receipt
     from gate.model.subjects import Check
 
-    Heard = CheckReading | Failure
+    Response = CheckReading | Failure
 
 DONE_AT = 1_570_117_773.123
 """The moment since which the scan is processed."""
@@ -88,13 +88,13 @@ class World:
         events: all events of the wait.
     """
 
-    respond: Callable[[int, float], Heard]
+    respond: Callable[[int, float], Response]
     plan: Plan = field(default_factory=Plan)
     takes: Callable[[int], float] = lambda _: 0.0
     early: float = 0.0
     now: float = 0.0
     asked: list[tuple[float, float]] = field(default_factory=list)
-    evaluate: Callable[[int, float], Heard] = lambda _number, _at: DOWN
+    evaluate: Callable[[int, float], Response] = lambda _number, _at: DOWN
     evaluated: list[tuple[float, int, float]] = field(default_factory=list)
     events: list[Event[CheckReading, Check]] = field(default_factory=list)
 
@@ -119,7 +119,7 @@ class Server(CheckReader):
 
     world: World
 
-    def __call__(self, budget: float) -> Heard:
+    def __call__(self, budget: float) -> Response:
         world = self.world
         number, started = len(world.asked), world.now
         world.asked.append((started, budget))
@@ -127,7 +127,7 @@ class Server(CheckReader):
         world.now += min(takes, budget)
         return LATE if takes > budget else world.respond(number, started)
 
-    def evaluate(self, number: int, budget: float) -> Heard:
+    def evaluate(self, number: int, budget: float) -> Response:
         self.world.evaluated.append((self.world.now, number, budget))
         return self.world.evaluate(number, self.world.now)
 
@@ -193,7 +193,7 @@ LISTED = ListedScans(((12, DONE_AT + 7), (13, DONE_AT - 300)), DONE_AT + 60)
         ([scan(DONE_AT, error_message=TWICE), scan(DONE_AT - 30, number=42)], [], LISTED, DONE_AT + 7),
     ],
 )
-def test_the_newest_scan_is_the_reference(
+def test_the_moment_is_that_of_the_newest_scan(
     scans: list[ScanVerdict], uploads: list[Upload], listed: ListedScans | None, moment: float | None
 ) -> None:
     """Also a scan that ThreadFix already had. If a date is missing, nothing is newer than that scan."""
@@ -217,7 +217,7 @@ def test_a_fresh_policy_costs_one_request() -> None:
     assert [type(event) for event in world.events] == [StatusSeen, Ended]
 
 
-def test_a_stale_policy_is_asked_for_again_at_the_cadence() -> None:
+def test_a_stale_policy_is_requested_again_at_the_cadence() -> None:
     """Until it was evaluated after the scan; the history has both phases."""
     world = World(lambda _n, at: NEW if at >= 30 else OLD)
     history = world.wait()
@@ -227,7 +227,7 @@ def test_a_stale_policy_is_asked_for_again_at_the_cadence() -> None:
     assert history.reading.results[0].behind == 0
 
 
-def test_what_stays_stale_is_asked_for_until_the_time_to_settle_is_over() -> None:
+def test_a_stale_policy_is_requested_until_the_end_of_the_time_to_settle() -> None:
     """The last request is made at its end; each may take the time that is left, but at least its own limit."""
     world = World(lambda _n, _at: OLD)
     history = world.wait()
@@ -243,7 +243,7 @@ def test_a_response_at_the_last_moment_counts() -> None:
     assert statuses(world.wait()) == [STALE, FRESH]
 
 
-def test_without_time_to_settle_the_first_response_is_taken() -> None:
+def test_without_time_to_settle_the_first_response_counts() -> None:
     """With any date, or without a date."""
     for response in (OLD, NEW, policy(None), policy(1e12)):
         world = World(lambda _n, _at, response=response: response, Plan(settle_timeout=0))  # type: ignore[misc]
@@ -254,7 +254,7 @@ def test_without_time_to_settle_the_first_response_is_taken() -> None:
 # --- The pass criteria, which have no date.
 
 
-def test_pass_criteria_count_when_they_were_said_twice() -> None:
+def test_pass_criteria_count_if_two_responses_agree() -> None:
     """The longest interval apart, with any moment of the scan."""
     for moment in (DONE_AT, None):
         world = World(lambda _n, _at: criteria())
@@ -265,7 +265,7 @@ def test_pass_criteria_count_when_they_were_said_twice() -> None:
         assert [result.behind for result in first.reading.results] == [None]
 
 
-def test_what_changes_in_between_begins_anew() -> None:
+def test_changed_pass_criteria_must_be_repeated() -> None:
     """Statistics that are still being updated differ each time."""
     script = [criteria(limit=1), criteria(limit=2), criteria(limit=1), criteria(holds=False), criteria(holds=False)]
     world = World(lambda n, _at: script[min(n, 4)])
@@ -273,20 +273,20 @@ def test_what_changes_in_between_begins_anew() -> None:
     assert (history.polls, history.reading) == (5, replace(script[4], status=FRESH))
 
 
-def test_an_error_in_between_changes_nothing() -> None:
+def test_an_error_between_two_responses_changes_nothing() -> None:
     """Two responses agree, with any number of errors between them."""
     world = World(lambda n, _at: DOWN if n == 1 else criteria())
     assert world.wait(PassCriteria()).polls == 3
 
 
-def test_two_responses_too_close_to_each_other_are_one() -> None:
+def test_two_responses_that_are_too_close_do_not_agree() -> None:
     """If the time to settle is shorter than the longest interval, the second is too early to count."""
     world = World(lambda _n, _at: criteria(), Plan(settle_timeout=1))
     history = world.wait(PassCriteria())
     assert (world.starts, statuses(history)) == ([0, 1], [STALE])
 
 
-def test_without_time_to_settle_the_first_criteria_count() -> None:
+def test_without_time_to_settle_the_first_pass_criteria_count() -> None:
     """There is nothing to compare them with."""
     world = World(lambda _n, _at: criteria(), Plan(settle_timeout=0))
     assert statuses(world.wait(PassCriteria())) == [UNCHECKED]
@@ -333,7 +333,7 @@ def test_an_error_at_the_end_of_the_time_to_settle_is_an_outage() -> None:
     assert world.now == pytest.approx(420)
 
 
-def test_a_server_that_is_stale_and_down_by_turns_does_not_keep_the_gate() -> None:
+def test_alternating_errors_and_stale_responses_do_not_prolong_the_wait() -> None:
     """After the time to settle the first good response decides."""
     world = World(lambda n, _at: OLD if n % 2 else DOWN)
     history = world.wait()
@@ -351,7 +351,7 @@ def test_the_end_of_the_time_to_settle_cuts_no_request_off() -> None:
     assert (slow.wait().newest, slow.asked) == (dated(NEW, DONE_AT), [(0, 120)])
 
 
-def test_a_request_that_hangs_is_an_outage() -> None:
+def test_a_hanging_request_is_an_outage() -> None:
     """The server has the outage's limit to come back."""
     world = World(lambda _n, _at: OLD, Plan(settle_timeout=10), takes=lambda n: 99 if n else 0)
     history = world.wait()
@@ -367,7 +367,7 @@ def several(*evaluated: float) -> CheckReading:
     return replace(single[0], results=tuple(result for reading in single for result in reading.results))
 
 
-def test_what_is_stale_in_the_second_response_is_evaluated_once() -> None:
+def test_a_policy_that_is_stale_in_the_second_response_is_evaluated_once() -> None:
     """By its id; a fresh policy is left alone, and so are all in the first response."""
     world = World(lambda _n, _at: several(DONE_AT - 200, DONE_AT, DONE_AT - 1))
     world.evaluate = lambda number, _at: policy(DONE_AT, holds=number != 3, number=number)
@@ -377,11 +377,11 @@ def test_what_is_stale_in_the_second_response_is_evaluated_once() -> None:
     assert world.evaluated[0][2] == world.asked[1][1] == 118
 
 
-def test_an_evaluation_that_brings_nothing_fresh_leaves_a_policy_stale() -> None:
+def test_an_evaluation_without_a_fresh_result_leaves_a_policy_stale() -> None:
     """With any other response, or an error; it is not made again."""
-    for answer in (DOWN, DENIED, LATE, policy(DONE_AT - 1, number=1), policy(None, number=1)):
+    for response in (DOWN, DENIED, LATE, policy(DONE_AT - 1, number=1), policy(None, number=1)):
         world = World(lambda _n, _at: several(DONE_AT - 200))
-        world.evaluate = lambda _number, _at, answer=answer: answer  # type: ignore[misc]
+        world.evaluate = lambda _number, _at, response=response: response  # type: ignore[misc]
         history = world.wait(AllPolicies())
         assert (statuses(history), history.errors, len(world.evaluated)) == ([STALE], 0, 1)
 
@@ -407,23 +407,23 @@ def test_a_policy_without_an_id_a_moment_or_time_is_not_evaluated() -> None:
     assert world.evaluated == []
 
 
-def test_a_final_error_ends_it_at_once() -> None:
+def test_a_final_error_ends_the_wait_immediately() -> None:
     """Asking again cannot help."""
     world = World(lambda n, _at: DENIED if n else OLD)
     history = world.wait()
     assert (history.ended, history.polls, history.newest) == (StopCause.DECIDED, 2, DENIED)
 
 
-def test_a_sleep_that_wakes_early_buys_no_other_round() -> None:
+def test_a_sleep_that_wakes_early_does_not_lead_to_another_request() -> None:
     """The request that was meant for the end is the last request."""
     world = World(lambda _n, _at: OLD, early=1e-6)
     history = world.wait()
     assert (history.ended, statuses(history)) == (StopCause.DEADLINE, [STALE])
 
 
-def test_the_limit_is_infinite_while_nothing_good_has_come() -> None:
+def test_the_limit_is_infinite_until_a_good_response() -> None:
     """A wait asks it at any time; it cuts no request off."""
-    script: list[Heard] = [DOWN, OLD, DOWN, OLD]
+    script: list[Response] = [DOWN, OLD, DOWN, OLD]
     world = World(lambda n, _at: script[n])
     settling = Settling(PCI, Server(world), DONE_AT, Plan(), lambda: world.now)
     limits = []
@@ -438,7 +438,7 @@ def test_the_limit_is_infinite_while_nothing_good_has_come() -> None:
 
 
 def together(
-    scripts: dict[Check, Callable[[], Heard]],
+    scripts: dict[Check, Callable[[], Response]],
     notify: Callable[[Event[CheckReading, Check]], None] = lambda _: None,
     tick: Callable[[Sequence[CheckHistory]], None] = lambda _: None,
     signals: Signals | None = None,
@@ -454,7 +454,7 @@ def together(
     return wait_all([*map(wait, scripts)], stop=stop, signals=signals or Signals(), notify=notify, tick=tick)
 
 
-def test_every_check_is_made_and_has_its_place() -> None:
+def test_every_check_is_made_and_keeps_its_place() -> None:
     """A refused check stops no other check."""
     histories = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
     assert [history.target for history in histories] == [PassCriteria(), PCI, AllPolicies()]
