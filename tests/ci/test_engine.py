@@ -38,7 +38,7 @@ def test_the_best_engine_that_works_is_taken(
 
 
 @pytest.mark.parametrize("installed", [{}, {"docker": NO_SERVER, "podman": BROKEN}])
-def test_without_an_engine_that_works_it_says_so(tmp_path: Path, installed: dict[str, str]) -> None:
+def test_without_a_working_engine_there_is_a_message(tmp_path: Path, installed: dict[str, str]) -> None:
     """The exit code differs from that of a failed build."""
     done = engine(tmp_path, installed)
     assert (done.returncode, done.stdout) == (69, "")

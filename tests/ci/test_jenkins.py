@@ -126,7 +126,7 @@ def test_the_key_is_on_an_agent_without_the_repository(build: Build, tmp_path: P
     ],
 )
 @PIPELINES
-def test_the_pipelines_end_as_the_gate_says(
+def test_the_result_of_the_build_follows_the_verdict(
     build: Build, scenario: str, ends: tuple[str, list[str]], pipeline: Path
 ) -> None:
     """Pass is a success, fail a failure, unknown unstable; only a success is deployed."""

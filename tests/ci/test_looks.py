@@ -212,7 +212,7 @@ def test_nothing_is_wider_than_the_window(seen: Views, name: str, kind: str, wid
 
 
 @every_view
-def test_the_page_keeps_nobody_out(seen: Views, name: str, width: int, scheme: str) -> None:
+def test_the_page_is_accessible(seen: Views, name: str, width: int, scheme: str) -> None:
     """Contrast, names, headings, landmarks: axe finds nothing, in light and in dark."""
     assert seen[name, "html", width, scheme]["violations"] == []
 

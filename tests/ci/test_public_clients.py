@@ -146,7 +146,7 @@ def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, thread
 
 
 @pytest.mark.parametrize("script", [PRO, OLD], ids=["ThreadFixProAPI", "threadfix_api"])
-def test_a_public_client_is_told_of_a_wrong_key(
+def test_a_public_client_shows_a_wrong_key(
     script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
 ) -> None:
     """ThreadFix reports a wrong key with HTTP 200, so the client shows the message."""

@@ -154,7 +154,7 @@ def test_a_tag_on_another_commit_is_stopped(repository: Path, origin: Path) -> N
     assert git(origin, "tag") == ""
 
 
-def test_a_commit_beside_main_is_stopped(repository: Path) -> None:
+def test_a_commit_outside_main_is_stopped(repository: Path) -> None:
     """A commit that was not merged is not released."""
     git(repository, "commit", "--quiet", "--allow-empty", "--message", "beside main")
     assert check(repository) != 0

@@ -97,7 +97,7 @@ PASSED = History(ONE, StopCause.DECIDED, 12.0, 3, newest=DONE, reading=DONE)
 FAILED = replace(PASSED, newest=ScanReading("SCAN_DELETED"), reading=ScanReading("SCAN_DELETED"), target=TWO)
 
 
-def test_the_first_line_says_what_is_asked_of_whom_and_until_when() -> None:
+def test_the_first_line_has_the_scan_the_server_and_the_deadline() -> None:
     """The log begins with the server, the scan and the deadline."""
     listener = Listener()
     listener.console()
@@ -182,7 +182,7 @@ def test_an_error_at_the_deadline_is_not_retried() -> None:
     assert listener.lines[1] == "[    0s] error: tf.example.com returned HTTP 502."
 
 
-def test_with_several_scans_each_line_says_which() -> None:
+def test_with_several_scans_each_line_names_its_scan() -> None:
     """With several scans, each line has the number of its scan."""
     listener = Listener()
     console = listener.console(asked=SEVERAL)
@@ -234,7 +234,7 @@ def test_what_is_uploaded_where_is_the_first_line() -> None:
         (Unfinished.BROKEN_OFF, "broken off after 8s"),
     ],
 )
-def test_the_end_of_an_upload_says_what_came_of_it(receipt: Receipt, words: str) -> None:
+def test_the_end_of_an_upload_has_its_result(receipt: Receipt, words: str) -> None:
     """The line of each receipt has the file, the result and the seconds."""
     listener = Listener()
     listener.console().handle_upload(upload_of(SMALL, receipt))
@@ -313,7 +313,7 @@ def test_an_upload_that_could_not_begin_is_retried_in_the_log() -> None:
     ]
 
 
-def test_a_pending_scan_of_an_upload_is_told_with_its_file() -> None:
+def test_a_pending_scan_of_an_upload_is_logged_with_its_file() -> None:
     """The line that begins the wait names the file of one scan, and each line of several names its own."""
     listener = Listener()
     console = listener.console()
@@ -334,7 +334,7 @@ def test_an_upload_shows_its_average_speed() -> None:
     assert (sending.numbers, sending.share) == ("25% of 20 MB, 500 kB/s, 30s left", 0.25)
 
 
-def test_a_check_is_told_with_its_freshness() -> None:
+def test_a_check_is_logged_with_its_freshness() -> None:
     """Each line of a check has its name, stale or fresh, and ThreadFix's result, in the time of the log."""
     listener = Listener()
     console = listener.console()
@@ -445,7 +445,7 @@ def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
     assert hints[1].endswith("; Upload Scans alone is not enough.")
 
 
-def test_a_quiet_gate_says_only_the_verdict_and_warnings() -> None:
+def test_a_quiet_gate_logs_only_the_verdict_and_warnings() -> None:
     """No heartbeat, no status, no request."""
     listener = Listener()
     console = listener.console(quiet=True, verbose=True)
@@ -459,7 +459,7 @@ def test_a_quiet_gate_says_only_the_verdict_and_warnings() -> None:
     assert last.startswith("PASS ")
 
 
-def test_a_verbose_gate_says_every_request() -> None:
+def test_a_verbose_gate_logs_every_request() -> None:
     """Method, path, HTTP status, milliseconds; no more."""
     listener = Listener()
     console = listener.console(verbose=True)
@@ -491,7 +491,7 @@ def test_the_verdict_is_the_last_line() -> None:
     assert not any("`" in line or "*" in line for line in listener.lines)
 
 
-def test_several_scans_that_did_not_pass_are_told_each() -> None:
+def test_each_scan_that_did_not_pass_is_logged() -> None:
     """The verdict's line has only the deciding part."""
     listener = Listener()
     listener.console().closing(verdict(PASSED, FAILED))
@@ -510,7 +510,7 @@ def closed(found: Verdict, *, quiet: bool = False) -> list[str]:
     return listener.lines
 
 
-def test_a_check_that_does_not_hold_says_why() -> None:
+def test_a_check_that_does_not_hold_has_its_reason() -> None:
     """Its broken rows have limits and numbers, and three vulnerabilities are named with their links."""
     broken = checked(CRITERIA, CRITICAL, HIGH, obstacles=OBSTACLES)
     found = builders.verdict(judge_scan(PASSED, ASKED), checks=[broken, checked(POLICY)])
@@ -579,7 +579,7 @@ def test_invalid_options_have_a_line_each() -> None:
     assert quiet.lines == ["UNKNOWN (usage, exit code 2): 2 invalid options: --timeout: is empty. --url is missing."]
 
 
-def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
     """A downgraded verdict has a warning, and no exit code, since that is 0."""
     listener = Listener()
     queued = ScanReading("QUEUED")

@@ -222,7 +222,7 @@ def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
     assert found.resume in text
 
 
-def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
     """The page of a downgraded verdict has the reason why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of <code>--on-timeout warn</code>." in render.render(soft)
@@ -438,7 +438,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
-def test_the_colours_can_be_told(scheme: dict[str, str]) -> None:
+def test_the_colours_can_be_distinguished(scheme: dict[str, str]) -> None:
     """Text has the contrast of WCAG's level AA, and bars are visible."""
     scheme = LIGHT | scheme
     kinds = ["pass", "fail", "unknown"]

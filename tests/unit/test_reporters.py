@@ -181,7 +181,7 @@ def test_the_document_has_the_history() -> None:
 
 
 @every_release
-def test_the_document_of_uploads_and_checks_is_what_its_schema_says(found: Verdict) -> None:
+def test_the_document_of_uploads_and_checks_matches_its_schema(found: Verdict) -> None:
     """Every end of uploads and checks gives a document that the schema accepts."""
     document = json.loads(result.render(found))
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
@@ -256,7 +256,7 @@ def test_the_document_has_every_check() -> None:
     assert (refused["results"], len(refused["outages"]), refused["reason"]) == ([], 1, "denied")
 
 
-def test_what_cannot_be_told_is_null_in_the_document() -> None:
+def test_unknown_values_are_null_in_the_document() -> None:
     """A moment that no calendar has, an unknown age and an unknown place are null."""
     odd = replace(PASSING, evaluated=1e300, behind=None)
     document = result.document(
@@ -325,7 +325,7 @@ RAILS_TYPES = {"array", "file", "symbol", "date", "datetime", "duration", "integ
                "string", "yaml", "base64Binary", "hexBinary"}  # fmt: skip
 
 
-def test_junit_says_everything_where_gitlab_reads_it() -> None:
+def test_junit_has_everything_in_the_parts_that_gitlab_reads() -> None:
     """The text of an error alone has the subject, what happened, what it means, the command and what to do."""
     (suite,) = JUnitXml.fromstring(junit.render(TIMEOUT).encode())
     (case,) = suite
@@ -373,7 +373,7 @@ def test_junit_has_a_case_for_each_part() -> None:
     assert [case.name for case in suite] == ["pending scan 1", "pending scan 2", "pending scan 3"]
 
 
-def test_junit_says_what_is_in_the_way() -> None:
+def test_junit_lists_the_blocking_vulnerabilities() -> None:
     """The text of a failed check has its rows, vulnerabilities with links, and the advice; its output the phases."""
     (suite,) = JUnitXml.fromstring(junit.render(RELEASES["held-back"]).encode())
     cases = {case.name: case for case in suite}
@@ -470,7 +470,7 @@ def test_a_timeline_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("found", [PASS, FAIL, TIMEOUT, USAGE, MANY])
-def test_the_summary_says_the_verdict_first(found: Verdict) -> None:
+def test_the_summary_begins_with_the_verdict(found: Verdict) -> None:
     """The summary begins with the verdict; unless it is a pass, it has what to do."""
     text = summary.render(found)
     first = text.partition("\n")[0]
@@ -500,7 +500,7 @@ def test_the_summary_folds_the_timelines_of_several_scans() -> None:
     assert folded.count("<pre>") == 3
 
 
-def test_the_summary_of_scans_that_never_answered_has_no_timeline() -> None:
+def test_the_summary_of_scans_without_a_response_has_no_timeline() -> None:
     """A scan without a single response has no timeline."""
     history: ScanHistory = History(Target(6, 41), StopCause.LIMIT, 1.0, 1, 1, newest=DOWN, outages=(Outage(0.0, DOWN),))
     silent = replace(judge_scan(history, builders.LINKED), history=replace(history, outages=()))
@@ -523,7 +523,7 @@ def test_the_timeline_in_the_summary_keeps_its_lines() -> None:
     assert [line.partition(" ")[0] for line in drawn] == ["QUEUED", "CHANNEL_MERGING", "DONE", "(outage)"]
 
 
-def test_a_downgraded_verdict_says_that_the_job_goes_on() -> None:
+def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
     """The summary of a downgraded verdict has the reason why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of `--on-timeout warn`." in summary.render(soft)
@@ -658,7 +658,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe with a name is a thing of POSIX")
-def test_a_pipe_that_nobody_reads_does_not_hold_the_gate(tmp_path: Path) -> None:
+def test_an_unread_pipe_does_not_delay_the_gate(tmp_path: Path) -> None:
     """Writing to an unread pipe fails immediately instead of blocking."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="No such device"):
