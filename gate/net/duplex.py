@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-STATUS_LINE: Final = len(b"HTTP/1.1 103 ")
-"""Bytes that distinguish a final response from an interim response."""
-INTERIM_LIMIT: Final = 64 * 1024
-"""Bytes of the longest interim response."""
+STATUS_LINE: Final = len(b"HTTP/1.1 103 ")  # bytes that distinguish a final response from an interim response
+INTERIM_LIMIT: Final = 64 * 1024  # bytes of the longest interim response
 _INTERIM: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d")
 _INTERIM_WHOLE: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n")
 
@@ -41,11 +39,7 @@ class Duplex:
         connection.settimeout(0)
 
     def send(self, data: bytes) -> None:
-        """Send all of `data`.
-
-        Raises:
-            BrokenPipeError: the server has responded, or has closed the connection. There may be a response to read.
-        """
+        """Send all of `data`. A broken pipe means that there may be a response to read."""
         if self._wait(selectors.EVENT_READ, 0):
             self._receive()
         rest = memoryview(data)
@@ -71,11 +65,7 @@ class Duplex:
         return next((ready for _, ready in self._selector.select(seconds)), 0)
 
     def _receive(self) -> None:
-        """Receive without waiting.
-
-        Raises:
-            BrokenPipeError: a response has begun, or the connection was closed.
-        """
+        """Receive without waiting. The pipe breaks if a response has begun, or the connection was closed."""
         try:
             piece = self._connection.recv(PIECE)
         except WOULD_BLOCK:

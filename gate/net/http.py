@@ -42,12 +42,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RESPONSE_LIMIT: Final = 1024 * 1024
-"""Bytes of a response's body after decompression. A status response has about 400."""
-FORM: Final = "application/x-www-form-urlencoded"
-"""The content type of a form without files."""
-LONGER: Final = 2
-"""Factor from the request's time limit to that of its socket, so that the request's limit ends it first."""
+RESPONSE_LIMIT: Final = 1024 * 1024  # bytes of a body after decompression; a status response has about 400
+FORM: Final = "application/x-www-form-urlencoded"  # the content type of a form without files
+LONGER: Final = 2  # a socket's time limit is longer by this factor, so that the request's own limit ends it first
 
 
 class RequestMade(NamedTuple):
@@ -152,8 +149,8 @@ class Transport:
         )
         took = (time.monotonic() - began) * 1000
         path = urlsplit(request.url).path
-        status, ahead = exchange.http_status, exchange.clock_ahead
-        self._trace(RequestMade(request.method, path, status, took, ahead, exchange.connection))
+        facts = (exchange.http_status, took, exchange.clock_ahead, exchange.connection)
+        self._trace(RequestMade(request.method, path, *facts))
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
@@ -162,11 +159,7 @@ class Transport:
 
     @property
     def tls(self) -> Tls:
-        """The contexts of TLS connections, made once, because loading a trust store takes longer than a request.
-
-        Raises:
-            OSError: the client certificate cannot be used.
-        """
+        """The contexts of TLS connections, made once, because loading a trust store takes longer than a request."""
         with self._lock:
             if self._tls is None:
                 server, trust_store = self._context()
@@ -211,9 +204,7 @@ class Transport:
             return replace(failure_of(error, self.host, self._sanitizer), unsent=not exchange.connected)
         finally:
             self._under_way.discard(exchange)
-        if done is None:
-            return self._timed_out(exchange, timeout, connect_timeout)
-        return done
+        return self._timed_out(exchange, timeout, connect_timeout) if done is None else done
 
     def _timed_out(self, exchange: Exchange, timeout: float, connect_timeout: float | None) -> Failure:
         """Return the failure of a request that was aborted at the end of its time."""
@@ -226,9 +217,8 @@ class Transport:
         return Failure(Reason.UNREACHABLE, what, FailureKind.TIMEOUT, unsent=unsent)
 
     def _send(self, exchange: Exchange, request: _Request) -> Response | Failure:
-        secure = request.url.startswith("https:")
         # A session would resolve a redirect and read its body, replace the key by `.netrc`, and keep cookies.
-        adapter = Adapter(exchange, (lambda: self.tls) if secure else None)
+        adapter = Adapter(exchange, (lambda: self.tls) if request.url.startswith("https:") else None)
         body = request.body
         content_type = body.content_type if body else FORM if request.form is not None else None
         message = requests.Request(
@@ -267,11 +257,7 @@ class Transport:
 
     @staticmethod
     def _content(exchange: Exchange, response: requests.Response, request: _Request) -> bytes:
-        """Return the decompressed body, but no more than one byte beyond the limit.
-
-        Raises:
-            BaseException: the body cannot be read.
-        """
+        """Return the decompressed body, but no more than one byte beyond the limit."""
         if request.connect_timeout is not None:
             exchange.limit_pauses(request.connect_timeout)
         try:
