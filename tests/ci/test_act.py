@@ -249,7 +249,7 @@ def test_the_code_under_test_gets_no_key(
 
 @pytest.mark.parametrize("name", ["upload-then-gate", "release"])
 @pytest.mark.parametrize(("scan", "key", "reason"), [(SCAN, "wrongKey", "denied"), ('touch "$2"', "", "usage")])
-def test_what_is_not_uploaded_is_not_waited_for(  # noqa: PLR0913, PLR0917 - a table
+def test_after_a_failed_upload_the_gate_does_not_wait(  # noqa: PLR0913, PLR0917 - a table
     act: Callable[..., Ended], sandbox: dict[str, str], name: str, scan: str, key: str, reason: str
 ) -> None:
     """With an invalid key or an empty report, the job is red and nothing is published."""

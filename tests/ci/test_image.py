@@ -169,7 +169,7 @@ def test_the_gate_is_not_root(inside: dict[str, Any]) -> None:
     assert inside["writable"] == []
 
 
-def test_the_image_has_only_what_the_gate_needs(inside: dict[str, Any]) -> None:
+def test_the_image_has_only_the_packages_of_the_gate(inside: dict[str, Any]) -> None:
     """PyGithub, Pygments, pip, the build tools and their dependencies are left out."""
     assert inside["there"] == ["requests"]
 

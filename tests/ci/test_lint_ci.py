@@ -42,7 +42,7 @@ def _tools(need_tool: Callable[[str], Path]) -> None:
         need_tool(name)
 
 
-def test_nothing_is_found_in_what_we_ship(tree: Path) -> None:
+def test_the_linters_find_no_error_in_this_project(tree: Path) -> None:
     run = lint(tree)
     assert run.stdout.splitlines() == ["schemas ok", "actionlint ok", "zizmor ok"]
     assert run.returncode == 0

@@ -181,7 +181,7 @@ def seen(pages: Path, look: Look) -> Views:
     return dict(zip(asked, look(looks), strict=True))
 
 
-def test_a_look_sees_what_is_wrong(look: Look, tmp_path: Path) -> None:
+def test_a_look_finds_errors(look: Look, tmp_path: Path) -> None:
     """A wide, pale, talkative page that loads more fails each check, so the tests below can fail."""
     page = tmp_path / "bad.html"
     page.write_text(
@@ -245,7 +245,7 @@ def test_the_built_checks_are_four_of_each_colour() -> None:
 
 @pytest.mark.parametrize("name", ["checks", "held-back"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_red_comes_first(seen: Views, name: str, kind: str) -> None:
+def test_failing_checks_come_first(seen: Views, name: str, kind: str) -> None:
     """Failing checks come first, then undecided checks, then passing checks."""
     text = seen[name, kind, SMALL_PHONE, "light"]["text"].casefold()
     expected = [
@@ -278,7 +278,7 @@ def test_the_page_can_be_printed(pages: Path, look: Look, tmp_path: Path, name: 
     assert 1 <= sheets <= {"twenty": 4, "checks": 4}.get(name, 1)
 
 
-def test_the_page_can_be_read_where_its_style_is_forbidden(pages: Path, look: Look) -> None:
+def test_the_page_is_readable_without_its_style(pages: Path, look: Look) -> None:
     """As served by Jenkins: without its style sheet, the words are in order and nothing is wider than the window."""
     plain, styled = look(
         [

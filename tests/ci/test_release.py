@@ -357,7 +357,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     ],
 )
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_was_replaced_is_not_published(tmp_path: Path, job: str, folder: str, name: str, change: str) -> None:
+def test_a_replaced_artifact_is_not_published(tmp_path: Path, job: str, folder: str, name: str, change: str) -> None:
     """If another job of the run replaces an artifact, adds a file or removes one, each job that uses it stops."""
     files = tmp_path / folder
     files.mkdir()
@@ -373,7 +373,7 @@ def test_what_was_replaced_is_not_published(tmp_path: Path, job: str, folder: st
     assert run_step(job, name, tmp_path, SUMS="").returncode != 0
 
 
-def test_every_job_checks_what_it_takes() -> None:
+def test_every_job_checks_its_artifacts() -> None:
     """The checksums come from the job that built, and are compared before any other step uses an artifact."""
     checks = {
         "dist": (BUILT, "${{ needs.ci.outputs.sums }}"),
@@ -398,7 +398,7 @@ def test_every_job_checks_what_it_takes() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
-def test_what_builds_has_a_hash(tmp_path: Path) -> None:
+def test_the_build_tools_have_hashes(tmp_path: Path) -> None:
     """From a fresh clone, `make dist` installs nothing without a hash, and pip fetches nothing for the build."""
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -418,7 +418,7 @@ def test_what_builds_has_a_hash(tmp_path: Path) -> None:
     assert {"--no-build-isolation", "--no-deps"} <= set(wheel.split())
 
 
-def test_the_tools_of_the_tests_have_a_hash() -> None:
+def test_the_tools_of_the_tests_have_hashes() -> None:
     """The other tools of CI have a lock file with hashes, written by `make lock`; the version is only in one place."""
     lock = (ROOT / "requirements/ci.lock").read_text(encoding="utf-8")
     [act] = re.findall(

@@ -520,7 +520,7 @@ def test_set_up_that_fails_leaves_a_verdict(runner: Runner) -> None:
         ("two\rlines", "::error"),
     ],
 )
-def test_what_is_masked(runner: Runner, key: str, first: str) -> None:
+def test_the_key_is_masked_before_any_other_output(runner: Runner, key: str, first: str) -> None:
     """A key is masked, as the gate sends it, before any other text is printed; a key of several lines cannot be."""
     done = runner.run("run", PATH=str(runner.bin), THREADFIX_API_KEY=key)
     assert done.returncode == 70

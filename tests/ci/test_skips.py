@@ -51,7 +51,7 @@ ROOT_IS_HERE = sys.platform != "win32" and os.geteuid() == 0
         ("", {"5 skipped", "1 xfailed"}),
     ],
 )
-def test_a_skip_is_a_failure_where_all_is_here(tmp_path: Path, promised: str, ends: set[str]) -> None:
+def test_with_all_tools_promised_a_skip_is_a_failure(tmp_path: Path, promised: str, ends: set[str]) -> None:
     """With all tools promised, each way to skip fails, unless the machine itself lacks or forbids something."""
     (tmp_path / "test_skipping.py").write_text(TESTS)
     done = subprocess.run(

@@ -133,7 +133,7 @@ def test_ssl_cert_file_and_ssl_cert_dir_count_together(
     assert ask(gate, url, SSL_CERT_FILE=str(stranger.file), SSL_CERT_DIR=str(folder)).code == 0
 
 
-def test_an_authority_that_nobody_named_is_refused(gate: Gate, url: str) -> None:
+def test_an_unknown_authority_is_refused(gate: Gate, url: str) -> None:
     """Immediately, with one connection and nothing sent; the hint names the option."""
     ran = ask(gate, url, *PATIENT)
     assert "issuer certificate" in refused(ran, gate.threadfix)

@@ -613,7 +613,7 @@ def test_a_signal_ends_uploads_immediately(serving: Serving, tmp_path: Path) -> 
     assert (server.connections, len(server.whole)) == (2, 1)
 
 
-def test_a_signal_between_two_attempts_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_signal_between_two_attempts_leaks_nothing(tmp_path: Path) -> None:
     """Nothing is sent after the signal, even if ThreadFix is available again."""
     port = closed_port()
     server, signals = Counting((takes,)), Signals()

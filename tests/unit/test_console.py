@@ -109,7 +109,7 @@ def test_the_first_line_has_the_scan_the_server_and_the_deadline() -> None:
     assert several.lines[0].endswith("for 2 pending scans of application 6, once.")
 
 
-def test_what_is_dangerous_warns_on_every_run() -> None:
+def test_dangerous_options_warn_on_every_run() -> None:
     """An old switch is not forgotten."""
     listener = Listener()
     server = replace(ASKED.server, url="http://tf.example.com", insecure=True, allow_http=True)
@@ -208,7 +208,7 @@ def upload_of(file: ScanFile, receipt: Receipt) -> UploadEnded:
     return UploadEnded(builders.uploaded(receipt)._replace(file=file))
 
 
-def test_what_is_uploaded_where_is_the_first_line() -> None:
+def test_the_first_line_of_an_upload_has_the_files_and_the_server() -> None:
     """The first line of a run that uploads has the files' size and the application; the dangers follow."""
     server = replace(ASKED.server, insecure=True)
     for files, what in (((SMALL,), "a/small.json (812 bytes)"), ((LARGE, SMALL), "2 files (20 MB)")):

@@ -213,7 +213,7 @@ def test_nothing_is_loaded(found: Verdict) -> None:
 
 
 @every_ending
-def test_what_to_do_is_there_when_it_is_not_a_pass(found: Verdict) -> None:
+def test_the_page_has_advice_unless_it_is_a_pass(found: Verdict) -> None:
     """Unless it is a pass, the page has what it means, what to do and the command to keep waiting."""
     text = Page(render.render(found)).text
     is_pass = found.conclusion.kind is Kind.PASS
@@ -309,7 +309,7 @@ def test_checks_have_a_part_each_the_red_first() -> None:
     assert len([link for link in page.all("a") if link["href"] in {one.url for one in OBSTACLES}]) == 10
 
 
-def test_what_is_not_known_of_a_vulnerability_is_left_out() -> None:
+def test_unknown_parts_of_a_vulnerability_are_left_out() -> None:
     """One without link, severity and place is its name alone."""
     bare = OBSTACLES[0]._replace(url=None, severity="", place="")
     text = render.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))

@@ -135,7 +135,7 @@ def test_the_stars_complete_no_key() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_no_half_of_a_key_is_left_where_a_text_is_cut(form: Callable[[str], str]) -> None:
+def test_no_half_of_a_key_remains_at_the_end_of_a_shortened_text(form: Callable[[str], str]) -> None:
     for filler in range(700):
         shown = SANITIZER.sanitize("-" * filler + form(KEY) + "-" * 2_000, limit=40)
         assert not shown.strip("-* ."), shown

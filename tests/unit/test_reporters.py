@@ -432,7 +432,7 @@ FILES = (ScanFile("a.fpr", 7, "a.fpr"),)
         ),
     ],
 )
-def test_a_resumed_action_leaves_out_what_ids_stand_for(asked: Settings, replaced: str) -> None:
+def test_a_resumed_action_leaves_out_inputs_that_ids_replace(asked: Settings, replaced: str) -> None:
     """The action's form of the command names the inputs to leave out: a file would be uploaded again."""
     assert ", ".join(asked.replaced) == replaced
     found = replace(TIMEOUT, replaced=asked.replaced, naming=INPUTS)
@@ -479,7 +479,7 @@ def test_the_summary_begins_with_the_verdict(found: Verdict) -> None:
     assert text.endswith("poll\n") or "polls" in text.splitlines()[-1]
 
 
-def test_the_summary_has_what_a_person_asks_for() -> None:
+def test_the_summary_has_the_facts() -> None:
     """The link, the resume command, the invalid options, the outages, and a row for each scan."""
     assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
     assert "**To keep waiting, run:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
