@@ -47,7 +47,7 @@ class ConnectionFacts:
 
     @property
     def issuer(self) -> str:
-        """Name of the certificate's issuer; empty without one. Not sanitized."""
+        """Name of the certificate's issuer; empty if it has no name. Not sanitized."""
         names = dict(pair for pairs in self.certificate.get("issuer", ()) for pair in pairs[:1])
         return names.get("commonName") or names.get("organizationName") or ""
 
@@ -149,7 +149,7 @@ class Exchange:
         """Shut the connection down, so that the thread of the work ends. A DNS lookup ends by itself."""
         self._aborted = True
         for tracked in (self._duplicate, self._connected):
-            # TLS within a proxy's TLS is not a socket, but contains one.
+            # TLS within a proxy's TLS is not a socket, but contains a socket.
             connection = getattr(tracked, "socket", tracked)
             # `close` would wait for the thread that reads. That thread may be closing it now.
             with contextlib.suppress(OSError):

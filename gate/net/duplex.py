@@ -60,7 +60,7 @@ class Duplex:
         return _Replay(bytes(self._received), self._connection)
 
     def _wait(self, events: int, seconds: float | None) -> int:
-        """Wait until one of `events` is possible, and return those that are."""
+        """Wait for any of `events`, and return the events that are possible."""
         self._selector.modify(self._connection, events)
         return next((ready for _, ready in self._selector.select(seconds)), 0)
 

@@ -26,7 +26,7 @@ BUNDLES: Final = (
     "/etc/ssl/cert.pem",  # the BSDs
     "/usr/local/share/certs/ca-root-nss.crt",  # older FreeBSD
 )
-"""The files of the distributions, for a Python whose OpenSSL was built for another one."""
+"""The files of the distributions, for a Python whose OpenSSL was built for another distribution."""
 _NO_FILE: Final = "there is no such file"
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 

@@ -272,7 +272,7 @@ KINDS: tuple[Callable[[socket.socket], object], ...] = (
     reset,
 )
 TIMES = 5
-"""Responses of each kind; more show nothing else."""
+"""Responses of each kind; more responses find no further errors."""
 
 ASKS = """
 import gc, os, sys, threading, time

@@ -143,7 +143,7 @@ def test_an_unknown_authority_is_refused(gate: Gate, url: str) -> None:
 def test_the_system_s_store_is_the_default(
     gate: Gate, url: str, system: Callable[..., None], company: Authority, stranger: Authority
 ) -> None:
-    """OpenSSL's file and folder count together; without a file the first one of a distribution does."""
+    """OpenSSL's file and folder count together; without that file, the first bundle of a distribution counts."""
     folder, bad = hashed(company, gate.folder / "certificates"), junk(gate.folder)
     for paths, code in (
         ({"file": company.file}, 0),
@@ -154,7 +154,7 @@ def test_the_system_s_store_is_the_default(
         ({"file": stranger.file, "bundles": (company.file,)}, 6),
     ):
         system(**paths)
-        # As CI systems do it: an empty variable is none.
+        # CI systems set empty variables, which must count as unset.
         assert ask(gate, url, SSL_CERT_FILE="", SSL_CERT_DIR="").code == code
 
 
@@ -170,7 +170,7 @@ def test_certifi_s_certificates_count_if_the_system_has_none(
 @pytest.mark.parametrize(
     ("platform", "origin"), [("win32", "the operating system's and certifi's"), ("darwin", "certifi's")]
 )
-def test_elsewhere_certifi_s_certificates_always_count(platform: str, origin: str) -> None:
+def test_on_windows_and_macos_certifi_s_certificates_always_count(platform: str, origin: str) -> None:
     assert re.fullmatch(rf"{origin}; [0-9]+ certificates", load_trust_store(client(), (), system=platform))
 
 
@@ -221,7 +221,7 @@ def test_a_chosen_store_replaces_the_default(
 
 
 def test_a_certificate_of_another_host_is_refused(gate: Gate, serve: Serve, company: Authority) -> None:
-    """Whoever signed it."""
+    """Even if a trusted authority signed it."""
     url = serve(gate.threadfix, tls=context(company.issue("other", x509.DNSName("other.example"))))
     ran = ask(gate, url, "--ca-file", str(company.file), *PATIENT)
     assert "mismatch" in refused(ran, gate.threadfix)
@@ -235,7 +235,7 @@ def test_an_expired_certificate_is_refused(gate: Gate, serve: Serve, company: Au
     assert "renew" in ran.document["hint"]
 
 
-def test_a_certificate_that_verifies_no_more_is_final_too(
+def test_a_certificate_that_no_longer_verifies_is_final_too(
     gate: Gate, serve: Serve, good: tuple[Path, Path], company: Authority, stranger: Authority
 ) -> None:
     """A server whose certificate changes during the wait gets no further request, and the scan does not fail."""
@@ -314,7 +314,7 @@ def test_a_server_that_wants_another_client_certificate_is_unreachable(
 def test_the_secrets_of_tls_sessions_are_not_written(
     command: str, kind: str, gate: Gate, choosy_url: str, company: Authority
 ) -> None:
-    """Whoever can set a variable could read the key from a recording of the traffic; a pipe would wait for ever."""
+    """A user who can set a variable could decrypt recorded traffic with the key in it; a pipe would block for ever."""
     log = gate.folder / "secrets.log"
     if kind == "pipe":
         os.mkfifo(log)
@@ -395,7 +395,9 @@ def test_insecure_needs_no_store(gate: Gate, url: str, tmp_path: Path) -> None:
     assert ask(gate, url, "--insecure", REQUESTS_CA_BUNDLE=str(tmp_path / "missing.pem")).code == 0
 
 
-def test_a_file_that_is_no_certificate_is_named_with_the_other_mistakes(gate: Gate, url: str, tmp_path: Path) -> None:
+def test_a_file_without_a_certificate_is_reported_with_other_invalid_options(
+    gate: Gate, url: str, tmp_path: Path
+) -> None:
     """All invalid options are reported together, and a missing file is named once."""
     options = ("--ca-file", str(junk(tmp_path)), "--client-cert", str(tmp_path / "missing.pem"), "--timeout", "soon")
     ran = ask(gate, url, *options)
@@ -418,7 +420,7 @@ def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, com
 # --- Two protocols at one port.
 
 
-def test_https_to_a_server_that_speaks_http(gate: Gate) -> None:
+def test_https_to_a_server_with_plain_http(gate: Gate) -> None:
     """The message names TLS, and the hint the checks."""
     ran = ask(gate, gate.url.replace("http://", "https://"), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
@@ -426,7 +428,7 @@ def test_https_to_a_server_that_speaks_http(gate: Gate) -> None:
     assert "uses https on this port" in ran.document["hint"]
 
 
-def test_http_to_a_server_that_speaks_https(gate: Gate, url: str) -> None:
+def test_http_to_a_server_with_https(gate: Gate, url: str) -> None:
     """The hint names https."""
     ran = ask(gate, url.replace("https://", "http://"), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE

@@ -42,7 +42,7 @@ def test_a_malformed_or_repeated_date_is_unknown(value: str | None) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "XYZ-13"])
-def test_a_date_without_a_zone_is_gmt_wherever_the_runner_is(zone: str) -> None:
+def test_a_date_without_a_zone_is_gmt_in_any_zone(zone: str) -> None:
     lines = (
         "from gate.net.framing import date",
         "from gate.net.http import Response",
