@@ -125,7 +125,9 @@ class Settling:
             response = self._ask.evaluate(number, left)
             reading = None if isinstance(response, Failure) else dated(response, self._moment)
             self._evaluated[number] = reading.results[0] if reading and reading.status == FRESH else None
-        return self._evaluated[number] or stale
+        evaluated = self._evaluated[number]
+        # A policy with the same id is not enough: the list may have another policy with it.
+        return evaluated if evaluated and evaluated.is_about(stale) else stale
 
 
 def dated(reading: CheckReading, moment: float | None) -> CheckReading:

@@ -193,6 +193,14 @@ class CheckResult:
     evaluated: float | None = None  # the moment of the newest evaluation
     behind: float | None = 0.0  # seconds from that moment to the newest scan; 0 if the scan is not later
     policy_id: int | None = None  # None for a criterion
+    # The policy's name as ThreadFix sent it, which is not safe text, and whether it is for remediation, if known.
+    policy: tuple[str, bool | None] = field(default=("", None), compare=False, repr=False)
+
+    def is_about(self, other: CheckResult) -> bool:
+        """Return whether both are about the same policy."""
+        (name, kind), (other_name, other_kind) = self.policy, other.policy
+        same_kind = kind is other_kind or None in {kind, other_kind}
+        return same_kind and (self.policy_id, name) == (other.policy_id, other_name)
 
 
 STALE: Final = "stale"

@@ -254,7 +254,8 @@ def _result(status: responses.PolicyStatus, request: CheckRequest, *, shown: boo
         word = (request.sanitize(word, WORD_LIMIT) if shown else "") or "nothing"
     name = _name(status, request) if shown else f"policy {number}"
     evaluated = responses.moment(status.last_evaluated)
-    return CheckResult(name, holds, word, evaluated=evaluated, policy_id=responses.identity(number))
+    policy = status.policy.name, status.policy.is_remediation
+    return CheckResult(name, holds, word, evaluated=evaluated, policy_id=responses.identity(number), policy=policy)
 
 
 def _name(status: responses.PolicyStatus, request: CheckRequest) -> str:

@@ -508,6 +508,16 @@ def test_no_date_makes_a_policy_from_before_the_scan_fresh(run: Run, date: objec
     assert ran.document["reason"] == "processed", ran.err
 
 
+@pytest.mark.parametrize("other", [{"name": "30 days"}, {"filterName": None}])
+def test_no_other_policy_with_the_same_id_replaces_a_stale_policy(run: Run, other: dict[str, object]) -> None:
+    """Its name or kind differs."""
+    listed = {"name": "Low Policy", "filterName": "Low Filter", "id": 3}
+    broken = policy("FAILING", policy=listed | other, evaluated=release.later(-1800))
+    run.threadfix.set(STATUSES, [broken, policy(policy=listed)])
+    run.threadfix.set(EVALUATION, policy(policy=listed), method="POST")
+    run.ends(Reason.POLICY_UNKNOWN, "stale by", "--policy", "all")
+
+
 def test_a_stale_check_shows_its_age_and_how_to_keep_waiting(run: Run) -> None:
     """The command in the message makes the same checks."""
     run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
