@@ -1,4 +1,4 @@
-"""The kinds of failure, and the one table of their meaning and advice."""
+"""The kinds of failure, and the table of their meaning and advice."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
 
 
 def advise(kind: FailureKind, doing: Doing) -> Advice:
-    """Return the advice for a kind of failure. A field is None or empty if the reason's own text is right."""
+    """Return the advice for a kind of failure. The text of the reason replaces an empty field."""
     rows = [ADVICE.get(key, Advice()) for key in ((kind, doing), (None, doing), (kind, None))]
     return Advice(
         next((row.meaning for row in rows if row.meaning is not None), None),
