@@ -62,13 +62,15 @@ def lines() -> Iterator[str]:
     yield "  using: composite"
     yield "  steps:"
     yield "    - id: gate"
-    yield "      shell: bash"
+    # With -p, bash ignores what the job's environment contains for it: BASH_ENV, SHELLOPTS and exported functions. Each
+    # of them could end the step with 0 before the gate is started.
+    yield "      shell: bash -p {0}"
     yield "      env:"
     for name, _, _ in inputs():
         yield f"        THREADFIX_{name.replace('-', '_').upper()}: ${{{{ inputs.{name} }}}}"
     # With exec, the signal of a cancelled job reaches the gate. In the container of a job, the variable is correct and
     # the expression `github.action_path` is not.
-    yield '      run: exec bash "$GITHUB_ACTION_PATH/action/setup.sh"'
+    yield '      run: exec bash -p "$GITHUB_ACTION_PATH/action/setup.sh"'
 
 
 def quoted(text: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.bundle import bundle, locked
 
@@ -98,7 +99,16 @@ class Runner:
 
     def command(self, *args: str) -> list[str]:
         """Return the command of action.yml."""
-        return [BASH, str(self.action / "action/setup.sh"), *args]
+        return [BASH, "-p", str(self.action / "action/setup.sh"), *args]
+
+    def step(self, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the step of action.yml as a runner does."""
+        (step,) = YAML(typ="safe").load((self.action / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"]
+        shell = {"bash": "bash --noprofile --norc -e -o pipefail {0}"}.get(step["shell"], step["shell"])
+        written = script(self.home / "step.sh", step["run"])
+        command = [argument.format(written) for argument in shell.split()]
+        taken = self.env({"GITHUB_ACTION_PATH": str(self.action), **env})
+        return subprocess.run(command, cwd=self.work, env=taken, capture_output=True, text=True, check=False)
 
     def start(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
         """Start the step in a new process group."""
@@ -150,6 +160,7 @@ def published(action: Path, *, release: bool = True) -> Path:
     for name in ("gate", "action"):
         shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "requirements", action / "requirements")
+    shutil.copy(ROOT / "action.yml", action)
     if release:
         bundle(action / "dist/threadfix-gate.pyz")
     return action
@@ -584,6 +595,23 @@ def test_the_exit_code_needs_no_writing(bare: Runner, honest: list[str], ending:
     redirect = f'exec "$@" 2>{log}' if log else 'exec "$@" 2>&-'
     done = bare.run(before=[*honest, BASH, "-c", redirect, "-"], THREADFIX_API_KEY=KEY, **env | files)
     assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"SHELLOPTS": "noexec"},
+        {"BASH_ENV": "ends"},
+        {"BASH_FUNC_exec%%": "() { exit 0; }"},
+        {"BASH_FUNC_set%%": "() { exit 1; }"},
+        {"BASH_FUNC_exit%%": "() { builtin exit 1; }"},
+    ],
+)
+def test_no_variable_for_bash_ends_the_step(runner: Runner, hostile: dict[str, str]) -> None:
+    """The job's environment may have options, functions and a script for each shell."""
+    (runner.work / "ends").write_text("exit 0", encoding="utf-8")
+    done = runner.step(THREADFIX_PYTHON="/nowhere", **hostile)
+    assert (done.returncode, runner.outputs()["reason"]) == (70, "internal")
 
 
 def test_a_reader_that_hangs_up_changes_no_exit_code(runner: Runner) -> None:
