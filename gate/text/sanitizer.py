@@ -16,8 +16,8 @@ from typing import Final
 from gate.text.redaction import CONTROLS, INVISIBLE, LONGEST_ESCAPE, hide
 
 REDACTED: Final = "***"
-MARKS: Final = "*~=_"
-"""Characters that replace a secret: the first that is in no secret."""
+MARKS: Final = "*~=_•"
+"""Characters that replace a secret: the first that is in no secret. The last can be in no key."""
 TEXT_LIMIT: Final = 500
 """Characters that are shown of a text of the server."""
 ELLIPSIS: Final = "..."
