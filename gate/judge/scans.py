@@ -72,21 +72,28 @@ def judge_scan(
         upload: the upload that created the pending scan.
         team_id: of the application's team, for the link.
     """
-    conclusion = _conclusion_of(history, settings, cancelled).downgrade(settings.downgraded)
+    conclusion = _conclusion_of(history, settings, cancelled, is_ours=upload is not None).downgrade(settings.downgraded)
     target, scan_id = history.target, history.reading.scan_id if history.reading else None
     url = settings.scan_url(target.application_id, scan_id, target.pending_scan_id, team_id)
     return ScanVerdict(conclusion, history, url, upload)
 
 
-def _conclusion_of(history: ScanHistory, settings: Settings, cancelled: Cancelled | None) -> Conclusion:
+def _conclusion_of(
+    history: ScanHistory, settings: Settings, cancelled: Cancelled | None, *, is_ours: bool
+) -> Conclusion:
     if history.ended is StopCause.CANCELLED:
         conclusion = concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
-    if history.ended is StopCause.DEADLINE and history.reading:
+    if history.ended is StopCause.DEADLINE and (history.reading or (is_ours and _is_not_found(history.newest))):
         return _timed_out(history, settings.plan.timeout)
     if isinstance(history.newest, Failure):
         return _failed_with(history, history.newest)
     return _read_as(history, history.newest, settings.rules)
+
+
+def _is_not_found(newest: ScanReading | Failure) -> bool:
+    """Return whether ThreadFix does not know the scan. Right after an upload, another node may not know it yet."""
+    return isinstance(newest, Failure) and newest.reason is Reason.NOT_FOUND
 
 
 def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclusion:

@@ -26,7 +26,8 @@ CLIENT_ERRORS: Final = range(400, 500)
 DENIED: Final = frozenset({401, 403})
 NOT_FOUND: Final = frozenset({404, 410})
 NO_METHOD: Final = 405
-CLIENT_ERROR_KINDS: Final = {407: FailureKind.PROXY_LOGIN, 413: FailureKind.TOO_LARGE}
+PROXY_LOGIN: Final = 407
+TOO_LARGE: Final = 413
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
 UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
 """ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
@@ -188,14 +189,16 @@ def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, Failure
         message: of the refusal, complete, as the server wrote it.
         refused: whether the envelope has `success: false`.
     """
-    if code in TEMPORARY:
-        return Reason.UNREACHABLE, FailureKind.UNAVAILABLE, False
+    if code == PROXY_LOGIN or code in TEMPORARY:
+        # A proxy sends 407, so a new request cannot succeed, and the text is not ThreadFix's.
+        is_login = code == PROXY_LOGIN
+        return Reason.UNREACHABLE, FailureKind.PROXY_LOGIN if is_login else FailureKind.UNAVAILABLE, is_login
     if code in DENIED or mentions_key(message):
         return Reason.DENIED, FailureKind.DENIED, True
     if code in NOT_FOUND:
         return Reason.NOT_FOUND, FailureKind.NO_ENDPOINT, False
     if code in CLIENT_ERRORS:
-        return Reason.PROTOCOL, CLIENT_ERROR_KINDS.get(code, FailureKind.REJECTED), True
+        return Reason.PROTOCOL, FailureKind.TOO_LARGE if code == TOO_LARGE else FailureKind.REJECTED, True
     if code != OK:
         return Reason.PROTOCOL, FailureKind.NOT_THREADFIX, False
     return (Reason.NOT_FOUND, FailureKind.NOT_FOUND, False) if refused else None

@@ -200,7 +200,9 @@ FINAL = {
     "404-that-mentions-the-key": (refusal("API Key not found in database.", 404), Reason.DENIED),
     "401": (Raw(401, b"<html>", headers=(("WWW-Authenticate", "Basic"),)), Reason.DENIED),
     "403": (refusal("Forbidden", 403), Reason.DENIED),
-    **{f"{code}": (Raw(code, b"<html>"), Reason.PROTOCOL) for code in (400, 402, 405, 406, 407, 409, 422, 431, 451)},
+    **{f"{code}": (Raw(code, b"<html>"), Reason.PROTOCOL) for code in (400, 402, 405, 406, 409, 422, 431, 451)},
+    "a-proxy-s-login": (Raw(407, b"<html>"), Reason.UNREACHABLE),
+    "a-proxy-s-key": (refusal("Wrong API key.", 407), Reason.UNREACHABLE),
     "another-application": (changed(appId=7), Reason.PROTOCOL),
     "an-application-beyond-all-ids": (changed(appId=2**62), Reason.PROTOCOL),
 }

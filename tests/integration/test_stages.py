@@ -426,3 +426,12 @@ def test_no_scan_belongs_to_two_files(gate: Gate, folder: Path, monkeypatch: pyt
     ran = gate("--scan-file", f"{folder}/done.json", "--pending-scan-id", str(number))
     assert (ran.code, ran.document["reason"], reasons(ran, "uploads")) == (7, Reason.PROTOCOL, [Reason.PROTOCOL])
     assert "Whether ThreadFix has the file is not known." in ran.last
+
+
+def test_a_scan_that_another_node_does_not_know_yet_times_out_with_its_command(gate: Gate) -> None:
+    file = gate.folder / "late.fpr"
+    file.write_bytes(b"x")
+    ran = gate("--scan-file", str(file), "--timeout", "0")
+    assert (ran.code, ran.document["reason"]) == (3, "timeout")
+    assert "no status received yet when asked once. The newest poll failed" in ran.last
+    assert f"--pending-scan-id {ran.document['pending_scan_id']}" in ran.err

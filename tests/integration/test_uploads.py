@@ -199,8 +199,9 @@ DEFINITE = {
     "413-and-lost-in-the-body": (b"HTTP/1.1 413 X\r\nContent-Length: 9\r\n\r\n<", Reason.PROTOCOL, "too large"),
     **{
         f"{code}": (http(b"<html>", b"%d X" % code), Reason.PROTOCOL, "login page or a proxy")
-        for code in (400, 402, 405, 406, 407, 409, 411, 415, 422, 431)
+        for code in (400, 402, 405, 406, 409, 411, 415, 422, 431)
     },
+    "407": (http(b"<html>", b"407 X"), Reason.UNREACHABLE, "login page or a proxy"),
     "400-with-a-refusal": (http(refused(REFUSALS[0].text), b"400 X"), Reason.PROTOCOL, "login page or a proxy"),
     **{
         f"{code}": (http(b"", b"%d X" % code, b"Location: /threadfix/login.jsp"), Reason.PROTOCOL, "login page")

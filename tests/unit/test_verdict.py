@@ -14,7 +14,7 @@ from gate.model.history import Failure, History, Outage, ScanHistory, ScanReadin
 from gate.model.plan import Plan
 from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
 from gate.threadfix.rules import Rules
-from tests.builders import SETTINGS, TARGET, history_of, judged
+from tests.builders import SETTINGS, TARGET, history_of, judged, uploaded
 
 QUEUED = ScanReading("QUEUED")
 ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
@@ -56,6 +56,20 @@ def test_each_end_has_its_reason(history: ScanHistory, reason: Reason) -> None:
     assert (conclusion.kind, conclusion.exit_code) == (reason.row.kind, reason.row.exit_code)
     assert bool(conclusion.hint) is (conclusion.kind is not Kind.PASS)
     assert not conclusion.downgraded
+
+
+@pytest.mark.parametrize(
+    ("failure", "ended", "reason"),
+    [
+        (ALL[Reason.NOT_FOUND], StopCause.DEADLINE, Reason.TIMEOUT),
+        (ALL[Reason.NOT_FOUND], StopCause.LIMIT, Reason.NOT_FOUND),
+        (ALL[Reason.UNREACHABLE], StopCause.DEADLINE, Reason.UNREACHABLE),
+    ],
+)
+def test_a_scan_of_this_run_that_is_not_found_yet_times_out(failure: Failure, ended: StopCause, reason: Reason) -> None:
+    """Another node of ThreadFix may not know the scan yet."""
+    history = replace(history_of(failure, ended), outages=(Outage(0, failure),))
+    assert judge_scan(history, SETTINGS, upload=uploaded(41)).conclusion.reason is reason
 
 
 @pytest.mark.parametrize(
