@@ -140,7 +140,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.TIMEOUT: Row(
         Kind.UNKNOWN,
         3,
-        "the scan was not finished at the deadline",
+        "the scan was not finished at the deadline, or another node of ThreadFix does not know an uploaded scan yet",
         "ThreadFix is still processing the scan. It continues there; only the gate has stopped waiting.",
         "{@resume}, or allow more time with `{--timeout}`.",
     ),
@@ -164,7 +164,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.UNREACHABLE: Row(
         Kind.UNKNOWN,
         6,
-        "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit",
+        "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit; a proxy's 407",
         "ThreadFix could not be reached. The state of the scan is unknown.",
         "Check `{--url}`, and whether this machine can reach it (DNS, firewall, proxy, certificates); then run the "
         "gate again.",

@@ -68,9 +68,10 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            why = sanitizer.sanitize(cause.verify_message).rstrip(".")
+            # Both attributes are missing on some builds of Python.
+            why = sanitizer.sanitize(getattr(cause, "verify_message", "") or "unknown reason").rstrip(".")
             what = f"the certificate of {host} does not verify: {why}."
-            kind = _CERTIFICATES.get(cause.verify_code, FailureKind.CERTIFICATE)
+            kind = _CERTIFICATES.get(getattr(cause, "verify_code", None), FailureKind.CERTIFICATE)
             return Failure(Reason.UNREACHABLE, what, kind, final=True)
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
             return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), FailureKind.LIMIT)

@@ -1,16 +1,20 @@
-"""The headers of a response that carry times."""
+"""Times in the headers of a response, and the failures of a request."""
 
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
 import time
 
 import pytest
 
+from gate.model.advice import FailureKind
+from gate.net.failures import failure_of
 from gate.net.framing import date, retry_after
 from gate.net.http import Response
+from gate.text.sanitizer import Sanitizer
 
 SENT = 784111777.0
 """The example of RFC 9110, in seconds since the epoch."""
@@ -91,3 +95,10 @@ def test_without_a_usable_date_it_is_measured_against_this_machine_s_clock(sent:
 )  # fmt: skip
 def test_a_malformed_age_counts_as_an_age(headers: dict[str, str], age: int) -> None:
     assert Response(200, headers, b"").age == age
+
+
+def test_a_certificate_error_without_details_is_final() -> None:
+    """Some builds of Python leave out the code and the message of OpenSSL."""
+    failure = failure_of(ssl.SSLCertVerificationError("x"), "tf.example.com", Sanitizer())
+    assert (failure.kind, failure.final) == (FailureKind.CERTIFICATE, True)
+    assert failure.what == "the certificate of tf.example.com does not verify: unknown reason."
