@@ -71,7 +71,7 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
             # Both attributes are missing on some builds of Python.
             why = sanitizer.sanitize(getattr(cause, "verify_message", "") or "unknown reason").rstrip(".")
             what = f"the certificate of {host} does not verify: {why}."
-            kind = _CERTIFICATES.get(getattr(cause, "verify_code", None), FailureKind.CERTIFICATE)
+            kind = _CERTIFICATES.get(getattr(cause, "verify_code", 0), FailureKind.CERTIFICATE)
             return Failure(Reason.UNREACHABLE, what, kind, final=True)
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
             return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), FailureKind.LIMIT)
