@@ -81,7 +81,7 @@ def client(url: str, trusted: Path | None = None, *, insecure: bool = False, ver
     return Client(server, Sanitizer(), trace=lambda _: None)
 
 
-def made(folder: Path, size: int = 1000, name: str = "contoso.fpr") -> ScanFile:
+def new_file(folder: Path, size: int = 1000, name: str = "contoso.fpr") -> ScanFile:
     """Create a sparse file of `size` bytes."""
     path = folder / name
     with path.open("wb") as file:

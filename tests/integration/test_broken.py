@@ -25,7 +25,7 @@ from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.links import Server
 from tests.raw import request_head, talking
-from tests.uploads import PLAN, made
+from tests.uploads import PLAN, new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,7 +229,7 @@ def test_a_response_before_its_request_is_a_broken_response(
         asked = client("//tf.invalid" if proxy else url, scheme)
         found: object = asked.observe(Target(6, 41), 10.0)
         if what == "upload":
-            found = asked.upload(6, PLAN, made(tmp_path), lambda _: None)
+            found = asked.upload(6, PLAN, new_file(tmp_path), lambda _: None)
     assert isinstance(found, Failure)
     assert (found.reason, found.final, found.unsent) == (Reason.UNREACHABLE, False, True)
     assert "began before the request was sent" in found.what
@@ -278,7 +278,7 @@ ASKS = """
 import gc, os, sys, threading, time
 from pathlib import Path
 from gate.model.subjects import Target
-from tests.integration.test_broken import client, made, PLAN
+from tests.integration.test_broken import client, new_file, PLAN
 
 url, kinds, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 asked = client(url)
@@ -291,7 +291,7 @@ def ask():
         asked.observe(Target(6, kind + 1), 10.0)
         asked.upload(kind + 1, PLAN, file, lambda _: None)
 
-file = made(Path(os.environ["TMPDIR"]))
+file = new_file(Path(os.environ["TMPDIR"]))
 ask()
 # An object that only the garbage collector would close is a leak.
 gc.disable()

@@ -20,7 +20,7 @@ from gate.threadfix.client import Client
 from gate.threadfix.links import Server
 from gate.threadfix.lookup import PROMISING
 from tests.raw import talking
-from tests.uploads import KEY, Incoming, envelope, http, made, refused
+from tests.uploads import KEY, Incoming, envelope, http, new_file, refused
 
 if TYPE_CHECKING:
     import socket
@@ -451,7 +451,7 @@ def test_a_missing_application_has_its_own_advice(directory: Directory, client: 
 
 def test_a_file_is_not_sent_if_its_application_is_missing(gate: Gate, tmp_path: Path) -> None:
     """The verdict lists the candidates, and has the advice once."""
-    file = made(tmp_path)
+    file = new_file(tmp_path)
     args = ("--team-name", "Contoso", "--application-name", "Contoso shpo", "--first-contact-limit", "20ms")
     ran = gate("--scan-file", file.path, *args, env={"THREADFIX_APPLICATION_ID": ""})
     assert (ran.document["reason"], ran.code) == (Reason.NOT_FOUND, 5)

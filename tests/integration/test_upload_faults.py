@@ -38,7 +38,7 @@ from tests.uploads import (
     client,
     envelope,
     http,
-    made,
+    new_file,
     refused,
 )
 
@@ -170,7 +170,7 @@ def test_a_response_before_the_end_of_the_body_is_read(
 
     # A body without a length may end with the connection, which must not take long.
     plan = PLAN if b"Content-Length" in response else BRISK
-    receipt, server = attempt(serving, made(tmp_path, LARGE), script, plan=plan)
+    receipt, server = attempt(serving, new_file(tmp_path, LARGE), script, plan=plan)
     if isinstance(outcome, Refused):
         assert receipt == outcome
     else:
@@ -188,7 +188,7 @@ def test_a_success_before_the_end_of_the_body_does_not_count(serving: Serving, t
         incoming.read(SOME).connection.sendall(TAKEN)
         incoming.drain()
 
-    receipt, _ = attempt(serving, made(tmp_path, LARGE), script)
+    receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script)
     assert isinstance(receipt, Failure)
     assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
         Reason.PROTOCOL,
@@ -208,7 +208,7 @@ def test_a_refusal_is_acceptable_only_after_the_end_of_the_body(
         incoming.read(SOME).connection.sendall(http(refused(refusal.text)))
         incoming.drain()
 
-    receipt, _ = attempt(serving, made(tmp_path, LARGE), script)
+    receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script)
     assert isinstance(receipt, Failure)
     assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
         Reason.PROTOCOL,
@@ -230,7 +230,7 @@ def test_interim_responses_do_not_end_an_upload(interim: bytes, serving: Serving
             incoming.body += incoming.connection.recv(1024 * 1024)
         incoming.connection.sendall(interim[20:] + TAKEN)
 
-    receipt, server = attempt(serving, made(tmp_path, LARGE), script)
+    receipt, server = attempt(serving, new_file(tmp_path, LARGE), script)
     assert receipt == QUEUED
     assert len(server.whole) == 1
 
@@ -244,7 +244,7 @@ def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_pa
             while True:
                 incoming.connection.sendall(b"X: " + b"y" * 60_000 + b"\r\n")
 
-    receipt, _ = attempt(serving, made(tmp_path, LARGE), script)
+    receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script)
     assert isinstance(receipt, Failure)
     assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
         Reason.UNREACHABLE,
@@ -339,7 +339,7 @@ def test_a_file_that_may_have_been_sent_is_never_sent_again(
 ) -> None:
     """After the connection is complete, no fault leads to a second upload; a second connection would take the file."""
     uploader, server = serving(script, takes)
-    (upload,) = all_of(uploader, made(tmp_path, LARGE), plan=plan)
+    (upload,) = all_of(uploader, new_file(tmp_path, LARGE), plan=plan)
     receipt = upload.receipt
     assert server.uploads <= 1
     assert len(server.whole) <= 1
@@ -363,7 +363,7 @@ def test_a_file_that_is_not_read_in_time_has_its_own_message(serving: Serving, t
         (FAULTS["never-read"][0], "did not take the whole file"),
         (and_waits(pieces()), "not respond"),
     ):
-        receipt, _ = attempt(serving, made(tmp_path, LARGE), script, plan=replace(PLAN, upload_timeout=2.0))
+        receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script, plan=replace(PLAN, upload_timeout=2.0))
         assert isinstance(receipt, Failure)
         assert receipt.timed_out
         assert f"{says}" in receipt.what
@@ -406,7 +406,7 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
             if isinstance(event, OutageBegan):
                 stack.enter_context(talking(server.talk, port=port))
 
-        (upload,) = all_of(client(f"http://127.0.0.1:{port}"), made(tmp_path), notify=notify)
+        (upload,) = all_of(client(f"http://127.0.0.1:{port}"), new_file(tmp_path), notify=notify)
     assert upload.receipt == QUEUED
     assert (server.uploads, len(server.whole)) == (1, 1)
     began = next(event for event in events if isinstance(event, OutageBegan))
@@ -419,7 +419,7 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
 def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> None:
     """The last attempt is `--first-contact-limit` after the first error; the message has the length of the outage."""
     plan = replace(PLAN, first_contact_limit=0.15)
-    (upload,) = all_of(client(f"http://127.0.0.1:{closed_port()}"), made(tmp_path), plan=plan)
+    (upload,) = all_of(client(f"http://127.0.0.1:{closed_port()}"), new_file(tmp_path), plan=plan)
     failure = unsent(upload.receipt)
     assert "refused the connection. This went on for " in failure.what
     assert "attempts)" in failure.what
@@ -455,7 +455,7 @@ def test_a_broken_handshake_is_tried_again(
             server.talk(secure)
 
     with talking(talk) as url:
-        (upload,) = all_of(client(url.replace("http:", "https:"), trusted), made(tmp_path))
+        (upload,) = all_of(client(url.replace("http:", "https:"), trusted), new_file(tmp_path))
     assert upload.receipt == QUEUED
     assert (handshakes, server.uploads) == (3, 1)
 
@@ -466,7 +466,7 @@ def test_a_handshake_ends_at_the_request_timeout(server_tls: Tls, tmp_path: Path
     plan = replace(PLAN, request_timeout=0.2)
     with talking(lambda _: waits(over)) as url:
         uploader = client(url.replace("http:", "https:"), server_tls[1])
-        failure = unsent(uploader.upload(APPLICATION, plan, made(tmp_path), lambda _: None))
+        failure = unsent(uploader.upload(APPLICATION, plan, new_file(tmp_path), lambda _: None))
         over.set()
     assert (failure.timed_out, failure.final) == (True, False)
     assert "did not respond within 0.2s" in failure.what
@@ -476,7 +476,7 @@ def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: 
     """Nothing was sent, and a second attempt cannot help."""
     server = Counting((takes,))
     with talking(server.talk, server_tls[0]) as url:
-        (upload,) = all_of(client(url), made(tmp_path))
+        (upload,) = all_of(client(url), new_file(tmp_path))
     assert unsent(upload.receipt).final
     assert "certificate" in unsent(upload.receipt).what
     assert server.uploads == 0
@@ -496,7 +496,7 @@ def test_a_failed_dns_lookup_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr(socket, "getaddrinfo", fails_once)
     server = Counting((takes,))
     with talking(server.talk) as url:
-        (upload,) = all_of(client(url.replace("127.0.0.1", "localhost")), made(tmp_path))
+        (upload,) = all_of(client(url.replace("127.0.0.1", "localhost")), new_file(tmp_path))
     assert upload.receipt == QUEUED
     assert (lookups, server.uploads) == (2, 1)
 
@@ -518,7 +518,7 @@ def test_a_lookup_that_ends_too_late_sends_nothing(monkeypatch: pytest.MonkeyPat
     server = Counting((takes,))
     with talking(server.talk) as url:
         uploader = client(url.replace("127.0.0.1", "localhost"))
-        (upload,) = all_of(uploader, made(tmp_path), plan=replace(PLAN, request_timeout=0.2))
+        (upload,) = all_of(uploader, new_file(tmp_path), plan=replace(PLAN, request_timeout=0.2))
         over.set()
         late.wait(5)
         time.sleep(0.1)
@@ -547,7 +547,7 @@ def test_a_tunnel_that_is_refused_is_tried_again(
     with talking(proxy) as url:
         monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
         uploader = client("https://tf.invalid", insecure=True)
-        (upload,) = all_of(uploader, made(tmp_path))
+        (upload,) = all_of(uploader, new_file(tmp_path))
     assert upload.receipt == QUEUED
     assert (tunnels, server.uploads) == (2, 1)
 
@@ -584,7 +584,7 @@ def test_tls_within_the_tls_of_a_proxy_works(
             monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
             uploader = client("https://tf.invalid", insecure=True)
             plan = PLAN if responds else replace(PLAN, upload_timeout=2.0)
-            receipt = uploader.upload(APPLICATION, plan, made(tmp_path, 2_000_000), lambda _: None)
+            receipt = uploader.upload(APPLICATION, plan, new_file(tmp_path, 2_000_000), lambda _: None)
             server.over.set()
     if responds:
         assert receipt == QUEUED
@@ -598,7 +598,7 @@ def test_tls_within_the_tls_of_a_proxy_works(
 
 def test_a_signal_ends_uploads_immediately(serving: Serving, tmp_path: Path) -> None:
     """Finished uploads keep their receipts, the current upload is uncertain, and no other upload begins."""
-    files = [made(tmp_path, LARGE, name) for name in ("a", "b", "c")]
+    files = [new_file(tmp_path, LARGE, name) for name in ("a", "b", "c")]
     uploader, server = serving(takes, and_waits(lambda incoming: incoming.read(SOME)), takes)
     signals = Signals()
 
@@ -626,7 +626,7 @@ def test_a_signal_between_two_attempts_leaks_nothing(tmp_path: Path) -> None:
 
         uploader = client(f"http://127.0.0.1:{port}")
         plan = replace(PLAN, interval=0.15, max_interval=0.15)
-        (upload,) = all_of(uploader, made(tmp_path), plan=plan, notify=notify, signals=signals)
+        (upload,) = all_of(uploader, new_file(tmp_path), plan=plan, notify=notify, signals=signals)
         time.sleep(0.2)
     assert upload.receipt == Unfinished.NOT_SENT
     assert server.connections == 0
@@ -635,7 +635,7 @@ def test_a_signal_between_two_attempts_leaks_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_signal_ends_the_process_in_the_middle_of_a_file(tmp_path: Path) -> None:
     """The exit code is the signal's, and the verdict is that the file's state is unknown."""
-    file = made(tmp_path, LARGE)
+    file = new_file(tmp_path, LARGE)
 
     def script(incoming: Incoming) -> None:
         if incoming.read(SOME).head.startswith(b"GET "):
@@ -668,7 +668,7 @@ def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Pa
     """Neither a new request nor a request that was about to start is sent."""
     uploader, server = serving(takes)
     uploader.http.close()
-    receipt = unsent(uploader.upload(APPLICATION, PLAN, made(tmp_path), lambda _: None))
+    receipt = unsent(uploader.upload(APPLICATION, PLAN, new_file(tmp_path), lambda _: None))
     assert "broke" in receipt.what
     assert isinstance(uploader.http.get("http://127.0.0.1/", 1.0), Failure)
     assert server.connections == 0
@@ -705,7 +705,7 @@ def test_an_exchange_that_was_aborted_early_never_connects() -> None:
 
 def test_the_events_of_an_upload_come_in_order(tmp_path: Path) -> None:
     """Each file has a start, progress up to its size, and an end."""
-    files = [made(tmp_path, size, f"file-{size}") for size in (1, 300_000)]
+    files = [new_file(tmp_path, size, f"file-{size}") for size in (1, 300_000)]
     events: list[UploadEvent] = []
     with talking(Counting((takes,)).talk) as url:
         all_of(client(url), *files, notify=events.append)
