@@ -94,8 +94,8 @@ class _Examination:
                 break
         first, self.request = next((scan for scan in self.scans if isinstance(scan[0], ScanReading)), self.scans[0])
         self.failure = first if isinstance(first, Failure) else None
-        asked = self.failure is None or self.failure.reason in _FROM_THREADFIX
-        if asked and not self.name and self.application_id is not None:
+        responded = self.failure is None or self.failure.reason in _FROM_THREADFIX
+        if responded and not self.name and self.application_id is not None:
             self.application = self.client.application(self.application_id, self.timeout)
 
     @property

@@ -170,10 +170,10 @@ def _stale(stale: Sequence[CheckResult], check: Check, plan: Plan) -> str:
             f"stale: ThreadFix did not return the same result twice, {seconds(plan.max_interval)} apart, within "
             f"{seconds(plan.settle_timeout)}."
         )
-    return f"{_some([_one_stale(result, check) for result in stale], '; ')}."
+    return f"{_some([_stale_result(result, check) for result in stale], '; ')}."
 
 
-def _one_stale(result: CheckResult, check: Check) -> str:
+def _stale_result(result: CheckResult, check: Check) -> str:
     status = f"ThreadFix says {_each([result], check)}"
     if result.evaluated is None:
         return f"stale: {status}, but not when it evaluated that"

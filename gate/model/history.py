@@ -78,7 +78,7 @@ class Failure:
 
 Observation = ScanReading | Failure
 
-UNASKED: Final = Failure(Reason.INTERNAL, "ThreadFix has not been asked yet.")
+NOT_POLLED: Final = Failure(Reason.INTERNAL, "ThreadFix has not been asked yet.")
 """The newest observation before the first response."""
 
 
@@ -258,7 +258,7 @@ class History(Generic[T, R]):
     errors: int = 0  # failed polls
     phases: tuple[Phase, ...] = ()  # in the order of their beginning, as are the outages
     outages: tuple[Outage, ...] = ()
-    newest: R | Failure = UNASKED
+    newest: R | Failure = NOT_POLLED
     reading: R | None = None  # the newest good response
     unfinished: float | None = None  # the moment of the newest good response that did not end the wait
 

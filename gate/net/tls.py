@@ -55,7 +55,7 @@ def load_trust_store(
 
 
 def _load_default(context: ssl.SSLContext, bundles: Iterable[str], system: str) -> str:
-    found: list[str] = []
+    loaded: list[str] = []
     if system == "win32":
         context.load_default_certs()
     elif system != "darwin":
@@ -65,9 +65,9 @@ def _load_default(context: ssl.SSLContext, bundles: Iterable[str], system: str) 
         paths = ssl.get_default_verify_paths()
         file = next((path for path in (paths.openssl_cafile, *bundles) if _load(context, path)), None)
         folder = paths.openssl_capath if _load(context, paths.openssl_capath) else None
-        found = [path for path in (file, folder) if path]
-    if found:
-        return f"the operating system's ({', '.join(found)})"
+        loaded = [path for path in (file, folder) if path]
+    if loaded:
+        return f"the operating system's ({', '.join(loaded)})"
     import certifi
 
     context.load_verify_locations(cadata=certifi.contents())

@@ -112,7 +112,7 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
         )
     return Parsed(
         settings=settings,
-        invalid=tuple(replace(one, text=sanitizer.sanitize(one.text, TEXT_LIMIT)) for one in reader.invalid),
+        invalid=tuple(replace(option, text=sanitizer.sanitize(option.text, TEXT_LIMIT)) for option in reader.invalid),
         reports=reports,
         secrets=secrets,
         server=server,

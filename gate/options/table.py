@@ -65,7 +65,7 @@ def _switch(name: str, text: str, group: str, default: str = "false") -> Option[
 
 
 def _choice(name: str, text: str, group: str, *choices: str) -> Option[str]:
-    return Option(name, values.one_of(*choices), text, group, "CHOICE", choices[0], shown=True)
+    return Option(name, values.choice(*choices), text, group, "CHOICE", choices[0], shown=True)
 
 
 def _duration(

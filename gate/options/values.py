@@ -97,7 +97,7 @@ def paths(value: str) -> tuple[str, ...]:
 
 def accepted(value: str) -> tuple[Accept, ...]:
     """Parse a list of refusals that count as a pass."""
-    return tuple(dict.fromkeys(Accept(word) for word in _parse_each(one_of(*Accept), value)))
+    return tuple(dict.fromkeys(Accept(word) for word in _parse_each(choice(*Accept), value)))
 
 
 def day(value: str) -> date:
@@ -128,7 +128,7 @@ def _policy(line: str) -> Policy | AllPolicies:
     return Policy(name=line)
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
+def choice(*choices: str) -> Callable[[str], str]:
     """Return a parser that accepts each of `choices`, in any case."""
 
     def parse(value: str) -> str:

@@ -43,8 +43,8 @@ def document_fields(verdict: Verdict) -> dict[str, Any]:
         "exit_code": verdict.conclusion.exit_code,
         "status": deciding.history.reading.status if deciding and deciding.history.reading else None,
         "application_id": verdict.application_id,
-        "pending_scan_id": _one_or_many([*(None for _ in finished), *(scan.target.pending_scan_id for scan in scans)]),
-        "scan_id": _one_or_many([*finished, *(scan.scan_id for scan in scans)]),
+        "pending_scan_id": _id_or_ids([*(None for _ in finished), *(scan.target.pending_scan_id for scan in scans)]),
+        "scan_id": _id_or_ids([*finished, *(scan.scan_id for scan in scans)]),
         "scan_url": verdict.scan_url,
         "elapsed_seconds": round(verdict.elapsed, 1),
         "polls": verdict.polls,
@@ -82,7 +82,7 @@ def output_values(verdict: Verdict) -> dict[str, str]:
     return {name: _as_text(fields[name.replace("-", "_")]) for name in OUTPUTS}
 
 
-def _one_or_many(ids: Sequence[int | None]) -> int | list[int | None] | None:
+def _id_or_ids(ids: Sequence[int | None]) -> int | list[int | None] | None:
     return list(ids) if len(ids) > 1 else next(iter(ids), None)
 
 

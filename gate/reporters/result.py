@@ -33,7 +33,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         **fields,
         "hint": verdict.conclusion.hint or None,
         "resume": verdict.resume or None,
-        "mistakes": [{"option": one.option, "message": one.text} for one in verdict.invalid],
+        "mistakes": [{"option": mistake.option, "message": mistake.text} for mistake in verdict.invalid],
         "server": verdict.server or None,
         "build": asdict(verdict.build) if verdict.build else None,
         "started_at": timestamp(verdict.started_at),

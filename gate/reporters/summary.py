@@ -29,7 +29,7 @@ SHORT: Final = 24  # characters of a scan's name or a status in a table; a mark 
 LONG: Final = 48  # characters of the name of a file, a policy or a vulnerability
 SENTENCES: Final = 8  # parts whose message is above the table; the log has all messages, and whole
 SENTENCE: Final = 160  # characters of such a message
-STRETCHES: Final = 16  # statuses and outages in one timeline
+PHASES: Final = 16  # statuses and outages in one timeline
 RESERVE: Final = 64  # bytes for the line that counts the checks which are not shown
 MESSAGE: Final = 1200  # characters of the verdict's own message
 OUTAGES: Final = 8  # outages that are listed
@@ -139,8 +139,8 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
         heading = f"### {ICONS[check.conclusion.kind]} {escape_markdown(shorten(_sentence(check.subject), 80))}"
-        said = describe(check) == verdict.conclusion.message
-        message = "" if said else escape_markdown(shorten(_sentence(check.conclusion.message), 2 * SENTENCE))
+        repeated = describe(check) == verdict.conclusion.message
+        message = "" if repeated else escape_markdown(shorten(_sentence(check.conclusion.message), 2 * SENTENCE))
         # The advice for several checks is shown once.
         advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"
         short = "\n\n".join(filter(None, (heading, message, advice)))
@@ -213,7 +213,7 @@ def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
 
 
 def _drawn(history: History[Any, Any]) -> str:
-    lines = [escape_html(line) for line in timeline.draw(history, STRETCHES).splitlines()]
+    lines = [escape_html(line) for line in timeline.draw(history, PHASES).splitlines()]
     return "<pre>{}</pre>".format("\n".join(lines)) if lines else ""
 
 

@@ -75,7 +75,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options, as typed
         signals: the signal that stops the process.
         invalid: the invalid options of the command line.
     """
-    sentences = [str(one) for one in invalid]
+    sentences = [str(option) for option in invalid]
     threadfix = make(kind, sentences)
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) >= 2**16:
         sentences.append("--port must be a number from 0 to 65535.")
@@ -120,5 +120,5 @@ def _instructions(threadfix: ThreadFix, url: str) -> Iterator[str]:
         number = variables.pop("THREADFIX_PENDING_SCAN_ID")
         also = [f"{name}={value}" for name, value in variables.items() if value != usual[name]]
         also += [shlex.join(scenario.flags)] if scenario.flags else []
-        yield f"  {number}  {scenario.name:<18} {scenario.about}{''.join(f' [{one}]' for one in also)}"
+        yield f"  {number}  {scenario.name:<18} {scenario.about}{''.join(f' [{setting}]' for setting in also)}"
     yield "An upload queues another one; the file's name, such as interrupted.fpr, chooses its scenario."

@@ -65,7 +65,7 @@ def demo(
         invalid: the invalid options of the command line.
     """
     scenario = SCENARIOS.get(name)
-    sentences = [str(one) for one in invalid]
+    sentences = [str(option) for option in invalid]
     if scenario is None:
         sentences.append(f"unknown scenario; use one of {', '.join(SCENARIOS)}.")
     threadfix = make(kind, sentences)

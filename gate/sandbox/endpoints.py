@@ -187,7 +187,7 @@ def _match(generation: Version, method: str, path: str) -> tuple[Endpoint, Call]
     error = UNRECOGNIZED
     for endpoint in ENDPOINTS:
         matched = re.fullmatch(endpoint.path, rest_path)
-        version = versions.asked_for(segment, generation, endpoint.since)
+        version = versions.requested(segment, generation, endpoint.since)
         if matched and version and endpoint.method == method:
             if endpoint.until is None or version < endpoint.until:
                 return endpoint, Call(

@@ -159,12 +159,12 @@ class State:
         with self.lock:
             mine = [scan for scan in self.scans.values() if scan.application_id == application.id]
         now = self.clock()
-        found: list[tuple[float, Scan | None]] = [(self.started - HOUR, None)] if application.scanned else []
+        evaluations: list[tuple[float, Scan | None]] = [(self.started - HOUR, None)] if application.scanned else []
         for scan in mine:
             ended = self.ended(scan)
             if ended is not None and (at := ended + scan.scenario.lag / self.speed) <= now:
-                found.append((at, scan))
-        return max(found, key=lambda pair: pair[0], default=None)
+                evaluations.append((at, scan))
+        return max(evaluations, key=lambda pair: pair[0], default=None)
 
     def severity_name(self, number: int) -> str:
         """Return the name of a severity, custom or default."""

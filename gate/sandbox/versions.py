@@ -90,7 +90,7 @@ def parse(text: str) -> Version | None:
     return tuple(map(int, matched[1].split("."))) if matched else None
 
 
-def asked_for(segment: str, server: Version, introduced: Version) -> Version | None:
+def requested(segment: str, server: Version, introduced: Version) -> Version | None:
     """Return the version of an endpoint that a request's path selects; None if that version lacks the endpoint.
 
     Args:

@@ -59,14 +59,14 @@ class Naming:
     def fill(self, template: str) -> str:
         """Return `template`, which must be a constant of the gate, with the names in it."""
 
-        def fill_one(match: re.Match[str]) -> str:
+        def replacement(match: re.Match[str]) -> str:
             if match["phrase"]:
                 phrase = PHRASES[match["phrase"]][self.inputs] if match["phrase"] in PHRASES else match[0]
                 return phrase.replace(PROGRAM, shlex.join(self.program))
             name = self.option(match["name"], match["value"] or "")
             return f"`{name}`" if self.inputs else match[0].replace("{", "").replace("}", "")
 
-        return _NAME.sub(fill_one, template)
+        return _NAME.sub(replacement, template)
 
 
 FLAGS: Final = Naming()

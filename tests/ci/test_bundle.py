@@ -23,12 +23,12 @@ pytestmark = pytest.mark.ci
 
 def pythons(*versions: str) -> dict[str, list[str]]:
     """Return the commands of the Pythons of these versions that this machine has."""
-    found = {}
+    commands = {}
     for version in versions:
         path = shutil.which(f"python{version}", path=os.pathsep.join(map(str, PLACES)))
         if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            found[version] = [path]
-    return found
+            commands[version] = [path]
+    return commands
 
 
 PLACES: Final = (*sorted(Path.home().glob(".pyenv/versions/*/bin")), *os.get_exec_path())

@@ -66,8 +66,8 @@ def inside(docker: Path) -> dict[str, Any]:
     """Return facts about the image, as seen from inside."""
     code, out, err = run(docker, "--entrypoint", "/opt/threadfix-gate/bin/python", IMAGE, "-c", LOOK)
     assert code == 0, err
-    found: dict[str, Any] = json.loads(out)
-    return found
+    facts: dict[str, Any] = json.loads(out)
+    return facts
 
 
 def test_the_image_runs_the_gate_by_default(docker: Path) -> None:

@@ -69,7 +69,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("linter", MISTAKES)
-def test_a_mistake_is_found(tree: Path, linter: str) -> None:
+def test_a_mistake_is_reported(tree: Path, linter: str) -> None:
     """Each linter finds errors of its kind, in each kind of file that it reads."""
     for file, right, wrong, _ in MISTAKES[linter]:
         text = (tree / file).read_text(encoding="utf-8")

@@ -173,12 +173,12 @@ def look() -> Look:
 @pytest.fixture(scope="module")
 def seen(pages: Path, look: Look) -> Views:
     """Give the view of each run, by name, kind, width and scheme."""
-    asked = [(name, kind, width, scheme) for name, width, scheme in VIEWS for kind in KINDS]
+    views = [(name, kind, width, scheme) for name, width, scheme in VIEWS for kind in KINDS]
     looks = [
         {"page": str(pages / f"{name}.{kind}"), "width": width, "scheme": scheme, "axe": kind == "html"}
-        for name, kind, width, scheme in asked
+        for name, kind, width, scheme in views
     ]
-    return dict(zip(asked, look(looks), strict=True))
+    return dict(zip(views, look(looks), strict=True))
 
 
 def test_a_look_finds_errors(look: Look, tmp_path: Path) -> None:

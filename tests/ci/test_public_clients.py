@@ -61,7 +61,7 @@ show(
     policies=client.PoliciesAPI.get_application_policy_status(application),
     policy=client.PoliciesAPI.ad_hoc_policy_evaluation(application, 1),
     criteria=client.CICDAPI.evaluate_cicd_pass_criteria(application),
-    found=client.VulnerabilitiesAPI.vulnerability_search(applications=[application], show_open=True),
+    vulnerabilities=client.VulnerabilitiesAPI.vulnerability_search(applications=[application], show_open=True),
 )
 """
 
@@ -78,7 +78,7 @@ show(
     team=client.get_team_by_name("Contoso"),
     team_by_id=client.get_team(2),
     teams=client.list_teams(),
-    found=client.get_vulnerabilities(applications=[application], show_open=True),
+    vulnerabilities=client.get_vulnerabilities(applications=[application], show_open=True),
 )
 """
 
@@ -130,7 +130,7 @@ def test_a_public_client_works_unchanged(
     assert (responses["by_id"]["data"]["name"], responses["team"]["data"]["name"]) == ("Contoso shop", "Contoso")
     assert responses["team"]["data"] == responses["teams"]["data"][0]
     # One client uses `latest`, which since REST 2.7 also returns hidden vulnerabilities and false positives.
-    assert len(responses["found"]["data"]) == {PRO: 6, OLD: 4}[script]
+    assert len(responses["vulnerabilities"]["data"]) == {PRO: 6, OLD: 4}[script]
 
 
 def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, threadfix: ThreadFix, serve: Serve) -> None:

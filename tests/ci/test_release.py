@@ -87,7 +87,7 @@ def test_a_version_that_is_no_release_is_stopped(repository: Path, version: str)
     assert check(repository) != 0
 
 
-def test_a_release_without_the_one_file_is_stopped(repository: Path) -> None:
+def test_a_release_without_the_single_file_is_stopped(repository: Path) -> None:
     """The action of a release starts the single file."""
     (repository / "dist/threadfix-gate.pyz").unlink()
     assert check(repository) != 0
@@ -121,7 +121,7 @@ def tag(repository: Path, commit: str) -> tuple[int, str]:
     return code, output.read_text(encoding="utf-8").removeprefix("sha=").strip() if output.exists() else ""
 
 
-def test_the_tag_adds_only_the_one_file(repository: Path, origin: Path) -> None:
+def test_the_tag_adds_only_the_single_file(repository: Path, origin: Path) -> None:
     """The parent of the tagged commit is the commit of main. Main does not change."""
     main = git(repository, "rev-parse", "HEAD")
     code, tagged = tag(repository, main)
@@ -132,7 +132,7 @@ def test_the_tag_adds_only_the_one_file(repository: Path, origin: Path) -> None:
     assert git(origin, "show", f"{tagged}:dist/threadfix-gate.pyz") == "the single file"
 
 
-def test_a_tag_can_be_made_again(repository: Path, origin: Path) -> None:
+def test_a_tag_can_be_created_again(repository: Path, origin: Path) -> None:
     """If the job runs again, the existing tag is kept, but no other tag is accepted."""
     main = git(repository, "rev-parse", "HEAD")
     _, tagged = tag(repository, main)
@@ -258,12 +258,12 @@ def with_gh(folder: Path, name: str, responses: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("there", "call"), [("true", "refs/tags/v1 --method PATCH"), ("false", "--method POST")])
-def test_the_major_tag_is_made_or_moved(tmp_path: Path, there: str, call: str) -> None:
+def test_the_major_tag_is_created_or_moved(tmp_path: Path, there: str, call: str) -> None:
     """`v1` points to the newest 1.x, whether or not it existed before."""
     releases = "v2.0.0\\nv1.2.3\\nv1.2.2\\nv10.0.0\\n"
     calls = with_gh(tmp_path, "Major tag", f"*--silent) {there};; 'release list'*) printf '{releases}';;")
-    _, asked, done = calls
-    assert asked == "api repos/own/gate/git/ref/tags/v1 --silent"
+    _, request, done = calls
+    assert request == "api repos/own/gate/git/ref/tags/v1 --silent"
     assert call in done
     assert "sha=5ha" in done
 
@@ -363,11 +363,11 @@ def test_a_replaced_artifact_is_not_published(tmp_path: Path, job: str, folder: 
     files.mkdir()
     (files / "gate.whl").write_bytes(b"wheel")
     (files / "gate.tar.gz").write_bytes(b"sources")
-    made = {
+    steps = {
         "dist": ("ci.yml", "build", "Sums of the packages"),
         "release": ("release.yml", "prepare", "Sums of notes and bill of materials"),
     }
-    expected = sums(tmp_path, *made[folder])
+    expected = sums(tmp_path, *steps[folder])
     CHANGES[change](files)
     assert (run_step(job, name, tmp_path, SUMS=expected).returncode == 0) is (change == "nothing")
     assert run_step(job, name, tmp_path, SUMS="").returncode != 0

@@ -293,8 +293,8 @@ def test_a_release_starts_without_a_word(warm: Runner) -> None:
     done = warm.run("--version", THREADFIX_API_KEY=KEY, **UNREACHABLE, **traps(warm))
     assert works(done), done.stderr
     assert done.stderr == ""
-    made = {f"work/{name}.py" for name in SHADOWED} | {"work/pip.conf"}
-    assert written(warm.home) - made == before[0]
+    by_traps = {f"work/{name}.py" for name in SHADOWED} | {"work/pip.conf"}
+    assert written(warm.home) - by_traps == before[0]
     assert written(warm.action) == before[1]
     assert all((warm.home / name).read_text(encoding="utf-8") == "" for name in ("env", "path", "output"))
 
@@ -477,7 +477,7 @@ def test_python_input(warm: Runner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "found"),
+    ("named", "problem"),
     [
         ("/nowhere/python", "is missing"),
         ("true", "does not run as Python 3"),
@@ -491,7 +491,7 @@ def test_python_input(warm: Runner) -> None:
         ("crashing", "does not run as Python 3"),
     ],
 )
-def test_python_input_that_does_not_fit(warm: Runner, named: str, found: str) -> None:
+def test_python_input_that_does_not_fit(warm: Runner, named: str, problem: str) -> None:
     """A wrong Python cannot start the gate. No other Python takes its place, and its exit code 0 is no pass."""
     places = {
         "old": reporting(warm.home / "old", (3, 9)),
@@ -500,7 +500,7 @@ def test_python_input_that_does_not_fit(warm: Runner, named: str, found: str) ->
     path = str(places.get(named, named))
     done = warm.run("--version", THREADFIX_PYTHON=path)
     assert done.returncode == 70
-    assert f"Found: {path} {found}" in done.stderr
+    assert f"Found: {path} {problem}" in done.stderr
     assert "Correct the input `python`" in done.stderr
     assert warm.outputs()["reason"] == "internal"
 

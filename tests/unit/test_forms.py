@@ -209,10 +209,10 @@ def test_a_version_is_parsed(text: str, version: versions.Version | None) -> Non
 )
 def test_the_path_selects_the_version(segment: str, version: versions.Version | None) -> None:
     """A version is at most the server's. For `legacy` or no version, it is the version that introduced the endpoint."""
-    assert versions.asked_for(segment, (2, 8, 5), (2, 6)) == version
+    assert versions.requested(segment, (2, 8, 5), (2, 6)) == version
 
 
 def test_a_newer_endpoint_does_not_exist_in_any_version_of_the_path() -> None:
-    assert versions.asked_for("latest", (2, 5), (2, 6)) is None
-    assert versions.asked_for("legacy", (2, 5), (2, 6)) is None
-    assert versions.asked_for("legacy", (2, 8), versions.LEGACY) == versions.LEGACY
+    assert versions.requested("latest", (2, 5), (2, 6)) is None
+    assert versions.requested("legacy", (2, 5), (2, 6)) is None
+    assert versions.requested("legacy", (2, 8), versions.LEGACY) == versions.LEGACY

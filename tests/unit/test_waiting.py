@@ -13,7 +13,7 @@ import pytest
 from gate.flow.signals import Signals
 from gate.flow.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
-from gate.model.history import UNASKED, Failure, Observation, ScanHistory, ScanReading, StopCause
+from gate.model.history import NOT_POLLED, Failure, Observation, ScanHistory, ScanReading, StopCause
 from gate.model.plan import Plan
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
@@ -226,7 +226,7 @@ def test_a_snapshot_is_the_history_so_far() -> None:
     world = World(lambda _n, _at: DONE)
     wait = Wait(TARGET, observe=world.observe, settled=lambda _: True, schedule=world.schedule)
     before = wait.snapshot(StopCause.LIMIT)
-    assert (before.ended, before.newest, before.polls) == (StopCause.LIMIT, UNASKED, 0)
+    assert (before.ended, before.newest, before.polls) == (StopCause.LIMIT, NOT_POLLED, 0)
     assert wait.run(world.events.append) == wait.snapshot(StopCause.LIMIT)
     assert wait.snapshot(StopCause.CANCELLED).ended is StopCause.DECIDED
 
