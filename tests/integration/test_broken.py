@@ -131,10 +131,10 @@ def test_a_broken_response_is_unreachable_and_transient(response: bytes) -> None
         connection.sendall(next(responses, DONE))
 
     with talking(talk) as url:
-        found = [client(url).observe(Target(6, 41), 5.0) for _ in range(2)]
-    assert isinstance(found[0], Failure)
-    assert (found[0].reason, found[0].final) == (Reason.UNREACHABLE, False)
-    assert isinstance(found[1], ScanReading)
+        results = [client(url).observe(Target(6, 41), 5.0) for _ in range(2)]
+    assert isinstance(results[0], Failure)
+    assert (results[0].reason, results[0].final) == (Reason.UNREACHABLE, False)
+    assert isinstance(results[1], ScanReading)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,10 @@ def test_a_body_of_tiny_chunks_is_broken_off() -> None:
     """A mebibyte of them would take seconds to read."""
     response = responds(CHUNKED, body=b"1\r\n \r\n" * (MOST_CHUNKS + 1))
     with talking(lambda connection: connection.sendall(response if request_head(connection) else b"")) as url:
-        found = client(url).observe(Target(6, 41), 30.0)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.UNREACHABLE, False)
-    assert "too many chunks" in found.what
+        result = client(url).observe(Target(6, 41), 30.0)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final) == (Reason.UNREACHABLE, False)
+    assert "too many chunks" in result.what
 
 
 # --- Bytes that came before the request.
@@ -226,22 +226,22 @@ def test_a_response_before_its_request_is_a_broken_response(
     with talking(talk) as url:
         if proxy:
             monkeypatch.setenv(f"{scheme}_proxy", url.removesuffix("/threadfix"))
-        asked = client("//tf.invalid" if proxy else url, scheme)
-        found: object = asked.observe(Target(6, 41), 10.0)
+        threadfix = client("//tf.invalid" if proxy else url, scheme)
+        result: object = threadfix.observe(Target(6, 41), 10.0)
         if what == "upload":
-            found = asked.upload(6, PLAN, new_file(tmp_path), lambda _: None)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.unsent) == (Reason.UNREACHABLE, False, True)
-    assert "began before the request was sent" in found.what
+            result = threadfix.upload(6, PLAN, new_file(tmp_path), lambda _: None)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final, result.unsent) == (Reason.UNREACHABLE, False, True)
+    assert "began before the request was sent" in result.what
 
 
 @pytest.mark.usefixtures("slow")
 def test_a_server_that_closes_before_the_request_gets_nothing() -> None:
     with talking(lambda _: None) as url:
-        found = client(url).observe(Target(6, 41), 10.0)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final, found.unsent) == (Reason.UNREACHABLE, False, True)
-    assert "closed the connection" in found.what
+        result = client(url).observe(Target(6, 41), 10.0)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final, result.unsent) == (Reason.UNREACHABLE, False, True)
+    assert "closed the connection" in result.what
 
 
 # --- Descriptors, threads and files.
@@ -274,30 +274,30 @@ KINDS: tuple[Callable[[socket.socket], object], ...] = (
 TIMES = 5
 """Responses of each kind; more responses find no further errors."""
 
-ASKS = """
+SCRIPT = """
 import gc, os, sys, threading, time
 from pathlib import Path
 from gate.model.subjects import Target
 from tests.integration.test_broken import client, new_file, PLAN
 
 url, kinds, times = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-asked = client(url)
+threadfix = client(url)
 
 def left():
     return len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir(os.environ["TMPDIR"]))
 
-def ask():
+def send_all():
     for kind in range(kinds):
-        asked.observe(Target(6, kind + 1), 10.0)
-        asked.upload(kind + 1, PLAN, file, lambda _: None)
+        threadfix.observe(Target(6, kind + 1), 10.0)
+        threadfix.upload(kind + 1, PLAN, file, lambda _: None)
 
 file = new_file(Path(os.environ["TMPDIR"]))
-ask()
+send_all()
 # An object that only the garbage collector would close is a leak.
 gc.disable()
 before = left()
 for _ in range(times):
-    ask()
+    send_all()
 until = time.monotonic() + 5
 while (after := left()) != before and time.monotonic() < until:
     time.sleep(0.05)
@@ -322,7 +322,7 @@ def test_no_response_leaks_a_descriptor_a_thread_or_a_file(
 
     with talking(talk, server_tls[0] if secure else None) as url:
         ran = subprocess.run(
-            [sys.executable, "-W", "error", "-c", ASKS, url, str(len(KINDS)), str(TIMES)],
+            [sys.executable, "-W", "error", "-c", SCRIPT, url, str(len(KINDS)), str(TIMES)],
             env=dict(os.environ) | {"TMPDIR": str(tmp_path), "PYTHONPATH": os.getcwd()},  # noqa: PTH109
             capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip

@@ -194,7 +194,7 @@ def test_demo(pyz: Path) -> None:
     assert "FAIL (scan-failed" in log
 
 
-def test_the_command_that_keeps_waiting_is_the_one_that_was_typed(pyz: Path, served: dict[str, str]) -> None:
+def test_the_command_that_keeps_waiting_is_the_command_that_was_typed(pyz: Path, served: dict[str, str]) -> None:
     """It starts the same file with the same Python."""
     code, out, _ = run(pyz, "run", "--pending-scan-id", "51", "--timeout", "0", "--json", env=served)
     assert code == 3

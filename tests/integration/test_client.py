@@ -295,8 +295,8 @@ def test_the_version_segment_can_be_changed_or_left_out(gate: Gate) -> None:
     """ThreadFix 2.5 to 2.7 have no version in the path."""
     for version in ("latest", "v2.8", "none"):
         assert gate.play(always(changed()), "--api-version", version).code == 0
-    asked = [path.partition("/applications/")[0] for _, path, _ in gate.threadfix.seen]
-    assert asked == ["/threadfix/rest/latest", "/threadfix/rest/v2.8", "/threadfix/rest"]
+    prefixes = [path.partition("/applications/")[0] for _, path, _ in gate.threadfix.seen]
+    assert prefixes == ["/threadfix/rest/latest", "/threadfix/rest/v2.8", "/threadfix/rest"]
 
 
 def test_the_status_path_can_be_changed(gate: Gate, serve: Serve) -> None:
@@ -617,7 +617,7 @@ class Proxied(ThreadFix):
         return ThreadFix.respond(self, method, urlsplit(path).path, headers, body)
 
 
-def test_a_proxy_serves_hosts_other_than_this_one(gate: Gate, serve: Serve) -> None:
+def test_a_proxy_serves_hosts_other_than_this_host(gate: Gate, serve: Serve) -> None:
     """With plain http the proxy gets the request itself, so only the proxy must know the server's name."""
     proxy = Proxied()
     there = {"HTTP_PROXY": serve(proxy).removesuffix("/threadfix")}

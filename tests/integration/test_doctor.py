@@ -52,7 +52,7 @@ SCHEMA: dict[str, Any] = json.loads((ROOT / "docs" / "doctor.schema.json").read_
 NAMES: list[str] = SCHEMA["$defs"]["check"]["properties"]["name"]["enum"]
 NOT_VERIFIED = {"tls", "certificate", "expiry"}
 """Skipped with plain http."""
-NOT_ASKED = {"criteria", "policies"}
+NOT_REQUESTED = {"criteria", "policies"}
 """Skipped without their own options."""
 
 
@@ -70,18 +70,18 @@ class Seen:
 
     def check(self, name: str) -> dict[str, Any]:
         """Return a step."""
-        found: dict[str, Any] = next(check for check in self.document["checks"] if check["name"] == name)
-        return found
+        step: dict[str, Any] = next(check for check in self.document["checks"] if check["name"] == name)
+        return step
 
     def blamed(self, name: str, reason: Reason, words: str, hint: str) -> None:
         """Assert that only this step failed, with this message and hint."""
-        found = self.check(name)
-        assert (self.states("failed"), found["reason"], self.code) == ({name}, reason, reason.row.exit_code)
-        assert words in found["message"]
-        assert hint in found["hint"]
+        check = self.check(name)
+        assert (self.states("failed"), check["reason"], self.code) == ({name}, reason, reason.row.exit_code)
+        assert words in check["message"]
+        assert hint in check["hint"]
         assert self.document["reason"] == reason
         assert f"\n✗ {name}" in self.log
-        assert f"→ {found['hint']}" in self.log
+        assert f"→ {check['hint']}" in self.log
         assert f"NOT OK ({reason}, exit code {self.code}): " in self.log
 
 
@@ -110,7 +110,7 @@ class Doctor:
         assert document["exit_code"] == code
         # A quoted sentence has no full stop; three dots mark a shortened text.
         doubled = r"(?<!\.)\.\)?\.(?![\w.])"
-        assert not [said for check in document["checks"] if re.search(doubled, said := check["message"])]
+        assert not [message for check in document["checks"] if re.search(doubled, message := check["message"])]
         return Seen(code, document, err)
 
 
@@ -120,14 +120,14 @@ def examine(threadfix: ThreadFix, serve: Serve, capfd: pytest.CaptureFixture[str
     return Doctor(threadfix, serve, capfd)
 
 
-def always(answer: Fault) -> Scenario:
+def always(response: Fault) -> Scenario:
     """Return a scenario with the same response to every request."""
-    return Scenario("test", "", Reason.PROCESSED, fault=lambda _: answer)
+    return Scenario("test", "", Reason.PROCESSED, fault=lambda _: response)
 
 
-def scan(threadfix: ThreadFix, answer: Fault) -> str:
+def scan(threadfix: ThreadFix, response: Fault) -> str:
     """Add a pending scan with the same response to every request, and return its id."""
-    return str(threadfix.add(always(answer)))
+    return str(threadfix.add(always(response)))
 
 
 # --- All is well.
@@ -137,9 +137,9 @@ def test_without_faults_every_step_has_a_line(examine: Doctor, threadfix: Thread
     """The exit code is 0, and two requests were sent, both GET."""
     seen = examine()
     assert (seen.code, seen.document["ok"], seen.states("failed"), seen.states("skipped")) == (
-        0, True, set(), NOT_VERIFIED | NOT_ASKED,
+        0, True, set(), NOT_VERIFIED | NOT_REQUESTED,
     )  # fmt: skip
-    skipped = NOT_VERIFIED | NOT_ASKED
+    skipped = NOT_VERIFIED | NOT_REQUESTED
     assert [line[0] for line in seen.log.splitlines()[1:-1]] == ["–" if name in skipped else "✓" for name in NAMES]
     assert seen.log.splitlines()[-1] == "OK: 11 passed, 0 failed, 5 skipped."
     assert seen.check("pending-scan")["message"] == "41 is QUEUED."
@@ -152,7 +152,7 @@ def test_without_faults_every_step_has_a_line(examine: Doctor, threadfix: Thread
 def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
     """The doctor requests a pending scan that does not exist: a look-up is not a refusal."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="")
-    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_ASKED | {"pending-scan"})
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_REQUESTED | {"pending-scan"})
     assert "did not refuse" in seen.check("permission")["message"]
     assert f"/pendingScan/{UNUSED_ID}/" in threadfix.seen[0][1]
 
@@ -161,7 +161,7 @@ def test_without_an_application_the_key_is_still_checked(examine: Doctor, thread
     """Steps that need an application name the option to set."""
     seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
     assert (seen.code, seen.states("skipped")) == (
-        0, NOT_VERIFIED | NOT_ASKED | {"permission", "application", "pending-scan"},
+        0, NOT_VERIFIED | NOT_REQUESTED | {"permission", "application", "pending-scan"},
     )  # fmt: skip
     assert "--application-id" in seen.check("permission")["hint"]
     assert len(threadfix.seen) == 1
@@ -169,21 +169,21 @@ def test_without_an_application_the_key_is_still_checked(examine: Doctor, thread
 
 def test_several_pending_scans_are_all_requested(examine: Doctor, threadfix: ThreadFix) -> None:
     """Each pending scan has its status. A missing pending scan fails, and the others still show the permission."""
-    one, two = (str(threadfix.add(Scenario("", "", Reason.PROCESSED))) for _ in range(2))
+    first, second = (str(threadfix.add(Scenario("", "", Reason.PROCESSED))) for _ in range(2))
     assert (
-        examine("--pending-scan-id", f"{one},{two}").check("pending-scan")["message"]
-        == f"{one} is DONE, {two} is DONE."
+        examine("--pending-scan-id", f"{first},{second}").check("pending-scan")["message"]
+        == f"{first} is DONE, {second} is DONE."
     )
-    seen = examine("--pending-scan-id", f"4711,{two}")
+    seen = examine("--pending-scan-id", f"4711,{second}")
     seen.blamed("pending-scan", Reason.NOT_FOUND, "Pending scan lookup failed", "--pending-scan-id")
     assert "permission" in seen.states("passed")
 
 
 def test_ids_come_from_an_upload_response_too(examine: Doctor, tmp_path: Path) -> None:
-    answer = tmp_path / "upload.json"
+    file = tmp_path / "upload.json"
     link = "http://10.0.0.1:8080/threadfix/rest/latest/applications/6/pendingScan/41/status"
-    answer.write_bytes(envelope("started", links=[{"href": link}]).body)
-    seen = examine("--upload-response", str(answer), THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
+    file.write_bytes(envelope("started", links=[{"href": link}]).body)
+    seen = examine("--upload-response", str(file), THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
     assert (seen.code, seen.check("pending-scan")["state"]) == (0, "passed")
 
 
@@ -293,8 +293,8 @@ def test_a_name_that_does_not_exist(examine: Doctor) -> None:
 
 def test_the_addresses_from_dns_are_shown(examine: Doctor) -> None:
     """The addresses from DNS are shown, so that a wrong address is noticed."""
-    found = examine("--url", examine.url.replace("127.0.0.1", "localhost")).check("dns")
-    assert (found["state"], "127.0.0.1" in found["message"]) == ("passed", True)
+    check = examine("--url", examine.url.replace("127.0.0.1", "localhost")).check("dns")
+    assert (check["state"], "127.0.0.1" in check["message"]) == ("passed", True)
 
 
 def test_a_dns_lookup_that_hangs_is_cut_off(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def certificate(
     who = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, issuer)])
     names = [x509.DNSName(name) if name.isalpha() else x509.IPAddress(ip_address(name))]
     until = datetime.now(timezone.utc) + timedelta(days=days, minutes=5)
-    made = (
+    signed = (
         x509.CertificateBuilder(
             who, who, key.public_key(), x509.random_serial_number(), until - timedelta(days=90), until
         )
@@ -344,7 +344,7 @@ def certificate(
         .sign(key, SHA256())
     )
     trusted, both = folder / f"{name}.pem", folder / f"{name}.both.pem"
-    trusted.write_bytes(made.public_bytes(Encoding.PEM))
+    trusted.write_bytes(signed.public_bytes(Encoding.PEM))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     both.write_bytes(trusted.read_bytes() + private)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -356,7 +356,7 @@ def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: T
     """A verified certificate is shown with issuer, trust store and days left; the issuer is untrusted text."""
     trusted, tls = certificate(tmp_path)
     seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
-    assert (seen.code, seen.states("skipped")) == (0, NOT_ASKED)
+    assert (seen.code, seen.states("skipped")) == (0, NOT_REQUESTED)
     assert "TLSv1" in seen.check("tls")["message"]
     assert (
         f"for 127.0.0.1, issued by Contoso ::error:: [31m; trust store: --ca-file {trusted}; 1 certificate."
@@ -393,9 +393,9 @@ def test_a_certificate_that_does_not_verify(
     store = () if words == "self-signed certificate" else ("--ca-file", str(trusted))
     seen = examine("--url", examine.serve(examine.threadfix, tls=tls), *store)
     # OpenSSL before 3.0 spells it as two words.
-    found = seen.check("certificate")["message"].replace("self signed", "self-signed")
-    assert words in found
-    assert f"; trust store: {f'--ca-file {trusted}; 1 certificate' if store else 'the operating system'}" in found
+    message = seen.check("certificate")["message"].replace("self signed", "self-signed")
+    assert words in message
+    assert f"; trust store: {f'--ca-file {trusted}; 1 certificate' if store else 'the operating system'}" in message
     seen.blamed("certificate", Reason.UNREACHABLE, "does not verify", hint)
     assert "tls" in seen.states("passed")
     assert examine.threadfix.seen == []
@@ -404,7 +404,7 @@ def test_a_certificate_that_does_not_verify(
 def test_insecure_skips_the_certificate(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
     """With --insecure the certificate is skipped, with a warning about the API key."""
     seen = examine("--url", serve(threadfix, tls=certificate(tmp_path)[1]), "--insecure")
-    assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"} | NOT_ASKED)
+    assert (seen.code, seen.states("skipped")) == (0, {"certificate", "expiry"} | NOT_REQUESTED)
     assert "The API key may be sent to an impostor" in seen.check("certificate")["hint"]
 
 
@@ -436,7 +436,7 @@ def test_through_a_proxy(examine: Doctor, serve: Serve) -> None:
     """Behind a proxy DNS, TCP and TLS are skipped, the requests are checked, and the proxy's password is not shown."""
     proxy = serve(Proxied()).removesuffix("/threadfix").replace("http://", "http://robot:hunter2@")
     seen = examine("--url", "http://tf.invalid/threadfix", "--allow-http", HTTP_PROXY=proxy)
-    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_ASKED | {"dns", "tcp"})
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_REQUESTED | {"dns", "tcp"})
     assert f"through the proxy {proxy.partition('@')[2]}," in seen.check("dns")["message"]
     assert "hunter2" not in seen.log + json.dumps(seen.document)
     assert "the API key is sent unencrypted" in seen.check("url")["hint"]
@@ -475,13 +475,13 @@ def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
 
 def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
     """It has its own hint."""
-    answer = Raw(301, headers=(("Location", "HTTPS://tf.example.com/threadfix/"),))
-    seen = examine("--pending-scan-id", scan(threadfix, answer))
+    response = Raw(301, headers=(("Location", "HTTPS://tf.example.com/threadfix/"),))
+    seen = examine("--pending-scan-id", scan(threadfix, response))
     seen.blamed("redirects", Reason.PROTOCOL, "HTTP 301", "--url with https://")
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason", "words", "hint"),
+    ("response", "reason", "words", "hint"),
     [
         (Raw(200, b"<html><title>Sign in</title>"), Reason.PROTOCOL, "a web page ('Sign in')", "context path"),
         (Raw(200, b"{}", JSON), Reason.PROTOCOL, "did not return a ThreadFix response", "not ThreadFix's REST API"),
@@ -492,11 +492,11 @@ def test_a_redirect_to_https(examine: Doctor, threadfix: ThreadFix) -> None:
     ids=["login-page", "other-json", "400", "503", "trickle"],
 )
 def test_a_response_that_is_not_from_threadfix(
-    answer: Fault, reason: Reason, words: str, hint: str, examine: Doctor
+    response: Fault, reason: Reason, words: str, hint: str, examine: Doctor
 ) -> None:
     """A response that is not from ThreadFix fails the check of the REST API; key and ids are skipped."""
-    patience = "500ms" if isinstance(answer, Trickle) else "30s"
-    seen = examine("--pending-scan-id", scan(examine.threadfix, answer), "--request-timeout", patience)
+    patience = "500ms" if isinstance(response, Trickle) else "30s"
+    seen = examine("--pending-scan-id", scan(examine.threadfix, response), "--request-timeout", patience)
     seen.blamed("rest", reason, words, hint)
     assert seen.states("skipped") >= {"key", "permission", "application", "pending-scan"}
 
@@ -736,8 +736,8 @@ class Unlisting(ThreadFix):
     about: Fault = field(default_factory=lambda: refusal("Bad rest request due to unrecognized path.", 404))
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
-        asked = "/policyStatuses" in path or "/policy/status/" in path
-        return self.about if asked else ThreadFix.respond(self, method, path, headers, body)
+        is_for_a_check = "/policyStatuses" in path or "/policy/status/" in path
+        return self.about if is_for_a_check else ThreadFix.respond(self, method, path, headers, body)
 
 
 def test_a_threadfix_without_the_checks(examine: Doctor, serve: Serve) -> None:
@@ -771,8 +771,8 @@ def test_a_clock_that_is_off(
     """Clocks that differ by more than five minutes fail; an unreadable date is skipped."""
     monkeypatch.setattr("gate.sandbox.server._Handler.date_time_string", lambda _: date)
     seen = examine()
-    found = seen.check("clock")
-    assert (found["state"], words in found["message"]) == (state, True)
+    check = seen.check("clock")
+    assert (check["state"], words in check["message"]) == (state, True)
     if state == "failed":
         seen.blamed("clock", Reason.UNREACHABLE, words, "Correct the clock")
 
@@ -786,9 +786,9 @@ def test_text_of_the_server_is_data(examine: Doctor, threadfix: ThreadFix) -> No
     """Text from the server starts no workflow command and moves no cursor."""
     threadfix.applications[6].name = HOSTILE
     seen = examine("--pending-scan-id", scan(threadfix, refusal(HOSTILE)))
-    told = seen.log + "".join(f"{check['message']}{check['hint']}" for check in seen.document["checks"])
-    assert "::set-output name=a::b" in told
-    assert not re.search(r"^\s*::|##\[|\x1b|\u202e|\r", told, flags=re.MULTILINE)
+    shown = seen.log + "".join(f"{check['message']}{check['hint']}" for check in seen.document["checks"])
+    assert "::set-output name=a::b" in shown
+    assert not re.search(r"^\s*::|##\[|\x1b|\u202e|\r", shown, flags=re.MULTILINE)
 
 
 CORE = "Zq7Core9Xw4Kv"
@@ -800,8 +800,8 @@ def test_the_key_is_never_shown(echo: str, examine: Doctor, threadfix: ThreadFix
     """The key is sent in a header only, and never shown, even if the server echoes it."""
     threadfix.keys.add(ODD_KEY)
     threadfix.applications[6].name = echo
-    for answer in (refusal(f"API Key {echo} is odd"), Raw(302, headers=(("Location", f"/login?{echo}"),))):
-        seen = examine("--verbose", "--pending-scan-id", scan(threadfix, answer), THREADFIX_API_KEY=ODD_KEY)
+    for response in (refusal(f"API Key {echo} is odd"), Raw(302, headers=(("Location", f"/login?{echo}"),))):
+        seen = examine("--verbose", "--pending-scan-id", scan(threadfix, response), THREADFIX_API_KEY=ODD_KEY)
         assert seen.states("failed")
         assert CORE not in seen.log + json.dumps(seen.document)
     assert all(CORE not in path for _, path, _ in threadfix.seen)
@@ -852,14 +852,14 @@ def test_a_signal_ends_it_immediately(tmp_path: Path) -> None:
     came = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def never_answer() -> None:
-            with suppress(OSError), server.accept()[0] as asked:
-                asked.recv(1)
+        def never_respond() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.recv(1)
                 came.set()
-                asked.recv(2**16)
-                asked.recv(1)
+                connection.recv(2**16)
+                connection.recv(1)
 
-        threading.Thread(target=never_answer, daemon=True).start()
+        threading.Thread(target=never_respond, daemon=True).start()
         env = os.environ | {
             "THREADFIX_API_KEY": API_KEY,
             "THREADFIX_URL": f"http://127.0.0.1:{server.getsockname()[1]}",

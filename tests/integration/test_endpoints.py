@@ -239,7 +239,9 @@ def test_a_test_may_refuse_an_upload_before_its_body(serve: Serve) -> None:
     assert (threadfix.upload_attempts, threadfix.uploads) == (1, [])
 
 
-def test_a_client_that_asks_first_is_refused_without_its_body(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_expects_100_continue_is_refused_without_its_body(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ThreadFix, "refuse_early", lambda *_: Raw(413))
     response = raw(api, f"{MULTIPART}Content-Length: 9\r\nExpect: 100-continue\r\n")
     assert response.startswith(b"HTTP/1.1 413 ")

@@ -82,7 +82,7 @@ class Runner:
 
     def outputs(self) -> dict[str, str]:
         """Return the step's outputs; stricter than the runner: no name twice, and each line belongs to an output."""
-        found: dict[str, str] = {}
+        outputs: dict[str, str] = {}
         lines = iter(self.output.read_text().split("\n"))
         for line in lines:
             if not line:
@@ -90,7 +90,7 @@ class Runner:
             name, arrow, delimiter = line.partition("<<")
             assert arrow
             assert re.fullmatch("[a-z-]+", name)
-            assert name not in found
+            assert name not in outputs
             value = []
             for inner in lines:
                 if inner == delimiter:
@@ -98,8 +98,8 @@ class Runner:
                 value.append(inner)
             else:
                 raise AssertionError(f"{name} never ends")
-            found[name] = "\n".join(value)
-        return found
+            outputs[name] = "\n".join(value)
+        return outputs
 
 
 @pytest.fixture
@@ -109,16 +109,18 @@ def runner(tmp_path: Path) -> Runner:
 
 def commands(ran: Ran) -> list[tuple[str, dict[str, str], str]]:
     """Return the workflow commands of both streams: name, properties, message."""
-    found = []
+    parsed = []
     for line in (ran.err + "\n" + ran.out).splitlines():
         # The runner's older syntax is found anywhere in a line.
         assert "##[" not in line
         if parts := re.match(r"\s*::([^ :]+)(?: ([^:]*))?::(.*)", line):
             pairs = [pair.partition("=") for pair in (parts[2] or "").split(",")]
-            found.append((parts[1], {name: unescaped(value) for name, _, value in pairs if value}, unescaped(parts[3])))
+            parsed.append(
+                (parts[1], {name: unescaped(value) for name, _, value in pairs if value}, unescaped(parts[3]))
+            )
         else:
             assert not line.lstrip().startswith("::")
-    return found
+    return parsed
 
 
 def unescaped(value: str) -> str:
@@ -151,11 +153,11 @@ def test_every_path_has_all_outputs(ending: Ending, gate: Gate, runner: Runner) 
 def test_at_most_one_annotation_has_the_verdict(ending: Ending, gate: Gate, runner: Runner) -> None:
     """A pass is not annotated, a downgraded verdict is a warning, any other an error; the title is ours."""
     ran = gate.play(ending.scenario, *ending.args, env=runner.env)
-    found = named(ran, "error", "warning", "notice")
+    annotations = named(ran, "error", "warning", "notice")
     if ending.reason is Reason.PROCESSED:
-        assert found == []
+        assert annotations == []
         return
-    ((kind, properties, message),) = found
+    ((kind, properties, message),) = annotations
     assert (kind, properties) == ("error" if ending.code else "warning", {"title": ending.words})
     assert message.startswith(ran.document["message"])
 
@@ -166,10 +168,10 @@ def test_the_log_has_no_other_commands(ending: Ending, gate: Gate, runner: Runne
     """The key is masked first; a group is opened and closed around the wait."""
     ran = gate.play(ending.scenario, "--json", *ending.args, env=runner.env)
     assert ran.err.startswith(f"::add-mask::{API_KEY}\n")
-    found = [name for name, _, _ in commands(ran)]
+    names = [name for name, _, _ in commands(ran)]
     waited = ["group", "endgroup"] if ending.reason is not Reason.USAGE else []
-    assert found[: 1 + len(waited)] == ["add-mask", *waited]
-    assert set(found[1 + len(waited) :]) <= {"error", "warning"}
+    assert names[: 1 + len(waited)] == ["add-mask", *waited]
+    assert set(names[1 + len(waited) :]) <= {"error", "warning"}
     assert json.loads(ran.out) == ran.document
 
 
@@ -341,9 +343,9 @@ def test_a_server_cannot_send_a_command(scenario: Scenario, gate: Gate, runner: 
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     ran = gate("--pending-scan-id", scans, *once, "-v", "--json", env=runner.env)
     assert set(runner.outputs()) == NAMES
-    found = commands(ran)
-    assert {name for name, _, _ in found} <= {"add-mask", "group", "endgroup", "error"}
-    assert [properties["title"] for name, properties, _ in found if name == "error"] == [
+    written = commands(ran)
+    assert {name for name, _, _ in written} <= {"add-mask", "group", "endgroup", "error"}
+    assert [properties["title"] for name, properties, _ in written if name == "error"] == [
         f"ThreadFix gate: {ran.document['verdict']} ({ran.document['reason']})"
     ]
 
@@ -383,8 +385,8 @@ def test_a_server_cannot_break_the_summary(scenario: Scenario, gate: Gate, runne
     """As rendered by GitHub, it has the elements of a harmless summary, and no link from the server."""
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     pages = []
-    for one in (scenario, Scenario("harmless", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),))):
-        scans = ",".join(str(gate.threadfix.add(one)) for _ in range(2))
+    for played in (scenario, Scenario("harmless", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),))):
+        scans = ",".join(str(gate.threadfix.add(played)) for _ in range(2))
         gate("--pending-scan-id", scans, *once, env=runner.env)
         pages.append(Page(runner.step_summary.read_text()))
         runner.step_summary.write_text("")

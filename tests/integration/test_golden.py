@@ -240,6 +240,6 @@ def test_a_scenario_reads_as_before(scenario: Scenario, serve: Serve, tmp_path: 
 @pytest.mark.parametrize("command", ["run", "doctor", "demo", "sandbox"])
 def test_help_reads_as_before(command: str, tmp_path: Path) -> None:
     """The help of each command is that of the golden file."""
-    ask = partial(subprocess.run, capture_output=True, text=True, check=True)
-    ran = ask([sys.executable, "-m", "gate", command, "--help"], env=dict(os.environ) | {"COLUMNS": "100"})
+    execute = partial(subprocess.run, capture_output=True, text=True, check=True)
+    ran = execute([sys.executable, "-m", "gate", command, "--help"], env=dict(os.environ) | {"COLUMNS": "100"})
     compare(f"help-{command}", iter([("--help", ran.stdout)]), tmp_path)

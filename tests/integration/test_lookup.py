@@ -34,7 +34,7 @@ NO_SUCH = http(refused("Application lookup failed. Check your ID."))
 UNRECOGNIZED = refused("Bad rest request due to unrecognized path.")
 BY_NAME = ApplicationName("Web", "Contoso shop")
 BY_ID = ApplicationName("Web", unique_id="shop-1")
-FOUND = Application(6, "Contoso shop", 3)
+APPLICATION = Application(6, "Contoso shop", 3)
 
 
 @dataclass
@@ -193,7 +193,7 @@ def test_the_requested_application_is_selected(
 ) -> None:
     """ThreadFix ignores the case of a name, but an exact name has priority."""
     directory.lookup = http(envelope(content))
-    assert client.look_up(subject, 20) == FOUND
+    assert client.look_up(subject, 20) == APPLICATION
     assert len(directory.requests) == 1
 
 

@@ -192,7 +192,7 @@ def test_a_vulnerability_is_untrusted_text_of_any_shape(
     run.threadfix.set(VULNERABILITIES, [vulnerability(7) | more], method="POST")
     run("--pass-criteria", settle="0")
     assert run.threadfix.count(SEVERITIES) == 0
-    shown = [(one.name, one.severity, one.place) for one in run.checks[0].obstacles]
+    shown = [(obstacle.name, obstacle.severity, obstacle.place) for obstacle in run.checks[0].obstacles]
     if expected is None:
         assert shown == []
     else:

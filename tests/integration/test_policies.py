@@ -71,7 +71,7 @@ def run(gate: Gate, threadfix: Release) -> Run:
 
 
 def reader(url: str, check: Check) -> CheckReader:
-    """Return an object that asks about a check."""
+    """Return an object that reads a check."""
     client = Client(Server(url, Secret(API_KEY)), Sanitizer((Secret(API_KEY),)), trace=lambda _: None)
     return CheckReader(client.api, check, APPLICATION_ID)
 
@@ -101,8 +101,8 @@ def test_every_version_is_supported(serve: Serve, version: Version, check: Check
     if word == "NO SCANS FOUND" and version < (2, 5, 1, 12) and not isinstance(check, PassCriteria):
         word = "FAILING"  # A boolean has no third value.
     threadfix = release.of_version(version, word)
-    ask = reader(serve(threadfix), check)
-    reading = ask(30)
+    read = reader(serve(threadfix), check)
+    reading = read(30)
     requests, is_known = way(version, check)
     assert [(method, path) for method, path, _ in threadfix.requests] == requests
     if not is_known:
@@ -119,7 +119,7 @@ def test_every_version_is_supported(serve: Serve, version: Version, check: Check
     assert bool(reading.results) is not (isinstance(check, PassCriteria) and word == "NO SCANS FOUND")
     if not isinstance(check, PassCriteria):
         assert {result.word for result in reading.results} == {word}
-    assert ask(30) == reading
+    assert read(30) == reading
     assert [(method, path) for method, path, _ in threadfix.requests] == [*requests, requests[-1]]
 
 
@@ -353,7 +353,7 @@ def test_the_list_must_contain_the_policy_once(run: Run, check: str, entries: ob
     run.ends(Reason.POLICY_UNKNOWN, text, "--policy", check, outage="20s")
 
 
-def test_every_check_is_made_and_the_worst_decides(run: Run) -> None:
+def test_every_check_is_evaluated_and_the_worst_decides(run: Run) -> None:
     """Fail has priority over unknown, and unknown over pass, in any order of the checks."""
     run.threadfix.set(CRITERIA, criteria(passed=[])).set(EVALUATION, policy("FAILING"), method="POST")
     run.threadfix.set(STATUSES, [policy()])
@@ -593,9 +593,9 @@ def test_no_more_names_are_sanitized_than_are_shown(serve: Serve, check: Check) 
             return super().sanitize(value, limit)
 
     api = Client(Server(serve(threadfix), Secret(API_KEY)), Counting(), trace=lambda _: None).api
-    ask = CheckReader(api, check, APPLICATION_ID)
+    read = CheckReader(api, check, APPLICATION_ID)
     for _ in range(2):
-        reading = ask(30)
+        reading = read(30)
         assert isinstance(reading, CheckReading)
         assert (reading.holds, len(reading.results), reading.results[0].name) == (False, 3000, "Worst")
         assert not any("\u001b" in result.name + result.word for result in reading.results)
@@ -608,8 +608,8 @@ def test_an_old_policy_of_all_is_evaluated_by_its_id(run: Run) -> None:
     old = policy(evaluated=release.later(-200))
     run.threadfix.set(STATUSES, [old, policy(number=4, name="New")]).set(EVALUATION, policy(), method="POST")
     run.ends(Reason.PROCESSED, "2 of 2 policies pass", "--policy", "all", settle="20s")
-    asked = [(method, path, fields) for method, path, fields in run.threadfix.requests if path != STATUSES]
-    assert asked == [("POST", EVALUATION, {"policyId": "3"})]
+    requests = [(method, path, fields) for method, path, fields in run.threadfix.requests if path != STATUSES]
+    assert requests == [("POST", EVALUATION, {"policyId": "3"})]
     run.threadfix.set(EVALUATION, policy("FAILING"), method="POST")
     run.ends(Reason.POLICY_FAILED, "1 of 2 policies fails: 'Low Policy'", "--policy", "all", settle="20s")
     del run.threadfix.scripts["POST", EVALUATION]
@@ -701,10 +701,10 @@ def test_the_sandbox_in_every_generation(
 )
 def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: str) -> None:
     """A check that has not ended is cancelled. A check that failed stays failed while its details are looked up."""
-    asked = threading.Event()
+    arrived = threading.Event()
 
     def hang(_: dict[str, str]) -> Fault:
-        asked.set()
+        arrived.set()
         return Trickle(headers_too=True)
 
     run.threadfix.set(CRITERIA, criteria(failed=[criterion()]))
@@ -712,7 +712,7 @@ def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: st
     scan = run.threadfix.add(DONE)
     arguments = ("--pending-scan-id", str(scan), "--pass-criteria", "--result-file", "result.json")
     with run.gate.start(*arguments) as process:
-        assert asked.wait(20)
+        assert arrived.wait(20)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=20)
     assert process.returncode == code, log

@@ -158,7 +158,7 @@ def test_an_unread_document_delays_nothing(step: Step) -> None:
     assert done.stderr.splitlines()[-1].startswith("PASS (processed)")
 
 
-def test_unread_checks_are_still_made(step: Step) -> None:
+def test_unread_checks_still_run(step: Step) -> None:
     """A full pipe for `doctor --json` or its log changes neither the checks nor the exit code."""
     command = [sys.executable, "-m", "gate", "doctor", "--json"]
     with full_pipe() as (_, writer):

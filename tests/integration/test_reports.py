@@ -86,11 +86,11 @@ def variables(gate: Gate) -> dict[str, str]:
     assert len(content) <= 5 * 1024
     assert content.endswith(b"\n")
     lines = content.decode("utf-8").removesuffix("\n").split("\n")
-    found = dict(line.split("=", 1) for line in lines)
-    assert len(found) == len(lines)
-    assert all(re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) for name in found)
-    assert not [value for value in found.values() if re.search("[\"'`$\\\\\r\x00-\x1f\u2028\u2029]", value)]
-    return found
+    dotenv = dict(line.split("=", 1) for line in lines)
+    assert len(dotenv) == len(lines)
+    assert all(re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) for name in dotenv)
+    assert not [value for value in dotenv.values() if re.search("[\"'`$\\\\\r\x00-\x1f\u2028\u2029]", value)]
+    return dotenv
 
 
 def suite_of(gate: Gate) -> Any:  # noqa: ANN401 - the library's types are loose
@@ -152,15 +152,15 @@ def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: t
 def test_dotenv_has_the_outputs(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
     """The file has all outputs but `scans`, with one prefix, and with the values of the document."""
     ran = play(gate, scenarios, *args)
-    found = variables(gate)
+    dotenv = variables(gate)
     prefix = "THREADFIX_GATE_"
-    assert set(found) == {prefix + name.replace("-", "_").upper() for name in OUTPUTS if name != "scans"}
+    assert set(dotenv) == {prefix + name.replace("-", "_").upper() for name in OUTPUTS if name != "scans"}
     for name in ("verdict", "reason", "exit_code", "elapsed_seconds", "polls", "result_file"):
-        assert found[prefix + name.upper()] == str(ran.document[name])
+        assert dotenv[prefix + name.upper()] == str(ran.document[name])
     ids = ran.document["pending_scan_id"]
     listed = ids if isinstance(ids, list) else [ids]
-    assert found[f"{prefix}PENDING_SCAN_ID"] == ",".join(str(number or "") for number in listed)
-    assert len(found[f"{prefix}MESSAGE"]) <= 300
+    assert dotenv[f"{prefix}PENDING_SCAN_ID"] == ",".join(str(number or "") for number in listed)
+    assert len(dotenv[f"{prefix}MESSAGE"]) <= 300
 
 
 def test_the_document_has_the_statuses_and_the_outages(gate: Gate) -> None:
@@ -191,7 +191,7 @@ def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
     assert broken[0]["limits"]
     assert broken[0]["count"] > 0
     assert criteria["obstacles"]
-    assert all("/vulnerabilities/" in one["url"] for one in criteria["obstacles"])
+    assert all("/vulnerabilities/" in obstacle["url"] for obstacle in criteria["obstacles"])
     assert ran.document["polls"] == scan["polls"] + criteria["polls"] + policies["polls"]
 
 
@@ -212,9 +212,9 @@ def test_the_ids_of_a_hundred_scans_fit_into_dotenv(gate: Gate) -> None:
     scans = [gate.threadfix.add(DONE) for _ in range(100)]
     ran = gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
     jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
-    found = variables(gate)
-    assert found["THREADFIX_GATE_PENDING_SCAN_ID"] == ",".join(map(str, scans))
-    assert found["THREADFIX_GATE_SCAN_ID"] == ",".join(str(scan - 29) for scan in scans)
+    dotenv = variables(gate)
+    assert dotenv["THREADFIX_GATE_PENDING_SCAN_ID"] == ",".join(map(str, scans))
+    assert dotenv["THREADFIX_GATE_SCAN_ID"] == ",".join(str(scan - 29) for scan in scans)
 
 
 def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
@@ -222,11 +222,11 @@ def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
     scans = [10**18 + number for number in range(130)]
     gate.threadfix.scans |= {scan: Scan(DONE) for scan in scans}
     gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
-    found = variables(gate)
-    lists = [found["THREADFIX_GATE_PENDING_SCAN_ID"], found["THREADFIX_GATE_SCAN_ID"]]
+    dotenv = variables(gate)
+    lists = [dotenv["THREADFIX_GATE_PENDING_SCAN_ID"], dotenv["THREADFIX_GATE_SCAN_ID"]]
     assert "" in lists
     assert set(lists) <= {"", ",".join(map(str, scans)), ",".join(str(scan - 29) for scan in scans)}
-    assert found["THREADFIX_GATE_VERDICT"] == "pass"
+    assert dotenv["THREADFIX_GATE_VERDICT"] == "pass"
 
 
 def test_reports_are_written_despite_invalid_options(gate: Gate) -> None:
@@ -381,8 +381,8 @@ def test_a_bug_in_a_reporter_changes_nothing_more(gate: Gate, monkeypatch: pytes
 
 def test_two_reports_do_not_share_a_file(gate: Gate) -> None:
     same = str(gate.folder / "report")
-    for one, other in pairwise(FILES[1:]):
-        ran = gate.play(DONE, one, same, other, same)
+    for first, second in pairwise(FILES[1:]):
+        ran = gate.play(DONE, first, same, second, same)
         assert (ran.code, ran.document["reason"]) == (2, "usage")
     assert gate.threadfix.seen == []
 
