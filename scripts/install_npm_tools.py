@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LISTED = ROOT / "tests" / "ci" / "npm"
-MADE = ROOT / ".cache" / "npm"
+INSTALLED = ROOT / ".cache" / "npm"
 
 
 class Missing(Exception):  # noqa: N818 - a missing tool is not always an error
@@ -21,7 +21,7 @@ class Missing(Exception):  # noqa: N818 - a missing tool is not always an error
 
 def current() -> bool:
     """Return whether the installed tools match the lock file."""
-    lock = MADE / "package-lock.json"
+    lock = INSTALLED / "package-lock.json"
     return lock.exists() and lock.read_bytes() == (LISTED / lock.name).read_bytes()
 
 
@@ -32,26 +32,26 @@ def install() -> Path:
         Missing: npm is not installed, or it failed.
     """
     if current():
-        return MADE
+        return INSTALLED
     npm = shutil.which("npm")
     if not npm:
         raise Missing("npm is not installed")
-    MADE.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=MADE.parent, prefix="npm-") as folder:
-        unfinished = Path(folder) / "made"
+    INSTALLED.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=INSTALLED.parent, prefix="npm-") as folder:
+        unfinished = Path(folder) / "installed"
         shutil.copytree(LISTED, unfinished)
         command = [npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"]
         run = subprocess.run(command, cwd=unfinished, capture_output=True, text=True, check=False)
         if run.returncode:
             raise Missing(f"npm ci failed: {(run.stderr or run.stdout).strip()}")
-        shutil.rmtree(MADE, ignore_errors=True)
+        shutil.rmtree(INSTALLED, ignore_errors=True)
         try:
-            unfinished.rename(MADE)
+            unfinished.rename(INSTALLED)
         except OSError:
             # Another run was faster.
             if not current():
                 raise
-    return MADE
+    return INSTALLED
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ try:
     print(importlib.metadata.version("pip"))
 except importlib.metadata.PackageNotFoundError:
     print("0")
-found = importlib.util.find_spec("ensurepip")
-bundled = found and os.path.join(os.path.dirname(found.origin), "_bundled")
+spec = importlib.util.find_spec("ensurepip")
+bundled = spec and os.path.join(os.path.dirname(spec.origin), "_bundled")
 for folder in (sysconfig.get_config_var("WHEEL_PKG_DIR"), bundled):
     for wheel in sorted(glob.glob(os.path.join(folder or os.devnull, "pip-*.whl"))):
         print(wheel)

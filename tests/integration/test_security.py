@@ -118,7 +118,7 @@ ENDINGS: dict[str, tuple[Scenario, tuple[str, ...], Reason]] = {
     "fail": (SCENARIOS["error-flag"], (), Reason.SCAN_FAILED),
     "denied": (SCENARIOS["done"], (), Reason.DENIED),
     "timeout": (SCENARIOS["stuck"], ("--timeout", "100ms"), Reason.TIMEOUT),
-    "trouble": (SCENARIOS["slow-body"], ("--request-timeout", "50ms", *ONCE), Reason.UNREACHABLE),
+    "unreachable": (SCENARIOS["slow-body"], ("--request-timeout", "50ms", *ONCE), Reason.UNREACHABLE),
     "usage": (DONE, ("--interval", "never", "--success-statuses", ",,"), Reason.USAGE),
 }
 
@@ -291,22 +291,30 @@ def test_a_key_of_digits_is_in_no_link(number: int, gate: Gate, tmp_path: Path) 
 def about_rules(text: str, number: int) -> Release:
     """Return a ThreadFix with the text and the number in all fields of its responses about rules."""
     moment = round(time.time() * 1000) + 3_600_000
-    made = Release()
+    release = Release()
     named = {"name": text, "displayName": text, "customName": text, "id": number}
     entries = [
         policy(word, rule, text, policy={"name": text, "filterName": text, "id": rule})
         for word, rule in (("FAILING", 3), (text, number), ("PASSING", number))
     ]
     severity = named | {"intValue": 5}
-    made.set(STATUSES, application(*entries, name=text, id=6))
-    made.set(CRITERIA, criteria(failed=[criterion(severity, maxAllowed=number), criterion(named | {"intValue": 4})]))
-    made.set(SEVERITIES, [severity])
-    found = {"id": number, "path": text, "parameter": text, "genericVulnerability": named, "genericSeverity": severity}
-    made.set(VULNERABILITIES, [found, found | {"id": 7, "dependency": named}], method="POST")
+    release.set(STATUSES, application(*entries, name=text, id=6))
+    release.set(CRITERIA, criteria(failed=[criterion(severity, maxAllowed=number), criterion(named | {"intValue": 4})]))
+    release.set(SEVERITIES, [severity])
+    finding = {
+        "id": number,
+        "path": text,
+        "parameter": text,
+        "genericVulnerability": named,
+        "genericSeverity": severity,
+    }
+    release.set(VULNERABILITIES, [finding, finding | {"id": 7, "dependency": named}], method="POST")
     counts = {f"{name}VulnCount": number for name in ("critical", "high", "low")}
-    made.set(APPLICATION, {"id": 6, "name": text, "organization": named, "scans": [{"updatedDate": moment}]} | counts)
-    made.set(EVALUATION, entries[0] | {"id": number}, method="POST")
-    return made
+    release.set(
+        APPLICATION, {"id": 6, "name": text, "organization": named, "scans": [{"updatedDate": moment}]} | counts
+    )
+    release.set(EVALUATION, entries[0] | {"id": number}, method="POST")
+    return release
 
 
 RULES = (

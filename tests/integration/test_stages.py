@@ -59,8 +59,8 @@ def stops(monkeypatch: pytest.MonkeyPatch) -> Stops:
 
 def calls(gate: Gate) -> list[tuple[str, str]]:
     """Return the requests, without immediate repeats."""
-    asked = [(method, path.removeprefix("/threadfix/rest/latest/")) for method, path, _ in gate.threadfix.seen]
-    return [call for number, call in enumerate(asked) if not number or asked[number - 1] != call]
+    requests = [(method, path.removeprefix("/threadfix/rest/latest/")) for method, path, _ in gate.threadfix.seen]
+    return [call for number, call in enumerate(requests) if not number or requests[number - 1] != call]
 
 
 def uploads(gate: Gate) -> int:
@@ -163,12 +163,12 @@ def scripted(
     gate: Gate, statuses: Sequence[bytes], options: Sequence[str], uploaded: bytes = TAKEN
 ) -> tuple[Ran, list[str]]:
     """Run the gate against a server that takes uploads, and then plays a response per poll."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     def talk(connection: socket.socket) -> None:
         path = Incoming(connection, threading.Event()).read().head.decode().split(" ")[1]
-        polls = sum(seen.endswith("/status") for seen in asked)
-        asked.append(path)
+        polls = sum(seen.endswith("/status") for seen in paths)
+        paths.append(path)
         if path.endswith("/upload"):
             connection.sendall(uploaded)
         elif path.endswith("/status"):
@@ -177,7 +177,7 @@ def scripted(
             connection.sendall(http(envelope({"id": 6, "name": "Shop"})))
 
     with talking(talk) as url:
-        return gate(*options, env={"THREADFIX_URL": url}), asked
+        return gate(*options, env={"THREADFIX_URL": url}), paths
 
 
 @pytest.mark.parametrize(("fields", "date", "code"), ANOTHERS.values(), ids=ANOTHERS)
@@ -202,8 +202,8 @@ def test_a_scan_that_was_unfinished_first_belongs_to_the_upload(gate: Gate, fold
     old = {"status": "DONE", "error": False, "appId": 6, "modifiedDate": SENT * 1000 - AN_HOUR}
     responses = [http(b"", b"503 X"), *(http(envelope(old | {"status": status}), b"200 OK", DATED)
                  for status in ("QUEUED", "DONE"))]  # fmt: skip
-    ran, asked = scripted(gate, responses, ("--scan-file", f"{folder}/done.json"))
-    assert (ran.code, sum(path.endswith("/status") for path in asked)) == (0, 3)
+    ran, paths = scripted(gate, responses, ("--scan-file", f"{folder}/done.json"))
+    assert (ran.code, sum(path.endswith("/status") for path in paths)) == (0, 3)
 
 
 def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:
@@ -228,7 +228,7 @@ def test_an_application_is_looked_up_by_its_name(gate: Gate) -> None:
     assert ran.document["message"].startswith("application 'Contoso shoe' of team 'Contoso': ")
 
 
-def test_checks_are_made_only_if_every_scan_passed(gate: Gate, folder: Path) -> None:
+def test_checks_run_only_if_every_scan_passed(gate: Gate, folder: Path) -> None:
     ran = gate("--scan-file", f"{folder}/interrupted.json", "--policy", "all")
     assert (ran.code, ran.document["reason"], ran.document["checks"]) == (1, Reason.SCAN_FAILED, [])
     assert not [path for _, path in calls(gate) if "polic" in path]
@@ -248,14 +248,14 @@ def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
 ) -> None:
     """A missing part is cancelled. Without it, the rest would look like a pass."""
     (folder / "interrupted.json").rename(folder / "slow.json")
-    asked = ("--scan-file", f"{folder}/*", "--pending-scan-id", "41", "--policy", "all", "--pass-criteria")
-    ran = gate(*asked, signals=stops(f"gate.{moment}"))
+    args = ("--scan-file", f"{folder}/*", "--pending-scan-id", "41", "--policy", "all", "--pass-criteria")
+    ran = gate(*args, signals=stops(f"gate.{moment}"))
     assert (ran.code, ran.document["reason"]) == (143, Reason.CANCELLED)
     assert tuple(reasons(ran, kind) for kind in ("uploads", "scans", "checks")) == parts
 
 
 @pytest.mark.parametrize(
-    ("moment", "asked", "reason"),
+    ("moment", "args", "reason"),
     [
         ("flow.stages.Stages._wait", (), Reason.PROCESSED),
         ("flow.stages.Stages._evaluate", ("--policy", "all"), Reason.PROCESSED),
@@ -265,10 +265,10 @@ def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
     ],
 )
 def test_a_signal_after_the_last_stage_changes_no_verdict(
-    moment: str, asked: tuple[str, ...], reason: Reason, gate: Gate, stops: Stops
+    moment: str, args: tuple[str, ...], reason: Reason, gate: Gate, stops: Stops
 ) -> None:
     """All parts have their results already."""
-    ran = gate("--pending-scan-id", "41", *asked, signals=stops(f"gate.{moment}"))
+    ran = gate("--pending-scan-id", "41", *args, signals=stops(f"gate.{moment}"))
     assert (ran.code, ran.document["reason"]) == (reason.row.exit_code, reason)
 
 
@@ -358,14 +358,14 @@ ACCEPTED = '{"success": false, "message": "Scan file has already been uploaded."
 UNKNOWN = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "Contoso", "THREADFIX_APPLICATION_NAME": "nobody's"}
 
 
-@pytest.mark.parametrize("asked", [("--pending-scan-id", "41"), ("--policy", "all")])
+@pytest.mark.parametrize("args", [("--pending-scan-id", "41"), ("--policy", "all")])
 def test_an_accepted_duplicate_does_not_hide_an_unknown_application(
-    asked: tuple[str, str], gate: Gate, tmp_path: Path
+    args: tuple[str, str], gate: Gate, tmp_path: Path
 ) -> None:
     """The requests for the application are as unknown as the application."""
     (tmp_path / "upload.json").write_text(ACCEPTED)
     options = ("--upload-response", f"{tmp_path}/upload.json", "--accept", "duplicate", "--first-contact-limit", "50ms")
-    ran = gate(*options, *asked, env=UNKNOWN)
+    ran = gate(*options, *args, env=UNKNOWN)
     assert (ran.code, ran.document["reason"]) == (5, Reason.NOT_FOUND), ran.err
     assert reasons(ran, "uploads") == [Reason.ALREADY_IMPORTED]
 

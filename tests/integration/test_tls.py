@@ -197,9 +197,9 @@ def test_an_authority_needs_no_key_identifiers(
     """Private authorities often have none, and curl accepts them. Python 3.13 and urllib3 set a flag against it."""
 
     def strict(*, cert_reqs: int) -> ssl.SSLContext:
-        made: ssl.SSLContext = create_urllib3_context(cert_reqs=cert_reqs)
-        made.verify_flags |= ssl.VERIFY_X509_STRICT
-        return made
+        strict_context: ssl.SSLContext = create_urllib3_context(cert_reqs=cert_reqs)
+        strict_context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return strict_context
 
     monkeypatch.setattr("gate.net.http.create_urllib3_context", strict)
     plain = Authority(tmp_path, "plain", identifiers=False)
@@ -245,8 +245,8 @@ def test_a_certificate_that_no_longer_verifies_is_final_too(
         if number > 1:
             return None
         tls.load_cert_chain(*stranger.issue("changed", LOOPBACK))
-        answer = envelope(status_object(Scenario("", "", Reason.TIMEOUT, walk=(("QUEUED", 0),)), 41, 6, 0))
-        return replace(answer, headers=(("Connection", "close"),))
+        response = envelope(status_object(Scenario("", "", Reason.TIMEOUT, walk=(("QUEUED", 0),)), 41, 6, 0))
+        return replace(response, headers=(("Connection", "close"),))
 
     ran = gate.play(
         Scenario("changes", "", Reason.UNREACHABLE, fault=fault),
@@ -348,10 +348,10 @@ def test_an_encrypted_client_key_is_a_usage_error(gate: Gate, url: str, company:
         finally:
             process.kill()
         assert process.stderr
-        said = process.stderr.read()
-    assert "--client-key" in said
-    assert "unencrypted" in said
-    assert "pass phrase" not in said
+        text = process.stderr.read()
+    assert "--client-key" in text
+    assert "unencrypted" in text
+    assert "pass phrase" not in text
     assert gate.threadfix.connections == 0
 
 

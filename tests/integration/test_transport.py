@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ONCE = ("--timeout", "0")
 
 
-def said(status: str, code: bytes = b"200 OK", **more: object) -> bytes:
+def status_response(status: str, code: bytes = b"200 OK", **more: object) -> bytes:
     """Return a whole response with `status` for the requested application."""
     content = envelope({"status": status, "error": False, "appId": APPLICATION_ID} | more).body
     return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
@@ -47,7 +47,7 @@ def said(status: str, code: bytes = b"200 OK", **more: object) -> bytes:
     )
 
 
-DONE, QUEUED = said("DONE"), said("QUEUED")
+DONE, QUEUED = status_response("DONE"), status_response("QUEUED")
 EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
 NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -104,8 +104,8 @@ def test_a_stray_response_never_counts_for_another_scan(
 
     context, trusted = server_tls
     with talking(talk, context if secure else None) as url:
-        found = verdicts(gate, url, *(("--ca-file", str(trusted)) if secure else ()))
-    assert {found[number] for number in (42, 43, 44)} == {"unknown"}
+        results = verdicts(gate, url, *(("--ca-file", str(trusted)) if secure else ()))
+    assert {results[number] for number in (42, 43, 44)} == {"unknown"}
 
 
 @pytest.mark.parametrize("parts", [(EARLY_HINTS,), (PROCESSING, EARLY_HINTS, EARLY_HINTS)], ids=["103", "102-103-103"])
@@ -150,7 +150,7 @@ def test_endless_interim_responses_end_at_the_time_limit(gate: Gate) -> None:
 # --- Bodies that break their own headers.
 
 
-def answering(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
+def responding(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]:
     """Send `parts` in response to each request, the last part `times` times."""
 
     def talk(connection: socket.socket) -> None:
@@ -167,7 +167,7 @@ def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
     """Half a mebibyte on the wire would be hundreds of mebibytes in memory."""
     bomb = gzip.compress(bytes(256 * 2**20), 6)
     head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
-    with talking(answering(head, bomb)) as url:
+    with talking(responding(head, bomb)) as url:
         needed = peak(lambda: gate("--url", url, "--pending-scan-id", "41", *ONCE))
     assert needed < 16 * RESPONSE_LIMIT
 
@@ -175,7 +175,7 @@ def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
 @pytest.mark.parametrize("where", [b"/\xfcberall/anmelden", b"http://[::1/a", b"http://a:port/", b"\xff\xfe", b"//["])
 def test_a_redirect_to_an_invalid_url_is_still_a_redirect(where: bytes, gate: Gate) -> None:
     """The gate never parses the target, because it never follows it."""
-    with talking(answering(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")) as url:
+    with talking(responding(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")) as url:
         ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
     assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
     assert "a redirect to" in ran.document["message"]
@@ -191,7 +191,7 @@ def test_a_chunk_without_a_valid_size_is_a_broken_response(size: bytes, gate: Ga
         nonlocal ran
         ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
 
-    with talking(answering(head, bytes(2**20), times=64)) as url:
+    with talking(responding(head, bytes(2**20), times=64)) as url:
         needed = peak(run)
     assert ran is not None
     assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
@@ -201,7 +201,7 @@ def test_a_chunk_without_a_valid_size_is_a_broken_response(size: bytes, gate: Ga
 @pytest.mark.parametrize("cookie", [b"a=b; Domain=.example.org; Path=/", b"=; expires=\xff", b"x" * 60_000])
 def test_cookies_are_not_parsed(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
     """The gate keeps no cookie, so it parses none; parsing could print warnings outside the log."""
-    with talking(answering(DONE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n", 1))) as url:
+    with talking(responding(DONE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n", 1))) as url:
         assert gate("--url", url, "--pending-scan-id", "41", *ONCE).code == 0
     assert not recwarn.list
 
@@ -219,7 +219,7 @@ def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: G
     content = json.dumps({"success": False, "message": message}, ensure_ascii=False).encode()
     assert len(content) <= RESPONSE_LIMIT
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content)
-    with talking(answering(head + content)) as url:
+    with talking(responding(head + content)) as url:
         ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
     assert ran.document["reason"] == Reason.NOT_FOUND
 
@@ -230,7 +230,7 @@ def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: G
 def test_a_page_without_a_title_is_read_in_time(page: bytes, gate: Gate) -> None:
     """Only its beginning is searched for a title."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page)
-    with talking(answering(head + page)) as url:
+    with talking(responding(head + page)) as url:
         ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
     assert ran.document["reason"] == Reason.PROTOCOL
 
@@ -258,20 +258,20 @@ def test_an_aborted_request_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -
         client = Client(
             Server(url.replace("127.0.0.1", "localhost"), Secret("k" * 40)), Sanitizer(), trace=lambda _: None
         )
-        found = client.observe(Target(6, 41), 0.1)
+        result = client.observe(Target(6, 41), 0.1)
         looked_up.set()
         assert came.wait(5)
-    assert isinstance(found, Failure)
+    assert isinstance(result, Failure)
     assert heads == [b""]
 
 
 def test_closing_aborts_the_current_requests() -> None:
     """A stopped gate needs its file descriptors for its reports."""
-    asked, hung_up = threading.Event(), threading.Event()
+    requested, hung_up = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)
-        asked.set()
+        requested.set()
         connection.recv(1)
         hung_up.set()
 
@@ -279,7 +279,7 @@ def test_closing_aborts_the_current_requests() -> None:
         client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
         thread = threading.Thread(target=client.observe, args=(Target(6, 41), 60.0), daemon=True)
         thread.start()
-        assert asked.wait(5)
+        assert requested.wait(5)
         client.http.close()
         assert hung_up.wait(5)
         thread.join(5)
@@ -348,10 +348,10 @@ def test_a_poll_that_cannot_start_a_thread_is_an_error(monkeypatch: pytest.Monke
     client = Client(Server("http://127.0.0.1:9", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
     with monkeypatch.context() as patch, closing(client.http):
         patch.setattr(threading.Thread, "start", none_left)
-        found = client.observe(Target(6, 41), 1.0)
-    assert isinstance(found, Failure)
-    assert (found.reason, found.final) == (Reason.UNREACHABLE, False)
-    assert "no more threads" in found.what
+        result = client.observe(Target(6, 41), 1.0)
+    assert isinstance(result, Failure)
+    assert (result.reason, result.final) == (Reason.UNREACHABLE, False)
+    assert "no more threads" in result.what
 
 
 # --- The environment and the key.
@@ -370,38 +370,38 @@ def test_a_socks_proxy_is_never_bypassed(monkeypatch: pytest.MonkeyPatch) -> Non
     """Not even if its packages are installed: such a connection could not be shut down."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
     client = Client(Server("https://tf.invalid", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
-    found = client.observe(Target(6, 41), 5.0)
-    assert isinstance(found, Failure)
-    assert "SOCKS" in found.what
+    result = client.observe(Target(6, 41), 5.0)
+    assert isinstance(result, Failure)
+    assert "SOCKS" in result.what
 
 
 def test_an_application_that_cannot_be_requested_is_a_failure() -> None:
     """A failure is a value."""
     with talking(lambda _: None) as url:
         client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
-        found = client.application(6, 5.0)
-    assert isinstance(found, Failure)
-    assert found.reason is Reason.UNREACHABLE
+        result = client.application(6, 5.0)
+    assert isinstance(result, Failure)
+    assert result.reason is Reason.UNREACHABLE
 
 
 def test_one_client_serves_several_threads() -> None:
     """Each thread receives the response to its own request."""
 
     def talk(connection: socket.socket) -> None:
-        connection.sendall(said("DONE", name=f"scan {scan_of(request_head(connection))}"))
+        connection.sendall(status_response("DONE", name=f"scan {scan_of(request_head(connection))}"))
 
-    found: dict[int, Any] = {}
+    results: dict[int, Any] = {}
     with talking(talk) as url:
         client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
 
-        def ask(number: int) -> None:
-            found[number] = client.observe(Target(6, number), 10.0)
+        def observe(number: int) -> None:
+            results[number] = client.observe(Target(6, number), 10.0)
 
-        threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 65)]
+        threads = [threading.Thread(target=observe, args=(number,)) for number in range(1, 65)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(20)
-    assert {number: isinstance(one, ScanReading) and one.name for number, one in found.items()} == {
+    assert {number: isinstance(result, ScanReading) and result.name for number, result in results.items()} == {
         number: f"scan {number}" for number in range(1, 65)
     }

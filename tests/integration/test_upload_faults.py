@@ -198,7 +198,9 @@ def test_a_success_before_the_end_of_the_body_does_not_count(serving: Serving, t
     assert "reported success before it had the whole file" in receipt.what
 
 
-@pytest.mark.parametrize("refusal", [refusal for refusal in REFUSALS if refusal.accept], ids=lambda one: one.accept)
+@pytest.mark.parametrize(
+    "refusal", [refusal for refusal in REFUSALS if refusal.accept], ids=lambda refusal: refusal.accept
+)
 def test_a_refusal_is_acceptable_only_after_the_end_of_the_body(
     refusal: Refusal, serving: Serving, tmp_path: Path
 ) -> None:
@@ -552,12 +554,12 @@ def test_a_tunnel_that_is_refused_is_tried_again(
     assert (tunnels, server.uploads) == (2, 1)
 
 
-def relay(one: socket.socket, other: socket.socket) -> None:
+def relay(source: socket.socket, target: socket.socket) -> None:
     """Forward bytes until the connection ends."""
     with suppress(OSError):
-        while piece := one.recv(65536):
-            other.sendall(piece)
-        other.shutdown(socket.SHUT_WR)
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize("responds", [True, False])
@@ -681,13 +683,15 @@ def test_aborting_does_not_end_the_encryption_first(server_tls: Tls) -> None:
     with talking(lambda _: waits(over), context) as url:
         port = int(url.rpartition(":")[2].partition("/")[0])
         secure = ssl.create_default_context(cafile=trusted)
-        with secure.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1") as one:
+        with secure.wrap_socket(
+            socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1"
+        ) as connection:
             exchange = Exchange()
-            exchange.track_connected(one)
+            exchange.track_connected(connection)
             exchange.abort()
-            assert one.version() is not None
-            with pytest.raises(OSError):  # noqa: PT011 - which one differs between systems
-                one.sendall(bytes(10_000_000))
+            assert connection.version() is not None
+            with pytest.raises(OSError):  # noqa: PT011 - which error differs between systems
+                connection.sendall(bytes(10_000_000))
         over.set()
 
 
@@ -695,9 +699,9 @@ def test_an_exchange_that_was_aborted_early_never_connects() -> None:
     """The caller may then send again, so the connecting thread must stop."""
     exchange = Exchange()
     exchange.abort()
-    one, other = socket.socketpair()
-    with one, other, pytest.raises(ConnectionAbortedError) as caught:
-        exchange.track_connected(one)
+    near, far = socket.socketpair()
+    with near, far, pytest.raises(ConnectionAbortedError) as caught:
+        exchange.track_connected(near)
     assert caught.value.errno == errno.ECONNABORTED
     with pytest.raises(ConnectionAbortedError):
         exchange.run(lambda _: pytest.fail("it was begun"), 1.0)

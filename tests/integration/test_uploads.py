@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tests.conftest import Gate
 
 
-def replies(response: bytes) -> Callable[[Incoming], object]:
+def responding(response: bytes) -> Callable[[Incoming], object]:
     """Return a script that reads the whole request and sends `response`."""
     return lambda incoming: incoming.read().connection.sendall(response)
 
@@ -83,8 +83,8 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
     "refused-in-capitals": (http(refused(f" {REFUSALS[0].text.upper()}  ")),
                             Refused(REFUSALS[0].text.upper(), REFUSALS[0])),
     **{
-        f"refused-in-disguise-{number}": (http(refused(said)), Refused(shown))
-        for number, (said, shown) in enumerate(
+        f"refused-in-disguise-{number}": (http(refused(message)), Refused(shown))
+        for number, (message, shown) in enumerate(
             (
                 *((REFUSALS[0].text + character, REFUSALS[0].text) for character in "\t\n\x1f\x85\xa0\u2028"),
                 *((text, text) for text in (REFUSALS[0].text.replace("s", "ſ"), REFUSALS[1].text.replace("fi", "ﬁ"))),
@@ -103,7 +103,7 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
 @pytest.mark.parametrize(("response", "receipt"), TAKEN_AS.values(), ids=TAKEN_AS)
 def test_a_response_has_a_receipt(response: bytes, receipt: Receipt, tmp_path: Path) -> None:
     """The receipt is queued or refused, with the ids or the refusal of the response."""
-    result, server = uploaded(new_file(tmp_path), replies(response))
+    result, server = uploaded(new_file(tmp_path), responding(response))
     assert result == receipt
     assert (server.uploads, len(server.whole)) == (1, 1)
 
@@ -172,7 +172,7 @@ def test_an_uncertain_upload_is_final_and_has_advice(
     response: bytes, reason: Reason, text: str, tmp_path: Path
 ) -> None:
     """The gate does not send the file again, and advises to check whether ThreadFix has it."""
-    failure, server = uploaded(new_file(tmp_path), replies(response))
+    failure, server = uploaded(new_file(tmp_path), responding(response))
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
     assert text in failure.what
@@ -215,7 +215,7 @@ DEFINITE = {
 def test_a_refusal_by_http_status_is_final_and_certain(
     response: bytes, reason: Reason, text: str, tmp_path: Path
 ) -> None:
-    failure, server = uploaded(new_file(tmp_path), replies(response))
+    failure, server = uploaded(new_file(tmp_path), responding(response))
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
     assert "not known" not in failure.what
@@ -227,14 +227,14 @@ def test_a_refusal_by_http_status_is_final_and_certain(
 
 def test_a_413_leads_to_the_limit_of_the_proxy(tmp_path: Path) -> None:
     """Most often a 413 is from a proxy."""
-    failure, _ = uploaded(new_file(tmp_path), replies(http(b"", b"413 X")))
+    failure, _ = uploaded(new_file(tmp_path), responding(http(b"", b"413 X")))
     assert isinstance(failure, Failure)
     assert "client_max_body_size" in str(advise(failure.kind, failure.doing).hint)
 
 
 def test_a_redirect_shows_its_target(tmp_path: Path) -> None:
     """The message has the address, and the hint mentions the context path."""
-    failure, _ = uploaded(new_file(tmp_path), replies(http(b"", b"302 X", b"Location: /login.jsp")))
+    failure, _ = uploaded(new_file(tmp_path), responding(http(b"", b"302 X", b"Location: /login.jsp")))
     assert isinstance(failure, Failure)
     assert "a redirect to /login.jsp" in failure.what
     assert "context path" in str(advise(failure.kind, failure.doing).hint)
@@ -252,8 +252,8 @@ FINISHED_SCANS: dict[str, Any] = {
 @pytest.mark.parametrize("content", FINISHED_SCANS.values(), ids=FINISHED_SCANS)
 def test_a_legacy_response_is_a_finished_scan(content: object, version: str, tmp_path: Path) -> None:
     file = new_file(tmp_path)
-    assert uploaded(file, replies(http(envelope(content))), version=version)[0] == Finished(12)
-    receipt, _ = uploaded(file, replies(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
+    assert uploaded(file, responding(http(envelope(content))), version=version)[0] == Finished(12)
+    receipt, _ = uploaded(file, responding(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
     assert receipt == Finished(12, 784887151.0)
 
 
@@ -289,7 +289,7 @@ NOT_FINISHED: dict[str, Any] = {
 @pytest.mark.parametrize("content", NOT_FINISHED.values(), ids=NOT_FINISHED)
 def test_only_a_scan_in_its_whole_shape_is_finished(content: object, tmp_path: Path) -> None:
     """An unfinished scan, an application or another application's scan must not pass."""
-    failure, server = uploaded(new_file(tmp_path), replies(http(envelope(content))), version="legacy")
+    failure, server = uploaded(new_file(tmp_path), responding(http(envelope(content))), version="legacy")
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, server.uploads) == (Reason.PROTOCOL, True, 1)
     assert "neither a link to a pending scan nor a finished scan" in failure.what
@@ -300,7 +300,7 @@ def test_only_a_scan_in_its_whole_shape_is_finished(content: object, tmp_path: P
 def test_success_without_a_link_is_not_a_pass(content: object, version: str, tmp_path: Path) -> None:
     """Only version `legacy` waits for the scan. ThreadFix 2.4.5 returns no link to a pending scan."""
     for links in (None, [], [{"href": "http://tf/rest/applications/6"}]):
-        failure, _ = uploaded(new_file(tmp_path), replies(http(envelope(content, links=links))), version=version)
+        failure, _ = uploaded(new_file(tmp_path), responding(http(envelope(content, links=links))), version=version)
         assert isinstance(failure, Failure)
         assert (failure.reason, failure.final) == (Reason.PROTOCOL, True)
         assert "took the file" in failure.what
@@ -342,7 +342,7 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
     """Only the boundary differs, for any name of the file."""
     file = new_file(tmp_path, 300_000, name)
     argument = os.fsencode(file.path).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
-    server = Counting((replies(TAKEN),))
+    server = Counting((responding(TAKEN),))
     with talking(server.talk) as url:
         endpoint = f"{url}/rest/latest/applications/{APPLICATION}/upload"
         assert client(url).upload(APPLICATION, PLAN, file, lambda _: None) == Queued((OWN,))
@@ -356,7 +356,7 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
 
 def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
     """The request has the endpoint of the version, the key, `Accept`, and one body of a known length."""
-    _, server = uploaded(new_file(tmp_path), replies(TAKEN))
+    _, server = uploaded(new_file(tmp_path), responding(TAKEN))
     ((head, body),) = server.whole
     lines = head.decode().split("\r\n")
     assert lines[0] == f"POST /threadfix/rest/latest/applications/{APPLICATION}/upload HTTP/1.1"
@@ -371,7 +371,7 @@ def test_progress_is_reported_in_bytes_of_the_file(tmp_path: Path) -> None:
     """The values grow with each piece, up to the size of the file."""
     file = new_file(tmp_path, 1_000_000)
     sent: list[int] = []
-    with talking(Counting((replies(TAKEN),)).talk) as url:
+    with talking(Counting((responding(TAKEN),)).talk) as url:
         client(url).upload(APPLICATION, PLAN, file, sent.append)
     assert sent == sorted(sent)
     assert len(sent) > 2
@@ -406,7 +406,7 @@ def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
     Path(gone.path).unlink()
     Path(other.path).write_bytes(b"<scan/>")
     for file, text in ((gone, "can no longer be opened"), (other, "had 50 bytes when the gate started, and now has 7")):
-        failure, server = uploaded(file, replies(TAKEN))
+        failure, server = uploaded(file, responding(TAKEN))
         assert isinstance(failure, Failure)
         assert (failure.reason, failure.final, failure.unsent) == (Reason.USAGE, True, True)
         assert text in failure.what
@@ -421,7 +421,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     Path(file.path).unlink()
     os.mkfifo(file.path)
     results: list[tuple[Receipt, Counting]] = []
-    thread = threading.Thread(target=lambda: results.append(uploaded(file, replies(TAKEN))), daemon=True)
+    thread = threading.Thread(target=lambda: results.append(uploaded(file, responding(TAKEN))), daemon=True)
     thread.start()
     thread.join(20)
     # Ends the upload if it waits for a writer.
@@ -491,7 +491,7 @@ def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
     assert (server.uploads, server.whole) == (1, [])
 
 
-def test_a_file_that_is_gone_when_its_form_is_made_is_not_sent(tmp_path: Path) -> None:
+def test_a_file_that_is_gone_when_its_form_is_created_is_not_sent(tmp_path: Path) -> None:
     file = new_file(tmp_path)
     with open(file.path, "rb", buffering=0) as content:  # noqa: PTH123 - unbuffered
         Path(file.path).unlink()

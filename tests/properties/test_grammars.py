@@ -113,11 +113,11 @@ pieces = st.sampled_from(
 @example("http://h?/applications/6/pendingScan/41/status")
 def test_no_text_breaks_the_status_link(text: str) -> None:
     try:
-        found = links.status_link(text)
+        link = links.status_link(text)
     except ValueError:
         return
     path = re.split("[?#]", text)[0].removesuffix("/")
-    assert path.endswith(f"/applications/{found.application_id}/pendingScan/{found.pending_scan_id}/status")
+    assert path.endswith(f"/applications/{link.application_id}/pendingScan/{link.pending_scan_id}/status")
 
 
 @given(st.dictionaries(st.sampled_from([o.name for o in OPTIONS if o.flag]), st.lists(st.text(), min_size=1)))
@@ -158,7 +158,7 @@ words = st.sampled_from([*CHECKS, *OTHERS, "--unknown", "-x", "a=b", "-", "--", 
 @example(["--pass-criteria", "--no-pass-criteria"])
 @example(["--timeout", "5m", "--timeout", "5m"])
 @example(["--unknown", "--pass-criteria"])
-def test_a_requested_check_is_made_or_the_command_line_is_invalid(args: list[str]) -> None:
+def test_a_requested_check_is_parsed_or_the_command_line_is_invalid(args: list[str]) -> None:
     flags, invalid = typed(args)
     if not invalid:
         assert flags["pass_criteria"] == (
@@ -174,7 +174,7 @@ def test_a_requested_check_is_made_or_the_command_line_is_invalid(args: list[str
 def test_no_message_about_the_command_line_repeats_an_argument(args: list[str]) -> None:
     """It may be a key. Click must find no error, because its messages repeat arguments."""
     _, invalid = typed(args)
-    assert not any("Zq9" in text for one in invalid for text in (one.text, one.option or ""))
+    assert not any("Zq9" in text for entry in invalid for text in (entry.text, entry.option or ""))
 
 
 @given(st.sampled_from(OPTIONS), st.text(max_size=40))

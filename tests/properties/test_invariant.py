@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import socket
 
 
-ASKED = Settings(
+SETTINGS = Settings(
     Server("https://tf.example.com", Secret("key")), ApplicationId(TARGET.application_id), (TARGET.pending_scan_id,)
 )
 
@@ -76,9 +76,9 @@ def test_pass_if_and_only_if_the_server_reported_success_in_time(
     schedule: list[tuple[Observation, float]], plan: Plan, jitter: float, oversleeps: float
 ) -> None:
     """No earlier response may change that. A machine that wakes late delays the end by no more than that."""
-    world = World.playing(schedule, plan=plan, jitter=jitter, oversleeps=oversleeps, settled=ASKED.rules.settled)
+    world = World.playing(schedule, plan=plan, jitter=jitter, oversleeps=oversleeps, settled=SETTINGS.rules.settled)
     history = world.wait()
-    conclusion = judge_scan(history, replace(ASKED, plan=plan)).conclusion
+    conclusion = judge_scan(history, replace(SETTINGS, plan=plan)).conclusion
     event(str(conclusion.reason))
     observations = [observation for _, _, observation in world.observations]
     assert (conclusion.kind is Kind.PASS) is is_success(observations[-1])
@@ -94,7 +94,7 @@ def test_pass_if_and_only_if_the_server_reported_success_in_time(
 @given(schedules, plans, st.floats(-1, 1))
 def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, float]], plan: Plan, jitter: float) -> None:
     """Between the intervals; longer only if the server requests it; shorter only at a limit or the deadline."""
-    world = World.playing(schedule, plan=plan, jitter=jitter, settled=ASKED.rules.settled)
+    world = World.playing(schedule, plan=plan, jitter=jitter, settled=SETTINGS.rules.settled)
     history = world.wait()
     outage_began: float | None = None
     was_good = False
@@ -179,10 +179,10 @@ def test_pass_if_and_only_if_the_scans_own_first_response_is_a_success(plays: li
             stop = threading.Event()
             schedule = Schedule(plan, Deadline.after(0, time.monotonic), stop.wait, lambda: 0.0)
             waits = [
-                Wait(target, observe=partial(client.observe, target), settled=ASKED.rules.settled, schedule=schedule)
+                Wait(target, observe=partial(client.observe, target), settled=SETTINGS.rules.settled, schedule=schedule)
                 for target in (Target(TARGET.application_id, number) for number in polls)
             ]
             histories = wait_all(waits, stop=stop, signals=Signals(), notify=lambda _: None, tick=lambda _: None)
             for history, play in zip(histories, plays, strict=True):
-                verdict = judge_scan(history, replace(ASKED, plan=plan)).conclusion.kind
+                verdict = judge_scan(history, replace(SETTINGS, plan=plan)).conclusion.kind
                 assert (verdict is Kind.PASS) is passes(play[min(turn, len(play) - 1)])

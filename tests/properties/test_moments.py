@@ -109,11 +109,11 @@ def test_no_date_lets_an_evaluation_from_before_the_scan_pass(written: Dates) ->
     assert evaluated is not None
     proofs = [1000 * sent for sent in (written.uploaded, written.unfinished) if sent is not None]
     assert all(evaluated >= proof - SLACK for proof in proofs)
-    found = [known(written.modified, written.finished)]
+    dates = [known(written.modified, written.finished)]
     if written.is_listed:
-        found.append(known(written.updated, written.listed))
-    assert all(evaluated >= date for date in found if date is not None)
-    if not any(found):
+        dates.append(known(written.updated, written.listed))
+    assert all(evaluated >= date for date in dates if date is not None)
+    if not any(dates):
         assert written.finished is not None
         assert evaluated >= 1000 * written.finished
 
@@ -159,26 +159,26 @@ def serving(written: Dates) -> Iterator[str]:
             left -= len(more)
         path = head.split(b" ", 2)[1].decode().partition("/applications/6")[2]
         envelope: dict[str, object] = {"success": True, "message": ""}
-        found: object
+        content: object
         match path:
             case "/upload":
                 href = "http://10.1.1.1/threadfix/rest/latest/applications/6/pendingScan/41/status"
-                sent, found, envelope["links"] = written.uploaded, "Scan upload process started.", [{"href": href}]
+                sent, content, envelope["links"] = written.uploaded, "Scan upload process started.", [{"href": href}]
             case "/pendingScan/41/status":
                 status = statuses.pop(0)
                 sent = written.unfinished if status == "QUEUED" else written.finished
-                found = {"appId": 6, "status": status, "error": False, "scanId": 12, "modifiedDate": written.modified}
+                content = {"appId": 6, "status": status, "error": False, "scanId": 12, "modifiedDate": written.modified}
             case "/scans":
-                sent, found = written.listed, [{"id": 12, "updatedDate": written.updated, "importTime": NOW}]
+                sent, content = written.listed, [{"id": 12, "updatedDate": written.updated, "importTime": NOW}]
                 if not written.is_listed:
                     envelope["success"] = False
             case "/policy/eval":
                 policy = {"id": 3, "name": "PCI", "filterName": "F"}
                 sent = written.responded
-                found = {"policy": policy, "currentStatus": "PASSING", "lastEvaluated": written.evaluated}
+                content = {"policy": policy, "currentStatus": "PASSING", "lastEvaluated": written.evaluated}
             case _:
-                sent, found = None, {"id": 6}
-        body = json.dumps(envelope | {"object": found}).encode()
+                sent, content = None, {"id": 6}
+        body = json.dumps(envelope | {"object": content}).encode()
         date = "" if sent is None else f"Date: {formatdate(sent, usegmt=True)}\r\n"
         connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{date}\r\n".encode() + body)
 

@@ -110,9 +110,9 @@ def may_pass(check: Check, body: bytes) -> bool:
                     return False
                 content = content["policyStatuses"]
             return isinstance(content, list) and len(content) > 0 and all(map(_holds, content))
-        found = content["policy"]
-        is_asked = found["id"] == check.id if check.name is None else found["name"] == check.name
-        return is_asked and type(found["id"]) is int and _holds(content)
+        returned = content["policy"]
+        is_requested = returned["id"] == check.id if check.name is None else returned["name"] == check.name
+        return is_requested and type(returned["id"]) is int and _holds(content)
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
@@ -303,15 +303,15 @@ def test_every_single_word_in_every_place_of_a_failing_response() -> None:
     assert passed == {("currentStatus", "PASSING"), ("policyStatuses", whole), ("object", whole)}
 
 
-ASKED = [Policy(id=3), Policy(id=4), *(
+POLICIES = [Policy(id=3), Policy(id=4), *(
     Policy(name=name, remediation=remediation) for name in ("A", "B") for remediation in (False, True)
 )]  # fmt: skip
 KINDS: dict[str, Any] = {"filter": "Low Filter", "remediation": None, "empty": "", "number": 5, "absent": ...}
 
 
 @pytest.mark.parametrize("way", ["POST", "GET", "list"])
-@pytest.mark.parametrize("asked", ASKED, ids=str)
-def test_every_pair_of_a_requested_policy_and_the_one_in_the_response(asked: Policy, way: str) -> None:
+@pytest.mark.parametrize("requested", POLICIES, ids=str)
+def test_every_pair_of_a_requested_and_a_returned_policy(requested: Policy, way: str) -> None:
     """Only the requested policy passes; a kind that is not stated is that of a filter, unless the POST had another."""
     row = GENERATIONS[Policy][["POST", "GET", "list"].index(way)]
     for number, name, kind in itertools.product((3, 4, 0, -3, 2**40), ("A", "B", "a", "A ", "\uff21"), KINDS):
@@ -320,15 +320,15 @@ def test_every_pair_of_a_requested_policy_and_the_one_in_the_response(asked: Pol
         content = [policy("FAILING", 99, "Z", FRESH), status] if way == "list" else status
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(GENERATIONS, Policy, (row,))
-            reason, _ = verdict(asked, json.dumps(wrapped(content)).encode())
-        is_called = number == asked.id if asked.name is None else name == asked.name
+            reason, _ = verdict(requested, json.dumps(wrapped(content)).encode())
+        is_called = number == requested.id if requested.name is None else name == requested.name
         stated = {"filter": False, "remediation": True}.get(kind)
-        if asked.name is None:
+        if requested.name is None:
             is_right = True
         elif stated is not None:
-            is_right = stated is asked.remediation
+            is_right = stated is requested.remediation
         else:
-            is_right = not asked.remediation or way == "POST"
+            is_right = not requested.remediation or way == "POST"
         expected = Reason.PROTOCOL if way != "list" else Reason.POLICY_UNKNOWN
         if is_called:
             expected = Reason.PROCESSED if is_right else Reason.POLICY_UNKNOWN

@@ -268,15 +268,15 @@ def test_a_run_passes_if_and_only_if_the_scans_of_its_uploads_were_processed(
         assert (code, server.posts, server.served) == (7, 0, {})
         return
     named = [response.numbers for response in taken]
-    asked = [number for numbers in named for number in set(numbers or ())]
+    pending = [number for numbers in named for number in set(numbers or ())]
     finished = [response.scan_id for response in taken if response.scan_id]
     passes = (
         None not in named
         and len(finished) == len(set(finished))
-        and len(asked) == len(set(asked))
-        and all(map(server.is_processed, asked))
+        and len(pending) == len(set(pending))
+        and all(map(server.is_processed, pending))
     )
     event(f"passes: {passes}")
     assert (code == 0) is passes
     assert (server.posts, server.strange) == (len(taken), [])
-    assert set(server.served) <= set(asked)
+    assert set(server.served) <= set(pending)
