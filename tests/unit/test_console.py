@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from gate.judge.verdict import Verdict
 
 ONE, TWO = Target(6, 41), Target(6, 42)
-ASKED = Settings(Server("https://tf.example.com/threadfix", Secret("key")), ApplicationId(6), (41,))
-SEVERAL = replace(ASKED, pending_scan_ids=(41, 42))
+SETTINGS = Settings(Server("https://tf.example.com/threadfix", Secret("key")), ApplicationId(6), (41,))
+SEVERAL = replace(SETTINGS, pending_scan_ids=(41, 42))
 UNTIL = datetime(2026, 1, 2, 14, 32, 10, tzinfo=timezone.utc)
 DOWN = Failure(Reason.UNREACHABLE, "tf.example.com returned HTTP 502.")
 
@@ -74,21 +74,21 @@ class Listener:
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def console(self, *, asked: Settings = ASKED, quiet: bool = False, verbose: bool = False) -> Console:
+    def console(self, *, settings: Settings = SETTINGS, quiet: bool = False, verbose: bool = False) -> Console:
         console = Console(
             lambda line: self.lines.append(line.text), quiet=quiet, verbose=verbose, clock=lambda: self.now
         )
-        console.opening(asked)
-        console.waiting(asked, [Target(6, number) for number in asked.pending_scan_ids], UNTIL)
+        console.opening(settings)
+        console.waiting(settings, [Target(6, number) for number in settings.pending_scan_ids], UNTIL)
         return console
 
 
 INVALID = (InvalidOption("--timeout", "--timeout: is empty."), InvalidOption("--url", "--url is missing."))
 
 
-def verdict(*histories: ScanHistory, asked: Settings = ASKED, resume: str = "") -> Verdict:
+def verdict(*histories: ScanHistory, settings: Settings = SETTINGS, resume: str = "") -> Verdict:
     """The verdict on histories, or on invalid options."""
-    scans = (judge_scan(history, asked) for history in histories)
+    scans = (judge_scan(history, settings) for history in histories)
     return builders.verdict(*scans, resume=resume, invalid=INVALID, elapsed=12.0)
 
 
@@ -105,18 +105,18 @@ def test_the_first_line_has_the_scan_the_server_and_the_deadline() -> None:
         ": asking https://tf.example.com/threadfix for pending scan 41 of application 6, until 14:32:10 UTC (30m)."
     )
     several = Listener()
-    several.console(asked=replace(SEVERAL, plan=replace(ASKED.plan, timeout=0)))
+    several.console(settings=replace(SEVERAL, plan=replace(SETTINGS.plan, timeout=0)))
     assert several.lines[0].endswith("for 2 pending scans of application 6, once.")
 
 
 def test_dangerous_options_warn_on_every_run() -> None:
     """An old switch is not forgotten."""
     listener = Listener()
-    server = replace(ASKED.server, url="http://tf.example.com", insecure=True, allow_http=True)
-    listener.console(asked=replace(ASKED, server=server))
+    server = replace(SETTINGS.server, url="http://tf.example.com", insecure=True, allow_http=True)
+    listener.console(settings=replace(SETTINGS, server=server))
     assert [line.split(":")[1] for line in listener.lines[1:]] == [" --insecure", " --allow-http"]
     quiet = Listener()
-    quiet.console(asked=replace(ASKED, server=server), quiet=True)
+    quiet.console(settings=replace(SETTINGS, server=server), quiet=True)
     assert quiet.lines == listener.lines[1:]
 
 
@@ -147,7 +147,7 @@ def test_an_application_that_is_looked_up_has_a_line() -> None:
     listener = Listener()
     shop = ApplicationName("Web", "Shop")
     console = Console(lambda line: listener.lines.append(line.text), clock=lambda: listener.now)
-    console.opening(replace(ASKED, application=shop))
+    console.opening(replace(SETTINGS, application=shop))
     for subject, name in ((shop, "Shop"), (ApplicationId(6), "Shop"), (ApplicationId(6), "")):
         console.handle(StatusSeen(subject, 0.0, Application(6, name)))
     assert listener.lines[0].endswith(
@@ -158,7 +158,7 @@ def test_an_application_that_is_looked_up_has_a_line() -> None:
         "[    0s] application 6 found: Shop",
         "[    0s] application 6 found",
     ]
-    console.waiting(ASKED, [ONE], UNTIL)
+    console.waiting(SETTINGS, [ONE], UNTIL)
     assert listener.lines[-1].startswith("Asking https://tf.example.com/threadfix for pending scan 41 ")
 
 
@@ -185,7 +185,7 @@ def test_an_error_at_the_deadline_is_not_retried() -> None:
 def test_with_several_scans_each_line_names_its_scan() -> None:
     """With several scans, each line has the number of its scan."""
     listener = Listener()
-    console = listener.console(asked=SEVERAL)
+    console = listener.console(settings=SEVERAL)
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
     assert listener.lines[1] == "[    3s] #42 QUEUED"
 
@@ -193,7 +193,7 @@ def test_with_several_scans_each_line_names_its_scan() -> None:
 def test_an_undocumented_status_is_warned_of_once() -> None:
     """Each new value once, not each scan that has it."""
     listener = Listener()
-    console = listener.console(asked=SEVERAL)
+    console = listener.console(settings=SEVERAL)
     for target, status in ((ONE, "NEW"), (TWO, "NEW"), (TWO, "NEWER")):
         console.handle(StatusSeen(target, 3.0, ScanReading(status)))
     warned = [line for line in listener.lines if line.startswith("warning")]
@@ -210,10 +210,10 @@ def upload_of(file: ScanFile, receipt: Receipt) -> UploadEnded:
 
 def test_the_first_line_of_an_upload_has_the_files_and_the_server() -> None:
     """The first line of a run that uploads has the files' size and the application; the dangers follow."""
-    server = replace(ASKED.server, insecure=True)
+    server = replace(SETTINGS.server, insecure=True)
     for files, what in (((SMALL,), "a/small.json (812 bytes)"), ((LARGE, SMALL), "2 files (20 MB)")):
         listener = Listener()
-        listener.console(asked=replace(ASKED, server=server, files=files))
+        listener.console(settings=replace(SETTINGS, server=server, files=files))
         first, warning, asking = listener.lines
         assert first.endswith(f": uploading {what} to application 6 on https://tf.example.com/threadfix.")
         assert warning.startswith("warning: --insecure")
@@ -318,9 +318,9 @@ def test_a_pending_scan_of_an_upload_is_logged_with_its_file() -> None:
     listener = Listener()
     console = listener.console()
     console.handle_upload(upload_of(SMALL, Queued((ONE,))))
-    console.waiting(ASKED, [ONE], UNTIL)
+    console.waiting(SETTINGS, [ONE], UNTIL)
     assert "for pending scan 41 of application 6 (a/small.json), until" in listener.lines[-1]
-    console.waiting(ASKED, [ONE, TWO], UNTIL)
+    console.waiting(SETTINGS, [ONE, TWO], UNTIL)
     console.handle(StatusSeen(ONE, 3.0, ScanReading("QUEUED")))
     console.handle(StatusSeen(TWO, 3.0, ScanReading("QUEUED")))
     assert listener.lines[-2:] == ["[    3s] #41 (small.json) QUEUED", "[    3s] #42 QUEUED"]
@@ -413,7 +413,7 @@ def test_the_heartbeat_shows_an_outage_and_several_scans() -> None:
     console.tick(console.progress([outage]))
     assert listener.lines[-1] == "[ 1m20s] outage, had been QUEUED for 1m20s; 28m40s left"
     several = Listener()
-    console = several.console(asked=SEVERAL)
+    console = several.console(settings=SEVERAL)
     several.now = 61.0
     console.tick(console.progress([PASSED, running(61.0, target=TWO)]))
     assert several.lines[-1] == "[ 1m01s] 1 of 2 decided; 28m59s left"
@@ -428,10 +428,10 @@ def test_progress_is_read_from_the_histories() -> None:
     assert Console(lambda _: None).progress([PASSED]).left == 0
 
 
-def test_the_hint_of_an_error_comes_with_the_first_one() -> None:
+def test_the_hint_of_an_error_comes_once() -> None:
     """A hint is logged once, and only before the first good response: after that the address is right."""
     listener = Listener()
-    console = listener.console(asked=SEVERAL)
+    console = listener.console(settings=SEVERAL)
     page = replace(DOWN, kind=FailureKind.WEB_PAGE)
     denied = replace(DOWN, kind=FailureKind.DENIED, doing=Doing.POLICIES)
     for target, failure in ((ONE, page), (TWO, page), (TWO, denied)):
@@ -475,8 +475,8 @@ def test_the_verdict_is_the_last_line() -> None:
     """The verdict is the last line, with the link; unless it is a pass, the advice is before it."""
     listener = Listener()
     console = listener.console()
-    asked = replace(ASKED, ui_url="{url}/scans/{scan_id}")
-    console.closing(verdict(PASSED, asked=asked))
+    settings = replace(SETTINGS, ui_url="{url}/scans/{scan_id}")
+    console.closing(verdict(PASSED, settings=settings))
     (line,) = listener.lines[1:]
     assert line.startswith("PASS (processed): pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
     assert line.endswith("after 12s (DONE). https://tf.example.com/threadfix/scans/12")
@@ -503,20 +503,20 @@ def test_each_scan_that_did_not_pass_is_logged() -> None:
     assert [line[:30] for line in many.lines if line.startswith("  ")] == ["  fail: pending scan 42 of app"]
 
 
-def closed(found: Verdict, *, quiet: bool = False) -> list[str]:
+def closed(ending: Verdict, *, quiet: bool = False) -> list[str]:
     """The lines that end the log."""
     listener = Listener()
-    Console(lambda line: listener.lines.append(line.text), quiet=quiet).closing(found)
+    Console(lambda line: listener.lines.append(line.text), quiet=quiet).closing(ending)
     return listener.lines
 
 
 def test_a_check_that_does_not_hold_has_its_reason() -> None:
     """Its broken rows have limits and numbers, and three vulnerabilities are named with their links."""
     broken = checked(CRITERIA, CRITICAL, HIGH, obstacles=OBSTACLES)
-    found = builders.verdict(judge_scan(PASSED, ASKED), checks=[broken, checked(POLICY)])
-    lines = closed(found)
-    told = [line for line in lines if line.startswith("  ")]
-    assert told == [
+    ending = builders.verdict(judge_scan(PASSED, SETTINGS), checks=[broken, checked(POLICY)])
+    lines = closed(ending)
+    rows = [line for line in lines if line.startswith("  ")]
+    assert rows == [
         "  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 12s (DONE).",
         "  fail: pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open).",
         "    Critical: failing; at most 0 open, at most 0 introduced; 3 open",
@@ -528,9 +528,9 @@ def test_a_check_that_does_not_hold_has_its_reason() -> None:
         "    ... and 7 more; the HTML report and the result document list them",
         "  unknown: policy 'Release': no policy is attached to the application.",
     ]
-    said = "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open)."
+    text = "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open)."
     url = "https://tf.example.com/threadfix/applications/6"
-    assert lines[-1] == f"FAIL (policy-failed, exit code 1): {said} {url}"
+    assert lines[-1] == f"FAIL (policy-failed, exit code 1): {text} {url}"
 
 
 def test_the_rows_of_a_check_have_an_end() -> None:
@@ -549,11 +549,11 @@ def test_an_accepted_refusal_is_a_notice() -> None:
     """A part that passed only because the user accepts it has a notice; a quiet gate has it in the verdict."""
     twice = uploaded(builders.REFUSED, "again.fpr")
     duplicate = frozenset({Accept.DUPLICATE})
-    said = "upload of again.fpr: not imported; ThreadFix says: 'Scan file has already been uploaded'."
-    found = builders.verdict(uploads=[twice], accepted=duplicate)
-    assert closed(found) == [f"notice: {said}", f"PASS (already-imported): {said}"]
-    assert closed(found, quiet=True) == [f"PASS (already-imported): {said}"]
-    scans = [judge_scan(PASSED, ASKED) for _ in range(4)]
+    text = "upload of again.fpr: not imported; ThreadFix says: 'Scan file has already been uploaded'."
+    ending = builders.verdict(uploads=[twice], accepted=duplicate)
+    assert closed(ending) == [f"notice: {text}", f"PASS (already-imported): {text}"]
+    assert closed(ending, quiet=True) == [f"PASS (already-imported): {text}"]
+    scans = [judge_scan(PASSED, SETTINGS) for _ in range(4)]
     many = closed(builders.verdict(*scans, uploads=[twice], accepted=duplicate), quiet=True)
     assert many[0].startswith(
         "PASS (already-imported): 1 upload and 4 pending scans passed (1 of them already-imported)."
@@ -584,12 +584,12 @@ def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
     listener = Listener()
     queued = ScanReading("QUEUED")
     timeout = replace(PASSED, newest=queued, reading=queued, ended=StopCause.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
-    soft = replace(ASKED, downgraded=frozenset({Reason.TIMEOUT}))
-    listener.console().closing(verdict(timeout, asked=soft))
+    soft = replace(SETTINGS, downgraded=frozenset({Reason.TIMEOUT}))
+    listener.console().closing(verdict(timeout, settings=soft))
     warned = "warning: the verdict is unknown, with exit code 0. The job continues because of --on-timeout warn."
     assert warned in listener.lines
     quiet = Listener()
-    quiet.console(quiet=True).closing(verdict(timeout, asked=soft))
+    quiet.console(quiet=True).closing(verdict(timeout, settings=soft))
     assert quiet.lines[0] == warned
     assert listener.lines[-1].startswith("UNKNOWN (timeout): ")
 
@@ -651,7 +651,7 @@ def test_a_terminal_shows_the_upload_and_takes_it_away() -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_terminal_shows_lines_and_a_live_one() -> None:
+def test_a_terminal_shows_lines_and_a_live_line() -> None:
     """The live line is gone when the block is left; lines stay, each whole."""
 
     class Tty(io.StringIO):

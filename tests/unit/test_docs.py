@@ -153,7 +153,7 @@ def test_the_first_frame_of_the_picture_is_its_last() -> None:
     assert ends == sorted(ends)
 
 
-def test_no_claim_is_made_for_untested_versions() -> None:
+def test_untested_versions_are_not_claimed() -> None:
     """The pages mention ThreadFix SaaS and 3.1 only to exclude them."""
     named = 0
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

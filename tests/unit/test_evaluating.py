@@ -82,7 +82,7 @@ class World:
         takes: seconds that the n-th request takes; it is cut off at its budget.
         early: seconds that are missing from every sleep.
         now: seconds since the wait began.
-        asked: when each request was made, and its budget.
+        requests: when each request was made, and its budget.
         evaluate: returns the response to the evaluation of a policy, made at a time.
         evaluated: the time of each evaluation, the policy, and its budget.
         events: all events of the wait.
@@ -93,7 +93,7 @@ class World:
     takes: Callable[[int], float] = lambda _: 0.0
     early: float = 0.0
     now: float = 0.0
-    asked: list[tuple[float, float]] = field(default_factory=list)
+    requests: list[tuple[float, float]] = field(default_factory=list)
     evaluate: Callable[[int, float], Response] = lambda _number, _at: DOWN
     evaluated: list[tuple[float, int, float]] = field(default_factory=list)
     events: list[Event[CheckReading, Check]] = field(default_factory=list)
@@ -110,7 +110,7 @@ class World:
 
     @property
     def starts(self) -> list[float]:
-        return [started for started, _ in self.asked]
+        return [started for started, _ in self.requests]
 
 
 @dataclass
@@ -121,8 +121,8 @@ class Server(CheckReader):
 
     def __call__(self, budget: float) -> Response:
         world = self.world
-        number, started = len(world.asked), world.now
-        world.asked.append((started, budget))
+        number, started = len(world.requests), world.now
+        world.requests.append((started, budget))
         takes = world.takes(number)
         world.now += min(takes, budget)
         return LATE if takes > budget else world.respond(number, started)
@@ -231,8 +231,8 @@ def test_a_stale_policy_is_requested_until_the_end_of_the_time_to_settle() -> No
     """The last request is made at its end; each may take the time that is left, but at least its own limit."""
     world = World(lambda _n, _at: OLD)
     history = world.wait()
-    assert (statuses(history), world.asked[-1]) == ([STALE], (120.0, 30.0))
-    assert world.asked[:2] == [(0.0, 120.0), (2.0, 118.0)]
+    assert (statuses(history), world.requests[-1]) == ([STALE], (120.0, 30.0))
+    assert world.requests[:2] == [(0.0, 120.0), (2.0, 118.0)]
     assert isinstance(history.newest, CheckReading)
     assert history.newest.status == STALE
 
@@ -346,9 +346,9 @@ def test_the_end_of_the_time_to_settle_cuts_no_request_off() -> None:
     world = World(lambda n, _at: NEW if n else OLD, Plan(settle_timeout=10), takes=lambda n: 25 if n else 9)
     history = world.wait()
     assert (statuses(history), history.errors) == ([STALE, FRESH], 0)
-    assert world.asked == [(0, 30), (11, 30)]
+    assert world.requests == [(0, 30), (11, 30)]
     slow = World(lambda _n, _at: NEW, takes=lambda _: 119)
-    assert (slow.wait().newest, slow.asked) == (dated(NEW, DONE_AT), [(0, 120)])
+    assert (slow.wait().newest, slow.requests) == (dated(NEW, DONE_AT), [(0, 120)])
 
 
 def test_a_hanging_request_is_an_outage() -> None:
@@ -374,7 +374,7 @@ def test_a_policy_that_is_stale_in_the_second_response_is_evaluated_once() -> No
     history = world.wait(AllPolicies())
     assert [(at, number) for at, number, _ in world.evaluated] == [(2, 1), (2, 3)]
     assert (statuses(history), history.reading and history.reading.holds) == ([STALE, FRESH], False)
-    assert world.evaluated[0][2] == world.asked[1][1] == 118
+    assert world.evaluated[0][2] == world.requests[1][1] == 118
 
 
 def test_an_evaluation_without_a_fresh_result_leaves_a_policy_stale() -> None:
@@ -454,7 +454,7 @@ def together(
     return wait_all([*map(wait, scripts)], stop=stop, signals=signals or Signals(), notify=notify, tick=tick)
 
 
-def test_every_check_is_made_and_keeps_its_place() -> None:
+def test_every_check_runs_and_keeps_its_place() -> None:
     """A refused check stops no other check."""
     histories = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
     assert [history.target for history in histories] == [PassCriteria(), PCI, AllPolicies()]

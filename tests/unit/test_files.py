@@ -37,7 +37,7 @@ def names(*patterns: str) -> list[str]:
     return [file.path.replace(os.sep, "/") for file in find(patterns)]
 
 
-FOUND = {
+MATCHES = {
     "path": (["a.xml"], ["a.xml"]),
     "in-order": (["b.xml", "a.xml", "out/c.xml"], ["a.xml", "b.xml", "out/c.xml"]),
     "star": (["*.xml"], ["[1].xml", "a.xml", "b.xml"]),
@@ -59,9 +59,9 @@ FOUND = {
 }
 
 
-@pytest.mark.parametrize(("patterns", "found"), FOUND.values(), ids=FOUND)
-def test_paths_and_patterns_match_files_in_order(patterns: list[str], found: list[str]) -> None:
-    assert names(*patterns) == found
+@pytest.mark.parametrize(("patterns", "expected"), MATCHES.values(), ids=MATCHES)
+def test_paths_and_patterns_match_files_in_order(patterns: list[str], expected: list[str]) -> None:
+    assert names(*patterns) == expected
 
 
 def test_a_pattern_may_be_absolute(folder: Path) -> None:

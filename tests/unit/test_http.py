@@ -81,9 +81,9 @@ def test_a_retry_after_date_is_measured_against_the_response_s_date() -> None:
 @pytest.mark.parametrize("sent", [{}, {"Date": "soon"}])
 def test_without_a_usable_date_it_is_measured_against_this_machine_s_clock(sent: dict[str, str]) -> None:
     later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 1000))
-    found = Response(503, {"Retry-After": later} | sent, b"").retry_after
-    assert found is not None
-    assert 900 < found <= 1000
+    delay = Response(503, {"Retry-After": later} | sent, b"").retry_after
+    assert delay is not None
+    assert 900 < delay <= 1000
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def test_in_the_action_options_are_inputs() -> None:
 def test_the_gate_is_named_as_it_was_started(original: list[str], arguments: int, program: str) -> None:
     """A command that is printed works if it is pasted into the same shell."""
     script = "/src/gate/__main__.py" if "-m" in original else original[len(original) - arguments - 1]
-    found = started_as([script, *original[len(original) - arguments :]], original)
-    assert shlex.join(found) == program
-    assert naming({}, found).fill("{@help}").startswith(f"`{program} run --help`")
+    command = started_as([script, *original[len(original) - arguments :]], original)
+    assert shlex.join(command) == program
+    assert naming({}, command).fill("{@help}").startswith(f"`{program} run --help`")
 
 
 def test_a_switch_is_on() -> None:
@@ -69,7 +69,7 @@ GATE = Path(__file__).parents[2] / "gate"
 PLACEHOLDER = re.compile(r"\{(--|@)")
 
 
-def test_a_template_is_made_of_constants() -> None:
+def test_a_template_consists_of_constants() -> None:
     """A placeholder in a text of a server must never be filled, so no variable is put into a template."""
     for file in GATE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

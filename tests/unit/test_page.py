@@ -138,12 +138,12 @@ ONE: Final = uploaded(41, "a.fpr")
 RED: Final = checked(CRITERIA, CRITICAL, HIGH, stale=12.0, obstacles=OBSTACLES)
 GREEN: Final = checked(POLICY, PASSING)
 GREY: Final = checked(POLICIES, STALE, stale=20.0)
-UNMADE: Final = checked(Policy(id=5), failure=replace(DOWN, reason=Reason.DENIED))
-HELD_BACK: Final = verdict(scan(upload=ONE), uploads=[ONE], checks=[GREEN, GREY, UNMADE, RED])
+REFUSED_CHECK: Final = checked(Policy(id=5), failure=replace(DOWN, reason=Reason.DENIED))
+HELD_BACK: Final = verdict(scan(upload=ONE), uploads=[ONE], checks=[GREEN, GREY, REFUSED_CHECK, RED])
 ENDINGS: Final = {
     "held back": HELD_BACK,
     "released": verdict(scan(upload=ONE), uploads=[ONE], checks=[GREEN]),
-    "undecided": verdict(scan(upload=ONE), uploads=[ONE], checks=[UNMADE]),
+    "undecided": verdict(scan(upload=ONE), uploads=[ONE], checks=[REFUSED_CHECK]),
     "refused": verdict(scan(upload=ONE), uploads=[uploaded(REFUSED, "b.fpr"), ONE]),
     "accepted": verdict(uploads=[uploaded(REFUSED)], accepted=frozenset({Accept.DUPLICATE})),
     "finished": verdict(uploads=[uploaded(Finished(12), "a.fpr"), uploaded(Finished(13), "b.fpr")], checks=[GREEN]),
@@ -155,28 +155,28 @@ ENDINGS: Final = {
     "silent": verdict(seen(SILENT)),
     "instant": verdict(seen(INSTANT)),
 }
-every_ending = pytest.mark.parametrize("found", ENDINGS.values(), ids=ENDINGS)
+every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 
 
 # --- Its content.
 
 
 @every_ending
-def test_the_verdict_comes_first(found: Verdict) -> None:
+def test_the_verdict_comes_first(ending: Verdict) -> None:
     """The verdict is in the title, in the only heading of the first rank, and in the first words."""
-    text = render.render(found)
+    text = render.render(ending)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
-    assert page.text.startswith(f"{found.conclusion.kind.value} ({found.conclusion.reason.value})")
-    assert f"ThreadFix gate: {found.conclusion.kind.value.capitalize()} {found.conclusion.reason.value} " in page.text
+    assert page.text.startswith(f"{ending.conclusion.kind.value} ({ending.conclusion.reason.value})")
+    assert f"ThreadFix gate: {ending.conclusion.kind.value.capitalize()} {ending.conclusion.reason.value} " in page.text
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("main")) == len(page.all("h1")) == 1
 
 
 @every_ending
-def test_headings_are_in_order(found: Verdict) -> None:
+def test_headings_are_in_order(ending: Verdict) -> None:
     """None skips a rank, and each section is named by its own."""
-    page = Page(render.render(found))
+    page = Page(render.render(ending))
     ranks = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert ranks[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(ranks))
@@ -184,9 +184,9 @@ def test_headings_are_in_order(found: Verdict) -> None:
 
 
 @every_ending
-def test_nothing_is_loaded(found: Verdict) -> None:
+def test_nothing_is_loaded(ending: Verdict) -> None:
     """No script, no address but the link to the scan; and the page itself forbids all but its own style sheet."""
-    text = render.render(found)
+    text = render.render(ending)
     page = Page(text)
     assert {tag for tag, _ in page.tags} & {
         "script",
@@ -199,12 +199,12 @@ def test_nothing_is_loaded(found: Verdict) -> None:
         "image",
     } == set()
     addresses = {value for _, attributes in page.tags for value in attributes.values() if "//" in value}
-    scans = {scan.url for scan in found.scans if scan.url}
-    obstacles = {one.url for check in found.checks for one in check.obstacles}
-    if len(found.scans) == 1:
+    scans = {scan.url for scan in ending.scans if scan.url}
+    obstacles = {obstacle.url for check in ending.checks for obstacle in check.obstacles}
+    if len(ending.scans) == 1:
         # Its link is the verdict's, and that of a check goes first.
         scans = set()
-    assert addresses == (scans | {found.url} | obstacles) - {None}
+    assert addresses == (scans | {ending.url} | obstacles) - {None}
     assert not re.search(r"url\(|@import|\sstyle=|\son\w+=", text)
     (style,) = re.findall(r"<style>(.*?)</style>", text, flags=re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -213,13 +213,13 @@ def test_nothing_is_loaded(found: Verdict) -> None:
 
 
 @every_ending
-def test_the_page_has_advice_unless_it_is_a_pass(found: Verdict) -> None:
+def test_the_page_has_advice_unless_it_is_a_pass(ending: Verdict) -> None:
     """Unless it is a pass, the page has what it means, what to do and the command to keep waiting."""
-    text = Page(render.render(found)).text
-    is_pass = found.conclusion.kind is Kind.PASS
+    text = Page(render.render(ending)).text
+    is_pass = ending.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
-    assert ("To keep waiting, run:" in text) is bool(found.resume)
-    assert found.resume in text
+    assert ("To keep waiting, run:" in text) is bool(ending.resume)
+    assert ending.resume in text
 
 
 def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
@@ -306,7 +306,7 @@ def test_checks_have_a_part_each_the_red_first() -> None:
     assert "checks 4 (1 pass, 1 fail, 2 unknown)" in page.text
     assert "application 6 " in page.text
     assert "Open in ThreadFix" in page.text
-    assert len([link for link in page.all("a") if link["href"] in {one.url for one in OBSTACLES}]) == 10
+    assert len([link for link in page.all("a") if link["href"] in {obstacle.url for obstacle in OBSTACLES}]) == 10
 
 
 def test_unknown_parts_of_a_vulnerability_are_left_out() -> None:
@@ -425,7 +425,7 @@ LIGHT, DARK = (
 )
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """The ratio of WCAG 2."""
 
     def luminance(colour: str) -> float:
@@ -433,7 +433,7 @@ def contrast(one: str, other: str) -> float:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    brighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    brighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
     return (brighter + 0.05) / (darker + 0.05)
 
 
@@ -484,9 +484,9 @@ def test_the_page_stays_small(number: int, limit: int) -> None:
     phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
     failure = Failure(Reason.UNREACHABLE, clean)
     outages = tuple(Outage(float(second), failure, 1, ended=second + 0.5) for second in range(200))
-    answer = ScanReading(clean, error=True, error_message=clean, name=clean)
+    reading = ScanReading(clean, error=True, error_message=clean, name=clean)
     scans = [
-        seen(History(Target(6, 41 + index), StopCause.DECIDED, 200.0, 400, 200, phases, outages, answer, answer))
+        seen(History(Target(6, 41 + index), StopCause.DECIDED, 200.0, 400, 200, phases, outages, reading, reading))
         for index in range(number)
     ]
     text = render.render(verdict(*scans))
@@ -501,7 +501,7 @@ def test_the_page_stays_bounded_with_checks() -> None:
     """Hundreds of hostile uploads and checks with hundreds of rows each have an upper limit as well."""
     clean = Sanitizer().sanitize(NASTY)
     rows = [replace(FAILING, name=clean, word=clean, limits=(clean,) * 3) for _ in range(300)]
-    obstacles = [one._replace(name=clean, severity=clean, place=clean) for one in OBSTACLES]
+    obstacles = [obstacle._replace(name=clean, severity=clean, place=clean) for obstacle in OBSTACLES]
     red = checked(POLICIES, *rows, stale=5.0, obstacles=obstacles)
     files = [uploaded(Refused(clean), clean) for _ in range(300)]
     for checks, limit in (([red], 256), ([red] * 300, 1024)):
@@ -520,22 +520,24 @@ texts = st.text() | st.lists(
 ).map("".join)
 
 
-def told(status: str, name: str, message: str, what: str) -> Page:
+def pages_of(status: str, name: str, message: str, what: str) -> Page:
     """Return the pages of a scan and of two scans with a server's texts."""
     clean = Sanitizer().sanitize
-    answer = ScanReading(clean(status) or "X", error=True, error_message=clean(message) or "X", name=clean(name) or "X")
-    phases = (Phase(answer.status, 0, 1), Phase("QUEUED", 2, 3))
+    reading = ScanReading(
+        clean(status) or "X", error=True, error_message=clean(message) or "X", name=clean(name) or "X"
+    )
+    phases = (Phase(reading.status, 0, 1), Phase("QUEUED", 2, 3))
     outages = (Outage(1.0, Failure(Reason.PROTOCOL, clean(what) or "X"), 1, ended=2.0),)
-    one = seen(History(Target(6, 41), StopCause.DECIDED, 3.0, 4, 1, phases, outages, answer, answer))
+    judged = seen(History(Target(6, 41), StopCause.DECIDED, 3.0, 4, 1, phases, outages, reading, reading))
     row = CheckResult(clean(name) or "X", False, clean(status) or "X", (clean(what) or "X",), 5, 3, 0.0)  # noqa: FBT003
     obstacle = OBSTACLES[0]._replace(name=clean(name) or "X", severity=clean(status) or "X", place=clean(what) or "X")
     check = checked(Policy(name=clean(name)), row, stale=5.0, obstacles=[obstacle])
     refused = [uploaded(Refused(clean(message)), clean(name) or "X") for _ in range(2)]
-    pages = (verdict(one), verdict(one, one), verdict(uploads=refused, checks=[check, check]))
+    pages = (verdict(judged), verdict(judged, judged), verdict(uploads=refused, checks=[check, check]))
     return Page("".join(map(render.render, pages)))
 
 
-HARMLESS: Final = told("X", "X", "X", "X")
+HARMLESS: Final = pages_of("X", "X", "X", "X")
 
 
 # Each example renders two pages, which takes as long as the machine likes.
@@ -543,6 +545,6 @@ HARMLESS: Final = told("X", "X", "X", "X")
 @given(texts, texts, texts, texts)
 def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
     """For any texts, the page has the elements and attributes of a harmless page, and shows the text."""
-    found = told(status, name, message, what)
-    assert found.shape == HARMLESS.shape
-    assert " ".join(Sanitizer().sanitize(message).split()) in found.text
+    shown = pages_of(status, name, message, what)
+    assert shown.shape == HARMLESS.shape
+    assert " ".join(Sanitizer().sanitize(message).split()) in shown.text

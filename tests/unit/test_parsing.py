@@ -63,21 +63,21 @@ def errors(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> 
 
 def ok(*args: str, files: Mapping[str, bytes] | None = None, **env: str) -> Settings:
     """Return the settings, which must be valid."""
-    found = parsed(*args, files=files, **env)
-    assert found.invalid == ()
-    assert found.settings
-    return found.settings
+    result = parsed(*args, files=files, **env)
+    assert result.invalid == ()
+    assert result.settings
+    return result.settings
 
 
 def test_the_defaults_are_those_of_the_settings() -> None:
-    found = ok()
-    assert found.server == Server("https://tf.example.com/threadfix", found.server.api_key)
-    assert found.server.api_key.reveal() == KEY
-    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (41,))
-    assert found.plan == Plan()
-    assert found.rules == Rules()
-    assert found.downgraded == frozenset()
-    assert found.arguments == ("--url", "https://tf.example.com/threadfix")
+    settings = ok()
+    assert settings.server == Server("https://tf.example.com/threadfix", settings.server.api_key)
+    assert settings.server.api_key.reveal() == KEY
+    assert (settings.application, settings.pending_scan_ids) == (ApplicationId(6), (41,))
+    assert settings.plan == Plan()
+    assert settings.rules == Rules()
+    assert settings.downgraded == frozenset()
+    assert settings.arguments == ("--url", "https://tf.example.com/threadfix")
     assert parsed().reports == Reports({"summary": True})
 
 
@@ -141,8 +141,8 @@ def test_commas_blanks_and_newlines_separate_the_elements_of_a_list(text: str) -
 
 
 def test_the_values_of_a_repeated_flag_form_one_list() -> None:
-    found = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
-    assert found.pending_scan_ids == (43, 41)
+    settings = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
+    assert settings.pending_scan_ids == (43, 41)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "9223372036854775808", "41;42"])
@@ -162,18 +162,18 @@ def linked(*args: str, link: str = LINK, **env: str) -> Parsed:
 
 
 def test_only_the_two_ids_of_a_link_are_used() -> None:
-    found = linked(THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="").settings
-    assert found
-    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), (41, 716))
-    assert found.server.status_url(Target(6, 716)) == (
+    settings = linked(THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="").settings
+    assert settings
+    assert (settings.application, settings.pending_scan_ids) == (ApplicationId(6), (41, 716))
+    assert settings.server.status_url(Target(6, 716)) == (
         "https://tf.example.com/threadfix/rest/latest/applications/6/pendingScan/716/status"
     )
 
 
 def test_ids_come_before_links_and_each_counts_once() -> None:
-    found = linked(THREADFIX_PENDING_SCAN_ID="42,41").settings
-    assert found
-    assert found.pending_scan_ids == (42, 41, 716)
+    settings = linked(THREADFIX_PENDING_SCAN_ID="42,41").settings
+    assert settings
+    assert settings.pending_scan_ids == (42, 41, 716)
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,8 @@ def test_plain_http_to_another_host_must_be_allowed() -> None:
 
 
 def test_whitespace_around_a_key_in_a_file_is_removed() -> None:
-    found = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
-    assert found.server.api_key.reveal() == KEY
+    settings = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
+    assert settings.server.api_key.reveal() == KEY
 
 
 @pytest.mark.parametrize(
@@ -322,9 +322,9 @@ def test_only_a_value_that_cannot_be_a_secret_is_shown(name: str, value: str, sh
     from_env = errors(f"--{name}", value, THREADFIX_API_KEY=key)
     flags = (f"--{name}", value, "--api-key-file", "key")
     from_file = errors(*flags, files={"key": key.encode()}, THREADFIX_API_KEY="")
-    for found in (from_env, from_file):
-        assert found[0].startswith(f"--{name}: {shown} ")
-        assert key.lower() not in " ".join(found).lower()
+    for lines in (from_env, from_file):
+        assert lines[0].startswith(f"--{name}: {shown} ")
+        assert key.lower() not in " ".join(lines).lower()
 
 
 @pytest.mark.parametrize("name", [report.option for report in REPORTS if report.destination is Destination.FILE])
@@ -364,11 +364,11 @@ def test_a_missing_key_file_is_one_error() -> None:
     ],
 )
 def test_a_text_that_cannot_be_a_key_is_refused_and_not_shown(key: str, says: str) -> None:
-    for found in (
+    for result in (
         parsed(THREADFIX_API_KEY=key),
         parsed("--api-key-file", "key", files={"key": key.encode()}, THREADFIX_API_KEY=""),
     ):
-        (invalid,) = found.invalid
+        (invalid,) = result.invalid
         assert invalid.option == "THREADFIX_API_KEY"
         assert says in invalid.text
         assert KEY not in invalid.text
@@ -403,9 +403,9 @@ def test_a_misspelt_variable_is_invalid(variable: str, option: str) -> None:
 
 
 def test_other_unknown_variables_are_one_warning() -> None:
-    found = parsed(THREADFIX_HOME="/opt", THREADFIX_SCANNER_TOKEN="hunter2")
-    assert found.settings
-    assert found.warnings == ("THREADFIX_HOME, THREADFIX_SCANNER_TOKEN are not options and have no effect.",)
+    result = parsed(THREADFIX_HOME="/opt", THREADFIX_SCANNER_TOKEN="hunter2")
+    assert result.settings
+    assert result.warnings == ("THREADFIX_HOME, THREADFIX_SCANNER_TOKEN are not options and have no effect.",)
     for name in ("HOME", "UI_URI", "TIMOU", "STATUS_URL", "FAIL_FAST", "STALL_AFTER", "GATE_ENGINE"):
         warning = f"THREADFIX_{name} is not an option and has no effect."
         assert parse({}, GOOD | {f"THREADFIX_{name}": "1"}, no_file, find).warnings == (warning,)
@@ -415,19 +415,19 @@ def test_the_variables_of_the_gate_itself_are_known() -> None:
     known = {f"THREADFIX_GATE_{name.upper().replace('-', '_')}" for name in OUTPUTS}
     known |= {"THREADFIX_GATE_ACTION", "THREADFIX_PYTHON", "THREADFIX_COMMAND"}
     assert "THREADFIX_GATE_EXIT_CODE" in known
-    found = parse({}, GOOD | dict.fromkeys(known, "1"), no_file, find)
-    assert (found.invalid, found.warnings) == ((), ())
+    result = parse({}, GOOD | dict.fromkeys(known, "1"), no_file, find)
+    assert (result.invalid, result.warnings) == ((), ())
     assert all(not unknown_variables({option.variable: "1"}) for option in OPTIONS)
     assert unknown_variables({"THREADFIX_GATE_CI": "1"}) == ("THREADFIX_GATE_CI",)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "letters"),
+    ("name", "other", "letters"),
     [("URL", "URL", 0), ("URI", "URL", 1), ("UI", "URL", 2), ("TIMEOTU", "TIMEOUT", 1), ("ITMEOTU", "TIMEOUT", 2),
      ("", "A", 1), ("A", "TIMEOUT", 3), ("QUIET", "URL", 3)],
 )  # fmt: skip
-def test_the_distance_of_two_names(one: str, other: str, letters: int) -> None:
-    assert distance(one, other, 3) == distance(other, one, 3) == letters
+def test_the_distance_of_two_names(name: str, other: str, letters: int) -> None:
+    assert distance(name, other, 3) == distance(other, name, 3) == letters
 
 
 def test_a_missing_or_empty_upload_response_is_named() -> None:
@@ -446,15 +446,15 @@ def test_in_the_action_an_invalid_option_is_an_input() -> None:
         "THREADFIX_TIMOUT": "1m",
         "GITHUB_EVENT_NAME": "pull_request",
     }
-    found = parse({}, env, no_file, find)
-    text = " ".join(map(str, found.invalid))
+    result = parse({}, env, no_file, find)
+    text = " ".join(map(str, result.invalid))
     assert "--" not in text
     assert "timeout: 'soon' is not a duration" in text
     assert "did you mean the input timeout?" in text
     assert "the API key is missing (api-key)" in text
     assert "GitHub gives no secrets to pull requests from forks." in text
     assert "url is missing; give the base URL of ThreadFix with its context path, for example url: https://tf" in text
-    assert [invalid.option for invalid in found.invalid] == [
+    assert [invalid.option for invalid in result.invalid] == [
         "--timeout", "THREADFIX_API_KEY", "--url", "--pending-scan-id", "--timeout",
     ]  # fmt: skip
 
@@ -465,9 +465,9 @@ def test_a_missing_key_in_a_pull_request_mentions_forks() -> None:
 
 
 def test_printing_the_settings_hides_the_key() -> None:
-    found = parsed()
-    assert KEY not in f"{found!r} {found}"
-    assert f"{found.secrets[0]} {found.secrets[0]!r}" == "*** Secret(***)"
+    result = parsed()
+    assert KEY not in f"{result!r} {result}"
+    assert f"{result.secrets[0]} {result.secrets[0]!r}" == "*** Secret(***)"
 
 
 @pytest.mark.parametrize(
@@ -490,7 +490,7 @@ def test_an_invalid_value_names_its_option_and_its_variable(name: str, value: st
 
 
 def test_all_invalid_options_are_reported_together() -> None:
-    found = parse(
+    result = parse(
         {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]},
         {},
         no_file,
@@ -506,10 +506,10 @@ def test_all_invalid_options_are_reported_together() -> None:
         "--interval",
         "--on-timeout",
     )
-    assert len(found.invalid) == len(starts)
-    for error, start in zip(map(str, found.invalid), starts, strict=True):
+    assert len(result.invalid) == len(starts)
+    for error, start in zip(map(str, result.invalid), starts, strict=True):
         assert error.startswith(start)
-    assert found.settings is None
+    assert result.settings is None
 
 
 def test_a_pending_scan_needs_an_application() -> None:
@@ -585,9 +585,9 @@ def test_an_empty_value_among_several_is_invalid(name: str, values: tuple[str, .
 
 
 def test_statuses_are_normalized_and_replace_the_defaults() -> None:
-    found = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
-    assert found.rules.success == {"DONE"}
-    assert found.rules.failure == {"SCAN_DELETED", "BROKEN"}
+    settings = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
+    assert settings.rules.success == {"DONE"}
+    assert settings.rules.failure == {"SCAN_DELETED", "BROKEN"}
 
 
 def test_warn_changes_the_exit_code_of_one_reason() -> None:
@@ -609,9 +609,9 @@ def test_warn_changes_the_exit_code_of_one_reason() -> None:
     ],
 )
 def test_the_first_trust_store_that_is_set_counts(given: dict[str, str], chosen: tuple[tuple[str, str], ...]) -> None:
-    found = parse({}, GOOD | given, no_file, find).settings
-    assert found
-    assert found.server.ca_file == chosen
+    settings = parse({}, GOOD | given, no_file, find).settings
+    assert settings
+    assert settings.server.ca_file == chosen
 
 
 def test_an_invalid_ca_file_does_not_fall_back_to_a_variable() -> None:
@@ -646,9 +646,9 @@ def test_a_scan_has_no_link_if_a_part_is_unknown(pattern: str, scan_id: int | No
 
 
 def test_the_resume_command_repeats_the_options_without_the_key() -> None:
-    found = ok("--timeout", "5m", THREADFIX_PASS_CRITERIA="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
+    settings = ok("--timeout", "5m", THREADFIX_PASS_CRITERIA="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
         THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
-    assert shlex.split(found.resume([Target(6, 41), Target(6, 42)])) == [
+    assert shlex.split(settings.resume([Target(6, 41), Target(6, 42)])) == [
         "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "5m",
         "--pass-criteria", "--result-file", "my result.json", "--no-summary",
         "--application-id", "6", "--pending-scan-id", "41,42",
@@ -657,22 +657,22 @@ def test_the_resume_command_repeats_the_options_without_the_key() -> None:
 
 def test_the_resume_command_can_be_parsed_again() -> None:
     """A value that begins with `--` is written with `=`."""
-    found = ok("--policy", "--PCI\n-x")
-    assert found.arguments[2:] == ("--policy=--PCI", "--policy", "-x")
+    settings = ok("--policy", "--PCI\n-x")
+    assert settings.arguments[2:] == ("--policy=--PCI", "--policy", "-x")
 
 
 def test_the_resume_command_omits_the_defaults() -> None:
     """The action passes every input."""
     every = {option.variable: option.default for option in OPTIONS if option.default is not None}
-    found = parse({}, GOOD | every, no_file, find).settings
-    assert found
-    assert found.arguments == ok().arguments
+    settings = parse({}, GOOD | every, no_file, find).settings
+    assert settings
+    assert settings.arguments == ok().arguments
 
 
 def test_the_early_parse_reads_no_file() -> None:
-    found = parsing.parse_early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
-    assert (found.reports.requested["junit-file"], found.settings, found.invalid) == ("j.xml", None, ())
-    assert [secret.reveal() for secret in found.secrets] == [KEY]
+    result = parsing.parse_early({"junit-file": ["j.xml"], "api-key-file": ["endless"], "timeout": ["x"]}, GOOD)
+    assert (result.reports.requested["junit-file"], result.settings, result.invalid) == ("j.xml", None, ())
+    assert [secret.reveal() for secret in result.secrets] == [KEY]
 
 
 def test_every_field_has_an_option() -> None:

@@ -93,7 +93,7 @@ RELEASES = {
     "two-finished": verdict(uploads=[uploaded(Finished(12), "a.fpr"), uploaded(Finished(13), "b.fpr")]),
     "finished-and-named": verdict(scan(41), uploads=[uploaded(Finished(13))]),
 }
-every_release = pytest.mark.parametrize("found", RELEASES.values(), ids=RELEASES)
+every_release = pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
 MANY = verdict(scan(41), scan(42, "SCAN_DELETED"), scan(43, "QUEUED", StopCause.DEADLINE))
 
 
@@ -106,7 +106,7 @@ def test_every_report_has_an_option_and_a_renderer() -> None:
     assert {report.option for report in REPORTS} >= {name for name in known if name.endswith("-file")} - READ
 
 
-def test_no_report_is_loaded_before_it_is_asked_for() -> None:
+def test_no_report_is_loaded_before_it_is_requested() -> None:
     """Neither the template engine nor the JUnit library takes time at start-up."""
     script = (
         "import sys, gate.cli, gate.flow.run, gate.reporters.reports;"
@@ -134,7 +134,7 @@ def test_the_outputs_of_one_scan() -> None:
         "polls": "14",
         "result-file": "result.json",
     }
-    assert [(one["pending_scan_id"], one["verdict"]) for one in scans] == [(41, "pass")]
+    assert [(entry["pending_scan_id"], entry["verdict"]) for entry in scans] == [(41, "pass")]
 
 
 def test_the_outputs_of_several_scans_have_lists_of_equal_length() -> None:
@@ -157,15 +157,15 @@ def test_the_document_has_the_history() -> None:
     """Every status with when it was first seen, how long it lasted, how many polls and errors."""
     document = result.document(PASS)
     assert (document["started_at"], document["server"]) == ("2026-01-02T03:04:05.678Z", "https://tf.example.com")
-    (one,) = document["scans"]
-    assert one["history"][1] == {
+    (entry,) = document["scans"]
+    assert entry["history"][1] == {
         "status": "CHANNEL_MERGING",
         "first_seen_seconds": 10,
         "lasted_seconds": 90,
         "polls": 9,
         "errors": 2,
     }
-    assert one["outages"] == [
+    assert entry["outages"] == [
         {
             "began_seconds": 20.0,
             "lasted_seconds": 10.0,
@@ -181,13 +181,13 @@ def test_the_document_has_the_history() -> None:
 
 
 @every_release
-def test_the_document_of_uploads_and_checks_matches_its_schema(found: Verdict) -> None:
+def test_the_document_of_uploads_and_checks_matches_its_schema(release: Verdict) -> None:
     """Every end of uploads and checks gives a document that the schema accepts."""
-    document = json.loads(result.render(found))
+    document = json.loads(result.render(release))
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["application_id"] == 6
-    assert len(document["uploads"]) == len(found.uploads)
-    assert len(document["checks"]) == len(found.checks)
+    assert len(document["uploads"]) == len(release.uploads)
+    assert len(document["checks"]) == len(release.checks)
 
 
 def test_the_schema_takes_no_pass_that_rests_on_nothing() -> None:
@@ -218,7 +218,7 @@ def test_the_document_has_every_upload() -> None:
         "exit_code": 1,
     }
     assert (queued["pending_scan_ids"], queued["verdict"], queued["message"]) == ([42], None, None)
-    assert [one["file"] for one in result.document(RELEASES["one-refused"])["scans"]] == ["b.fpr"]
+    assert [entry["file"] for entry in result.document(RELEASES["one-refused"])["scans"]] == ["b.fpr"]
     assert result.document(PASS)["scans"][0]["file"] is None
     (finished,) = result.document(RELEASES["finished"])["uploads"]
     assert (finished["scan_id"], finished["scan_url"]) == (12, "https://tf.example.com/threadfix/scans/12")
@@ -227,9 +227,9 @@ def test_the_document_has_every_upload() -> None:
 def test_the_document_has_every_check() -> None:
     """A check has its kind, its rows with limits and numbers, the vulnerabilities, and its phases."""
     green, red, grey = result.document(RELEASES["held-back"])["checks"]
-    assert [one["check"] for one in (green, red, grey)] == ["policy 'Release'", "pass criteria", "all policies"]
-    assert [one["kind"] for one in (green, red, grey)] == ["policy", "criteria", "policies"]
-    assert [one["verdict"] for one in (green, red, grey)] == ["pass", "fail", "unknown"]
+    assert [check["check"] for check in (green, red, grey)] == ["policy 'Release'", "pass criteria", "all policies"]
+    assert [check["kind"] for check in (green, red, grey)] == ["policy", "criteria", "policies"]
+    assert [check["verdict"] for check in (green, red, grey)] == ["pass", "fail", "unknown"]
     assert red["results"][0] == {
         "name": "Critical",
         "holds": False,
@@ -287,7 +287,7 @@ def test_the_outputs_of_uploads(name: str, pending: str, scans: str, link: str) 
     assert list(values) == list(OUTPUTS)
 
 
-def test_the_dotenv_file_has_every_output_but_one() -> None:
+def test_the_dotenv_file_omits_one_output() -> None:
     """`scans` would not fit."""
     lines = dotenv.render(PASS).splitlines()
     assert [line.partition("=")[0] for line in lines] == [dotenv.variable(name) for name in OUTPUTS if name != "scans"]
@@ -307,12 +307,12 @@ def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "failures", "errors", "tests"),
+    ("ending", "failures", "errors", "tests"),
     [(PASS, 0, 0, 1), (FAIL, 1, 0, 1), (TIMEOUT, 0, 1, 1), (USAGE, 0, 1, 1), (MANY, 1, 1, 3)],
 )
-def test_junit_has_a_case_for_each_scan(found: Verdict, failures: int, errors: int, tests: int) -> None:
+def test_junit_has_a_case_for_each_scan(ending: Verdict, failures: int, errors: int, tests: int) -> None:
     """Fail is a failure, unknown is an error."""
-    report = JUnitXml.fromstring(junit.render(found).encode())
+    report = JUnitXml.fromstring(junit.render(ending).encode())
     assert (report.failures, report.errors, report.tests) == (failures, errors, tests)
     (suite,) = report
     assert suite.name == "threadfix-gate"
@@ -344,8 +344,8 @@ def test_junit_has_everything_in_the_parts_that_gitlab_reads() -> None:
 def test_junit_names_are_the_same_in_every_build() -> None:
     """No id is in a name, and no two cases of a report share a name."""
 
-    def names(found: Verdict) -> list[str]:
-        (suite,) = JUnitXml.fromstring(junit.render(found).encode())
+    def names(ending: Verdict) -> list[str]:
+        (suite,) = JUnitXml.fromstring(junit.render(ending).encode())
         return [case.name for case in suite]
 
     assert names(PASS) == names(verdict(scan(77, "SCAN_DELETED"))) == ["pending scan"]
@@ -418,7 +418,7 @@ FILES = (ScanFile("a.fpr", 7, "a.fpr"),)
 
 
 @pytest.mark.parametrize(
-    ("asked", "replaced"),
+    ("settings", "replaced"),
     [
         (builders.SETTINGS, ""),
         (replace(builders.SETTINGS, files=FILES), "scan-file"),
@@ -432,16 +432,16 @@ FILES = (ScanFile("a.fpr", 7, "a.fpr"),)
         ),
     ],
 )
-def test_a_resumed_action_leaves_out_inputs_that_ids_replace(asked: Settings, replaced: str) -> None:
+def test_a_resumed_action_leaves_out_inputs_that_ids_replace(settings: Settings, replaced: str) -> None:
     """The action's form of the command names the inputs to leave out: a file would be uploaded again."""
-    assert ", ".join(asked.replaced) == replaced
-    found = replace(TIMEOUT, replaced=asked.replaced, naming=INPUTS)
+    assert ", ".join(settings.replaced) == replaced
+    ending = replace(TIMEOUT, replaced=settings.replaced, naming=INPUTS)
     without = f" without {replaced}, and" if replaced else ""
     inputs = "application-id: 6, pending-scan-id: 41"
-    assert found.resume_line == f"To keep waiting, run the action again{without} with: {inputs}"
-    for text in (summary.render(found), page.render(found), junit.render(found)):
+    assert ending.resume_line == f"To keep waiting, run the action again{without} with: {inputs}"
+    for text in (summary.render(ending), page.render(ending), junit.render(ending)):
         assert f"run the action again{without} with:" in text
-    assert replace(found, naming=FLAGS).resume_line == f"To keep waiting, run: {TIMEOUT.resume}"
+    assert replace(ending, naming=FLAGS).resume_line == f"To keep waiting, run: {TIMEOUT.resume}"
 
 
 def test_a_timeline_is_drawn_to_scale() -> None:
@@ -469,13 +469,13 @@ def test_a_timeline_has_an_end() -> None:
     assert (len(lines), lines[-1]) == (11, "… and 90 more")
 
 
-@pytest.mark.parametrize("found", [PASS, FAIL, TIMEOUT, USAGE, MANY])
-def test_the_summary_begins_with_the_verdict(found: Verdict) -> None:
+@pytest.mark.parametrize("ending", [PASS, FAIL, TIMEOUT, USAGE, MANY])
+def test_the_summary_begins_with_the_verdict(ending: Verdict) -> None:
     """The summary begins with the verdict; unless it is a pass, it has what to do."""
-    text = summary.render(found)
+    text = summary.render(ending)
     first = text.partition("\n")[0]
-    assert first.endswith(f"ThreadFix gate: {found.conclusion.kind} ({found.conclusion.reason})")
-    assert ("What to do" in text) is (found.conclusion.reason is not Reason.PROCESSED)
+    assert first.endswith(f"ThreadFix gate: {ending.conclusion.kind} ({ending.conclusion.reason})")
+    assert ("What to do" in text) is (ending.conclusion.reason is not Reason.PROCESSED)
     assert text.endswith("poll\n") or "polls" in text.splitlines()[-1]
 
 
@@ -510,9 +510,9 @@ def test_the_summary_of_scans_without_a_response_has_no_timeline() -> None:
 
 def test_the_summary_lists_only_so_many_outages() -> None:
     """The rest is counted."""
-    one = PASS.scans[0]
+    judged = PASS.scans[0]
     many = tuple(Outage(float(second), DOWN, 1, ended=second + 0.5) for second in range(20))
-    text = summary.render(verdict(replace(one, history=replace(one.history, outages=many))))
+    text = summary.render(verdict(replace(judged, history=replace(judged.history, outages=many))))
     assert text.count("recovered") == summary.OUTAGES
     assert f"- … and {20 - summary.OUTAGES} more" in text
 
@@ -534,7 +534,7 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
     """The summary of 130 scans stays under 64 KiB for any texts of a server."""
     walk = tuple(Phase("`|*<>" * 30, second, second) for second in range(90))
     scans = [scan(number, status, StopCause.DECIDED, "[x](y)|`" * 60) for number in range(1, 131)]
-    hundred = verdict(*(replace(one, history=replace(one.history, phases=walk)) for one in scans))
+    hundred = verdict(*(replace(judged, history=replace(judged.history, phases=walk)) for judged in scans))
     text = summary.render(hundred)
     assert 32 * 1024 < len(text.encode()) < 64 * 1024
     assert text.count("<details>") == text.count("</details>") == 1
@@ -595,7 +595,7 @@ def test_the_summary_has_a_table_for_each_check() -> None:
     assert " · application 6 · " in text
 
 
-def test_the_summary_of_a_check_that_was_not_made_has_its_outage() -> None:
+def test_the_summary_of_a_refused_check_has_its_outage() -> None:
     """A check that ThreadFix refused has no rows, but the errors; a vulnerability without a link is text."""
     text = summary.render(RELEASES["unasked"])
     part = text.partition("### ❔ Policy &#39;Release&#39;")[2]
@@ -611,7 +611,7 @@ def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
     """Hundreds of uploads, checks and policies stay under 64 KiB; the others are counted, and failed parts stay."""
     bad = "`|*<>" * 100
     rows = [replace(FAILING, name=bad, word=bad, limits=(bad, bad)) for _ in range(200)]
-    obstacles = [one._replace(name=bad, severity=bad, place=bad) for one in OBSTACLES]
+    obstacles = [obstacle._replace(name=bad, severity=bad, place=bad) for obstacle in OBSTACLES]
     red = checked(POLICIES, *rows, stale=10.0, obstacles=obstacles)
     files = [uploaded(41, bad) for _ in range(200)]
     scans = [scan(number, "DONE", StopCause.DECIDED, bad, upload=files[0]) for number in range(1, 131)]
@@ -635,7 +635,7 @@ def test_a_report_makes_its_folder(tmp_path: Path) -> None:
     assert stat.S_IMODE(name.stat().st_mode) == 0o666 & ~mask
 
 
-def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> None:
+def test_a_report_replaces_the_old_report_and_keeps_its_mode(tmp_path: Path) -> None:
     """A link to it stays a link."""
     name, link = tmp_path / "report.txt", tmp_path / "link.txt"
     name.write_text("old")
@@ -647,7 +647,7 @@ def test_a_report_replaces_the_old_one_and_keeps_its_mode(tmp_path: Path) -> Non
     assert stat.S_IMODE(name.stat().st_mode) == 0o640
 
 
-def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_leaves_the_old_report(tmp_path: Path) -> None:
     """A report that cannot be written leaves the old report and no other file."""
     name = tmp_path / "report.txt"
     name.write_text("old")

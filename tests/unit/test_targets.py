@@ -72,11 +72,11 @@ def test_a_name_that_is_not_utf_8_is_the_only_error() -> None:
 def test_paths_and_patterns_are_separated_by_newlines_only(tmp_path: Path) -> None:
     for name in ("b, c.xml", "a.fpr"):
         (tmp_path / name).write_text("x" * 3)
-    found = ok("--scan-file", f"{tmp_path}/*.fpr\n{tmp_path}/b, c.xml", **SCANLESS)
-    assert [(file.path, file.size) for file in found.files] == [
+    settings = ok("--scan-file", f"{tmp_path}/*.fpr\n{tmp_path}/b, c.xml", **SCANLESS)
+    assert [(file.path, file.size) for file in settings.files] == [
         (str(tmp_path / "a.fpr"), 3), (str(tmp_path / "b, c.xml"), 3),
     ]  # fmt: skip
-    assert (found.application, found.pending_scan_ids) == (ApplicationId(6), ())
+    assert (settings.application, settings.pending_scan_ids) == (ApplicationId(6), ())
 
 
 def test_a_files_name_is_untrusted_text(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_an_invalid_check_is_explained(flags: tuple[str, ...], says: str) -> Non
 
 def test_the_resume_command_uploads_nothing_and_repeats_every_check(tmp_path: Path) -> None:
     (tmp_path / "a.fpr").write_text("x")
-    found = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--accept", "empty",
+    settings = ok("--scan-file", f"{tmp_path}/*", "--upload-timeout", "3m", "--accept", "empty",
         "--policy", "a, b\u2028c\nall",
         "--team-name", "Web", "--application-name", "Shop", **NAMELESS, **SCANLESS)  # fmt: skip
-    assert shlex.split(found.resume([Target(6, 41)])) == [
+    assert shlex.split(settings.resume([Target(6, 41)])) == [
         "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--accept", "empty",
         "--policy", "a, b\u2028c", "--policy", "all", "--application-id", "6", "--pending-scan-id", "41",
     ]  # fmt: skip
@@ -236,7 +236,7 @@ def test_each_subject_has_a_name_for_people(subject: Subject, words: str) -> Non
 )
 def test_a_given_name_is_untrusted_text(subject: Callable[[str], Policy | ApplicationName]) -> None:
     """A pipeline may build it from the name of a branch."""
-    asked = subject("\x1b[31m##[error]a\n::error::b\u202e" + "c" * 5000)
-    assert "[31m# #[error]a ::error::bccc" in str(asked)
-    assert len(str(asked)) < 300
-    assert str(asked).isprintable()
+    named = subject("\x1b[31m##[error]a\n::error::b\u202e" + "c" * 5000)
+    assert "[31m# #[error]a ::error::bccc" in str(named)
+    assert len(str(named)) < 300
+    assert str(named).isprintable()

@@ -316,7 +316,7 @@ def test_there_are_no_more_concurrent_requests_than_slots() -> None:
     """The other requests wait for a slot, and all are made in the end."""
     lock, under_way, most = threading.Lock(), [0], [0]
 
-    def asked() -> Observation:
+    def poll() -> Observation:
         with lock:
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
@@ -325,7 +325,7 @@ def test_there_are_no_more_concurrent_requests_than_slots() -> None:
             under_way[0] -= 1
         return DONE
 
-    histories = together(dict.fromkeys(range(1, 101), asked))
+    histories = together(dict.fromkeys(range(1, 101), poll))
     assert all(history.ended is StopCause.DECIDED for history in histories)
     assert 1 < most[0] <= REQUESTS_AT_ONCE == 32
 

@@ -138,7 +138,7 @@ def test_code_and_links_are_left_out_and_quoted_sentences_are_not(text: str, odd
         "#   PROSE\n#   and more",
     ],
 )
-def test_docstrings_and_comments_are_found(source: str) -> None:
+def test_docstrings_and_comments_are_measured(source: str) -> None:
     assert measure(prose_of(source.replace("PROSE", "Nobody is told.")))[1] == [
         "[Nobody] Nobody is told.",
         "[told] Nobody is told.",
