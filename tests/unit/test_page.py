@@ -547,4 +547,5 @@ def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str
     """For any texts, the page has the elements and attributes of a harmless page, and shows the text."""
     shown = pages_of(status, name, message, what)
     assert shown.shape == HARMLESS.shape
-    assert " ".join(Sanitizer().sanitize(message).split()) in shown.text
+    # The gate drops the full stop of a message, because it quotes the message in a sentence.
+    assert " ".join(Sanitizer().sanitize(message).rstrip(".").split()) in shown.text
