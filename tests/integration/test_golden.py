@@ -76,6 +76,7 @@ GITLAB: Final = {
 
 REPLACED: Final[tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = (
     (r"&#(\d\d);", lambda code: chr(int(code[1]))),
+    (r"(&#x27;|&apos;|')PYTHON\1", "PYTHON"),  # a path with a blank is quoted
     (r"\b127\.0\.0\.1(:|, port )\d+", r"127.0.0.1\1PORT"),
     (r"(?s)<svg.*</svg>", "<svg/>"),
     (r"sha256-[A-Za-z0-9+/=]+", "DIGEST"),
