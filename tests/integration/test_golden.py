@@ -46,10 +46,13 @@ LIMITS: Final = {
 TIGHT: Final = {
     "late": {"first-contact-limit": "20s"},
     "policy-stale": {"settle-timeout": "200ms"},
-    "slow-body": {"request-timeout": "100ms"},
-    "stuck": {"timeout": "1500ms"},
+    "slow-body": {"request-timeout": "1s"},
+    # Two polls: the first one, and the last one at the deadline. More of them could be in flight at the deadline.
+    "stuck": {"timeout": "2500ms", "interval": "20s", "max-interval": "20s"},
     "vanishes": {"outage-limit": "100ms"},
 }
+STEPS: Final = {"stuck": 1.5}
+"""The same step in scenarios that need another one."""
 QUIET: Final = frozenset({"done", "flaky", "interrupted", "criteria-fail", "upload-refused"})
 """Scenarios with a golden log of --quiet."""
 DOCTOR: Final = frozenset({"done", "bad-key", "login-page", "read-only-key", "criteria-forbidden", "slow-body"})
@@ -130,14 +133,15 @@ def is_unsteady(name: str, value: object) -> bool:
 class Clock:
     """The sandbox's clock; each request moves it on."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: float) -> None:
         self.now = time.monotonic()
+        self._step = step
 
     def __call__(self) -> float:
         return self.now
 
     def step(self, _method: str, _path: str, _code: int) -> None:
-        self.now += STEP
+        self.now += self._step
 
 
 class Runner:
@@ -149,12 +153,13 @@ class Runner:
 
     def run(self, command: str, scenario: Scenario, *args: str, env: Mapping[str, str]) -> tuple[int, str, str]:
         """Run a command on a scenario; return its exit code, standard output and standard error."""
-        clock = Clock()
+        clock = Clock(STEPS.get(scenario.name, STEP))
         threadfix = ThreadFix(clock=clock, log=clock.step)
         url = self._serve(threadfix)
         options = dict(scenario.options) | LIMITS | TIGHT.get(scenario.name, {})
         if command == "doctor":
-            options = {"first-contact-limit": "200ms", "request-timeout": "500ms"}
+            slow = TIGHT.get(scenario.name, {}).get("request-timeout", LIMITS["request-timeout"])
+            options = {"first-contact-limit": "200ms", "request-timeout": slow}
         if scenario.content is not None and command == "run":
             file = self._folder / scenario.file_name
             file.write_bytes(scenario.content)
