@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 import requests
 
 from gate.flow.waiting import cadence
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import Target
+from gate.model.subjects import Plan, Target
 from gate.net.peer import Certificates
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, environment, serving

@@ -10,15 +10,16 @@ from gate.flow.waiting import Deadline, Schedule, Wait
 from gate.model.advice import FailureKind
 from gate.model.events import CutOff
 from gate.model.history import Failure
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import Target
+from gate.model.subjects import Plan, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gate.model.events import ScanEvent
+    from gate.model.events import Event
     from gate.model.history import Observation, ScanHistory, ScanReading
+
+    ScanEvent = Event[ScanReading, Target]
 
 TARGET = Target(6, 41)
 

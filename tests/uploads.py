@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from gate.model.plan import Plan
-from gate.model.subjects import ScanFile
+from gate.model.subjects import Plan, ScanFile
 from gate.net.peer import Certificates
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client

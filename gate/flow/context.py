@@ -17,8 +17,7 @@ from gate.judge.verdict import Verdict
 from gate.model import build
 from gate.model.errors import UsageError
 from gate.net import files
-from gate.net import tls as certificates
-from gate.net.peer import unusable_proxy
+from gate.net.peer import unusable_options
 from gate.options import parsing
 from gate.options.settings import Reports
 from gate.options.table import KEY_VARIABLE
@@ -129,7 +128,7 @@ class CommandContext:
             parsed = parsing.parse(flags, self._env, _read, files.find, invalid, needs_scan=needs_scan)
             server = parsed.server
             assert server is not None  # noqa: S101 - only `parse_early` leaves it out
-            unusable = (*certificates.unusable(server, self.naming), *unusable_proxy(server.url, self._env))
+            unusable = unusable_options(server, self.naming, self._env)
             return replace(parsed, settings=None, invalid=parsed.invalid + unusable) if unusable else parsed
 
         known = self.parsed.secrets

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from gate.flow.waiting import Schedule
     from gate.judge.scans import ScanVerdict
     from gate.model.history import ListedScans, Upload
-    from gate.model.plan import Plan
-    from gate.model.subjects import Check
+    from gate.model.subjects import Check, Plan
     from gate.threadfix.policies import CheckReader
 
 

@@ -89,7 +89,7 @@ class Signals:
         """
         from queue import SimpleQueue
 
-        from gate.net import threads
+        from gate.net import start_thread
 
         inbox: SimpleQueue[Callable[[], T]] = SimpleQueue()
 
@@ -101,7 +101,7 @@ class Signals:
             else:
                 inbox.put(lambda: done)
 
-        threads.start(run)
+        start_thread(run)
         while (result := self.receive(inbox)) is None:
             pass
         return result()

@@ -18,7 +18,7 @@ from gate.model.errors import Cancelled
 from gate.model.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Finished, Outage, Unfinished, Upload
 from gate.model.reasons import Reason
-from gate.net import threads
+from gate.net import start_thread
 from gate.text.wording import count, seconds
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from gate.flow.signals import Signals
     from gate.model.events import UploadEvent
     from gate.model.history import Observation, Receipt
-    from gate.model.plan import Plan
-    from gate.model.subjects import ScanFile, Target
+    from gate.model.subjects import Plan, ScanFile, Target
     from gate.threadfix.rules import Rules
 
     Events = queue.SimpleQueue[UploadEvent | Broken]
@@ -73,7 +72,7 @@ def upload_all(  # noqa: PLR0913 - the work and its limits
     stop = threading.Event()
     uploads = _Uploads(files, send, plan, jitter, clock, sleep or stop.wait)
     try:
-        threads.start(uploads.work, "uploads")
+        start_thread(uploads.work, "uploads")
         left = len(files)
         while left:
             event = signals.receive(uploads.events)

@@ -19,14 +19,14 @@ from gate.model.errors import Cancelled
 from gate.model.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.model.history import Failure, History, Outage, Phase, R, StopCause, T
 from gate.model.reasons import Reason
-from gate.net import threads
+from gate.net import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from gate.flow.signals import Signals
     from gate.model.events import Event
-    from gate.model.plan import Plan
+    from gate.model.subjects import Plan
 
 LATENESS = 0.1
 """The pause before the next poll, as a fraction of the time waited so far."""
@@ -368,4 +368,4 @@ def _start(waits: Sequence[Wait[T, R]], notify: Callable[[Event[R, T] | Broken],
         # Import it before the waits may hold every file descriptor.
         import_module("backoff")
     for wait in waits:
-        threads.start(partial(run, wait), str(wait.target))
+        start_thread(partial(run, wait), str(wait.target))

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from gate.model.errors import Cancelled
     from gate.model.history import CheckHistory, CheckReading, CheckResult, Obstacle
-    from gate.model.plan import Plan
-    from gate.model.subjects import Check
+    from gate.model.subjects import Check, Plan
     from gate.options.settings import Settings
 
 

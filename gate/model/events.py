@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
-from gate.model.history import Failure, History, Outage, R, ScanReading, T, Upload
-from gate.model.subjects import ScanFile, Subject, Target
+from gate.model.history import Failure, History, Outage, R, T, Upload
+
+if TYPE_CHECKING:
+    from gate.model.subjects import ScanFile, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +96,3 @@ class Broken(NamedTuple):
 
 Event = StatusSeen[R] | OutageBegan | OutageEnded | CutOff | Stalled | Ended[T, R]
 UploadEvent = UploadBegan | UploadProgress | UploadEnded | OutageBegan | OutageEnded
-ScanEvent = Event[ScanReading, Target]

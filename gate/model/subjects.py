@@ -96,6 +96,20 @@ Subject = Target | ApplicationId | ApplicationName | ScanFile | Check
 """The subject of requests that may be repeated."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Limits and poll intervals in seconds, each the value of the option of the same name."""
+
+    timeout: float = 1800.0  # 0 polls once
+    interval: float = 2.0
+    max_interval: float = 15.0
+    request_timeout: float = 30.0
+    first_contact_limit: float = 60.0
+    outage_limit: float = 300.0
+    upload_timeout: float = 600.0  # for each file
+    settle_timeout: float = 120.0  # 0 accepts the first response
+
+
 def _shown(name: str | None) -> str:
     # The origin of a name is unknown. No option may contain the key, so no secret must be removed.
     return Sanitizer().sanitize(name or "", NAME_LIMIT)

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
+import requests
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from gate.net import threads
+from gate.net import start_thread
 from gate.net.failures import WOULD_BLOCK
 from gate.net.framing import MalformedError, dechunked, is_chunked, read_head
-from gate.net.libraries import requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ class Exchange:
         """
         ends = time.monotonic() + timeout
         self._check_wanted()
-        threads.start(partial(self._work, work))
+        start_thread(partial(self._work, work))
         in_time = connect_timeout is None or self._connecting_over.wait(min(connect_timeout, timeout))
         in_time = in_time and self._over.wait(max(0.0, ends - time.monotonic()))
         if not in_time:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
+import requests
 import urllib3
 
 from gate.model.advice import FailureKind
@@ -15,7 +16,6 @@ from gate.model.errors import OutOfThreadsError
 from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.net.framing import MalformedError
-from gate.net.libraries import requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
+import requests
 import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -29,9 +30,7 @@ from gate.model.reasons import Reason
 from gate.net.connections import NO_CONNECTION, OK, Adapter, ConnectionFacts, Exchange, Tls
 from gate.net.failures import BROKEN, failure_of
 from gate.net.framing import date, decompress, retry_after
-from gate.net.libraries import requests
-from gate.net.peer import is_loopback
-from gate.net.tls import load_trust_store
+from gate.net.peer import is_loopback, load_trust_store
 from gate.text.wording import seconds
 
 if TYPE_CHECKING:

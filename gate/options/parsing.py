@@ -7,9 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.errors import InvalidOption
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import PassCriteria
+from gate.model.subjects import PassCriteria, Plan
 from gate.net.peer import Certificates, is_loopback
 from gate.options import table, targets
 from gate.options.reader import OptionReader, resembled_option, unknown_variables

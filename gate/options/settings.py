@@ -6,8 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gate.model.plan import Plan
-from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria
+from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan
 from gate.text.naming import PROGRAM
 from gate.threadfix import links
 from gate.threadfix.rules import Rules

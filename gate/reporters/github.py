@@ -10,9 +10,9 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import gate.net  # noqa: F401 - before `actions_toolkit`, which imports `requests`
 from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
-from gate.net import libraries  # noqa: F401 - before `actions_toolkit`, which imports `requests`
 from gate.reporters import phrases
 from gate.reporters.outputs import output_values
 from gate.text.wording import plain

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.model.history import Receipt
-    from gate.model.plan import Plan
-    from gate.model.subjects import ApplicationName, ScanFile, Target
+    from gate.model.subjects import ApplicationName, Plan, ScanFile, Target
     from gate.net.http import RequestMade
     from gate.text.sanitizer import Sanitizer
     from gate.threadfix.links import Server

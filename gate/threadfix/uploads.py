@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from io import FileIO
 
     from gate.model.history import Receipt
-    from gate.model.plan import Plan
-    from gate.model.subjects import ScanFile
+    from gate.model.subjects import Plan, ScanFile
     from gate.net.http import Response
     from gate.threadfix.api import ApiResponse, RestApi
 

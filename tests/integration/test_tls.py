@@ -18,8 +18,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from gate.model.reasons import Reason
 from gate.net.http import Transport
-from gate.net.peer import Certificates
-from gate.net.tls import load_trust_store
+from gate.net.peer import Certificates, load_trust_store
 from gate.sandbox.scenarios import Raw, Scenario
 from gate.sandbox.server import ThreadFix, envelope, status_object
 from gate.text.sanitizer import Sanitizer, Secret

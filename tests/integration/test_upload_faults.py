@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from gate.model.events import UploadEvent
     from gate.model.history import Refusal, Upload
-    from gate.model.plan import Plan
+    from gate.model.subjects import Plan
     from gate.threadfix.client import Client
 
     Script = Callable[[Incoming], object]

@@ -19,9 +19,8 @@ from gate.flow.signals import Signals
 from gate.flow.waiting import Deadline, Schedule, Wait, cadence, wait_all
 from gate.judge.scans import judge_scan
 from gate.model.history import Failure, Observation, ScanReading, StopCause
-from gate.model.plan import Plan
 from gate.model.reasons import Kind, Reason
-from gate.model.subjects import ApplicationId, Target
+from gate.model.subjects import ApplicationId, Plan, Target
 from gate.options.settings import Settings
 from gate.sandbox.server import envelope
 from gate.text.sanitizer import Sanitizer, Secret

@@ -12,9 +12,8 @@ from gate.judge.conclusions import conclude, name_options
 from gate.model.advice import Doing, FailureKind
 from gate.model.errors import Cancelled
 from gate.model.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
-from gate.model.plan import Plan
 from gate.model.reasons import Kind, Reason
-from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.model.subjects import AllPolicies, PassCriteria, Plan, Policy
 from gate.text.naming import FLAGS
 from tests.builders import SETTINGS, history_of, judged
 from tests.unit.test_waiting import DONE

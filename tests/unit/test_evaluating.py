@@ -31,9 +31,8 @@ from gate.model.history import (
     StopCause,
     Upload,
 )
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import AllPolicies, PassCriteria, Policy, ScanFile, Target
+from gate.model.subjects import AllPolicies, PassCriteria, Plan, Policy, ScanFile, Target
 from gate.threadfix.policies import CheckReader
 from gate.threadfix.refusals import refusal_of
 from gate.threadfix.rules import Rules

@@ -11,9 +11,8 @@ import pytest
 
 from gate.cli import main
 from gate.model.errors import InvalidOption
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import ApplicationId, Target
+from gate.model.subjects import ApplicationId, Plan, Target
 from gate.net.files import find
 from gate.options import parsing, table, values
 from gate.options.parsing import Parsed, parse

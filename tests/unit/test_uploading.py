@@ -15,9 +15,8 @@ from gate.model.advice import FailureKind
 from gate.model.errors import OutOfThreadsError
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Outage, Queued, Refused, Unfinished, Upload
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import ScanFile, Target
+from gate.model.subjects import Plan, ScanFile, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -12,15 +12,16 @@ import pytest
 
 from gate.flow.signals import Signals
 from gate.flow.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
-from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, ScanEvent, Stalled, StatusSeen
+from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.model.history import NOT_POLLED, Failure, Observation, ScanHistory, ScanReading, StopCause
-from gate.model.plan import Plan
 from gate.model.reasons import Reason
-from gate.model.subjects import Target
+from gate.model.subjects import Plan, Target
 from tests.simulation import TARGET, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tests.simulation import ScanEvent
 
 QUEUED, MERGING, DONE = ScanReading("QUEUED"), ScanReading("CHANNEL_MERGING"), ScanReading("DONE", scan_id=12)
 DOWN = Failure(Reason.UNREACHABLE, "HTTP 502.")
