@@ -15,7 +15,7 @@ from gate.flow.signals import Signals
 from gate.model.errors import InvalidOption
 from gate.model.reasons import Reason
 from gate.options.table import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
-from gate.text.naming import FLAGS
+from gate.text.wording import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.options.table import EXPERT, OPTIONS
 from gate.reporters.outputs import OUTPUTS
-from gate.text.naming import INPUTS
+from gate.text.wording import INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from gate.cli import SHORT
 from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
 from gate.options.table import OPTIONS
 from gate.reporters.outputs import OUTPUTS
-from gate.text.naming import FLAGS
+from gate.text.wording import FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

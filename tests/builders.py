@@ -34,8 +34,8 @@ from gate.model.history import (
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
 from gate.options.settings import Settings
-from gate.text.naming import FLAGS
 from gate.text.sanitizer import Secret
+from gate.text.wording import FLAGS
 from gate.threadfix.links import Server
 from gate.threadfix.refusals import REFUSALS
 

@@ -23,8 +23,8 @@ from gate.options.settings import Reports
 from gate.options.table import KEY_VARIABLE
 from gate.reporters.console import Console
 from gate.reporters.streams import BackgroundStream
-from gate.text.naming import Naming, naming, started_as
 from gate.text.sanitizer import Sanitizer
+from gate.text.wording import Naming, naming, started_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

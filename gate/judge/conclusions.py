@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gate.model.errors import GateError
     from gate.model.history import Failure
-    from gate.text.naming import Naming
+    from gate.text.wording import Naming
 
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})
 """Reasons after which a longer wait may bring a result."""
@@ -29,7 +29,7 @@ NAMED_PASSES: Final = 3
 class Conclusion:
     """The result of a part of the gate, or of the whole run. Its texts are safe.
 
-    Meaning and hint are constants of the gate and templates (`gate.text.naming`) until `name_options` fills them. The
+    Meaning and hint are constants of the gate and templates (`gate.text.wording`) until `name_options` fills them. The
     message may hold text of the server, so it is never a template.
     """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gate import __version__
 from gate.judge.conclusions import decide
-from gate.text.naming import FLAGS, Naming
+from gate.text.wording import FLAGS, Naming
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -85,7 +85,7 @@ class Doing(Enum):
 
 
 class Advice(NamedTuple):
-    """Templates of `gate.text.naming`, without text of a server. None is inherited, "" is that of the reason."""
+    """Templates of `gate.text.wording`, without text of a server. None is inherited, "" is that of the reason."""
 
     meaning: str | None = None
     hint: str | None = None

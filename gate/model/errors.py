@@ -28,7 +28,7 @@ class InvalidOption:
         option: its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option.
         text: the flaw and an example, in a sentence that names the option; safe once it is in `Parsed`.
         meaning: the consequence for the person at the red build.
-        advice: the next step, a template of `gate.text.naming`.
+        advice: the next step, a template of `gate.text.wording`.
     """
 
     option: str | None

@@ -28,7 +28,7 @@ class Accept(Word):
 
 
 class Refusal(NamedTuple):
-    """A documented refusal. Its advice is a template of `gate.text.naming`."""
+    """A documented refusal. Its advice is a template of `gate.text.wording`."""
 
     text: str  # ThreadFix's
     meaning: str  # the consequence for the person at the red build; Markdown, in sentences

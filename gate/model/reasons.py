@@ -60,7 +60,7 @@ class Row(NamedTuple):
     exit_code: int
     condition: str  # the cause, for the table of exit codes; without a full stop
     meaning: str  # the consequence for the person at the red build, in sentences
-    advice: str  # the next step, in sentences; a template of `gate.text.naming`
+    advice: str  # the next step, in sentences; a template of `gate.text.wording`
 
 
 DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHABLE, Reason.PROTOCOL})

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from gate.model.errors import InvalidOption
 from gate.options import table
 from gate.options.values import TRUE, text
-from gate.reporters.dotenv import variable as output_variable
 from gate.reporters.outputs import OUTPUTS
-from gate.text.naming import ACTION_VARIABLE, naming
-from gate.text.wording import quoted
+from gate.reporters.outputs import variable as output_variable
+from gate.text.wording import ACTION_VARIABLE, naming, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan
-from gate.text.naming import PROGRAM
+from gate.text.wording import PROGRAM
 from gate.threadfix import links
 from gate.threadfix.rules import Rules
 
@@ -62,7 +62,7 @@ class Settings:
 
     @property
     def risks(self) -> Iterator[str]:
-        """Warnings that the rules may be judged by a state from before the scan; templates of `gate.text.naming`."""
+        """Warnings that the rules may be judged by a state from before the scan; templates of `gate.text.wording`."""
         if self.checks and not self.plan.settle_timeout:
             yield "{--settle-timeout 0}: ThreadFix's first response counts, also if it is from before the scan."
         elif self.plan.max_interval < Plan().max_interval and any(

@@ -26,7 +26,7 @@ class Option(Generic[T]):
 
     name: str  # of the input too; on the command line after two dashes
     parse: Callable[[str], T]  # raises ValueError with the error and an example
-    help: str  # one or two sentences; a template of `gate.text.naming`
+    help: str  # one or two sentences; a template of `gate.text.wording`
     group: str  # heading in `--help` and in the documentation
     metavar: str = ""  # placeholder of the value in `--help`
     default: str | None = None  # as a user would write it; None for no default

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,10 +21,8 @@ from gate.model.history import Application, CheckReading, Failure, ListedScans, 
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.reporters import closing, phrases
 from gate.reporters.closing import Line, LineKind
-from gate.reporters.progress import Progress, Sending
-from gate.text.naming import FLAGS
 from gate.text.sanitizer import log_line
-from gate.text.wording import count, plain, seconds, size
+from gate.text.wording import FLAGS, count, plain, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 
     from gate.judge.verdict import Verdict
     from gate.model.history import History, Upload
-    from gate.model.subjects import Subject
+    from gate.model.subjects import ScanFile, Subject
     from gate.net.http import RequestMade
     from gate.options.settings import Settings
-    from gate.text.naming import Naming
+    from gate.text.wording import Naming
 
 HEARTBEAT: Final = 60.0  # seconds of silence after which a line shows that the gate still waits
 LARGE: Final = 10_000_000  # bytes of the smallest file whose upload has a line per tenth in the log
@@ -328,3 +327,63 @@ def _change(event: events.StatusSeen[Any]) -> str:
             return f"{phrases.reading(reading)}{f' ({previous} for {lasted})' if previous else ''}"
         case reading:
             return f"{reading.status}{f' ({previous} took {lasted})' if previous else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The progress of waits: the first undecided wait, and the number of decided waits."""
+
+    phases: tuple[tuple[str, float], ...]  # each status, and the seconds that it has lasted
+    decided: int
+    waits: int
+    left: float  # seconds until the deadline
+    outage: bool  # whether the newest poll failed
+    subject: str = ""  # the name of the wait; empty for a pending scan
+
+    @classmethod
+    def of(cls, histories: Sequence[History[Any, Any]], left: float) -> Progress:
+        """Return the progress of the waits with these histories."""
+        running = [history for history in histories if history.ended is None]
+        decided, waits = len(histories) - len(running), len(histories)
+        if not running:
+            return cls((), decided, waits, left, outage=False)
+        first = running[0]
+        phases = tuple((phase.status, first.lasted(index)) for index, phase in enumerate(first.phases))
+        outage = bool(first.outages and first.outages[-1].ended is None)
+        subject = "" if isinstance(first.target, Target) else str(first.target)
+        return cls(phases, decided, waits, left, outage, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The upload of a file, the `number`th of `files`: `sent` bytes in `elapsed` seconds."""
+
+    file: ScanFile
+    number: int = 1
+    files: int = 1
+    sent: int = 0
+    elapsed: float = 0.0
+
+    def after(self, event: events.UploadProgress) -> Sending:
+        """Return the state after an event."""
+        # The request is a little longer than the file.
+        return replace(self, sent=min(event.sent, self.file.size), elapsed=event.elapsed)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether only ThreadFix's response is missing."""
+        return self.sent >= self.file.size
+
+    @property
+    def share(self) -> float:
+        """The part that has been sent, from 0 to 1."""
+        return self.sent / self.file.size
+
+    @property
+    def numbers(self) -> str:
+        """The share, and the average speed and the time left if they are known, for people."""
+        numbers = f"{int(self.share * 100)}% of {size(self.file.size)}"
+        if self.sent and self.elapsed:
+            speed = self.sent / self.elapsed
+            numbers += f", {size(speed)}/s, {seconds((self.file.size - self.sent) / speed)} left"
+        return numbers

@@ -32,7 +32,7 @@ class State(Word):
 
 
 class Outcome(NamedTuple):
-    """The result of a step. The message is safe; the hint is a template of `gate.text.naming`."""
+    """The result of a step. The message is safe; the hint is a template of `gate.text.wording`."""
 
     state: State
     message: str

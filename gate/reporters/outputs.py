@@ -1,9 +1,11 @@
-"""The table of outputs: one set of names for GitHub's step outputs, the dotenv file and the result document."""
+"""The table of outputs, with the same names for GitHub's step outputs, the dotenv file and the result document."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
+
+from gate.text.sanitizer import escape_dotenv, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +30,8 @@ OUTPUTS: Final[dict[str, str]] = {
     "scans": "All scans as a JSON array: ids, verdict, reason, message, status, link, seconds, polls.",
 }
 """The name of each output in GitHub, and its description."""
+MESSAGE_LIMIT: Final = 300  # characters in the dotenv file
+SIZE_LIMIT: Final = 5 * 1024  # bytes of a dotenv file that GitLab takes
 
 
 def document_fields(verdict: Verdict) -> dict[str, Any]:
@@ -92,3 +96,23 @@ def _as_text(value: object) -> str:
     if isinstance(value, list):
         return ",".join(_as_text(item) for item in value)
     return str(value)
+
+
+def variable(output: str) -> str:
+    """Return the variable of an output."""
+    return f"THREADFIX_GATE_{output.replace('-', '_').upper()}"
+
+
+def render(verdict: Verdict) -> str:
+    """Return the dotenv file for GitLab's later jobs: one variable per line, within GitLab's limit.
+
+    Values that do not fit are left empty, the longest first: half a list of ids would name scans that do not exist.
+    """
+    outputs = output_values(verdict)
+    # A path or a link with a changed character would be wrong; a sentence stays readable.
+    values = {name: value if escape_dotenv(value, SIZE_LIMIT) == value else "" for name, value in outputs.items()}
+    values["message"] = shorten(escape_dotenv(outputs["message"], SIZE_LIMIT), MESSAGE_LIMIT)
+    del values["scans"]
+    while len(text := "".join(f"{variable(name)}={values[name]}\n" for name in values).encode()) > SIZE_LIMIT:
+        values[max(values, key=lambda name: len(values[name]))] = ""
+    return text.decode()

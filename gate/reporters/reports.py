@@ -47,8 +47,8 @@ REPORTS: Final = (
     Report("summary", "the job summary", Destination.JOB_SUMMARY, "summary"),
     Report("result-file", "the result document", Destination.FILE, "result"),
     Report("junit-file", "the JUnit report", Destination.FILE, "junit"),
-    Report("dotenv-file", "the dotenv file", Destination.FILE, "dotenv"),
-    Report("html-file", "the HTML report", Destination.FILE, "page.render"),
+    Report("dotenv-file", "the dotenv file", Destination.FILE, "outputs"),
+    Report("html-file", "the HTML report", Destination.FILE, "page"),
     Report("json", "the result document", Destination.STANDARD_OUTPUT, "result"),
 )
 """Every report, in the order of writing."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
-from gate.reporters import phrases, timeline
+from gate.reporters import phrases
 from gate.text.sanitizer import escape_html, escape_markdown, shorten
 from gate.text.wording import count, seconds, size
 
@@ -124,7 +124,7 @@ def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], nou
 def _outages(history: History[Any, Any]) -> list[str]:
     lines = [
         f"- {escape_markdown(when)}: {escape_markdown(shorten(error, SENTENCE))}"
-        for when, error in timeline.outages(history)
+        for when, error in phrases.outages(history)
     ]
     return ["**Outages:**", "\n".join(_cut(lines, OUTAGES))] if lines else []
 
@@ -213,7 +213,7 @@ def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
 
 
 def _drawn(history: History[Any, Any]) -> str:
-    lines = [escape_html(line) for line in timeline.draw(history, PHASES).splitlines()]
+    lines = [escape_html(line) for line in phrases.draw(history, PHASES).splitlines()]
     return "<pre>{}</pre>".format("\n".join(lines)) if lines else ""
 
 

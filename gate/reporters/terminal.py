@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gate.reporters.closing import Line
-    from gate.reporters.progress import Progress, Sending
+    from gate.reporters.console import Progress, Sending
     from gate.reporters.streams import BackgroundStream
 
 MARGIN: Final = 4  # columns of the live line that its text leaves free: for the spinner, and at the end

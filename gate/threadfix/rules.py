@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.model.history import Accept, Refusal, ScanReading
-    from gate.text.naming import Naming
+    from gate.text.wording import Naming
 
 OLD: Final = 24 * 3600.0
 """Seconds. A scan that was finished so long before the first poll may belong to another build."""
 
 UNDOCUMENTED: Final = "Add it to {--success-statuses} or {--failure-statuses} if it is final."
-"""The advice for a status that is not documented; a template of `gate.text.naming`."""
+"""The advice for a status that is not documented; a template of `gate.text.wording`."""
 
 
 class Decision(Enum):

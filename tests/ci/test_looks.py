@@ -17,8 +17,7 @@ from gate.cli import main
 from gate.model.history import Phase, Refused
 from gate.model.reasons import Kind, Reason
 from gate.model.subjects import Policy
-from gate.reporters import summary
-from gate.reporters.page import render
+from gate.reporters import page, summary
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import ThreadFix, environment, serving
 from gate.text.sanitizer import Sanitizer
@@ -124,7 +123,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (scenarios, options) in RUNS.items():
         play(folder, name, scenarios, options)
     for name, verdict in BUILT.items():
-        (folder / f"{name}.html").write_text(render.render(verdict))
+        (folder / f"{name}.html").write_text(page.render(verdict))
         (folder / f"{name}.md").write_text(summary.render(verdict))
     for name in (*RUNS, *BUILT):
         body = MarkdownIt("gfm-like", {"html": True}).render((folder / f"{name}.md").read_text())

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from gate.model.history import CheckResult, Obstacle, Refused, ScanReading
 from gate.model.subjects import Policy
-from gate.reporters import closing, dotenv, junit, result, summary
+from gate.reporters import closing, junit, outputs, result, summary
 from gate.reporters.outputs import output_values
 from gate.sandbox.scenarios import SCENARIOS
 from gate.text.sanitizer import (
@@ -158,7 +158,7 @@ def test_every_report_accepts_any_text(status: str, name: str, message: str) -> 
     for value in output_values(verdict).values():
         assert not FORBIDDEN.search(value)
     ET.fromstring(junit.render(verdict).encode())  # noqa: S314 - our own XML
-    lines = dotenv.render(verdict).splitlines()
+    lines = outputs.render(verdict).splitlines()
     assert len(lines) == 12
     assert all(re.fullmatch(r"THREADFIX_GATE_[A-Z_]+=[^\"'`$\\]*", line) for line in lines)
     page = Text(GITHUB_FLAVOURED.render(summary.render(verdict)))

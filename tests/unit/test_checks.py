@@ -14,7 +14,7 @@ from gate.model.errors import Cancelled
 from gate.model.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
 from gate.model.reasons import Kind, Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Plan, Policy
-from gate.text.naming import FLAGS
+from gate.text.wording import FLAGS
 from tests.builders import SETTINGS, history_of, judged
 from tests.unit.test_waiting import DONE
 

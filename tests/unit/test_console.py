@@ -48,8 +48,7 @@ from gate.model.subjects import ApplicationId, ApplicationName, ScanFile, Target
 from gate.net.http import RequestMade
 from gate.options.settings import Settings
 from gate.reporters.closing import Line, LineKind
-from gate.reporters.console import Console
-from gate.reporters.progress import Progress, Sending
+from gate.reporters.console import Console, Progress, Sending
 from gate.reporters.terminal import Terminal, live_text, upload_line
 from gate.text.sanitizer import Secret
 from gate.threadfix.links import Server

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.text.naming import FLAGS, INPUTS, PHRASES, naming, started_as
+from gate.text.wording import FLAGS, INPUTS, PHRASES, naming, started_as
 
 
 @pytest.mark.parametrize(

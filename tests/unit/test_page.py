@@ -34,7 +34,7 @@ from gate.model.history import (
 )
 from gate.model.reasons import Kind, Reason
 from gate.model.subjects import Policy, Target
-from gate.reporters.page import colours, drawing, render
+from gate.reporters import page as report
 from gate.text.sanitizer import Sanitizer
 from gate.threadfix.statuses import STATUSES
 from tests.builders import (
@@ -164,7 +164,7 @@ every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 @every_ending
 def test_the_verdict_comes_first(ending: Verdict) -> None:
     """The verdict is in the title, in the only heading of the first rank, and in the first words."""
-    text = render.render(ending)
+    text = report.render(ending)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
     assert page.text.startswith(f"{ending.conclusion.kind.value} ({ending.conclusion.reason.value})")
@@ -176,7 +176,7 @@ def test_the_verdict_comes_first(ending: Verdict) -> None:
 @every_ending
 def test_headings_are_in_order(ending: Verdict) -> None:
     """None skips a rank, and each section is named by its own."""
-    page = Page(render.render(ending))
+    page = Page(report.render(ending))
     ranks = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert ranks[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(ranks))
@@ -186,7 +186,7 @@ def test_headings_are_in_order(ending: Verdict) -> None:
 @every_ending
 def test_nothing_is_loaded(ending: Verdict) -> None:
     """No script, no address but the link to the scan; and the page itself forbids all but its own style sheet."""
-    text = render.render(ending)
+    text = report.render(ending)
     page = Page(text)
     assert {tag for tag, _ in page.tags} & {
         "script",
@@ -215,7 +215,7 @@ def test_nothing_is_loaded(ending: Verdict) -> None:
 @every_ending
 def test_the_page_has_advice_unless_it_is_a_pass(ending: Verdict) -> None:
     """Unless it is a pass, the page has what it means, what to do and the command to keep waiting."""
-    text = Page(render.render(ending)).text
+    text = Page(report.render(ending)).text
     is_pass = ending.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
     assert ("To keep waiting, run:" in text) is bool(ending.resume)
@@ -225,21 +225,21 @@ def test_the_page_has_advice_unless_it_is_a_pass(ending: Verdict) -> None:
 def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
     """The page of a downgraded verdict has the reason why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
-    assert "The job continues because of <code>--on-timeout warn</code>." in render.render(soft)
-    assert "The job continues" not in render.render(TIMEOUT)
+    assert "The job continues because of <code>--on-timeout warn</code>." in report.render(soft)
+    assert "The job continues" not in report.render(TIMEOUT)
 
 
 def test_the_table_of_reasons_marks_words() -> None:
     """Code and emphasis in a sentence become elements; a lone mark stays as it is."""
-    assert render.marked("Say `--url`, with *Upload Scans* & <b>.") == (
+    assert report.marked("Say `--url`, with *Upload Scans* & <b>.") == (
         "Say <code>--url</code>, with <em>Upload Scans</em> &amp; &lt;b&gt;."
     )
-    assert render.marked("2 * 3 ` ") == "2 * 3 ` "
+    assert report.marked("2 * 3 ` ") == "2 * 3 ` "
 
 
 def test_the_statuses_are_listed_for_one_scan() -> None:
     """Each status of one scan is listed with its begin, its duration and its polls."""
-    text = Page(render.render(PASS)).text
+    text = Page(report.render(PASS)).text
     assert "QUEUED Queued 0s 10s 4" in text
     assert "FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
     assert "at 20s for 10s (2 failed polls), recovered: tf.example.com returned HTTP 502." in text
@@ -247,13 +247,13 @@ def test_the_statuses_are_listed_for_one_scan() -> None:
 
 def test_an_outage_that_ended_the_wait_is_not_over() -> None:
     """An outage that ended the wait is listed as not over."""
-    text = Page(render.render(verdict(seen(SILENT)))).text
+    text = Page(report.render(verdict(seen(SILENT)))).text
     assert "at 0s for 1m (9 failed polls), not over: tf.example.com returned HTTP 502." in text
 
 
 def test_several_scans_have_a_row_each() -> None:
     """Each of several scans has a row with its link, and its message if it did not pass."""
-    page = Page(render.render(MANY))
+    page = Page(report.render(MANY))
     assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
     for part in (
         "#41 a.fpr pass, processed, DONE 1m40s 14",
@@ -266,28 +266,28 @@ def test_several_scans_have_a_row_each() -> None:
 
 def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
     """A single poll has no timeline, but is in the table."""
-    page = Page(render.render(ENDINGS["instant"]))
+    page = Page(report.render(ENDINGS["instant"]))
     assert "Timeline" not in page.text
     assert "DONE Scan Processing Completed" in page.text
 
 
 def test_uploads_have_a_row_each() -> None:
     """An upload has its file, result, size and seconds; its message too, unless the verdict has it."""
-    text = Page(render.render(ENDINGS["refused"])).text
+    text = Page(report.render(ENDINGS["refused"])).text
     assert "b.fpr upload-refused 12 MB 8s a.fpr queued as pending scan 41 12 MB 8s" in text
     assert text.count("refused; ThreadFix says") == 1
     assert "uploads 2 (25 MB)" in text
-    assert "2 uploads – ThreadFix gate" in Page(render.render(ENDINGS["finished"])).text
-    assert "a.fpr finished as scan 12 12 MB 8s" in Page(render.render(ENDINGS["finished"])).text
+    assert "2 uploads – ThreadFix gate" in Page(report.render(ENDINGS["finished"])).text
+    assert "a.fpr finished as scan 12 12 MB 8s" in Page(report.render(ENDINGS["finished"])).text
     several = verdict(uploads=[uploaded(Refused("No."), name) for name in ("a.fpr", "b.fpr")])
-    assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No'." in Page(render.render(several)).text
-    many = Page(render.render(verdict(uploads=[uploaded(REFUSED, f"{number}.fpr") for number in range(60)]))).text
-    assert f"… and {60 - render.Limits.uploads} uploads more." in many
+    assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No'." in Page(report.render(several)).text
+    many = Page(report.render(verdict(uploads=[uploaded(REFUSED, f"{number}.fpr") for number in range(60)]))).text
+    assert f"… and {60 - report.Limits.uploads} uploads more." in many
 
 
 def test_checks_have_a_part_each_the_red_first() -> None:
     """A check has rows with the known columns, the vulnerabilities, and the advice unless it is above."""
-    page = Page(render.render(HELD_BACK))
+    page = Page(report.render(HELD_BACK))
     text = page.text.partition(" Checks ")[2].partition(" Statuses ")[0]
     names = re.findall(r"(pass criteria|all policies|policy 5|policy 'Release'): (\S+)", text)
     assert names == [
@@ -312,7 +312,7 @@ def test_checks_have_a_part_each_the_red_first() -> None:
 def test_unknown_parts_of_a_vulnerability_are_left_out() -> None:
     """One without link, severity and place is its name alone."""
     bare = OBSTACLES[0]._replace(url=None, severity="", place="")
-    text = render.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
+    text = report.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
     assert "<li>SQL Injection</li>" in text
 
 
@@ -320,40 +320,40 @@ def test_the_checks_on_a_page_have_an_end() -> None:
     """Of many checks and policies some are shown, the failed first, and the others are counted."""
     rows = [replace(FAILING, name=f"Policy {number}") for number in range(300)]
     checks = [*[GREEN] * 30, checked(POLICIES, *rows)]
-    text = Page(render.render(verdict(scan(), checks=checks))).text
-    assert f"… and {31 - render.Limits.checks} checks more." in text
-    assert f"… and {300 - render.Limits.all_results // render.Limits.checks} more." in text
+    text = Page(report.render(verdict(scan(), checks=checks))).text
+    assert f"… and {31 - report.Limits.checks} checks more." in text
+    assert f"… and {300 - report.Limits.all_results // report.Limits.checks} more." in text
     assert "all policies: policy-failed" in text
 
 
 def test_the_build_links_to_its_run() -> None:
     """The facts name the build, and its link holds no markup of a branch."""
     build = Build("GitHub Actions", "octo/web", "c" * 40, "<b>main", "https://github.com/octo/web/actions/runs/7")
-    page = Page(render.render(replace(PASS, build=build)))
+    page = Page(report.render(replace(PASS, build=build)))
     assert f"build GitHub Actions, octo/web, <b>main, {'c' * 12}" in page.text
     assert build.url in [link["href"] for link in page.all("a")]
     assert page.all("b") == []
-    assert "build Jenkins" in Page(render.render(replace(PASS, build=Build("Jenkins")))).text
+    assert "build Jenkins" in Page(report.render(replace(PASS, build=Build("Jenkins")))).text
 
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
     """Some invalid options are listed, and the others are counted."""
-    text = Page(render.render(verdict(invalid=[EMPTY] * 50))).text
-    assert text.count("--timeout: is empty.") == render.Limits.invalid
-    assert f"… and {50 - render.Limits.invalid} more, in the log." in text
+    text = Page(report.render(verdict(invalid=[EMPTY] * 50))).text
+    assert text.count("--timeout: is empty.") == report.Limits.invalid
+    assert f"… and {50 - report.Limits.invalid} more, in the log." in text
 
 
 # --- The drawing.
 
 
-def boxes(lane: drawing.Lane) -> list[tuple[str, int, str]]:
+def boxes(lane: report.Lane) -> list[tuple[str, int, str]]:
     """Return the place and width of each rectangle of a row."""
     return [(part.x, part.y, part.width) for part in lane.rectangles]
 
 
 def test_the_drawing_is_to_scale() -> None:
     """Each phase begins at the end of the previous phase; the last, which took no time, is still visible."""
-    timeline = drawing.draw(PASS.scans)
+    timeline = report.draw(PASS.scans)
     assert timeline is not None
     (lane,) = timeline.lanes
     assert boxes(lane) == [
@@ -365,21 +365,21 @@ def test_the_drawing_is_to_scale() -> None:
     ]
     assert (lane.bar, lane.height, timeline.whole) == (40, 50, 100.0)
     words = "QUEUED for 10s, from 0s, 4 polls; FINDINGS_GENERATING for 1m10s, from 10s, 9 polls"
-    assert re.search(f'<desc id="desc-1">{words}; [^<]+</desc>.*<span>1m40s</span>', render.render(PASS), re.DOTALL)
+    assert re.search(f'<desc id="desc-1">{words}; [^<]+</desc>.*<span>1m40s</span>', report.render(PASS), re.DOTALL)
 
 
 def test_checks_are_drawn_after_the_scans() -> None:
     """The row of a check begins at the end of the longest scan, in its own colours; a single request has no row."""
     once = replace(GREEN, history=replace(GREEN.history, polls=1))
-    timeline = drawing.draw(PASS.scans, [RED, once])
+    timeline = report.draw(PASS.scans, [RED, once])
     assert timeline is not None
     scans, check = timeline.lanes
     assert boxes(scans)[:2] == [("0.00%", 0, "8.33%"), ("8.33%", 0, "58.33%")]
     assert boxes(check) == [("83.33%", 0, "10.00%"), ("93.33%", 0, "6.67%")]
     assert [part.colour for part in check.rectangles] == ["other", "uploaded"]
     assert (check.name, check.bar, check.height) == ("pass criteria", 22, 22)
-    assert drawing.draw(verdict(seen(INSTANT)).scans, [once]) is None
-    page = Page(render.render(verdict(scan(), checks=[RED])))
+    assert report.draw(verdict(seen(INSTANT)).scans, [once]) is None
+    page = Page(report.render(verdict(scan(), checks=[RED])))
     assert "QUEUED FINDINGS_GENERATING CHANNEL_MERGING DONE stale fresh outage" in page.text
     assert "0s 2m Checks" not in page.text
     assert re.search(r" 0s 2m QUEUED ", page.text)
@@ -387,7 +387,7 @@ def test_checks_are_drawn_after_the_scans() -> None:
 
 def test_scans_share_one_scale() -> None:
     """All scans are drawn to the scale of the longest."""
-    timeline = drawing.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
+    timeline = report.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
     assert timeline is not None
     assert boxes(timeline.lanes[1]) == [("0.04%", 0, "24.96%")]
 
@@ -397,18 +397,18 @@ def test_no_rectangle_leaves_the_drawing(times: list[float]) -> None:
     """Each begins and ends within the drawing, and can be seen, however long and short the phases are."""
     times.sort()
     phases = tuple(Phase("QUEUED", at, at) for at in times)
-    timeline = drawing.draw([seen(replace(scan().history, phases=phases, elapsed=times[-1] or 1.0))])
+    timeline = report.draw([seen(replace(scan().history, phases=phases, elapsed=times[-1] or 1.0))])
     assert timeline is not None
     for x, _, width in boxes(timeline.lanes[0]):
         assert float(x[:-1]) >= 0
-        assert float(width[:-1]) >= drawing.SLIVER
+        assert float(width[:-1]) >= report.SLIVER
         assert float(x[:-1]) + float(width[:-1]) <= 100.02
 
 
 @pytest.mark.parametrize("number", [1, 20, 100])
 def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
     """Each drawing has a title and a description for screen readers, under ids that are unique."""
-    page = Page(render.render(verdict(*(scan(41 + index) for index in range(number)))))
+    page = Page(report.render(verdict(*(scan(41 + index) for index in range(number)))))
     drawings = [svg for svg in page.all("svg") if svg.get("role") == "img"]
     assert len(drawings) == number
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -419,7 +419,7 @@ def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
 
 # --- Colours.
 
-SHEET: Final = colours.style_sheet()
+SHEET: Final = report.style_sheet()
 LIGHT, DARK = (
     dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", SHEET, re.DOTALL)
 )
@@ -445,7 +445,7 @@ def test_the_colours_can_be_distinguished(scheme: dict[str, str]) -> None:
     written = [("ink", "card"), ("ink", "page"), ("soft", "card"), ("soft", "page"), ("link", "card")]
     written += [("on-link", "link"), *((kind, f"{kind}-tint") for kind in kinds)]
     written += [(text, f"{kind}-tint") for kind in kinds for text in ("ink", "soft")]
-    bars = sorted({*colours.STATUS_COLOURS.values(), "other", *kinds})
+    bars = sorted({*report.STATUS_COLOURS.values(), "other", *kinds})
     assert len(bars) == 11
     assert [pair for pair in written if contrast(scheme[pair[0]], scheme[pair[1]]) < 4.5] == []
     assert [bar for bar in bars if contrast(scheme[bar], scheme["card"]) < 3] == []
@@ -453,23 +453,23 @@ def test_the_colours_can_be_distinguished(scheme: dict[str, str]) -> None:
 
 def test_every_status_has_a_colour() -> None:
     """The style sheet fills with each, and the drawing has it too, for readers without a style sheet."""
-    assert set(colours.STATUS_COLOURS) == set(STATUSES)
-    checks = map(colours.check_colour, [*colours.CHECK_COLOURS, "new"])
-    for name in (*map(colours.status_colour, [*STATUSES, "NEW"]), *checks, *(kind.value for kind in Kind)):
+    assert set(report.STATUS_COLOURS) == set(STATUSES)
+    checks = map(report.check_colour, [*report.CHECK_COLOURS, "new"])
+    for name in (*map(report.status_colour, [*STATUSES, "NEW"]), *checks, *(kind.value for kind in Kind)):
         assert f".fill-{name} {{ fill: var(--{name}); }}" in SHEET
-        assert contrast(colours.PALETTE[name].light, "#ffffff") >= 4.5
+        assert contrast(report.PALETTE[name].light, "#ffffff") >= 4.5
 
 
 def test_colours_have_one_home() -> None:
     """No colour is in the page's package outside its palette."""
-    package = files("gate.reporters.page")
+    package = files("gate.reporters")
     literals = {
         file.name: re.findall(r"(?<![\w&])#(?:[0-9a-f]{6}|[0-9a-f]{3})\b|\b(?:rgb|hsl)a?\(", file.read_text("utf-8"))
         for file in package.iterdir()
         if file.is_file()
     }
-    palette = [value for colour in colours.PALETTE.values() for value in (colour.light, colour.dark)]
-    assert {name: values for name, values in literals.items() if values} == {"colours.py": palette}
+    palette = [value for colour in report.PALETTE.values() for value in (colour.light, colour.dark)]
+    assert {name: values for name, values in literals.items() if values} == {"page.py": palette}
 
 
 # --- Its size, and hostile texts.
@@ -489,12 +489,12 @@ def test_the_page_stays_small(number: int, limit: int) -> None:
         seen(History(Target(6, 41 + index), StopCause.DECIDED, 200.0, 400, 200, phases, outages, reading, reading))
         for index in range(number)
     ]
-    text = render.render(verdict(*scans))
+    text = report.render(verdict(*scans))
     page = Page(text)
     assert len(text.encode()) < limit * 1024
-    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == min(number, render.Limits.lanes)
-    assert (f"… and {number - render.Limits.lanes} scans more." in page.text) is (number > render.Limits.lanes)
-    assert f"… and {200 * number - render.Limits.outages} more." in page.text
+    assert len([svg for svg in page.all("svg") if svg.get("role") == "img"]) == min(number, report.Limits.lanes)
+    assert (f"… and {number - report.Limits.lanes} scans more." in page.text) is (number > report.Limits.lanes)
+    assert f"… and {200 * number - report.Limits.outages} more." in page.text
 
 
 def test_the_page_stays_bounded_with_checks() -> None:
@@ -505,14 +505,14 @@ def test_the_page_stays_bounded_with_checks() -> None:
     red = checked(POLICIES, *rows, stale=5.0, obstacles=obstacles)
     files = [uploaded(Refused(clean), clean) for _ in range(300)]
     for checks, limit in (([red], 256), ([red] * 300, 1024)):
-        text = render.render(verdict(scan(), uploads=files, checks=checks))
+        text = report.render(verdict(scan(), uploads=files, checks=checks))
         Page(text)
         assert len(text.encode()) < limit * 1024
 
 
 def test_a_usual_page_is_much_smaller() -> None:
     """The limit is for servers that mean harm."""
-    assert len(render.render(PASS).encode()) < 20 * 1024
+    assert len(report.render(PASS).encode()) < 20 * 1024
 
 
 texts = st.text() | st.lists(
@@ -534,7 +534,7 @@ def pages_of(status: str, name: str, message: str, what: str) -> Page:
     check = checked(Policy(name=clean(name)), row, stale=5.0, obstacles=[obstacle])
     refused = [uploaded(Refused(clean(message)), clean(name) or "X") for _ in range(2)]
     pages = (verdict(judged), verdict(judged, judged), verdict(uploads=refused, checks=[check, check]))
-    return Page("".join(map(render.render, pages)))
+    return Page("".join(map(report.render, pages)))
 
 
 HARMLESS: Final = pages_of("X", "X", "X", "X")

@@ -13,8 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from gate.text.redaction import hide
-from gate.text.sanitizer import REDACTED, Sanitizer, Secret
+from gate.text.sanitizer import REDACTED, Sanitizer, Secret, hide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,8 +163,7 @@ def test_a_cut_shows_if_nothing_can_be_shown() -> None:
 
 WORK = r"""
 import sys
-from gate.text.redaction import hide
-from gate.text.sanitizer import Sanitizer, Secret, escape_dotenv, escape_html, escape_markdown, escape_xml
+from gate.text.sanitizer import Sanitizer, Secret, escape_dotenv, escape_html, escape_markdown, escape_xml, hide
 from gate.text.sanitizer import log_line, shorten
 
 KEY = "aZ09bY18cX27dW36eV45fU54gT63hS72iR81jQ90kPlO"

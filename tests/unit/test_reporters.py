@@ -33,11 +33,10 @@ from gate.model.history import (
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationName, ScanFile, Target
 from gate.options.table import OPTIONS
-from gate.reporters import dotenv, junit, result, summary, timeline
+from gate.reporters import junit, outputs, page, phrases, result, summary
 from gate.reporters.outputs import OUTPUTS, output_values
-from gate.reporters.page import render as page
 from gate.reporters.reports import REPORTS, Destination, write_atomic
-from gate.text.naming import FLAGS, INPUTS
+from gate.text.wording import FLAGS, INPUTS
 from tests import builders
 from tests.builders import (
     CRITERIA,
@@ -289,21 +288,21 @@ def test_the_outputs_of_uploads(name: str, pending: str, scans: str, link: str) 
 
 def test_the_dotenv_file_omits_one_output() -> None:
     """`scans` would not fit."""
-    lines = dotenv.render(PASS).splitlines()
-    assert [line.partition("=")[0] for line in lines] == [dotenv.variable(name) for name in OUTPUTS if name != "scans"]
+    lines = outputs.render(PASS).splitlines()
+    assert [line.partition("=")[0] for line in lines] == [outputs.variable(name) for name in OUTPUTS if name != "scans"]
     assert "THREADFIX_GATE_EXIT_CODE=0" in lines
 
 
 def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
     """A link with a character changed would be another link."""
     odd = replace(PASS, result_file="a$b.json")
-    assert "THREADFIX_GATE_RESULT_FILE=\n" in dotenv.render(odd)
+    assert "THREADFIX_GATE_RESULT_FILE=\n" in outputs.render(odd)
 
 
 def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
     """The dotenv file stays within GitLab's limit with a hundred scans of the longest ids."""
     most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
-    assert len(dotenv.render(most).encode()) <= dotenv.SIZE_LIMIT
+    assert len(outputs.render(most).encode()) <= outputs.SIZE_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -446,7 +445,7 @@ def test_a_resumed_action_leaves_out_inputs_that_ids_replace(settings: Settings,
 
 def test_a_timeline_is_drawn_to_scale() -> None:
     """Each bar begins at the end of the previous bar."""
-    assert timeline.draw(PASS.scans[0].history).splitlines() == [
+    assert phrases.draw(PASS.scans[0].history).splitlines() == [
         "QUEUED                  10s ██",
         "CHANNEL_MERGING       1m30s   ██████████████████",
         "DONE                     0s                    █",
@@ -458,14 +457,14 @@ def test_no_bar_leaves_the_timeline() -> None:
     """Each stretch of a timeline has a mark, and none goes beyond the end."""
     for tenths in range(101):
         history = replace(PASS.scans[0].history, phases=(Phase("A", 0, 0), Phase("B", tenths / 10, 0)), elapsed=10.0)
-        bars = [line[28:] for line in timeline.draw(history).splitlines()[:2]]
-        assert all(len(bar) <= timeline.WIDTH and bar.strip() for bar in bars)
+        bars = [line[28:] for line in phrases.draw(history).splitlines()[:2]]
+        assert all(len(bar) <= phrases.WIDTH and bar.strip() for bar in bars)
 
 
 def test_a_timeline_has_an_end() -> None:
     """A status that changes with every poll makes it no longer."""
     history = replace(PASS.scans[0].history, phases=tuple(Phase(f"S{number}", number, 0) for number in range(99)))
-    lines = timeline.draw(history, most=10).splitlines()
+    lines = phrases.draw(history, most=10).splitlines()
     assert (len(lines), lines[-1]) == (11, "… and 90 more")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.model.history import ScanReading
-from gate.text.naming import FLAGS
+from gate.text.wording import FLAGS
 from gate.threadfix.rules import Decision, Rules
 from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, description
 
