@@ -36,6 +36,8 @@ class FailureKind(Enum):
     UNAVAILABLE = auto()
     """408, 425, 429 or 5xx."""
     DENIED = auto()
+    NO_CONTENT = auto()
+    """204: ThreadFix's filter against forged requests sends it, before the request is read."""
     NO_ENDPOINT = auto()
     """404 or 410: a wrong path, or a missing object."""
     NOT_FOUND = auto()
@@ -213,6 +215,11 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     ),
     (FailureKind.NO_ENDPOINT, Doing.UPLOAD): Advice(
         f"{_NOT_TAKEN}: it has no such endpoint, or no such application.", _ENDPOINT
+    ),
+    (FailureKind.NO_CONTENT, Doing.UPLOAD): Advice(
+        f"{_NOT_TAKEN}: nothing of it was taken.",
+        "ThreadFix sends this before it reads a file, if the path has a character other than letters, digits and `/`: "
+        "use `{--api-version latest}` in place of a version with a dot.",
     ),
     (FailureKind.TOO_LARGE, Doing.UPLOAD): Advice(
         f"{_NOT_TAKEN}: it is too large for ThreadFix, or for a proxy in front of it.",

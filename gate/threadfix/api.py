@@ -25,6 +25,7 @@ REDIRECTS: Final = range(300, 400)
 CLIENT_ERRORS: Final = range(400, 500)
 DENIED: Final = frozenset({401, 403})
 NOT_FOUND: Final = frozenset({404, 410})
+NO_CONTENT: Final = 204
 NO_METHOD: Final = 405
 PROXY_LOGIN: Final = 407
 TOO_LARGE: Final = 413
@@ -200,5 +201,5 @@ def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, Failure
     if code in CLIENT_ERRORS:
         return Reason.PROTOCOL, FailureKind.TOO_LARGE if code == TOO_LARGE else FailureKind.REJECTED, True
     if code != OK:
-        return Reason.PROTOCOL, FailureKind.NOT_THREADFIX, False
+        return Reason.PROTOCOL, FailureKind.NO_CONTENT if code == NO_CONTENT else FailureKind.NOT_THREADFIX, False
     return (Reason.NOT_FOUND, FailureKind.NOT_FOUND, False) if refused else None

@@ -27,6 +27,8 @@ STATUS_LIMIT: Final = 80
 """Characters of a status; the longest documented status has 24."""
 NAME_LIMIT: Final = 80
 """Characters of a name."""
+NO_SCANS: Final = "No scans associated with application: "
+"""The text of the `success: false` for an application without scans; its id follows (recorded with ThreadFix 2.3)."""
 
 
 class Client:
@@ -86,14 +88,20 @@ class Client:
     def scans(self, application_id: int, timeout: float) -> ListedScans | Failure:
         """Request an application's scans, once. A copy from a cache is a failure: it may lack the newest scan."""
         api = self.api
-        response = api.request(api.server.endpoint(links.SCANS_PATH, application_id=application_id), timeout)
+        url = api.server.endpoint(links.SCANS_PATH, application_id=application_id)
+        response = api.request(url, timeout, refusals=True)
+        is_empty = False
+        if not isinstance(response, Failure) and not response.envelope.success:
+            # Without scans, ThreadFix reports an error.
+            is_empty = response.envelope.message == f"{NO_SCANS}{application_id}"
+            response = response if is_empty else api.read(response.http)
         if isinstance(response, Failure):
             # Neither ThreadFix's own refusal nor a list that is too long changes by itself.
             return replace(response, final=response.final or response.refused or response.http_status == OK)
         if response.http.age:
             return api.cached(response.http)
         try:
-            return ListedScans(responses.listed_scans(response.envelope), response.http.date)
+            return ListedScans(() if is_empty else responses.listed_scans(response.envelope), response.http.date)
         except responses.NotThreadFixError as error:
             return replace(api.malformed(response, "no list of scans", error), final=True)
 

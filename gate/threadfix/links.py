@@ -12,8 +12,11 @@ from urllib.parse import urlsplit
 from gate.model.subjects import Target
 from gate.net.peer import Peer
 
-MAX_ID: Final = 2**63 - 1
-_STATUS_LINK: Final = re.compile(r"/applications/([1-9][0-9]{0,18})/pendingScan/([1-9][0-9]{0,18})/status/?\Z")
+MAX_ID: Final = 2**31 - 1
+"""The largest id. ThreadFix redirects a request with a larger number to its login page."""
+_STATUS_LINK: Final = re.compile(
+    r"/applications/([1-9][0-9]{0,9})/pendingScan/([1-9][0-9]{0,9})/status(?:;jsessionid=[^/]*)?/?\Z"
+)
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _PATH: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*\Z")
 
@@ -77,14 +80,14 @@ class Server(Peer):
 
 
 def number(text: str) -> int:
-    """Return an id: a whole number from 1 to 2^63-1, in ASCII digits.
+    """Return an id: a whole number from 1 to `MAX_ID`, in ASCII digits.
 
     Raises:
         ValueError: the text is not an id.
     """
-    if re.fullmatch("[0-9]{1,19}", text) and 1 <= int(text) <= MAX_ID:
+    if re.fullmatch("[0-9]{1,10}", text) and 1 <= int(text) <= MAX_ID:
         return int(text)
-    raise ValueError("is not a valid id; ids are whole numbers from 1, such as 41")
+    raise ValueError(f"is not a valid id; ids are whole numbers from 1 to {MAX_ID}, such as 41")
 
 
 def status_link(link: str) -> Target:

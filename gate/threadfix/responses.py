@@ -257,6 +257,8 @@ def _consistent(status: PolicyStatus) -> PolicyStatus:
     word, passing = status.current_status, status.passing
     if not status.policy.name.strip():
         raise NotThreadFixError("the policy's name is empty")
+    if identity(status.policy.id) is None:
+        raise NotThreadFixError("the policy's id is not valid")
     if word is ABSENT and passing is ABSENT:
         raise NotThreadFixError("the policy has neither currentStatus nor passing")
     if ABSENT not in (word, passing) and passing is not (word == PASSING):

@@ -54,6 +54,7 @@ UNKNOWN_STATE: Final = "Whether ThreadFix has the file is not known."
 REFUSED: Final = frozenset(
     {
         FailureKind.DENIED,
+        FailureKind.NO_CONTENT,
         FailureKind.NO_ENDPOINT,
         FailureKind.TOO_LARGE,
         FailureKind.REDIRECT,

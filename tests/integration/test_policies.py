@@ -649,11 +649,16 @@ def test_an_evaluation_may_take_longer_than_any_other_request(run: Run) -> None:
     assert run.threadfix.count(EVALUATION) == 1
 
 
+NO_SCANS = f"No scans associated with application: {APPLICATION_ID}"
+
+
 @pytest.mark.parametrize(
     ("responses", "requests"),
     [
-        ((refusal("No scans"),), 1), ((Raw(200, b" " * (RESPONSE_LIMIT + 1)),), 1), ((Raw(200, b"<html>"),), 1),
-        (({"x": 1},), 1), ((RESTRICTED,), 1), ((Raw(503), Reset(), []), 3), (([],), 1),
+        *(((refusal(text),), 1) for text in ("No scans", f"{NO_SCANS}6", f"{NO_SCANS}.", NO_SCANS.lower())),
+        ((refusal(NO_SCANS, 404),), 1), ((refusal(NO_SCANS),), 1),
+        ((Raw(200, b" " * (RESPONSE_LIMIT + 1)),), 1), ((Raw(200, b"<html>"),), 1), (({"x": 1},), 1),
+        ((RESTRICTED,), 1), ((Raw(503), Reset(), []), 3), (([],), 1),
     ],
 )  # fmt: skip
 def test_without_the_list_of_scans_only_a_date_is_missing(
@@ -664,7 +669,8 @@ def test_without_the_list_of_scans_only_a_date_is_missing(
     run.threadfix.set(scans, *responses).set(STATUSES, [policy()])
     ran = run.ends(Reason.PROCESSED, "", "--policy=all", settle="20s")
     assert run.threadfix.count(scans) == requests
-    assert ("warning: the scans of the application could not be listed" in ran.err) is (responses[-1] != [])
+    listed = responses[-1] in ([], refusal(NO_SCANS))
+    assert ("warning: the scans of the application could not be listed" in ran.err) is not listed
 
 
 # --- The sandbox, a second implementation of the vendor's pages.

@@ -70,6 +70,7 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
     "unversioned-2.5": (http(linked(LINK.replace("/latest", ""))), Queued((OWN,))),
     "versioned-2.8.8": (http(linked()), Queued((OWN,))),
     "https-host": (http(linked(LINK.replace("http://10.150.1.155:8080", "https://tf.example.com"))), Queued((OWN,))),
+    "with-a-session": (http(linked(f"{LINK};jsessionid=0F3A.node-1")), Queued((OWN,))),
     "path-alone": (http(linked("/rest/applications/6/pendingScan/41/status")), Queued((OWN,))),
     "several": (http(linked(LINK, SECOND)), Queued((OWN, Target(APPLICATION, 42)))),
     "twice-the-same": (http(linked(LINK, LINK.replace("http:", "https:"))), Queued((OWN,))),
@@ -124,8 +125,8 @@ UNCERTAIN = {
     "500-with-a-refusal": (http(refused(REFUSALS[0].text), b"500 X"), Reason.UNREACHABLE, "returned HTTP 500"),
     "packet-too-large": (http(refused("max_allowed_packet"), b"500 X"), Reason.UNREACHABLE, "max_allowed_packet"),
     **{
-        f"{code}": (http(linked() if code != 204 else b"", b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}")
-        for code in (201, 202, 204, 206)
+        f"{code}": (http(linked(), b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}")
+        for code in (201, 202, 206)
     },
     "system-error-page": (http(b"<html><title>System error</title>"), Reason.PROTOCOL, "web page ('System error')"),
     "nothing": (http(b""), Reason.PROTOCOL, "it is not JSON"),
@@ -148,7 +149,8 @@ UNCERTAIN = {
                 *(f"{LINK}{character}" for character in "\t\n\r\x00 "),
                 *(f"{character}{LINK}" for character in "\t\n\x1f "),
                 *(LINK.replace("41", number) for number in ("041", "４１", "٤١", "+41", "4_1", "9" * 20)),
-                LINK.replace("/6/", "/06/"),
+                *(LINK.replace("/6/", f"/{number}/") for number in ("06", "2147483648")),
+                *(f"{LINK};{parameter}" for parameter in ("v=1", "jsessionid=1/status2", "JSESSIONID")),
                 LINK.replace("pendingScan", "PENDINGSCAN"),
                 LINK.replace("/status", "/ſtatus"),
             )
@@ -190,6 +192,7 @@ DEFINITE = {
     "unknown-key": (http(refused("API Key not found in database.")), Reason.DENIED, "may not upload"),
     "restricted-key": (http(refused("The requested URL is restricted for your API Key.")), Reason.DENIED, "API key"),
     "no-permission": (http(refused("You do not have permission.")), Reason.DENIED, "may not upload"),
+    "204": (http(b"", b"204 X"), Reason.PROTOCOL, "nothing of it was taken"),
     "404": (http(b"<html>", b"404 X"), Reason.NOT_FOUND, "no such endpoint"),
     "404-unrecognized": (
         http(refused("Bad rest request due to unrecognized path."), b"404 X"), Reason.NOT_FOUND, "no such endpoint"

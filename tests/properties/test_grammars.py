@@ -22,7 +22,7 @@ from gate.threadfix import links
 if TYPE_CHECKING:
     from gate.model.errors import InvalidOption
 
-numbers = st.integers(1, 2**63 - 1)
+numbers = st.integers(1, links.MAX_ID)
 parts = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
 
 

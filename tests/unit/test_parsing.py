@@ -144,11 +144,12 @@ def test_the_values_of_a_repeated_flag_form_one_list() -> None:
     assert settings.pending_scan_ids == (43, 41)
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "9223372036854775808", "41;42"])
+@pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "2147483648", "41;42"])
 def test_an_id_is_a_positive_number_that_fits_a_database(text: str) -> None:
     (error,) = errors("--pending-scan-id", text)
     assert error.startswith(f"--pending-scan-id: '{text}' contains an element that is not a valid id")
-    assert "such as 41" in error
+    assert "from 1 to 2147483647, such as 41" in error
+    assert ok("--pending-scan-id", "2147483647").pending_scan_ids == (2**31 - 1,)
 
 
 LINK = "http://10.150.1.155:8080/threadfix/rest/latest/applications/6/pendingScan/716/status"

@@ -108,7 +108,8 @@ def test_a_response_to_an_upload_has_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "id_"), [(12, 12), (0, None), (2**63, None), (-1, None), (True, None), ("12", None), (1.0, None)]
+    ("value", "id_"),
+    [(12, 12), (0, None), (2**31 - 1, 2**31 - 1), (2**31, None), (-1, None), (True, None), ("12", None), (1.0, None)],
 )
 def test_an_id_is_a_positive_whole_number(value: object, id_: int | None) -> None:
     """Any other value counts as unknown."""

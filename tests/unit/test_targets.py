@@ -190,6 +190,7 @@ def test_the_pass_criteria_come_before_the_policies() -> None:
         (("--pass-criteria", "1", "--criteria-from", "2026-02-30"), "is not a day"),
         (("--policy", "remediation:"), "names no policy"),
         (("--policy", "0"), "is not a valid id"),
+        (("--policy", "2147483648"), "is not a valid id"),
     ],
 )
 def test_an_invalid_check_is_explained(flags: tuple[str, ...], says: str) -> None:
