@@ -14,7 +14,7 @@ from gate.flow.run import run_gate
 from gate.flow.signals import Signals
 from gate.model.errors import InvalidOption
 from gate.model.reasons import Reason
-from gate.options.table import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET
+from gate.options.table import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET, write_introduction, write_options
 from gate.text.wording import FLAGS
 
 if TYPE_CHECKING:
@@ -34,12 +34,10 @@ class _Command(click.Command):
         return super().parse_args(ctx, good)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from gate.options import usage
-
         if self.name == "run":
-            usage.write_introduction(formatter)
+            write_introduction(formatter)
         records = ((parameter.opts[0], parameter.get_help_record(ctx)) for parameter in self.get_params(ctx))
-        usage.write_options(formatter, [(usage.group_of(flag), record) for flag, record in records if record])
+        write_options(formatter, [(flag, record) for flag, record in records if record])
 
 
 def _split_arguments(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.errors import InvalidOption
+from gate.model.history import Failure, Refused, Upload
 from gate.model.reasons import Reason
-from gate.model.subjects import PassCriteria, Plan
+from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan, ScanFile
 from gate.net.peer import Certificates, is_loopback
-from gate.options import table, targets
+from gate.options import table
 from gate.options.reader import OptionReader, resembled_option, unknown_variables
 from gate.options.settings import Reports, Settings
 from gate.options.values import LONGEST_KEY, api_key
@@ -18,17 +19,25 @@ from gate.reporters.reports import REPORTS, Destination
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix import links
 from gate.threadfix.links import Server
+from gate.threadfix.refusals import mentions_key, refusal_of
 from gate.threadfix.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gate.model.history import Accept
-    from gate.model.subjects import Check, ScanFile
+    from gate.model.subjects import Check, Target
     from gate.options.table import Option
+
+    Find = Callable[[Sequence[str]], tuple[ScanFile, ...]]
 
 SHORTEST_KEY: Final = 8  # characters of a key that is searched for in other options
 TEXT_LIMIT: Final = 1000  # characters of the text of an invalid option
+NAMES: Final = (table.TEAM_NAME, table.APPLICATION_NAME, table.APPLICATION_UNIQUE_ID)  # look an application up
+IDS: Final = (table.APPLICATION_ID, table.UPLOAD_RESPONSE)  # contain an application's id
+NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
+NO_FILE_ADVICE: Final = (
+    "Check in the log of the scanner's job that it wrote its report, and that the job of the gate has it at this path."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     flags: Mapping[str, Sequence[str]],
     env: Mapping[str, str],
     read: Callable[[str], bytes],
-    find: Callable[[Sequence[str]], tuple[ScanFile, ...]],
+    find: Find,
     invalid: Sequence[InvalidOption] = (),
     *,
     needs_scan: bool = True,
@@ -86,28 +95,19 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     sanitizer = Sanitizer(secrets)
     server = _server(reader, secrets[0] if secrets else Secret(""))
     checks = _checks(reader)
-    target = targets.parse(reader, find, sanitizer, needs_scan=needs_scan, has_checks=bool(checks))
-    _reject_own_reports(reader, target.files, reports)
-    plan = _plan(reader)
-    rules = _rules(reader)
+    target = _target(reader, find, sanitizer, needs_scan=needs_scan, has_checks=bool(checks))
+    application, scans, files, uploaded = target
+    _reject_own_reports(reader, files, reports)
+    plan, rules = _plan(reader), _rules(reader)
     limits = ((table.ON_TIMEOUT, Reason.TIMEOUT), (table.ON_UNREACHABLE, Reason.UNREACHABLE))
     downgraded = frozenset(reason for option, reason in limits if reader.value(option) == "warn")
     ui_url = reader.value(table.UI_URL)
     _reject_leaked_key(reader, secrets)
     settings = None
     if not reader.invalid:
+        arguments = reader.arguments()
         settings = Settings(
-            server=server,
-            application=target.application,
-            pending_scan_ids=target.pending_scan_ids,
-            files=target.files,
-            uploaded=target.uploaded,
-            checks=checks,
-            plan=plan,
-            rules=rules,
-            downgraded=downgraded,
-            ui_url=ui_url,
-            arguments=reader.arguments(),
+            server, application, scans, files, uploaded, checks, plan, rules, downgraded, ui_url, arguments
         )
     return Parsed(
         settings=settings,
@@ -148,11 +148,10 @@ def _reports(reader: OptionReader) -> Reports:
     for options in files.values():
         if len(options) > 1:
             names = ", ".join(map(reader.name, options))
-            reader.reject(options[-1], f"{names} name the same file; give each report its own file.")
+            reader.reject(options[-1], "{names} name the same file; give each report its own file.", names=names)
     verbose, quiet = reader.value(table.VERBOSE), reader.value(table.QUIET)
     if verbose and quiet:
-        names = f"{reader.name(table.VERBOSE)} and {reader.name(table.QUIET)}"
-        reader.reject(table.VERBOSE, f"{names} contradict each other; leave one out.")
+        reader.reject(table.VERBOSE, "{verbose} and {quiet} contradict each other; leave one out.")
     return Reports(requested, verbose, quiet)
 
 
@@ -162,7 +161,6 @@ def _absolute(path: str) -> str:
 
 def _key(reader: OptionReader) -> tuple[Secret, ...]:
     """Return the texts that may be the key and must be hidden; first the key, if it is valid."""
-    key, file = reader.name(table.API_KEY), reader.name(table.API_KEY_FILE)
     from_env = reader.env.get(table.KEY_VARIABLE, "").strip()
     in_file = bool(reader.given(table.API_KEY_FILE))
     content = reader.file(table.API_KEY_FILE)
@@ -170,19 +168,20 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
     given = list(filter(None, (from_file, from_env)))
     reader.keys += given
     if in_file and from_env:
-        reader.reject(table.API_KEY_FILE, f"{key} and {file} are both given; leave one out.")
+        reader.reject(table.API_KEY_FILE, "{api-key} and {api-key-file} are both given; leave one out.")
     elif in_file and content is not None and not from_file:
-        reader.reject(table.API_KEY_FILE, f"{file}: the file is empty; it must contain the API key.")
+        reader.reject(table.API_KEY_FILE, "{api-key-file}: the file is empty; it must contain the API key.")
     elif not in_file and not from_env:
         is_pull_request = reader.env.get("GITHUB_EVENT_NAME", "").startswith("pull_request")
         fork = " GitHub gives no secrets to pull requests from forks." if is_pull_request else ""
-        text = f"set it from a secret of your CI, or name a file with {file}.{fork}"
-        reader.reject(table.API_KEY, f"the API key is missing ({key}); {text}")
+        text = "set it from a secret of your CI, or name a file with {api-key-file}."
+        reader.reject(table.API_KEY, "the API key is missing ({api-key}); " + text + fork)
     if given:
         try:
             api_key(given[0])
         except ValueError as error:
-            reader.reject(table.API_KEY, f"{file if from_file else key}: the key {error}.")
+            source = reader.name(table.API_KEY_FILE if from_file else table.API_KEY)
+            reader.reject(table.API_KEY, "{source}: the key {error}.", source=source, error=error)
     return _secrets(given)
 
 
@@ -197,25 +196,26 @@ def _reject_leaked_key(reader: OptionReader, secrets: tuple[Secret, ...]) -> Non
     for option in table.OPTIONS:
         given = None if option is table.API_KEY or reader.has_error(option) else reader.text_of(option)
         if given and sanitizer.redact(given[0]) != given[0]:
-            reader.reject(option, f"{given[1]}: contains the API key, which would be shown; leave it out.")
+            text = "{source}: contains the API key, which would be shown; leave it out."
+            reader.reject(option, text, source=given[1])
 
 
 def _server(reader: OptionReader, key: Secret) -> Server:
-    url, name = reader.optional(table.URL), reader.name(table.URL)
+    url = reader.optional(table.URL)
     if not reader.given(table.URL):
-        example = reader.name(table.URL, links.URL_EXAMPLE)
+        text = (
+            "{url} is missing; give the base URL of ThreadFix with its context path, for example {example}{variable}."
+        )
         variable = "" if reader.naming.inputs else f", or set {table.URL.variable}"
-        text = f"give the base URL of ThreadFix with its context path, for example {example}{variable}."
-        reader.reject(table.URL, f"{name} is missing; {text}")
+        reader.reject(table.URL, text, example=reader.name(table.URL, links.URL_EXAMPLE), variable=variable)
     allow_http = reader.value(table.ALLOW_HTTP)
     if url and url.startswith("http://") and not is_loopback(url) and not allow_http:
-        text = f"write https://, or add {reader.naming.switch(table.ALLOW_HTTP.name)} if the network is protected."
-        reader.reject(table.URL, f"{name}: with plain http the API key is sent unencrypted; {text}")
+        text = "{url}: with plain http the API key is sent unencrypted; write https://, or add {on} if the network is "
+        reader.reject(table.URL, text + "protected.", on=reader.naming.switch(table.ALLOW_HTTP.name))
     ca_file = _ca_file(reader)
     client_cert, client_key = reader.optional(table.CLIENT_CERT), reader.optional(table.CLIENT_KEY)
     if reader.given(table.CLIENT_KEY) and not reader.given(table.CLIENT_CERT):
-        names = f"{reader.name(table.CLIENT_KEY)} requires {reader.name(table.CLIENT_CERT)}"
-        reader.reject(table.CLIENT_KEY, f"{names} too.")
+        reader.reject(table.CLIENT_KEY, "{client-key} requires {client-cert} too.")
     return Server(
         url=url or "",
         api_key=key,
@@ -241,19 +241,87 @@ def _ca_file(reader: OptionReader) -> tuple[Certificates, ...]:
     return ()
 
 
-def _plan(reader: OptionReader) -> Plan:
-    names = (field.name for field in fields(Plan))
-    plan = Plan(**{name: reader.value(table.BY_NAME[name.replace("_", "-")]) for name in names})
-    longest = f"{reader.name(table.MAX_INTERVAL)} ({plan.max_interval:g}s)"
-    invalid_settling = reader.has_error(table.SETTLE_TIMEOUT, table.MAX_INTERVAL, table.PASS_CRITERIA)
-    if reader.value(table.PASS_CRITERIA) and 0 < plan.settle_timeout < plan.max_interval and not invalid_settling:
-        shorter = f"{reader.name(table.SETTLE_TIMEOUT)} ({plan.settle_timeout:g}s) is shorter than {longest}"
-        text = f"{shorter}, the time between two responses about the pass criteria; write for example 2m."
-        reader.reject(table.SETTLE_TIMEOUT, text)
-    if plan.interval > plan.max_interval and not reader.has_error(table.INTERVAL, table.MAX_INTERVAL):
-        longer = f"{reader.name(table.INTERVAL)} ({plan.interval:g}s) is longer than {longest}"
-        reader.reject(table.INTERVAL, f"{longer}; raise {reader.name(table.MAX_INTERVAL)} too.")
-    return plan
+def _checks(reader: OptionReader) -> tuple[Check, ...]:
+    """Return the rules to evaluate after the wait: the pass criteria, then the policies in their order."""
+    since, wanted = reader.optional(table.CRITERIA_FROM), reader.value(table.PASS_CRITERIA)
+    if reader.given(table.CRITERIA_FROM) and not wanted:
+        text = "{criteria-from} narrows the pass criteria; add {on}, or leave it out."
+        reader.reject(table.CRITERIA_FROM, text, on=reader.naming.switch(table.PASS_CRITERIA.name))
+    criteria: tuple[Check, ...] = (PassCriteria(since),) if wanted else ()
+    return (*criteria, *(reader.optional(table.POLICY) or ()))
+
+
+def _target(
+    reader: OptionReader, find: Find, sanitizer: Sanitizer, *, needs_scan: bool, has_checks: bool
+) -> tuple[ApplicationId | ApplicationName | None, tuple[int, ...], tuple[ScanFile, ...], Upload | None]:
+    """Return the application, its pending scans, the files to upload, and an earlier upload that was refused."""
+    scans = reader.optional(table.PENDING_SCAN_ID) or ()
+    linked, uploaded = _uploaded(reader, sanitizer)
+    files = _files(reader, find, sanitizer)
+    requested = bool(reader.given(table.PENDING_SCAN_ID, table.UPLOAD_RESPONSE, table.SCAN_FILE))
+    if needs_scan and not requested:
+        text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already set "
+        reader.reject(table.PENDING_SCAN_ID, text + "{pending-scan-id} or {upload-response} instead.")
+    # An earlier upload that was refused is judged without a request.
+    needed = requested and bool(has_checks or not uploaded or scans or files)
+    application = _application(reader, {target.application_id for target in linked}, needed=needed)
+    ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
+    return application, tuple(ids), files, uploaded
+
+
+def _application(reader: OptionReader, linked: set[int], *, needed: bool) -> ApplicationId | ApplicationName | None:
+    """Return the application of the options. `linked` are the ids in an upload's response."""
+    number = reader.optional(table.APPLICATION_ID)
+    by_name = _application_name(reader)
+    named, ids = reader.given(*NAMES), linked | ({number} if number else set())
+    if named and (ids or reader.given(table.APPLICATION_ID)):
+        text = "{name}: the application is known from {source} already; leave one out."
+        source = reader.name(reader.given(*IDS)[0])
+        reader.reject(named[0], text, name=reader.name(named[0]), source=source)
+        return None
+    if named:
+        return by_name
+    if len(ids) > 1:
+        text = "{application-id}, {upload-response}: they name several applications ({ids}); "
+        shown = ", ".join(map(str, sorted(ids)))
+        reader.reject(reader.given(*IDS)[0], text + "run the gate once for each of them.", ids=shown)
+    if needed and not ids and not reader.has_error(*IDS):
+        text = (
+            "{application-id} is missing; set it to the number in the address of the application's page in ThreadFix, "
+            "for example {example}{variable}; or set {team-name} and {application-name} to look it up."
+        )
+        variable = "" if reader.naming.inputs else f", or {table.APPLICATION_ID.variable}"
+        example = reader.name(table.APPLICATION_ID, "6")
+        reader.reject(table.APPLICATION_ID, text, example=example, variable=variable)
+    return ApplicationId(number or min(ids)) if ids else None
+
+
+def _application_name(reader: OptionReader) -> ApplicationName | None:
+    team, name, unique_id = (reader.optional(option) for option in NAMES)
+    given = reader.given(*NAMES)
+    if not given or reader.has_error(*NAMES):
+        return None
+    if team is None:
+        text = "{name} requires {team-name} too: names are unique within a team."
+        reader.reject(given[0], text, name=reader.name(given[0]))
+    elif name is None and unique_id is None:
+        reader.reject(table.TEAM_NAME, "{team-name} requires {application-name} or {application-unique-id} too.")
+    elif name is not None and unique_id is not None:
+        text = "{application-name} and {application-unique-id} both name the application; leave one of them out."
+        reader.reject(table.APPLICATION_NAME, text)
+    else:
+        return ApplicationName(team, name, unique_id)
+    return None
+
+
+def _files(reader: OptionReader, find: Find, sanitizer: Sanitizer) -> tuple[ScanFile, ...]:
+    patterns = reader.optional(table.SCAN_FILE)
+    try:
+        return tuple(file._replace(shown=sanitizer.sanitize(file.shown)) for file in find(patterns or ()))
+    except ValueError as error:
+        advice = {"meaning": NO_FILE, "advice": NO_FILE_ADVICE}
+        reader.reject(table.SCAN_FILE, "{scan-file}: {error}.", error=error, **advice)
+        return ()
 
 
 def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports: Reports) -> None:
@@ -261,28 +329,71 @@ def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports
     own = set(map(_absolute, reports.paths))
     for file in files:
         if _absolute(file.path) in own:
-            text = f"'{file.shown}' is also a report of the gate; choose another path for the report."
-            reader.reject(table.SCAN_FILE, f"{reader.name(table.SCAN_FILE)}: {text}")
+            text = "{scan-file}: '{file}' is also a report of the gate; choose another path for the report."
+            reader.reject(table.SCAN_FILE, text, file=file.shown)
 
 
-def _checks(reader: OptionReader) -> tuple[Check, ...]:
-    """Return the rules to evaluate after the wait: the pass criteria, then the policies in their order."""
-    since, wanted = reader.optional(table.CRITERIA_FROM), reader.value(table.PASS_CRITERIA)
-    if reader.given(table.CRITERIA_FROM) and not wanted:
-        text = f"add {reader.naming.switch(table.PASS_CRITERIA.name)}, or leave it out."
-        reader.reject(table.CRITERIA_FROM, f"{reader.name(table.CRITERIA_FROM)} narrows the pass criteria; {text}")
-    criteria: tuple[Check, ...] = (PassCriteria(since),) if wanted else ()
-    return (*criteria, *(reader.optional(table.POLICY) or ()))
+def _uploaded(reader: OptionReader, sanitizer: Sanitizer) -> tuple[list[Target], Upload | None]:
+    """Return the pending scans of an earlier upload, or the upload itself if ThreadFix refused it."""
+    body = _response(reader)
+    if body is None:
+        return [], None
+    from gate.threadfix import responses
+
+    try:
+        response = responses.upload_response(body)
+        if not isinstance(response, str):
+            return [links.status_link(sanitizer.redact(link)) for link in response], None
+    except ValueError as error:
+        start = "" if isinstance(error, responses.NotThreadFixError) else "a link in it "
+        reader.reject(table.UPLOAD_RESPONSE, "{upload-response}: {start}{error}.", start=start, error=error)
+        return [], None
+    path = reader.optional(table.UPLOAD_RESPONSE) or ""
+    file = ScanFile(path, len(body), sanitizer.sanitize(path))
+    text, refusal = sanitizer.sanitize(response), refusal_of(response)
+    if refusal is None and mentions_key(response):
+        return [], Upload(file, Failure(Reason.DENIED, f"refused; ThreadFix says: '{text.rstrip('.')}'."))
+    return [], Upload(file, Refused(text, refusal))
+
+
+def _response(reader: OptionReader) -> bytes | None:
+    """Return the content of the file with the upload's response; None if it was not given, or is empty."""
+    option = table.UPLOAD_RESPONSE
+    key_file, response = reader.text_of(table.API_KEY_FILE), reader.text_of(option)
+    if key_file and response and key_file[0] == response[0] == "-":
+        reader.reject(option, "{api-key-file}, {upload-response}: only one can come from standard input.")
+        return None
+    body = reader.file(option, "does not exist: the upload left no response there; look at the upload's log")
+    if body is not None and not body.strip():
+        text = "{upload-response}: is empty: the upload left no response in it; look at the upload's log."
+        reader.reject(option, text)
+        return None
+    return body
+
+
+def _plan(reader: OptionReader) -> Plan:
+    plan = Plan(**{field.name: reader.value(table.BY_NAME[field.name.replace("_", "-")]) for field in fields(Plan)})
+    values = {name: f"{getattr(plan, name):g}s" for name in ("interval", "max_interval", "settle_timeout")}
+    invalid_settling = reader.has_error(table.SETTLE_TIMEOUT, table.MAX_INTERVAL, table.PASS_CRITERIA)
+    if reader.value(table.PASS_CRITERIA) and 0 < plan.settle_timeout < plan.max_interval and not invalid_settling:
+        text = (
+            "{settle-timeout} ({settle_timeout}) is shorter than {max-interval} ({max_interval}), the time between two "
+            "responses about the pass criteria; write for example 2m."
+        )
+        reader.reject(table.SETTLE_TIMEOUT, text, **values)
+    if plan.interval > plan.max_interval and not reader.has_error(table.INTERVAL, table.MAX_INTERVAL):
+        text = "{interval} ({shorter}) is longer than {max-interval} ({max_interval}); raise {max-interval} too."
+        reader.reject(table.INTERVAL, text, shorter=values["interval"], max_interval=values["max_interval"])
+    return plan
 
 
 def _rules(reader: OptionReader) -> Rules:
     success, failure = reader.value(table.SUCCESS_STATUSES), reader.value(table.FAILURE_STATUSES)
-    accepted: tuple[Accept, ...] = reader.optional(table.ACCEPT) or ()
-    rules = Rules(
-        frozenset(success), frozenset(failure), reader.value(table.ON_UNKNOWN_STATUS) == "fail", frozenset(accepted)
-    )
+    accepted = reader.optional(table.ACCEPT)
+    fails = reader.value(table.ON_UNKNOWN_STATUS) == "fail"
+    rules = Rules(frozenset(success), frozenset(failure), fails, frozenset(accepted or ()))
     both = ", ".join(sorted(rules.success & rules.failure))
     if both and not reader.has_error(table.SUCCESS_STATUSES, table.FAILURE_STATUSES):
-        names = f"{reader.name(table.SUCCESS_STATUSES)} and {reader.name(table.FAILURE_STATUSES)}"
-        reader.reject(table.SUCCESS_STATUSES, f"{names} both contain {both}; leave it in one of them.")
+        text = "{success-statuses} and {failure-statuses} both contain {both}; leave it in one of them."
+        reader.reject(table.SUCCESS_STATUSES, text, both=both)
     return rules

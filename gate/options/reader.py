@@ -75,14 +75,9 @@ class OptionReader:
         try:
             return option.parse(text(value))
         except ValueError as error:
-            self.reject(option, f"{source}: {self._shown(option, value)}{error}.")
+            shown = f"'{value}' " if may_be_shown(option, value, self.keys) else "the value "
+            self.reject(option, "{source}: {shown}{error}.", source=source, shown=shown if value else "", error=error)
             return None
-
-    def _shown(self, option: Option[Any], value: str) -> str:
-        """Return an invalid value for a message, unless it may be a key that was meant for another option."""
-        if not value:
-            return ""
-        return f"'{value}' " if may_be_shown(option, value, self.keys) else "the value "
 
     def value(self, option: Option[T]) -> T:
         """Return the value, or the default (None if there is none) if it was not given or is invalid."""
@@ -99,16 +94,27 @@ class OptionReader:
         except OSError as error:
             why = if_missing if error.errno == errno.ENOENT and if_missing else f"cannot be read ({error.strerror})"
             shown = "the file" if option is table.API_KEY_FILE else quoted(name)
-            self.reject(option, f"{self.name(option)}: {shown} {why}.")
+            self.reject(option, "{name}: {shown} {why}.", name=self.name(option), shown=shown, why=why)
             return None
 
     def reject(
-        self, option: Option[Any], sentence: str, *, meaning: str | None = None, advice: str | None = None
+        self,
+        option: Option[Any],
+        sentence: str,
+        *,
+        meaning: str | None = None,
+        advice: str | None = None,
+        **values: object,
     ) -> None:
-        """Keep the first error of an option; later errors follow from it."""
+        """Keep the first error of an option; later errors follow from it.
+
+        `sentence` is a template: `{name-of-an-option}` becomes that option's name, and `{value}` the value of this
+        name, which may be any text.
+        """
         if option.name not in self._reported:
             self._reported.add(option.name)
-            self.invalid.append(InvalidOption(option.label, sentence, meaning, advice))
+            names: dict[str, object] = {other.name: self.name(other) for other in table.OPTIONS}
+            self.invalid.append(InvalidOption(option.label, sentence.format_map(names | values), meaning, advice))
 
     def has_error(self, *options: Option[Any]) -> bool:
         """Return whether any of these is known to be invalid."""

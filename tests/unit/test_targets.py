@@ -13,7 +13,7 @@ from gate.model.errors import InvalidOption, UsageError
 from gate.model.history import Accept, Failure, Refused
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
-from gate.options.targets import NO_FILE, NO_FILE_ADVICE
+from gate.options.parsing import NO_FILE, NO_FILE_ADVICE
 from gate.threadfix.refusals import REFUSALS, refusal_of
 from tests.unit.test_parsing import KEY, errors, ok, parsed
 
