@@ -2,7 +2,8 @@
 // The steps of a shared library are the files in the folder `library`.
 // Shell steps run for real, in a folder for each agent. The first argument is JSON: the parent of these folders, the
 // sources, credentials, parameters, and values that replace those of `environment`. A step or section that is not
-// defined here ends the run. `exposed` lists the shell steps with a credential on an agent that has checked out.
+// defined here ends the run. `exposed` lists the shell steps with a credential on an agent that has checked out,
+// `unlocked` the uploads that other builds may overlap.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
 import java.nio.file.FileSystems
@@ -12,13 +13,14 @@ import org.codehaus.groovy.control.CompilerConfiguration
 abstract class Jenkins extends Script {
     Map known = [:]
     Map<String, String> variables = [:]
-    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], printed: [], exposed: []]
+    Map build = [result: 'SUCCESS', stages: [], junit: [], archived: [], printed: [], exposed: [], unlocked: []]
     boolean stopsAfterUnstable = false
     boolean checksOut = true
     Map sections = null
     File workspace = null
     Set<String> credentials = []
     Set<File> checkedOut = []
+    List<String> locks = []
     Map<String, List> stashes = [:]
     def none = 'none'
     def scm = 'scm'
@@ -40,6 +42,7 @@ abstract class Jenkins extends Script {
     void post(Closure body) { body() }
     void always(Closure body) { sections.always = body }
     void script(Closure body) { body() }
+    void lock(String resource) { sections.lock = resource }
 
     void node(String label, Closure body) {
         def before = workspace
@@ -61,9 +64,10 @@ abstract class Jenkins extends Script {
         sections = [:]
         // In a scripted pipeline the body has the steps; in a declarative pipeline it has sections.
         body()
-        def (work, after, agent) = [sections.steps, sections.always, sections.agent]
+        def (work, after, agent, resource) = [sections.steps, sections.always, sections.agent, sections.lock]
         def run = { try { if (work) { if (agent && checksOut) { checkout(scm) }; work() } } finally { if (after) { after() } } }
-        agent ? node(agent, run) : run()
+        def start = { agent ? node(agent, run) : run() }
+        resource ? lock(resource, start) : start()
     }
 
     // Steps.
@@ -102,6 +106,11 @@ abstract class Jenkins extends Script {
         try { body() } finally { workspace = before }
     }
 
+    void lock(String resource, Closure body) {
+        locks << resource
+        try { body() } finally { locks.pop() }
+    }
+
     void deleteDir() { assert workspace.deleteDir() && workspace.mkdirs() }
 
     void stash(Map step) {
@@ -118,6 +127,7 @@ abstract class Jenkins extends Script {
         def process = new ProcessBuilder('sh', '-xe', '-c', step.script).inheritIO().directory(workspace)
         process.environment() << variables + [WORKSPACE: workspace.path]
         if (workspace in checkedOut && variables.keySet().any { it in credentials }) { build.exposed << step.script }
+        if (step.script.contains('--scan-file') && !locks) { build.unlocked << step.script }
         int code = process.start().waitFor()
         if (step.returnStatus) { return code }
         if (code) { error("script returned exit code ${code}") }

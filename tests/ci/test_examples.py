@@ -483,20 +483,31 @@ def test_the_gate_reads_a_refusal(sandbox: Sandbox, tmp_path: Path, message: str
 
 
 class Job(NamedTuple):
-    """A job of a recipe: its name, whether it has the key and the repository, and its whole text."""
+    """A job of a recipe.
+
+    Attributes:
+        key: whether it has the key.
+        checkout: whether it has the repository.
+        lock: the name of the lock that it holds; None if other runs may overlap.
+        text: all of it.
+    """
 
     file: Path
     name: str
     key: bool
     checkout: bool
+    lock: str | None
     text: str
 
 
 def jobs_of_github(file: Path) -> Iterator[Job]:
     """Yield the jobs; a job has a secret or the repository only if it asks for it."""
-    for name, job in load(file)["jobs"].items():
-        text = str(job)
-        yield Job(file, name, "secrets." in text, "actions/checkout" in text, text)
+    workflow = load(file)
+    assert not workflow.get("concurrency", {}).get("cancel-in-progress")
+    for name, job in workflow["jobs"].items():
+        text, limit = str(job), job.get("concurrency", {})
+        lock = None if limit.get("cancel-in-progress", True) else limit["group"]
+        yield Job(file, name, "secrets." in text, "actions/checkout" in text, lock, text)
 
 
 def jobs_of_azure(file: Path) -> Iterator[Job]:
@@ -504,7 +515,8 @@ def jobs_of_azure(file: Path) -> Iterator[Job]:
     pipeline = load(file)
     assert "variables" not in pipeline
     for job in pipeline["jobs"]:
-        yield Job(file, job["job"], "variables" in job, {"checkout": "none"} not in job["steps"], str(job))
+        lock = job.get("variables", [{}])[0].get("group") if pipeline["lockBehavior"] == "sequential" else None
+        yield Job(file, job["job"], "variables" in job, {"checkout": "none"} not in job["steps"], lock, str(job))
 
 
 def jobs_of_circle(file: Path) -> Iterator[Job]:
@@ -515,7 +527,8 @@ def jobs_of_circle(file: Path) -> Iterator[Job]:
         contexts |= entry if isinstance(entry, dict) else {entry: {}}
     assert contexts.keys() == config["jobs"].keys()
     for name, job in config["jobs"].items():
-        yield Job(file, name, "context" in contexts[name], "checkout" in job["steps"], str(job))
+        lock = contexts[name].get("serial-group")
+        yield Job(file, name, "context" in contexts[name], "checkout" in job["steps"], lock, str(job))
 
 
 def jobs_of_bitbucket(file: Path) -> Iterator[Job]:
@@ -524,7 +537,8 @@ def jobs_of_bitbucket(file: Path) -> Iterator[Job]:
         stage = entry.get("stage", {"steps": [entry]})
         for step in (step["step"] for step in stage["steps"]):
             clones = step.get("clone", {}).get("enabled", True)
-            yield Job(file, step["name"], "deployment" in {**stage, **step}, clones, str(step))
+            lock = {**stage, **step}.get("deployment")
+            yield Job(file, step["name"], lock is not None, clones, lock, str(step))
 
 
 def jobs_of_gitlab(file: Path) -> Iterator[Job]:
@@ -538,15 +552,18 @@ def jobs_of_gitlab(file: Path) -> Iterator[Job]:
         key = job.get("environment", {}).get("name") == "threadfix"
         # Artifacts and variables come only from the jobs that `dependencies` names.
         assert not key or "dependencies" in job
-        yield Job(file, name, key, job.get("variables", {}).get("GIT_STRATEGY") != "empty", str(job))
+        checkout = job.get("variables", {}).get("GIT_STRATEGY") != "empty"
+        yield Job(file, name, key, checkout, job.get("resource_group"), str(job))
 
 
 def jobs_of_kubernetes(file: Path) -> Iterator[Job]:
     """Yield the gate's container, which has the key and is alone."""
     spec = load(file)["spec"]
-    [gate] = spec["steps"] if "steps" in spec else [template["container"] for template in spec["templates"]]
+    [template] = spec.get("templates", [{}])
+    [gate] = spec["steps"] if "steps" in spec else [template["container"]]
     assert (gate["image"], gate["command"]) == (IMAGE, ["threadfix-gate"])
-    yield Job(file, "gate", key=True, checkout=False, text=str(gate))
+    lock = template["synchronization"]["mutexes"][0]["name"] if template else None
+    yield Job(file, "gate", key=True, checkout=False, lock=lock, text=str(gate))
 
 
 JOBS = {
@@ -571,6 +588,23 @@ def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
         assert job.key or not re.search(r"api[_-]key", job.text, re.IGNORECASE), job.name
         # The uploaded file comes from a job without the key, or from another workflow.
         assert "scan.sh" not in job.text or not job.key
+
+
+APPLICATION = r"application[-_]id|matrix\.application"
+
+
+@pytest.mark.parametrize("file", JOBS, ids=lambda file: file.name)
+def test_uploads_to_one_application_do_not_overlap(file: Path) -> None:
+    """A job that uploads holds a lock that no branch and no newer run can take or break."""
+    for job in JOBS[file](file):
+        if not (job.key and re.search(r"scan[-_]file", job.text, re.IGNORECASE)):
+            continue
+        if file == TEKTON:
+            assert "concurrency_limit: 1" in (ROOT / "docs/tekton-argo.md").read_text(encoding="utf-8")
+            continue
+        assert job.lock, job.name
+        assert job.lock in {"threadfix", "threadfix-6"} or re.search(APPLICATION, job.lock, re.IGNORECASE), job.name
+        assert not re.search(r"ref|branch", job.lock, re.IGNORECASE), job.name
 
 
 def test_every_recipe_is_looked_at() -> None:

@@ -87,7 +87,7 @@ def build_with(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Pat
         assert done.returncode == 0, done.stdout + done.stderr
         assert key not in done.stdout + done.stderr
         result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        assert result.pop("exposed") == []
+        assert (result.pop("exposed"), result.pop("unlocked")) == ([], [])
         return result
 
     return run
