@@ -47,6 +47,8 @@ _DAY: Final = 24 * 3600
 _FROM_THREADFIX: Final = (Reason.DENIED, Reason.NOT_FOUND)
 """Failures that ThreadFix itself may have reported. After any other failure, further requests would fail too."""
 
+LACKING: Final = (FailureKind.NO_ENDPOINT, FailureKind.UNRECOGNIZED_PATH)
+"""The path may be wrong."""
 PLAIN_HTTP: Final = "not used: the URL is plain http."
 NO_RESPONSE: Final = "no response."
 
@@ -88,8 +90,9 @@ class _Examination:
         numbers = self.settings.pending_scan_ids if self.application_id else ()
         for number in numbers or (UNUSED_ID,):
             target = Target(self.application_id or UNUSED_ID, number)
-            response = unsent or self.client.observe(target, self.timeout)
-            self.scans.append((response, self._requests[-1]))
+            number_of_requests = len(self._requests)
+            response = unsent or self._with_other_form(target, self.client.observe(target, self.timeout))
+            self.scans.append((response, self._requests[-1 if unsent else number_of_requests]))
             if isinstance(response, Failure) and response.reason not in _FROM_THREADFIX:
                 break
         first, self.request = next((scan for scan in self.scans if isinstance(scan[0], ScanReading)), self.scans[0])
@@ -98,13 +101,26 @@ class _Examination:
         if responded and not self.name and self.application_id is not None:
             self.application = self.client.application(self.application_id, self.timeout)
 
+    def _with_other_form(self, target: Target, response: ScanReading | Failure) -> ScanReading | Failure:
+        """Return the response; if ThreadFix has no such path, with the form of the path that it has."""
+        version = "" if self.server.api_version else "latest"
+        url = replace(self.server, api_version=version).status_url(target)
+        is_lacking = isinstance(response, Failure) and response.kind is FailureKind.UNRECOGNIZED_PATH
+        if not isinstance(response, Failure) or not is_lacking or url == self.server.status_url(target):
+            return response
+        other = self.client.api.request(url, self.timeout)
+        exists = not isinstance(other, Failure) or (other.refused and other.kind is not FailureKind.UNRECOGNIZED_PATH)
+        form = f"{'with' if version else 'without'} a version segment"
+        what = f"it has the path {form}" if exists else f"it lacks the path {form} too"
+        return replace(response, what=f"{response.what.rstrip('.')}; {what}.")
+
     @property
     def application_missing(self) -> bool:
         """Whether ThreadFix itself reported that the application does not exist; an HTTP 404 may be about the path."""
         application = self.application
         if not isinstance(application, Failure):
             return False
-        return application.reason is Reason.NOT_FOUND and application.kind is not FailureKind.NO_ENDPOINT
+        return application.reason is Reason.NOT_FOUND and application.kind not in LACKING
 
     @property
     def key_accepted(self) -> bool:

@@ -47,6 +47,7 @@ class World:
         sleeps: the requested seconds of each sleep.
         events: the events of the wait.
         slots: the slots of the schedule.
+        progress: the event of the schedule.
     """
 
     respond: Callable[[int, float], Observation]
@@ -62,6 +63,7 @@ class World:
     sleeps: list[float] = field(default_factory=list)
     events: list[ScanEvent] = field(default_factory=list)
     slots: threading.Semaphore = field(default_factory=threading.Semaphore)
+    progress: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def playing(cls, schedule: Sequence[tuple[Observation, float]], **options: object) -> World:
@@ -101,6 +103,7 @@ class World:
             sleep=self.sleep,
             jitter=lambda: self.jitter,
             slots=self.slots,
+            progress=self.progress,
         )
 
     def wait(self) -> ScanHistory:

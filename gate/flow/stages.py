@@ -353,6 +353,8 @@ class Stages:
         stop, console = threading.Event(), self.context.console
         deadline = Deadline.after(seconds, time.monotonic)
         schedule = Schedule(self.settings.plan, deadline, sleep=stop.wait, jitter=_jitter)
+        if any(upload.began is not None for upload in self._uploads) or any(scan.reading for scan in self._histories):
+            schedule.progress.set()
         return wait_all(
             waits(schedule), stop=stop, signals=self.context.signals, notify=console.handle, tick=self._tick
         )

@@ -36,6 +36,8 @@ REQUESTS_AT_ONCE = 32
 """Concurrent requests of one gate. Each needs a file descriptor or two, and some systems allow only 256."""
 STALLED_AFTER = 600.0
 """Seconds without a change of the status after which it is reported, once."""
+LASTING_LIMIT = 8.0
+"""Seconds after which an error that seldom passes by itself is final, if nothing was uploaded or received before."""
 NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
@@ -99,6 +101,7 @@ class Schedule:
         sleep: takes seconds; returns whether the gate is stopped.
         jitter: draws a number in [-1, 1].
         slots: each request holds a slot.
+        progress: set once a file was uploaded or a status was received. Then `LASTING_LIMIT` does not apply.
     """
 
     plan: Plan
@@ -106,6 +109,7 @@ class Schedule:
     sleep: Callable[[float], bool]
     jitter: Callable[[], float]
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
+    progress: threading.Event = field(default_factory=threading.Event)
 
 
 class Wait(Generic[T, R]):
@@ -135,12 +139,15 @@ class Wait(Generic[T, R]):
         self._sleep = schedule.sleep
         self._jitter = schedule.jitter
         self._slots = schedule.slots
+        self._progress = schedule.progress
         self._notify: Callable[[Event[R, T]], None] = lambda _: None
         self._began = self._clock()
-        # Whether the next poll starts at the deadline, or at the limit of an outage. The clock must not decide this: a
-        # sleep that wakes a microsecond early must not lead to another poll.
+        # Whether the next poll starts at the deadline, or at a limit of errors. The clock must not decide this: a sleep
+        # that wakes a microsecond early must not lead to another poll.
         self._at_deadline = self._plan.timeout == 0
-        self._at_limit = False
+        self._at_limit = self._at_lasting_limit = False
+        # When the newest consecutive errors began that seldom pass by themselves; None without such an error.
+        self._lasting_since: float | None = None
         # Whether the deadline shortened the newest request.
         self._clipped = False
         self._stall_reported = False
@@ -214,25 +221,31 @@ class Wait(Generic[T, R]):
         if self._at_deadline and not math.isinf(self._deadline.at):
             self._update(ended=StopCause.DEADLINE)
             return None
-        if self._at_limit and isinstance(observation, Failure):
+        is_lasting = self._at_lasting_limit and self._lasting_since is not None
+        if isinstance(observation, Failure) and (self._at_limit or is_lasting):
             self._update(ended=StopCause.LIMIT)
             return None
         now = self._clock()
         wait = cadence(now - self._began, self._plan, self._jitter())
         limit = self._deadline.at
-        self._at_limit = False
+        self._at_limit = self._at_lasting_limit = False
         if isinstance(observation, Failure):
             # `Retry-After` is the lower bound; jitter must not undercut it.
             wait = max(wait, observation.retry_after or 0.0)
-            outage_limit = self._began + self._history.outages[-1].began + self._patience()
-            self._at_limit = now + wait >= outage_limit
-            limit = min(limit, outage_limit)
+            outage_limit, lasting_limit = self._limits()
+            first = min(outage_limit, lasting_limit)
+            self._at_limit = now + wait >= outage_limit == first
+            self._at_lasting_limit = now + wait >= lasting_limit == first
+            limit = min(limit, first)
         self._at_deadline = now + wait >= self._deadline.at and limit == self._deadline.at
         return min(wait, max(0.0, limit - now))
 
-    def _patience(self) -> float:
-        """Return how many seconds an outage is tolerated now."""
-        return self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
+    def _limits(self) -> tuple[float, float]:
+        """Return the moments when the newest outage, and its errors that seldom pass by themselves, end the wait."""
+        patience = self._plan.outage_limit if self._history.reading else self._plan.first_contact_limit
+        since = self._lasting_since
+        lasting = math.inf if since is None else since + min(LASTING_LIMIT, self._plan.first_contact_limit)
+        return self._began + self._history.outages[-1].began + patience, lasting
 
     def _poll(self) -> R | Failure:
         observation = self._ask()
@@ -278,12 +291,17 @@ class Wait(Generic[T, R]):
         else:
             outages = (*outages, Outage(self._now(), failure))
         self._update(polls=history.polls + 1, errors=history.errors + 1, phases=phases, outages=outages, newest=failure)
+        if not failure.is_lasting or self._progress.is_set():
+            self._lasting_since = None
+        elif self._lasting_since is None:
+            self._lasting_since = self._clock()
         if not goes_on and not failure.final:
-            limit = min(self._patience(), self._deadline.remaining())
+            limit = min(min(self._limits()) - self._clock(), self._deadline.remaining())
             first_contact = history.reading is None
             self._notify(OutageBegan(self.target, outages[-1].began, failure, limit, first_contact))
 
     def _record_reading(self, reading: R) -> None:
+        self._progress.set()
         history, now = self._history, self._now()
         phases, outages = history.phases, history.outages
         recovered = bool(outages) and outages[-1].ended is None

@@ -18,6 +18,9 @@ class FailureKind(Enum):
     CERTIFICATE_EXPIRED = auto()
     CERTIFICATE_NAME = auto()
     PROXY = auto()
+    """The proxy could not be reached."""
+    PROXY_REFUSED = auto()
+    """The proxy refused to connect to the server."""
     SOCKS = auto()
     RESET = auto()
     TIMEOUT = auto()
@@ -31,6 +34,16 @@ class FailureKind(Enum):
     # The response.
     REDIRECT = auto()
     REDIRECT_TO_HTTPS = auto()
+    REDIRECT_TO_LOGIN = auto()
+    """To the login page of another base URL."""
+    REFUSED_PATH = auto()
+    """A redirect to the login page of this base URL: ThreadFix does not accept an id or a name in the path."""
+    REDIRECT_TO_HOST = auto()
+    """To a page of another host."""
+    CONTEXT_PATH = auto()
+    """ThreadFix responds under `/threadfix` only."""
+    UNRECOGNIZED_PATH = auto()
+    """ThreadFix itself reported that it has no such path."""
     WEB_PAGE = auto()
     NOT_THREADFIX = auto()
     UNAVAILABLE = auto()
@@ -38,6 +51,12 @@ class FailureKind(Enum):
     DENIED = auto()
     NO_CONTENT = auto()
     """204: ThreadFix's filter against forged requests sends it, before the request is read."""
+    NO_KEY = auto()
+    """ThreadFix itself reported that no key arrived."""
+    DENIED_PAGE = auto()
+    """401 or 403 with a page that is not ThreadFix's."""
+    LICENCE = auto()
+    """403 with the page that ThreadFix returns without a valid licence."""
     NO_ENDPOINT = auto()
     """404 or 410: a wrong path, or a missing object."""
     NOT_FOUND = auto()
@@ -72,6 +91,17 @@ CERTIFICATES: Final = frozenset(
 """The certificate does not verify."""
 
 
+LASTING: Final = frozenset(
+    {
+        FailureKind.UNRECOGNIZED_PATH,
+        FailureKind.REDIRECT_TO_LOGIN,
+        FailureKind.REFUSED_PATH,
+        FailureKind.REDIRECT_TO_HTTPS,
+    }
+)
+"""Kinds that seldom pass by themselves."""
+
+
 class Doing(Enum):
     """The purpose of a request."""
 
@@ -84,6 +114,9 @@ class Doing(Enum):
     LOOKUP_BY_UNIQUE_ID = auto()
     CRITERIA = auto()
     POLICIES = auto()
+
+
+LOOKUPS: Final = frozenset({Doing.LOOKUP, Doing.LOOKUP_BY_NAME, Doing.LOOKUP_BY_UNIQUE_ID})
 
 
 class Advice(NamedTuple):
@@ -109,6 +142,7 @@ _CONTEXT: Final = (
     "Does {--url} lack its context path, such as /threadfix? If it has one, check what responds there instead of "
     "ThreadFix: a login page, a proxy, a load balancer."
 )
+_VERSION: Final = "Set {--api-version} to the version of your ThreadFix, or {--api-version none} for 2.5 to 2.7."
 _HTTPS: Final = "ThreadFix requires https: start {--url} with https://."
 _PROXY_LOGIN: Final = "The proxy requires a login; put it into HTTPS_PROXY, as http://user:password@proxy:port."
 _NOT_TAKEN: Final = "ThreadFix did not accept the file"
@@ -141,6 +175,41 @@ _CERTIFICATE_NAME: Final = (
     "for a certificate with this name."
 )
 
+NOT_SERVED: Final[dict[FailureKind, Advice]] = {
+    FailureKind.REDIRECT_TO_HOST: Advice(
+        "A login page or a proxy responds instead of ThreadFix.",
+        "Set {--url} to an address of ThreadFix that needs no single sign-on, or have the path /rest excepted from it.",
+    ),
+    FailureKind.REDIRECT_TO_LOGIN: Advice(
+        "ThreadFix is there, but under another base URL than {--url}.",
+        "Set {--url} to the base URL that the redirect names.",
+    ),
+    FailureKind.REFUSED_PATH: Advice(
+        "ThreadFix does not accept an id or a name in the path of the request.",
+        "Check the ids (whole numbers up to 2147483647). Instead of a name, set {--application-id}.",
+    ),
+    FailureKind.CONTEXT_PATH: Advice(
+        "{--url} lacks the context path of ThreadFix.", "Set {--url} to the URL that is named here."
+    ),
+    FailureKind.UNRECOGNIZED_PATH: Advice(
+        "ThreadFix has no such endpoint: it is older than the endpoint, or {--api-version} is wrong.", _VERSION
+    ),
+    FailureKind.NO_KEY: Advice(
+        "No API key arrived at ThreadFix.",
+        "Find out what removes the header Authorization: a proxy or web server in between is likely. ThreadFix 2.3 and "
+        "the Community Edition read no header, so the gate cannot work with them.",
+    ),
+    FailureKind.DENIED_PAGE: Advice(
+        "The page is not from ThreadFix's REST API. A firewall, a proxy or a single sign-on refuses the request.",
+        "Ask the administrator of the named page to let requests of this machine to /rest through.",
+    ),
+    FailureKind.LICENCE: Advice(
+        "ThreadFix itself refuses every request, as without a valid licence.",
+        "Ask your ThreadFix administrator to renew the licence; then run the gate again.",
+    ),
+}
+"""The kinds of a response that shows that ThreadFix did not serve the request, whatever its purpose."""
+
 ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     (FailureKind.DNS, None): Advice(
         hint="Check the host in {--url}, and that this machine can resolve names of your network; then run the gate "
@@ -168,6 +237,14 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     (FailureKind.MALFORMED, None): _CONNECTION,
     (FailureKind.LIMIT, None): Advice(
         hint="Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
+    ),
+    **{(kind, None): advice for kind, advice in NOT_SERVED.items()},
+    **{
+        (kind, Doing.UPLOAD): Advice(f"{_NOT_TAKEN}. {advice.meaning}", advice.hint)
+        for kind, advice in NOT_SERVED.items()
+    },
+    (FailureKind.PROXY_REFUSED, None): Advice(
+        hint="Ask the owner of the proxy to allow connections to ThreadFix, or put its host into NO_PROXY."
     ),
     (FailureKind.REDIRECT, None): Advice(hint=_CONTEXT),
     (FailureKind.WEB_PAGE, None): Advice(hint=_CONTEXT),
@@ -246,9 +323,11 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     ),
     (FailureKind.NOT_FOUND, Doing.CRITERIA): Advice(hint=_CRITERIA),
     (FailureKind.NO_ENDPOINT, Doing.CRITERIA): Advice(hint=_CRITERIA),
+    (FailureKind.UNRECOGNIZED_PATH, Doing.CRITERIA): Advice(hint=_CRITERIA),
     (FailureKind.UNKNOWN_RULE, Doing.CRITERIA): Advice(hint=_CRITERIA),
     (FailureKind.NOT_FOUND, Doing.POLICIES): Advice(hint=_POLICIES),
     (FailureKind.NO_ENDPOINT, Doing.POLICIES): Advice(hint=_POLICIES),
+    (FailureKind.UNRECOGNIZED_PATH, Doing.POLICIES): Advice(hint=_POLICIES),
     (FailureKind.UNKNOWN_RULE, Doing.POLICIES): Advice(hint=_POLICIES),
     (FailureKind.ANOTHER, Doing.CRITERIA): _ANOTHER_RULE,
     (FailureKind.ANOTHER, Doing.POLICIES): _ANOTHER_RULE,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from gate.model.advice import Doing, FailureKind
+from gate.model.advice import LASTING, LOOKUPS, Doing, FailureKind
 from gate.model.reasons import Reason, Word
 from gate.model.subjects import Check, ScanFile, Subject, Target
 
@@ -74,6 +74,12 @@ class Failure:
     def timed_out(self) -> bool:
         """Whether the request ended at its time limit."""
         return self.kind is FailureKind.TIMEOUT
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the failure seldom passes by itself, such as ThreadFix's own report that there is no such name."""
+        is_missing = self.reason is Reason.NOT_FOUND and (self.refused or self.kind is FailureKind.NOT_FOUND)
+        return self.kind in LASTING or (is_missing and self.doing in LOOKUPS)
 
 
 Observation = ScanReading | Failure

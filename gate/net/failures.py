@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import re
 import socket
 import ssl
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from gate.model.reasons import Reason
 from gate.net.framing import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gate.text.sanitizer import Sanitizer
 
@@ -42,7 +43,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], FailureKind, str], ...]] = (
         FailureKind.SOCKS,
         "{host} was not asked: the proxy speaks SOCKS, which the gate does not support.",
     ),
-    (urllib3.exceptions.ProxyError, FailureKind.PROXY, "the proxy to {host} refused the connection."),
+    (urllib3.exceptions.ProxyError, FailureKind.PROXY, "{host} was not asked: the proxy {proxy} {why}."),
     (socket.gaierror, FailureKind.DNS, "DNS lookup of {host} failed."),
     (ConnectionRefusedError, FailureKind.REFUSED, "{host} refused the connection."),
     (ssl.SSLError, FailureKind.TLS, "TLS with {host} fails."),
@@ -51,6 +52,14 @@ _FAILURES: Final[tuple[tuple[type[BaseException], FailureKind, str], ...]] = (
     (urllib3.exceptions.TimeoutError, FailureKind.STALLED, "{host} did not respond in time."),
     (urllib3.exceptions.ProtocolError, FailureKind.RESET, "{host} closed the connection."),
 )
+_PROXY_ERRORS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (socket.gaierror, "has no address in DNS"),
+    (ConnectionRefusedError, "accepts no connection"),
+    (ssl.SSLError, "speaks no TLS"),
+    (urllib3.exceptions.TimeoutError, "does not respond"),
+)
+PROXY_LOGIN: Final = 407
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 # By OpenSSL's error codes; any other error of a certificate is about its chain.
 _CERTIFICATES: Final = {
     9: FailureKind.CERTIFICATE_NOT_YET_VALID,
@@ -60,8 +69,8 @@ _CERTIFICATES: Final = {
 }
 
 
-def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure:
-    """Return the failure of a request to `host`.
+def failure_of(error: BaseException, host: str, sanitizer: Sanitizer, proxy: str | None = None) -> Failure:
+    """Return the failure of a request to `host`, through a proxy if there is one.
 
     An error's text may contain a proxy's password, so only its kind is used.
     """
@@ -75,11 +84,23 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer) -> Failure
             return Failure(Reason.UNREACHABLE, what, kind, final=True)
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
             return Failure(Reason.UNREACHABLE, _EXHAUSTED[cause.errno].format(host=host), FailureKind.LIMIT)
+        # The standard library has no other sign of a tunnel that the proxy refused.
+        if refused := _TUNNEL.match(str(cause)) if isinstance(cause, OSError) else None:
+            code = int(refused[1])
+            kind = FailureKind.PROXY_LOGIN if code == PROXY_LOGIN else FailureKind.PROXY_REFUSED
+            what = f"{host} was not asked: the proxy {proxy} refused the connection to it with HTTP {code}."
+            return Failure(Reason.UNREACHABLE, what, kind, final=code == PROXY_LOGIN, http_status=code)
     for error_type, kind, what in _FAILURES:
         for cause in chain:
             if isinstance(cause, error_type):
-                return Failure(Reason.UNREACHABLE, what.format(host=host, why=cause), kind)
+                why = _why(chain) if kind is FailureKind.PROXY else str(cause)
+                return Failure(Reason.UNREACHABLE, what.format(host=host, proxy=proxy, why=why), kind)
     return Failure(Reason.UNREACHABLE, f"the connection to {host} broke ({type(error).__name__}).")
+
+
+def _why(chain: Sequence[BaseException]) -> str:
+    """Return why a proxy could not be reached."""
+    return next((why for kind, why in _PROXY_ERRORS if any(isinstance(cause, kind) for cause in chain)), "broke off")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

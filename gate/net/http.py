@@ -100,6 +100,7 @@ class _Request(NamedTuple):
     form: bytes | None = None
     body: Body | None = None
     connect_timeout: float | None = None
+    with_key: bool = True
 
 
 class Transport:
@@ -122,9 +123,11 @@ class Transport:
 
     # A failure of the network is a value. Only a bug, or an error of `body`, is raised.
 
-    def get(self, url: str, timeout: float, *, limit: int = RESPONSE_LIMIT) -> Response | Failure:
+    def get(
+        self, url: str, timeout: float, *, limit: int = RESPONSE_LIMIT, with_key: bool = True
+    ) -> Response | Failure:
         """Make a GET request within `timeout` seconds. `limit` is the bytes of the body after decompression."""
-        return self._request(_Request("GET", url, timeout, limit))
+        return self._request(_Request("GET", url, timeout, limit, with_key=with_key))
 
     def post(
         self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT
@@ -200,7 +203,7 @@ class Transport:
         try:
             done = exchange.run(work, timeout, connect_timeout)
         except BROKEN as error:
-            return replace(failure_of(error, self.host, self._sanitizer), unsent=not exchange.connected)
+            return replace(failure_of(error, self.host, self._sanitizer, self.proxy), unsent=not exchange.connected)
         finally:
             self._under_way.discard(exchange)
         return self._timed_out(exchange, timeout, connect_timeout) if done is None else done
@@ -228,7 +231,7 @@ class Transport:
                 "Accept": "application/json",
                 # Most responses are too small to compress.
                 "Accept-Encoding": "identity",
-                "Authorization": f"APIKEY {self._server.api_key.reveal()}",
+                **({"Authorization": f"APIKEY {self._server.api_key.reveal()}"} if request.with_key else {}),
                 **({"Cache-Control": "no-cache"} if request.method == "GET" else {}),
                 "Connection": "close",
                 "User-Agent": f"threadfix-gate/{__version__}",

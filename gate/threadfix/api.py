@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urljoin, urlsplit
 
 from gate.model.advice import FailureKind
 from gate.model.history import Failure
@@ -28,16 +31,28 @@ NOT_FOUND: Final = frozenset({404, 410})
 NO_CONTENT: Final = 204
 NO_METHOD: Final = 405
 PROXY_LOGIN: Final = 407
+FORBIDDEN: Final = 403
 TOO_LARGE: Final = 413
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
 UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
 """ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
+NO_KEY: Final = "Authentication failed, check your API Key."
+"""ThreadFix's text if no key arrived; it has another text for an unknown key (Community Edition)."""
+LOGIN: Final = "/login.jsp"
+"""The path of ThreadFix's login page, below the base URL."""
+CONTEXT_PATH: Final = "/threadfix"
+"""The usual context path."""
 SHORTEST: Final = 0.001
 """Seconds for a request if the requests before it have used up the time."""
 PAGE_START: Final = 20_000
 """Bytes of a web page that are searched for its title."""
+TITLE_LIMIT: Final = 80
+"""Characters of a title that are shown."""
 
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(rb"<[^<>]{0,1000}>")
+_LICENCE_PAGE: Final = re.compile(rb"<h1>[^<>]{1,500}</h1>")
+_JSON: Final = re.compile(rb"\s*[{\[]")
 
 
 class ApiResponse(NamedTuple):
@@ -56,6 +71,8 @@ class RestApi:
         self.sanitize = sanitizer.sanitize
         self.redact = sanitizer.redact
         self._digits = sanitizer.digits
+        self._lock = threading.Lock()
+        self._responded = False
 
     def request(
         self,
@@ -75,11 +92,30 @@ class RestApi:
             limit: bytes of the response's body.
             refusals: as for `read`.
         """
+        ends = time.monotonic() + timeout
         if form is None:
             response = self.http.get(url, timeout, limit=limit)
         else:
             response = self.http.post(url, form, timeout, limit=limit)
-        return response if isinstance(response, Failure) else self.read(response, refusals=refusals)
+        if isinstance(response, Failure):
+            return response
+        content = self.read(response, refusals=refusals)
+        with self._lock:
+            is_first, self._responded = not self._responded, True
+        return (is_first and self._other_base(url, content, ends)) or content
+
+    def _other_base(self, url: str, first: ApiResponse | Failure, ends: float) -> Failure | None:
+        """Return the failure if the URL lacks its context path: one request, without the key, finds ThreadFix there."""
+        base = self.server.url
+        is_page = isinstance(first, Failure) and not first.refused and first.http_status in {*REDIRECTS, *NOT_FOUND}
+        if not isinstance(first, Failure) or not is_page or urlsplit(base).path:
+            return None
+        right = f"{base}{CONTEXT_PATH}"
+        response = self.http.get(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
+        if isinstance(response, Failure) or not self._envelope(response)[0]:
+            return None
+        what = f"{first.what.rstrip('.')}; ThreadFix itself responds under {right}."
+        return replace(first, what=what, kind=FailureKind.CONTEXT_PATH, final=True)
 
     def read(self, response: Response, *, refusals: bool = False) -> ApiResponse | Failure:
         """Return the envelope in a response, or the failure if ThreadFix did not send it or refuses.
@@ -91,15 +127,8 @@ class RestApi:
         """
         code = response.http_status
         if code in REDIRECTS:
-            target = self.sanitize(response.headers.get("Location", "nowhere"), 200)
-            to_https = target.lower().startswith("https:") and self.server.url.startswith("http:")
-            what = f"returned HTTP {code}, a redirect to {target}, which the gate does not follow."
-            return self.protocol(response, what, FailureKind.REDIRECT_TO_HTTPS if to_https else FailureKind.REDIRECT)
-        envelope, problem = None, ""
-        try:
-            envelope = responses.parse(response.body, self._digits)
-        except responses.NotThreadFixError as error:
-            problem = str(error)
+            return self._redirect(response)
+        envelope, problem = self._envelope(response)
         refused = envelope is not None and not envelope.success
         message = (responses.non_empty(envelope.message) or "") if envelope and refused else ""
         refusal = _refusal(code, message, refused=refused)
@@ -110,10 +139,57 @@ class RestApi:
         reason, kind, final = refusal
         text = " and refused without a message" if refused else ""
         text = f" and says: {self.sanitize(message).rstrip('.')}" if message else text
+        if not envelope:
+            text = self._page(response)
+            # ThreadFix itself may send a page with 401.
+            if code == FORBIDDEN and text:
+                is_licence = "Content-Type" not in response.headers and _LICENCE_PAGE.fullmatch(response.body.strip())
+                kind = FailureKind.LICENCE if is_licence else FailureKind.DENIED_PAGE
         what = f"{self.http.host} returned HTTP {code}{text}."
         return Failure(
             reason, what, kind, final=final, retry_after=response.retry_after, http_status=code, refused=refused
         )
+
+    def _envelope(self, response: Response) -> tuple[responses.Envelope | None, str]:
+        """Return the envelope in a response, or None and the reason why it has none."""
+        try:
+            return responses.parse(response.body, self._digits), ""
+        except responses.NotThreadFixError as error:
+            return None, str(error)
+
+    def _redirect(self, response: Response) -> Failure:
+        """Return the failure of a redirect; its kind depends on the target."""
+        own, location = urlsplit(self.server.url), response.headers.get("Location", "")
+        try:
+            target = urlsplit(urljoin(f"{self.server.url}/", location))
+            same_host = target.hostname == own.hostname
+        except ValueError:
+            target, same_host = own, True
+        # A session id follows the path.
+        path, to_https = target.path.partition(";")[0], (own.scheme, target.scheme) == ("http", "https")
+        kind = FailureKind.REDIRECT if same_host else FailureKind.REDIRECT_TO_HOST
+        shown = self.sanitize(location.partition(";jsessionid=")[0] or "nowhere", 200)
+        if path.endswith(LOGIN):
+            base = path.removesuffix(LOGIN)
+            # A proxy that ends TLS often lets ThreadFix believe that it is asked over http.
+            is_own = same_host and base == own.path and not to_https
+            kind = FailureKind.REFUSED_PATH if is_own else FailureKind.REDIRECT_TO_LOGIN
+            if not is_own:
+                shown += f" (the login page of {self.sanitize(f'{target.scheme}://{target.netloc}{base}', 200)})"
+        elif same_host and to_https:
+            kind = FailureKind.REDIRECT_TO_HTTPS
+        what = f"returned HTTP {response.http_status}, a redirect to {shown}, which the gate does not follow."
+        return self.protocol(response, what, kind)
+
+    def _page(self, response: Response) -> str:
+        """Return the title or the first words of a page that is not ThreadFix's, and the proxy, for a sentence."""
+        start = response.body[:PAGE_START]
+        match = _PAGE_TITLE.search(start)
+        words = match[1] if match else _TAG.sub(b" ", start)
+        title = self.sanitize(b" ".join(words.split()).decode("utf-8", "replace"), TITLE_LIMIT)
+        if not title or _JSON.match(start):
+            return ""
+        return f" with the page '{title}'{f', through the proxy {self.http.proxy}' if self.http.proxy else ''}"
 
     def text(self, value: object) -> str | None:
         """Return sanitized text; None if the value is not text, or is blank."""
@@ -161,9 +237,8 @@ class RestApi:
 
     def _not_threadfix(self, response: Response, problem: str) -> Failure:
         if response.body.lstrip()[:1] == b"<":
-            match = _PAGE_TITLE.search(response.body[:PAGE_START])
-            title = f" ('{self.sanitize(match[1].decode('utf-8', 'replace'), 80)}')" if match else ""
-            return self.protocol(response, f"returned a web page{title} instead of JSON.", FailureKind.WEB_PAGE)
+            what = f"returned HTTP {response.http_status}{self._page(response) or ' with a page'} instead of JSON."
+            return self.protocol(response, what, FailureKind.WEB_PAGE)
         return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(problem)}.")
 
 
@@ -177,7 +252,12 @@ def lacks_endpoint(response: ApiResponse | Failure) -> bool:
     if isinstance(response, Failure):
         return response.http_status in {*NOT_FOUND, NO_METHOD}
     message = responses.non_empty(response.envelope.message) or ""
-    return not response.envelope.success and fold(trim(message)) == fold(UNRECOGNIZED)
+    return not response.envelope.success and _is(message, UNRECOGNIZED)
+
+
+def _is(message: str, text: str) -> bool:
+    """Return whether a message is a text of ThreadFix, in any case of its letters."""
+    return fold(trim(message)) == fold(text)
 
 
 def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, FailureKind, bool] | None:
@@ -195,11 +275,13 @@ def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, Failure
         is_login = code == PROXY_LOGIN
         return Reason.UNREACHABLE, FailureKind.PROXY_LOGIN if is_login else FailureKind.UNAVAILABLE, is_login
     if code in DENIED or mentions_key(message):
-        return Reason.DENIED, FailureKind.DENIED, True
-    if code in NOT_FOUND:
-        return Reason.NOT_FOUND, FailureKind.NO_ENDPOINT, False
+        return Reason.DENIED, FailureKind.NO_KEY if _is(message, NO_KEY) else FailureKind.DENIED, True
+    if code in NOT_FOUND or (refused and code == OK):
+        kind = FailureKind.NO_ENDPOINT if code in NOT_FOUND else FailureKind.NOT_FOUND
+        is_lacking = refused and _is(message, UNRECOGNIZED)
+        return Reason.NOT_FOUND, FailureKind.UNRECOGNIZED_PATH if is_lacking else kind, False
     if code in CLIENT_ERRORS:
         return Reason.PROTOCOL, FailureKind.TOO_LARGE if code == TOO_LARGE else FailureKind.REJECTED, True
-    if code != OK:
-        return Reason.PROTOCOL, FailureKind.NO_CONTENT if code == NO_CONTENT else FailureKind.NOT_THREADFIX, False
-    return (Reason.NOT_FOUND, FailureKind.NOT_FOUND, False) if refused else None
+    if code == OK:
+        return None
+    return Reason.PROTOCOL, FailureKind.NO_CONTENT if code == NO_CONTENT else FailureKind.NOT_THREADFIX, False

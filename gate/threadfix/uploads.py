@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gate.model.advice import Doing, FailureKind
+from gate.model.advice import NOT_SERVED, Doing, FailureKind
 from gate.model.history import Failure, Finished, Queued, Refused
 from gate.model.reasons import Reason
 from gate.net.files import opened
@@ -53,6 +53,7 @@ SYNCHRONOUS: Final = ("legacy", "")
 UNKNOWN_STATE: Final = "Whether ThreadFix has the file is not known."
 REFUSED: Final = frozenset(
     {
+        *NOT_SERVED,
         FailureKind.DENIED,
         FailureKind.NO_CONTENT,
         FailureKind.NO_ENDPOINT,

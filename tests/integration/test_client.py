@@ -241,7 +241,7 @@ def test_a_scan_vanishes_only_by_threadfix_s_own_response(response: Fault, reaso
 def test_a_web_page_is_named_by_its_title(gate: Gate) -> None:
     """The message shows that it is a login page, and that the context path may be missing."""
     ran = gate.play(always(Raw(200, LOGIN_PAGE)), *ONCE)
-    assert "a web page ('ThreadFix Login') instead of JSON" in ran.document["message"]
+    assert "HTTP 200 with the page 'ThreadFix Login' instead of JSON" in ran.document["message"]
     assert "such as /threadfix" in ran.document["hint"]
 
 
@@ -387,11 +387,11 @@ def test_retry_after_ends_at_the_limit_and_at_the_deadline(gate: Gate) -> None:
 def test_no_redirect_is_followed(code: int, gate: Gate, serve: Serve) -> None:
     """The gate does not even connect to the other server."""
     other = ThreadFix()
-    for where in ("/threadfix/login.jsp", serve(other)):
+    for where, hint in (("/threadfix/login.jsp", "Check the ids"), (serve(other), "such as /threadfix")):
         ran = gate.play(always(Raw(code, headers=(("Location", where),))), *ONCE)
         assert ran.document["reason"] == Reason.PROTOCOL
         assert f"a redirect to {where}, which the gate does not follow" in ran.document["message"]
-        assert "such as /threadfix" in ran.document["hint"]
+        assert hint in ran.document["hint"]
     assert other.connections == 0
     assert {path.rpartition("/")[2] for _, path, _ in gate.threadfix.seen} == {"status"}
 
@@ -566,7 +566,7 @@ def test_verbose_logs_every_request_without_its_content(gate: Gate) -> None:
     assert codes == ["502", "no response", "200", "200"]
     assert all(line.endswith(" ms") for line in lines)
     assert API_KEY not in ran.err
-    assert "secret words" not in ran.err
+    assert not [line for line in lines if "secret words" in line]
 
 
 # --- Connections.
@@ -659,7 +659,7 @@ def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
     assert b"Proxy-Authorization: Basic cm9ib3Q6aHVudGVyMg==" in heads[0]
     assert API_KEY.encode() not in heads[0]
     assert ran.document["reason"] == Reason.UNREACHABLE
-    assert "HTTPS_PROXY" in ran.document["hint"]
+    assert "NO_PROXY" in ran.document["hint"]
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ UNCERTAIN = {
         f"{code}": (http(linked(), b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}")
         for code in (201, 202, 206)
     },
-    "system-error-page": (http(b"<html><title>System error</title>"), Reason.PROTOCOL, "web page ('System error')"),
+    "system-error-page": (http(b"<html><title>System error</title>"), Reason.PROTOCOL, "with the page 'System error'"),
     "nothing": (http(b""), Reason.PROTOCOL, "it is not JSON"),
     "half-json": (http(linked()[:-1]), Reason.PROTOCOL, "it is not JSON"),
     "success-as-text": (http(b'{"success": "true"}'), Reason.PROTOCOL, "did not return a ThreadFix response"),
@@ -207,7 +207,7 @@ DEFINITE = {
     "407": (http(b"<html>", b"407 X"), Reason.UNREACHABLE, "login page or a proxy"),
     "400-with-a-refusal": (http(refused(REFUSALS[0].text), b"400 X"), Reason.PROTOCOL, "login page or a proxy"),
     **{
-        f"{code}": (http(b"", b"%d X" % code, b"Location: /threadfix/login.jsp"), Reason.PROTOCOL, "login page")
+        f"{code}": (http(b"", b"%d X" % code, b"Location: /threadfix/sign-in"), Reason.PROTOCOL, "login page")
         for code in (301, 302, 303, 307, 308)
     },
 }  # fmt: skip
@@ -237,9 +237,9 @@ def test_a_413_leads_to_the_limit_of_the_proxy(tmp_path: Path) -> None:
 
 def test_a_redirect_shows_its_target(tmp_path: Path) -> None:
     """The message has the address, and the hint mentions the context path."""
-    failure, _ = uploaded(new_file(tmp_path), responding(http(b"", b"302 X", b"Location: /login.jsp")))
+    failure, _ = uploaded(new_file(tmp_path), responding(http(b"", b"302 X", b"Location: /sign-in")))
     assert isinstance(failure, Failure)
-    assert "a redirect to /login.jsp" in failure.what
+    assert "a redirect to /sign-in" in failure.what
     assert "context path" in str(advise(failure.kind, failure.doing).hint)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from gate.flow.signals import Signals
 from gate.flow.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
+from gate.model.advice import Doing, FailureKind
 from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.model.history import NOT_POLLED, Failure, Observation, ScanHistory, ScanReading, StopCause
 from gate.model.reasons import Reason
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 QUEUED, MERGING, DONE = ScanReading("QUEUED"), ScanReading("CHANNEL_MERGING"), ScanReading("DONE", scan_id=12)
 DOWN = Failure(Reason.UNREACHABLE, "HTTP 502.")
 MISSING = Failure(Reason.NOT_FOUND, "HTTP 404.")
+LOGIN = Failure(Reason.PROTOCOL, "HTTP 302.", FailureKind.REDIRECT_TO_LOGIN)
+NO_PATH = Failure(Reason.NOT_FOUND, "unrecognized path.", FailureKind.UNRECOGNIZED_PATH)
+NO_NAME = Failure(Reason.NOT_FOUND, "no such name.", FailureKind.NOT_FOUND, Doing.LOOKUP_BY_NAME)
 DENIED = Failure(Reason.DENIED, "HTTP 401.", final=True)
 
 
@@ -134,6 +138,45 @@ def test_one_poll_serves_a_limit_at_the_deadline(at_deadline: StopCause, reading
     assert world.wait().ended is at_deadline
     assert world.starts[-1] == 60
     assert world.starts.count(60) == 1
+
+
+LASTING = {
+    "the-name-does-not-exist": ([(0, NO_NAME)], {}, 8),
+    "kinds-may-change": ([(0, LOGIN), (3, NO_PATH), (5, NO_NAME)], {}, 8),
+    "by-threadfix-itself-with-404": ([(0, replace(NO_NAME, kind=FailureKind.NO_ENDPOINT, refused=True))], {}, 8),
+    "another-404-page": ([(0, replace(NO_NAME, kind=FailureKind.NO_ENDPOINT))], {}, 60),
+    "a-pending-scan-of-another-node": ([(0, replace(NO_NAME, doing=Doing.STATUS, refused=True))], {}, 60),
+    "any-other-error-starts-it-again": ([(0, LOGIN), (5, DOWN), (7, LOGIN)], {}, 16),
+    "another-error-at-its-end": ([(0, LOGIN), (8, DOWN)], {}, 60),
+    "after-other-errors": ([(0, DOWN), (55, LOGIN)], {}, 60),
+    "the-limit-is-shorter": ([(0, LOGIN)], {"first_contact_limit": 3}, 3),
+    "the-deadline-is-earlier": ([(0, LOGIN)], {"timeout": 5}, 5),
+    "retry-after-is-longer": ([(0, replace(LOGIN, retry_after=100)), (1, DOWN)], {}, 60),
+}
+
+
+@pytest.mark.parametrize(("errors", "plan", "ends"), LASTING.values(), ids=LASTING)
+def test_an_error_that_seldom_passes_by_itself_is_final_after_eight_seconds(
+    errors: list[tuple[float, Failure]], plan: dict[str, float], ends: float
+) -> None:
+    world = World(lambda _n, at: [error for since, error in errors if at >= since][-1], Plan(**plan))
+    assert world.wait().elapsed == pytest.approx(ends)
+
+
+def test_no_error_is_final_early_after_an_upload_or_a_status() -> None:
+    """Also if another wait received the status: the redirects may be a failover."""
+    world = World(lambda _n, at: QUEUED if at < 2 else LOGIN, Plan(outage_limit=30))
+    assert world.wait().elapsed == 32
+    world = World(lambda _n, _at: NO_PATH)
+    world.progress.set()
+    assert world.wait().elapsed == 60
+    assert world.events[0] == OutageBegan(TARGET, 0, NO_PATH, 60, first_contact=True)
+
+
+def test_the_log_has_the_limit_of_an_error_that_seldom_passes() -> None:
+    world = World(lambda _n, _at: LOGIN)
+    world.wait()
+    assert world.events[0] == OutageBegan(TARGET, 0, LOGIN, 8, first_contact=True)
 
 
 def test_a_final_error_ends_the_wait_immediately() -> None:
