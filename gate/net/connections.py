@@ -67,9 +67,6 @@ class Exchange:
     http_status: int | None = None  # None before there is a response
     clock_ahead: float | None = None  # see `RequestMade`
     connection: ConnectionFacts = field(default_factory=ConnectionFacts)
-    connected: bool = False
-    """Whether the connection is complete, including TLS and a proxy's tunnel. If not, nothing of the request has left
-    this machine, and after an abort nothing will."""
     listens: bool = False  # whether to look for a response while the body is sent
     whole: bool = False  # whether the whole body was sent
     _outcome: Any = None
@@ -81,6 +78,14 @@ class Exchange:
     _connecting_over: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is complete, including TLS and a proxy's tunnel.
+
+        If not, nothing of the request has left this machine, and after an abort nothing will.
+        """
+        return self._connected is not None
+
     def run(self, work: Callable[[Exchange], T], timeout: float, connect_timeout: float | None = None) -> T | None:
         """Return the result of `work`, or None if it, or its connection, takes too long.
 
@@ -89,12 +94,11 @@ class Exchange:
             ConnectionAbortedError: the exchange was aborted before.
             BaseException: `work` raised it.
         """
-        ends = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         self._check_wanted()
         start_thread(partial(self._work, work))
         in_time = connect_timeout is None or self._connecting_over.wait(min(connect_timeout, timeout))
-        in_time = in_time and self._over.wait(max(0.0, ends - time.monotonic()))
-        if not in_time:
+        if not in_time or not self._over.wait(max(0.0, deadline - time.monotonic())):
             self.abort()
             return None
         if self._error is not None:
@@ -108,7 +112,7 @@ class Exchange:
             self._error = error
             self.close()
         finally:
-            self._release()
+            self._close_duplicate()
             self._connecting_over.set()
             self._over.set()
 
@@ -122,11 +126,10 @@ class Exchange:
         """Keep the socket of a complete connection for `abort`, and close the second handle."""
         self.track(connection)
         self._connected = connection
-        self.connected = True
         # Checked last: if `abort` comes first and the exchange is not connected, nothing will be sent.
         self._check_wanted()
         self._connecting_over.set()
-        self._release()
+        self._close_duplicate()
 
     def limit_pauses(self, seconds: float) -> None:
         """Limit each pause of the server within the body of its response."""
@@ -162,7 +165,7 @@ class Exchange:
         if self._aborted:
             raise ConnectionAbortedError(errno.ECONNABORTED, "the request was given up")
 
-    def _release(self) -> None:
+    def _close_duplicate(self) -> None:
         if self._duplicate:
             self._duplicate.close()
 
@@ -197,13 +200,12 @@ class _Tracked:
     def __init__(self, exchange: Exchange, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - handed through
         self._exchange = exchange
         self._duplex: Duplex | None = None
-        self._ready = False
+        self._ready = False  # whether the connection is complete; the request to a tunnel's proxy comes before
         self.response_class = self._response
         super().__init__(*args, **kwargs)
 
     def _response(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _HTTPResponse:  # noqa: ANN401 - handed through
-        source: Any = self._duplex.replay() if self._duplex else sock
-        response = _HTTPResponse(source, *args, **kwargs)
+        response = _HTTPResponse(cast("Any", self._duplex or sock), *args, **kwargs)
         self._exchange.track(response)
         return response
 
@@ -230,22 +232,19 @@ class _Tracked:
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - handed through as it is
         """Send a part of the request; a long body is sent while listening for the response."""
+        exchange = self._exchange
         if self.sock is None:
             self.connect()
-        if not self._ready:
-            # The proxy of a tunnel.
-            super().send(data)  # type: ignore[misc]
-        elif not self._exchange.connected:
+        if self._ready and not exchange.connected:
             _refuse_early(self.sock)
-            self._exchange.track_connected(self.sock)
-            super().send(data)  # type: ignore[misc]
-        elif self._exchange.listens and isinstance(self.sock, socket.socket):
+            exchange.track_connected(self.sock)
+        # TLS within a proxy's TLS is not a socket, and can only block.
+        if exchange.connected and exchange.listens and isinstance(self.sock, socket.socket):
             from gate.net.duplex import Duplex
 
             self._duplex = self._duplex or Duplex(self.sock)
             self._duplex.send(data)
         else:
-            # TLS within a proxy's TLS is not a socket, and can only block.
             super().send(data)  # type: ignore[misc]
 
 

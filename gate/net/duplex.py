@@ -55,9 +55,10 @@ class Duplex:
             except OSError as error:
                 raise BrokenPipeError(errno.EPIPE, "the connection broke") from error
 
-    def replay(self) -> _Replay:
-        """Return a socket-like object that replays the received bytes, then reads on."""
-        return _Replay(bytes(self._received), self._connection)
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return a file of the whole response: the received bytes, then the rest. `http.client` calls it."""
+        rest = self._connection.makefile(mode)  # type: ignore[call-overload]  # the one mode that there is
+        return io.BufferedReader(_Joined(bytes(self._received), rest)) if self._received else rest
 
     def _wait(self, events: int, seconds: float | None) -> int:
         """Wait for any of `events`, and return the events that are possible."""
@@ -76,27 +77,9 @@ class Duplex:
         self._received += piece
         while interim := _INTERIM_WHOLE.match(self._received):
             del self._received[: interim.end()]
-        if not piece or self._is_final():
+        is_final = len(self._received) >= STATUS_LINE and not _INTERIM.match(self._received)
+        if not piece or is_final or len(self._received) > INTERIM_LIMIT:
             raise BrokenPipeError(errno.EPIPE, "the server did not wait for the rest")
-
-    def _is_final(self) -> bool:
-        received = self._received
-        if len(received) < STATUS_LINE:
-            return False
-        return len(received) > INTERIM_LIMIT or not _INTERIM.match(received)
-
-
-class _Replay:
-    """A replacement for the socket of a response, for `http.client`."""
-
-    def __init__(self, received: bytes, connection: socket.socket) -> None:
-        self._received = received
-        self._connection = connection
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """Return a file that reads the whole response."""
-        rest = self._connection.makefile(mode)  # type: ignore[call-overload]  # the one mode that there is
-        return io.BufferedReader(_Joined(self._received, rest)) if self._received else rest
 
 
 class _Joined(io.RawIOBase):
