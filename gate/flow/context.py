@@ -128,7 +128,7 @@ class CommandContext:
             parsed = parsing.parse(flags, self._env, _read, files.find, invalid, needs_scan=needs_scan)
             server = parsed.server
             assert server is not None  # noqa: S101 - only `parse_early` leaves it out
-            unusable = unusable_options(server, self.naming, self._env)
+            unusable = tuple(unusable_options(server, self.naming, self._env))
             return replace(parsed, settings=None, invalid=parsed.invalid + unusable) if unusable else parsed
 
         known = self.parsed.secrets

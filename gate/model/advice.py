@@ -17,65 +17,45 @@ class FailureKind(Enum):
     CERTIFICATE_NOT_YET_VALID = auto()
     CERTIFICATE_EXPIRED = auto()
     CERTIFICATE_NAME = auto()
-    PROXY = auto()
-    """The proxy could not be reached."""
-    PROXY_REFUSED = auto()
-    """The proxy refused to connect to the server."""
+    PROXY = auto()  # the proxy could not be reached
+    PROXY_REFUSED = auto()  # the proxy refused to connect to the server
     SOCKS = auto()
     RESET = auto()
-    TIMEOUT = auto()
-    """The request ended at its time limit."""
-    STALLED = auto()
-    """The server paused for too long within its response."""
-    LIMIT = auto()
-    """This machine has no threads or file descriptors left."""
-    MALFORMED = auto()
-    """The response breaks a rule of HTTP."""
+    TIMEOUT = auto()  # the request ended at its time limit
+    STALLED = auto()  # the server paused for too long within its response
+    LIMIT = auto()  # this machine has no threads or file descriptors left
+    MALFORMED = auto()  # the response breaks a rule of HTTP
     # The response.
     REDIRECT = auto()
     REDIRECT_TO_HTTPS = auto()
-    REDIRECT_TO_LOGIN = auto()
-    """To the login page of another base URL."""
+    REDIRECT_TO_LOGIN = auto()  # to the login page of another base URL
     REFUSED_PATH = auto()
     """A redirect to the login page of this base URL: ThreadFix does not accept an id or a name in the path."""
-    REDIRECT_TO_HOST = auto()
-    """To a page of another host."""
-    CONTEXT_PATH = auto()
-    """ThreadFix responds under `/threadfix` only."""
-    UNRECOGNIZED_PATH = auto()
-    """ThreadFix itself reported that it has no such path."""
+    REDIRECT_TO_HOST = auto()  # to a page of another host
+    CONTEXT_PATH = auto()  # ThreadFix responds under `/threadfix` only
+    UNRECOGNIZED_PATH = auto()  # ThreadFix itself reported that it has no such path
     WEB_PAGE = auto()
     NOT_THREADFIX = auto()
-    UNAVAILABLE = auto()
-    """408, 425, 429 or 5xx."""
+    UNAVAILABLE = auto()  # 408, 425, 429 or 5xx
     DENIED = auto()
-    NO_CONTENT = auto()
-    """204: ThreadFix's filter against forged requests sends it, before the request is read."""
-    NO_KEY = auto()
-    """ThreadFix itself reported that no key arrived."""
-    DENIED_PAGE = auto()
-    """401 or 403 with a page that is not ThreadFix's."""
-    LICENCE = auto()
-    """403 with the page that ThreadFix returns without a valid licence."""
-    NO_ENDPOINT = auto()
-    """404 or 410: a wrong path, or a missing object."""
-    NOT_FOUND = auto()
-    """ThreadFix itself reported it, with HTTP 200."""
+    NO_CONTENT = auto()  # 204: ThreadFix's filter against forged requests sends it, before the request is read
+    NO_KEY = auto()  # ThreadFix itself reported that no key arrived
+    DENIED_PAGE = auto()  # 401 or 403 with a page that is not ThreadFix's
+    LICENCE = auto()  # 403 with the page that ThreadFix returns without a valid licence
+    NO_ENDPOINT = auto()  # 404 or 410: a wrong path, or a missing object
+    NOT_FOUND = auto()  # ThreadFix itself reported it, with HTTP 200
     PROXY_LOGIN = auto()
     TOO_LARGE = auto()
-    REJECTED = auto()
-    """Any other 4xx."""
+    REJECTED = auto()  # any other 4xx
     CACHED = auto()
-    ANOTHER = auto()
-    """The response is about another application or policy."""
+    ANOTHER = auto()  # the response is about another application or policy
     # The object of the request.
     NAME_IN_PATH = auto()
     SEVERAL = auto()
     UNKNOWN_RULE = auto()
     FILE_CHANGED = auto()
     NO_PENDING_SCAN = auto()
-    ANOTHER_UPLOAD = auto()
-    """The pending scan is another upload's."""
+    ANOTHER_UPLOAD = auto()  # the pending scan is another upload's
     NO_SLOT = auto()
     OTHER = auto()
 
@@ -107,8 +87,7 @@ class Doing(Enum):
 
     STATUS = auto()
     UPLOAD = auto()
-    UPLOAD_UNSENT = auto()
-    """An upload, if nothing has left this machine."""
+    UPLOAD_UNSENT = auto()  # an upload, if nothing has left this machine
     LOOKUP = auto()
     LOOKUP_BY_NAME = auto()
     LOOKUP_BY_UNIQUE_ID = auto()

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from gate.text.sanitizer import Sanitizer
 
-TEXT_LIMIT: Final = 200
-"""Characters that are shown of a repository or a ref."""
+TEXT_LIMIT: Final = 200  # characters that are shown of a repository or a ref
 URL_LIMIT: Final = 500
 _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}\Z", re.IGNORECASE)
 _LINK: Final = re.compile(r"https?://[!-~]+\Z")

@@ -22,19 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InvalidOption:
-    """An option that is missing, wrong or contradicts another option. Meaning and advice default to the usual texts.
+    """An option that is missing, wrong or contradicts another option. Meaning and advice default to the usual texts."""
 
-    Attributes:
-        option: its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option.
-        text: the flaw and an example, in a sentence that names the option; safe once it is in `Parsed`.
-        meaning: the consequence for the person at the red build.
-        advice: the next step, a template of `gate.text.wording`.
-    """
-
-    option: str | None
-    text: str
-    meaning: str | None = None
-    advice: str | None = None
+    option: str | None  # its label, such as `--timeout`, or `THREADFIX_API_KEY` for the key; None without an option
+    text: str  # the flaw and an example, in a sentence that names the option; safe once it is in `Parsed`
+    meaning: str | None = None  # the consequence for the person at the red build
+    advice: str | None = None  # the next step, a template of `gate.text.wording`
 
     def __str__(self) -> str:
         return self.text

@@ -209,12 +209,9 @@ class CheckResult:
         return same_kind and (self.policy_id, name) == (other.policy_id, other_name)
 
 
-STALE: Final = "stale"
-"""Status of a reading that may be older than the scan."""
-FRESH: Final = "fresh"
-"""Status of a reading that is about the scan."""
-UNCHECKED: Final = "unchecked"
-"""Status of a reading without time to settle: it counts, fresh or not."""
+STALE: Final = "stale"  # status of a reading that may be older than the scan
+FRESH: Final = "fresh"  # status of a reading that is about the scan
+UNCHECKED: Final = "unchecked"  # status of a reading without time to settle: it counts, fresh or not
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ class Row(NamedTuple):
 
 DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHABLE, Reason.PROTOCOL})
 """Reasons that may be caused by the URL, key, permission or network, which `doctor` checks step by step."""
-DIAGNOSIS: Final = "{@doctor} shows which step fails."
-"""The advice that is added to theirs."""
+DIAGNOSIS: Final = "{@doctor} shows which step fails."  # the advice that is added to theirs
 SIGNAL_EXIT_CODES: Final = (130, 143)
 """The exit codes of `cancelled`: 128 plus the number of the signal, SIGINT or SIGTERM."""
 

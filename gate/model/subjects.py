@@ -13,8 +13,7 @@ from gate.text.sanitizer import Sanitizer
 if TYPE_CHECKING:
     from datetime import date
 
-NAME_LIMIT: Final = 200
-"""Characters that a message shows of a name from the options."""
+NAME_LIMIT: Final = 200  # characters that a message shows of a name from the options
 
 
 class Target(NamedTuple):

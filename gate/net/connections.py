@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OK: Final = 200
-"""The only HTTP status that counts; with any other 2xx the content is partial, changed or not ready."""
+OK: Final = 200  # the only HTTP status that counts; with any other 2xx the content is partial, changed or not ready
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from gate.model.subjects import ScanFile
 from gate.text.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from io import FileIO
 
 _SEPARATORS: Final = re.escape(os.sep + (os.altsep or ""))
@@ -29,15 +29,10 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     Raises:
         ValueError: patterns match no file, or files cannot be uploaded; the text names each of them.
     """
-    errors: list[str] = []
-    paths: set[str] = set()
-    for pattern in patterns:
-        matches = {_normalized(path) for path in _matches(pattern)}
-        if not matches:
-            errors.append(f"{quoted(pattern)} {_why_missing(pattern)}")
-        paths |= matches
+    paths = {pattern: {_normalized(path) for path in _matches(pattern)} for pattern in patterns}
+    errors = [f"{quoted(pattern)} {_why_missing(pattern)}" for pattern, found in paths.items() if not found]
     files: dict[str, ScanFile] = {}
-    for path in sorted(paths):
+    for path in sorted(set().union(*paths.values())):
         try:
             files.setdefault(os.path.realpath(path), _file(path))
         except ValueError as error:
@@ -60,13 +55,11 @@ def _why_missing(pattern: str) -> str:
     return f"{why}; look at the log of the job that should have created it"
 
 
-def _matches(pattern: str) -> Iterator[str]:
-    """Yield the path itself if it exists, otherwise the files that match the pattern."""
-    if os.path.lexists(pattern):
-        yield pattern
-    else:
-        # Not `Path.is_dir`, which raises if it has no permission.
-        yield from (path for path in _glob(pattern) if not os.path.isdir(path))  # noqa: PTH112
+def _matches(pattern: str) -> Iterable[str]:
+    """Return the path itself if it exists, otherwise the files that match the pattern."""
+    # Not `Path.is_dir`, which raises if it has no permission.
+    matches = (path for path in _glob(pattern) if not os.path.isdir(path))  # noqa: PTH112
+    return [pattern] if os.path.lexists(pattern) else matches
 
 
 def _glob(pattern: str) -> Iterator[str]:

@@ -48,17 +48,12 @@ class Certificates(NamedTuple):
 class Peer:
     """A server, and how to connect to it."""
 
-    url: str
-    """Base URL in normal form; empty if it is not valid."""
+    url: str  # base URL in normal form; empty if it is not valid
     api_key: Secret
-    ca_file: tuple[Certificates, ...] = ()
-    """The trust store; empty for the default."""
-    client_cert: str | None = None
-    """Path of the client certificate."""
-    client_key: str | None = None
-    """Path of the certificate's key; None if the certificate's file contains it."""
-    insecure: bool = False
-    """Whether to skip the verification of the server's certificate."""
+    ca_file: tuple[Certificates, ...] = ()  # the trust store; empty for the default
+    client_cert: str | None = None  # path of the client certificate
+    client_key: str | None = None  # path of the certificate's key; None if the certificate's file contains it
+    insecure: bool = False  # whether to skip the verification of the server's certificate
 
 
 def is_loopback(url: str) -> bool:
@@ -71,21 +66,6 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _unusable_proxy(url: str, env: Mapping[str, str]) -> Iterator[InvalidOption]:
-    """Yield an invalid option if the proxy for `url` cannot be used, without its value: it may hold a password."""
-    named = {name: value for name, value in env.items() if name.lower().endswith("_proxy") and value}
-    if not named or not url or is_loopback(url):
-        return
-    import requests
-
-    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-    if proxy and (flaw := _flaw_of_proxy(proxy)):
-        # On Windows and macOS the proxy may be one of the system's settings.
-        origin = next((name for name, value in named.items() if value == proxy), "the proxy of this system")
-        what = f"{origin} {flaw} (not shown); write http://proxy:port or http://user:password@proxy:port."
-        yield InvalidOption(None, what)
 
 
 def _flaw_of_proxy(proxy: str) -> str:
@@ -129,7 +109,6 @@ def load_trust_store(
 
 
 def _load_default(context: ssl.SSLContext, bundles: Iterable[str], system: str) -> str:
-    loaded: list[str] = []
     if system == "win32":
         context.load_default_certs()
     elif system != "darwin":
@@ -139,9 +118,8 @@ def _load_default(context: ssl.SSLContext, bundles: Iterable[str], system: str) 
         paths = ssl.get_default_verify_paths()
         file = next((path for path in (paths.openssl_cafile, *bundles) if _load(context, path)), None)
         folder = paths.openssl_capath if _load(context, paths.openssl_capath) else None
-        loaded = [path for path in (file, folder) if path]
-    if loaded:
-        return f"the operating system's ({', '.join(loaded)})"
+        if loaded := list(filter(None, (file, folder))):
+            return f"the operating system's ({', '.join(loaded)})"
     import certifi
 
     context.load_verify_locations(cadata=certifi.contents())
@@ -174,12 +152,8 @@ def _is_certificate(file: str) -> bool:
     return Path(file).is_file() and _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), file)
 
 
-def unusable_options(server: Peer, naming: Naming, env: Mapping[str, str]) -> tuple[InvalidOption, ...]:
-    """Return each option whose file cannot be used, and the proxy that cannot be used."""
-    return (*_unusable_files(server, naming), *_unusable_proxy(server.url, env))
-
-
-def _unusable_files(server: Peer, naming: Naming) -> Iterator[InvalidOption]:
+def unusable_options(server: Peer, naming: Naming, env: Mapping[str, str]) -> Iterator[InvalidOption]:
+    """Yield each option whose file cannot be used, and the proxy if it cannot be used."""
     if not server.insecure and not server.url.startswith("http:"):
         for origin, path in server.ca_file:
             if flaw := _flaw_of_store(path):
@@ -187,6 +161,16 @@ def _unusable_files(server: Peer, naming: Naming) -> Iterator[InvalidOption]:
     if server.client_cert and (flaw := _flaw_of_pair(server.client_cert, server.client_key or server.client_cert)):
         names = ", ".join((naming.option("client-cert"), naming.option("client-key")))
         yield InvalidOption("--client-cert", f"{names}: {flaw}.")
+    named = {name: value for name, value in env.items() if name.lower().endswith("_proxy") and value}
+    if named and server.url and not is_loopback(server.url):
+        import requests
+
+        proxy = requests.utils.select_proxy(server.url, requests.utils.get_environ_proxies(server.url))
+        if proxy and (flaw := _flaw_of_proxy(proxy)):
+            # On Windows and macOS the proxy may be one of the system's settings. Its value may hold a password.
+            origin = next((name for name, value in named.items() if value == proxy), "the proxy of this system")
+            what = f"{origin} {flaw} (not shown); write http://proxy:port or http://user:password@proxy:port."
+            yield InvalidOption(None, what)
 
 
 def _flaw_of_store(path: str) -> str:

@@ -189,8 +189,8 @@ def path(value: str) -> str:
         try:
             Path.cwd()
         except OSError:
-            flaw = "is relative to the folder that the gate was started in, which is gone"
-            raise ValueError(f"{flaw}; write the whole path") from None
+            flaw = "is relative to the folder that the gate was started in, which is gone; write the whole path"
+            raise ValueError(flaw) from None
     return value
 
 
