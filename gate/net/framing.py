@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HEAD_LIMIT: Final = 128 * 1024  # bytes of a status line with its headers; servers allow 8 to 64 KiB
 MOST_CHUNKS: Final = 100_000  # of a body: 64 MiB in pieces of 700 bytes; smaller chunks would only take time
 PIECE: Final = 64 * 1024  # bytes that are read together
+LARGE_PIECE: Final = 1024 * 1024  # bytes of a body that are received, or decompressed, together
 _CHUNK_LINE: Final = 4096  # bytes of a chunk's size with its extensions
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\r?\n")
 _HEADER: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r?\n")
@@ -128,14 +129,17 @@ class _Chunks(io.RawIOBase):
         super().close()
 
 
-def decompress(body: bytes, coding: str, limit: int) -> bytes:
+def decompress(body: bytearray, coding: str, limit: int) -> bytearray:
     """Return the content of a body, but no more than one byte beyond the limit. `coding` is its `Content-Encoding`."""
     coding = coding.strip(" \t").lower()
     if not body or coding in {"", "identity"}:
         return body
     try:
         decoder = zlib.decompressobj(_FORMATS[coding])
-        content = decoder.decompress(body, limit + 1)
+        content, rest = bytearray(), bytes(body)
+        while len(content) <= limit and (piece := decoder.decompress(rest, min(LARGE_PIECE, limit + 1 - len(content)))):
+            content += piece
+            rest = decoder.unconsumed_tail
     except (KeyError, zlib.error) as error:
         raise MalformedError("has a body that cannot be decompressed") from error
     if len(content) <= limit and (not decoder.eof or decoder.unused_data):

@@ -16,7 +16,7 @@ import ssl
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import requests
@@ -29,7 +29,7 @@ from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.net.connections import NO_CONNECTION, OK, Adapter, ConnectionFacts, Exchange, Tls
 from gate.net.failures import BROKEN, failure_of
-from gate.net.framing import date, decompress, retry_after
+from gate.net.framing import LARGE_PIECE, date, decompress, retry_after
 from gate.net.peer import is_loopback, load_trust_store
 from gate.text.wording import seconds
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESPONSE_LIMIT: Final = 1024 * 1024  # bytes of a body after decompression; a status response has about 400
+LONG_RESPONSE_LIMIT: Final = 64 * 1024 * 1024  # of a body that has an entry for each scan, finding or team
+START: Final = 20_000  # bytes of a body that its response keeps
 FORM: Final = "application/x-www-form-urlencoded"  # the content type of a form without files
 LONGER: Final = 2  # a socket's time limit is longer by this factor, so that the request's own limit ends it first
 
@@ -62,7 +64,8 @@ class Response(NamedTuple):
 
     http_status: int  # 200 to 999, or 101
     headers: Mapping[str, str]  # by name, in any case; the values of a repeated header are joined with commas
-    body: bytes  # decompressed
+    body: bytes  # its first `START` bytes, decompressed
+    content: Any = None  # the whole body, as the transport's `read` returned it
     early: bool = False  # whether it began before the whole request was sent
 
     @property
@@ -104,12 +107,26 @@ class _Request(NamedTuple):
 
 
 class Transport:
-    """Sends requests to one server; safe to use from several threads. `trace` is called in the request's thread."""
+    """Sends requests to one server; safe to use from several threads.
 
-    def __init__(self, server: Peer, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
+    Args:
+        server: of the requests.
+        sanitizer: for texts of the server in failures.
+        trace: called for each request, in the thread that made it.
+        read: converts the body of each response. It runs within the time of the request.
+    """
+
+    def __init__(
+        self,
+        server: Peer,
+        sanitizer: Sanitizer,
+        trace: Callable[[RequestMade], None],
+        read: Callable[[bytearray], object] = bytes,
+    ) -> None:
         self._server = server
         self._sanitizer = sanitizer
         self._trace = trace
+        self._read = read
         # Loopback never goes through a proxy.
         self._proxies = {} if is_loopback(server.url) else requests.utils.get_environ_proxies(server.url)
         self._lock = threading.Lock()
@@ -135,13 +152,15 @@ class Transport:
         """Make a POST request with a form; as `get` otherwise."""
         return self._request(_Request("POST", url, timeout, limit, form=urlencode(form).encode()))
 
-    def upload(self, url: str, body: Body, *, connect_timeout: float, timeout: float) -> Response | Failure:
+    def upload(
+        self, url: str, body: Body, *, connect_timeout: float, timeout: float, limit: int = RESPONSE_LIMIT
+    ) -> Response | Failure:
         """Make a POST request with a long body, within `timeout` seconds.
 
         `connect_timeout` limits the connection, and each pause of the server within its response. A response that
         begins before the whole body was sent ends the sending, and counts.
         """
-        return self._request(_Request("POST", url, timeout, body=body, connect_timeout=connect_timeout))
+        return self._request(_Request("POST", url, timeout, limit, body=body, connect_timeout=connect_timeout))
 
     def _request(self, request: _Request) -> Response | Failure:
         exchange = Exchange(listens=request.body is not None)
@@ -252,27 +271,26 @@ class Transport:
             exchange.clock_ahead = None if sent is None else sent - time.time()
             content = self._content(exchange, response, request)
             if len(content) > request.limit:
-                what = f"{self.host} returned more than {request.limit // 1024} KiB; ThreadFix needs far less."
+                what = f"{self.host} returned more than {request.limit // 1024**2} MiB, and the gate reads no more."
                 return Failure(Reason.PROTOCOL, what, http_status=response.status_code)
             early = body is not None and not exchange.whole
-            return Response(response.status_code, response.headers, content, early)
+            return Response(response.status_code, response.headers, bytes(content[:START]), self._read(content), early)
 
     @staticmethod
-    def _content(exchange: Exchange, response: requests.Response, request: _Request) -> bytes:
+    def _content(exchange: Exchange, response: requests.Response, request: _Request) -> bytearray:
         """Return the decompressed body, but no more than one byte beyond the limit."""
         if request.connect_timeout is not None:
             exchange.limit_pauses(request.connect_timeout)
         try:
-            pieces, left = [], request.limit + 1
-            while piece := response.raw.read(left, decode_content=False):
-                pieces.append(piece)
-                left -= len(piece)
-            return decompress(b"".join(pieces), response.headers.get("Content-Encoding", ""), request.limit)
+            body = bytearray()
+            while piece := response.raw.read(min(LARGE_PIECE, request.limit + 1 - len(body)), decode_content=False):
+                body += piece
+            return decompress(body, response.headers.get("Content-Encoding", ""), request.limit)
         except BROKEN:
             if not request.body or response.status_code == OK:
                 raise
             # A server that refuses a body and closes may lose the end of its response. The HTTP status is enough.
-            return b""
+            return bytearray()
 
 
 class _WatchedBody:

@@ -44,8 +44,6 @@ CONTEXT_PATH: Final = "/threadfix"
 """The usual context path."""
 SHORTEST: Final = 0.001
 """Seconds for a request if the requests before it have used up the time."""
-PAGE_START: Final = 20_000
-"""Bytes of a web page that are searched for its title."""
 TITLE_LIMIT: Final = 80
 """Characters of a title that are shown."""
 
@@ -66,7 +64,7 @@ class RestApi:
     """The REST API of a server; safe to use from several threads. `trace` is called for each request, in its thread."""
 
     def __init__(self, server: Server, sanitizer: Sanitizer, trace: Callable[[RequestMade], None]) -> None:
-        self.http = Transport(server, sanitizer, trace)
+        self.http = Transport(server, sanitizer, trace, self.parse)
         self.server = server
         self.sanitize = sanitizer.sanitize
         self.redact = sanitizer.redact
@@ -112,7 +110,7 @@ class RestApi:
             return None
         right = f"{base}{CONTEXT_PATH}"
         response = self.http.get(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
-        if isinstance(response, Failure) or not self._envelope(response)[0]:
+        if isinstance(response, Failure) or not isinstance(response.content, responses.Envelope):
             return None
         what = f"{first.what.rstrip('.')}; ThreadFix itself responds under {right}."
         return replace(first, what=what, kind=FailureKind.CONTEXT_PATH, final=True)
@@ -128,14 +126,14 @@ class RestApi:
         code = response.http_status
         if code in REDIRECTS:
             return self._redirect(response)
-        envelope, problem = self._envelope(response)
+        envelope = response.content if isinstance(response.content, responses.Envelope) else None
         refused = envelope is not None and not envelope.success
         message = (responses.non_empty(envelope.message) or "") if envelope and refused else ""
         refusal = _refusal(code, message, refused=refused)
         if envelope and (not refusal or (refusals and code == OK and refusal[0] is not Reason.DENIED)):
             return ApiResponse(response, envelope)
         if not refusal:
-            return self._not_threadfix(response, problem)
+            return self._not_threadfix(response)
         reason, kind, final = refusal
         text = " and refused without a message" if refused else ""
         text = f" and says: {self.sanitize(message).rstrip('.')}" if message else text
@@ -149,13 +147,6 @@ class RestApi:
         return Failure(
             reason, what, kind, final=final, retry_after=response.retry_after, http_status=code, refused=refused
         )
-
-    def _envelope(self, response: Response) -> tuple[responses.Envelope | None, str]:
-        """Return the envelope in a response, or None and the reason why it has none."""
-        try:
-            return responses.parse(response.body, self._digits), ""
-        except responses.NotThreadFixError as error:
-            return None, str(error)
 
     def _redirect(self, response: Response) -> Failure:
         """Return the failure of a redirect; its kind depends on the target."""
@@ -183,13 +174,19 @@ class RestApi:
 
     def _page(self, response: Response) -> str:
         """Return the title or the first words of a page that is not ThreadFix's, and the proxy, for a sentence."""
-        start = response.body[:PAGE_START]
-        match = _PAGE_TITLE.search(start)
-        words = match[1] if match else _TAG.sub(b" ", start)
+        match = _PAGE_TITLE.search(response.body)
+        words = match[1] if match else _TAG.sub(b" ", response.body)
         title = self.sanitize(b" ".join(words.split()).decode("utf-8", "replace"), TITLE_LIMIT)
-        if not title or _JSON.match(start):
+        if not title or _JSON.match(response.body):
             return ""
         return f" with the page '{title}'{f', through the proxy {self.http.proxy}' if self.http.proxy else ''}"
+
+    def parse(self, body: bytes | bytearray) -> responses.Envelope | responses.NotThreadFixError:
+        """Return the envelope in the body of a response, or its flaw."""
+        try:
+            return responses.parse(body, self._digits)
+        except responses.NotThreadFixError as error:
+            return error
 
     def text(self, value: object) -> str | None:
         """Return sanitized text; None if the value is not text, or is blank."""
@@ -235,11 +232,11 @@ class RestApi:
             final=True,
         )
 
-    def _not_threadfix(self, response: Response, problem: str) -> Failure:
+    def _not_threadfix(self, response: Response) -> Failure:
         if response.body.lstrip()[:1] == b"<":
             what = f"returned HTTP {response.http_status}{self._page(response) or ' with a page'} instead of JSON."
             return self.protocol(response, what, FailureKind.WEB_PAGE)
-        return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(problem)}.")
+        return self.protocol(response, f"did not return a ThreadFix response: {self.sanitize(str(response.content))}.")
 
 
 def left(until: float) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gate.model.advice import Doing
 from gate.model.history import Application, Failure, ListedScans, Observation, ScanReading
 from gate.net.connections import OK
+from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import trim
 from gate.threadfix import links, responses
 from gate.threadfix.api import RestApi
@@ -73,7 +74,8 @@ class Client:
     def application(self, application_id: int, timeout: float) -> Application | Failure:
         """Request an application, once."""
         api = self.api
-        response = api.request(api.server.endpoint(links.APPLICATION_PATH, application_id=application_id), timeout)
+        url = api.server.endpoint(links.APPLICATION_PATH, application_id=application_id)
+        response = api.request(url, timeout, limit=LONG_RESPONSE_LIMIT)
         if isinstance(response, Failure):
             return replace(response, doing=Doing.LOOKUP)
         try:
@@ -89,7 +91,7 @@ class Client:
         """Request an application's scans, once. A copy from a cache is a failure: it may lack the newest scan."""
         api = self.api
         url = api.server.endpoint(links.SCANS_PATH, application_id=application_id)
-        response = api.request(url, timeout, refusals=True)
+        response = api.request(url, timeout, limit=LONG_RESPONSE_LIMIT, refusals=True)
         is_empty = False
         if not isinstance(response, Failure) and not response.envelope.success:
             # Without scans, ThreadFix reports an error.

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from gate.model.advice import Doing, FailureKind
 from gate.model.history import Application, Failure
 from gate.model.reasons import Reason
+from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import fold, trim
 from gate.threadfix import links, responses
 from gate.threadfix.api import lacks_endpoint, left
@@ -73,7 +74,7 @@ class Finder:
             response = self._api.request(url, left(ends), {field: wanted}, refusals=True)
             if not lacks_endpoint(response):
                 return response if isinstance(response, Failure) else self._api.read(response.http)
-        return self._api.request(f"{url}?{field}={quote(wanted, safe='')}", left(ends))
+        return self._api.request(f"{url}?{field}={quote(wanted, safe='')}", left(ends), limit=LONG_RESPONSE_LIMIT)
 
     def _chosen(self, response: ApiResponse, subject: ApplicationName) -> Application | Failure:
         """Return the requested application from those in a response."""

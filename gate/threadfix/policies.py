@@ -17,6 +17,7 @@ from gate.model.advice import Doing, FailureKind
 from gate.model.history import CheckReading, CheckResult, Failure, all_hold
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.net.http import LONG_RESPONSE_LIMIT, RESPONSE_LIMIT
 from gate.text.sanitizer import TEXT_LIMIT
 from gate.threadfix import links, responses
 from gate.threadfix.api import lacks_endpoint, left
@@ -321,7 +322,9 @@ class CheckReader:
         seconds = left(until)
         if generation.posted:
             return api.request(url, seconds, fields)
-        return api.request(f"{url}?{urlencode(fields)}" if fields else url, seconds)
+        # The list of all policies is in the description of the application.
+        limit = LONG_RESPONSE_LIMIT if generation.path == links.POLICY_STATUSES_PATH else RESPONSE_LIMIT
+        return api.request(f"{url}?{urlencode(fields)}" if fields else url, seconds, limit=limit)
 
     def _read(self, generation: Generation, response: ApiResponse | Failure) -> CheckReading | Failure:
         """Return the reading or the failure for a response."""

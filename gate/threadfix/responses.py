@@ -171,7 +171,7 @@ class Link:
     href: str
 
 
-def parse(body: bytes, digits: Sequence[str] = ()) -> Envelope:
+def parse(body: bytes | bytearray, digits: Sequence[str] = ()) -> Envelope:
     """Return the envelope in `body`. `digits` are secrets made of digits; see `shapes.parse_json`."""
     return to_shape(parse_json(body, digits), Envelope, "$")
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import partial
 from types import UnionType
-from typing import Any, Final, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, Final, NoReturn, TypeVar, cast, get_args, get_origin
 
+T = TypeVar("T")
 Shape = TypeVar("Shape")
 Read = Callable[[Any, str], Any]
 """Converts a JSON value; the second argument is its place in the response, such as `$.object.appId`."""
 MOST_OPENINGS: Final = 1_000_000
 """Number of bytes `{` and `[` that is too many for a response: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
+WINDOW: Final = 1024 * 1024
+"""Bytes of a response that are decoded together."""
+DROPPED: Final = ("scans", "findings")
+"""Lists that the gate never reads. An application has all its scans, and a scan all its findings."""
 MOST_DIGITS: Final = 19
 """Digits of the largest whole number of a Java server."""
+_BLANKS: Final = re.compile("[ \t\n\r]*")
 _WORDS: Final = {
     str: "text",
     bool: "true or false",
@@ -41,14 +49,15 @@ class NotThreadFixError(ValueError):
     """The body is not a response of ThreadFix. The message contains no text from the server."""
 
 
-def parse_json(body: bytes, digits: Sequence[str] = ()) -> object:
-    """Return the JSON value in `body`.
+def parse_json(body: bytes | bytearray, digits: Sequence[str] = (), window: int = WINDOW) -> object:
+    """Return the JSON value in `body`; in a long body without the entries of `DROPPED`, which are parsed too.
 
     Lone surrogates are kept: Java servers send them.
 
     Args:
         body: the response.
         digits: secrets made of digits; a number that contains a secret counts as unknown and is never shown.
+        window: bytes that are decoded together; a shorter body is parsed as a whole.
 
     Raises:
         NotThreadFixError: the body is not JSON, has a name twice, or would take too much memory.
@@ -56,10 +65,92 @@ def parse_json(body: bytes, digits: Sequence[str] = ()) -> object:
     if body.count(b"{") + body.count(b"[") >= MOST_OPENINGS:
         raise NotThreadFixError(f"it has {MOST_OPENINGS:,} or more objects and lists")
     try:
-        whole = partial(_whole, hidden=digits) if digits else _whole
-        return json.loads(body.decode(), object_pairs_hook=_object, parse_int=whole, parse_constant=_no_number)
+        return _Parser(body, partial(_whole, hidden=digits) if digits else _whole, window).parse()
     except (ValueError, RecursionError) as error:
         raise NotThreadFixError(str(error) if isinstance(error, NotThreadFixError) else "it is not JSON") from error
+
+
+class _Parser:
+    """Parses a body in windows, so that it is never decoded as a whole. A value longer than a window is taken apart."""
+
+    def __init__(self, body: bytes | bytearray, whole: Callable[[str], int | float], size: int) -> None:
+        decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=whole, parse_constant=_no_number)
+        self._parse = decoder.raw_decode
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        self._left = memoryview(body)
+        self._size, self._window, self._at = size, "", 0
+
+    def parse(self) -> object:
+        """Return the value of the whole body."""
+        value = self._value()
+        if self._next():
+            raise ValueError("there is more after the value")
+        return value
+
+    def _extend(self) -> None:
+        """Drop the parsed part of the window, and decode more."""
+        piece, self._left = self._left[: self._size], self._left[self._size :]
+        self._window = self._window[self._at :] + self._decode(bytes(piece), not self._left)
+        self._at = 0
+
+    def _next(self) -> str:
+        """Return the next character that is not a blank; empty at the end."""
+        while True:
+            self._at = _BLANKS.match(self._window, self._at).end()  # type: ignore[union-attr]  # it always matches
+            if self._at < len(self._window) or not self._left:
+                return self._window[self._at : self._at + 1]
+            self._extend()
+
+    def _value(self) -> object:
+        while True:
+            first = self._next()
+            try:
+                value, end = self._parse(self._window, self._at)
+            except json.JSONDecodeError:
+                # The end of the value may not be decoded yet.
+                if not self._left:
+                    raise
+            else:
+                if not self._left or end + len("e+1") <= len(self._window):
+                    self._at = end
+                    return value
+            if first == '"' or len(self._window) - self._at < self._size:
+                self._extend()
+            elif first == "[":
+                return list(self._items("]", self._value))
+            elif first == "{":
+                return _object(list(self._items("}", self._member)))
+            else:
+                raise ValueError("this is not a value")
+
+    def _member(self) -> tuple[str, object]:
+        if self._next() != '"':
+            raise ValueError("this is not a name")
+        name = cast("str", self._value())
+        self._skip(":")
+        if name in DROPPED and self._next() == "[":
+            for _ in self._items("]", self._value):
+                pass
+            return name, []
+        return name, self._value()
+
+    def _items(self, closing: str, item: Callable[[], T]) -> Iterator[T]:
+        """Parse the items of a list or an object, with both brackets."""
+        self._at += 1
+        if self._next() == closing:
+            self._at += 1
+            return
+        while True:
+            yield item()
+            if self._skip(f",{closing}") == closing:
+                return
+
+    def _skip(self, expected: str) -> str:
+        character = self._next()
+        if not character or character not in expected:
+            raise ValueError("this is not punctuation")
+        self._at += 1
+        return character
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

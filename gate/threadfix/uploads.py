@@ -16,6 +16,7 @@ from gate.model.advice import NOT_SERVED, Doing, FailureKind
 from gate.model.history import Failure, Finished, Queued, Refused
 from gate.model.reasons import Reason
 from gate.net.files import opened
+from gate.net.http import LONG_RESPONSE_LIMIT, RESPONSE_LIMIT
 from gate.text.wording import count
 from gate.threadfix import links, responses
 from gate.threadfix.refusals import refusal_of
@@ -161,6 +162,8 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
                 form,
                 connect_timeout=plan.request_timeout,
                 timeout=plan.upload_timeout,
+                # The response has all new findings.
+                limit=LONG_RESPONSE_LIMIT if api.server.api_version in SYNCHRONOUS else RESPONSE_LIMIT,
             )
     except FileError as error:
         doing = Doing.UPLOAD if started else Doing.UPLOAD_UNSENT

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.history import Failure, Obstacle
 from gate.model.reasons import Reason
-from gate.net.http import RESPONSE_LIMIT
+from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import fold
 from gate.threadfix import links, responses
 from gate.threadfix.policies import LARGEST, NAME_LIMIT, ROWS, severity_name, severity_number
@@ -147,7 +147,7 @@ class _Search:
     def _text(self, value: object) -> str:
         return self._api.sanitize(responses.non_empty(value) or "", TEXT_LIMIT)
 
-    def _request(self, path: str, form: Mapping[str, str] | None = None, limit: int = RESPONSE_LIMIT) -> object:
+    def _request(self, path: str, form: Mapping[str, str] | None = None, limit: int = LONG_RESPONSE_LIMIT) -> object:
         """Return the object in a response; None on errors. After ThreadFix was unreachable, nothing is sent."""
         left = self._until - time.monotonic()
         if left <= 0 or (self._failure and self._failure.reason is Reason.UNREACHABLE):

@@ -125,7 +125,7 @@ def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
     run.threadfix.set(VULNERABILITIES, page, method="POST")
     ran = run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", settle="0")
     assert run.checks[0].obstacles == ()
-    assert "returned more than 8192 KiB" in ran.err
+    assert "returned more than 8 MiB" in ran.err
 
 
 @pytest.mark.parametrize("broken", [SEVERITIES, APPLICATION, VULNERABILITIES])

@@ -164,7 +164,7 @@ UNCERTAIN = {
     "one-of-another-application": (
         http(linked(LINK, SECOND.replace("/6/", "/7/"))), Reason.PROTOCOL, "pending scan 42 of application 7"
     ),
-    "too-long": (http(b" " * (1024 * 1024 + 1)), Reason.PROTOCOL, "returned more than 1024 KiB"),
+    "too-long": (http(b" " * (1024 * 1024 + 1)), Reason.PROTOCOL, "returned more than 1 MiB"),
 }  # fmt: skip
 """Responses after which ThreadFix may or may not have the file."""
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gate.threadfix.responses import (
+    Application,
     NotThreadFixError,
+    application,
     identity,
     non_empty,
     parse,
@@ -16,7 +21,8 @@ from gate.threadfix.responses import (
     policy_statuses,
     upload_response,
 )
-from gate.threadfix.shapes import MOST_OPENINGS
+from gate.threadfix.shapes import DROPPED, MOST_OPENINGS, parse_json
+from tests.memory import peak
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
 
@@ -90,6 +96,63 @@ def test_a_million_objects_and_lists_are_not_parsed(opening: bytes, quoted: bool
     body = within.replace(b'":"', b'":"' + opening, 1) if quoted else opening * MOST_OPENINGS
     with pytest.raises(NotThreadFixError, match="1,000,000 or more objects and lists"):
         parse(body)
+
+
+def without_lists(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a JSON value with empty lists under the names that the gate never reads."""
+    if isinstance(value, dict):
+        drop = {name for name in DROPPED if isinstance(value.get(name), list)}
+        return {name: [] if name in drop else without_lists(entry) for name, entry in value.items()}
+    return [without_lists(entry) for entry in value] if isinstance(value, list) else value
+
+
+def flawed(body: bytes, window: int) -> Any:  # noqa: ANN401 - any JSON
+    """Return the JSON value in a body, or None if it is refused."""
+    try:
+        return [without_lists(parse_json(body, window=window))]
+    except NotThreadFixError:
+        return None
+
+
+scalars = st.none() | st.booleans() | st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, width=32) | st.text()
+names = st.sampled_from(["scans", "findings", "id", "ü日🎉"])
+values = st.recursive(scalars, lambda more: st.lists(more) | st.dictionaries(names | st.text(), more), max_leaves=30)
+
+
+@given(values, st.integers(32, 99), st.booleans(), st.sampled_from([None, 1]))
+def test_a_long_response_is_parsed_in_windows_like_a_short_one(
+    value: object,
+    window: int,
+    ascii_only: bool,  # noqa: FBT001 - a case
+    indent: int | None,
+) -> None:
+    body = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
+    assert flawed(body, window) == flawed(body, len(body) + 1)
+
+
+@given(values, st.integers(32, 99), st.integers(0, 400), st.sampled_from(b'{}[]",:\\0e.- tN\xff'), st.integers(0, 2))
+def test_a_flaw_is_found_in_windows_too(value: object, window: int, at: int, byte: int, length: int) -> None:
+    body = bytearray(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    body[at % (len(body) + 1) : at % (len(body) + 1) + length] = [byte]
+    assert flawed(bytes(body), window) == flawed(bytes(body), len(body) + 1)
+
+
+@pytest.mark.parametrize(
+    "flaw", [b'"id":1,"id":2', b'"id":NaN', b'"id":01', b'"id":1,', b'"id":"\xff"', b'"a":' + b"[" * 5_000]
+)
+def test_a_dropped_entry_is_checked_too(flaw: bytes) -> None:
+    for scan, good in ((b'"id":1', True), (flaw, False)):
+        body = b'{"success":true,"object":{"scans":[' + b"{%s}," % scan * 40 + b'{}],"id":6}}'
+        for window in (10, 100, 10_000):
+            assert (flawed(body, window) is not None) is good
+
+
+def test_memory_does_not_grow_with_the_scans_of_an_application() -> None:
+    scan = json.dumps({"id": 5318, "name": "日本🎉" + "x" * 400}, ensure_ascii=False).encode()
+    body = b'{"success":true,"object":{"scans":[' + b",".join([scan] * 60_000) + b'],"id":6,"name":"shop"}}'
+    assert len(body) > 24 * 1024 * 1024
+    assert peak(lambda: application(parse(body))) < 20 * 1024 * 1024
+    assert application(parse(body)) == Application(6, "shop")
 
 
 def test_a_number_of_any_length_is_parsed_and_counts_as_unknown() -> None:
