@@ -48,7 +48,7 @@ ALLOWED = {
 class Canned:
     """A transport that has the same response for everything."""
 
-    host = "tf.example.com"
+    host, proxy = "tf.example.com", None
 
     def __init__(self, code: int, body: bytes) -> None:
         self._response = Response(code, {"Date": "Thu, 03 Oct 2019 15:50:33 GMT"}, body, API.parse(body))
