@@ -46,49 +46,39 @@ class Line:
     indent: int = 2
 
 
-def explanation(verdict: Verdict) -> Iterator[Line]:
-    """Yield the lines before the verdict of a red build: the parts (if they are few, all of them), and the advice."""
-    conclusion, parts = verdict.conclusion, verdict.parts
-    if conclusion.kind is Kind.PASS:
-        return
-    for part in parts:
+def lines(verdict: Verdict, *, quiet: bool, annotated: bool) -> Iterator[Line]:
+    """Yield the end of the log, the verdict last. A quiet log has no explanation; annotations replace the notices."""
+    conclusion = verdict.conclusion
+    if not quiet and conclusion.kind is not Kind.PASS:
+        yield from _explanation(verdict)
+    for part in () if quiet or annotated else phrases.noticed(verdict):
+        yield Line(f"notice: {describe(part)}", LineKind.NOTICE)
+    if conclusion.downgraded:
+        job = f"The job continues because of {verdict.naming.option(f'on-{conclusion.reason}', 'warn')}."
+        yield Line(f"warning: the verdict is unknown, with exit code 0. {job}", LineKind.WARNING)
+    message = conclusion.message
+    if verdict.invalid and not quiet:
+        message = f"{count(len(verdict.invalid), 'invalid option')} (above); nothing was sent."
+    link = f" {verdict.url}" if verdict.url else ""
+    code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
+    kind = conclusion.kind.value.upper()
+    yield Line(f"{kind} ({conclusion.reason.value}{code}): {message}{link}", LineKind[kind])
+
+
+def _explanation(verdict: Verdict) -> Iterator[Line]:
+    """Yield the parts (if they are few, all of them), the invalid options, and the advice."""
+    for part in verdict.parts:
         passed = part.conclusion.kind is Kind.PASS
-        if len(parts) > 1 and (not passed or len(parts) <= SHORT):
+        if len(verdict.parts) > 1 and (not passed or len(verdict.parts) <= SHORT):
             yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
         if isinstance(part, CheckVerdict) and not passed:
             yield from _reasons(part)
     for invalid_option in verdict.invalid:
         yield Line(f"  {invalid_option}", indent=4)
-    yield Line(f"What it means: {plain(conclusion.meaning)}", LineKind.ADVICE)
+    yield Line(f"What it means: {plain(verdict.conclusion.meaning)}", LineKind.ADVICE)
     if verdict.resume:
         yield Line(verdict.resume_line, LineKind.COMMAND)
-    yield Line(f"What to do: {plain(conclusion.hint)}", LineKind.ADVICE)
-
-
-def notices(verdict: Verdict) -> Iterator[Line]:
-    """Yield a line for each part that passed only because the user accepts it."""
-    for part in phrases.noticed(verdict):
-        yield Line(f"notice: {describe(part)}", LineKind.NOTICE)
-
-
-def downgrade(verdict: Verdict) -> Iterator[Line]:
-    """Yield the reason why the job continues without a pass."""
-    conclusion = verdict.conclusion
-    if conclusion.downgraded:
-        job = f"The job continues because of {verdict.naming.option(f'on-{conclusion.reason}', 'warn')}."
-        yield Line(f"warning: the verdict is unknown, with exit code 0. {job}", LineKind.WARNING)
-
-
-def verdict_line(verdict: Verdict, *, alone: bool) -> Line:
-    """Return the verdict in one line, with a link, and with the invalid options if it is the only line."""
-    conclusion = verdict.conclusion
-    message = conclusion.message
-    if verdict.invalid and not alone:
-        message = f"{count(len(verdict.invalid), 'invalid option')} (above); nothing was sent."
-    link = f" {verdict.url}" if verdict.url else ""
-    code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
-    kind = conclusion.kind.value.upper()
-    return Line(f"{kind} ({conclusion.reason.value}{code}): {message}{link}", LineKind[kind])
+    yield Line(f"What to do: {plain(verdict.conclusion.hint)}", LineKind.ADVICE)
 
 
 def _reasons(check: CheckVerdict) -> Iterator[Line]:

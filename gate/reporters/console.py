@@ -255,12 +255,8 @@ class Console:
 
     def closing(self, verdict: Verdict) -> None:
         """Log the meaning of the verdict, the advice, and last the verdict."""
-        lines = [] if self._quiet else list(closing.explanation(verdict))
-        if not self._quiet and not self._warn:
-            # On a runner they are annotations, as the verdict is.
-            lines += closing.notices(verdict)
         # Not by `warning`, which on a runner would be a second annotation of the verdict.
-        for line in (*lines, *closing.downgrade(verdict), closing.verdict_line(verdict, alone=self._quiet)):
+        for line in closing.lines(verdict, quiet=self._quiet, annotated=bool(self._warn)):
             self._put(line.text, line.kind, line.indent)
 
     def _event(

@@ -82,11 +82,7 @@ class GitHub:
             annotate(f"{conclusion.message} {plain(conclusion.hint)}", title=title)
 
     def outputs(self, verdict: Verdict) -> None:
-        """Set the step's outputs.
-
-        Raises:
-            OSError: the runner's file is not there.
-        """
+        """Set the step's outputs; raise `OSError` without the runner's file."""
         from actions_toolkit import core
 
         # Without the file the library would fall back to a command that runners ignore since 2023.
@@ -95,11 +91,7 @@ class GitHub:
             core.set_output(name, value)
 
     def summary(self, markdown: str) -> None:
-        """Add to the job's summary.
-
-        Raises:
-            OSError: the runner's file is not there.
-        """
+        """Add to the job's summary; raise `OSError` without the runner's file."""
         from actions_toolkit.file_command import issue_file_command
 
         self._file("GITHUB_STEP_SUMMARY")

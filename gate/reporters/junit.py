@@ -20,10 +20,9 @@ from gate.text.sanitizer import escape_xml
 from gate.text.wording import plain, seconds, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
-    from gate.judge.checks import CheckVerdict
     from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
@@ -37,26 +36,7 @@ def render(verdict: Verdict) -> str:
     """Return the report as XML text."""
     suite = TestSuite(SUITE)
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
-    for place, upload in enumerate(verdict.uploads, 1):
-        part = verdict.ended(upload)
-        if part:
-            name = f"upload {place}" if len(verdict.uploads) > 1 else "upload"
-            case = _case(name, upload.elapsed, part.conclusion, [describe(part)])
-            result = f"{phrases.outcome(upload)} after {seconds(upload.elapsed)}"
-            case.system_out = _output([f"{upload.file.shown}, {size(upload.file.size)}: {result}"])
-            suite.add_testcase(case)
-    for name, scan in _named(verdict):
-        case = _case(name, scan.history.elapsed, scan.conclusion, [describe(scan)], verdict.resume_line)
-        case.system_out = _output(_phases(scan.history))
-        suite.add_testcase(case)
-    for check in verdict.checks:
-        text = [describe(check), *_rows(check), *(f"Blocked by: {phrases.obstacle_line(o)}" for o in check.obstacles)]
-        case = _case(check.subject, check.history.elapsed, check.conclusion, text, verdict.resume_line)
-        case.system_out = _output([*_phases(check.history), *_rows(check)])
-        suite.add_testcase(case)
-    if not verdict.parts:
-        name = "options" if verdict.invalid else "gate"
-        suite.add_testcase(_case(name, verdict.elapsed, verdict.conclusion, [verdict.conclusion.message]))
+    suite.add_testcases(list(_cases(verdict)))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)
     report.update_statistics()  # type: ignore[no-untyped-call]
@@ -65,6 +45,28 @@ def render(verdict: Verdict) -> str:
     written = io.BytesIO()
     report.write(written)
     return written.getvalue().decode("utf-8") + "\n"
+
+
+def _cases(verdict: Verdict) -> Iterator[TestCase]:
+    for place, upload in enumerate(verdict.uploads, 1):
+        if part := verdict.ended(upload):
+            name = f"upload {place}" if len(verdict.uploads) > 1 else "upload"
+            result = f"{phrases.outcome(upload)} after {seconds(upload.elapsed)}"
+            output = [f"{upload.file.shown}, {size(upload.file.size)}: {result}"]
+            yield _case((name, upload.elapsed), part.conclusion, [describe(part)], output=output)
+    for name, scan in _named(verdict):
+        case = (name, scan.history.elapsed)
+        yield _case(case, scan.conclusion, [describe(scan)], verdict.resume_line, _phases(scan.history))
+    for check in verdict.checks:
+        rows = [phrases.row(result) for result in phrases.ordered(check.results)[:ROWS]]
+        more = len(check.results) - len(rows)
+        rows += [f"... and {more} more"] if more else []
+        text = [describe(check), *rows, *(f"Blocked by: {phrases.obstacle_line(o)}" for o in check.obstacles)]
+        output = [*_phases(check.history), *rows]
+        yield _case((check.subject, check.history.elapsed), check.conclusion, text, verdict.resume_line, output)
+    if not verdict.parts:
+        name = "options" if verdict.invalid else "gate"
+        yield _case((name, verdict.elapsed), verdict.conclusion, [verdict.conclusion.message])
 
 
 def _named(verdict: Verdict) -> Iterator[tuple[str, ScanVerdict]]:
@@ -83,31 +85,23 @@ def _named(verdict: Verdict) -> Iterator[tuple[str, ScanVerdict]]:
         number += not slot
 
 
-def _case(name: str, elapsed: float, conclusion: Conclusion, text: Iterable[str], resume: str = "") -> TestCase:
-    # GitLab keeps only the first of two cases with the same name.
-    case = TestCase(escape_xml(name), classname=SUITE, time=round(elapsed, 3))
+def _case(
+    named: tuple[str, float], conclusion: Conclusion, text: list[str], resume: str = "", output: list[str] | None = None
+) -> TestCase:
+    """Return the case of a name and its seconds; without an `output`, it has no such element."""
+    case = TestCase(escape_xml(named[0]), classname=SUITE, time=round(named[1], 3))
     kinds = {Kind.FAIL: Failure, Kind.UNKNOWN: Error}
     if conclusion.kind in kinds:
         broken = kinds[conclusion.kind](escape_xml(conclusion.message), conclusion.reason.value)
         resuming = [resume] if resume and conclusion.resumable else []
         meaning, advice = plain(conclusion.meaning), plain(conclusion.hint)
         lines = [*text, f"What it means: {meaning}", *resuming, f"What to do: {advice}"]
-        broken.text = "\n".join(escape_xml(line) for line in lines)
+        broken.text = "\n".join(map(escape_xml, lines))
         case.result = [broken]
+    if output is not None:
+        case.system_out = "\n".join(escape_xml(line).replace("[[", "[ [") for line in output)
     return case
 
 
-def _phases(history: History[Any, Any]) -> Iterator[str]:
-    for index, phase in enumerate(history.phases):
-        yield f"{phase.status} {seconds(history.lasted(index))}"
-
-
-def _rows(check: CheckVerdict) -> Iterator[str]:
-    """Yield each policy or criterion, those that do not hold first."""
-    yield from map(phrases.row, phrases.ordered(check.results)[:ROWS])
-    if len(check.results) > ROWS:
-        yield f"... and {len(check.results) - ROWS} more"
-
-
-def _output(lines: Iterable[str]) -> str:
-    return "\n".join(escape_xml(line).replace("[[", "[ [") for line in lines)
+def _phases(history: History[Any, Any]) -> list[str]:
+    return [f"{phase.status} {seconds(history.lasted(index))}" for index, phase in enumerate(history.phases)]

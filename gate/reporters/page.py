@@ -22,7 +22,7 @@ from gate.text.wording import count, moment, seconds, size
 from gate.threadfix.statuses import description, normal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gate.judge.checks import CheckVerdict
     from gate.judge.scans import ScanVerdict
@@ -31,39 +31,31 @@ if TYPE_CHECKING:
     from gate.model.history import CheckResult, History
 
 
-class Colour(NamedTuple):
-    """A colour in both schemes, each as `#rrggbb`; the light colour is also for paper, and without a style sheet."""
-
-    light: str
-    dark: str
-
-
 PALETTE: Final = {
-    "page": Colour("#f4f6f8", "#0d1117"),
-    "card": Colour("#ffffff", "#161b22"),
-    "ink": Colour("#1f2328", "#e6edf3"),
-    "soft": Colour("#57606a", "#9ea9b5"),
-    "line": Colour("#d8dee6", "#30363d"),
-    "track": Colour("#e6eaef", "#262d36"),
-    "link": Colour("#0a58ca", "#6cb0ff"),
-    "on-link": Colour("#ffffff", "#0d1117"),
-    "pass": Colour("#15803d", "#4ac26b"),
-    "fail": Colour("#b91c1c", "#ff7b72"),
-    "unknown": Colour("#b45309", "#e3a33b"),
-    "pass-tint": Colour("#eaf7ee", "#10251a"),
-    "fail-tint": Colour("#fdeeee", "#2d1517"),
-    "unknown-tint": Colour("#fdf4e4", "#2a2010"),
-    "queued": Colour("#5f6b7a", "#94a1b0"),
-    "uploaded": Colour("#0e7490", "#39c5d8"),
-    "findings-generating": Colour("#0369a1", "#45b5f5"),
-    "channel-merging": Colour("#1d4ed8", "#79a8ff"),
-    "application-merging": Colour("#4338ca", "#9a94ff"),
-    "application-merged": Colour("#6d28d9", "#bb99ff"),
-    "linking-defects": Colour("#86198f", "#e58af2"),
-    "other": Colour("#57534e", "#b0a9a3"),
+    "page": ("#f4f6f8", "#0d1117"),
+    "card": ("#ffffff", "#161b22"),
+    "ink": ("#1f2328", "#e6edf3"),
+    "soft": ("#57606a", "#9ea9b5"),
+    "line": ("#d8dee6", "#30363d"),
+    "track": ("#e6eaef", "#262d36"),
+    "link": ("#0a58ca", "#6cb0ff"),
+    "on-link": ("#ffffff", "#0d1117"),
+    "pass": ("#15803d", "#4ac26b"),
+    "fail": ("#b91c1c", "#ff7b72"),
+    "unknown": ("#b45309", "#e3a33b"),
+    "pass-tint": ("#eaf7ee", "#10251a"),
+    "fail-tint": ("#fdeeee", "#2d1517"),
+    "unknown-tint": ("#fdf4e4", "#2a2010"),
+    "queued": ("#5f6b7a", "#94a1b0"),
+    "uploaded": ("#0e7490", "#39c5d8"),
+    "findings-generating": ("#0369a1", "#45b5f5"),
+    "channel-merging": ("#1d4ed8", "#79a8ff"),
+    "application-merging": ("#4338ca", "#9a94ff"),
+    "application-merged": ("#6d28d9", "#bb99ff"),
+    "linking-defects": ("#86198f", "#e58af2"),
+    "other": ("#57534e", "#b0a9a3"),
 }
-"""Every colour by its name, which is also the name of its variable in the style sheet."""
-
+"""Every colour, light and dark, by the name of its variable in the style sheet; the light colour is also for paper."""
 STATUS_COLOURS: Final = {
     "QUEUED": "queued",
     "UPLOADED": "uploaded",
@@ -79,25 +71,19 @@ STATUS_COLOURS: Final = {
     "SCAN_DELETED": "fail",
 }
 """The colour of each documented status, by its normal form; any other status is `other`."""
-
 CHECK_COLOURS: Final = {"stale": "other", "unchecked": "other", "fresh": "uploaded"}
 """The colour of a fresh and of a stale response."""
 
 
-def status_colour(status: str) -> str:
-    """Return the name of a status's colour."""
-    return STATUS_COLOURS.get(normal(status), "other")
-
-
-def check_colour(status: str) -> str:
-    """Return the name of the colour of a fresh or stale response."""
-    return CHECK_COLOURS.get(status, "other")
+def colour_of(status: str) -> str:
+    """Return the name of the colour of a status, or of a fresh or stale response."""
+    return STATUS_COLOURS.get(normal(status)) or CHECK_COLOURS.get(status, "other")
 
 
 def style_sheet() -> str:
     """Return a variable for each colour, light and dark, and a class for each colour that fills."""
-    light = "".join(f"  --{name}: {colour.light};\n" for name, colour in PALETTE.items())
-    dark = "".join(f"    --{name}: {colour.dark};\n" for name, colour in PALETTE.items())
+    light = "".join(f"  --{name}: {bright};\n" for name, (bright, _) in PALETTE.items())
+    dark = "".join(f"    --{name}: {dim};\n" for name, (_, dim) in PALETTE.items())
     fills = "".join(
         f".fill-{name} {{ fill: var(--{name}); }}\n"
         for name in dict.fromkeys([*STATUS_COLOURS.values(), "other", *(kind.value for kind in Kind)])
@@ -153,7 +139,6 @@ class _Scale(NamedTuple):
     began: float
     bar: int
     most: int
-    colour: Callable[[str], str]
 
     def lane(self, part: ScanVerdict | CheckVerdict, name: str, title: str) -> Lane:
         """Return the row of a scan or a check."""
@@ -171,7 +156,7 @@ class _Scale(NamedTuple):
         drawn = self.most if len(history.phases) <= self.most else self.most - 1
         for index, phase in enumerate(history.phases[:drawn]):
             words = shorten(phase.status, STATUS), f", {count(phase.polls, 'poll')}"
-            yield self._rectangle(phase.first_seen, history.lasted(index), self.colour(phase.status), words)
+            yield self._rectangle(phase.first_seen, history.lasted(index), colour_of(phase.status), words)
         rest = history.phases[drawn:]
         if rest:
             start = rest[0].first_seen
@@ -193,8 +178,8 @@ def draw(scans: Sequence[ScanVerdict], checks: Sequence[CheckVerdict] = ()) -> D
         return None
     rows = len(scans) + len(checks)
     most = max(FEWEST, min(PHASES, ALL_PHASES // rows))
-    of_scans = _Scale(whole, 0.0, TALL if rows == 1 else STRIP, most, status_colour)
-    of_checks = of_scans._replace(began=waited, colour=check_colour)
+    of_scans = _Scale(whole, 0.0, TALL if rows == 1 else STRIP, most)
+    of_checks = of_scans._replace(began=waited)
     lanes = []
     for scan in scans:
         number, name = scan.target.pending_scan_id, shorten(scan.name or "", STATUS)
@@ -233,7 +218,7 @@ def render(verdict: Verdict) -> str:
     environment.filters |= {"marked": marked, "moment": moment, "seconds": seconds, "shorten": shorten, "size": size}
     environment.filters |= {"evaluated": phrases.evaluated, "kind": phrases.kind_of_result, "noun": phrases.noun}
     environment.filters |= {"outcome": phrases.outcome_or_reason, "word": phrases.word}
-    environment.filters |= {"colour": status_colour, "description": description}
+    environment.filters |= {"colour": colour_of, "description": description}
     layout, _, _ = loader.get_source(environment, "page.css")
     style = style_sheet() + layout
     scans, checks = verdict.scans[: Limits.lanes], phrases.urgent_first(verdict.checks)[: Limits.checks]
@@ -250,7 +235,7 @@ def render(verdict: Verdict) -> str:
         outages=list(_outages(verdict)),
         facts=_facts(verdict),
         limits=Limits,
-        colour={name: colour.light for name, colour in PALETTE.items()},
+        colour={name: light for name, (light, _) in PALETTE.items()},
         style=Markup(style),  # noqa: S704 - our own file
         digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         count=count,

@@ -156,7 +156,7 @@ def outages(history: History[Any, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def draw(history: History[Any, Any], most: int = 40) -> str:
+def draw(history: History[Any, Any], most: int = 40) -> list[str]:
     """Return the timeline as lines: a label, the length, and the bar last, so that a phone cuts off the bar first.
 
     At most `most` statuses and outages are drawn; the last line counts the others.
@@ -173,4 +173,4 @@ def draw(history: History[Any, Any], most: int = 40) -> str:
         lines.append(f"{shorten(label, LABEL):<{LABEL}} {seconds(length):>6} {drawn}")
     if len(bars) > most:
         lines.append(f"… and {len(bars) - most} more")
-    return "\n".join(lines)
+    return lines

@@ -12,6 +12,7 @@ import queue
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -26,12 +27,11 @@ class BackgroundStream:
     """Writes to a text stream in order, and never lets the caller wait. Safe in several threads.
 
     It writes below Python's own buffer, whose lock the end of the process needs for a flush. If the stream has no
-    buffer (a program has replaced it), or no thread can be started, the caller writes. `error` is the last error.
+    buffer (a program has replaced it), or no thread can be started, the caller writes.
     """
 
     def __init__(self, stream: TextIO) -> None:
-        """Start the thread that writes."""
-        self.error: OSError | None = None
+        self.error: OSError | None = None  # the newest
         self._stream = stream
         buffer = getattr(stream, "buffer", None)
         self._raw: Any = getattr(buffer, "raw", buffer)
@@ -65,15 +65,13 @@ class BackgroundStream:
         # No event: a signal's handler may raise while its lock is held.
         done: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._waiting.put(done)
-        while True:
+        taken = -1
+        while taken != self._taken:
             taken = self._taken
-            try:
+            with suppress(queue.Empty):
                 done.get(timeout=PATIENCE)
-            except queue.Empty:
-                if taken == self._taken:
-                    return False
-            else:
                 return True
+        return False
 
     def close(self) -> bool:
         """Write the rest, as long as a reader makes progress; return whether it is written. The stream stays open."""

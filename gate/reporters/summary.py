@@ -27,25 +27,23 @@ SCANS_BESIDE_CHECKS: Final = 12 * 1024  # the same if there are checks too: then
 CHECK_ROWS: Final = 20  # policies or criteria in the table of one check
 SHORT: Final = 24  # characters of a scan's name or a status in a table; a mark of punctuation takes six bytes
 LONG: Final = 48  # characters of the name of a file, a policy or a vulnerability
-SENTENCES: Final = 8  # parts whose message is above the table; the log has all messages, and whole
-SENTENCE: Final = 160  # characters of such a message
+LISTED: Final = 8  # outages, and parts whose message is above the table; the log has all messages, and whole
+SENTENCE: Final = 160  # characters of such an error or message
 PHASES: Final = 16  # statuses and outages in one timeline
 RESERVE: Final = 64  # bytes for the line that counts the checks which are not shown
 MESSAGE: Final = 1200  # characters of the verdict's own message
-OUTAGES: Final = 8  # outages that are listed
 ICONS: Final = {Kind.PASS: "✅", Kind.FAIL: "❌", Kind.UNKNOWN: "❔"}
 
 
 def render(verdict: Verdict) -> str:
     """Return the summary's Markdown; under 64 KiB for any texts of a server."""
-    head = list(_head(verdict))
-    uploads = _uploads(verdict) if verdict.uploads else []
-    scans = _scans(verdict)
-    tail = list(_facts(verdict))
-    room = LIMIT - _bytes([*head, *uploads, *scans, *tail])
+    head, tail = list(_head(verdict)), list(_facts(verdict))
+    parts = [*_uploads(verdict), *_scans(verdict)]
+    room = LIMIT - _bytes([*head, *parts, *tail])
     checks = list(_checks(verdict, room))
-    timelines = _timelines(verdict.scans, room - _bytes(checks)) if len(verdict.scans) > 1 else []
-    return "\n\n".join([*head, *uploads, *scans, *timelines, *checks, *tail]) + "\n"
+    if len(verdict.scans) > 1:
+        parts += _timelines(verdict.scans, room - _bytes(checks))
+    return "\n\n".join([*head, *parts, *checks, *tail]) + "\n"
 
 
 def _head(verdict: Verdict) -> Iterator[str]:
@@ -55,7 +53,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
     if verdict.invalid:
         yield "\n".join(f"- {escape_markdown(str(option))}" for option in verdict.invalid)
     else:
-        yield escape_markdown(shorten(_sentence(conclusion.message), MESSAGE))
+        yield _text(_sentence(conclusion.message), MESSAGE)
     if verdict.url:
         yield f"[{phrases.link_text(verdict)}](<{escape_html(verdict.url)}>)"
     if conclusion.kind is not Kind.PASS:
@@ -67,80 +65,69 @@ def _head(verdict: Verdict) -> Iterator[str]:
             yield f"**{how}**"
             yield f"<pre>{escape_html(command)}</pre>"
         yield f"**What to do:** {conclusion.hint}"
-    sentences = [
-        f"- {ICONS[part.conclusion.kind]} {escape_markdown(shorten(_sentence(describe(part)), SENTENCE))}"
+    yield from _list(
+        f"{ICONS[part.conclusion.kind]} {_text(_sentence(describe(part)), SENTENCE)}"
         for part in phrases.needing_message(verdict)
-    ]
-    if sentences:
-        yield "\n".join(_cut(sentences, SENTENCES))
+    )
 
 
 def _uploads(verdict: Verdict) -> list[str]:
     def row(upload: Upload) -> str:
         part = verdict.ended(upload)
         icon = f"{ICONS[part.conclusion.kind]}\N{NO-BREAK SPACE}" if part else ""
-        name = escape_markdown(shorten(upload.file.shown, LONG))
         result = phrases.outcome_or_reason(upload, part)
+        name = _text(upload.file.shown, LONG)
         return f"| {name} | {icon}{result} | {size(upload.file.size)} | {seconds(upload.elapsed)} |"
 
     head = ["| file | result | size | took |", "|---|---|---:|---:|"]
-    return [_table(head, verdict.uploads, row, "upload", UPLOADS_ROOM)]
+    return _table(head, verdict.uploads, row, "upload", UPLOADS_ROOM)
 
 
 def _scans(verdict: Verdict) -> list[str]:
     """Return a single scan in full, or a row for each of several."""
-    if not verdict.scans:
-        return []
     if len(verdict.scans) == 1:
         (scan,) = verdict.scans
-        name = f" ({escape_markdown(shorten(scan.name, 80))})" if scan.name else ""
+        name = f" ({_text(scan.name, 80)})" if scan.name else ""
         drawn, outages = _drawn(scan.history), _outages(scan.history)
         return [f"### Pending scan {scan.target.pending_scan_id}{name}", drawn, *outages] if drawn else outages
 
     def row(scan: ScanVerdict) -> str:
         history = scan.history
-        status = escape_markdown(shorten(history.reading.status, SHORT)) if history.reading else "–"
-        name = escape_markdown(shorten(scan.name or "–", SHORT))
+        status = _text(history.reading.status, SHORT) if history.reading else "–"
         kind = f"{ICONS[scan.conclusion.kind]}\N{NO-BREAK SPACE}{scan.conclusion.reason.value}"
+        name = _text(scan.name or "–", SHORT)
         return f"| {scan.target.pending_scan_id} | {kind} | {seconds(history.elapsed)} | {status} | {name} |"
 
     head = ["| scan | verdict | took | status | name |", "|---:|---|---:|---|---|"]
-    return [_table(head, verdict.scans, row, "scan", SCANS_BESIDE_CHECKS if verdict.checks else SCANS_ROOM)]
+    return _table(head, verdict.scans, row, "scan", SCANS_BESIDE_CHECKS if verdict.checks else SCANS_ROOM)
 
 
-def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], noun: str, room: int) -> str:
-    """Return a table with a row for each item, as many as fit."""
-    rows: list[str] = []
-    for item in items[:ROWS]:
-        rows.append(row(item))
-        room -= len(rows[-1].encode()) + 1
-        if room < 0:
-            rows.pop()
-            break
-    more = len(items) - len(rows)
-    return "\n".join([*head, *rows]) + (f"\n\n… and {count(more, noun)} more." if more else "")
+def _table(head: list[str], items: Sequence[Any], row: Callable[[Any], str], noun: str, room: int) -> list[str]:
+    """Return a table with a row for each item, as many as fit; nothing without items."""
+    rows = _fitting(map(row, items[:ROWS]), room, gap=1)
+    more = [f"… and {count(len(items) - len(rows), noun)} more."] if len(items) > len(rows) else []
+    return ["\n".join([*head, *rows]), *more] if items else []
 
 
 def _outages(history: History[Any, Any]) -> list[str]:
-    lines = [
-        f"- {escape_markdown(when)}: {escape_markdown(shorten(error, SENTENCE))}"
-        for when, error in phrases.outages(history)
-    ]
-    return ["**Outages:**", "\n".join(_cut(lines, OUTAGES))] if lines else []
+    lines = [f"{escape_markdown(when)}: {_text(error, SENTENCE)}" for when, error in phrases.outages(history)]
+    return ["**Outages:**", *_list(lines)] if lines else []
 
 
-def _cut(lines: list[str], most: int) -> list[str]:
-    """Return at most `most` lines, and the number of the others."""
-    return lines[:most] + ([f"- … and {len(lines) - most} more"] if len(lines) > most else [])
+def _list(lines: Iterable[str]) -> list[str]:
+    """Return a list of at most `LISTED` lines, and the number of the others; nothing without lines."""
+    items = [f"- {line}" for line in lines]
+    more = [f"- … and {len(items) - LISTED} more"] if len(items) > LISTED else []
+    return ["\n".join([*items[:LISTED], *more])] if items else []
 
 
 def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     """Yield a part for each check, failed checks first; only its message, if the details do not fit."""
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
-        heading = f"### {ICONS[check.conclusion.kind]} {escape_markdown(shorten(_sentence(check.subject), 80))}"
+        heading = f"### {ICONS[check.conclusion.kind]} {_text(_sentence(check.subject), 80)}"
         repeated = describe(check) == verdict.conclusion.message
-        message = "" if repeated else escape_markdown(shorten(_sentence(check.conclusion.message), 2 * SENTENCE))
+        message = "" if repeated else _text(_sentence(check.conclusion.message), 2 * SENTENCE)
         # The advice for several checks is shown once.
         advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"
         short = "\n\n".join(filter(None, (heading, message, advice)))
@@ -173,13 +160,13 @@ def _results(results: list[CheckResult], check: CheckVerdict) -> str:
     """Return a row for each policy or criterion; an empty column is left out."""
 
     def word(result: CheckResult) -> str:
-        text = escape_markdown(shorten(phrases.word(result), SHORT))
-        return f"{ICONS[phrases.kind_of_result(result, check)]}\N{NO-BREAK SPACE}{text}"
+        icon = ICONS[phrases.kind_of_result(result, check)]
+        return f"{icon}\N{NO-BREAK SPACE}{_text(phrases.word(result), SHORT)}"
 
     columns: dict[str, tuple[str, Callable[[CheckResult], str]]] = {
-        phrases.noun(check): ("---", lambda result: escape_markdown(shorten(result.name, LONG))),
+        phrases.noun(check): ("---", lambda result: _text(result.name, LONG)),
         "ThreadFix says": ("---", word),
-        "limit": ("---", lambda result: escape_markdown(shorten(", ".join(result.limits), 2 * LONG))),
+        "limit": ("---", lambda result: _text(", ".join(result.limits), 2 * LONG)),
         "open": ("---:", lambda result: "" if result.count is None else str(result.count)),
         "evaluated": ("---", phrases.evaluated),
     }
@@ -192,34 +179,47 @@ def _results(results: list[CheckResult], check: CheckVerdict) -> str:
 
 
 def _obstacle(obstacle: Obstacle) -> str:
-    name = escape_markdown(shorten(obstacle.name, LONG))
+    name = _text(obstacle.name, LONG)
     name = f"[{name}](<{escape_html(obstacle.url)}>)" if obstacle.url else name
-    severity = f" ({escape_markdown(shorten(obstacle.severity, SHORT))})" if obstacle.severity else ""
-    place = f" in {escape_markdown(shorten(obstacle.place, 2 * LONG))}" if obstacle.place else ""
+    severity = f" ({_text(obstacle.severity, SHORT)})" if obstacle.severity else ""
+    place = f" in {_text(obstacle.place, 2 * LONG)}" if obstacle.place else ""
     return f"- {name}{severity}{place}"
 
 
 def _timelines(scans: tuple[ScanVerdict, ...], room: int) -> list[str]:
     """Return the timelines, folded, scans that did not pass first, as many as fit."""
-    parts = []
-    for scan in sorted(scans, key=lambda scan: scan.conclusion.kind is Kind.PASS):
-        name = f" {escape_markdown(shorten(scan.name, SHORT))}" if scan.name else ""
-        part = f"{ICONS[scan.conclusion.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan.history)}"
-        room -= len(part.encode()) + 2
-        if room < 0:
-            break
-        parts.append(part)
+
+    def timeline(scan: ScanVerdict) -> str:
+        name = f" {_text(scan.name, SHORT)}" if scan.name else ""
+        return f"{ICONS[scan.conclusion.kind]} {scan.target.pending_scan_id}{name}\n\n{_drawn(scan.history)}"
+
+    parts = _fitting(map(timeline, sorted(scans, key=lambda scan: scan.conclusion.kind is Kind.PASS)), room)
     return ["<details><summary>Timelines</summary>", *parts, "</details>"] if parts else []
 
 
 def _drawn(history: History[Any, Any]) -> str:
-    lines = [escape_html(line) for line in phrases.draw(history, PHASES).splitlines()]
-    return "<pre>{}</pre>".format("\n".join(lines)) if lines else ""
+    lines = "\n".join(map(escape_html, phrases.draw(history, PHASES)))
+    return f"<pre>{lines}</pre>" if lines else ""
+
+
+def _fitting(parts: Iterable[str], room: int, gap: int = 2) -> list[str]:
+    """Return the first parts that fit into `room` bytes, with `gap` line breaks after each."""
+    fitting: list[str] = []
+    for part in parts:
+        room -= len(part.encode()) + gap
+        if room < 0:
+            break
+        fitting.append(part)
+    return fitting
 
 
 def _bytes(parts: Iterable[str]) -> int:
     """Return the bytes of parts, with the blank lines between them."""
     return sum(len(part.encode()) + 2 for part in parts)
+
+
+def _text(text: str, limit: int) -> str:
+    return escape_markdown(shorten(text, limit))
 
 
 def _sentence(text: str) -> str:

@@ -22,6 +22,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+REDACTED: Final = "***"
+MARKS: Final = "*~=_•"  # the first that is in no secret replaces it; the last can be in no key
+TEXT_LIMIT: Final = 500  # characters that are shown of a text of the server
+ELLIPSIS: Final = "..."  # old consoles cannot show the single character
 CONTROLS: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029\u2800\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff" + "".join(
     f"{chr(plane * 0x10000 + 0xFFFE)}{chr(plane * 0x10000 + 0xFFFF)}" for plane in range(1, 17)
 )
@@ -33,10 +37,16 @@ INVISIBLE: Final = (
 )
 """Characters that show as nothing: all that Unicode calls default ignorable (soft hyphens, zero-width and bidirectional
 marks, variation selectors, fillers, tags), and the other marks that only control the layout."""
-LONGEST_ESCAPE: Final = 8
-"""Characters of the longest usual form of one character, `&#x0027;`."""
-_SHORTEST_IN_BASE64: Final = 8
-"""Characters of the shortest secret that is searched in base64: a shorter secret would match by chance."""
+LONGEST_ESCAPE: Final = len("&#x0027;")  # the longest usual form of one character
+_SHORTEST_IN_BASE64: Final = 8  # characters of a secret; a shorter secret would match in base64 by chance
+_CONTROL: Final = re.compile(f"[{CONTROLS}]")
+_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
+_BLANKS: Final = re.compile(rf"[\s{CONTROLS}]+")
+# GitHub finds `##[` anywhere in a line; Azure Pipelines and TeamCity do the same with `##vso[` and `##teamcity[`.
+_BRACKET_COMMAND: Final = re.compile(r"##(?=\w*\[)")
+_MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
+_DOTENV_FORBIDDEN: Final = re.compile(r"""["'`$\\]""")
+_CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
 _JSON_LETTERS: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -123,24 +133,6 @@ def hide(value: str, secrets: tuple[str, ...], instead: str) -> str:
     return "".join([*kept, value[done:]])
 
 
-REDACTED: Final = "***"
-MARKS: Final = "*~=_•"
-"""Characters that replace a secret: the first that is in no secret. The last can be in no key."""
-TEXT_LIMIT: Final = 500
-"""Characters that are shown of a text of the server."""
-ELLIPSIS: Final = "..."
-"""Three dots: old consoles cannot show the single character."""
-
-_CONTROL: Final = re.compile(f"[{CONTROLS}]")
-_INVISIBLE: Final = re.compile(f"[{INVISIBLE}]+")
-_BLANKS: Final = re.compile(rf"[\s{CONTROLS}]+")
-# GitHub finds `##[` anywhere in a line; Azure Pipelines and TeamCity do the same with `##vso[` and `##teamcity[`.
-_BRACKET_COMMAND: Final = re.compile(r"##(?=\w*\[)")
-_MARKDOWN_PUNCTUATION: Final = re.compile(r"[!-/:-@\[-`{-~]")
-_DOTENV_FORBIDDEN: Final = re.compile(r"""["'`$\\]""")
-_CAPITALS: Final = str.maketrans(ascii_lowercase, ascii_uppercase)
-
-
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A secret that cannot be printed by mistake: `str()`, `repr()` and formatting show only stars."""
@@ -211,14 +203,17 @@ def fold(value: str) -> str:
     return value.translate(_CAPITALS)
 
 
-def _visible(value: str) -> str:
-    """Return `value` without invisible characters, and with a blank for each control character."""
+def escape_xml(value: str) -> str:
+    """Return `value` without invisible characters, and with a blank for each control character.
+
+    XML 1.0 forbids some of them even escaped; an XML writer escapes all others that need it.
+    """
     return _CONTROL.sub(" ", _INVISIBLE.sub("", value))
 
 
 def log_line(value: str) -> str:
     """Return one line for the log of a CI system: no control characters, and no workflow command (`::`, `##[`)."""
-    value = _BRACKET_COMMAND.sub("# #", _visible(value)).rstrip()
+    value = _BRACKET_COMMAND.sub("# #", escape_xml(value)).rstrip()
     return f"· {value.lstrip()}" if value.lstrip().startswith("::") else value
 
 
@@ -227,19 +222,14 @@ def escape_markdown(value: str) -> str:
 
     Every ASCII punctuation mark becomes a numeric character reference, which is never markup.
     """
-    return _MARKDOWN_PUNCTUATION.sub(lambda mark: f"&#{ord(mark[0])};", _visible(value))
+    return _MARKDOWN_PUNCTUATION.sub(lambda mark: f"&#{ord(mark[0])};", escape_xml(value))
 
 
 def escape_html(value: str) -> str:
     """Return `value` as text or as a quoted attribute in HTML and XML."""
-    return html.escape(_visible(value), quote=True)
-
-
-def escape_xml(value: str) -> str:
-    """Return `value` without the characters that XML 1.0 forbids even escaped; the XML writer escapes the others."""
-    return _visible(value)
+    return html.escape(escape_xml(value), quote=True)
 
 
 def escape_dotenv(value: str, limit: int) -> str:
     """Return `value` for a dotenv line: no quotes, `$`, backquotes, backslashes or line breaks; cut to `limit`."""
-    return shorten(_DOTENV_FORBIDDEN.sub(" ", _visible(value)).strip(), limit)
+    return shorten(_DOTENV_FORBIDDEN.sub(" ", escape_xml(value)).strip(), limit)

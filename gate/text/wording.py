@@ -19,24 +19,39 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-QUOTE_LIMIT: Final = 80
-"""Characters of the longest value that a message repeats."""
-_UNITS: Final = ("kB", "MB", "GB", "TB")
+PROGRAM: Final = "threadfix-gate"
+ACTION_VARIABLE: Final = "THREADFIX_GATE_ACTION"  # set to 1 by the action
+PHRASES: Final[Mapping[str, tuple[str, str]]] = {
+    "options": ("options", "inputs"),
+    "help": (
+        "`threadfix-gate run --help` lists all options",
+        "`action.yml` in the action's repository lists all inputs",
+    ),
+    "doctor": ("`threadfix-gate doctor` with the same options", "The action with `command: doctor`"),
+    "resume": (
+        "Run the command shown here to keep waiting",
+        "Run the action again with the inputs shown here to keep waiting",
+    ),
+}
+"""Each phrase, for a command line and for the action."""
+# Backticks around a name belong to it: an input always has them, a flag only if they are written.
+_NAME: Final = re.compile(r"`?\{--(?P<name>[a-z-]+)(?: (?P<value>[A-Za-z0-9.]+))?\}`?|\{@(?P<phrase>[a-z ]+)\}")
+QUOTE_LIMIT: Final = 80  # characters of the longest value that a message repeats
 _STEP: Final = 1000
-_KEY: Final = re.compile("[A-Za-z0-9]{32,}")
-"""The value may be a ThreadFix key that was meant for another option."""
+_KEY: Final = re.compile("[A-Za-z0-9]{32,}")  # may be a ThreadFix key that was meant for another option
 
 
 def seconds(value: float) -> str:
     """Return a duration for people: `0.4s`, `8s`, `2m10s`, `1h03m`."""
     if value < 10:  # noqa: PLR2004
         return f"{round(value, 1):g}s"
-    whole = round(value)
-    if whole < 60:  # noqa: PLR2004
-        return f"{whole}s"
-    if whole < 3600:  # noqa: PLR2004
-        return f"{whole // 60}m{whole % 60:02}s" if whole % 60 else f"{whole // 60}m"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m" if whole % 3600 // 60 else f"{whole // 3600}h"
+    minutes, rest = divmod(round(value), 60)
+    hours, past = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{past:02}m" if past else f"{hours}h"
+    if minutes:
+        return f"{minutes}m{rest:02}s" if rest else f"{minutes}m"
+    return f"{rest}s"
 
 
 def count(number: int, noun: str) -> str:
@@ -48,8 +63,8 @@ def size(octets: float) -> str:
     """Return a size for people, in steps of a thousand: `1 byte`, `812 bytes`, `1.2 kB`, `34 MB`."""
     if octets < _STEP:
         return count(round(octets), "byte")
-    value, unit = octets / _STEP, _UNITS[0]
-    for larger in _UNITS[1:]:
+    value, unit = octets / _STEP, "kB"
+    for larger in ("MB", "GB", "TB"):
         if round(value) < _STEP:
             break
         value, unit = value / _STEP, larger
@@ -91,27 +106,6 @@ def quoted(value: str) -> str:
     if len(value) > QUOTE_LIMIT or _KEY.fullmatch(value):
         return f"the value ({len(value)} characters)"
     return f"'{value}'"
-
-
-PROGRAM: Final = "threadfix-gate"
-ACTION_VARIABLE: Final = "THREADFIX_GATE_ACTION"
-"""The action sets this variable to 1."""
-
-PHRASES: Final[Mapping[str, tuple[str, str]]] = {
-    "options": ("options", "inputs"),
-    "help": (
-        "`threadfix-gate run --help` lists all options",
-        "`action.yml` in the action's repository lists all inputs",
-    ),
-    "doctor": ("`threadfix-gate doctor` with the same options", "The action with `command: doctor`"),
-    "resume": (
-        "Run the command shown here to keep waiting",
-        "Run the action again with the inputs shown here to keep waiting",
-    ),
-}
-"""Each phrase, for a command line and for the action."""
-# Backticks around a name belong to it: an input always has them, a flag only if they are written.
-_NAME: Final = re.compile(r"`?\{--(?P<name>[a-z-]+)(?: (?P<value>[A-Za-z0-9.]+))?\}`?|\{@(?P<phrase>[a-z ]+)\}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def test_every_report_accepts_any_text(status: str, name: str, message: str) -> 
     document = json.loads(result.render(verdict))
     assert document["scans"][0]["status"] == reading.status
     assert (reading.error_message or "").rstrip(".") in document["scans"][0]["message"]
-    for line in (*closing.explanation(verdict), *closing.notices(verdict), closing.verdict_line(verdict, alone=False)):
+    for line in closing.lines(verdict, quiet=False, annotated=False):
         shown = log_line(line.text)
         assert not FORBIDDEN.search(shown)
         assert not COMMAND.search(shown)

@@ -454,10 +454,10 @@ def test_the_colours_can_be_distinguished(scheme: dict[str, str]) -> None:
 def test_every_status_has_a_colour() -> None:
     """The style sheet fills with each, and the drawing has it too, for readers without a style sheet."""
     assert set(report.STATUS_COLOURS) == set(STATUSES)
-    checks = map(report.check_colour, [*report.CHECK_COLOURS, "new"])
-    for name in (*map(report.status_colour, [*STATUSES, "NEW"]), *checks, *(kind.value for kind in Kind)):
+    colours = map(report.colour_of, [*STATUSES, *report.CHECK_COLOURS, "NEW"])
+    for name in (*colours, *(kind.value for kind in Kind)):
         assert f".fill-{name} {{ fill: var(--{name}); }}" in SHEET
-        assert contrast(report.PALETTE[name].light, "#ffffff") >= 4.5
+        assert contrast(report.PALETTE[name][0], "#ffffff") >= 4.5
 
 
 def test_colours_have_one_home() -> None:
@@ -468,7 +468,7 @@ def test_colours_have_one_home() -> None:
         for file in package.iterdir()
         if file.is_file()
     }
-    palette = [value for colour in report.PALETTE.values() for value in (colour.light, colour.dark)]
+    palette = [value for pair in report.PALETTE.values() for value in pair]
     assert {name: values for name, values in literals.items() if values} == {"page.py": palette}
 
 
