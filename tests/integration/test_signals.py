@@ -1,4 +1,4 @@
-"""Tests of SIGINT and SIGTERM, with real signals to processes.
+"""SIGINT and SIGTERM, with real signals to processes.
 
 If the reports exist, the gate stopped in time: after two seconds it ends without them.
 """
@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,179 +28,122 @@ from gate.model.errors import Cancelled
 from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario, Trickle
 from gate.sandbox.server import API_KEY
-from tests.conftest import Gate
+from tests.steps import KILLED, Step, full_pipe, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from tests.conftest import Gate
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("FINDINGS_GENERATING", 0),))
 HANGS = Scenario("hangs", "", Reason.UNREACHABLE, fault=lambda _: Trickle(headers_too=True))
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-RUN = (sys.executable, "-m", "gate", "run")
+REPORTS = ("--result-file", "result.json", "--junit-file", "junit.xml", "--dotenv-file", "gate.env")
 
 
-class Running:
-    """A running gate and its folder."""
-
-    def __init__(self, gate: Gate, process: subprocess.Popen[str]) -> None:
-        self.folder = gate.folder
-        self.process = process
-
-    def wait(self) -> tuple[int, list[str]]:
-        """Return the exit code and the lines of the log."""
-        log = self.process.communicate(timeout=30)[1]
-        return self.process.returncode, log.splitlines()
-
-    def output(self, name: str) -> str:
-        """Return an output of the step."""
-        return (self.folder / "output").read_text().partition(f"{name}<<")[2].splitlines()[1]
-
-    def check_reports(self, code: int) -> dict[str, object]:
-        """Return the result document, after a check that the outputs and the other reports agree with it."""
-        document: dict[str, object] = json.loads((self.folder / "result.json").read_text())
-        assert (document["verdict"], document["reason"], document["exit_code"]) == ("unknown", "cancelled", code)
-        outputs = [self.output(name) for name in ("verdict", "reason", "exit-code")]
-        assert outputs == ["unknown", "cancelled", str(code)]
-        assert f"THREADFIX_GATE_EXIT_CODE={code}\n" in (self.folder / "gate.env").read_text()
-        assert 'type="cancelled"' in (self.folder / "junit.xml").read_text()
-        assert "unknown (cancelled)" in (self.folder / "summary.md").read_text()
-        return document
+@pytest.fixture
+def step(gate: Gate) -> Step:
+    return Step(gate, gate.folder)
 
 
-@contextmanager
-def started(
-    gate: Gate,
-    *args: str,
-    command: Sequence[str] = RUN,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.DEVNULL,
-) -> Iterator[Running]:
-    """Run the gate in a process on GitHub, with all reports."""
-    for name in ("output", "summary.md"):
-        (gate.folder / name).touch()
-    reports = ("--result-file", "result.json", "--junit-file", "junit.xml", "--dotenv-file", "gate.env")
-    with subprocess.Popen(
-        [*command, "--interval", "20ms", *reports, *args],
-        env=dict(os.environ) | gate.env | {
-            "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"
-        },
-        cwd=gate.folder,
-        stdin=stdin,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield Running(gate, process)
-        finally:
-            process.kill()
-
-
-def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    """Wait until `true` returns a true value. The process must not end before."""
-    give_up = time.monotonic() + 30
-    while not true():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+def stopped(
+    step: Step, process: subprocess.Popen[str], *numbers: signal.Signals
+) -> tuple[dict[str, object], list[str]]:
+    """Send the signals; return the result document, with which all outputs and reports agree, and the log's lines."""
+    for number in numbers:
+        process.send_signal(number)
+    lines = process.communicate(timeout=KILLED)[1].splitlines()
+    code = process.returncode
+    assert code in {CODES[number] for number in numbers}
+    document: dict[str, object] = json.loads((step.folder / "result.json").read_text())
+    assert (document["verdict"], document["reason"], document["exit_code"]) == ("unknown", "cancelled", code)
+    assert [step.output(name) for name in ("verdict", "reason", "exit-code")] == ["unknown", "cancelled", str(code)]
+    assert f"THREADFIX_GATE_EXIT_CODE={code}\n" in (step.folder / "gate.env").read_text()
+    assert 'type="cancelled"' in (step.folder / "junit.xml").read_text()
+    assert "unknown (cancelled)" in (step.folder / "summary.md").read_text()
+    assert not [line for line in lines if "Traceback" in line]
+    return document, lines
 
 
 def handles_signals(process: int) -> bool:
-    """Return whether a process handles_signals both signals. Python itself handles_signals only SIGINT."""
+    """Return whether a process handles SIGTERM. Python itself handles only SIGINT."""
     (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
     return bool(int(caught, 16) & 1 << (signal.SIGTERM - 1))
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_a_stopped_gate_writes_all_its_outputs_and_reports(number: signal.Signals, gate: Gate) -> None:
+def test_a_stopped_gate_writes_all_its_outputs_and_reports(number: signal.Signals, step: Step) -> None:
     """Exit code, outputs, reports, the last status, and the command to keep waiting."""
-    scan = gate.threadfix.add(STUCK)
-    with started(gate, "--pending-scan-id", str(scan), "--timeout", "1h") as running:
-        until(lambda: len(gate.threadfix.seen) > 1, running.process)
-        running.process.send_signal(number)
-        code, log = running.wait()
-    assert code == CODES[number]
-    document = running.check_reports(code)
+    scan = step.threadfix.add(STUCK)
+    with step.start("--pending-scan-id", str(scan), "--timeout", "1h", *REPORTS) as process:
+        until(lambda: len(step.threadfix.seen) > 1, process)
+        document, log = stopped(step, process, number)
     assert document["status"] == "FINDINGS_GENERATING"
     assert f"pending scan {scan} of application 6 " in str(document["message"])
     label = "To keep waiting, run: "
     resume = next(line for line in log if line.startswith(label)).removeprefix(label)
     assert resume == document["resume"]
     assert API_KEY not in resume
-    assert log[-1].startswith(f"UNKNOWN (cancelled, exit code {code}): ")
+    assert log[-1].startswith(f"UNKNOWN (cancelled, exit code {CODES[number]}): ")
 
 
-def test_the_command_to_keep_waiting_works_as_printed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_to_keep_waiting_works_as_printed(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a shell with the key in its environment."""
-    scan = gate.threadfix.add(Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 30), ("DONE", 0))))
-    with started(gate, "--pending-scan-id", str(scan)) as running:
-        until(lambda: gate.threadfix.seen, running.process)
-        running.process.terminate()
-        running.wait()
-    resume = shlex.split(str(json.loads((gate.folder / "result.json").read_text())["resume"]))
+    scan = step.threadfix.add(Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 30), ("DONE", 0))))
+    with step.start("--pending-scan-id", str(scan), *REPORTS) as process:
+        until(lambda: step.threadfix.seen, process)
+        document, _ = stopped(step, process, signal.SIGTERM)
+    resume = shlex.split(str(document["resume"]))
     command = resume.index("run")
     assert resume[command - 2 : command] == ["-m", "gate"]
-    monkeypatch.chdir(gate.folder)
-    ran = gate(*resume[command + 1 :])
+    monkeypatch.chdir(step.folder)
+    ran = step.gate(*resume[command + 1 :])
     assert (ran.code, ran.document["pending_scan_id"]) == (0, scan)
 
 
-@pytest.mark.parametrize("number", CODES)
-def test_a_hanging_request_does_not_delay_the_end(number: signal.Signals, gate: Gate) -> None:
+def test_a_hanging_request_does_not_delay_the_end(step: Step) -> None:
     """Neither the reports nor the end of the process wait for a server."""
-    scan = gate.threadfix.add(HANGS)
-    with started(gate, "--pending-scan-id", str(scan), "--request-timeout", "1h") as running:
-        until(lambda: gate.threadfix.seen, running.process)
-        running.process.send_signal(number)
-        code, _ = running.wait()
-    assert code == CODES[number]
-    assert "no status received yet" in str(running.check_reports(code)["message"])
+    scan = step.threadfix.add(HANGS)
+    with step.start("--pending-scan-id", str(scan), "--request-timeout", "1h", *REPORTS) as process:
+        until(lambda: step.threadfix.seen, process)
+        document, _ = stopped(step, process, signal.SIGTERM)
+    assert "no status received yet" in str(document["message"])
 
 
-@pytest.mark.parametrize("number", CODES)
-def test_an_endless_input_does_not_delay_the_end(number: signal.Signals, gate: Gate) -> None:
+def test_an_endless_input_does_not_delay_the_end(step: Step) -> None:
     """A gate that reads an upload response from a pipe stops, and writes its reports."""
     import fcntl
     import termios
 
     reading, writing = os.pipe()
-    try:
-        with started(gate, "--upload-response", "-", stdin=reading) as running:
-            os.write(writing, b'{"success":')
+    os.write(writing, b'{"success":')
 
-            def unread() -> int:
-                return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+    def unread() -> int:
+        return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
 
-            until(lambda: unread() == 0, running.process)
-            running.process.send_signal(number)
-            code, log = running.wait()
-    finally:
-        os.close(reading)
-        os.close(writing)
-    assert code == CODES[number]
-    assert log[0] == f"::add-mask::{API_KEY}"
-    assert gate.threadfix.seen == []
-    running.check_reports(code)
+    with step.start("--upload-response", "-", *REPORTS, stdin=reading) as process:
+        until(lambda: unread() == 0, process)
+        _, log = stopped(step, process, signal.SIGINT)
+    os.close(reading)
+    os.close(writing)
+    assert (log[0], step.threadfix.seen) == (f"::add-mask::{API_KEY}", [])
 
 
-def test_only_the_first_signal_counts(gate: Gate) -> None:
-    """Runners, shells and `make` send several. Only the first counts, and the others do not interrupt the reports."""
-    scan = gate.threadfix.add(STUCK)
-    with started(gate, "--pending-scan-id", str(scan)) as running:
-        until(lambda: gate.threadfix.seen, running.process)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
-            running.process.send_signal(number)
-        code, log = running.wait()
-    assert code in CODES.values()
-    running.check_reports(code)
-    assert not [line for line in log if "Traceback" in line]
+def test_only_the_first_signal_counts(step: Step) -> None:
+    """Runners, shells and `make` send several. The others do not interrupt the reports."""
+    with step.start("--pending-scan-id", str(step.threadfix.add(STUCK)), *REPORTS) as process:
+        until(lambda: step.threadfix.seen, process)
+        stopped(step, process, *CODES, *CODES)
 
 
-@pytest.mark.parametrize("starting", [False, True], ids=["while it waits", "while it starts"])
-@pytest.mark.parametrize("number", CODES)
-def test_it_stops_as_process_1_too(number: signal.Signals, starting: bool, gate: Gate) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("number", "starting"),
+    [(signal.SIGINT, False), (signal.SIGTERM, True)],
+    ids=["while it waits", "while it starts"],
+)
+def test_it_stops_as_process_1_too(number: signal.Signals, starting: bool, step: Step) -> None:  # noqa: FBT001
     """In a container the gate is process 1. The kernel has no default action for its signals."""
     ways = [["unshare", *more, "--pid", "--fork", "--mount-proc", "--kill-child"] for more in ([], ["--map-root-user"])]
     unshare = shutil.which("unshare")
@@ -210,19 +152,17 @@ def test_it_stops_as_process_1_too(number: signal.Signals, starting: bool, gate:
     )
     if not alone:
         pytest.skip("unshare --pid needs root here, so nothing can be process 1")
-    scan = gate.threadfix.add(STUCK)
-    with started(gate, "--pending-scan-id", str(scan), command=[*alone, *RUN]) as running:
-        parent = running.process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children")
-        until(children.read_text, running.process)
+    scan = str(step.threadfix.add(STUCK))
+    with step.start("--pending-scan-id", scan, *REPORTS, prefix=alone) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until(children.read_text, process)
         (first,) = children.read_text().split()
-        until(lambda: handles_signals(int(first)) if starting else gate.threadfix.seen, running.process)
+        until(lambda: handles_signals(int(first)) if starting else step.threadfix.seen, process)
         assert "NSpid:\t" in (status := Path(f"/proc/{first}/status").read_text())
         assert status.partition("NSpid:")[2].splitlines()[0].split()[-1] == "1"
         os.kill(int(first), number)
-        code, _ = running.wait()
-    assert code == CODES[number]
-    running.check_reports(code)
+        process.communicate(timeout=KILLED)
+    assert (process.returncode, step.reason) == (CODES[number], "cancelled")
 
 
 # --- The start: the handler comes before the imports.
@@ -242,27 +182,23 @@ def signals_blocked() -> Iterator[None]:
     not Path("/proc/self/status").exists(), reason="only Linux shows as files what is handled; not POSIX"
 )
 @pytest.mark.parametrize("number", CODES)
-def test_a_signal_during_the_imports_is_handled(number: signal.Signals, gate: Gate) -> None:
-    """After the handler is installed, a signal leads to all reports."""
-    scan = gate.threadfix.add(STUCK)
-    with started(gate, "--pending-scan-id", str(scan)) as running:
-        until(lambda: handles_signals(running.process.pid), running.process)
-        running.process.send_signal(number)
-        code, log = running.wait()
-    assert code == CODES[number]
-    running.check_reports(code)
-    assert gate.threadfix.seen == []
-    assert not [line for line in log if "Traceback" in line]
+def test_a_signal_during_the_imports_is_handled(number: signal.Signals, step: Step) -> None:
+    with step.start("--pending-scan-id", str(step.threadfix.add(STUCK)), *REPORTS) as process:
+        until(lambda: handles_signals(process.pid), process)
+        stopped(step, process, number)
+    assert step.threadfix.seen == []
 
 
-@pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("args", [("--help",), ("run", "--help"), ("demo", "--list")])
+@pytest.mark.parametrize(
+    ("number", "args"),
+    [(signal.SIGINT, ("--help",)), (signal.SIGTERM, ("run", "--help")), (signal.SIGINT, ("demo", "--list"))],
+)
 def test_a_command_without_requests_is_stopped_too(number: signal.Signals, args: Sequence[str]) -> None:
-    """Its exit code is the signal's."""
     with signals_blocked():
-        process = subprocess.Popen([*RUN[:-1], *args], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "gate", *args]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     process.send_signal(number)
-    log = process.communicate(timeout=30)[1]
+    log = process.communicate(timeout=KILLED)[1]
     assert (process.returncode, log) == (CODES[number], "")
 
 
@@ -279,7 +215,7 @@ entry()
 
 
 def test_a_signal_before_the_handler_kills_the_process() -> None:
-    """The signal kills the process. An exception would end with the exit code of a bug."""
+    """An exception would end with the exit code of a bug."""
     process = subprocess.run([sys.executable, "-c", EARLY, "--help"], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
 
@@ -287,75 +223,58 @@ def test_a_signal_before_the_handler_kills_the_process() -> None:
 # --- Other moments.
 
 
-def test_a_second_signal_during_the_reports_changes_nothing(gate: Gate) -> None:
+def test_a_second_signal_during_the_reports_changes_nothing(step: Step) -> None:
     """The outputs are written first, the unread document is dropped, and the exit code is the first signal's."""
-    reader, writer = os.pipe()
-    fill(writer)
-    scan = gate.threadfix.add(STUCK)
-    with started(gate, "--pending-scan-id", str(scan), "--json", stdout=writer) as running:
-        until(lambda: gate.threadfix.seen, running.process)
-        running.process.send_signal(signal.SIGTERM)
-        until((gate.folder / "output").read_text, running.process)
-        running.process.send_signal(signal.SIGINT)
-        code, log = running.wait()
-    os.close(reader)
-    os.close(writer)
-    assert code == 143
-    running.check_reports(code)
-    assert not [line for line in log if "Traceback" in line]
+    scan = str(step.threadfix.add(STUCK))
+    with (
+        full_pipe() as (_, writer),
+        step.start("--pending-scan-id", scan, "--json", *REPORTS, stdout=writer) as process,
+    ):
+        until(lambda: step.threadfix.seen, process)
+        process.terminate()
+        until((step.folder / "output").read_text, process)
+        process.send_signal(signal.SIGINT)
+        document, _ = stopped(step, process, signal.SIGTERM)
+    assert document["exit_code"] == 143
 
 
-def fill(pipe: int) -> None:
-    """Fill a pipe, so that its next writer waits."""
-    os.set_blocking(pipe, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(pipe, b" " * 4096)
-    os.set_blocking(pipe, True)
-
-
-@pytest.mark.parametrize("number", CODES)
-def test_a_demo_is_stopped_as_its_gate_is(number: signal.Signals, gate: Gate) -> None:
-    command = [sys.executable, "-m", "gate", "demo", "stuck"]
-    with subprocess.Popen(command, cwd=gate.folder, stderr=subprocess.PIPE, text=True) as process:
+def test_a_demo_is_stopped_as_its_gate_is(step: Step) -> None:
+    with step.start("stuck", command="demo") as process:
         assert process.stderr
         while "QUEUED" not in process.stderr.readline():
             assert process.poll() is None
-        process.send_signal(number)
+        process.terminate()
         log = process.stderr.read()
-    assert process.returncode == CODES[number]
-    assert f"UNKNOWN (cancelled, exit code {CODES[number]})" in log
+    assert process.wait() == 143
+    assert "UNKNOWN (cancelled, exit code 143)" in log
 
 
-WAYS: dict[str, tuple[str, ...]] = {
-    "status": ("--pending-scan-id", "{stuck}"),
-    "hanging status": ("--pending-scan-id", "{hangs}", "--request-timeout", "1h"),
-    "standard input": ("--upload-response", "-"),
-    "upload": ("--scan-file", "stuck.json"),
-}
+WAYS: tuple[tuple[str, ...], ...] = (
+    ("--pending-scan-id", "{stuck}"),
+    ("--pending-scan-id", "{hangs}", "--request-timeout", "1h"),
+    ("--upload-response", "-"),
+    ("--scan-file", "stuck.json"),
+)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_ten_signals_at_random_moments_stop_the_gate(way: str, gate: Gate) -> None:
+def test_ten_signals_at_random_moments_stop_the_gate(step: Step) -> None:
     """From the start of Python on. None of these gates would end by itself, so no signal is lost."""
     chance = random.Random()  # noqa: S311 - not a secret
-    scans = {"stuck": gate.threadfix.add(STUCK), "hangs": gate.threadfix.add(HANGS)}
-    args = [arg.format_map(scans) for arg in WAYS[way]]
+    scans = {"stuck": step.threadfix.add(STUCK), "hangs": step.threadfix.add(HANGS)}
     reader, writer = os.pipe()
 
     def stop(turn: int) -> tuple[float, signal.Signals, int, str]:
         moment, number = chance.uniform(0, 0.6), chance.choice(list(CODES))
-        folder = gate.folder / str(turn)
-        folder.mkdir()
-        (folder / "stuck.json").write_text(f'{{"results": [{turn}]}}')
-        own = Gate(gate.threadfix, gate.url, folder, gate._capfd)  # noqa: SLF001 - the same, in another folder
-        with signals_blocked(), started(own, *args, stdin=reader) as running:
+        own = Step(step.gate, step.folder / str(turn))
+        (own.folder / "stuck.json").write_text(f'{{"results": [{turn}]}}')
+        args = [arg.format_map(scans) for arg in WAYS[turn % len(WAYS)]]
+        with signals_blocked(), own.start(*args, stdin=reader) as process:
             with suppress(subprocess.TimeoutExpired):
-                running.process.wait(moment)
-            running.process.send_signal(number)
-            code, _ = running.wait()
+                process.wait(moment)
+            process.send_signal(number)
+            process.communicate(timeout=KILLED)
             # The outputs are written first. On a very slow machine, there may be no time for the other reports.
-            return moment, number, code, running.output("reason")
+            return moment, number, process.returncode, own.reason
 
     with ThreadPoolExecutor(3) as pool:
         ends = list(pool.map(stop, range(10)))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import resource
 import socket
-import subprocess
-import sys
 import threading
 import time
 from contextlib import closing
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gate.model.history import Failure, ScanReading
-from gate.model.reasons import Kind, Reason
+from gate.model.reasons import Reason
 from gate.model.subjects import Target
 from gate.net.http import RESPONSE_LIMIT
 from gate.sandbox.server import APPLICATION_ID, envelope
@@ -26,15 +23,14 @@ from gate.threadfix.client import Client
 from gate.threadfix.links import Server
 from tests.memory import peak
 from tests.raw import request_head, talking
+from tests.steps import Step
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import Gate
-
-ONCE = ("--timeout", "0")
+    from tests.conftest import Gate, Ran
 
 
 def status_response(status: str, code: bytes = b"200 OK", **more: object) -> bytes:
@@ -53,15 +49,18 @@ PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
 NOTHING = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
+def client_of(url: str) -> Client:
+    return Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+
+
+def poll(gate: Gate, url: str, *args: str) -> Ran:
+    """Run the gate with one poll of scan 41."""
+    return gate("--url", url, "--pending-scan-id", "41", "--timeout", "0", *args)
+
+
 def scan_of(head: bytes) -> int:
     """Return the pending scan of a request."""
     return int(head.partition(b"/pendingScan/")[2].partition(b"/")[0])
-
-
-def verdicts(gate: Gate, url: str, *args: str) -> dict[int, str]:
-    """Return the reason of each of four scans."""
-    ran = gate("--url", url, "--pending-scan-id", "41,42,43,44", "--timeout", "3s", *args)
-    return {scan["pending_scan_id"]: scan["verdict"] for scan in ran.document["scans"]}
 
 
 def pause_between(*parts: bytes) -> Callable[[socket.socket, bytes], None]:
@@ -88,10 +87,11 @@ STRAY: dict[str, Callable[[socket.socket, bytes], None]] = {
 }
 
 
-@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("say", STRAY.values(), ids=STRAY)
+@pytest.mark.parametrize(
+    ("case", "secure"), [*((case, False) for case in STRAY), ("103-and-late", True), ("twice", True)]
+)
 def test_a_stray_response_never_counts_for_another_scan(
-    say: Callable[[socket.socket, bytes], None],
+    case: str,
     secure: bool,  # noqa: FBT001 - a case of the table
     gate: Gate,
     server_tls: tuple[ssl.SSLContext, Path],
@@ -100,12 +100,13 @@ def test_a_stray_response_never_counts_for_another_scan(
 
     def talk(connection: socket.socket) -> None:
         while head := request_head(connection):
-            say(connection, DONE if scan_of(head) == 41 else QUEUED)
+            STRAY[case](connection, DONE if scan_of(head) == 41 else QUEUED)
 
     context, trusted = server_tls
     with talking(talk, context if secure else None) as url:
-        results = verdicts(gate, url, *(("--ca-file", str(trusted)) if secure else ()))
-    assert {results[number] for number in (42, 43, 44)} == {"unknown"}
+        args = ("--ca-file", str(trusted)) if secure else ()
+        ran = gate("--url", url, "--pending-scan-id", "41,42,43,44", "--timeout", "1s", *args)
+    assert {scan["verdict"] for scan in ran.document["scans"] if scan["pending_scan_id"] != 41} == {"unknown"}
 
 
 @pytest.mark.parametrize("parts", [(EARLY_HINTS,), (PROCESSING, EARLY_HINTS, EARLY_HINTS)], ids=["103", "102-103-103"])
@@ -117,7 +118,7 @@ def test_interim_responses_are_skipped(parts: tuple[bytes, ...], gate: Gate) -> 
         pause_between(*parts)(connection, DONE)
 
     with talking(talk) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+        ran = poll(gate, url)
     assert (ran.code, ran.document["polls"]) == (0, 1)
 
 
@@ -129,20 +130,18 @@ def test_a_change_of_protocol_is_not_a_response(gate: Gate) -> None:
         connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n" + DONE)
 
     with talking(talk) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+        ran = poll(gate, url)
     assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
 
 
 def test_endless_interim_responses_end_at_the_time_limit(gate: Gate) -> None:
-    """The time limit of the request includes them."""
-
     def talk(connection: socket.socket) -> None:
         request_head(connection)
         while True:
             connection.sendall(EARLY_HINTS * 100)
 
     with talking(talk) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", "--request-timeout", "300ms", *ONCE)
+        ran = poll(gate, url, "--request-timeout", "300ms")
     assert ran.document["reason"] == Reason.UNREACHABLE
     assert "did not respond within 0.3s" in ran.document["message"]
 
@@ -164,11 +163,11 @@ def responding(*parts: bytes, times: int = 1) -> Callable[[socket.socket], None]
 
 
 def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
-    """Half a mebibyte on the wire would be hundreds of mebibytes in memory."""
-    bomb = gzip.compress(bytes(256 * 2**20), 6)
+    """A small body on the wire would be many mebibytes in memory."""
+    bomb = gzip.compress(bytes(64 * 2**20), 1)
     head = b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
     with talking(responding(head, bomb)) as url:
-        needed = peak(lambda: gate("--url", url, "--pending-scan-id", "41", *ONCE))
+        needed = peak(lambda: poll(gate, url))
     assert needed < 16 * RESPONSE_LIMIT
 
 
@@ -176,7 +175,7 @@ def test_the_body_of_a_redirect_is_not_read_without_limit(gate: Gate) -> None:
 def test_a_redirect_to_an_invalid_url_is_still_a_redirect(where: bytes, gate: Gate) -> None:
     """The gate never parses the target, because it never follows it."""
     with talking(responding(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
+        ran = poll(gate, url)
     assert (ran.document["reason"], ran.code) == (Reason.PROTOCOL, 7)
     assert "a redirect to" in ran.document["message"]
 
@@ -185,16 +184,10 @@ def test_a_redirect_to_an_invalid_url_is_still_a_redirect(where: bytes, gate: Ga
 def test_a_chunk_without_a_valid_size_is_a_broken_response(size: bytes, gate: Gate) -> None:
     """A negative size would be read without a limit, or break the gate."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n"
-    ran = None
-
-    def run() -> None:
-        nonlocal ran
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
-
+    ran: list[Ran] = []
     with talking(responding(head, bytes(2**20), times=64)) as url:
-        needed = peak(run)
-    assert ran is not None
-    assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
+        needed = peak(lambda: ran.append(poll(gate, url)))
+    assert (ran[0].document["reason"], ran[0].code) == (Reason.UNREACHABLE, 6)
     assert needed < 16 * RESPONSE_LIMIT
 
 
@@ -202,7 +195,7 @@ def test_a_chunk_without_a_valid_size_is_a_broken_response(size: bytes, gate: Ga
 def test_cookies_are_not_parsed(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
     """The gate keeps no cookie, so it parses none; parsing could print warnings outside the log."""
     with talking(responding(DONE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n", 1))) as url:
-        assert gate("--url", url, "--pending-scan-id", "41", *ONCE).code == 0
+        assert poll(gate, url).code == 0
     assert not recwarn.list
 
 
@@ -218,10 +211,8 @@ def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: G
     """Its whole text decides the reason."""
     content = json.dumps({"success": False, "message": message}, ensure_ascii=False).encode()
     assert len(content) <= RESPONSE_LIMIT
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content)
-    with talking(responding(head + content)) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
-    assert ran.document["reason"] == Reason.NOT_FOUND
+    with talking(responding(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)) as url:
+        assert poll(gate, url).document["reason"] == Reason.NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -229,17 +220,15 @@ def test_a_refusal_of_a_million_characters_is_read_in_time(message: str, gate: G
 )
 def test_a_page_without_a_title_is_read_in_time(page: bytes, gate: Gate) -> None:
     """Only its beginning is searched for a title."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page)
-    with talking(responding(head + page)) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
-    assert ran.document["reason"] == Reason.PROTOCOL
+    with talking(responding(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(page) + page)) as url:
+        assert poll(gate, url).document["reason"] == Reason.PROTOCOL
 
 
 # --- Requests that were given up.
 
 
 def test_an_aborted_request_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its DNS lookup ends after its time limit; the response has no reader, so the key is not sent."""
+    """Its DNS lookup ends after its time limit. No one waits for the response, so the key is not sent."""
     lookup, looked_up, heads = socket.getaddrinfo, threading.Event(), []
     came = threading.Event()
 
@@ -255,9 +244,7 @@ def test_an_aborted_request_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
     with talking(talk) as url:
-        client = Client(
-            Server(url.replace("127.0.0.1", "localhost"), Secret("k" * 40)), Sanitizer(), trace=lambda _: None
-        )
+        client = client_of(url.replace("127.0.0.1", "localhost"))
         result = client.observe(Target(6, 41), 0.1)
         looked_up.set()
         assert came.wait(5)
@@ -276,7 +263,7 @@ def test_closing_aborts_the_current_requests() -> None:
         hung_up.set()
 
     with talking(talk) as url:
-        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+        client = client_of(url)
         thread = threading.Thread(target=client.observe, args=(Target(6, 41), 60.0), daemon=True)
         thread.start()
         assert requested.wait(5)
@@ -289,63 +276,33 @@ def test_closing_aborts_the_current_requests() -> None:
 # --- A machine that has little left.
 
 
-def start_limited(
-    gate: Gate, scans: int, url: str, limits: dict[int, int], *args: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the gate in its own process on many scans, under limits of the machine."""
-    numbers = ",".join(map(str, range(41, 41 + scans)))
-    output = gate.folder / "output"
-    output.touch()
+@pytest.mark.parametrize(
+    ("descriptors", "scans", "says"), [(64, 40, "PASS (processed)"), (20, 60, "no file descriptors left")]
+)
+def test_many_scans_need_few_file_descriptors(descriptors: int, scans: int, says: str, gate: Gate) -> None:
+    """All scans are polled at the same time. Each poll without a descriptor is an error and is retried."""
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        time.sleep(0.2)
+        connection.sendall(DONE)
 
     def limit() -> None:
-        for which, value in limits.items():
-            resource.setrlimit(which, (value, value))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
-    return subprocess.run(
-        [sys.executable, "-m", "gate", "run", "--url", url, "--pending-scan-id", numbers, *args],
-        env=dict(os.environ) | gate.env | {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output)},
-        capture_output=True, text=True, check=False, timeout=120, preexec_fn=limit, close_fds=True,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("descriptors", "scans"), [(256, 130), (64, 40)])
-def test_many_scans_need_few_file_descriptors(descriptors: int, scans: int, gate: Gate) -> None:
-    """As many as macOS allows a process; each response is slow, so that all scans are polled at the same time."""
-
-    def talk(connection: socket.socket) -> None:
-        request_head(connection)
-        time.sleep(0.2)
-        connection.sendall(DONE)
-
+    step, numbers = Step(gate, gate.folder), ",".join(map(str, range(41, 41 + scans)))
     with talking(talk) as url:
-        ran = start_limited(gate, scans, url, {resource.RLIMIT_NOFILE: descriptors})
-    assert ran.returncode == 0, ran.stderr
-    assert "verdict" in (gate.folder / "output").read_text()
-
-
-def test_a_process_without_file_descriptors_is_unknown_with_outputs(gate: Gate) -> None:
-    """Each poll without a descriptor is an error and is retried; the outputs are written in the end."""
-
-    def talk(connection: socket.socket) -> None:
-        request_head(connection)
-        time.sleep(0.2)
-        connection.sendall(DONE)
-
-    with talking(talk) as url:
-        ran = start_limited(gate, 60, url, {resource.RLIMIT_NOFILE: 20}, "--timeout", "30s", "--interval", "50ms")
-    written = (gate.folder / "output").read_text()
-    assert "verdict" in written
-    assert ran.returncode == 0, ran.stderr
-    assert "no file descriptors left" in ran.stderr
+        ran = step.run("--url", url, "--pending-scan-id", numbers, "--interval", "50ms", preexec_fn=limit)
+    assert (ran.returncode, step.reason) == (0, "processed"), ran.stderr
+    assert says in ran.stderr
 
 
 def test_a_poll_that_cannot_start_a_thread_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next poll may start its thread."""
 
     def none_left(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    client = Client(Server("http://127.0.0.1:9", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+    client = client_of("http://127.0.0.1:9")
     with monkeypatch.context() as patch, closing(client.http):
         patch.setattr(threading.Thread, "start", none_left)
         result = client.observe(Target(6, 41), 1.0)
@@ -357,42 +314,22 @@ def test_a_poll_that_cannot_start_a_thread_is_an_error(monkeypatch: pytest.Monke
 # --- The environment and the key.
 
 
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
-def test_a_socks_proxy_is_not_supported(scheme: str, gate: Gate) -> None:
-    """The host is not contacted directly either."""
-    env = {"HTTPS_PROXY": f"{scheme}://127.0.0.1:9"}
-    ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", *ONCE, env=env)
-    assert ran.document["verdict"] == Kind.UNKNOWN
-    assert "SOCKS" in ran.document["message"]
-
-
 def test_a_socks_proxy_is_never_bypassed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even if its packages are installed: such a connection could not be shut down."""
+    """Even if its packages are installed: such a connection could not be shut down."""
     monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:9")
-    client = Client(Server("https://tf.invalid", Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+    client = client_of("https://tf.invalid")
     result = client.observe(Target(6, 41), 5.0)
     assert isinstance(result, Failure)
     assert "SOCKS" in result.what
 
 
-def test_an_application_that_cannot_be_requested_is_a_failure() -> None:
-    """A failure is a value."""
-    with talking(lambda _: None) as url:
-        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
-        result = client.application(6, 5.0)
-    assert isinstance(result, Failure)
-    assert result.reason is Reason.UNREACHABLE
-
-
 def test_one_client_serves_several_threads() -> None:
-    """Each thread receives the response to its own request."""
-
     def talk(connection: socket.socket) -> None:
         connection.sendall(status_response("DONE", name=f"scan {scan_of(request_head(connection))}"))
 
     results: dict[int, Any] = {}
     with talking(talk) as url:
-        client = Client(Server(url, Secret("k" * 40)), Sanitizer(), trace=lambda _: None)
+        client = client_of(url)
 
         def observe(number: int) -> None:
             results[number] = client.observe(Target(6, number), 10.0)
