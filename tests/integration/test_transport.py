@@ -292,7 +292,7 @@ def test_many_scans_need_few_file_descriptors(descriptors: int, scans: int, says
 
     step, numbers = Step(gate, gate.folder), ",".join(map(str, range(41, 41 + scans)))
     with talking(talk) as url:
-        ran = step.run("--url", url, "--pending-scan-id", numbers, "--interval", "50ms", preexec_fn=limit)
+        ran = step.run("--url", url, "--pending-scan-id", numbers, preexec_fn=limit)
     assert (ran.returncode, step.reason) == (0, "processed"), ran.stderr
     assert says in ran.stderr
 
