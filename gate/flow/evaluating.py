@@ -198,6 +198,6 @@ def moment_of(
     ]
     for upload in uploads:
         match upload.receipt:
-            case Finished(scan_id, at):
+            case Finished(scan_id, at, _):
                 processed.append(ProcessedScan(scan_id, finished=at, uploaded=at))
     return newest(processed, listed, accepted=accepted)

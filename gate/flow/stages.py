@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
-from gate.judge.checks import judge_check
+from gate.judge.checks import doubted, judge_check
 from gate.judge.conclusions import conclude, from_failure
+from gate.judge.scanners import contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, judge_scan
 from gate.judge.uploads import judge_upload
 from gate.model.errors import Cancelled
@@ -39,6 +40,7 @@ SANDBOX_ADVICE: Final = (
     "Nothing: the sandbox has stopped, and its scans are gone. With your own ThreadFix, the command to keep waiting is "
     "printed here."
 )
+FILES_AGAIN: Final = "Run the gate again with the same files, or allow more time with `{--timeout}`."
 NEVER: Final = 365 * 24 * 3600.0
 """Seconds of a deadline that is never reached."""
 
@@ -97,6 +99,7 @@ class Stages:
         self._histories += tuple(
             History(target, StopCause.CANCELLED) for target in self._targets() if target not in targets
         )
+        self._uploads, self._histories = contest_duplicates(self._uploads, self._histories)
         if self._all_passed():
             checks = {verdict.check for verdict in self._checks}
             self._checks += tuple(
@@ -119,6 +122,7 @@ class Stages:
         self._upload()
         check()
         self._wait()
+        self._uploads, self._histories = contest_duplicates(self._uploads, self._histories)
         check()
         if settings.checks and not self._missing and self._parts() and self._all_passed():
             self._evaluate()
@@ -135,7 +139,12 @@ class Stages:
             raise RuntimeError("something that was asked for has no result")
         # A resumed run does not see uploads without a pending scan.
         if conclusion.resumable and scans and all(part.conclusion.kind is Kind.PASS for part in ended):
-            if self.in_sandbox:
+            if self.settings.checks and any(
+                part.conclusion.reason is Reason.ALREADY_IMPORTED for part in self._parts()
+            ):
+                # A resumed run could not compare the scanner of the duplicate with those of the other scans.
+                conclusion = replace(conclusion, hint=FILES_AGAIN)
+            elif self.in_sandbox:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
                 resume = self.settings.resume([scan.target for scan in scans], self.context.naming.program)
@@ -205,22 +214,26 @@ class Stages:
             if isinstance(subject, ApplicationName)
             else partial(self._client.application, subject.id)
         )
-        application = self._ask(subject, observe)
+        application = self._ask(subject, observe, self.settings.plan.first_contact_limit)
         if isinstance(application, Failure):
             missing = from_failure(application, str(subject)).downgrade(self.settings.downgraded)
             self._missing = (application, missing)
         else:
             self._application = application
 
-    def _ask(self, subject: Subject, observe: Callable[[float], R | Failure]) -> R | Failure:
-        """Ask with the patience of a first poll; return the reading, or the failure if there is no reading.
+    def _ask(self, subject: Subject, observe: Callable[[float], R | Failure], patience: float) -> R | Failure:
+        """Ask until there is a reading, or errors for `patience` seconds; return the reading or the failure.
 
         Raises:
             Cancelled: there was a signal.
         """
-        (history,) = self._run_waits(
-            lambda schedule: [Wait(subject, observe=observe, settled=lambda _: True, schedule=schedule)]
-        )
+        plan = replace(self.settings.plan, first_contact_limit=patience)
+
+        def waits(schedule: Schedule) -> list[Wait[Subject, R]]:
+            schedule = replace(schedule, plan=plan)
+            return [Wait(subject, observe=observe, settled=lambda _: True, schedule=schedule)]
+
+        (history,) = self._run_waits(waits)
         self.context.signals.check()
         return history.newest
 
@@ -293,15 +306,22 @@ class Stages:
 
         settings, application_id = self.settings, self._application_id
         assert application_id is not None  # noqa: S101 - a part of an application has passed
-        moment = None
+        moment, listed, unlisted = None, None, None
+        several = len(run_scans(self._uploads, self._histories)) > 1
+        if settings.needs_moment or several:
+            patience = settings.plan.outage_limit if several else settings.plan.first_contact_limit
+            observe = partial(self._client.scans, application_id)
+            response = self._ask(ApplicationId(application_id), observe, patience)
+            if isinstance(response, Failure):
+                self.context.console.warning(f"the scans of the application could not be listed: {response.what}")
+                unlisted = response if several else None
+            else:
+                listed = response
         if settings.needs_moment:
-            listed = self._ask(ApplicationId(application_id), partial(self._client.scans, application_id))
-            if isinstance(listed, Failure):
-                self.context.console.warning(f"the scans of the application could not be listed: {listed.what}")
             moment = moment_of(
                 self._scans(),
                 self._uploads,
-                None if isinstance(listed, Failure) else listed,
+                listed,
                 accepted=any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()),
             )
 
@@ -310,10 +330,13 @@ class Stages:
             readers = [CheckReader(self._client.api, check, application_id, cached=cached) for check in settings.checks]
             return [wait_for(check, ask, moment, schedule) for check, ask in zip(settings.checks, readers, strict=True)]
 
+        doubt = doubt_of(run_scans(self._uploads, self._histories, listed), unlisted)
         histories = self._run_waits(waits)
         url = settings.server.application_page(self._team_id, application_id)
         cancelled = self.context.signals.cancelled
-        self._checks = tuple(judge_check(history, settings, cancelled, url=url) for history in histories)
+        self._checks = tuple(
+            doubted(judge_check(history, settings, cancelled, url=url), doubt) for history in histories
+        )
         # From here on, a signal must not lose these verdicts.
         self._checks = tuple(self._with_obstacles(verdict, application_id) for verdict in self._checks)
 

@@ -16,6 +16,7 @@ from gate.text.wording import instant, seconds
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gate.judge.scanners import Doubt
     from gate.model.errors import Cancelled
     from gate.model.history import CheckHistory, CheckReading, CheckResult, Obstacle
     from gate.model.subjects import Check, Plan
@@ -67,6 +68,14 @@ def judge_check(
     """
     conclusion = _conclusion_of(history, settings.plan, cancelled).downgrade(settings.downgraded)
     return CheckVerdict(conclusion, history, obstacles, url)
+
+
+def doubted(verdict: CheckVerdict, doubt: Doubt | None) -> CheckVerdict:
+    """Return the verdict; with a doubt, a check that holds is unknown. A check that fails stays failed."""
+    if doubt is None or verdict.conclusion.reason is not Reason.PROCESSED:
+        return verdict
+    message = f"{verdict.conclusion.message} It does not count: {doubt.cause}."
+    return replace(verdict, conclusion=concluded(Reason.POLICY_UNKNOWN, message, doubt.hint, doubt.meaning))
 
 
 def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | None) -> Conclusion:

@@ -43,6 +43,7 @@ class FailureKind(Enum):
     DENIED_PAGE = auto()  # 401 or 403 with a page that is not ThreadFix's
     LICENCE = auto()  # 403 with the page that ThreadFix returns without a valid licence
     NO_ENDPOINT = auto()  # 404 or 410: a wrong path, or a missing object
+    NO_PARTS = auto()  # 404 or 410 for the upload of several files as one scan
     NOT_FOUND = auto()  # ThreadFix itself reported it, with HTTP 200
     PROXY_LOGIN = auto()
     TOO_LARGE = auto()
@@ -106,7 +107,8 @@ class Advice(NamedTuple):
 
 
 UPLOAD_UNCERTAIN: Final = (
-    "It is unknown whether ThreadFix has the file. It may be processing the file now, or it may not have received it."
+    "It is unknown whether ThreadFix has the file. It may import it later, even after the upload was broken off; a "
+    "second upload is then refused: 'Scan file has already been uploaded.'"
 )
 UPLOAD_AGAIN: Final = (
     "Look at the application's scans in ThreadFix. If the file is not there, run the gate again; if it may be there, "
@@ -276,6 +278,11 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         f"{_NOT_TAKEN}: nothing of it was taken.",
         "ThreadFix sends this before it reads a file, if the path has a character other than letters, digits and `/`: "
         "use `{--api-version latest}` in place of a version with a dot.",
+    ),
+    (FailureKind.NO_PARTS, Doing.UPLOAD): Advice(
+        f"{_NOT_TAKEN}: it has no endpoint for several files as one scan.",
+        "Check {--api-version}. If this ThreadFix is too old, have the scanner write one report, and omit "
+        "{--one-scan}.",
     ),
     (FailureKind.TOO_LARGE, Doing.UPLOAD): Advice(
         f"{_NOT_TAKEN}: it is too large for ThreadFix, or for a proxy in front of it.",

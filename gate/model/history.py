@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from gate.model.advice import LASTING, LOOKUPS, Doing, FailureKind
+from gate.model.advice import LASTING, LOOKUPS, NOT_SERVED, Doing, FailureKind
 from gate.model.reasons import Reason, Word
 from gate.model.subjects import Check, ScanFile, Subject, Target
 
@@ -49,6 +49,9 @@ class ScanReading:
     refusal: Refusal | None = None  # the documented refusal with the text `error_message`
     modified: float | None = None  # the moment of the scan's last change: `modifiedDate`
     sent: float | None = None
+    suffixes: frozenset[str] = (
+        frozenset()
+    )  # the extensions of its files (`originalName`); not safe text; empty: unknown
 
     @property
     def age(self) -> float | None:
@@ -132,6 +135,7 @@ class ListedScans(NamedTuple):
     updated: tuple[tuple[int | None, float | None], ...] = ()
     sent: float | None = None
     status: str = "listed"
+    scanners: tuple[tuple[int, str], ...] = ()  # the name of each scan's scanner, by the scan's id
 
 
 # --- Uploads.
@@ -149,6 +153,7 @@ class Finished(NamedTuple):
 
     scan_id: int
     sent: float | None = None
+    scanner: str | None = None
 
 
 class Refused(NamedTuple):
@@ -167,6 +172,24 @@ class Unfinished(Word):
 
 Receipt = Queued | Finished | Refused | Failure | Unfinished
 """The result of an upload. After a failure ThreadFix may have the file, unless nothing was sent."""
+
+
+NOT_TAKEN: Final = frozenset(
+    {
+        *NOT_SERVED,
+        FailureKind.DENIED,
+        FailureKind.NO_CONTENT,
+        FailureKind.NO_ENDPOINT,
+        FailureKind.NO_PARTS,
+        FailureKind.TOO_LARGE,
+        FailureKind.REDIRECT,
+        FailureKind.REDIRECT_TO_HTTPS,
+        FailureKind.PROXY_LOGIN,
+        FailureKind.REJECTED,
+        FailureKind.FILE_CHANGED,
+    }
+)
+"""Kinds of failure after which ThreadFix does not have the file."""
 
 
 class Upload(NamedTuple):

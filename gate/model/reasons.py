@@ -80,8 +80,8 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.ALREADY_IMPORTED: Row(
         Kind.PASS,
         0,
-        "ThreadFix already has the file, with `--accept duplicate`",
-        "ThreadFix imported nothing: it already has this file from an earlier upload.",
+        "ThreadFix already has a scan of this scanner with this date, with `--accept duplicate`",
+        "ThreadFix imported nothing: it already has a scan of this scanner with this date.",
         "Nothing.",
     ),
     Reason.EMPTY_SCAN: Row(

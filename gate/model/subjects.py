@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gate.text.sanitizer import Sanitizer
+from gate.text.sanitizer import Sanitizer, fold
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
 NAME_LIMIT: Final = 200  # characters that a message shows of a name from the options
+SHOWN: Final = 3  # the most parts of one scan that are named
 
 
 class Target(NamedTuple):
@@ -48,14 +51,37 @@ class ApplicationName(NamedTuple):
 
 
 class ScanFile(NamedTuple):
-    """A file to upload."""
+    """A file to upload, or several files that are parts of one scan."""
 
     path: str
     size: int  # in bytes, when the gate started
     shown: str  # the path as safe text
+    parts: tuple[ScanFile, ...] = ()  # the files of one scan; empty for a single file
+
+    @property
+    def files(self) -> tuple[ScanFile, ...]:
+        """The parts, or the file itself."""
+        return self.parts or (self,)
+
+    @property
+    def suffixes(self) -> frozenset[str]:
+        """The extensions of its files."""
+        return frozenset(suffix(file.path) for file in self.files)
 
     def __str__(self) -> str:
         return f"upload of {self.shown}"
+
+
+def one_scan(files: Sequence[ScanFile]) -> ScanFile:
+    """Return several files as the parts of one scan."""
+    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    shown = ", ".join(file.shown for file in files[:SHOWN]) + more
+    return ScanFile("", sum(file.size for file in files), shown, tuple(files))
+
+
+def suffix(name: str) -> str:
+    """Return the last extension of a file's name, in capitals; empty without an extension."""
+    return fold(PurePath(name).suffix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gate.model.errors import InvalidOption
 from gate.model.history import Failure, Refused, Upload
 from gate.model.reasons import Reason
-from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan, ScanFile
+from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan, ScanFile, one_scan
 from gate.net.peer import Certificates, is_loopback
 from gate.options import table
 from gate.options.reader import OptionReader, resembled_option, unknown_variables
@@ -317,7 +317,8 @@ def _application_name(reader: OptionReader) -> ApplicationName | None:
 def _files(reader: OptionReader, find: Find, sanitizer: Sanitizer) -> tuple[ScanFile, ...]:
     patterns = reader.optional(table.SCAN_FILE)
     try:
-        return tuple(file._replace(shown=sanitizer.sanitize(file.shown)) for file in find(patterns or ()))
+        files = tuple(file._replace(shown=sanitizer.sanitize(file.shown)) for file in find(patterns or ()))
+        return (one_scan(files),) if len(files) > 1 and reader.value(table.ONE_SCAN) else files
     except ValueError as error:
         advice = {"meaning": NO_FILE, "advice": NO_FILE_ADVICE}
         reader.reject(table.SCAN_FILE, "{scan-file}: {error}.", error=error, **advice)
@@ -327,7 +328,7 @@ def _files(reader: OptionReader, find: Find, sanitizer: Sanitizer) -> tuple[Scan
 def _reject_own_reports(reader: OptionReader, files: Sequence[ScanFile], reports: Reports) -> None:
     """Reject files that are reports of the gate: a pattern may match the report of an earlier run."""
     own = set(map(_absolute, reports.paths))
-    for file in files:
+    for file in (part for upload in files for part in upload.files):
         if _absolute(file.path) in own:
             text = "{scan-file}: '{file}' is also a report of the gate; choose another path for the report."
             reader.reject(table.SCAN_FILE, text, file=file.shown)

@@ -128,7 +128,7 @@ class OptionReader:
             # CI systems pass every option, most of them with its default.
             if given is None or not option.flag or given[0] == option.default:
                 continue
-            if option.group == table.TARGET or option in (table.SCAN_FILE, table.UPLOAD_TIMEOUT, table.JSON):
+            if option.group == table.TARGET or option in BEFORE_THE_WAIT:
                 continue  # The command that keeps waiting has ids instead.
             if option is table.TIMEOUT and not option.parse(given[0]):
                 continue  # A resumed run must wait.
@@ -142,6 +142,8 @@ class OptionReader:
         return tuple(arguments)
 
 
+BEFORE_THE_WAIT: Final = (table.SCAN_FILE, table.ONE_SCAN, table.UPLOAD_TIMEOUT, table.JSON)
+"""Options without an effect on a run that keeps waiting."""
 PREFIX: Final = "THREADFIX_"
 OF_THE_ACTION: Final = frozenset({"THREADFIX_PYTHON", "THREADFIX_COMMAND", ACTION_VARIABLE})  # read or set by it
 OF_A_RULE: Final[dict[str, Option[Any]]] = {"POLIC": table.POLICY, "CRITERIA": table.PASS_CRITERIA}

@@ -62,7 +62,13 @@ class Settings:
 
     @property
     def risks(self) -> Iterator[str]:
-        """Warnings that the rules may be judged by a state from before the scan; templates of `gate.text.wording`."""
+        """Warnings that the rules may be judged by a state without all scans; templates of `gate.text.wording`."""
+        suffixes = [suffix for file in self.files for suffix in file.suffixes]
+        if len(set(suffixes)) < len(suffixes):
+            yield (
+                "{--scan-file}: several files have the same extension. ThreadFix closes the findings that a scanner's "
+                "newest scan lacks, so send the parts of one scan together with {--one-scan}."
+            )
         if self.checks and not self.plan.settle_timeout:
             yield "{--settle-timeout 0}: ThreadFix's first response counts, also if it is from before the scan."
         elif self.plan.max_interval < Plan().max_interval and any(

@@ -166,13 +166,17 @@ SCAN_FILE = Option(
     "PATH",
     many=True,
 )
-UPLOAD_TIMEOUT = _duration(
-    "upload-timeout", "Time limit for the upload of each file, including the response.", _UPLOAD, "10m"
+ONE_SCAN = _switch(
+    "one-scan",
+    "Upload all files in one request, as the parts of one scan of one scanner. No effect with one file.",
+    _UPLOAD,
 )
+UPLOAD_TIMEOUT = _duration("upload-timeout", "Time limit for each upload, including the response.", _UPLOAD, "10m")
 ACCEPT = Option(
     "accept",
     values.accepted,
-    "Refusals that count as a pass, with a notice: `duplicate` (ThreadFix has the file already), `empty` (no results).",
+    "Refusals that count as a pass, with a notice: `duplicate` (ThreadFix has a scan of this scanner with this date), "
+    "`empty` (no results).",
     _UPLOAD,
     "REFUSAL",
     many=True,

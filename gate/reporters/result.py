@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
     from gate.model.history import CheckResult, History, Upload
+    from gate.model.subjects import ScanFile
 
 SCHEMA_VERSION: Final = 1
 
@@ -25,7 +26,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
     """Return the document as Python data."""
     fields = document_fields(verdict)
     fields["scans"] = [_scan(scan) for scan in verdict.scans]
-    fields["uploads"] = [_upload(upload, verdict) for upload in verdict.uploads]
+    fields["uploads"] = [_upload(upload, file, verdict) for upload in verdict.uploads for file in upload.file.files]
     fields["checks"] = [_check(check) for check in verdict.checks]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -51,12 +52,12 @@ def _scan(scan: ScanVerdict) -> dict[str, Any]:
     return scan_fields(scan) | {"file": file, "exit_code": scan.conclusion.exit_code} | _history(scan.history)
 
 
-def _upload(upload: Upload, verdict: Verdict) -> dict[str, Any]:
-    """Return an upload with its verdict; without a verdict, if its pending scans have it."""
+def _upload(upload: Upload, file: ScanFile, verdict: Verdict) -> dict[str, Any]:
+    """Return a file of an upload with its verdict; without a verdict, if its pending scans have it."""
     ended = verdict.ended(upload)
     return {
-        "file": upload.file.shown,
-        "size_bytes": upload.file.size,
+        "file": file.shown,
+        "size_bytes": file.size,
         "elapsed_seconds": round(upload.elapsed, 3),
         "pending_scan_ids": [target.pending_scan_id for target in upload.targets],
         "scan_id": upload.receipt.scan_id if isinstance(upload.receipt, Finished) else None,

@@ -101,6 +101,7 @@ def upload_line(spinner: Spinner, sending: Sending) -> Table:
     line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     line.add_column(max_width=BAR, ratio=1)
     line.add_column(no_wrap=True)
+    names = ", ".join(PurePath(file.shown).name for file in sending.file.files)
     bar = ProgressBar(total=sending.file.size, completed=sending.sent)
-    line.add_row(spinner, Text(place + PurePath(sending.file.shown).name), bar, Text(state))
+    line.add_row(spinner, Text(place + names), bar, Text(state))
     return line

@@ -16,7 +16,7 @@ from gate.net.connections import OK
 from gate.net.http import RESPONSE_LIMIT, RequestMade, Response, Transport
 from gate.text.sanitizer import fold, trim
 from gate.threadfix import responses
-from gate.threadfix.refusals import mentions_key
+from gate.threadfix.refusals import UNRECOGNIZED, mentions_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,14 +34,14 @@ PROXY_LOGIN: Final = 407
 FORBIDDEN: Final = 403
 TOO_LARGE: Final = 413
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
-UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
-"""ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
 NO_KEY: Final = "Authentication failed, check your API Key."
 """ThreadFix's text if no key arrived; it has another text for an unknown key (Community Edition)."""
 LOGIN: Final = "/login.jsp"
 """The path of ThreadFix's login page, below the base URL."""
 CONTEXT_PATH: Final = "/threadfix"
 """The usual context path."""
+REFUSING: Final = frozenset({OK, 400, *range(500, 600)})
+"""HTTP statuses with which ThreadFix refuses a file (Community Edition, `RestExceptionControllerAdvice`)."""
 SHORTEST: Final = 0.001
 """Seconds for a request if the requests before it have used up the time."""
 TITLE_LIMIT: Final = 80
@@ -120,8 +120,8 @@ class RestApi:
 
         Args:
             response: from the server.
-            refusals: whether to return a `success: false` with HTTP 200, so that the caller can read its `message`. A
-                refusal that mentions the key or a permission is still a failure.
+            refusals: whether to return a `success: false` with a status of `REFUSING`, so that the caller can read its
+                `message`. A refusal that mentions the key or a permission is still a failure.
         """
         code = response.http_status
         if code in REDIRECTS:
@@ -129,8 +129,9 @@ class RestApi:
         envelope = response.content if isinstance(response.content, responses.Envelope) else None
         refused = envelope is not None and not envelope.success
         message = (responses.non_empty(envelope.message) or "") if envelope and refused else ""
-        refusal = _refusal(code, message, refused=refused)
-        if envelope and (not refusal or (refusals and code == OK and refusal[0] is not Reason.DENIED)):
+        is_definite = refusals and refused and code in REFUSING
+        refusal = _refusal(OK if is_definite else code, message, refused=refused)
+        if envelope and (not refusal or (is_definite and refusal[0] is not Reason.DENIED)):
             return ApiResponse(response, envelope)
         if not refusal:
             return self._not_threadfix(response)

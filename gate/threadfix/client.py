@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from gate.model.advice import Doing
 from gate.model.history import Application, Failure, ListedScans, Observation, ScanReading
+from gate.model.reasons import Reason
+from gate.model.subjects import suffix
 from gate.net.connections import OK
 from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import trim
@@ -69,6 +71,7 @@ class Client:
             message=api.text(scan.scan_message) or api.text(response.envelope.message),
             modified=responses.moment(scan.modified_date),
             sent=response.http.date,
+            suffixes=frozenset(map(suffix, responses.file_names(scan))),
         )
 
     def application(self, application_id: int, timeout: float) -> Application | Failure:
@@ -99,13 +102,19 @@ class Client:
             response = response if is_empty else api.read(response.http)
         if isinstance(response, Failure):
             # Neither ThreadFix's own refusal nor a list that is too long changes by itself.
-            return replace(response, final=response.final or response.refused or response.http_status == OK)
+            refused = response.refused and response.reason is not Reason.UNREACHABLE
+            return replace(response, final=response.final or refused or response.http_status == OK)
         if response.http.age:
             return api.cached(response.http)
         try:
-            return ListedScans(() if is_empty else responses.listed_scans(response.envelope), response.http.date)
+            scans = () if is_empty else responses.listed_scans(response.envelope)
         except responses.NotThreadFixError as error:
             return replace(api.malformed(response, "no list of scans", error), final=True)
+        updated = tuple((scan.id, scan.updated_date) for scan in scans)
+        names = {scan.scanner_name: api.text(scan.scanner_name) for scan in scans}
+        scanners = ((scan.id, names[scan.scanner_name]) for scan in scans)
+        known = tuple((number, name) for number, name in scanners if number and name)
+        return ListedScans(updated, response.http.date, scanners=known)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
         """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`."""

@@ -25,6 +25,8 @@ STATUS_PATH: Final = "rest/{version}/applications/{application_id}/pendingScan/{
 APPLICATION_PATH: Final = "rest/{version}/applications/{application_id}"
 SCANS_PATH: Final = "rest/{version}/applications/{application_id}/scans"
 UPLOAD_PATH: Final = "rest/{version}/applications/{application_id}/upload"
+UPLOAD_PARTS_PATH: Final = f"{UPLOAD_PATH}/multi"
+"""Takes several files as one scan."""
 LOOKUP_PATH: Final = "rest/{version}/applications/{team}/lookup"
 """Finds an application by its name or unique id within a team."""
 TEAM_PATH: Final = "rest/{version}/teams/lookup"

@@ -58,6 +58,7 @@ class PendingScan:
     name: Any = None
     scan_message: Any = None
     modified_date: Any = None
+    file_data_list: Any = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class ListedScan:
 
     id: Any = None
     updated_date: Any = None
+    scanner_name: Any = None
 
 
 @dataclass(frozen=True)
@@ -298,8 +300,8 @@ def upload_response(body: bytes) -> tuple[str, ...] | str:
     return links
 
 
-def listed_scans(envelope: Envelope) -> tuple[tuple[int | None, float | None], ...]:
-    """Return the id and the moment of the last change of each scan in a list (vendor page "List Scans").
+def listed_scans(envelope: Envelope) -> tuple[ListedScan, ...]:
+    """Return the scans in a list, with valid ids and scanners (vendor page "List Scans").
 
     `importTime` is not read: it is the date in the report.
 
@@ -307,7 +309,16 @@ def listed_scans(envelope: Envelope) -> tuple[tuple[int | None, float | None], .
         NotThreadFixError: the object is not a list of scans.
     """
     scans = to_shape(envelope.object, list[ListedScan], "$.object")
-    return tuple((identity(scan.id), moment(scan.updated_date)) for scan in scans)
+    return tuple(
+        ListedScan(identity(scan.id), moment(scan.updated_date), non_empty(scan.scanner_name)) for scan in scans
+    )
+
+
+def file_names(scan: PendingScan) -> tuple[str, ...]:
+    """Return the names of the files of a pending scan; empty if any is unknown."""
+    entries = scan.file_data_list if isinstance(scan.file_data_list, list) else []
+    names = [non_empty(entry.get("originalName")) if isinstance(entry, dict) else None for entry in entries]
+    return tuple(name for name in names if name) if all(names) else ()
 
 
 def team_id(organization: object) -> int | None:

@@ -1,7 +1,7 @@
-"""Uploads a file to ThreadFix, and reads the response.
+"""Uploads files to ThreadFix, and reads the response.
 
-The form is the same as that of `curl --form file=@NAME`, except for its boundary. The file is read while the form is
-sent, so memory does not grow with the file.
+The form is the same as that of `curl --form file=@NAME`, except for its boundary. Each file is read while the form is
+sent, so memory does not grow with the files.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from gate.model.advice import NOT_SERVED, Doing, FailureKind
-from gate.model.history import Failure, Finished, Queued, Refused
+from gate.model.advice import Doing, FailureKind
+from gate.model.history import NOT_TAKEN, Failure, Finished, Queued, Refused
 from gate.model.reasons import Reason
 from gate.net.files import opened
 from gate.net.http import LONG_RESPONSE_LIMIT, RESPONSE_LIMIT
@@ -22,13 +22,15 @@ from gate.threadfix import links, responses
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from io import FileIO
 
     from gate.model.history import Receipt
     from gate.model.subjects import Plan, ScanFile
     from gate.net.http import Response
     from gate.threadfix.api import ApiResponse, RestApi
+
+    FileState = tuple[tuple[int, int, int], ...]
 
 CHUNK: Final = 256 * 1024
 """Bytes that are read and sent in one piece."""
@@ -51,96 +53,131 @@ ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
 SYNCHRONOUS: Final = ("legacy", "")
 """Versions with a response only after the file is processed; `--api-version none` is empty."""
 
+END: Final = b"\r\n"
+"""The end of a file in a form."""
+NO_ENDPOINT: Final = (FailureKind.NO_ENDPOINT, FailureKind.UNRECOGNIZED_PATH)
 UNKNOWN_STATE: Final = "Whether ThreadFix has the file is not known."
-REFUSED: Final = frozenset(
-    {
-        *NOT_SERVED,
-        FailureKind.DENIED,
-        FailureKind.NO_CONTENT,
-        FailureKind.NO_ENDPOINT,
-        FailureKind.TOO_LARGE,
-        FailureKind.REDIRECT,
-        FailureKind.REDIRECT_TO_HTTPS,
-        FailureKind.PROXY_LOGIN,
-        FailureKind.REJECTED,
-    }
-)
-"""Failures after which ThreadFix does not have the file."""
 
 
 class FileError(Exception):
-    """The file has changed since the gate started. The message is sanitized."""
+    """A file has changed since the gate started. The message is the rest of a sentence about the file, sanitized."""
+
+    def __init__(self, file: ScanFile, text: str) -> None:
+        super().__init__(text)
+        self.file = file
 
 
 class FileForm:
-    """A form with one file, which is read while the form is sent.
+    """A form with one or several files, which are read while the form is sent.
 
     Args:
-        file: open at its beginning.
-        path: the file's path; its last part is sent as the name.
-        size: bytes in the file.
-        progress: called with the number of bytes of the file that have been sent.
+        files: in the order of the form.
+        progress: called with the number of bytes of the files that have been sent.
 
     Raises:
-        FileError: the file is gone.
+        FileError: a file can no longer be opened, or its size has changed.
     """
 
-    def __init__(self, file: FileIO, path: str, size: int, progress: Callable[[int], None]) -> None:
-        name = os.fsencode(os.path.basename(path))  # noqa: PTH119 - as curl does
+    def __init__(self, files: Sequence[ScanFile], progress: Callable[[int], None]) -> None:
         boundary = f"------------------------{os.urandom(8).hex()}"
-        kind = next((kind for ending, kind in CONTENT_TYPES if name.lower().endswith(ending)), OTHER_TYPE)
-        for character, escape in ESCAPES:
-            name = name.replace(character, escape)
-        self._head = (
-            b'--%s\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\nContent-Type: %s\r\n\r\n'
-            % (boundary.encode(), name, kind.encode())
-        )
-        self._tail = b"\r\n--%s--\r\n" % boundary.encode()
-        self._file = file
-        self._path = path
-        self._size = size
-        self._state = self._state_now()
+        self._files = tuple((_head(file, boundary.encode()), file, _state_of(file)) for file in files)
+        self._tail = b"--%s--\r\n" % boundary.encode()
         self._progress = progress
         self.content_type = f"multipart/form-data; boundary={boundary}"
         """Value of the request's header."""
-        self.len = len(self._head) + size + len(self._tail)
+        self.len = sum(len(head) + file.size + len(END) for head, file, _ in self._files) + len(self._tail)
         """Bytes of the whole form."""
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the form piece by piece.
 
         Raises:
-            FileError: the file changed.
+            FileError: a file changed.
         """
-        yield self._head
         sent = 0
-        while sent < self._size:
-            try:
-                piece = self._file.read(min(CHUNK, self._size - sent))
-            except OSError as error:
-                # Otherwise it would count as an error of the network.
-                raise FileError(f"the file can no longer be read ({error.strerror}).") from error
-            if not piece:
-                raise FileError(f"the file has become shorter: {sent} of {count(self._size, 'byte')} are left.")
-            yield piece
-            sent += len(piece)
-            self._progress(sent)
-        # Checked before the end of the form is sent: a mixture of two files must not look complete.
-        if self._state_now() != self._state:
-            raise FileError("the file was changed or replaced while it was sent.")
+        for head, file, state in self._files:
+            with _opened(file) as content:
+                yield head
+                for piece in pieces_of(content, file):
+                    yield piece
+                    sent += len(piece)
+                    self._progress(sent)
+                # Checked before the end of the file is sent: a mixture of two files must not look complete.
+                if _state_now(content, file) != state:
+                    raise FileError(file, "was changed or replaced while it was sent.")
+            yield END
         yield self._tail
 
-    def _state_now(self) -> tuple[tuple[int, int, int], ...]:
-        """Return size, modification time and inode of the open file, and of the file that its path names."""
+
+def _head(file: ScanFile, boundary: bytes) -> bytes:
+    """Return the bytes of the form before a file."""
+    name = os.fsencode(os.path.basename(file.path))  # noqa: PTH119 - as curl does
+    kind = next((kind for ending, kind in CONTENT_TYPES if name.lower().endswith(ending)), OTHER_TYPE)
+    for character, escape in ESCAPES:
+        name = name.replace(character, escape)
+    return b'--%s\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\nContent-Type: %s\r\n\r\n' % (
+        boundary,
+        name,
+        kind.encode(),
+    )
+
+
+def pieces_of(content: FileIO, file: ScanFile) -> Iterator[bytes]:
+    """Yield the content of an open file piece by piece.
+
+    Raises:
+        FileError: the file cannot be read, or has become shorter.
+    """
+    left = file.size
+    while left:
         try:
-            states = (os.fstat(self._file.fileno()), os.stat(self._path))  # noqa: PTH116 - as it was opened
+            piece = content.read(min(CHUNK, left))
         except OSError as error:
-            raise FileError(f"the file can no longer be found ({error.strerror}).") from error
-        return tuple((state.st_size, state.st_mtime_ns, state.st_ino) for state in states)
+            # Otherwise it would count as an error of the network.
+            raise FileError(file, f"can no longer be read ({error.strerror}).") from error
+        if not piece:
+            raise FileError(file, f"has become shorter: {file.size - left} of {count(file.size, 'byte')} are left.")
+        yield piece
+        left -= len(piece)
+
+
+def _state_of(file: ScanFile) -> FileState:
+    with _opened(file) as content:
+        return _state_now(content, file)
+
+
+def _state_now(content: FileIO, file: ScanFile) -> FileState:
+    """Return size, modification time and inode of the open file, and of the file that its path names."""
+    try:
+        states = (os.fstat(content.fileno()), os.stat(file.path))  # noqa: PTH116 - as it was opened
+    except OSError as error:
+        raise FileError(file, f"can no longer be found ({error.strerror}).") from error
+    return tuple((state.st_size, state.st_mtime_ns, state.st_ino) for state in states)
+
+
+@contextmanager
+def _opened(file: ScanFile) -> Iterator[FileIO]:
+    """Open the file.
+
+    Raises:
+        FileError: the file can no longer be opened, or its size has changed.
+    """
+    try:
+        content = opened(file.path)
+    except OSError as error:
+        raise FileError(file, f"can no longer be opened ({error.strerror}).") from error
+    with content:
+        state = os.fstat(content.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise FileError(file, "was a regular file when the gate started, and no longer is.")
+        if state.st_size != file.size:
+            text = f"had {count(file.size, 'byte')} when the gate started, and now has {state.st_size}."
+            raise FileError(file, text)
+        yield content
 
 
 def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
-    """Upload a file, once.
+    """Upload a file, once; several files that are parts of one scan in one request.
 
     Args:
         api: of the server.
@@ -154,42 +191,26 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
     """
     started = False
     try:
-        with _opened(file) as content:
-            form = FileForm(content, file.path, file.size, progress)
-            started = True
-            response = api.http.upload(
-                api.server.endpoint(links.UPLOAD_PATH, application_id=application_id),
-                form,
-                connect_timeout=plan.request_timeout,
-                timeout=plan.upload_timeout,
-                # The response has all new findings.
-                limit=LONG_RESPONSE_LIMIT if api.server.api_version in SYNCHRONOUS else RESPONSE_LIMIT,
-            )
+        form = FileForm(file.files, progress)
+        started = True
+        path = links.UPLOAD_PARTS_PATH if file.parts else links.UPLOAD_PATH
+        response = api.http.upload(
+            api.server.endpoint(path, application_id=application_id),
+            form,
+            connect_timeout=plan.request_timeout,
+            timeout=plan.upload_timeout,
+            # The response has all new findings.
+            limit=LONG_RESPONSE_LIMIT if api.server.api_version in SYNCHRONOUS else RESPONSE_LIMIT,
+        )
     except FileError as error:
         doing = Doing.UPLOAD if started else Doing.UPLOAD_UNSENT
-        return Failure(Reason.USAGE, str(error), FailureKind.FILE_CHANGED, doing, final=True, unsent=not started)
-    return receipt_of(api, application_id, response)
-
-
-@contextmanager
-def _opened(file: ScanFile) -> Iterator[FileIO]:
-    """Open the file.
-
-    Raises:
-        FileError: the file can no longer be opened, or its size has changed.
-    """
-    try:
-        content = opened(file.path)
-    except OSError as error:
-        raise FileError(f"the file can no longer be opened ({error.strerror}).") from error
-    with content:
-        state = os.fstat(content.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise FileError("the file was a regular file when the gate started, and no longer is.")
-        if state.st_size != file.size:
-            what = f"the file had {count(file.size, 'byte')} when the gate started, and now has {state.st_size}."
-            raise FileError(what)
-        yield content
+        name = f" {error.file.shown}" if file.parts else ""
+        what = f"the file{name} {error}"
+        return Failure(Reason.USAGE, what, FailureKind.FILE_CHANGED, doing, final=True, unsent=not started)
+    receipt = receipt_of(api, application_id, response)
+    if file.parts and isinstance(receipt, Failure) and receipt.kind in NO_ENDPOINT:
+        return replace(receipt, kind=FailureKind.NO_PARTS)
+    return receipt
 
 
 def receipt_of(api: RestApi, application_id: int, response: Response | Failure) -> Receipt:
@@ -198,7 +219,7 @@ def receipt_of(api: RestApi, application_id: int, response: Response | Failure) 
         return replace(response, doing=Doing.UPLOAD_UNSENT) if response.unsent else _uncertain(response)
     received = api.read(response, refusals=True)
     if isinstance(received, Failure):
-        return replace(received, doing=Doing.UPLOAD, final=True) if received.kind in REFUSED else _uncertain(received)
+        return replace(received, doing=Doing.UPLOAD, final=True) if received.kind in NOT_TAKEN else _uncertain(received)
     if not received.envelope.success:
         message = responses.non_empty(received.envelope.message) or ""
         refusal = refusal_of(message)
@@ -229,7 +250,8 @@ def _accepted(api: RestApi, application_id: int, response: ApiResponse) -> Recei
     what = "took the file, but returned no pending scan to wait for."
     if api.server.api_version in SYNCHRONOUS:
         try:
-            return Finished(responses.finished_scan(response.envelope, application_id).id, response.http.date)
+            scan = responses.finished_scan(response.envelope, application_id)
+            return Finished(scan.id, response.http.date, api.text(scan.scanner_name))
         except responses.NotThreadFixError as error:
             what = f"took the file, but returned neither a link to a pending scan nor a finished scan: {error}."
     failure = api.protocol(response.http, what, FailureKind.NO_PENDING_SCAN)

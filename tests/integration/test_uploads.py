@@ -17,8 +17,8 @@ from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, advise
 from gate.model.history import Failure, Finished, Queued, Refused
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target
-from gate.threadfix.refusals import REFUSALS
-from gate.threadfix.uploads import FileError, FileForm
+from gate.threadfix.refusals import REFUSALS, refusal_of
+from gate.threadfix.uploads import FileError, pieces_of
 from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
@@ -64,6 +64,7 @@ def uploaded(
 
 DATE = b"Date: Tue, 15 Nov 1994 08:12:31 GMT"
 OWN = Target(APPLICATION, 41)
+SAX = next(refusal for refusal in REFUSALS if "SAXException" in refusal.text)
 SECOND = LINK.replace("/41/", "/42/")
 
 TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
@@ -81,6 +82,16 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
         for refusal in REFUSALS
         for body in (refused(refusal.text),)
     },
+    **{
+        f"refused-with-{code}": (http(refused(SAX.text), b"%d X" % code), Refused(SAX.text, SAX))
+        for code in (400, 500, 502, 503, 599)
+    },
+    "refused-for-a-remote-provider": (
+        http(refused("Import Contrast scans using the Remote Provider functionality."), b"500 X"),
+        Refused("Import Contrast scans using the Remote Provider functionality.", refusal_of(
+            "import contrast scans using the remote provider functionality.")),
+    ),
+    "refused-with-500-and-other-words": (http(refused("max_allowed_packet"), b"500 X"), Refused("max_allowed_packet")),
     "refused-in-capitals": (http(refused(f" {REFUSALS[0].text.upper()}  ")),
                             Refused(REFUSALS[0].text.upper(), REFUSALS[0])),
     **{
@@ -122,8 +133,12 @@ UNCERTAIN = {
     "503-and-lost-in-the-body": (
         b"HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\n<", Reason.UNREACHABLE, "returned HTTP 503"
     ),
-    "500-with-a-refusal": (http(refused(REFUSALS[0].text), b"500 X"), Reason.UNREACHABLE, "returned HTTP 500"),
-    "packet-too-large": (http(refused("max_allowed_packet"), b"500 X"), Reason.UNREACHABLE, "max_allowed_packet"),
+    "500-with-success": (http(linked(), b"500 X"), Reason.UNREACHABLE, "returned HTTP 500"),
+    "503-of-a-proxy-in-json": (http(b'{"message": "down"}', b"503 X"), Reason.UNREACHABLE, "returned HTTP 503"),
+    **{
+        f"{code}-with-a-refusal": (http(refused(SAX.text), b"%d X" % code), Reason.UNREACHABLE, f"HTTP {code}")
+        for code in (408, 425, 429)
+    },
     **{
         f"{code}": (http(linked(), b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}")
         for code in (201, 202, 206)
@@ -205,7 +220,10 @@ DEFINITE = {
         for code in (400, 402, 405, 406, 409, 411, 415, 422, 431)
     },
     "407": (http(b"<html>", b"407 X"), Reason.UNREACHABLE, "login page or a proxy"),
-    "400-with-a-refusal": (http(refused(REFUSALS[0].text), b"400 X"), Reason.PROTOCOL, "login page or a proxy"),
+    **{
+        f"key-with-{code}": (http(refused("API Key not found in database."), b"%d X" % code), Reason.DENIED, "API key")
+        for code in (400, 500, 503)
+    },
     **{
         f"{code}": (http(b"", b"%d X" % code, b"Location: /threadfix/sign-in"), Reason.PROTOCOL, "login page")
         for code in (301, 302, 303, 307, 308)
@@ -243,6 +261,7 @@ def test_a_redirect_shows_its_target(tmp_path: Path) -> None:
     assert "context path" in str(advise(failure.kind, failure.doing).hint)
 
 
+ZAP = "OWASP Zed Attack Proxy"
 FINISHED_SCANS: dict[str, Any] = {
     "recorded": FINISHED,
     "without-findings": {name: value for name, value in FINISHED.items() if name != "findings"},
@@ -255,9 +274,9 @@ FINISHED_SCANS: dict[str, Any] = {
 @pytest.mark.parametrize("content", FINISHED_SCANS.values(), ids=FINISHED_SCANS)
 def test_a_legacy_response_is_a_finished_scan(content: object, version: str, tmp_path: Path) -> None:
     file = new_file(tmp_path)
-    assert uploaded(file, responding(http(envelope(content))), version=version)[0] == Finished(12)
+    assert uploaded(file, responding(http(envelope(content))), version=version)[0] == Finished(12, None, ZAP)
     receipt, _ = uploaded(file, responding(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
-    assert receipt == Finished(12, 784887151.0)
+    assert receipt == Finished(12, 784887151.0, ZAP)
 
 
 PENDING = {"id": 12, "status": "QUEUED", "error": True, "errorMessage": "No.", "appId": APPLICATION, "scanId": None}
@@ -494,22 +513,15 @@ def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
     assert (server.uploads, server.whole) == (1, [])
 
 
-def test_a_file_that_is_gone_when_its_form_is_created_is_not_sent(tmp_path: Path) -> None:
-    file = new_file(tmp_path)
-    with open(file.path, "rb", buffering=0) as content:  # noqa: PTH123 - unbuffered
-        Path(file.path).unlink()
-        with pytest.raises(FileError, match="no longer be found"):
-            FileForm(content, file.path, file.size, lambda _: None)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is not of every POSIX system")
 def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
     """The disk fails during the upload."""
-    # The beginning of this file cannot be read. Its size is given as 0, so the form is made by hand.
-    with open("/proc/self/mem", "rb", buffering=0) as broken:  # noqa: PTH123 - unbuffered
-        form = FileForm(broken, broken.name, 10, lambda _: None)
-        with pytest.raises(FileError, match="can no longer be read"):
-            list(form)
+    # The beginning of this file cannot be read.
+    with (
+        open("/proc/self/mem", "rb", buffering=0) as broken,  # noqa: PTH123 - unbuffered
+        pytest.raises(FileError, match="can no longer be read"),
+    ):
+        list(pieces_of(broken, ScanFile(broken.name, 10, broken.name)))
 
 
 def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
