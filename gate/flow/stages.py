@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.checks import doubted, judge_check
-from gate.judge.conclusions import conclude, from_failure
+from gate.judge.conclusions import conclude, decide, from_failure
 from gate.judge.scanners import contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, judge_scan
-from gate.judge.uploads import judge_upload
+from gate.judge.uploads import UploadVerdict, judge_upload
 from gate.model.errors import Cancelled
 from gate.model.history import Application, Failure, History, R, StopCause, T, Unfinished, Upload
 from gate.model.reasons import Kind, Reason
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gate.judge.checks import CheckVerdict
     from gate.judge.conclusions import Conclusion, Part
     from gate.judge.scans import ScanVerdict
-    from gate.judge.uploads import UploadVerdict
     from gate.judge.verdict import Verdict
     from gate.model.history import CheckReading, Observation, ScanHistory, ScanReading
     from gate.model.subjects import Check, Subject
@@ -41,6 +40,7 @@ SANDBOX_ADVICE: Final = (
     "printed here."
 )
 FILES_AGAIN: Final = "Run the gate again with the same files, or allow more time with `{--timeout}`."
+NOTHING_SENT: Final = "Nothing was sent, so it is safe to run the gate again."
 NEVER: Final = 365 * 24 * 3600.0
 """Seconds of a deadline that is never reached."""
 
@@ -55,7 +55,7 @@ class Stages:
     _left: float = field(init=False)
     _client: Client = field(init=False)
     _application: Application | None = None
-    _missing: tuple[Failure, Conclusion] | None = None
+    _missing: tuple[Failure, Conclusion] | None = None  # for each file, and for the whole run
     _uploads: tuple[Upload, ...] = ()
     _histories: tuple[ScanHistory, ...] = ()
     _checks: tuple[CheckVerdict, ...] = ()
@@ -130,11 +130,11 @@ class Stages:
 
     def _verdict(self) -> Verdict:
         ended, scans = self._ended(), self._scans()
-        if self._missing and self._all_passed():
-            # An accepted upload from before this run is no result for the requests that failed.
-            verdict = self.context.verdict(self._missing[1])
-            return replace(verdict, ended_uploads=ended, uploads=self._uploads)
-        conclusion, resume = conclude(self._parts()), ""
+        resume = ""
+        if self._missing and self._missing_decides(self._missing[0]):
+            conclusion = self._missing[1]
+        else:
+            conclusion = conclude(self._parts())
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
         # A resumed run does not see uploads without a pending scan.
@@ -157,6 +157,14 @@ class Stages:
             application_id=self._application_id,
             resume=resume,
         )
+
+    def _missing_decides(self, unsent: Failure) -> bool:
+        """Return whether the verdict is that of the missing application; the files share its failure `unsent`.
+
+        An accepted upload from before this run is no result for the requests that failed.
+        """
+        deciding = None if self._all_passed() else decide(self._parts())
+        return deciding is None or (isinstance(deciding, UploadVerdict) and deciding.upload.receipt is unsent)
 
     def _complete(self) -> bool:
         """Return whether every requested file, pending scan and check has a result."""
@@ -217,7 +225,10 @@ class Stages:
         application = self._ask(subject, observe, self.settings.plan.first_contact_limit)
         if isinstance(application, Failure):
             missing = from_failure(application, str(subject)).downgrade(self.settings.downgraded)
-            self._missing = (application, missing)
+            unsent = replace(application, what=f"not sent; {missing.message}", unsent=True)
+            if self.settings.files:
+                missing = replace(missing, meaning=f"{missing.meaning} {NOTHING_SENT}")
+            self._missing = (unsent, missing)
         else:
             self._application = application
 
@@ -245,9 +256,7 @@ class Stages:
         if not settings.files:
             return
         if self._missing:
-            failure, conclusion = self._missing
-            failure = replace(failure, what=f"not sent; {conclusion.message}", unsent=True)
-            self._uploads += tuple(Upload(file, failure) for file in settings.files)
+            self._uploads += tuple(Upload(file, self._missing[0]) for file in settings.files)
             return
         from gate.flow.uploading import refuse_known_scans, upload_all
 

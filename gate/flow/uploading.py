@@ -156,7 +156,7 @@ class _Uploads:
             now = self._now()
             if outage is None:
                 outage = Outage(now, receipt)
-                self.events.put(OutageBegan(file, now, receipt, self._plan.first_contact_limit, first_contact=True))
+                self.events.put(OutageBegan(file, now, receipt, self._plan.first_contact_limit))
             else:
                 outage = outage._replace(newest=receipt, polls=outage.polls + 1)
             limit = outage.began + self._plan.first_contact_limit

@@ -297,8 +297,7 @@ class Wait(Generic[T, R]):
             self._lasting_since = self._clock()
         if not goes_on and not failure.final:
             limit = min(min(self._limits()) - self._clock(), self._deadline.remaining())
-            first_contact = history.reading is None
-            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit, first_contact))
+            self._notify(OutageBegan(self.target, outages[-1].began, failure, limit))
 
     def _record_reading(self, reading: R) -> None:
         self._progress.set()

@@ -259,7 +259,7 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
     (FailureKind.ANOTHER, Doing.LOOKUP_BY_NAME): Advice("", _BY_NAME),
     (FailureKind.ANOTHER, Doing.LOOKUP_BY_UNIQUE_ID): Advice("", _BY_UNIQUE_ID),
     # The upload.
-    (None, Doing.UPLOAD_UNSENT): Advice("ThreadFix could not be reached, so nothing of the file was sent."),
+    (None, Doing.UPLOAD_UNSENT): Advice("Nothing of the file was sent, so it is safe to run the gate again."),
     (FailureKind.FILE_CHANGED, Doing.UPLOAD_UNSENT): Advice(f"{_NOT_TAKEN}: nothing of it was sent.", _FILE),
     (FailureKind.FILE_CHANGED, Doing.UPLOAD): Advice(
         "The upload was interrupted, so ThreadFix does not have the whole file.", _FILE

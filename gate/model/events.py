@@ -32,7 +32,6 @@ class OutageBegan(NamedTuple):
     at: float
     failure: Failure
     limit: float  # seconds until the wait gives up; 0 at the deadline
-    first_contact: bool = False  # whether there was no good response yet
 
 
 class OutageEnded(NamedTuple):

@@ -164,7 +164,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         Kind.UNKNOWN,
         6,
         "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit; a proxy's 407",
-        "ThreadFix could not be reached. The state of the scan is unknown.",
+        "ThreadFix could not be reached, so the gate has no result.",
         "Check `{--url}`, and whether this machine can reach it (DNS, firewall, proxy, certificates); then run the "
         "gate again.",
     ),

@@ -43,20 +43,19 @@ _FAILURES: Final[tuple[tuple[type[BaseException], FailureKind, str], ...]] = (
         FailureKind.SOCKS,
         "{host} was not asked: the proxy speaks SOCKS, which the gate does not support.",
     ),
-    (urllib3.exceptions.ProxyError, FailureKind.PROXY, "{host} was not asked: the proxy {proxy} {why}."),
+    (urllib3.exceptions.ProxyError, FailureKind.PROXY, "the proxy {proxy} to {host} {why}."),
     (socket.gaierror, FailureKind.DNS, "DNS lookup of {host} failed."),
     (ConnectionRefusedError, FailureKind.REFUSED, "{host} refused the connection."),
     (ssl.SSLError, FailureKind.TLS, "TLS with {host} fails."),
     (MalformedError, FailureKind.MALFORMED, "the response of {host} {why}."),
-    (ConnectionResetError, FailureKind.RESET, "{host} closed the connection."),
+    (ConnectionResetError, FailureKind.RESET, "{host} closed the connection{through}."),
     (urllib3.exceptions.TimeoutError, FailureKind.STALLED, "{host} did not respond in time."),
-    (urllib3.exceptions.ProtocolError, FailureKind.RESET, "{host} closed the connection."),
+    (urllib3.exceptions.ProtocolError, FailureKind.RESET, "{host} closed the connection{through}."),
 )
 _PROXY_ERRORS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (socket.gaierror, "has no address in DNS"),
     (ConnectionRefusedError, "accepts no connection"),
     (ssl.SSLError, "speaks no TLS"),
-    (urllib3.exceptions.TimeoutError, "does not respond"),
 )
 PROXY_LOGIN: Final = 407
 _TUNNEL: Final = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
@@ -74,7 +73,7 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer, proxy: str
 
     An error's text may contain a proxy's password, so only its kind is used.
     """
-    chain = list(_causes(error))
+    chain, through = list(_causes(error)), f", through the proxy {proxy}" if proxy else ""
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
             # Both attributes are missing on some builds of Python.
@@ -88,19 +87,21 @@ def failure_of(error: BaseException, host: str, sanitizer: Sanitizer, proxy: str
         if refused := _TUNNEL.match(str(cause)) if isinstance(cause, OSError) else None:
             code = int(refused[1])
             kind = FailureKind.PROXY_LOGIN if code == PROXY_LOGIN else FailureKind.PROXY_REFUSED
-            what = f"{host} was not asked: the proxy {proxy} refused the connection to it with HTTP {code}."
+            what = f"the proxy {proxy} refused the connection to {host} with HTTP {code}."
             return Failure(Reason.UNREACHABLE, what, kind, final=code == PROXY_LOGIN, http_status=code)
     for error_type, kind, what in _FAILURES:
         for cause in chain:
             if isinstance(cause, error_type):
                 why = _why(chain) if kind is FailureKind.PROXY else str(cause)
-                return Failure(Reason.UNREACHABLE, what.format(host=host, proxy=proxy, why=why), kind)
+                return Failure(Reason.UNREACHABLE, what.format(host=host, proxy=proxy, through=through, why=why), kind)
     return Failure(Reason.UNREACHABLE, f"the connection to {host} broke ({type(error).__name__}).")
 
 
 def _why(chain: Sequence[BaseException]) -> str:
     """Return why a proxy could not be reached."""
-    return next((why for kind, why in _PROXY_ERRORS if any(isinstance(cause, kind) for cause in chain)), "broke off")
+    return next(
+        (why for kind, why in _PROXY_ERRORS if any(isinstance(cause, kind) for cause in chain)), "closed the connection"
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

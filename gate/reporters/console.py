@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate import __version__
 from gate.model import events
-from gate.model.advice import advise
 from gate.model.history import Application, CheckReading, Failure, ListedScans, Queued, Refused, ScanReading
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.reporters import closing, phrases
 from gate.reporters.closing import Line, LineKind
 from gate.text.sanitizer import log_line
-from gate.text.wording import FLAGS, count, plain, seconds, size
+from gate.text.wording import FLAGS, count, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -210,7 +209,6 @@ class Console:
             case events.OutageBegan():
                 retrying = f" Retrying for up to {seconds(event.limit)}." if event.limit else ""
                 self._event(event, f"error: {event.failure.what}{retrying}")
-                self._hint_once(event)
             case events.OutageEnded():
                 polls = count(event.outage.polls, "failed poll")
                 self._event(event, f"recovered after {seconds(event.at - event.outage.began)} ({polls})")
@@ -285,13 +283,6 @@ class Console:
         if text and text not in self._shown:
             self._shown.add(text)
             self.warning(f"{_name(event.target)} {text}")
-
-    def _hint_once(self, event: events.OutageBegan) -> None:
-        # After a good response the address is right, and most hints are about the address.
-        hint = advise(event.failure.kind, event.failure.doing).hint if event.first_contact else None
-        if hint and hint not in self._shown:
-            self._shown.add(hint)
-            self.line(f"{'':<{_INDENT}}{plain(self._naming.fill(hint))}", LineKind.ADVICE, indent=_INDENT)
 
     def _put(self, text: str, kind: LineKind, indent: int = 2) -> None:
         with self._lock:

@@ -112,7 +112,7 @@ class RestApi:
         response = self.http.get(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
         if isinstance(response, Failure) or not isinstance(response.content, responses.Envelope):
             return None
-        what = f"{first.what.rstrip('.')}; ThreadFix itself responds under {right}."
+        what = f"{self.http.host} returned HTTP {first.http_status}; ThreadFix itself responds under {right}."
         return replace(first, what=what, kind=FailureKind.CONTEXT_PATH, final=True)
 
     def read(self, response: Response, *, refusals: bool = False) -> ApiResponse | Failure:

@@ -112,3 +112,129 @@ def test_without_threadfix_under_its_usual_path_an_error_lasts(
     assert "responds under" not in seen.ran.document["message"]
     assert [path for path, with_key in seen.requests if not with_key] in ([], [f"/threadfix{APPLICATION}"])
     assert len([path for path, with_key in seen.requests if with_key]) > 1
+
+
+def moved(where: str) -> Respond:
+    return lambda *_: http(302, b"", f"Location: {where}")
+
+
+def always(response: bytes) -> Respond:
+    return lambda *_: response
+
+
+MISTAKES: Final[dict[str, tuple[Respond, Reason, str, str, str]]] = {
+    "wrong-id": (
+        threadfix, Reason.NOT_FOUND, "Application lookup failed. Check your ID.",
+        "does not know this application", "Check --application-id",
+    ),
+    "lacking-path": (
+        always(refusal(UNRECOGNIZED, 404)), Reason.NOT_FOUND, "unrecognized path",
+        "has no such endpoint: it is older", "--api-version none",
+    ),
+    "no-key": (always(refusal(NO_KEY)), Reason.DENIED, NO_KEY, "No API key arrived", "what removes the header"),
+    "unknown-key": (
+        always(refusal("API Key not found in database.")), Reason.DENIED, "not found in database",
+        "does not accept the API key", "secret is set and current",
+    ),
+    "licence": (
+        always(http(403, b"<h1>The licence has expired.</h1>")), Reason.DENIED,
+        "returned HTTP 403 with the page 'The licence has expired.'", "without a valid licence", "administrator",
+    ),
+    "firewall": (
+        always(page(403, "Access &lt;denied&gt;")), Reason.DENIED, "HTTP 403 with the page 'Access",
+        "A firewall, a proxy or a single sign-on", "to let requests",
+    ),
+    "failing-page": (
+        always(http(502, b"Bad gateway: no\n backend")), Reason.UNREACHABLE,
+        "returned HTTP 502 with the page 'Bad gateway: no backend'", "could not be reached", "Check --url",
+    ),
+    "silent-page": (
+        always(http(200, b"<html>")), Reason.PROTOCOL, "HTTP 200 with a page instead of JSON", "not from", "--url"
+    ),
+    "other-base": (
+        moved("http://tf.example.com:8080/tf/login.jsp;jsessionid=0A1B"), Reason.PROTOCOL,
+        "login.jsp (the login page of http://tf.example.com:8080/tf), which", "under another base", "Set --url",
+    ),
+    "own-login": (
+        moved("/threadfix/login.jsp;jsessionid=0A1B"), Reason.PROTOCOL, "a redirect to /threadfix/login.jsp, which",
+        "does not accept an id or a name in the path", "Check the ids",
+    ),
+    "to-https": (
+        moved("https://127.0.0.1/threadfix/x"), Reason.PROTOCOL, "HTTP 302", "not from", "start --url with https://"
+    ),
+    "single-sign-on": (
+        moved("https://sso.example.com/login?next=1"), Reason.PROTOCOL, "https://sso.example.com/login",
+        "A login page or a proxy responds", "single sign-on",
+    ),
+    "broken-redirect": (moved("http://[x/"), Reason.PROTOCOL, "a redirect to http://[x/", "not from", "--url"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("respond", "reason", "cause", "meaning", "advice"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_has_its_cause_its_meaning_and_its_advice_in_few_lines(  # noqa: PLR0913 - a table
+    *, respond: Respond, reason: Reason, cause: str, meaning: str, advice: str, gate: Gate, tmp_path: Path
+) -> None:
+    """Ten files have the same cause, and the log names it once."""
+    for number in range(9):
+        (tmp_path / f"{number}.xml").write_bytes(b"<x/>")
+    seen = seen_by(respond, gate, tmp_path, "/threadfix", "--scan-file", f"{tmp_path}/*.xml")
+    lines = seen.ran.err.splitlines()
+    assert (seen.ran.document["reason"], len(seen.ran.document["uploads"])) == (reason, 10)
+    assert len(lines) <= 6
+    assert cause in lines[-1]
+    assert "0A1B" not in seen.ran.err
+    (means,) = (line for line in lines if line.lstrip().startswith("What it means: "))
+    assert meaning in means
+    assert means.endswith("Nothing was sent, so it is safe to run the gate again.")
+    (advises,) = (line for line in lines if line.lstrip().startswith("What to do: "))
+    assert advice in advises
+    assert seen.ran.err.count(advice) == 1
+    assert "not known" not in seen.ran.err + json.dumps(seen.ran.document)
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "words", "hint", "attempts"),
+    [
+        (None, "{} to tf.invalid accepts no connection.", "Check HTTPS_PROXY", 0),
+        (http(407), "{} refused the connection to tf.invalid with HTTP 407.", "The proxy requires a login", 1),
+        (http(403), "{} refused the connection to tf.invalid with HTTP 403.", "allow connections to ThreadFix", 2),
+    ],
+)
+def test_each_failure_of_a_proxy_has_its_own_text(  # noqa: PLR0913 - a table
+    *, tunnel: bytes | None, words: str, hint: str, attempts: int, gate: Gate, tmp_path: Path
+) -> None:
+    """With the proxy's address and without its password."""
+    (tmp_path / "report.xml").write_bytes(b"<x/>")
+    heads: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        heads.append(request_head(connection))
+        connection.sendall(tunnel or b"")
+
+    options = ("--url", "https://tf.invalid/threadfix", "--scan-file", f"{tmp_path}/*.xml")
+    with talking(talk) as url:
+        proxy = url.removesuffix("/threadfix").removeprefix("http://")
+        at = "127.0.0.1:9" if tunnel is None else proxy
+        ran = gate(*options, "--first-contact-limit", "100ms", env={"HTTPS_PROXY": f"http://robot:hunter2@{at}"})
+    assert ran.document["reason"] == Reason.UNREACHABLE
+    assert f"the proxy {words.format(at)}" in ran.last
+    assert hint in ran.err
+    assert "hunter2" not in ran.err
+    assert min(len(heads), 2) == attempts
+
+
+def test_a_page_through_a_proxy_names_the_proxy(gate: Gate, tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_bytes(b"<x/>")
+    options = ("--url", "http://tf.invalid/threadfix", "--allow-http", "--scan-file", f"{tmp_path}/*.xml")
+    responses = [page(403, "Blocked"), b""]
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        connection.sendall(responses.pop())
+
+    with talking(talk) as url:
+        at = url.removesuffix("/threadfix")
+        ran = gate(*options, env={"HTTP_PROXY": at})
+    proxy = at.removeprefix("http://")
+    assert f"the proxy {proxy} to tf.invalid closed the connection." in ran.err
+    assert f"HTTP 403 with the page 'Blocked', through the proxy {proxy}." in ran.last

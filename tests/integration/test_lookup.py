@@ -455,9 +455,10 @@ def test_a_file_is_not_sent_if_its_application_is_missing(gate: Gate, tmp_path: 
     args = ("--team-name", "Contoso", "--application-name", "Contoso shpo", "--first-contact-limit", "20ms")
     ran = gate("--scan-file", file.path, *args, env={"THREADFIX_APPLICATION_ID": ""})
     assert (ran.document["reason"], ran.code) == (Reason.NOT_FOUND, 5)
-    assert "not sent; application 'Contoso shpo' of team 'Contoso': " in ran.document["message"]
+    assert ran.document["message"].startswith("application 'Contoso shpo' of team 'Contoso': ")
     assert "'Contoso shop'" in ran.document["message"]
     assert ran.document["hint"].startswith("Write --team-name and --application-name as they are in ThreadFix")
     assert ran.document["hint"].count("doctor") == 1
+    assert "Nothing was sent, so it is safe to run the gate again." in ran.err
     assert "{--" not in ran.err
     assert not any(method == "POST" for method, _, _ in gate.threadfix.seen)

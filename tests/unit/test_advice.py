@@ -18,7 +18,7 @@ GATE = Path(__file__).parents[2] / "gate"
         (FailureKind.OTHER, Doing.STATUS, None, None),
         (FailureKind.DNS, Doing.STATUS, None, "Check the host in {--url}"),
         (FailureKind.DNS, Doing.LOOKUP_BY_NAME, None, "Check the host in {--url}"),
-        (FailureKind.DNS, Doing.UPLOAD_UNSENT, "nothing of the file was sent", "Check the host in {--url}"),
+        (FailureKind.DNS, Doing.UPLOAD_UNSENT, "Nothing of the file was sent", "Check the host in {--url}"),
         (FailureKind.RESET, Doing.UPLOAD, UPLOAD_UNCERTAIN, UPLOAD_AGAIN),
         (FailureKind.TIMEOUT, Doing.STATUS, None, None),
         (FailureKind.TIMEOUT, Doing.UPLOAD, UPLOAD_UNCERTAIN, "{--upload-timeout}"),

@@ -13,7 +13,6 @@ from rich.console import Console as Screen
 from rich.spinner import Spinner
 
 from gate.judge.scans import judge_scan
-from gate.model.advice import Doing, FailureKind
 from gate.model.errors import InvalidOption
 from gate.model.events import (
     Ended,
@@ -304,7 +303,7 @@ def test_an_upload_that_could_not_begin_is_retried_in_the_log() -> None:
     listener = Listener()
     console = listener.console()
     listener.now = 7.0
-    console.handle_upload(OutageBegan(SMALL, 1.0, DOWN, 60.0, first_contact=True))
+    console.handle_upload(OutageBegan(SMALL, 1.0, DOWN, 60.0))
     console.handle_upload(OutageEnded(SMALL, 3.0, Outage(1.0, DOWN, 2, 3.0)))
     assert listener.lines[1:] == [
         "[    7s] error: tf.example.com returned HTTP 502. Retrying for up to 1m.",
@@ -425,23 +424,6 @@ def test_progress_is_read_from_the_histories() -> None:
     assert Progress.of([PASSED, second], 9.0) == Progress((("QUEUED", 35.0), ("DONE", 5.0)), 1, 2, 9.0, outage=False)
     assert Progress.of([PASSED], 9.0) == Progress((), 1, 1, 9.0, outage=False)
     assert Console(lambda _: None).progress([PASSED]).left == 0
-
-
-def test_the_hint_of_an_error_comes_once() -> None:
-    """A hint is logged once, and only before the first good response: after that the address is right."""
-    listener = Listener()
-    console = listener.console(settings=SEVERAL)
-    page = replace(DOWN, kind=FailureKind.WEB_PAGE)
-    denied = replace(DOWN, kind=FailureKind.DENIED, doing=Doing.POLICIES)
-    for target, failure in ((ONE, page), (TWO, page), (TWO, denied)):
-        console.handle(OutageBegan(target, 0.0, failure, 60.0, first_contact=True))
-    console.handle(OutageBegan(ONE, 40.0, replace(page, kind=FailureKind.REFUSED), 300.0))
-    hints = [line for line in listener.lines[1:] if "error" not in line]
-    assert [hint[:35] for hint in hints] == [
-        "         Does --url lack its contex",
-        "         Give the key's user read a",
-    ]
-    assert hints[1].endswith("; Upload Scans alone is not enough.")
 
 
 def test_a_quiet_gate_logs_only_the_verdict_and_warnings() -> None:

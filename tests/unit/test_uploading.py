@@ -169,7 +169,7 @@ def test_the_end_of_an_outage_is_reported() -> None:
     newest = replace(DOWN, what="tf is starting.")
     assert world.events == [
         UploadBegan(A),
-        OutageBegan(A, 1, DOWN, 60, first_contact=True),
+        OutageBegan(A, 1, DOWN, 60),
         OutageEnded(A, 7, Outage(1, newest, 2, ended=7)),
         UploadProgress(A, 500, 7),
         UploadProgress(A, 1000, 107),

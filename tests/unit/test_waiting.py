@@ -129,7 +129,7 @@ def test_a_limit_after_the_deadline_does_not_prolong_the_wait() -> None:
     world = World(lambda _n, _at: DOWN, Plan(timeout=30))
     history = world.wait()
     assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 30)
-    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30, first_contact=True)
+    assert world.events[0] == OutageBegan(TARGET, 0, DOWN, 30)
 
 
 @pytest.mark.parametrize(("at_deadline", "reading"), [(StopCause.DECIDED, DONE), (StopCause.DEADLINE, QUEUED)])
@@ -170,13 +170,13 @@ def test_no_error_is_final_early_after_an_upload_or_a_status() -> None:
     world = World(lambda _n, _at: NO_PATH)
     world.progress.set()
     assert world.wait().elapsed == 60
-    assert world.events[0] == OutageBegan(TARGET, 0, NO_PATH, 60, first_contact=True)
+    assert world.events[0] == OutageBegan(TARGET, 0, NO_PATH, 60)
 
 
 def test_the_log_has_the_limit_of_an_error_that_seldom_passes() -> None:
     world = World(lambda _n, _at: LOGIN)
     world.wait()
-    assert world.events[0] == OutageBegan(TARGET, 0, LOGIN, 8, first_contact=True)
+    assert world.events[0] == OutageBegan(TARGET, 0, LOGIN, 8)
 
 
 def test_a_final_error_ends_the_wait_immediately() -> None:
@@ -247,7 +247,7 @@ def test_each_event_is_reported_once() -> None:
         OutageBegan, OutageEnded, StatusSeen, OutageBegan, OutageEnded, StatusSeen, StatusSeen, Ended
     ]  # fmt: skip
     first, _, seen, again, ended, changed, _, _ = world.events
-    assert first == OutageBegan(TARGET, 0, DOWN, 60, first_contact=True)
+    assert first == OutageBegan(TARGET, 0, DOWN, 60)
     assert seen == StatusSeen(TARGET, 4, QUEUED)
     assert isinstance(again, OutageBegan)
     assert again.limit == 300
