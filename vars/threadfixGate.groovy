@@ -6,10 +6,12 @@
 // url, credentialsId: required; the credential is a "Secret text" that holds the API key.
 // arguments: options of `threadfix-gate run`. They become part of a shell script: write nothing untrusted into them.
 // image: the gate's image. tool: 'docker', or 'installed' for a gate that is installed on the agent.
+// dockerArguments: more options of `docker run`, such as '--network ci'.
+// Every variable THREADFIX_... and those of a proxy reach the gate; the file THREADFIX_CA_FILE is mounted.
 // Returns the exit code: 0 is a pass. A fail ends the build; an unknown verdict makes it UNSTABLE.
 int call(Map options) {
-    Map settings = [arguments: '', image: 'ghcr.io/OWNER/threadfix-gate:0.1.0', tool: 'docker'] + options
-    def unknown = options.keySet() - ['url', 'credentialsId', 'arguments', 'image', 'tool']
+    Map settings = [arguments: '', dockerArguments: '', image: 'ghcr.io/OWNER/threadfix-gate:0.1.0', tool: 'docker'] + options
+    def unknown = options.keySet() - ['url', 'credentialsId', 'arguments', 'dockerArguments', 'image', 'tool']
     if (unknown || !settings.url || !settings.credentialsId || !(settings.tool in ['docker', 'installed'])) {
         error("threadfixGate: url and credentialsId are required, tool is docker or installed; unknown: ${unknown}")
     }
@@ -17,10 +19,12 @@ int call(Map options) {
         ' --html-file threadfix-gate/report.html'
     // Single quotes: the shell reads the values from its environment, and the key stays out of the script.
     // The container reads the workspace, and writes only its reports.
-    String docker = '''docker run --rm --env THREADFIX_URL --env THREADFIX_API_KEY \
-        --env THREADFIX_APPLICATION_ID --env THREADFIX_PENDING_SCAN_ID --user "$(id -u):$(id -g)" \
+    // Variables are passed by name. One that is not set stays unset in the container.
+    String docker = '''docker run --rm $(env | sed -n 's/^\\(THREADFIX_[A-Z_]*\\)=.*/--env \\1/p') \
+        --env HTTPS_PROXY --env https_proxy --env HTTP_PROXY --env http_proxy --env NO_PROXY --env no_proxy \
+        ${THREADFIX_CA_FILE:+--volume "$THREADFIX_CA_FILE:$THREADFIX_CA_FILE:ro"} --user "$(id -u):$(id -g)" \
         --volume "$WORKSPACE:$WORKSPACE:ro" --volume "$WORKSPACE/threadfix-gate:$WORKSPACE/threadfix-gate" \
-        --workdir "$WORKSPACE" "$GATE_IMAGE"'''
+        --workdir "$WORKSPACE" ''' + settings.dockerArguments + ' "$GATE_IMAGE"'
     String gate = settings.tool == 'docker' ? docker : 'threadfix-gate'
     int code = 0
     try {

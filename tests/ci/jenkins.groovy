@@ -23,6 +23,7 @@ abstract class Jenkins extends Script {
     List<String> locks = []
     Map<String, List> stashes = [:]
     def none = 'none'
+    def POD_LABEL = 'threadfix'
     def scm = 'scm'
 
     Map getCurrentBuild() { [currentResult: build.result] }
@@ -105,6 +106,9 @@ abstract class Jenkins extends Script {
         assert workspace.mkdirs()
         try { body() } finally { workspace = before }
     }
+
+    void podTemplate(Map pod, Closure body) { assert pod.yaml.contains('runAsUser: '); body() }
+    void container(String name, Closure body) { body() }
 
     void lock(String resource, Closure body) {
         locks << resource

@@ -19,6 +19,7 @@ import pytest
 
 from gate.sandbox.scenarios import SCENARIOS
 from tests.bundle import bundle
+from tests.ci.recipes import ZAP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,12 +33,19 @@ PUBLISHED: Final = "OWNER/threadfix-gate@v0.1.0"
 ARTIFACTS: Final = {
     "actions/upload-artifact": """
 inputs: {name: {required: true}, path: {required: true}, if-no-files-found: {default: warn}}
+outputs: {artifact-id: {value: "${{ steps.copy.outputs.artifact-id }}"}}
 runs:
   using: composite
   steps:
-    - shell: bash
-      env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}"}
-      run: mkdir "$STORE/$NAME" && if [ -d "$FROM" ]; then FROM=$FROM/.; fi && cp -r "$FROM" "$STORE/$NAME"
+    - id: copy
+      shell: bash
+      env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}", MISSING: "${{ inputs.if-no-files-found }}"}
+      run: |
+        if [ "$MISSING" = ignore ] && ! [ -e "$FROM" ]; then exit 0; fi
+        echo artifact-id=1 >>"$GITHUB_OUTPUT"
+        mkdir "$STORE/$NAME"
+        if [ -d "$FROM" ]; then FROM=$FROM/.; fi
+        cp -r "$FROM" "$STORE/$NAME"
 """,
     "actions/download-artifact": """
 inputs: {name: {required: true}, path: {required: true}}
@@ -50,7 +58,7 @@ runs:
 """,
 }
 """Replacements for the two actions that act cannot fetch: an artifact is a folder that all jobs share."""
-SCAN: Final = 'date "+findings of $2 at %s%N" >"$2"'
+SCAN: Final = ZAP + 'case $2 in *.xml) zap >"$2" ;; *) date "+findings of $2 at %s%N" >"$2" ;; esac'
 """A scanner whose reports all differ, because ThreadFix refuses a duplicate."""
 TRUSTED: Final = os.environ.get("PIP_CERT") or certifi.where()
 
@@ -160,8 +168,8 @@ def artifact_actions(folder: Path, workflows: Iterable[str]) -> Iterator[str]:
     for name, text in ARTIFACTS.items():
         action = folder / name
         action.mkdir(parents=True)
-        store = shlex.quote(str(folder / "artifacts"))
-        (action / "action.yml").write_text(text.replace("run: ", f"run: STORE={store} && "), encoding="utf-8")
+        store = json.dumps(str(folder / "artifacts"))
+        (action / "action.yml").write_text(text.replace("env: {", f"env: {{STORE: {store}, "), encoding="utf-8")
         for use in {use for workflow in workflows for use in re.findall(rf"uses: ({name}@\S+)", workflow)}:
             yield f"{use}={action}"
 
@@ -211,11 +219,11 @@ UPLOADED = [("results.fpr", "success", "pass"), ("interrupted.fpr", "failure", "
 
 @pytest.mark.parametrize(("report", "job", "verdict"), UPLOADED)
 def test_upload_then_gate(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
-    """A later step reads the outputs on green and on red."""
+    """The job ends as the gate does."""
     done = act("push", example("upload-then-gate.yml", report=report))
     assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
     assert (done.code == 0) == (job == "success")
-    assert f"ThreadFix says {verdict}. pending scan " in done.output
+    assert f"{verdict.upper()} (" in done.output
 
 
 THEFT = """
@@ -317,36 +325,57 @@ def test_reusable_workflow(act: Callable[..., Ended], report: str, job: str, ver
 
 
 def test_matrix(act: Callable[..., Ended]) -> None:
-    """Several applications are gated in parallel, and one application has several reports."""
+    """Each application has its own gate."""
     done = act("workflow_dispatch", example("matrix.yml"))
     assert len(done.jobs) == 3, done.log
     assert set(done.jobs.values()) == {"success"}, done.log
-    assert "all 2 pending scans were processed" in done.output
+    assert set(re.findall(r"for pending scan \d+ of application (\d+)", done.output)) == {"6", "12"}
 
 
-@pytest.mark.parametrize("fork", [True, False])
-def test_fork(act: Callable[..., Ended], *, fork: bool) -> None:
-    """A pull request from a fork skips the gate on purpose; a pull request from the repository itself does not."""
-    payload = {"pull_request": {"head": {"ref": "change", "repo": {"fork": fork}}, "base": {"ref": "main"}}}
-    done = act("pull_request", example("pull-request.yml"), payload=payload)
+def test_several_scanners(act: Callable[..., Ended]) -> None:
+    """Each report has its own step, and only the last step asks for rules."""
+    done = act("push", example("scanners.yml"))
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "success"}, done.log
+    assert len(set(re.findall(r"for pending scan (\d+) of application 6", done.output))) == 2
+    first, second = done.output.split("PASS (")[:2]
+    assert ("policies" in first, "policies" in second) == (False, True), done.output
+
+
+@pytest.mark.parametrize(("scan", "jobs"), [
+    (SCAN, {"Scan": "success", "ThreadFix gate": "success"}),
+    ("true", {"Scan": "success"}),
+    ("exit 1", {"Scan": "failure"}),
+])  # fmt: skip
+def test_optional_report(act: Callable[..., Ended], scan: str, jobs: dict[str, str]) -> None:
+    """Without a report there is no gate; a scanner that fails is red."""
+    assert act("push", example("optional.yml"), scan=scan).jobs == jobs
+
+
+@pytest.mark.parametrize(("fork", "user"), [(True, "someone"), (False, "dependabot[bot]"), (False, "someone")])
+def test_pull_request_without_secrets(act: Callable[..., Ended], *, fork: bool, user: str) -> None:
+    """A pull request from a fork or by Dependabot skips the gate on purpose, and a job reports that."""
+    request = {"head": {"ref": "change", "repo": {"fork": fork}}, "base": {"ref": "main"}, "user": {"login": user}}
+    done = act("pull_request", example("pull-request.yml"), payload={"pull_request": request})
     assert done.code == 0, done.log
-    assert ("PASS (processed)" in done.output) is not fork
+    assert ("PASS (processed)" in done.output) is ((fork, user) == (False, "someone"))
+    assert ("ThreadFix gate - pass. pending scan" in done.output) is ((fork, user) == (False, "someone"))
 
 
-def test_resume_after_a_timeout(act: Callable[..., Ended]) -> None:
-    """After a timeout, the soft gate is green; the second job waits for the same scan, and is red in the end."""
-    quick = example("resume.yml", report="stuck.fpr", short="timeout: 1s", long="timeout: 1s")
-    done = act("workflow_dispatch", quick)
-    assert done.jobs == {"Scan": "success", "Soft gate": "success", "ThreadFix gate": "failure"}, done.log
-    waited = re.findall(r"for pending scan (\d+) of application 6", done.output)
-    assert len(waited) == 2
-    assert len(set(waited)) == 1
-
-
-def test_nothing_to_resume(act: Callable[..., Ended]) -> None:
-    """If the soft gate has a verdict, the second job does not run."""
-    done = act("workflow_dispatch", example("resume.yml"))
-    assert done.jobs == {"Scan": "success", "Soft gate": "success"}, done.log
+@pytest.mark.parametrize(
+    ("report", "reason"), [("results.fpr", "PASS"), ("policy-fail.fpr", "policy-failed"), ("stuck.fpr", "timeout")]
+)
+def test_upload_now_and_decide_later(act: Callable[..., Ended], report: str, reason: str) -> None:
+    """The first job is green after a single request; the second waits for the same scan, and decides."""
+    workflow = {
+        "resume.yml": example("resume.yml", report=report)["resume.yml"].replace(
+            "all # or", "all\n          timeout: 2s # or"
+        )
+    }
+    done = act("workflow_dispatch", workflow)
+    gate = "success" if reason == "PASS" else "failure"
+    assert done.jobs == {"Scan": "success", "Upload": "success", "ThreadFix gate": gate}, done.log
+    assert reason in done.output.rpartition("UNKNOWN (timeout")[2] or reason == "timeout"
+    assert len(set(re.findall(r"for pending scan (\d+) of application 6", done.output))) == 1
 
 
 @pytest.mark.parametrize(("scan", "job", "reason"), [("41", "success", "processed"), ("44", "failure", "scan-failed")])

@@ -12,8 +12,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from threading import Thread
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from urllib.parse import parse_qsl
 
 import pytest
 from ruamel.yaml import YAML
@@ -40,6 +43,9 @@ TEKTON = EXAMPLES / "tekton/task.yaml"
 ARGO = EXAMPLES / "argo/workflow-template.yaml"
 CRON = EXAMPLES / "cron/upload-and-gate.sh"
 YOURSELF = EXAMPLES / "shell/upload-yourself.sh"
+CREATE = EXAMPLES / "shell/create-application.sh"
+METADATA = EXAMPLES / "shell/add-metadata.sh"
+ALERTS = EXAMPLES / "shell/alerts.jq"
 INSTALLED = "/opt/threadfix-gate/threadfix-gate.pyz"
 DOWNLOAD = EXAMPLES / "shell/download-gate.sh"
 CRONTAB = EXAMPLES / "cron/threadfix-gate.crontab"
@@ -49,25 +55,20 @@ SCHEMAS = {
     AZURE: ("azure-pipelines", "--regex-variant=nonunicode", "--data-transform=azure-pipelines"),
     CIRCLE: ("circle-ci",),
     BITBUCKET: ("bitbucket-pipelines",),
-    EXAMPLES / "gitlab/component.gitlab-ci.yml": ("gitlab-ci",),
-    EXAMPLES / "gitlab/include.gitlab-ci.yml": ("gitlab-ci",),
-    EXAMPLES / "gitlab/release.gitlab-ci.yml": ("gitlab-ci",),
-    REMOTE: ("gitlab-ci",),
+    **dict.fromkeys(sorted((EXAMPLES / "gitlab").iterdir()), ("gitlab-ci",)),
     ROOT / "templates/gate.gitlab-ci.yml": ("gitlab-ci",),
 }
 PAGES = runpy.run_path(str(ROOT / "scripts/generate_examples.py"))
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES["PAGES"], ids=lambda page: page.name)
 def test_pages_show_the_files_that_are_tested(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert PAGES["with_files"](text) == text, "make docs writes it anew"
 
 
 def test_every_example_is_shown() -> None:
-    shown = {
-        file for page in (ROOT / "docs").glob("*.md") for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))
-    }
+    shown = {file for page in PAGES["PAGES"] for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))}
     files = {path.relative_to(ROOT).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()}
     assert files <= shown
 
@@ -463,6 +464,103 @@ def test_a_failed_upload_with_curl_is_not_waited_for(
     assert (tmp_path / "upload.json").exists() == (scenario == "bad-key")
 
 
+class Administration(BaseHTTPRequestHandler):
+    """ThreadFix's endpoints to create a team and an application and to store metadata, with a recorded refusal."""
+
+    teams: ClassVar[list[dict[str, Any]]] = []
+    seen: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.respond(self.teams)
+
+    def do_POST(self) -> None:
+        form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        self.seen.append(f"{self.path} {form}")
+        match self.path.removeprefix("/threadfix/rest/latest/").split("/"):
+            case ["teams", "new"]:
+                self.teams.append({"id": len(self.teams) + 1, "name": form["name"], "applications": []})
+            case ["teams", team, "applications", "new"]:
+                self.teams[int(team) - 1]["applications"].append({"name": form["name"]})
+        self.respond(None, success="&" not in str(form))
+
+    def respond(self, value: object, *, success: bool = True) -> None:
+        if self.headers["Authorization"] != "APIKEY k":
+            success, value = False, None
+        body = json.dumps({"message": "Refused.", "success": success, "responseCode": -1, "object": value}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None: ...
+
+
+@pytest.fixture
+def administration() -> Iterator[Callable[..., int]]:
+    """Return a function that runs a script against these endpoints; each begins without teams."""
+    Administration.teams, Administration.seen = [], []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Administration) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        env = {"THREADFIX_URL": f"http://127.0.0.1:{server.server_port}/threadfix/", "THREADFIX_API_KEY": "k"}
+
+        def run(script: Path, *arguments: str, **more: str) -> int:
+            return subprocess.run(["sh", script, *arguments], env={**os.environ, **env, **more}, check=False).returncode
+
+        yield run
+        server.shutdown()
+
+
+@pytest.mark.ci
+def test_an_application_is_created_once(administration: Callable[..., int], need_tool: Callable[[str], Path]) -> None:
+    """An existing application is left alone, and a refusal with HTTP 200 ends the script."""
+    need_tool("jq")
+    names = {"THREADFIX_TEAM_NAME": 'Büro "2"', "THREADFIX_APPLICATION_NAME": "Shop"}
+    assert [administration(CREATE, **names) for _ in range(2)] == [0, 0]
+    assert [team["name"] for team in Administration.teams] == ['Büro "2"']
+    assert Administration.teams[0]["applications"] == [{"name": "Shop"}]
+    assert administration(CREATE, **names | {"THREADFIX_APPLICATION_NAME": "A & B"}) != 0
+    assert administration(CREATE, **names | {"THREADFIX_API_KEY": "another"}) != 0
+
+
+@pytest.mark.ci
+def test_metadata_is_stored_with_a_scan(administration: Callable[..., int], need_tool: Callable[[str], Path]) -> None:
+    need_tool("jq")
+    assert administration(METADATA, "901", "Build", "7 = 7") == 0
+    form = {"title": "Build", "description": "7 = 7"}
+    assert Administration.seen == [f"/threadfix/rest/latest/scans/901/metadata/new {form}"]
+    assert administration(METADATA, "901", "Build", "a & b") != 0
+
+
+ALERT = {
+    "number": 3,
+    "tool": {"name": "CodeQL"},
+    "rule": {"id": "js/sql", "severity": "error", "security_severity_level": "critical", "description": "SQL injection",
+             "tags": ["security", "external/cwe/cwe-089"]},
+    "most_recent_instance": {"message": {"text": "a query"},
+                             "location": {"path": "a.js", "start_line": 3, "start_column": 2}},
+}  # fmt: skip
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(("pages", "findings"), [([[ALERT], [ALERT | {"number": 4}]], 2), ([[]], 0)])
+def test_alerts_become_a_report(
+    need_tool: Callable[[str], Path], tmp_path: Path, pages: list[list[dict[str, Any]]], findings: int
+) -> None:
+    """The step of the workflow, as written, turns all pages of alerts into findings."""
+    need_tool("jq")
+    shutil.copy(ALERTS, tmp_path)
+    gh = tmp_path / "gh"
+    gh.write_text(f"#!/bin/sh\ncat <<'END'\n{chr(10).join(map(json.dumps, pages))}\nEND\n")
+    gh.chmod(0o755)
+    [step] = [step for step in load(EXAMPLES / "github/code-scanning.yml")["jobs"]["scan"]["steps"] if "run" in step]
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REPOSITORY": "o/r", "GITHUB_REF": "main"}
+    subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tmp_path, env=env, check=True)
+    report = json.loads((tmp_path / "results.threadfix").read_text())
+    assert [finding["nativeId"] for finding in report["findings"]] == ["CodeQL-3", "CodeQL-4"][:findings]
+    for finding in report["findings"]:
+        assert (finding["severity"], finding["staticDetails"]["file"]) == ("Critical", "a.js")
+        assert finding["mappings"] == [{"mappingType": "CWE", "value": "89", "primary": True}]
+
+
 @pytest.mark.ci
 @pytest.mark.parametrize(
     ("message", "reason"),
@@ -548,7 +646,11 @@ def jobs_of_gitlab(file: Path) -> Iterator[Job]:
     added = pipeline.pop("threadfix-gate")
     variables = template["variables"] | added.get("variables", {})
     jobs = {name: job for name, job in pipeline.items() if name not in {"stages", "workflow", "include"}}
-    for name, job in (jobs | {"threadfix-gate": template | added | {"variables": variables}}).items():
+    gate = template | added | {"variables": variables}
+    for name, job in jobs.items():
+        if job.get("extends") == "threadfix-gate":
+            jobs[name] = gate | job | {"variables": variables | job.get("variables", {})}
+    for name, job in (jobs | {"threadfix-gate": gate}).items():
         key = job.get("environment", {}).get("name") == "threadfix"
         # Artifacts and variables come only from the jobs that `dependencies` names.
         assert not key or "dependencies" in job
@@ -609,7 +711,7 @@ def test_uploads_to_one_application_do_not_overlap(file: Path) -> None:
 
 def test_every_recipe_is_looked_at() -> None:
     """The test above leaves out no example with a key; the Jenkinsfiles and the cron job have their own tests."""
-    others = {*(EXAMPLES / "jenkins").iterdir(), CRON, CRONTAB, DOWNLOAD, YOURSELF}
+    others = {*(EXAMPLES / "jenkins").iterdir(), *(EXAMPLES / "shell").iterdir(), CRON, CRONTAB}
     assert {path for path in EXAMPLES.rglob("*") if path.is_file()} - others == JOBS.keys()
 
 
@@ -628,7 +730,7 @@ def test_the_gate_uploads_in_every_recipe() -> None:
         assert not re.search(r"pending.scan.id[\"' :=]+\d", text, re.IGNORECASE), path
 
 
-HANDED_ON = {"verdict", "reason", "status", "exit-code", "application-id", "pending-scan-id", "scan-id"}
+HANDED_ON = {"artifact-id", "verdict", "reason", "status", "exit-code", "application-id", "pending-scan-id", "scan-id"}
 
 
 @pytest.mark.parametrize("file", sorted((EXAMPLES / "github").iterdir()), ids=lambda file: file.name)

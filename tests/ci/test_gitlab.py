@@ -16,6 +16,8 @@ import pytest
 from junitparser import JUnitXml
 from ruamel.yaml import YAML
 
+from tests.ci.recipes import ZAP
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,7 +40,11 @@ REMOTE = {
     r"remote: https://raw\.githubusercontent\.com/OWNER/threadfix-gate/v0\.1\.0/(.*)\n    integrity: .*": r"local: \1",
 }
 # The scanner of the project; it shows whether it can read the key.
-SCAN = "#!/bin/sh\necho results >$2\nprintenv THREADFIX_API_KEY >>$2 || echo no key is here\n"
+SCAN = f"""#!/bin/sh
+{ZAP}
+case $2 in *.xml) zap >$2 ;; *) echo results of $2 >$2 ;; esac
+printenv THREADFIX_API_KEY >>$2 || echo no key is here
+"""
 PUBLISH = "#!/bin/sh\necho published\n"
 
 
@@ -221,6 +227,21 @@ def test_a_softened_gate_releases_nothing(run_pipeline: Callable[..., Pipeline])
     assert pipeline.passed("threadfix-gate"), pipeline.log
     assert pipeline.failed("deploy")
     assert "> published" not in pipeline.log
+
+
+@pytest.mark.parametrize(("name", "replaced", "jobs", "scans"), [
+    ("scanners", {}, ["threadfix-gate", "threadfix-gate-zap"], 2),
+    ("matrix", {}, ["threadfix-gate: [6,shop.fpr]", "threadfix-gate: [12,back-office.fpr]"], 2),
+    ("later", {"start_in: 1 hour": "start_in: 1 second"}, ["threadfix-gate", "decide"], 1),
+])  # fmt: skip
+def test_more_recipes(
+    run_pipeline: Callable[..., Pipeline], name: str, replaced: dict[str, str], jobs: list[str], scans: int
+) -> None:
+    """Several scanners, several applications, and a decision in a later job."""
+    pipeline = run_pipeline(ROOT / f"examples/gitlab/{name}.gitlab-ci.yml", "done", replaced)
+    assert pipeline.code == 0, pipeline.log
+    assert all(pipeline.passed(job) for job in jobs), pipeline.log
+    assert len(set(re.findall(r"for pending scan (\d+) of", pipeline.log))) == scans
 
 
 def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:

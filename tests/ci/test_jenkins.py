@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ SCRIPTED = ROOT / "examples/jenkins/Jenkinsfile.scripted"
 LIBRARY = ROOT / "examples/jenkins/Jenkinsfile.library"
 RELEASE = ROOT / "examples/jenkins/Jenkinsfile.release"
 WAIT = ROOT / "examples/jenkins/Jenkinsfile.wait"
+APPLICATIONS = ROOT / "examples/jenkins/Jenkinsfile.applications"
+POD = ROOT / "examples/jenkins/Jenkinsfile.pod"
 PIPELINES = pytest.mark.parametrize(
     "pipeline", [DECLARATIVE, SCRIPTED, LIBRARY], ids=["declarative", "scripted", "library"]
 )
@@ -206,11 +209,34 @@ def test_an_invalid_option_of_the_library_step_is_named(build: Build, tmp_path: 
     assert "url and credentialsId are required" in built["printed"][0]
 
 
-def test_the_library_step_runs_an_installed_gate(build_with: Build, tmp_path: Path) -> None:
+def test_a_pod_runs_an_installed_gate(build_with: Build) -> None:
     """With `tool: 'installed'` no engine is needed."""
-    text = LIBRARY.read_text(encoding="utf-8")
-    pipeline = tmp_path / "Jenkinsfile.installed"
-    pipeline.write_text(text.replace("credentialsId:", "tool: 'installed', credentialsId:"))
     # The folder of `docker` comes first in PATH; in it is the gate alone.
-    folder = Path(sys.executable).parent
-    assert build_with(folder / "docker", pipeline, "done")["printed"] == [DEPLOYED]
+    built = build_with(Path(sys.executable).parent / "docker", POD, "done")
+    assert (built["result"], built["stages"]) == ("SUCCESS", ["Scan", "ThreadFix gate"])
+    assert "threadfix-gate/result.json" in built["archived"]
+
+
+def test_each_application_has_its_gate(build: Build) -> None:
+    built = build(APPLICATIONS, "done")
+    assert (built["result"], len(built["archived"])) == ("SUCCESS", 6)
+
+
+def test_the_library_step_passes_variables_on(build_with: Build, tmp_path: Path) -> None:
+    """The container gets the options, the proxy and the private CA of the environment, by name, and more arguments."""
+    seen = tmp_path / "seen"
+    docker = tmp_path / "stub/docker"
+    docker.parent.mkdir()
+    docker.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{seen}\n")
+    docker.chmod(0o755)
+    pipeline = tmp_path / "Jenkinsfile.more"
+    text = LIBRARY.read_text(encoding="utf-8")
+    pipeline.write_text(text.replace("credentialsId:", "dockerArguments: '--network ci', credentialsId:"))
+    more = {"THREADFIX_TEAM_NAME": "Contoso & Co", "HTTPS_PROXY": "http://proxy:3128", "THREADFIX_CA_FILE": "/a b.pem"}
+    assert build_with(docker, pipeline, "done", **more)["result"] == "SUCCESS"
+    arguments = seen.read_text().split("\n")
+    pairs = set(pairwise(arguments))
+    assert {("--network", "ci"), ("localhost/threadfix-gate", "run"), ("--volume", "/a b.pem:/a b.pem:ro")} <= pairs
+    names = ("THREADFIX_URL", "THREADFIX_API_KEY", "THREADFIX_APPLICATION_ID", "NO_PROXY", *more)
+    assert {("--env", name) for name in names} <= pairs
+    assert "Contoso" not in seen.read_text()
