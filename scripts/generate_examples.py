@@ -16,6 +16,10 @@ SCAN = re.compile(r"^((?:  #.*\n)?)  scan:\n((?:    .*\n)+)", re.MULTILINE)
 """The job of a GitHub workflow that scans, with its comment."""
 
 
+FEW = 3
+"""The smallest number of equal lines that is left out."""
+
+
 def with_files(page: str) -> str:
     """Return the page with the current content of each file.
 
@@ -29,7 +33,9 @@ def with_files(page: str) -> str:
             whole.extend(lines)
             return job[0]
         parts = SequenceMatcher(None, whole, lines, autojunk=False).get_opcodes()
-        texts = ("    # ...\n" if kind == "equal" and j - i > 2 else "".join(lines[i:j]) for kind, _, _, i, j in parts)
+        texts = (
+            "    # ...\n" if kind == "equal" and j - i >= FEW else "".join(lines[i:j]) for kind, _, _, i, j in parts
+        )
         return f"{head}  scan: # ... as above\n{''.join(texts)}" if len(parts) > 1 else f"{head}  scan: # as above\n"
 
     def show(block: re.Match[str]) -> str:
