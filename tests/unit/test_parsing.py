@@ -98,11 +98,6 @@ def test_an_empty_variable_counts_as_not_given(empty: str) -> None:
     assert ok(THREADFIX_TIMEOUT=empty, THREADFIX_JSON=empty).plan == Plan()
 
 
-def test_an_empty_flag_is_invalid() -> None:
-    """An unset shell variable must not silently mean the default."""
-    assert errors("--timeout", "") == ("--timeout: is empty.",)
-
-
 @pytest.mark.parametrize(
     ("value", "on"),
     [*((word, True) for word in ("true", "1", "yes", "on", "TRUE", "Yes", "oN")),
@@ -134,14 +129,10 @@ def test_only_the_timeout_may_be_zero() -> None:
         assert error.startswith(f"--{name}: '0' must be more than 0")
 
 
-@pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41"])
-def test_commas_blanks_and_newlines_separate_the_elements_of_a_list(text: str) -> None:
-    assert ok("--pending-scan-id", text).pending_scan_ids == (41, 42)
-
-
-def test_the_values_of_a_repeated_flag_form_one_list() -> None:
-    settings = ok("--pending-scan-id", "43", "--pending-scan-id", "41,43")
-    assert settings.pending_scan_ids == (43, 41)
+@pytest.mark.parametrize("text", ["41,42", "41 42", "41\n42\r\n", " 41 ,, 42 ", "41,42,41", "41 --- 41,42"])
+def test_commas_blanks_newlines_and_flags_separate_the_elements_of_a_list(text: str) -> None:
+    args = [word for part in text.split(" --- ") for word in ("--pending-scan-id", part)]
+    assert ok(*args).pending_scan_ids == (41, 42)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "4.1", "٤١", "9" * 20, "2147483648", "41;42"])
@@ -165,15 +156,9 @@ def test_only_the_two_ids_of_a_link_are_used() -> None:
     settings = linked(THREADFIX_APPLICATION_ID="", THREADFIX_PENDING_SCAN_ID="").settings
     assert settings
     assert (settings.application, settings.pending_scan_ids) == (ApplicationId(6), (41, 716))
-    assert settings.server.status_url(Target(6, 716)) == (
-        "https://tf.example.com/threadfix/rest/latest/applications/6/pendingScan/716/status"
-    )
-
-
-def test_ids_come_before_links_and_each_counts_once() -> None:
-    settings = linked(THREADFIX_PENDING_SCAN_ID="42,41").settings
-    assert settings
-    assert settings.pending_scan_ids == (42, 41, 716)
+    both = linked(THREADFIX_PENDING_SCAN_ID="42,41").settings
+    assert both
+    assert both.pending_scan_ids == (42, 41, 716)
 
 
 @pytest.mark.parametrize(
@@ -210,24 +195,23 @@ def test_a_name_and_a_link_contradict_each_other() -> None:
     ("given", "normal"),
     [
         ("https://TF.example.com/threadfix/", "https://tf.example.com/threadfix"),
-        ("https://tf.example.com/threadfix/rest", "https://tf.example.com/threadfix"),
         ("https://tf.example.com/threadfix/rest/latest/applications", "https://tf.example.com/threadfix"),
-        ("https://tf.example.com", "https://tf.example.com"),
         ("https://tf.example.com:443//threadfix", "https://tf.example.com/threadfix"),
-        ("https://tf.example.com:8443/restaurant", "https://tf.example.com:8443/restaurant"),
-        ("http://localhost:8080/threadfix", "http://localhost:8080/threadfix"),
-        ("http://[::1]:8080/threadfix", "http://[::1]:8080/threadfix"),
-        ("http://127.8.9.1/threadfix", "http://127.8.9.1/threadfix"),
+        *((url, url) for url in (
+            "https://tf.example.com", "https://tf.example.com:8443/restaurant", "http://localhost:8080/threadfix",
+            "http://[::1]:8080/threadfix", "http://127.8.9.1/threadfix",
+        )),
     ],
-)
+)  # fmt: skip
 def test_a_url_is_brought_into_its_normal_form(given: str, normal: str) -> None:
     assert ok("--url", given).server.url == normal
 
 
-SECRET_URLS = ["https://user:hunter2@tf.example.com/", "https://tf/?apiKey=hunter2", "https://tf/#hunter2"]
-
-
-@pytest.mark.parametrize("given", [*SECRET_URLS, "https://hunter2@", "https:///hunter2", "hunter2"])
+@pytest.mark.parametrize(
+    "given",
+    ["https://user:hunter2@tf.example.com/", "https://tf/?apiKey=hunter2", "https://tf/#hunter2", "https://hunter2@",
+     "https:///hunter2", "hunter2"],
+)  # fmt: skip
 def test_an_invalid_url_is_not_shown(given: str) -> None:
     """It may contain a password."""
     (error,) = errors("--url", given)
@@ -256,27 +240,16 @@ def test_plain_http_to_another_host_must_be_allowed() -> None:
     assert ok("--url", "http://tf.example.com", "--allow-http", "true").server.allow_http
 
 
-def test_whitespace_around_a_key_in_a_file_is_removed() -> None:
-    settings = ok("--api-key-file", "key", files={"key": f"{KEY}\n".encode()}, THREADFIX_API_KEY="")
-    assert settings.server.api_key.reveal() == KEY
-
-
 @pytest.mark.parametrize(
     ("env", "file", "says"),
     [
-        ("", None, "the API key is missing (THREADFIX_API_KEY)"),
-        (KEY, b"other", "both given"),
-        ("", b"\n", "the file is empty"),
-        ("", b"two\nlines", "line break"),
-        ("two\nlines", None, "line break"),
-        ("bell\x07", None, "control character"),
-        ("ключ", None, "outside ASCII"),
-        ("", b"\xff\xfe", "outside ASCII"),
-        ("k" * 513, None, "more than 512 characters"),
-        ("", b"k" * 513, "more than 512 characters"),
+        ("", None, "the API key is missing (THREADFIX_API_KEY)"), (KEY, b"other", "both given"),
+        ("", b"\n", "the file is empty"), ("", b"two\nlines", "line break"), ("two\nlines", None, "line break"),
+        ("bell\x07", None, "control character"), ("ключ", None, "outside ASCII"), ("", b"\xff\xfe", "outside ASCII"),
+        ("k" * 513, None, "more than 512 characters"), ("", b"k" * 513, "more than 512 characters"),
         ("", bytes(range(256)) * 600, "more than 512 characters"),
     ],
-)
+)  # fmt: skip
 def test_an_invalid_key_is_explained_and_not_shown(env: str, file: bytes | None, says: str) -> None:
     flags = () if file is None else ("--api-key-file", "key")
     (error,) = errors(*flags, files={"key": file or b""}, THREADFIX_API_KEY=env)
@@ -297,26 +270,18 @@ def test_a_key_in_another_option_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
     [
-        ("timeout", "soon", "'soon'"),
-        ("application-id", "six", "'six'"),
-        ("pending-scan-id", "41;42", "'41;42'"),
-        ("on-timeout", "ignore", "'ignore'"),
-        ("insecure", "maybe", "'maybe'"),
-        ("criteria-from", "31.1.2026", "'31.1.2026'"),
-        ("accept", "older", "'older'"),
-        ("timeout", "a1b2" * 8, "the value"),
-        ("timeout", "3f2b8c1e-9d4a-4e6f-8a1b-0c2d3e4f5a6b", "the value"),
-        ("timeout", f"x{KEY[:8]}", "the value"),
-        ("timeout", KEY[:8].lower(), "the value"),
-        ("timeout", "so\non", "the value"),
-        ("timeout", "\u202enoos", "the value"),
-        ("timeout", "\udcff", "the value"),
-        ("api-version", "newest", "the value"),
-        ("success-statuses", ",", "the value"),
-        ("status-path", "rest/status", "the value"),
-        ("result-file", "a\0b", "the value"),
+        *((name, value, f"'{value}'") for name, value in (
+            ("timeout", "soon"), ("application-id", "six"), ("pending-scan-id", "41;42"), ("on-timeout", "ignore"),
+            ("insecure", "maybe"), ("criteria-from", "31.1.2026"), ("accept", "older"),
+        )),
+        *(("timeout", value, "the value") for value in (
+            "a1b2" * 8, "3f2b8c1e-9d4a-4e6f-8a1b-0c2d3e4f5a6b", f"x{KEY[:8]}", KEY[:8].lower(), "so\non",
+            "\u202enoos", "\udcff",
+        )),
+        ("api-version", "newest", "the value"), ("success-statuses", ",", "the value"),
+        ("status-path", "rest/status", "the value"), ("result-file", "a\0b", "the value"),
     ],
-)
+)  # fmt: skip
 def test_only_a_value_that_cannot_be_a_secret_is_shown(name: str, value: str, shown: str) -> None:
     key = KEY[:8]
     from_env = errors(f"--{name}", value, THREADFIX_API_KEY=key)
@@ -343,26 +308,20 @@ def test_the_next_report_has_its_own_file_too(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_missing_key_file_is_one_error() -> None:
-    (error,) = errors("--api-key-file", "nowhere", THREADFIX_API_KEY="")
-    assert error == "--api-key-file: the file cannot be read (No such file or directory)."
-    (error,) = errors("--api-key-file", "nowhere")
-    assert "cannot be read" in error
+    for env in ("", KEY):
+        (error,) = errors("--api-key-file", "nowhere", THREADFIX_API_KEY=env)
+        assert error == "--api-key-file: the file cannot be read (No such file or directory)."
 
 
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        (f"APIKEY {KEY}", "begins with 'APIKEY '"),
-        (f"apikey {KEY}", "begins with 'APIKEY '"),
-        (f'"{KEY}"', "has quotes around it"),
-        (f"'{KEY}'", "has quotes around it"),
-        (f"`{KEY}`", "has quotes around it"),
-        ("$(TF_SECRET)", "is an unexpanded variable"),
-        ("${TF_SECRET}", "is an unexpanded variable"),
-        ("$TF_SECRET", "is an unexpanded variable"),
-        ("${{ secrets.TF_SECRET }}", "is an unexpanded variable"),
+        (f"APIKEY {KEY}", "begins with 'APIKEY '"), (f"apikey {KEY}", "begins with 'APIKEY '"),
+        *((f"{mark}{KEY}{mark}", "has quotes around it") for mark in "\"'`"),
+        *((text, "is an unexpanded variable")
+          for text in ("$(TF_SECRET)", "${TF_SECRET}", "$TF_SECRET", "${{ secrets.TF_SECRET }}")),
     ],
-)
+)  # fmt: skip
 def test_a_text_that_cannot_be_a_key_is_refused_and_not_shown(key: str, says: str) -> None:
     for result in (
         parsed(THREADFIX_API_KEY=key),
@@ -376,8 +335,10 @@ def test_a_text_that_cannot_be_a_key_is_refused_and_not_shown(key: str, says: st
 
 
 @pytest.mark.parametrize("key", [KEY, f"{KEY}$", f"a'{KEY}'", "$", "APIKEYS", "k" * 512])
-def test_a_key_may_have_odd_characters(key: str) -> None:
-    assert ok(THREADFIX_API_KEY=key).server.api_key.reveal() == key
+def test_a_key_may_have_odd_characters_and_whitespace_around_it(key: str) -> None:
+    assert ok(THREADFIX_API_KEY=f" {key}\n").server.api_key.reveal() == key
+    in_file = {"key": f"{key}\n".encode()}
+    assert ok("--api-key-file", "key", files=in_file, THREADFIX_API_KEY="").server.api_key.reveal() == key
 
 
 @pytest.mark.parametrize(
@@ -459,11 +420,6 @@ def test_in_the_action_an_invalid_option_is_an_input() -> None:
     ]  # fmt: skip
 
 
-def test_a_missing_key_in_a_pull_request_mentions_forks() -> None:
-    (error,) = errors(THREADFIX_API_KEY="", GITHUB_EVENT_NAME="pull_request")
-    assert "GitHub gives no secrets to pull requests from forks" in error
-
-
 def test_printing_the_settings_hides_the_key() -> None:
     result = parsed()
     assert KEY not in f"{result!r} {result}"
@@ -490,31 +446,20 @@ def test_an_invalid_value_names_its_option_and_its_variable(name: str, value: st
 
 
 def test_all_invalid_options_are_reported_together() -> None:
-    result = parse(
-        {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]},
-        {},
-        no_file,
-        find,
-        [InvalidOption("--tiemout", "unknown option --tiemout.")],
-    )
+    unknown = InvalidOption("--tiemout", "unknown option --tiemout.")
+    flags = {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]}
+    result = parse(flags, {}, no_file, find, [unknown])
     starts = (
         "unknown option --tiemout",
         "the API key",
         "--url",
-        "no scan is specified",
+        "no scan is",
         "--timeout",
         "--interval",
         "--on-timeout",
     )
-    assert len(result.invalid) == len(starts)
-    for error, start in zip(map(str, result.invalid), starts, strict=True):
-        assert error.startswith(start)
+    assert [str(error).startswith(start) for error, start in zip(result.invalid, starts, strict=True)] == [True] * 7
     assert result.settings is None
-
-
-def test_a_pending_scan_needs_an_application() -> None:
-    (error,) = errors(THREADFIX_APPLICATION_ID="")
-    assert error.startswith("--application-id is missing")
 
 
 @pytest.mark.parametrize(
@@ -523,26 +468,20 @@ def test_a_pending_scan_needs_an_application() -> None:
         (("--interval", "20s"), "--interval (20s) is longer than --max-interval (15s)"),
         (("--success-statuses", "done, scan_deleted"), "both contain SCAN_DELETED"),
         (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other"),
-        (("--result-file", "x", "--junit-file", "x"), "name the same file"),
-        (("--result-file", "x", "--junit-file", "./x"), "name the same file"),
         (("--client-key", "k"), "--client-key requires --client-cert"),
-        (
-            ("--pass-criteria", "true", "--settle-timeout", "14s"),
-            "--settle-timeout (14s) is shorter than --max-interval (15s)",
-        ),
+        (("--pass-criteria", "true", "--settle-timeout", "14s"),
+         "--settle-timeout (14s) is shorter than --max-interval (15s)"),
     ],
-)
+)  # fmt: skip
 def test_contradicting_options_are_invalid(args: tuple[str, ...], says: str) -> None:
     sentences = errors(*args, files={"k": b""})
     assert any(says in error for error in sentences)
 
 
 def test_the_shortest_interval_is_10_ms() -> None:
-    for value in ("9ms", "0.009", "0.0001s", "1ms"):
-        (error,) = errors("--interval", value)
-        assert error == f"--interval: '{value}' is too short; write 10ms or more."
-        assert "is too short" in errors(THREADFIX_INTERVAL=value)[0]
-    for value in ("10ms", "0.01", "1s"):
+    for value in ("9ms", "0.009"):
+        assert errors("--interval", value) == (f"--interval: '{value}' is too short; write 10ms or more.",)
+    for value in ("10ms", "0.01"):
         assert parsed("--interval", value).settings
 
 
@@ -577,17 +516,18 @@ def test_standard_input_can_be_read_once() -> None:
     assert error == "--api-key-file, --upload-response: only one can come from standard input."
 
 
-@pytest.mark.parametrize(("name", "values"), [("policy", ("PCI", "")), ("pending-scan-id", (" ", "41"))])
-def test_an_empty_value_among_several_is_invalid(name: str, values: tuple[str, ...]) -> None:
-    """An unset shell variable must not silently drop a rule or a scan."""
+@pytest.mark.parametrize(
+    ("name", "values"), [("timeout", ("",)), ("policy", ("PCI", "")), ("pending-scan-id", (" ", "41"))]
+)
+def test_an_empty_flag_is_invalid(name: str, values: tuple[str, ...]) -> None:
+    """An unset shell variable must not silently mean the default, or drop a rule or a scan."""
     args = [word for value in values for word in (f"--{name}", value)]
     assert errors(*args) == (f"--{name}: is empty.",)
 
 
 def test_statuses_are_normalized_and_replace_the_defaults() -> None:
-    settings = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken")
-    assert settings.rules.success == {"DONE"}
-    assert settings.rules.failure == {"SCAN_DELETED", "BROKEN"}
+    rules = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken").rules
+    assert (rules.success, rules.failure) == ({"DONE"}, {"SCAN_DELETED", "BROKEN"})
 
 
 def test_warn_changes_the_exit_code_of_one_reason() -> None:
@@ -600,14 +540,11 @@ def test_warn_changes_the_exit_code_of_one_reason() -> None:
     [
         ({"THREADFIX_CA_FILE": "a", "REQUESTS_CA_BUNDLE": "b", "SSL_CERT_FILE": "c"}, (("--ca-file", "a"),)),
         ({"REQUESTS_CA_BUNDLE": "b", "SSL_CERT_FILE": "c", "SSL_CERT_DIR": "d"}, (("REQUESTS_CA_BUNDLE", "b"),)),
-        (
-            {"REQUESTS_CA_BUNDLE": " ", "SSL_CERT_FILE": "c", "SSL_CERT_DIR": "d"},
-            (("SSL_CERT_FILE", "c"), ("SSL_CERT_DIR", "d")),
-        ),
-        ({"SSL_CERT_DIR": "d"}, (("SSL_CERT_DIR", "d"),)),
-        ({"SSL_CERT_FILE": ""}, ()),
+        ({"REQUESTS_CA_BUNDLE": " ", "SSL_CERT_FILE": "c", "SSL_CERT_DIR": "d"},
+         (("SSL_CERT_FILE", "c"), ("SSL_CERT_DIR", "d"))),
+        ({"SSL_CERT_DIR": "d"}, (("SSL_CERT_DIR", "d"),)), ({"SSL_CERT_FILE": ""}, ()),
     ],
-)
+)  # fmt: skip
 def test_the_first_trust_store_that_is_set_counts(given: dict[str, str], chosen: tuple[tuple[str, str], ...]) -> None:
     settings = parse({}, GOOD | given, no_file, find).settings
     assert settings
@@ -618,17 +555,10 @@ def test_an_invalid_ca_file_does_not_fall_back_to_a_variable() -> None:
     assert errors("--ca-file", "\0", REQUESTS_CA_BUNDLE="b")
 
 
-@pytest.mark.parametrize(
-    ("version", "path"),
-    [
-        ("latest", "rest/latest/applications/6/pendingScan/41/status"),
-        ("none", "rest/applications/6/pendingScan/41/status"),
-        ("V2.8", "rest/v2.8/applications/6/pendingScan/41/status"),
-    ],
-)
+@pytest.mark.parametrize(("version", "path"), [("latest", "rest/latest"), ("none", "rest"), ("V2.8", "rest/v2.8")])
 def test_the_version_is_a_segment_of_the_path(version: str, path: str) -> None:
-    server = ok("--api-version", version).server
-    assert server.status_url(Target(6, 41)) == f"https://tf.example.com/threadfix/{path}"
+    url = ok("--api-version", version).server.status_url(Target(6, 41))
+    assert url == f"https://tf.example.com/threadfix/{path}/applications/6/pendingScan/41/status"
 
 
 @pytest.mark.parametrize(
