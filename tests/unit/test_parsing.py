@@ -527,7 +527,7 @@ def test_an_empty_flag_is_invalid(name: str, values: tuple[str, ...]) -> None:
 
 def test_statuses_are_normalized_and_replace_the_defaults() -> None:
     rules = ok("--success-statuses", "done", "--failure-statuses", "scan_deleted,Broken").rules
-    assert (rules.success, rules.failure) == ({"DONE"}, {"SCAN_DELETED", "BROKEN"})
+    assert rules == Rules(frozenset({"DONE"}), frozenset({"SCAN_DELETED", "BROKEN"}))
 
 
 def test_warn_changes_the_exit_code_of_one_reason() -> None:
