@@ -37,7 +37,7 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
         (("--html-file", "--pass-criteria"),
          "--html-file requires a value. If the value begins with --, write --html-file=VALUE."),
         (("--timeout", "5m", "--timeout=5m"), "--timeout is given twice; leave one of them out."),
-        (("--policy=a", "--url", "6", "--url", "12"), "--url is given twice; leave one of them out."),
+        (("--team-name", "a", "--team-name", "b"), "--team-name is given twice; leave one of them out."),
         (("--pass-criteria", "--no-pass-criteria"),
          "--pass-criteria and --no-pass-criteria contradict each other; leave one of them out."),
         (("--r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY",), "unexpected argument (value not shown)."),
