@@ -12,7 +12,6 @@ import subprocess
 import sys
 import zipfile
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +22,8 @@ from tests.bundle import bundle, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Done = subprocess.CompletedProcess[str]
 
 pytestmark = [
     pytest.mark.ci,
@@ -41,40 +42,17 @@ SHADOWED: Final = ("gate", "requests", "click", "pip", "sitecustomize", "usercus
 """Modules that a hostile repository would like to slip in."""
 
 
-@dataclass(frozen=True)
 class Runner:
     """A runner's folders, and the environment that it gives a step."""
 
-    home: Path
-    action: Path = ROOT
-
-    @property
-    def cache(self) -> Path:
-        """The tool cache; its path has a blank."""
-        return self.home / "tool cache"
-
-    @property
-    def temp(self) -> Path:
-        """The temporary folder."""
-        return self.home / "temp"
-
-    @property
-    def work(self) -> Path:
-        """The working directory: the checked-out repository."""
-        return self.home / "work"
-
-    @property
-    def bin(self) -> Path:
-        """The first folder in PATH."""
-        return self.home / "bin"
-
-    def make(self) -> Runner:
-        """Make the folders and files of a runner."""
-        for folder in (self.cache, self.temp, self.work, self.bin, self.home / "home"):
-            folder.mkdir(parents=True)
+    def __init__(self, home: Path, action: Path) -> None:
+        self.home, self.action = home, action
+        # The working directory is the checked-out repository, and `bin` is the first folder in PATH.
+        self.cache, self.temp, self.work, self.bin = (home / name for name in ("tool cache", "temp", "work", "bin"))
+        for folder in (self.cache, self.temp, self.work, self.bin, home / "home"):
+            folder.mkdir(parents=True, exist_ok=True)
         for name in ("output", "env", "path", "summary"):
-            (self.home / name).touch()
-        return self
+            (home / name).touch()
 
     def env(self, more: Mapping[str, str]) -> dict[str, str]:
         """The step's environment; of the tests' own it has only how to reach the network."""
@@ -88,10 +66,8 @@ class Runner:
             "HOME": str(self.home / "home"),
             "TMPDIR": str(self.home / "home"),
             "GITHUB_ACTIONS": "true",
-            "GITHUB_OUTPUT": str(self.home / "output"),
-            "GITHUB_ENV": str(self.home / "env"),
-            "GITHUB_PATH": str(self.home / "path"),
             "GITHUB_STEP_SUMMARY": str(self.home / "summary"),
+            **{f"GITHUB_{name.upper()}": str(self.home / name) for name in ("output", "env", "path")},
             "RUNNER_TOOL_CACHE": str(self.cache),
             "RUNNER_TEMP": str(self.temp),
         }
@@ -101,7 +77,7 @@ class Runner:
         """Return the command of action.yml."""
         return [BASH, "-p", str(self.action / "action/setup.sh"), *args]
 
-    def step(self, **env: str) -> subprocess.CompletedProcess[str]:
+    def step(self, **env: str) -> Done:
         """Run the step of action.yml as a runner does."""
         (step,) = YAML(typ="safe").load((self.action / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"]
         shell = {"bash": "bash --noprofile --norc -e -o pipefail {0}"}.get(step["shell"], step["shell"])
@@ -111,20 +87,12 @@ class Runner:
         return subprocess.run(command, cwd=self.work, env=taken, capture_output=True, text=True, check=False)
 
     def start(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
-        """Start the step in a new process group."""
         return subprocess.Popen(
-            [*before, *self.command(*args)],
-            cwd=self.work,
-            env=self.env(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+            [*before, *self.command(*args)], cwd=self.work, env=self.env(env), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
 
-    def run(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.CompletedProcess[str]:
-        """Run the step to its end."""
+    def run(self, *args: str, before: Sequence[str] = (), **env: str) -> Done:
         process = self.start(*args, before=before, **env)
         out, log = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, out, log)
@@ -180,21 +148,21 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def runner(tmp_path: Path, released: Path) -> Runner:
-    """A runner without any Python, and the action of a release."""
-    return Runner(tmp_path / "my runner", released).make()
+    """Return a runner without any Python, and the action of a release."""
+    return Runner(tmp_path / "my runner", released)
 
 
 @pytest.fixture
 def bare(tmp_path: Path, sources: Path) -> Runner:
-    """A runner with a Python, and the action of a ref that is no release."""
-    runner = Runner(tmp_path / "my runner", sources).make()
+    """Return a runner with a Python, and the action of a ref that is no release."""
+    runner = Runner(tmp_path / "my runner", sources)
     runner.has_python()
     return runner
 
 
 @pytest.fixture
 def warm(runner: Runner) -> Runner:
-    """A runner with a Python, and the action of a release."""
+    """Return a runner with a Python, and the action of a release."""
     runner.has_python()
     return runner
 
@@ -207,7 +175,7 @@ def honest(need_tool: Callable[[str], Path]) -> list[str]:
     return [str(need_tool("setpriv")), "--bounding-set=-dac_override,-dac_read_search"]
 
 
-def works(done: subprocess.CompletedProcess[str]) -> bool:
+def works(done: Done) -> bool:
     """Return whether the gate itself has printed its version."""
     return done.returncode == 0 and done.stdout.startswith("threadfix-gate ")
 
@@ -308,12 +276,13 @@ def test_traps_would_have_sprung(warm: Runner) -> None:
 
 @pytest.mark.parametrize("command", ["", "run", "doctor"])
 def test_the_command_is_an_input(warm: Runner, command: str) -> None:
-    """It is `run` or `doctor`. Without arguments, as action.yml starts it, advice names inputs and no flags."""
+    """Without arguments, as action.yml starts the set-up, advice names inputs and no flags."""
     done = warm.run(THREADFIX_COMMAND=command, THREADFIX_URL="ftp://tf.example.com")
     assert done.returncode == 2
     assert ("checking" in done.stderr) is (command == "doctor")
     assert re.search("url: .*is not an http or https URL", done.stderr)
     assert "--url" not in done.stderr
+    assert ("scans<<" in (warm.home / "output").read_text(encoding="utf-8")) is (command != "doctor")
 
 
 @pytest.mark.parametrize("command", ["demo", "run --insecure", "$(id)", "doctor\nrun", "--help"])
@@ -326,12 +295,6 @@ def test_another_command_is_a_usage_error(warm: Runner, command: str) -> None:
     outputs = warm.outputs()
     assert outputs.pop("message")
     assert outputs == {"verdict": "unknown", "reason": "usage", "exit-code": "2"}
-
-
-def test_the_outputs_are_the_gates(warm: Runner) -> None:
-    """The step ends with the gate's exit code, and the outputs are the gate's."""
-    assert warm.run("run").returncode == 2
-    assert "scans<<" in (warm.home / "output").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -384,29 +347,34 @@ def test_only_the_gate_gets_the_key(warm: Runner) -> None:
     assert "the API key is missing" not in done.stderr
 
 
-def test_no_python(runner: Runner) -> None:
-    """Without any Python the error names the programs that were looked for, and the remedy."""
+@pytest.mark.parametrize(
+    ("versions", "found"),
+    [
+        ({}, "python3 is missing; python is missing; python3.14 is missing"),
+        ({"python3": (3, 9), "python": (2, 7)}, "python3 is Python 3.9; python is Python 2.7"),
+    ],
+)
+def test_the_error_names_the_programs_that_do_not_fit(
+    runner: Runner, versions: dict[str, tuple[int, int]], found: str
+) -> None:
+    for name, version in versions.items():
+        reporting(runner.bin / name, version)
     done = runner.run("run", PATH=str(runner.bin))
     assert done.returncode == 70
-    assert "Python 3.10 or later" in done.stderr
-    assert "python3 is missing; python is missing; python3.14 is missing" in done.stderr
+    assert f"Python 3.10 or later. Found: {found}" in done.stderr
     assert "actions/setup-python" in done.stderr
-
-
-RHEL: Final = 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n'
 
 
 @pytest.mark.parametrize(
     ("release", "remedy"),
     [
-        (RHEL, "dnf install python3.12"),
-        ('ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="8.10"\n', "dnf install python3.12"),
-        ('ID="ol"\nID_LIKE="fedora"\nVERSION_ID="8.9"\n', "dnf install python3.12"),
-        ('ID="amzn"\nID_LIKE="fedora"\nVERSION_ID="2023"\n', "dnf install python3.12"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n', "dnf install python3.12"),
+        *(
+            (f'ID="{name}"\nID_LIKE="fedora"\nVERSION_ID="{version}"\n', "dnf install python3.12")
+            for name, version in (("rhel", "8.10"), ("ol", "8.9"), ("amzn", "2023"))
+        ),
         ('ID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"\n', "actions/setup-python"),
         ('ID="rhel"\nVERSION_ID="7.9"\n', "actions/setup-python"),
-        ('ID=debian\nVERSION_ID="11"\n', "actions/setup-python"),
-        ("", "actions/setup-python"),
         (None, "actions/setup-python"),
     ],
 )
@@ -428,13 +396,11 @@ def test_the_remedy_is_the_systems(runner: Runner, tmp_path: Path, release: str 
 
 @pytest.mark.parametrize("name", ["python3", "python", "python3.14", "python3.10"])
 def test_names_in_path(runner: Runner, name: str) -> None:
-    """Each of these names is enough."""
     runner.has_python(name)
     assert works(runner.run("--version", PATH=str(runner.bin)))
 
 
-def test_an_old_python_is_passed_over(runner: Runner) -> None:
-    """The next Python in the list replaces an old Python, or a program that is no Python."""
+def test_old_pythons_and_other_programs_are_passed_over(runner: Runner) -> None:
     reporting(runner.bin / "python3", (3, 9))
     script(runner.bin / "python", "echo Python was not found; exit 9")
     runner.has_python("python3.12")
@@ -442,17 +408,7 @@ def test_an_old_python_is_passed_over(runner: Runner) -> None:
     assert works(done), done.stderr
 
 
-def test_only_old_pythons(runner: Runner) -> None:
-    """If all are too old, the error names their versions."""
-    reporting(runner.bin / "python3", (3, 9))
-    reporting(runner.bin / "python", (2, 7))
-    done = runner.run("run", PATH=str(runner.bin))
-    assert done.returncode == 70
-    assert "python3 is Python 3.9; python is Python 2.7" in done.stderr
-
-
-def test_newest_in_the_tool_cache(runner: Runner) -> None:
-    """The newest finished version in the tool cache is used, compared by number."""
+def test_the_newest_finished_version_in_the_tool_cache_is_used(runner: Runner) -> None:
     for name in ("3.9.20/x64", "3.12.4/x64", "3.12.10/x64", "3.15.0-beta.1/x64"):
         chosen = f'echo {name} >>"{runner.home}/chosen"\nexec "{PYTHON}" "$@"'
         script(runner.cache / "Python" / name / "bin/python", chosen)
@@ -469,8 +425,7 @@ def test_the_tool_cache_of_windows(runner: Runner) -> None:
     assert works(done), done.stderr
 
 
-def test_python_input(warm: Runner) -> None:
-    """The Python that was named is used, though another is in PATH."""
+def test_the_input_is_preferred_to_path(warm: Runner) -> None:
     named = script(warm.home / "my python", f'echo used >"{warm.home}/used"\nexec "{PYTHON}" "$@"')
     assert works(warm.run("--version", THREADFIX_PYTHON=str(named)))
     assert (warm.home / "used").exists()
@@ -479,16 +434,9 @@ def test_python_input(warm: Runner) -> None:
 @pytest.mark.parametrize(
     ("named", "problem"),
     [
-        ("/nowhere/python", "is missing"),
-        ("true", "does not run as Python 3"),
-        ("/bin/true", "does not run as Python 3"),
-        ("/bin/echo", "does not run as Python 3"),
-        ("exec", "is missing"),
-        ("-c", "is missing"),
-        ("/", "is missing"),
-        ("python3 -X dev", "is missing"),
+        *((name, "is missing") for name in ("/nowhere/python", "exec", "-c", "/", "python3 -X dev")),
+        *((name, "does not run as Python 3") for name in ("true", "/bin/true", "/bin/echo", "crashing")),
         ("old", "is Python 3.9"),
-        ("crashing", "does not run as Python 3"),
     ],
 )
 def test_python_input_that_does_not_fit(warm: Runner, named: str, problem: str) -> None:
@@ -523,13 +471,7 @@ def test_set_up_that_fails_leaves_a_verdict(runner: Runner) -> None:
 
 @pytest.mark.parametrize(
     ("key", "first"),
-    [
-        ("", "::error"),
-        (" \t\n", "::error"),
-        (f" {KEY}\n", MASK),
-        ("two\nlines", "::error"),
-        ("two\rlines", "::error"),
-    ],
+    [(f" {KEY}\n", MASK), *((key, "::error") for key in ("", " \t\n", "two\nlines", "two\rlines"))],
 )
 def test_the_key_is_masked_before_any_other_output(runner: Runner, key: str, first: str) -> None:
     """A key is masked, as the gate sends it, before any other text is printed; a key of several lines cannot be."""
@@ -553,7 +495,6 @@ def test_a_trace_does_not_show_the_key(warm: Runner, sources: Path, options: str
 
 
 def test_the_key_is_in_no_file_that_takes_the_log(runner: Runner) -> None:
-    """No mask is printed if no runner reads it."""
     log = runner.home / "log"
     with log.open("w", encoding="utf-8") as file:
         env = runner.env({"THREADFIX_API_KEY": KEY, "PATH": str(runner.bin)})
@@ -615,7 +556,6 @@ def test_no_variable_for_bash_ends_the_step(runner: Runner, hostile: dict[str, s
 
 
 def test_a_reader_that_hangs_up_changes_no_exit_code(runner: Runner) -> None:
-    """A closed pipe ends a shell with SIGPIPE unless that is ignored."""
     ours, theirs = os.pipe()
     os.close(ours)
     env = runner.env({"PATH": str(runner.bin)})
@@ -665,16 +605,14 @@ def test_without_an_index(bare: Runner) -> None:
     assert list(bare.temp.iterdir()) == []
 
 
-def test_a_python_without_pip(bare: Runner) -> None:
-    """The error names pip."""
+def test_a_python_without_pip_is_named(bare: Runner) -> None:
     subprocess.run([PYTHON, "-I", "-m", "venv", "--without-pip", bare.home / "bare"], check=True)
     done = bare.run("run", THREADFIX_PYTHON=str(bare.home / "bare/bin/python"))
     assert done.returncode == 70
     assert "No module named pip" in done.stderr.splitlines()[-1]
 
 
-def test_nowhere_to_write(bare: Runner, honest: list[str]) -> None:
-    """The error names the folder."""
+def test_the_error_names_a_folder_that_is_not_writable(bare: Runner, honest: list[str]) -> None:
     bare.temp.chmod(0o555)
     done = bare.run("--version", before=honest)
     bare.temp.chmod(0o755)
@@ -725,5 +663,4 @@ def test_a_terminal_gets_plain_lines(bare: Runner, sandbox: Callable[[str], dict
 
 
 def test_the_set_up_is_small() -> None:
-    """All of it can be read in a few minutes."""
     assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in (ROOT / "action").iterdir()) <= 200
