@@ -1,8 +1,8 @@
-// Runs a Jenkinsfile, declarative or scripted, with the steps of the examples, and prints the result of the build.
+// Runs a Jenkinsfile, declarative or scripted, with the steps of the examples, and prints the result of each build.
 // The steps of a shared library are the files in the folder `library`.
-// Shell steps run for real, in a folder for each agent. The first argument is JSON: the parent of these folders, the
-// sources, credentials, parameters, and values that replace those of `environment`. A step or section that is not
-// defined here ends the run. `exposed` lists the shell steps with a credential on an agent that has checked out,
+// Shell steps run for real, in a folder for each agent. The first argument is JSON, for each build: the parent of these
+// folders, the sources, credentials, parameters, and values that replace those of `environment`. A step or section that
+// is not defined here ends the run. `exposed` lists the shell steps with a credential on an agent that has checked out,
 // `unlocked` the uploads that other builds may overlap.
 import groovy.json.JsonOutput
 import groovy.json.JsonSlurper
@@ -173,7 +173,10 @@ class BuildFailed extends Exception { }
 
 def settings = new CompilerConfiguration(scriptBaseClass: Jenkins.name)
 def file = new File(args[1])
-def job = new GroovyShell(this.class.classLoader, new Binding(), settings).parse(file)
-job.known.putAll(new JsonSlurper().parseText(args[0]))
-try { job.run() } catch (BuildFailed ignored) { job.build.result = 'FAILURE' }
-println JsonOutput.toJson(job.build)
+def shell = new GroovyShell(this.class.classLoader, new Binding(), settings)
+new JsonSlurper().parseText(args[0]).each { known ->
+    def job = shell.parse(file)
+    job.known.putAll(known)
+    try { job.run() } catch (BuildFailed ignored) { job.build.result = 'FAILURE' }
+    println JsonOutput.toJson(job.build)
+}

@@ -49,27 +49,22 @@ PUBLISH = "#!/bin/sh\necho published\n"
 
 
 class Pipeline(NamedTuple):
-    """A finished pipeline: its exit code, its log, and the project's folder with the artifacts."""
+    """A finished pipeline: its exit code, its log, the project's folder with the artifacts, and the key."""
 
     code: int
     log: str
     folder: Path
+    key: str
 
-    def passed(self, job: str) -> bool:
-        """Return whether the job was green."""
-        return f"PASS  {job}" in self.log
+    def ended(self, job: str) -> str:
+        """Return PASS, WARN (a job that failed and was allowed to) or FAIL; "" if the job did not run."""
+        found = re.search(rf"(PASS|WARN|FAIL)  {job}", self.log)
+        return found[1] if found else ""
 
-    def warned(self, job: str) -> bool:
-        """Return whether the job failed and was allowed to."""
-        return f"WARN  {job}" in self.log
-
-    def failed(self, job: str) -> bool:
-        """Return whether the job was red."""
-        return f"FAIL  {job}" in self.log
-
-    def junit(self) -> JUnitXml:
-        """Return the report that GitLab would show in the merge request."""
-        return JUnitXml.fromfile(str(self.folder / "threadfix-gate/junit.xml"))
+    def junit(self) -> tuple[int, int, int]:
+        """Return the cases, failures and errors that GitLab would show in the merge request."""
+        report = JUnitXml.fromfile(str(self.folder / "threadfix-gate/junit.xml"))
+        return report.tests, report.failures, report.errors
 
 
 @pytest.fixture
@@ -88,7 +83,9 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
             text = re.sub(remote, local, text)
         assert "local: templates/" in text
         # The name of the uploaded file selects the scenario of the sandbox.
-        text = text.replace("results.fpr", f"{scenario}.fpr").replace("45m", "2s")
+        text = text.replace("results.fpr", f"{scenario}.fpr")
+        if scenario == "stuck":
+            text = text.replace("45m", "2s")
         for old, new in (replaced or {}).items():
             assert old in text
             text = text.replace(old, new)
@@ -100,108 +97,80 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
             (tmp_path / name).chmod(0o755)
         shutil.copytree(ROOT / "templates", tmp_path / "templates")
         author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.com"]
-        for command in (
-            ["init", "-q"],
-            ["remote", "add", "origin", "git@gitlab.example.com:group/project.git"],
-            ["add", "."],
-            [*author, "commit", "-q", "-m", "a project"],
-        ):
-            subprocess.run(["git", *command], cwd=tmp_path, check=True)
+        remote = "remote add origin git@gitlab.example.com:group/project.git"
+        for command in ("init --quiet", remote, "add .", "commit --quiet --message Start"):
+            subprocess.run(["git", *author, *command.split()], cwd=tmp_path, check=True)
         # In GitLab, the key has an environment as its scope; gitlab-ci-local reads that from a file.
-        key = {"type": "variable", "values": {"threadfix": variables.pop("THREADFIX_API_KEY")}}
+        key = variables.pop("THREADFIX_API_KEY")
+        scoped = {"THREADFIX_API_KEY": {"type": "variable", "values": {"threadfix": key}}}
         settings = tmp_path / "home/.gitlab-ci-local"
         settings.mkdir(parents=True)
         # JSON is YAML.
-        (settings / "variables.yml").write_text(json.dumps({"global": {"THREADFIX_API_KEY": key}}))
+        (settings / "variables.yml").write_text(json.dumps({"global": scoped}))
         given = [part for name, value in variables.items() for part in ("--variable", f"{name}={value}")]
+        # The Node of gitlab-ci-local comes first: the machine's may be too old.
+        path = os.pathsep.join([str(runner.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
         done = subprocess.run(
             [runner, "--force-shell-executor", "--shell-isolation", "--no-color", "--home", tmp_path / "home", *given],
-            cwd=tmp_path,
-            # The Node of gitlab-ci-local comes first: the machine's may be too old.
-            env={
-                **os.environ,
-                "PATH": os.pathsep.join([str(runner.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        return Pipeline(done.returncode, done.stdout, tmp_path)
+            cwd=tmp_path, env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=180, check=False,
+        )  # fmt: skip
+        assert key not in done.stdout
+        return Pipeline(done.returncode, done.stdout, tmp_path, key)
 
     return run
 
 
-@pytest.mark.parametrize("scenario", ["done", "bad-key"])
+@pytest.mark.parametrize(("scenario", "ended", "errors"), [("done", "PASS", 0), ("bad-key", "FAIL", 1)])
 def test_only_the_jobs_of_the_environment_have_the_key(
-    run_pipeline: Callable[..., Pipeline], sandbox: Sandbox, scenario: str
+    run_pipeline: Callable[..., Pipeline], scenario: str, ended: str, errors: int
 ) -> None:
-    """The job that runs the project's code has no key, and a key that ThreadFix refuses stops the pipeline."""
+    """The component uploads without the project's code, and a later job has the gate's variables and its report."""
     pipeline = run_pipeline(COMPONENT_PIPELINE, scenario)
     assert "> no key is here" in pipeline.log
-    key = sandbox(scenario)["THREADFIX_API_KEY"]
-    assert key not in (pipeline.folder / f"{scenario}.fpr").read_text()
-    assert key not in pipeline.log
-    assert pipeline.passed("threadfix-gate") is (scenario == "done"), pipeline.log
-    assert pipeline.passed("deploy") is (scenario == "done")
+    assert pipeline.key not in (pipeline.folder / f"{scenario}.fpr").read_text()
+    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
+    assert (pipeline.ended("deploy") == "PASS") is (pipeline.code == 0) is (ended == "PASS")
+    assert bool(re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)) is (ended == "PASS")
+    assert pipeline.junit() == (1, 0, errors)
 
 
-def test_a_green_gate_lets_the_pipeline_go_on(run_pipeline: Callable[..., Pipeline]) -> None:
-    """The component uploads, a later job has the gate's variables, and the JUnit report exists."""
-    pipeline = run_pipeline(COMPONENT_PIPELINE, "done")
-    assert pipeline.code == 0, pipeline.log
-    assert pipeline.passed("threadfix-gate")
-    assert re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)
-    assert (pipeline.junit().tests, pipeline.junit().failures, pipeline.junit().errors) == (1, 0, 0)
+BY_ID = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
 
 
-@pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1), ("bad-key", 4)])
-def test_the_remote_job_ends_as_the_gate_does(run_pipeline: Callable[..., Pipeline], scenario: str, code: int) -> None:
-    """Included from its URL, the job is that of the repository, and nothing is deployed without a pass."""
-    pipeline = run_pipeline(REMOTE_PIPELINE, scenario)
-    assert pipeline.passed("threadfix-gate") is (code == 0), pipeline.log
-    assert pipeline.passed("deploy") is (code == 0)
-    assert bool(pipeline.code) is bool(code)
+@pytest.mark.parametrize(("scenario", "replaced"), [("done", {}), ("interrupted", {}), ("interrupted", BY_ID)])
+def test_the_remote_job_ends_as_the_gate_does(
+    run_pipeline: Callable[..., Pipeline], scenario: str, replaced: dict[str, str]
+) -> None:
+    """Included from its URL, the job uploads, or waits for a pending scan; nothing is deployed without a pass."""
+    pipeline = run_pipeline(REMOTE_PIPELINE, scenario, replaced)
+    ended = "PASS" if scenario == "done" else "FAIL"
+    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
+    assert (pipeline.ended("deploy") == "PASS") is (pipeline.code == 0) is (ended == "PASS")
+    assert ("upload" in pipeline.log) is not replaced
 
 
-def test_an_existing_upload_is_waited_for(run_pipeline: Callable[..., Pipeline]) -> None:
-    """With a pending scan's id from a variable, nothing is uploaded."""
-    by_id = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
-    pipeline = run_pipeline(REMOTE_PIPELINE, "interrupted", by_id)
-    assert pipeline.failed("threadfix-gate"), pipeline.log
-    assert "upload" not in pipeline.log
-
-
-@pytest.mark.parametrize("scenario", ["interrupted", "bad-key"])
-def test_a_red_gate_stops_the_pipeline(run_pipeline: Callable[..., Pipeline], scenario: str) -> None:
-    """After a fail, or an unknown that is not allowed, nothing is deployed; a job that always runs knows the reason."""
-    pipeline = run_pipeline(PLAIN_PIPELINE, scenario)
+@pytest.mark.parametrize(
+    ("scenario", "allowed", "ended", "result"),
+    [
+        ("interrupted", "[3, 6]", "FAIL", "fail, because scan-failed"),
+        ("bad-key", "[3, 6]", "FAIL", "unknown, because denied"),
+        ("stuck", "[9]", "FAIL", "unknown, because timeout"),
+        ("stuck", "[3, 6]", "WARN", "unknown, because timeout"),
+    ],
+)
+def test_nothing_is_deployed_without_a_pass(
+    run_pipeline: Callable[..., Pipeline], scenario: str, allowed: str, ended: str, result: str
+) -> None:
+    """An allowed exit code only warns, and then the deployment checks the verdict; a job that always runs knows it."""
+    pipeline = run_pipeline(PLAIN_PIPELINE, scenario, {"exit_codes: [3, 6]": f"exit_codes: {allowed}"})
+    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
+    assert ended == "FAIL" or pipeline.ended("deploy") == "FAIL"
     assert pipeline.code != 0
-    assert pipeline.failed("threadfix-gate")
     assert "> Scan" not in pipeline.log
-    expected = {"interrupted": ("fail, because scan-failed", 1, 0), "bad-key": ("unknown, because denied", 0, 1)}[
-        scenario
-    ]
-    assert f"> ThreadFix gate - {expected[0]}" in pipeline.log
-    assert (pipeline.junit().failures, pipeline.junit().errors) == expected[1:]
-    assert f"ThreadFix gate: {expected[0].split(',')[0]} " in words(pipeline.folder / "threadfix-gate/report.html")
-
-
-def test_an_allowed_unknown_warns(run_pipeline: Callable[..., Pipeline]) -> None:
-    """An allowed exit code marks the gate with a warning, and the deployment checks the verdict."""
-    pipeline = run_pipeline(PLAIN_PIPELINE, "stuck")
-    assert pipeline.warned("threadfix-gate"), pipeline.log
-    assert pipeline.failed("deploy")
-    assert "> Scan" not in pipeline.log
-    assert "> ThreadFix gate - unknown, because timeout" in pipeline.log
-
-
-def test_an_unknown_that_is_not_allowed_fails(run_pipeline: Callable[..., Pipeline]) -> None:
-    """The same timeout is red if its exit code is not allowed."""
-    pipeline = run_pipeline(PLAIN_PIPELINE, "stuck", {"exit_codes: [3, 6]": "exit_codes: [9]"})
-    assert pipeline.code != 0
-    assert pipeline.failed("threadfix-gate")
+    assert f"> ThreadFix gate - {result}" in pipeline.log
+    assert pipeline.junit()[1:] == ((1, 0) if result.startswith("fail") else (0, 1))
+    assert f"ThreadFix gate: {result.partition(',')[0]} " in words(pipeline.folder / "threadfix-gate/report.html")
 
 
 @pytest.mark.parametrize(
@@ -218,14 +187,13 @@ def test_only_a_pass_is_released(run_pipeline: Callable[..., Pipeline], scenario
     pipeline = run_pipeline(RELEASE_PIPELINE, scenario)
     assert f"THREADFIX_GATE_VERDICT={verdict}" in (pipeline.folder / "threadfix-gate/gate.env").read_text()
     assert ("> published" in pipeline.log) is (verdict == "pass"), pipeline.log
-    assert pipeline.passed("threadfix-gate") is (verdict == "pass")
+    assert (pipeline.ended("threadfix-gate") == "PASS") is (verdict == "pass")
 
 
 def test_a_softened_gate_releases_nothing(run_pipeline: Callable[..., Pipeline]) -> None:
     """If the gate's job is softened and green after a timeout, the deployment checks the verdict."""
     pipeline = run_pipeline(RELEASE_PIPELINE, "stuck", {"--policy all": "--policy all --on-timeout warn"})
-    assert pipeline.passed("threadfix-gate"), pipeline.log
-    assert pipeline.failed("deploy")
+    assert (pipeline.ended("threadfix-gate"), pipeline.ended("deploy")) == ("PASS", "FAIL"), pipeline.log
     assert "> published" not in pipeline.log
 
 
@@ -256,12 +224,8 @@ def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, t
     folder = ["--volume", f"{tmp_path}:/builds/group/project", "--workdir", "/builds/group/project"]
     done = subprocess.run(
         [docker, "run", "--rm", "--interactive", *names, *folder, "--entrypoint", "", "localhost/threadfix-gate", "sh"],
-        env={**os.environ, **env},
-        input="\n".join(job["script"]),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+        env=os.environ | env, input="\n".join(job["script"]), text=True, capture_output=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "THREADFIX_GATE_VERDICT=pass" in (tmp_path / job["artifacts"]["reports"]["dotenv"]).read_text()
 
