@@ -147,7 +147,7 @@ def test_the_remote_job_ends_as_the_gate_does(
     ended = "PASS" if scenario == "done" else "FAIL"
     assert pipeline.ended("threadfix-gate") == ended, pipeline.log
     assert (pipeline.ended("deploy") == "PASS") is (pipeline.code == 0) is (ended == "PASS")
-    assert ("upload" in pipeline.log) is not replaced
+    assert ("upload" in pipeline.log) is (not replaced)
 
 
 @pytest.mark.parametrize(
