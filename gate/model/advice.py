@@ -51,7 +51,6 @@ class FailureKind(Enum):
     CACHED = auto()
     ANOTHER = auto()  # the response is about another application or policy
     # The object of the request.
-    NAME_IN_PATH = auto()
     SEVERAL = auto()
     UNKNOWN_RULE = auto()
     FILE_CHANGED = auto()
@@ -243,10 +242,9 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         hint="Give the requests more time with {--request-timeout}, or name fewer scans."
     ),
     # The application.
-    (FailureKind.NAME_IN_PATH, None): Advice(hint="Set {--application-id}, and omit the names."),
     (FailureKind.SEVERAL, None): Advice(
-        "ThreadFix has several applications of this name in this team.",
-        "Set {--application-id} to the intended application, and omit its names.",
+        "ThreadFix has several applications that match.",
+        "Set {--application-id} to the intended application, and omit its names; or name its team with {--team-name}.",
     ),
     (FailureKind.NOT_FOUND, Doing.LOOKUP): Advice(
         _NO_APPLICATION, "Check {--application-id} against the URL of the application's page in ThreadFix."

@@ -39,15 +39,15 @@ class ApplicationId(NamedTuple):
 
 
 class ApplicationName(NamedTuple):
-    """An application by its team's name and either its own name or its unique id, as typed."""
+    """An application by either its own name or its unique id, and by its team's name if given, as typed."""
 
-    team: str
+    team: str | None
     name: str | None = None
     unique_id: str | None = None
 
     def __str__(self) -> str:
         own = f"'{_shown(self.name)}'" if self.name is not None else f"with the unique id '{_shown(self.unique_id)}'"
-        return f"application {own} of team '{_shown(self.team)}'"
+        return f"application {own}" if self.team is None else f"application {own} of team '{_shown(self.team)}'"
 
 
 class ScanFile(NamedTuple):

@@ -288,7 +288,7 @@ def _application(reader: OptionReader, linked: set[int], *, needed: bool) -> App
     if needed and not ids and not reader.has_error(*IDS):
         text = (
             "{application-id} is missing; set it to the number in the address of the application's page in ThreadFix, "
-            "for example {example}{variable}; or set {team-name} and {application-name} to look it up."
+            "for example {example}{variable}; or set {application-name} to look it up."
         )
         variable = "" if reader.naming.inputs else f", or {table.APPLICATION_ID.variable}"
         example = reader.name(table.APPLICATION_ID, "6")
@@ -298,13 +298,9 @@ def _application(reader: OptionReader, linked: set[int], *, needed: bool) -> App
 
 def _application_name(reader: OptionReader) -> ApplicationName | None:
     team, name, unique_id = (reader.optional(option) for option in NAMES)
-    given = reader.given(*NAMES)
-    if not given or reader.has_error(*NAMES):
+    if not reader.given(*NAMES) or reader.has_error(*NAMES):
         return None
-    if team is None:
-        text = "{name} requires {team-name} too: names are unique within a team."
-        reader.reject(given[0], text, name=reader.name(given[0]))
-    elif name is None and unique_id is None:
+    if name is None and unique_id is None:
         reader.reject(table.TEAM_NAME, "{team-name} requires {application-name} or {application-unique-id} too.")
     elif name is not None and unique_id is not None:
         text = "{application-name} and {application-unique-id} both name the application; leave one of them out."

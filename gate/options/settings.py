@@ -91,7 +91,7 @@ class Settings:
         if not isinstance(self.application, ApplicationName):
             return files
         name = "application-name" if self.application.name is not None else "application-unique-id"
-        return (*files, "team-name", name)
+        return (*files, *(("team-name",) if self.application.team is not None else ()), name)
 
     def resume(self, targets: Sequence[Target], program: tuple[str, ...] = (PROGRAM,)) -> str:
         """Return the command that keeps waiting for `targets`: at least one scan, all of the same application.

@@ -132,15 +132,15 @@ APPLICATION_ID = Option(
 TEAM_NAME = Option(
     "team-name",
     values.text,
-    "Name of the application's team; required with `{--application-name}` and `{--application-unique-id}`.",
+    "Name of the application's team. Without it, the name or the unique id must be that of one application only.",
     TARGET,
     "NAME",
 )
-APPLICATION_NAME = Option("application-name", values.text, "Name of the application within its team.", TARGET, "NAME")
+APPLICATION_NAME = Option("application-name", values.text, "Name of the application.", TARGET, "NAME")
 APPLICATION_UNIQUE_ID = Option(
     "application-unique-id",
     values.text,
-    "Unique id of the application within its team, as set in ThreadFix.",
+    "Unique id of the application, as set in ThreadFix.",
     TARGET,
     "ID",
 )
@@ -293,7 +293,7 @@ DOCTOR_OPTIONS: Final = tuple(
 NEEDS: Final = (
     ("--url URL", "Base URL of ThreadFix with its context path."),
     (KEY_VARIABLE, "The API key, in the environment; or --api-key-file PATH."),
-    ("an application", "--application-id ID; or --team-name and --application-name."),
+    ("an application", "--application-id ID; or --application-name NAME, with --team-name NAME."),
     ("a scan", "--scan-file PATH uploads a file; --pending-scan-id ID waits for a scan."),
 )
 EXAMPLE: Final = (

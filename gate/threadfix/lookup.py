@@ -7,8 +7,8 @@ import heapq
 import re
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote, urlencode
 
 from gate.model.advice import Doing, FailureKind
 from gate.model.history import Application, Failure
@@ -16,13 +16,16 @@ from gate.model.reasons import Reason
 from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import fold, trim
 from gate.threadfix import links, responses
-from gate.threadfix.api import lacks_endpoint, left
+from gate.threadfix.api import NO_CONTENT, NO_METHOD, NOT_FOUND, left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.model.subjects import ApplicationName
     from gate.threadfix.api import ApiResponse, RestApi
+
+T = TypeVar("T")
+Matches = tuple[responses.Application, ...]
 
 SHOWN: Final = 5
 """Candidates that a message lists."""
@@ -32,26 +35,25 @@ PROMISING: Final = 50
 """Candidates that are compared letter by letter: those with the most letters of the requested name."""
 NAME_LIMIT: Final = 80
 """Characters of a name that are compared and shown."""
-# Names that a query carries safely through any proxy. For others ThreadFix has a POST, from 2.7.6 on.
-_PLAIN: Final = re.compile(r"[A-Za-z0-9 ._-]+")
-
-DOTS: Final = (".", "..")
-"""Names that would change the path of a URL."""
+PLAIN: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9 ._-]+")
+"""Names of teams that the path of a URL carries safely through ThreadFix and any proxy."""
 
 
 class Finder:
-    """Looks up applications by their names; safe to use from several threads."""
+    """Looks up applications by their names."""
 
     def __init__(self, api: RestApi) -> None:
         self._api = api
         # Requested once: they are only part of a message, and a look-up is repeated until it succeeds.
         self._candidates: dict[ApplicationName, str] = {}
+        # The pages of the list of teams so far. After a failure, the next look-up continues with the page that failed.
+        self._pages: list[tuple[responses.Team, ...]] = []
 
     def find(self, subject: ApplicationName, timeout: float) -> Application | Failure:
         """Look up an application, once, within `timeout` seconds."""
         ends = time.monotonic() + timeout
-        response = self._request(subject, ends)
-        result = response if isinstance(response, Failure) else self._chosen(response, subject)
+        matches = self._matches(subject, ends)
+        result = matches if isinstance(matches, Failure) else self._chosen(matches, subject)
         if isinstance(result, Application):
             return result
         failure = replace(result, doing=Doing.LOOKUP_BY_UNIQUE_ID if subject.name is None else Doing.LOOKUP_BY_NAME)
@@ -59,83 +61,146 @@ class Finder:
             return failure
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
-        candidates = self._candidates[subject]
-        # If ThreadFix has listed the names, a repeated look-up cannot succeed.
-        return replace(failure, what=f"{failure.what}{candidates}", final=bool(candidates))
+        return replace(failure, what=f"{failure.what}{self._candidates[subject]}")
 
-    def _request(self, subject: ApplicationName, ends: float) -> ApiResponse | Failure:
-        """Request the application, in the form that fits its name and the version of ThreadFix."""
-        if subject.team in DOTS:
-            what = f"a team named '{subject.team}' cannot be looked up, because its name would change the URL's path."
-            return Failure(Reason.NOT_FOUND, what, FailureKind.NAME_IN_PATH, final=True)
-        field, wanted = _key(subject)
-        url = self._api.server.endpoint(links.LOOKUP_PATH, team=quote(subject.team, safe=""))
-        if not _PLAIN.fullmatch(wanted):
-            response = self._api.request(url, left(ends), {field: wanted}, refusals=True)
-            if not lacks_endpoint(response):
-                return response if isinstance(response, Failure) else self._api.read(response.http)
-        return self._api.request(f"{url}?{field}={quote(wanted, safe='')}", left(ends), limit=LONG_RESPONSE_LIMIT)
+    # --- The requests.
 
-    def _chosen(self, response: ApiResponse, subject: ApplicationName) -> Application | Failure:
-        """Return the requested application from those in a response."""
-        api = self._api
+    def _matches(self, subject: ApplicationName, ends: float) -> Matches | Failure:
+        """Request the application, in the form that fits its names."""
+        team, (field, wanted) = subject.team, _key(subject)
+        if team is not None and PLAIN.fullmatch(team):
+            return self._in_path(quote(team), {field: wanted}, ends)
+        if subject.name is None:
+            found = self._get(links.ALL_TEAMS_LOOKUP_PATH, responses.applications, {field: wanted}, ends)
+            if team is None or isinstance(found, Failure):
+                return found
+            return tuple(app for app in found if _same(responses.team_name(app.organization), team))
+        listed = self._in_all_teams(ends) if team is None else self._in_team(team, ends)
+        return listed if isinstance(listed, Failure) else tuple(app for app in listed if _same(app.name, wanted))
+
+    def _in_path(self, team: str, names: Mapping[str, str], ends: float) -> Matches | Failure:
+        """Look up an application with its team in the path; by POST too if its name may be lost in a query."""
+        found = self._get(links.LOOKUP_PATH, responses.applications, names, ends, team=team)
+        is_missing = found.reason is Reason.NOT_FOUND if isinstance(found, Failure) else not found
+        if not is_missing or all(map(PLAIN.fullmatch, names.values())):
+            return found
+        url = self._api.server.endpoint(links.LOOKUP_PATH, team=team)
+        response = self._api.request(url, left(ends), names, limit=LONG_RESPONSE_LIMIT)
+        if isinstance(response, Failure):
+            # ThreadFix has the POST from 2.7.6 on, and a filter that does not accept every path.
+            is_lacking = response.http_status in {NO_CONTENT, NO_METHOD, *NOT_FOUND}
+            return found if is_lacking or response.reason is Reason.NOT_FOUND else response
+        return self._read(response, responses.applications)
+
+    def _in_team(self, team: str, ends: float) -> Matches | Failure:
+        """Return the applications of a team whose name cannot be part of a path."""
+        found = self._get(links.TEAM_PATH, responses.team, {"name": team}, ends)
+        if isinstance(found, Failure):
+            return found
+        return found.applications if _same(found.name, team) else self._another(f"'{self._shown(found.name)}'", "team")
+
+    def _in_all_teams(self, ends: float) -> Matches | Failure:
+        """Return the applications of all teams. A server before 2.8.3 returns all of them on every page."""
+        pages = self._pages
+        while not pages or (pages[-1] and pages[-1] not in pages[:-1]):
+            page = self._get(links.TEAMS_PATH, responses.teams, {"page": str(len(pages) + 1)}, ends)
+            if isinstance(page, Failure):
+                return page
+            pages.append(page)
+        self._pages = []
+        return tuple(app for page in pages for team in page for app in team.applications)
+
+    def _get(
+        self,
+        path: str,
+        read: Callable[[responses.Envelope], T],
+        query: Mapping[str, str],
+        ends: float,
+        **parts: str,
+    ) -> T | Failure:
+        url = f"{self._api.server.endpoint(path, **parts)}?{urlencode(query, quote_via=quote, safe='')}"
+        response = self._api.request(url, left(ends), limit=LONG_RESPONSE_LIMIT)
+        return response if isinstance(response, Failure) else self._read(response, read)
+
+    def _read(self, response: ApiResponse, read: Callable[[responses.Envelope], T]) -> T | Failure:
         try:
-            applications = responses.applications(response.envelope)
+            return read(response.envelope)
         except responses.NotThreadFixError as error:
-            return api.malformed(response, "no application", error)
-        if not applications:
-            what = f"{api.http.host} found no such application."
-            return Failure(Reason.NOT_FOUND, what, FailureKind.NOT_FOUND, http_status=200)
-        wanted = _key(subject)[1]
-        same = [app for app in applications if _same(_value(app, subject), wanted) and _in_team(app, subject.team)]
+            return self._api.malformed(response, "no application", error)
+
+    # --- The result.
+
+    def _chosen(self, matches: Matches, subject: ApplicationName) -> Application | Failure:
+        """Return the requested application from those in a response."""
+        host = self._api.http.host
+        if not matches:
+            return Failure(
+                Reason.NOT_FOUND, f"{host} found no such application.", FailureKind.NOT_FOUND, http_status=200
+            )
+        wanted, team = _key(subject)[1], subject.team
+        same = [
+            app
+            for app in matches
+            # A server that has looked for the team need not name it.
+            if _same(_value(app, subject), wanted)
+            and (team is None or _same(responses.team_name(app.organization) or team, team))
+        ]
         # If names differ only in case, the exact name is meant.
-        exact = [app for app in same if _value(app, subject) == wanted]
-        ids = {app.id: app for app in exact or same}
+        same = [app for app in same if _value(app, subject) == wanted] or same
+        same = [app for app in same if responses.team_name(app.organization) == team] or same
+        ids = {app.id: app for app in same}
         if not ids:
-            names = ", ".join(f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in applications[:SHOWN])
-            what = f"{api.http.host} returned {names}, but another application was requested."
-            return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
+            return self._another(
+                ", ".join(f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in matches[:SHOWN])
+            )
         if len(ids) > 1:
-            numbers = ", ".join(map(str, list(ids)[:SHOWN]))
+            shown = ", ".join(self._with_team(app) for app in list(ids.values())[:SHOWN])
             more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-            what = f"{api.http.host} found {len(ids)} matching applications: {numbers}{more}."
+            what = f"{host} found {len(ids)} matching applications: {shown}{more}."
             return Failure(Reason.NOT_FOUND, what, FailureKind.SEVERAL, final=True)
         (app,) = ids.values()
         return Application(app.id, self._shown(app.name), responses.team_id(app.organization))
 
-    def _describe_candidates(self, subject: ApplicationName, ends: float) -> str:
-        """Return a sentence with the team's applications, or with all teams if it does not exist; empty on errors."""
-        api = self._api
-        response = api.request(
-            f"{api.server.endpoint(links.TEAM_PATH)}?name={quote(subject.team, safe='')}", left(ends)
-        )
-        if isinstance(response, Failure):
-            if response.reason is not Reason.NOT_FOUND:
-                return ""
-            response = api.request(api.server.endpoint(links.TEAMS_PATH), left(ends))
-            teams = [] if isinstance(response, Failure) else responses.named(response.envelope.object)
-            return f" Teams that the key's user can see: {self._listed(teams, subject.team)}." if teams else ""
-        team = response.envelope.object
-        applications = responses.named(team.get("applications") if isinstance(team, dict) else None)
-        if not applications:
-            return ""
-        return f" Applications of this team: {self._listed(applications, _key(subject)[1])}."
+    def _another(self, returned: str, kind: str = "application") -> Failure:
+        what = f"{self._api.http.host} returned {returned}, but another {kind} was requested."
+        return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
 
-    def _listed(self, candidates: Sequence[responses.Named], wanted: str) -> str:
+    def _with_team(self, app: responses.Application) -> str:
+        team = responses.team_name(app.organization)
+        of_team = f" of team '{self._shown(team)}'" if team else ""
+        return f"{app.id} ('{self._shown(app.name)}'{of_team})"
+
+    def _describe_candidates(self, subject: ApplicationName, ends: float) -> str:
+        """Return a sentence with the applications, or with all teams if the team does not exist; empty on errors."""
+        wanted, team = _key(subject)[1], subject.team
+        found: Failure | Sequence[responses.Application | responses.Team]
+        if team is None:
+            title, found = "Applications", self._in_all_teams(ends)
+        else:
+            title, found = "Applications of this team", self._in_team(team, ends)
+            if isinstance(found, Failure) and found.reason is Reason.NOT_FOUND:
+                title, wanted = "Teams that the key's user can see", team
+                found = self._get(links.TEAMS_PATH, responses.teams, {"page": "1"}, ends)
+        return "" if isinstance(found, Failure) else self._listed(title, found, wanted)
+
+    def _listed(self, title: str, candidates: Sequence[responses.Application | responses.Team], wanted: str) -> str:
         """Return some of the candidates, the most similar first, with an id if several have the name."""
-        names = [candidate.name[:NAME_LIMIT].casefold() for candidate in candidates[:COMPARED]]
+        named = [(name, candidate) for candidate in candidates if (name := responses.non_empty(candidate.name))]
+        if not named:
+            return ""
+        names = [name[:NAME_LIMIT].casefold() for name, _ in named[:COMPARED]]
         near = _most_similar(wanted[:NAME_LIMIT].casefold(), dict.fromkeys(names))
         order = {name: place for place, name in enumerate(near)}
         chosen = sorted(range(len(names)), key=lambda place: order.get(names[place], SHOWN))[:SHOWN]
         shown = [
-            f"'{self._shown(candidates[place].name)}'"
-            + (f" (id {responses.identity(candidates[place].id)})" if names.count(names[place]) > 1 else "")
+            f"'{self._shown(named[place][0])}'"
+            + (f" (id {responses.identity(named[place][1].id)})" if names.count(names[place]) > 1 else "")
             for place in chosen
         ]
-        more = len(candidates) - len(chosen)
-        return ", ".join(shown) + (f" and {more} more" if more else "")
+        more = len(named) - len(chosen)
+        return f" {title}: {', '.join(shown)}{f' and {more} more' if more else ''}."
 
-    def _shown(self, name: Any) -> str:  # noqa: ANN401 - decoration may be of any type
+    def _shown(self, name: object) -> str:
         """Return a name from the server as sanitized text."""
         return self._api.sanitize(responses.non_empty(name) or "", NAME_LIMIT)
 
@@ -164,10 +229,3 @@ def _value(application: responses.Application, subject: ApplicationName) -> obje
 def _same(value: object, wanted: str) -> bool:
     """Return whether a value is the requested name. ThreadFix's databases ignore case."""
     return isinstance(value, str) and fold(trim(value)) == fold(trim(wanted))
-
-
-def _in_team(application: responses.Application, team: str) -> bool:
-    """Return whether an application is of the team, or its team is unknown."""
-    organization = application.organization
-    name = responses.non_empty(organization.get("name")) if isinstance(organization, dict) else None
-    return name is None or _same(name, team)

@@ -10,8 +10,7 @@ A function that reads an envelope raises NotThreadFixError if its content has an
 # No `from __future__ import annotations` here: `shapes` needs the types of the fields, not their names.
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gate.text.sanitizer import fold
@@ -93,11 +92,12 @@ class Application:
 
 
 @dataclass(frozen=True)
-class Named:
-    """The name of a team or an application in a list."""
+class Team:
+    """A team with its applications (vendor pages "Get Team by ID" and "List Teams")."""
 
-    name: str
+    applications: Any
     id: Any = None
+    name: Any = None
 
 
 @dataclass(frozen=True)
@@ -194,24 +194,30 @@ def application(envelope: Envelope) -> Application:
 def applications(envelope: Envelope) -> tuple[Application, ...]:
     """Return the applications in the response to a look-up: an application, a list of them, or null."""
     content = envelope.object
-    if content is None:
-        return ()
-    if isinstance(content, list):
-        matches = to_shape(content, list[Application], "$.object")
-    else:
-        matches = [to_shape(content, Application, "$.object")]
+    return _applications(content if isinstance(content, list) else [] if content is None else [content])
+
+
+def _applications(content: object) -> tuple[Application, ...]:
+    matches = to_shape(content, list[Application], "$.object")
     if any(identity(application.id) is None for application in matches):
         raise NotThreadFixError("the id of an application is not valid")
     return tuple(matches)
 
 
-def named(value: object) -> tuple[Named, ...]:
-    """Return the entries of a list that have a name, or nothing if the value is not a list."""
-    entries = []
-    for entry in value if isinstance(value, list) else ():
-        with suppress(NotThreadFixError):
-            entries.append(to_shape(entry, Named, "$"))
-    return tuple(entry for entry in entries if entry.name.strip())
+def team(envelope: Envelope) -> Team:
+    """Return the team in an envelope. Each of its applications has it as `organization`."""
+    return _owning(to_shape(envelope.object, Team, "$.object"))
+
+
+def teams(envelope: Envelope) -> tuple[Team, ...]:
+    """Return the teams in a list; as `team`."""
+    return tuple(map(_owning, to_shape(envelope.object, list[Team], "$.object")))
+
+
+def _owning(owner: Team) -> Team:
+    organization = {"id": owner.id, "name": owner.name}
+    owned = _applications([] if owner.applications is None else owner.applications)
+    return replace(owner, applications=tuple(replace(application, organization=organization) for application in owned))
 
 
 def pending_scan_links(envelope: Envelope) -> tuple[str, ...]:
@@ -324,6 +330,11 @@ def file_names(scan: PendingScan) -> tuple[str, ...]:
 def team_id(organization: object) -> int | None:
     """Return the id of an application's team, from its `organization`; None if it is unknown."""
     return identity(organization.get("id")) if isinstance(organization, dict) else None
+
+
+def team_name(organization: object) -> str | None:
+    """Return the name of an application's team, from its `organization`; None if it is unknown."""
+    return non_empty(organization.get("name")) if isinstance(organization, dict) else None
 
 
 def moment(milliseconds: object) -> float | None:

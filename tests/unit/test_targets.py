@@ -35,11 +35,15 @@ def refused(message: str) -> Settings:
     return ok(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS, **SCANLESS)
 
 
-def test_an_application_has_a_name_or_a_unique_id_within_its_team() -> None:
-    team = ("--team-name", "Web, and more")
-    assert ok(*team, "--application-name", "Shop", **NAMELESS).application == ApplicationName("Web, and more", "Shop")
-    by_id = ok(*team, "--application-unique-id", "shop-1", **NAMELESS)
-    assert by_id.application == ApplicationName("Web, and more", unique_id="shop-1")
+@pytest.mark.parametrize("team", [None, "Web, and more"])
+def test_an_application_has_a_name_or_a_unique_id_with_or_without_its_team(team: str | None) -> None:
+    flags = ("--team-name", team) if team else ()
+    by_name = ok(*flags, "--application-name", "Shop", **NAMELESS)
+    assert by_name.application == ApplicationName(team, "Shop")
+    assert str(by_name.application) == f"application 'Shop'{f' of team {team!r}' if team else ''}"
+    assert by_name.replaced == (*(["team-name"] if team else []), "application-name")
+    by_id = ok(*flags, "--application-unique-id", "shop-1", **NAMELESS)
+    assert by_id.application == ApplicationName(team, unique_id="shop-1")
     assert by_id.application_id is None
     assert by_id.pending_scan_ids == (41,)
 
@@ -48,8 +52,6 @@ def test_an_application_has_a_name_or_a_unique_id_within_its_team() -> None:
     ("flags", "says"),
     [
         (("--team-name", "Web"), "--team-name requires --application-name or --application-unique-id too"),
-        (("--application-name", "Shop"), "--application-name requires --team-name too"),
-        (("--application-unique-id", "s"), "--application-unique-id requires --team-name too"),
         (("--team-name", "a", "--application-name", "b", "--application-unique-id", "c"), "both name the application"),
     ],
 )
@@ -115,7 +117,7 @@ def test_a_file_needs_an_application(tmp_path: Path) -> None:
     (tmp_path / "a.fpr").write_text("x")
     (error,) = errors("--scan-file", f"{tmp_path}/a.fpr", **NAMELESS, **SCANLESS)
     assert error.startswith("--application-id is missing")
-    assert "--team-name and --application-name" in error
+    assert "or set --application-name to look it up" in error
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.text)
