@@ -34,7 +34,7 @@ class RunScan(NamedTuple):
     suffixes: frozenset[str]  # the extensions of its files; empty if unknown
     scan_id: int | None = None
     scanner: str | None = None
-    whole: bool = True  # false for a duplicate of several files: ThreadFix may have a scan of only one of them
+    whole: bool = True  # false for a duplicate of several files: ThreadFix may have a scan of a single file
 
     def may_share_scanner(self, other: RunScan) -> bool:
         """Return whether both may be of one scanner, and are not one scan."""
@@ -101,7 +101,7 @@ def contest_duplicates(
 def run_scans(
     uploads: Sequence[Upload], histories: Sequence[ScanHistory], listed: ListedScans | None = None
 ) -> tuple[RunScan, ...]:
-    """Return the scans of a run in which every part passed; `listed` has the names of their scanners."""
+    """Return the scans of a run without failures; `listed` has the names of their scanners."""
     owners, names = _owners(uploads), dict(listed.scanners) if listed else {}
     scans = []
     for upload in uploads:
@@ -172,6 +172,6 @@ def _may_have_scan(upload: Upload) -> bool:
 
 
 def _refusal(history: ScanHistory) -> Refusal | None:
-    """Return the documented refusal with which a pending scan ended; None if it made a scan, or may still make one."""
+    """Return the documented refusal that ended a pending scan; None if there is a scan, or may be a scan later."""
     reading = history.newest
     return reading.refusal if isinstance(reading, ScanReading) and reading.error else None

@@ -253,7 +253,7 @@ def multi(names: Sequence[ScanFile], *scripts: Any) -> tuple[Receipt, Counting, 
 
 
 def test_several_files_are_one_form_of_a_known_length(tmp_path: Path) -> None:
-    """Each file is a field of its own, in the order of the files."""
+    """Each file is a field, in the order of the files."""
     files = [new_file(tmp_path, size, name) for name, size in (("b.xml", 300_000), ("a.XML", 7))]
     receipt, server, sent = multi(files, lambda incoming: incoming.read().connection.sendall(TAKEN))
     assert receipt == Queued((Target(APPLICATION, 41),))
@@ -388,7 +388,7 @@ def test_a_rule_holds_only_if_no_two_scans_may_be_of_one_scanner(  # noqa: PLR09
     settle: str,
     run: Run,
 ) -> None:
-    """Whatever the time to settle is; the scans are listed only if there are two."""
+    """This is independent of the time to settle. The scans are listed only if there are two."""
     server = Played(uploaded[1], polls, scans)
     args = ("--policy", "all", "--accept", "duplicate,empty", "--settle-timeout", settle)
     assert run(server, *args, files=uploaded[0]) == reason, run.log
@@ -425,7 +425,7 @@ def test_a_legacy_response_names_the_scanner(scanner: str, reason: str, run: Run
     ("response", "polls"), [(REFUSED, {}), (accepted(41), {41: duplicate("a.xml")})], ids=["refused", "queued"]
 )
 def test_a_duplicate_of_several_files_needs_a_new_scan(response: bytes, polls: dict[int, bytes], run: Run) -> None:
-    """The scan that ThreadFix has may be only one of them."""
+    """The scan that ThreadFix has may lack files."""
     args = ("--one-scan", "--accept", "duplicate")
     assert run(Played([response], polls), *args, files="a.xml b.xml") == "pass"
     server = Played([response], polls, ZAP_TWICE)
