@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and docs/: verdicts, options, outputs, figures. `make docs` runs this script.
+"""Writes the tables of docs/: verdicts, options, outputs, figures. `make docs` runs this script.
 
 The script replaces everything between the marks `<!-- NAME -->` and `<!-- /NAME -->`.
 """
@@ -115,8 +115,7 @@ def figures() -> str:
 
 
 PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
-    "README.md": {"verdicts": verdicts},
-    "docs/options.md": {"options": options, "outputs": outputs, "conditions": conditions},
+    "docs/options.md": {"options": options, "outputs": outputs, "verdicts": verdicts, "conditions": conditions},
     "docs/performance.md": {"figures": figures},
 }
 """The tables of each page."""
