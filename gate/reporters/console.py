@@ -10,9 +10,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gate import __version__
 from gate.model import events
@@ -239,17 +238,27 @@ class Console:
 
     def progress(self, histories: Sequence[History[Any, Any]]) -> Progress:
         """Return the progress of the waits."""
+        running = [history for history in histories if history.ended is None]
+        decided, waits, left = len(histories) - len(running), len(histories), max(0.0, self._left(histories))
+        if not running:
+            return Progress((), decided, waits, left, outage=False)
+        first = running[0]
+        phases = tuple((phase.status, first.lasted(index)) for index, phase in enumerate(first.phases))
+        outage = bool(first.outages and first.outages[-1].ended is None)
+        subject = "" if isinstance(first.target, Target) else str(first.target)
+        return Progress(phases, decided, waits, left, outage, subject)
+
+    def _left(self, histories: Sequence[History[Any, Any]]) -> float:
         if self._settings is None:
-            return Progress.of(histories, 0.0)
+            return 0.0
         plan, waited = self._settings.plan, max(history.elapsed for history in histories)
         match histories[0].target:
             case PassCriteria() | Policy() | AllPolicies():
-                left = plan.settle_timeout - waited
+                return plan.settle_timeout - waited
             case ApplicationId() | ApplicationName():
-                left = plan.first_contact_limit - waited
+                return plan.first_contact_limit - waited
             case _:
-                left = plan.timeout - (self._clock() - self._began)
-        return Progress.of(histories, max(0.0, left))
+                return plan.timeout - (self._clock() - self._began)
 
     def closing(self, verdict: Verdict) -> None:
         """Log the meaning of the verdict, the advice, and last the verdict."""
@@ -316,8 +325,7 @@ def _change(event: events.StatusSeen[Any]) -> str:
             return f"{reading.status}{f' ({previous} took {lasted})' if previous else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """The progress of waits: the first undecided wait, and the number of decided waits."""
 
     phases: tuple[tuple[str, float], ...]  # each status, and the seconds that it has lasted
@@ -327,22 +335,8 @@ class Progress:
     outage: bool  # whether the newest poll failed
     subject: str = ""  # the name of the wait; empty for a pending scan
 
-    @classmethod
-    def of(cls, histories: Sequence[History[Any, Any]], left: float) -> Progress:
-        """Return the progress of the waits with these histories."""
-        running = [history for history in histories if history.ended is None]
-        decided, waits = len(histories) - len(running), len(histories)
-        if not running:
-            return cls((), decided, waits, left, outage=False)
-        first = running[0]
-        phases = tuple((phase.status, first.lasted(index)) for index, phase in enumerate(first.phases))
-        outage = bool(first.outages and first.outages[-1].ended is None)
-        subject = "" if isinstance(first.target, Target) else str(first.target)
-        return cls(phases, decided, waits, left, outage, subject)
 
-
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(NamedTuple):
     """The upload of a file, the `number`th of `files`: `sent` bytes in `elapsed` seconds."""
 
     file: ScanFile
@@ -354,7 +348,7 @@ class Sending:
     def after(self, event: events.UploadProgress) -> Sending:
         """Return the state after an event."""
         # The request is a little longer than the file.
-        return replace(self, sent=min(event.sent, self.file.size), elapsed=event.elapsed)
+        return self._replace(sent=min(event.sent, self.file.size), elapsed=event.elapsed)
 
     @property
     def is_sent(self) -> bool:

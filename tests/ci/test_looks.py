@@ -227,7 +227,6 @@ def test_no_page_asks_for_anything(seen: Views, name: str, kind: str, width: int
 @every_run
 @every_kind
 def test_dark_is_dark(seen: Views, name: str, kind: str) -> None:
-    """The page follows the preference of the reader's system."""
 
     def brightness(scheme: str) -> int:
         return sum(map(int, re.findall(r"\d+", seen[name, kind, DESK, scheme]["background"])))
@@ -237,7 +236,6 @@ def test_dark_is_dark(seen: Views, name: str, kind: str) -> None:
 
 
 def test_the_built_checks_are_four_of_each_colour() -> None:
-    """Four of the built checks pass, four fail and four are undecided."""
     kinds = [check.conclusion.kind for check in BUILT["checks"].checks]
     assert {kind: kinds.count(kind) for kind in Kind} == dict.fromkeys(Kind, 4)
 
@@ -245,7 +243,6 @@ def test_the_built_checks_are_four_of_each_colour() -> None:
 @pytest.mark.parametrize("name", ["checks", "held-back"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_failing_checks_come_first(seen: Views, name: str, kind: str) -> None:
-    """Failing checks come first, then undecided checks, then passing checks."""
     text = seen[name, kind, SMALL_PHONE, "light"]["text"].casefold()
     expected = [
         check.subject.casefold()
@@ -262,7 +259,6 @@ def test_failing_checks_come_first(seen: Views, name: str, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["hostile", "hostile-checks"])
 def test_hostile_text_is_read_as_text(seen: Views, kind: str, name: str) -> None:
-    """A server's text is shown character by character, and has no other effect."""
     text = " ".join(seen[name, kind, SMALL_PHONE, "light"]["text"].split())
     for part in ("</code><script>alert(1)</script>", "| **bold** `code` ](http://evil.example)", "]]> &amp;"):
         assert part in text
@@ -270,7 +266,6 @@ def test_hostile_text_is_read_as_text(seen: Views, kind: str, name: str) -> None
 
 @pytest.mark.parametrize("name", ["pass", "fail", "unknown", "twenty", "checks"])
 def test_the_page_can_be_printed(pages: Path, look: Look, tmp_path: Path, name: str) -> None:
-    """A page with a single scan fits one sheet; twenty scans and twelve checks need few."""
     printed = tmp_path / "print.pdf"
     look([{"page": str(pages / f"{name}.html"), "pdf": str(printed)}])
     sheets = len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))

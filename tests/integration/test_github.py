@@ -136,9 +136,12 @@ def named(ran: Ran, *names: str) -> list[tuple[str, dict[str, str], str]]:
 
 
 @every_ending
-def test_every_path_has_all_outputs(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """There are exactly thirteen, with the values of the result document."""
-    ran = gate.play(ending.scenario, *ending.args, env=runner.env)
+@pytest.mark.usefixtures("on_a_runner")
+def test_every_path_has_its_outputs_annotation_and_summary(ending: Ending, gate: Gate, runner: Runner) -> None:
+    runner.step_summary.write_text("## Of another step\n\n")
+    ran = gate.play(ending.scenario, "--json", *ending.args, env=runner.env)
+    assert json.loads(ran.out) == ran.document
+    # The values of the result document.
     outputs = runner.outputs()
     assert set(outputs) == NAMES
     assert (outputs["reason"], outputs["exit-code"], ran.code) == (ending.reason, str(ending.code), ending.code)
@@ -147,39 +150,18 @@ def test_every_path_has_all_outputs(ending: Ending, gate: Gate, runner: Runner) 
     for name, value in outputs.items():
         known = ran.document[name.replace("-", "_")]
         assert value == ("" if known is None else str(known))
-
-
-@every_ending
-def test_at_most_one_annotation_has_the_verdict(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """A pass is not annotated, a downgraded verdict is a warning, any other an error; the title is ours."""
-    ran = gate.play(ending.scenario, *ending.args, env=runner.env)
-    annotations = named(ran, "error", "warning", "notice")
-    if ending.reason is Reason.PROCESSED:
-        assert annotations == []
-        return
-    ((kind, properties, message),) = annotations
-    assert (kind, properties) == ("error" if ending.code else "warning", {"title": ending.words})
-    assert message.startswith(ran.document["message"])
-
-
-@every_ending
-@pytest.mark.usefixtures("on_a_runner")
-def test_the_log_has_no_other_commands(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """The key is masked first; a group is opened and closed around the wait."""
-    ran = gate.play(ending.scenario, "--json", *ending.args, env=runner.env)
+    # The key is masked first, and a group is folded around the wait.
     assert ran.err.startswith(f"::add-mask::{API_KEY}\n")
-    names = [name for name, _, _ in commands(ran)]
     waited = ["group", "endgroup"] if ending.reason is not Reason.USAGE else []
-    assert names[: 1 + len(waited)] == ["add-mask", *waited]
-    assert set(names[1 + len(waited) :]) <= {"error", "warning"}
-    assert json.loads(ran.out) == ran.document
-
-
-@every_ending
-def test_the_summary_is_appended(ending: Ending, gate: Gate, runner: Runner) -> None:
-    """The summary of other steps stays, and ours begins with the verdict."""
-    runner.step_summary.write_text("## Of another step\n\n")
-    gate.play(ending.scenario, *ending.args, env=runner.env)
+    assert [name for name, _, _ in commands(ran)][: 1 + len(waited)] == ["add-mask", *waited]
+    # A pass has no annotation, a downgraded verdict a warning, any other an error; nothing else is a command.
+    annotations = commands(ran)[1 + len(waited) :]
+    kinds = [] if ending.reason is Reason.PROCESSED else ["error" if ending.code else "warning"]
+    assert [(kind, properties) for kind, properties, _ in annotations] == [
+        (kind, {"title": ending.words}) for kind in kinds
+    ]
+    assert all(message.startswith(ran.document["message"]) for _, _, message in annotations)
+    # The summary of other steps stays, and ours begins with the verdict.
     written = runner.step_summary.read_text()
     assert written.startswith("## Of another step\n\n## ")
     assert written.splitlines()[2].endswith(ending.words)
@@ -220,7 +202,6 @@ def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -
 
 
 def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
-    """The lists have equal length, in the requested order; the status is that of the deciding scan."""
     scans = [gate.threadfix.add(scenario) for scenario in (DONE, FAILS, DONE)]
     gate("--pending-scan-id", ",".join(map(str, scans)), env=runner.env)
     outputs = runner.outputs()
@@ -243,7 +224,6 @@ def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
 @pytest.mark.parametrize("lost", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
 @pytest.mark.parametrize("how", ["unset", "missing", "a folder"])
 def test_a_missing_file_of_the_runner_is_a_warning(lost: str, how: str, gate: Gate, runner: Runner) -> None:
-    """The verdict stays, the other file is written, and no file is created."""
     other = runner.step_summary if lost == "GITHUB_OUTPUT" else runner.output
     missing = runner.output.with_name("missing")
     value = {"unset": "", "missing": str(missing), "a folder": str(missing.parent)}[how]
@@ -277,7 +257,6 @@ def test_outside_github_no_command_is_printed(gate: Gate) -> None:
 
 
 def test_a_new_status_and_a_stall_are_annotated(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is a warning, once, in addition to the verdict."""
     monkeypatch.setattr(waiting, "STALLED_AFTER", 0.05)
     ran = gate.play(ODD, "--timeout", "300ms", env=runner.env)
     warnings = [message for _, _, message in named(ran, "warning")]
@@ -293,7 +272,6 @@ TWICE = Scenario(
 
 
 def test_a_pass_that_the_user_accepts_is_a_notice(gate: Gate, runner: Runner) -> None:
-    """A single notice names the first scan and counts the others; the log has no second line."""
     accepting = ("--accept", "duplicate", "--ui-url", "{url}/{pending_scan_id}")
     for number in (1, 2, 3):
         scans = ",".join(str(gate.threadfix.add(TWICE)) for _ in range(number))
@@ -306,7 +284,6 @@ def test_a_pass_that_the_user_accepts_is_a_notice(gate: Gate, runner: Runner) ->
 
 
 def test_a_missing_secret_of_a_fork_is_explained(gate: Gate, runner: Runner) -> None:
-    """Without a key on a fork's pull request the message explains why, and no empty mask is sent."""
     ran = gate.play(DONE, env=runner.env | {"THREADFIX_API_KEY": "", "GITHUB_EVENT_NAME": "pull_request"})
     assert ran.code == 2
     assert named(ran, "add-mask") == []
@@ -338,7 +315,6 @@ TEXT = HOSTILE.scan_name.encode("latin-1", "ignore").decode("latin-1")
 @pytest.mark.parametrize("scenario", hostile(TEXT).values(), ids=hostile(TEXT))
 @pytest.mark.usefixtures("on_a_runner")
 def test_a_server_cannot_send_a_command(scenario: Scenario, gate: Gate, runner: Runner) -> None:
-    """No text of a server becomes a command, an output or an annotation."""
     scans = ",".join(str(gate.threadfix.add(scenario)) for _ in range(2))
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     ran = gate("--pending-scan-id", scans, *once, "-v", "--json", env=runner.env)

@@ -20,6 +20,8 @@ from gate.sandbox.scenarios import SCENARIOS, Raw, Reset, Scenario
 from gate.sandbox.server import Scan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.conftest import Gate, Ran
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "result.schema.json").read_text())
@@ -103,30 +105,29 @@ def suite_of(gate: Gate) -> Any:  # noqa: ANN401 - the library's types are loose
 
 
 @every_case
-def test_the_document_matches_its_schema(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
-    """The file and standard output hold the same document, and standard output holds nothing more."""
+def test_all_reports_have_the_verdict(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
     ran = play(gate, scenarios, "--json", *args)
+    # The file and standard output hold the same document, and standard output holds nothing more.
     jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
     assert json.loads(ran.out) == ran.document
     assert ran.document["exit_code"] == ran.code
+    check_junit(ran.document, suite_of(gate), [] if ran.document["uploads"] else scenarios)
+    check_dotenv(ran.document, variables(gate))
 
 
-@every_case
-def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
-    """A fail is a failure and an unknown an error, with the reason as its type and the hint in its text."""
-    ran = play(gate, scenarios, *args)
-    suite = suite_of(gate)
+def check_junit(document: dict[str, Any], suite: Any, scans: Sequence[Scenario]) -> None:  # noqa: ANN401 - as above
+    """A case for each part: a fail is a failure, an unknown an error, with its reason as the type and its hint."""
     cases = list(suite)
-    ended = [upload for upload in ran.document["uploads"] if upload["verdict"]]
+    ended = [upload for upload in document["uploads"] if upload["verdict"]]
     # Without a part, the options are the case: a report without a case would look like a pass.
-    expected = [*ended, *ran.document["scans"], *ran.document["checks"]] or [ran.document]
+    expected = [*ended, *document["scans"], *document["checks"]] or [document]
     # The names are unique: of two equal names GitLab keeps the first.
     assert len({case.name for case in cases}) == len(cases)
-    if scenarios and not ran.document["uploads"] and ran.document["scans"]:
+    if scans and document["scans"]:
         # The names are the same in every build: the history depends on them.
-        several = [f"pending scan {number}" for number in range(1, len(scenarios) + 1)]
-        named = [case.name for case in cases][: len(scenarios)]
-        assert named == (several if len(scenarios) > 1 else ["pending scan"])
+        several = [f"pending scan {number}" for number in range(1, len(scans) + 1)]
+        named = [case.name for case in cases][: len(scans)]
+        assert named == (several if len(scans) > 1 else ["pending scan"])
     for case, part in zip(cases, expected, strict=True):
         kind = {"fail": Failure, "unknown": Error}.get(part["verdict"])
         assert [type(result) for result in case.result] == ([kind] if kind else [])
@@ -136,9 +137,9 @@ def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: t
             assert " ".join(result.message.split()) in " ".join(result.text.split())
             assert "What it means: " in result.text
             assert "What to do: " in result.text
-            if part is not ran.document:
+            if part is not document:
                 assert result.message == part["message"]
-            if "pending_scan_id" in part and part is not ran.document:
+            if "pending_scan_id" in part and part is not document:
                 assert result.text.startswith(f"pending scan {part['pending_scan_id']} of application ")
     counted = [part["verdict"] for part in expected]
     assert (suite.tests, suite.failures, suite.errors) == (
@@ -148,23 +149,19 @@ def test_junit_has_a_case_for_each_part(scenarios: tuple[Scenario, ...], args: t
     )
 
 
-@every_case
-def test_dotenv_has_the_outputs(scenarios: tuple[Scenario, ...], args: tuple[str, ...], gate: Gate) -> None:
+def check_dotenv(document: dict[str, Any], dotenv: dict[str, str]) -> None:
     """The file has all outputs but `scans`, with one prefix, and with the values of the document."""
-    ran = play(gate, scenarios, *args)
-    dotenv = variables(gate)
     prefix = "THREADFIX_GATE_"
     assert set(dotenv) == {prefix + name.replace("-", "_").upper() for name in OUTPUTS if name != "scans"}
     for name in ("verdict", "reason", "exit_code", "elapsed_seconds", "polls", "result_file"):
-        assert dotenv[prefix + name.upper()] == str(ran.document[name])
-    ids = ran.document["pending_scan_id"]
+        assert dotenv[prefix + name.upper()] == str(document[name])
+    ids = document["pending_scan_id"]
     listed = ids if isinstance(ids, list) else [ids]
     assert dotenv[f"{prefix}PENDING_SCAN_ID"] == ",".join(str(number or "") for number in listed)
     assert len(dotenv[f"{prefix}MESSAGE"]) <= 300
 
 
 def test_the_document_has_the_statuses_and_the_outages(gate: Gate) -> None:
-    """Each status has its polls and errors, each outage its error; the sums add up."""
     ran = play(gate, (FLAKY,))
     (scan,) = ran.document["scans"]
     assert [phase["status"] for phase in scan["history"]] == ["QUEUED", "DONE"]
@@ -177,7 +174,6 @@ def test_the_document_has_the_statuses_and_the_outages(gate: Gate) -> None:
 
 
 def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
-    """The upload names its pending scan, and the checks name the vulnerabilities that break them."""
     scenarios, args = CASES["upload-to-release"]
     ran = play(gate, scenarios, *args)
     (upload,), (scan,) = ran.document["uploads"], ran.document["scans"]
@@ -196,7 +192,6 @@ def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
 
 
 def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
-    """Neither the command nor the action's inputs upload the file again."""
     scenarios, args = CASES["upload-and-timeout"]
     ran = play(gate, scenarios, *args)
     (scan,) = ran.document["scans"]
@@ -208,7 +203,6 @@ def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
 
 
 def test_the_ids_of_a_hundred_scans_fit_into_dotenv(gate: Gate) -> None:
-    """The lists of ids are complete, and the file stays within 5 KiB."""
     scans = [gate.threadfix.add(DONE) for _ in range(100)]
     ran = gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
     jsonschema.Draft202012Validator(SCHEMA).validate(ran.document)
@@ -230,7 +224,6 @@ def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
 
 
 def test_reports_are_written_despite_invalid_options(gate: Gate) -> None:
-    """Each path that could be read gets its report."""
     ran = gate(
         *("--junit-file", "", "--dotenv-file", str(gate.folder / "gate.env"), "--json"),
         *("--url", "ftp://x", "--application-id", "six", "--timeout", "soon", "--verbose", "--quiet"),
@@ -254,8 +247,8 @@ def test_reports_are_written_despite_invalid_options(gate: Gate) -> None:
 
 
 def test_the_schema_matches_the_tables_of_the_code() -> None:
-    """The schema has each reason with its verdict and exit codes, and each output."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["additionalProperties"] is False
     parts = SCHEMA["$defs"]
     assert parts["reason"]["enum"] == list(Reason)
     assert parts["verdict"]["enum"] == list(Kind)
@@ -301,7 +294,6 @@ FILES = ("--result-file", "--junit-file", "--dotenv-file", "--html-file")
 @pytest.mark.parametrize("option", FILES)
 @pytest.mark.parametrize("scenario", [DONE, FAILS], ids=["pass", "fail"])
 def test_a_report_that_cannot_be_written_is_a_warning(option: str, scenario: Scenario, gate: Gate) -> None:
-    """Also in a quiet log; the verdict stays, and the other reports are written."""
     in_the_way = gate.folder / "file"
     in_the_way.write_text("not a folder")
     others = {name: str(gate.folder / f"other{name}") for name in FILES if name != option}
@@ -318,7 +310,6 @@ def test_a_report_that_cannot_be_written_is_a_warning(option: str, scenario: Sce
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_a_report_is_written_whole_or_not_at_all(gate: Gate) -> None:
-    """If the disk gets full during the write, the old report is untouched, and no temporary file is left."""
     import resource
 
     scans = ",".join(str(gate.threadfix.add(DONE)) for _ in range(30))
@@ -340,7 +331,6 @@ def test_a_report_is_written_whole_or_not_at_all(gate: Gate) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such links nor such modes")
 def test_a_report_replaces_the_old_report(gate: Gate) -> None:
-    """The mode stays, and a link is followed; a new report has the usual mode of a new file."""
     kept, link, new = (gate.folder / name for name in ("kept", "link", "new"))
     kept.write_text("of the run before")
     kept.chmod(0o640)
@@ -357,7 +347,6 @@ def test_a_report_replaces_the_old_report(gate: Gate) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_device_is_written_to_directly(gate: Gate) -> None:
-    """A device is not replaced; a full device gets a warning."""
     ran = gate.play(FAILS, "--junit-file", "/dev/full", "--dotenv-file", "/dev/null")
     assert ran.code == 1
     assert "--junit-file /dev/full could not be written (No space left on device)" in ran.err
@@ -405,19 +394,3 @@ def test_in_the_action_no_text_names_a_flag(name: str, gate: Gate, monkeypatch: 
         assert not re.search(r"(?<![\w-])--[a-z]", text)
         assert "{--" not in text
         assert "{@" not in text
-
-
-def test_in_the_action_a_timeout_shows_the_inputs_to_set(gate: Gate) -> None:
-    """The inputs are the ids; the result document keeps the command for machines."""
-    scans = f"{gate.threadfix.add(STUCK)},{gate.threadfix.add(STUCK)}"
-    ran = gate("--pending-scan-id", scans, *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
-    inputs = f"application-id: 6, pending-scan-id: {scans}"
-    assert f"To keep waiting, run the action again with: {inputs}\n" in ran.err
-    assert "Run the action again with the inputs shown here" in ran.document["hint"]
-    assert ran.document["resume"].startswith("threadfix-gate run ")
-
-
-def test_the_hint_of_a_connection_error_names_doctor(gate: Gate) -> None:
-    """The hints of a timeout and of a failed scan do not."""
-    for scenario, args, named in ((AWAY, ("--timeout", "0"), True), (FAILS, (), False), (STUCK, BRIEF, False)):
-        assert ("doctor" in gate.play(scenario, *args).document["hint"]) is named

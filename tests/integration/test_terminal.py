@@ -52,7 +52,6 @@ def test_a_terminal_shows_a_live_line(gate: Gate) -> None:
 
 
 def test_a_terminal_shows_the_upload(gate: Gate) -> None:
-    """There is a bar instead of a line per tenth; the result of the upload is a line that stays."""
     file = gate.folder / "stuck.fpr"
     with file.open("wb") as opened:
         opened.truncate(20_000_000)
@@ -66,7 +65,6 @@ def test_a_terminal_shows_the_upload(gate: Gate) -> None:
 
 @pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"}), ((), {"CI": "true"})])
 def test_some_terminals_get_no_live_line(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
-    """With --quiet, with `CI` set, or if the cursor cannot be moved."""
     code, sent = watched(gate, *args, **env)
     assert code == 3
     assert "\x1b" not in sent
@@ -76,7 +74,6 @@ def test_some_terminals_get_no_live_line(args: tuple[str, ...], env: dict[str, s
 def test_without_rich_a_terminal_gets_plain_lines(
     gate: Gate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The packages of the action do not include rich."""
     monkeypatch.setitem(sys.modules, "gate.reporters.terminal", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
@@ -85,7 +82,6 @@ def test_without_rich_a_terminal_gets_plain_lines(
 
 
 def test_a_terminal_that_disconnects_changes_nothing(gate: Gate) -> None:
-    """The verdict, the exit code and the reports stay."""
     ours, theirs = pty.openpty()
     scan = {"THREADFIX_PENDING_SCAN_ID": str(gate.threadfix.add(STUCK)), "TERM": "xterm"}
     command = [sys.executable, "-m", "gate", "run", *SLOWLY, "--result-file", str(gate.folder / "result.json")]
@@ -95,21 +91,3 @@ def test_a_terminal_that_disconnects_changes_nothing(gate: Gate) -> None:
     os.close(ours)
     assert process.wait(20) == 3
     assert json.loads((gate.folder / "result.json").read_text())["reason"] == "timeout"
-
-
-def test_a_log_in_a_file_has_a_line_per_tenth(gate: Gate) -> None:
-    file = gate.folder / "stuck.fpr"
-    with file.open("wb") as opened:
-        opened.truncate(20_000_000)
-    ran = gate("--scan-file", str(file), *SLOWLY)
-    assert "\x1b" not in ran.err
-    assert f"uploading {file} (20 MB)\n" in ran.err
-    # The number of tenths depends on the speed of the machine.
-    assert "20 MB sent in " in ran.err
-    assert f"{file}: queued as pending scan " in ran.err
-
-
-def test_a_log_in_a_file_has_no_escape_codes(gate: Gate) -> None:
-    ran = gate.play(STUCK, *SLOWLY)
-    assert "\x1b" not in ran.err
-    assert ran.err.count("FINDINGS_GENERATING") == 2

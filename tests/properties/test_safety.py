@@ -45,7 +45,6 @@ COMMAND = re.compile(r"^\s*::|##\w*\[")
 @example("###[x")
 @example("##" * 5 + "vso[")
 def test_sanitized_text_is_one_short_line_without_commands(text: str) -> None:
-    """It is safe after our own words anywhere in a log."""
     clean = Sanitizer().sanitize(text)
     assert not FORBIDDEN.search(clean)
     assert len(clean) <= TEXT_LIMIT
@@ -97,7 +96,6 @@ def folded(text: str) -> str:
 
 @given(texts.map(Sanitizer().sanitize))
 def test_markdown_shows_only_the_text(text: str) -> None:
-    """A paragraph and a table cell get no markup, link or additional cell."""
     paragraph = Text(GITHUB_FLAVOURED.render(f"x {escape_markdown(text)} y"))
     assert paragraph.tags == ["p", "/p"]
     assert folded(paragraph.text) == folded(f"x {text} y")
@@ -117,7 +115,6 @@ def test_html_shows_only_the_text(text: str) -> None:
 
 @given(texts)
 def test_xml_accepts_any_text(text: str) -> None:
-    """Including characters that XML forbids even escaped."""
     element = ET.Element("x")
     element.text = escape_xml(text)
     ET.fromstring(ET.tostring(element))  # noqa: S314 - our own XML
@@ -125,7 +122,6 @@ def test_xml_accepts_any_text(text: str) -> None:
 
 @given(texts)
 def test_a_dotenv_value_is_only_a_value(text: str) -> None:
-    """No quotes, no expansion, no second line."""
     value = escape_dotenv(text, 300)
     assert not FORBIDDEN.search(value)
     assert not set(value) & set("\"'`$\\")
@@ -138,7 +134,6 @@ OURS = "a [('href', 'https://tf.example.com/threadfix/applications/6')]"
 
 @given(texts, texts, texts)
 def test_every_report_accepts_any_text(status: str, name: str, message: str) -> None:
-    """The client sanitizes each text once. The reports parse, and have only our tags."""
     clean = Sanitizer().sanitize
     reading = ScanReading(
         clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import runpy
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from xml.etree import ElementTree as ET
 
 import pytest
-from jsonschema import Draft202012Validator
 
 import gate
 from gate.model.reasons import Reason
@@ -34,7 +32,6 @@ def test_the_readme_is_short() -> None:
 
 @pytest.mark.parametrize("page", TABLES["PAGES"])
 def test_tables_are_those_of_the_code(page: str) -> None:
-    """`make docs` rewrites a table that differs from the code."""
     assert TABLES["rendered"](page) == (ROOT / page).read_text(encoding="utf-8")
 
 
@@ -85,7 +82,6 @@ def test_every_link_of_the_readme_works_on_pypi() -> None:
 
 
 def test_the_package_has_no_relative_link() -> None:
-    """The package's description works without the repository."""
     built = metadata.metadata("threadfix-gate")
     # The text follows the fields; `json` reads it from there.
     text = built.json["description"]
@@ -97,7 +93,6 @@ def test_the_package_has_no_relative_link() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_test_that_is_named_exists(page: Path) -> None:
-    """A promise names its test as `FILE::TEST`."""
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8"))
     assert named or page.name != "SECURITY.md"
     for file, test in named:
@@ -112,7 +107,6 @@ def test_every_promise_names_its_test() -> None:
 
 
 def test_the_map_has_every_room_once() -> None:
-    """CONTRIBUTING lists each folder of the gate, and each module outside of a folder, once."""
     root = Path(gate.__file__).parent
     modules = {f"gate/{path.name}" for path in root.glob("*.py") if path.stem != "__init__"}
     folders = {f"gate/{path.parent.relative_to(root).as_posix()}/" for path in root.glob("*/**/__init__.py")}
@@ -122,7 +116,6 @@ def test_the_map_has_every_room_once() -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    """Versions to copy from the pages are the current version."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for version in re.findall(r"OWNER/threadfix-gate[@:]v?(\d+\.\d+\.\d+)", text):
@@ -133,7 +126,6 @@ SVG: Final = "{http://www.w3.org/2000/svg}"
 
 
 def test_the_picture_is_of_a_real_run_and_loads_nothing() -> None:
-    """It has a title and its text for readers who cannot see it, no script and no address."""
     svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
     root = ET.fromstring(svg)  # noqa: S314 - our own picture
     assert root.find(f"{SVG}title") is not None
@@ -153,7 +145,6 @@ def test_the_first_frame_of_the_picture_is_its_last() -> None:
 
 
 def test_untested_versions_are_not_claimed() -> None:
-    """The pages mention ThreadFix SaaS and 3.1 only to exclude them."""
     named = 0
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for part in re.split(r"\n\n|\n- ", page.read_text(encoding="utf-8")):
@@ -161,10 +152,3 @@ def test_untested_versions_are_not_claimed() -> None:
                 named += 1
                 assert re.search(r"\b[Nn]ot for ThreadFix 3\.1\+ or SaaS\b", part), part
     assert named >= 2
-
-
-def test_the_schema_of_the_result_document_is_a_schema() -> None:
-    """It is strict: an undescribed name is an error."""
-    schema: dict[str, Any] = json.loads((ROOT / "docs" / "result.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    assert schema["additionalProperties"] is False

@@ -23,7 +23,6 @@ from gate.text.wording import FLAGS, INPUTS, PHRASES, naming, started_as
     ],
 )
 def test_a_template_is_filled_with_names(template: str, flags: str, inputs: str) -> None:
-    """An option is a flag on a command line and an input in the action; other braces stay."""
     assert FLAGS.fill(template) == flags
     assert INPUTS.fill(template) == inputs
 
@@ -52,7 +51,6 @@ def test_in_the_action_options_are_inputs() -> None:
     ],
 )
 def test_the_gate_is_named_as_it_was_started(original: list[str], arguments: int, program: str) -> None:
-    """A command that is printed works if it is pasted into the same shell."""
     script = "/src/gate/__main__.py" if "-m" in original else original[len(original) - arguments - 1]
     command = started_as([script, *original[len(original) - arguments :]], original)
     assert shlex.join(command) == program
@@ -60,7 +58,6 @@ def test_the_gate_is_named_as_it_was_started(original: list[str], arguments: int
 
 
 def test_a_switch_is_on() -> None:
-    """A flag alone is on; an input needs the value."""
     assert FLAGS.switch("allow-http") == "--allow-http"
     assert INPUTS.switch("allow-http") == "allow-http: true"
 
@@ -82,7 +79,6 @@ def test_a_template_consists_of_constants() -> None:
 
 
 def test_only_templates_of_advice_are_filled() -> None:
-    """Messages hold text of servers."""
     filled = {
         ast.unparse(node.args[0])
         for file in GATE.rglob("*.py")

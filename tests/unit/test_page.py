@@ -163,7 +163,6 @@ every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 
 @every_ending
 def test_the_verdict_comes_first(ending: Verdict) -> None:
-    """The verdict is in the title, in the only heading of the first rank, and in the first words."""
     text = report.render(ending)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
@@ -175,7 +174,6 @@ def test_the_verdict_comes_first(ending: Verdict) -> None:
 
 @every_ending
 def test_headings_are_in_order(ending: Verdict) -> None:
-    """None skips a rank, and each section is named by its own."""
     page = Page(report.render(ending))
     ranks = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert ranks[0] == 1
@@ -185,7 +183,6 @@ def test_headings_are_in_order(ending: Verdict) -> None:
 
 @every_ending
 def test_nothing_is_loaded(ending: Verdict) -> None:
-    """No script, no address but the link to the scan; and the page itself forbids all but its own style sheet."""
     text = report.render(ending)
     page = Page(text)
     assert {tag for tag, _ in page.tags} & {
@@ -214,7 +211,6 @@ def test_nothing_is_loaded(ending: Verdict) -> None:
 
 @every_ending
 def test_the_page_has_advice_unless_it_is_a_pass(ending: Verdict) -> None:
-    """Unless it is a pass, the page has what it means, what to do and the command to keep waiting."""
     text = Page(report.render(ending)).text
     is_pass = ending.conclusion.kind is Kind.PASS
     assert ("What it means" in text) is ("What to do" in text) is not is_pass
@@ -223,36 +219,19 @@ def test_the_page_has_advice_unless_it_is_a_pass(ending: Verdict) -> None:
 
 
 def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
-    """The page of a downgraded verdict has the reason why the job continues."""
     soft = replace(TIMEOUT, conclusion=replace(TIMEOUT.conclusion, exit_code=0))
     assert "The job continues because of <code>--on-timeout warn</code>." in report.render(soft)
     assert "The job continues" not in report.render(TIMEOUT)
 
 
 def test_the_table_of_reasons_marks_words() -> None:
-    """Code and emphasis in a sentence become elements; a lone mark stays as it is."""
     assert report.marked("Say `--url`, with *Upload Scans* & <b>.") == (
         "Say <code>--url</code>, with <em>Upload Scans</em> &amp; &lt;b&gt;."
     )
     assert report.marked("2 * 3 ` ") == "2 * 3 ` "
 
 
-def test_the_statuses_are_listed_for_one_scan() -> None:
-    """Each status of one scan is listed with its begin, its duration and its polls."""
-    text = Page(report.render(PASS)).text
-    assert "QUEUED Queued 0s 10s 4" in text
-    assert "FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
-    assert "at 20s for 10s (2 failed polls), recovered: tf.example.com returned HTTP 502." in text
-
-
-def test_an_outage_that_ended_the_wait_is_not_over() -> None:
-    """An outage that ended the wait is listed as not over."""
-    text = Page(report.render(verdict(seen(SILENT)))).text
-    assert "at 0s for 1m (9 failed polls), not over: tf.example.com returned HTTP 502." in text
-
-
 def test_several_scans_have_a_row_each() -> None:
-    """Each of several scans has a row with its link, and its message if it did not pass."""
     page = Page(report.render(MANY))
     assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
     for part in (
@@ -265,14 +244,12 @@ def test_several_scans_have_a_row_each() -> None:
 
 
 def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
-    """A single poll has no timeline, but is in the table."""
     page = Page(report.render(ENDINGS["instant"]))
     assert "Timeline" not in page.text
     assert "DONE Scan Processing Completed" in page.text
 
 
 def test_uploads_have_a_row_each() -> None:
-    """An upload has its file, result, size and seconds; its message too, unless the verdict has it."""
     text = Page(report.render(ENDINGS["refused"])).text
     assert "b.fpr upload-refused 12 MB 8s a.fpr queued as pending scan 41 12 MB 8s" in text
     assert text.count("refused; ThreadFix says") == 1
@@ -286,7 +263,6 @@ def test_uploads_have_a_row_each() -> None:
 
 
 def test_checks_have_a_part_each_the_red_first() -> None:
-    """A check has rows with the known columns, the vulnerabilities, and the advice unless it is above."""
     page = Page(report.render(HELD_BACK))
     text = page.text.partition(" Checks ")[2].partition(" Statuses ")[0]
     names = re.findall(r"(pass criteria|all policies|policy 5|policy 'Release'): (\S+)", text)
@@ -310,7 +286,6 @@ def test_checks_have_a_part_each_the_red_first() -> None:
 
 
 def test_unknown_parts_of_a_vulnerability_are_left_out() -> None:
-    """One without link, severity and place is its name alone."""
     bare = OBSTACLES[0]._replace(url=None, severity="", place="")
     text = report.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
     assert "<li>SQL Injection</li>" in text
@@ -327,7 +302,6 @@ def test_the_checks_on_a_page_have_an_end() -> None:
 
 
 def test_the_build_links_to_its_run() -> None:
-    """The facts name the build, and its link holds no markup of a branch."""
     build = Build("GitHub Actions", "octo/web", "c" * 40, "<b>main", "https://github.com/octo/web/actions/runs/7")
     page = Page(report.render(replace(PASS, build=build)))
     assert f"build GitHub Actions, octo/web, <b>main, {'c' * 12}" in page.text
@@ -337,7 +311,6 @@ def test_the_build_links_to_its_run() -> None:
 
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
-    """Some invalid options are listed, and the others are counted."""
     text = Page(report.render(verdict(invalid=[EMPTY] * 50))).text
     assert text.count("--timeout: is empty.") == report.Limits.invalid
     assert f"… and {50 - report.Limits.invalid} more, in the log." in text
@@ -352,7 +325,6 @@ def boxes(lane: report.Lane) -> list[tuple[str, int, str]]:
 
 
 def test_the_drawing_is_to_scale() -> None:
-    """Each phase begins at the end of the previous phase; the last, which took no time, is still visible."""
     timeline = report.draw(PASS.scans)
     assert timeline is not None
     (lane,) = timeline.lanes
@@ -369,7 +341,6 @@ def test_the_drawing_is_to_scale() -> None:
 
 
 def test_checks_are_drawn_after_the_scans() -> None:
-    """The row of a check begins at the end of the longest scan, in its own colours; a single request has no row."""
     once = replace(GREEN, history=replace(GREEN.history, polls=1))
     timeline = report.draw(PASS.scans, [RED, once])
     assert timeline is not None
@@ -386,7 +357,6 @@ def test_checks_are_drawn_after_the_scans() -> None:
 
 
 def test_scans_share_one_scale() -> None:
-    """All scans are drawn to the scale of the longest."""
     timeline = report.draw([*PASS.scans, seen(replace(INSTANT, elapsed=25.0, polls=2))])
     assert timeline is not None
     assert boxes(timeline.lanes[1]) == [("0.04%", 0, "24.96%")]
@@ -394,7 +364,6 @@ def test_scans_share_one_scale() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=2, max_size=9))
 def test_no_rectangle_leaves_the_drawing(times: list[float]) -> None:
-    """Each begins and ends within the drawing, and can be seen, however long and short the phases are."""
     times.sort()
     phases = tuple(Phase("QUEUED", at, at) for at in times)
     timeline = report.draw([seen(replace(scan().history, phases=phases, elapsed=times[-1] or 1.0))])
@@ -407,7 +376,6 @@ def test_no_rectangle_leaves_the_drawing(times: list[float]) -> None:
 
 @pytest.mark.parametrize("number", [1, 20, 100])
 def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
-    """Each drawing has a title and a description for screen readers, under ids that are unique."""
     page = Page(report.render(verdict(*(scan(41 + index) for index in range(number)))))
     drawings = [svg for svg in page.all("svg") if svg.get("role") == "img"]
     assert len(drawings) == number
@@ -452,7 +420,6 @@ def test_the_colours_can_be_distinguished(scheme: dict[str, str]) -> None:
 
 
 def test_every_status_has_a_colour() -> None:
-    """The style sheet fills with each, and the drawing has it too, for readers without a style sheet."""
     assert set(report.STATUS_COLOURS) == set(STATUSES)
     colours = map(report.colour_of, [*STATUSES, *report.CHECK_COLOURS, "NEW"])
     for name in (*colours, *(kind.value for kind in Kind)):
@@ -461,7 +428,6 @@ def test_every_status_has_a_colour() -> None:
 
 
 def test_colours_have_one_home() -> None:
-    """No colour is in the page's package outside its palette."""
     package = files("gate.reporters")
     literals = {
         file.name: re.findall(r"(?<![\w&])#(?:[0-9a-f]{6}|[0-9a-f]{3})\b|\b(?:rgb|hsl)a?\(", file.read_text("utf-8"))
@@ -479,7 +445,6 @@ NASTY: Final = "</script><svg/onload=alert(1)>\"'&amp;{{ 7 * 7 }}{% raw %}-->" *
 
 @pytest.mark.parametrize(("number", "limit"), [(1, 60), (20, 384), (300, 768)])
 def test_the_page_stays_small(number: int, limit: int) -> None:
-    """The page has an upper limit in KiB for a single scan, for twenty and for hundreds, for any texts of a server."""
     clean = Sanitizer().sanitize(NASTY)
     phases = tuple(Phase(clean, float(second), second + 0.5) for second in range(200))
     failure = Failure(Reason.UNREACHABLE, clean)
@@ -511,7 +476,6 @@ def test_the_page_stays_bounded_with_checks() -> None:
 
 
 def test_a_usual_page_is_much_smaller() -> None:
-    """The limit is for servers that mean harm."""
     assert len(report.render(PASS).encode()) < 20 * 1024
 
 
@@ -544,7 +508,6 @@ HARMLESS: Final = pages_of("X", "X", "X", "X")
 @hypothesis.settings(max_examples=15)
 @given(texts, texts, texts, texts)
 def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
-    """For any texts, the page has the elements and attributes of a harmless page, and shows the text."""
     shown = pages_of(status, name, message, what)
     assert shown.shape == HARMLESS.shape
     # The gate drops the full stop of a message, because it quotes the message in a sentence.

@@ -67,7 +67,6 @@ def test_a_key_is_hidden_in_every_form(key: str, form: Callable[[str], str]) -> 
 @pytest.mark.parametrize("after", ["", "x", '"}', "\n"])
 @pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode, encodebytes])
 def test_a_key_within_base64_is_hidden(before: str, after: str, encode: Callable[[bytes], bytes]) -> None:
-    """In each of the three alignments and both alphabets, over several lines too."""
     encoded = encode(f"{before}{KEY}{after}".encode()).decode()
     for echo in (encoded, json.dumps(encoded), quote(encoded, safe="")):
         shown = SANITIZER.sanitize(f"x {echo} y")

@@ -32,7 +32,6 @@ def pipe() -> Iterator[tuple[int, io.TextIOWrapper]]:
 
 
 def test_a_late_reader_gets_everything(pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The writer waits only for a moment at the end. Characters outside the encoding are escaped."""
     monkeypatch.setattr(streams, "PATIENCE", 0.05)
     reader, stream = pipe
     log = BackgroundStream(stream)
@@ -55,7 +54,6 @@ def test_a_late_reader_gets_everything(pipe: tuple[int, io.TextIOWrapper], monke
 
 
 def test_the_end_waits_for_a_slow_reader(pipe: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rest is not dropped while the reader makes any progress."""
     monkeypatch.setattr(streams, "PATIENCE", 0.002)
     moves = count()
 
@@ -130,7 +128,6 @@ def test_without_a_thread_the_caller_writes(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no POSIX system but Linux has a device that is always full")
 def test_a_document_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For example, if standard output is a file on a full disk."""
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(OSError, match="No space left"):

@@ -39,7 +39,6 @@ SANITIZER = Sanitizer((KEY,))
     ],
 )
 def test_sanitized_text_is_one_harmless_line(text: str, sanitized: str) -> None:
-    """No line break, control, change of direction, command or secret is left; the rest stays readable."""
     assert SANITIZER.sanitize(text) == sanitized
 
 

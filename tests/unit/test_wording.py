@@ -27,7 +27,6 @@ def test_lengths_of_time(value: float, text: str) -> None:
      (1.5e12, "1.5 TB"), (5e15, "5000 TB")],
 )  # fmt: skip
 def test_amounts_of_data(octets: float, text: str) -> None:
-    """Two or three digits are enough."""
     assert size(octets) == text
 
 
@@ -42,11 +41,9 @@ def test_counts() -> None:
 
 
 def test_moments() -> None:
-    """Machines read RFC 3339 to the millisecond, people a date and a time of day in UTC."""
     assert timestamp(AT) == "2026-01-02T03:04:05.678Z"
     assert moment(AT) == "2026-01-02 03:04:05 UTC"
 
 
 def test_a_sentence_without_its_marks() -> None:
-    """A log and JUnit show no Markdown."""
     assert plain("Set `--url`, with *Upload Scans*.") == "Set --url, with Upload Scans."
