@@ -213,7 +213,7 @@ def test_the_ids_of_a_hundred_scans_fit_into_dotenv(gate: Gate) -> None:
 
 def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
     """GitLab would refuse the file, and half a list would be wrong; the verdict is still there."""
-    scans = [10**18 + number for number in range(130)]
+    scans = [2_000_000_000 + number for number in range(300)]
     gate.threadfix.scans |= {scan: Scan(DONE) for scan in scans}
     gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
     dotenv = variables(gate)

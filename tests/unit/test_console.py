@@ -78,7 +78,7 @@ PASSED = History(ONE, StopCause.DECIDED, 12.0, 3, newest=DONE, reading=DONE)
 FAILED = replace(PASSED, newest=ScanReading("SCAN_DELETED"), reading=ScanReading("SCAN_DELETED"), target=TWO)
 
 
-Step = Event[Any, Any] | UploadEvent | RequestMade | Verdict | float | list[History[Any, Any]] | None
+Step = Event[Any, Any] | UploadEvent | RequestMade | Verdict | float | list[Any] | None
 
 
 def log(*steps: Step, settings: Settings = SETTINGS, quiet: bool = False, verbose: bool = False) -> list[str]:
@@ -103,8 +103,10 @@ def log(*steps: Step, settings: Settings = SETTINGS, quiet: bool = False, verbos
                 console.closing(step)
             case None:
                 console.tick_upload()
-            case _:
+            case UploadBegan() | UploadProgress() | UploadEnded() | OutageBegan() | OutageEnded():
                 console.handle_upload(step)
+            case _:
+                console.handle(step)
     return lines[not quiet :]
 
 
