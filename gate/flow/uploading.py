@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from gate.flow.waiting import cadence
@@ -92,31 +92,23 @@ def upload_all(  # noqa: PLR0913 - the work and its limits
     return uploads.receipts()
 
 
+@dataclass
 class _Uploads:
     """The uploads of one run; the arguments are those of `upload_all`."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - as above
-        self,
-        files: Sequence[ScanFile],
-        send: Callable[[ScanFile, Callable[[int], None]], Receipt],
-        plan: Plan,
-        jitter: Callable[[], float],
-        clock: Callable[[], float],
-        sleep: Callable[[float], bool],
-    ) -> None:
-        self.events: Events = queue.SimpleQueue()
-        self._files = files
-        self._send = send
-        self._plan = plan
-        self._jitter = jitter
-        self._clock = clock
-        self._sleep = sleep
-        # The rest is changed under the lock.
-        self._lock = threading.Lock()
-        self._finished: list[Upload] = []
-        self._began = 0.0
-        self._sending = False
-        self._stopped = False
+    _files: Sequence[ScanFile]
+    _send: Callable[[ScanFile, Callable[[int], None]], Receipt]
+    _plan: Plan
+    _jitter: Callable[[], float]
+    _clock: Callable[[], float]
+    _sleep: Callable[[float], bool]
+    events: Events = field(default_factory=queue.SimpleQueue)
+    # The rest is changed under the lock.
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _finished: list[Upload] = field(default_factory=list)
+    _began: float = 0.0
+    _sending: bool = False
+    _stopped: bool = False
 
     def work(self) -> None:
         """Upload one file after the other, in the thread that sends."""
@@ -138,7 +130,8 @@ class _Uploads:
             if len(finished) == len(self._files):
                 return finished
             if self._sending:
-                finished += (Upload(self._files[len(finished)], Unfinished.BROKEN_OFF, self._clock() - self._began),)
+                file = self._files[len(finished)]
+                finished += (Upload(file, Unfinished.BROKEN_OFF, self._now(), self._began),)
         return finished + tuple(Upload(file, Unfinished.NOT_SENT) for file in self._files[len(finished) :])
 
     def _upload(self, file: ScanFile) -> None:
@@ -190,21 +183,20 @@ class _Uploads:
         return self._clock() - self._began
 
 
+@dataclass
 class _Meter:
     """Reports the progress of one attempt, and the end of an outage. Thread-safe."""
 
-    def __init__(
-        self, file: ScanFile, outage: Outage | None, began: float, clock: Callable[[], float], events: Events
-    ) -> None:
-        self._file = file
-        self._outage = outage
-        self._began = began
-        self._clock = clock
-        self._events = events
-        self._lock = threading.Lock()
-        self._closed = False
-        self._sent = self._reported = 0
-        self._reported_at = -PROGRESS
+    _file: ScanFile
+    _outage: Outage | None
+    _began: float
+    _clock: Callable[[], float]
+    _events: Events
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+    _sent: int = 0
+    _reported: int = 0
+    _reported_at: float = -PROGRESS
 
     def __call__(self, sent: int) -> None:
         """Report the number of bytes sent so far, unless the attempt is over."""

@@ -46,18 +46,13 @@ class RunScan(NamedTuple):
 
 
 PARTS_MEANING: Final = (
-    "ThreadFix closes the findings that a scanner's newest scan lacks. So if these scans are parts of one scan, the "
-    "findings of the earlier part are closed, although they exist."
+    "ThreadFix closes the findings that a scanner's newest scan lacks. So if the scans of this run are parts of one "
+    "scan, the findings of the earlier part are closed, although they exist."
 )
 PARTS_HINT: Final = (
     "Send the parts of one scan together with `{--one-scan}`; if they are scans of different scanners, use one step "
     "per scanner."
 )
-UNLISTED_MEANING: Final = (
-    "The scans were processed, but the gate cannot determine whether they are of one scanner. Parts of one scan close "
-    "each other's findings in ThreadFix."
-)
-UNLISTED_HINT: Final = "Run the gate again, with one step per scanner."
 ONE_PART_MEANING: Final = (
     "ThreadFix has a scan with the date of these files already, but it may be a scan of only one of them."
 )
@@ -134,7 +129,7 @@ def doubt_of(scans: Iterable[RunScan], unlisted: Failure | None = None) -> Doubt
             return Doubt(cause, ONE_PART_MEANING, ONE_PART_HINT)
     if unlisted:
         cause = f"the scans of the application could not be listed ({unlisted.what.rstrip('.')})"
-        return Doubt(cause, UNLISTED_MEANING, UNLISTED_HINT)
+        return Doubt(cause, PARTS_MEANING, PARTS_HINT)
     for scan, other in combinations(scans, 2):
         if scan.may_share_scanner(other):
             return Doubt(f"{scan.subject} and {other.subject} may be parts of one scan", PARTS_MEANING, PARTS_HINT)

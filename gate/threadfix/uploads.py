@@ -34,20 +34,13 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 256 * 1024
 """Bytes that are read and sent in one piece."""
-CONTENT_TYPES: Final = (
-    (b".gif", "image/gif"),
-    (b".jpg", "image/jpeg"),
-    (b".jpeg", "image/jpeg"),
-    (b".png", "image/png"),
-    (b".svg", "image/svg+xml"),
-    (b".txt", "text/plain"),
-    (b".htm", "text/html"),
-    (b".html", "text/html"),
-    (b".pdf", "application/pdf"),
-    (b".xml", "application/xml"),
-)
+CONTENT_TYPES: Final = {
+    b".gif": b"image/gif", b".jpg": b"image/jpeg", b".jpeg": b"image/jpeg", b".png": b"image/png",
+    b".svg": b"image/svg+xml", b".txt": b"text/plain", b".htm": b"text/html", b".html": b"text/html",
+    b".pdf": b"application/pdf", b".xml": b"application/xml",
+}  # fmt: skip
 """The types that curl knows, by the ending of the name, in any case."""
-OTHER_TYPE: Final = "application/octet-stream"
+OTHER_TYPE: Final = b"application/octet-stream"
 ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
 """Characters that a form cannot have in a file's name, and their replacements in curl and browsers."""
 SYNCHRONOUS: Final = ("legacy", "")
@@ -112,14 +105,11 @@ class FileForm:
 def _head(file: ScanFile, boundary: bytes) -> bytes:
     """Return the bytes of the form before a file."""
     name = os.fsencode(os.path.basename(file.path))  # noqa: PTH119 - as curl does
-    kind = next((kind for ending, kind in CONTENT_TYPES if name.lower().endswith(ending)), OTHER_TYPE)
+    kind = next((kind for ending, kind in CONTENT_TYPES.items() if name.lower().endswith(ending)), OTHER_TYPE)
     for character, escape in ESCAPES:
         name = name.replace(character, escape)
-    return b'--%s\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\nContent-Type: %s\r\n\r\n' % (
-        boundary,
-        name,
-        kind.encode(),
-    )
+    disposition = b'Content-Disposition: form-data; name="file"; filename="%s"' % name
+    return b"--%s\r\n%s\r\nContent-Type: %s\r\n\r\n" % (boundary, disposition, kind)
 
 
 def pieces_of(content: FileIO, file: ScanFile) -> Iterator[bytes]:
