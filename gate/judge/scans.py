@@ -9,8 +9,8 @@ from gate.judge.conclusions import Conclusion, concluded, concluded_from
 from gate.model.history import Accept, Failure, StopCause
 from gate.model.reasons import Reason
 from gate.text.wording import seconds
-from gate.threadfix.rules import Decision
-from gate.threadfix.statuses import DELETED, INTERRUPTED, description, normal
+from gate.threadfix.rules import UNDOCUMENTED, Decision
+from gate.threadfix.statuses import DELETED, INTERRUPTED, MERGED, description, normal
 
 if TYPE_CHECKING:
     from gate.model.errors import Cancelled
@@ -85,7 +85,7 @@ def _conclusion_of(
         conclusion = concluded(Reason.CANCELLED, f"{_so_far(history)} when the gate was stopped {_after(history)}.")
         return replace(conclusion, exit_code=cancelled.exit_code) if cancelled else conclusion
     if history.ended is StopCause.DEADLINE and (history.reading or (is_ours and _is_not_found(history.newest))):
-        return _timed_out(history, settings.plan.timeout)
+        return _timed_out(history, settings)
     if isinstance(history.newest, Failure):
         return _failed_with(history, history.newest)
     return _read_as(history, history.newest, settings.rules)
@@ -100,7 +100,8 @@ def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclu
     decision = rules.decide(reading)
     if decision is Decision.SUCCESS:
         scan = f" as scan {reading.scan_id}" if reading.scan_id else ""
-        return concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({reading.status}).")
+        text = f" ThreadFix's error message: '{reading.error_message.rstrip('.')}'." if reading.error_message else ""
+        return concluded(Reason.PROCESSED, f"processed{scan} {_after(history)} ({reading.status}).{text}")
     if decision is Decision.ACCEPTED and reading.refusal and reading.refusal.accept:
         message = f"not imported {_after(history)}; ThreadFix says: '{reading.refusal.text.rstrip('.')}'."
         return concluded(ACCEPTED[reading.refusal.accept], message)
@@ -109,7 +110,7 @@ def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclu
         text = (reading.error_message or reading.message or description(reading.status)).rstrip(".")
         flag = " with its error flag set" if reading.error else ""
         message = f"ended as {reading.status}{flag} {_after(history)}."
-        meaning, hint = (None, None) if reading.error else FAILED.get(normal(reading.status), (None, None))
+        meaning, hint = FAILED.get((normal(reading.status), reading.error), (None, None))
         if reading.refusal:
             meaning, hint = reading.refusal.meaning, reading.refusal.advice
         return concluded(Reason.SCAN_FAILED, f"{message} ThreadFix says: '{text}'." if text else message, hint, meaning)
@@ -117,16 +118,23 @@ def _read_as(history: ScanHistory, reading: ScanReading, rules: Rules) -> Conclu
 
 
 FAILED = {
-    DELETED: (
+    (DELETED, False): (
         "The scan was deleted before it was processed. Its findings are not in ThreadFix.",
         "Upload the scan again; if it happens twice, ask your ThreadFix administrator who deletes scans.",
     ),
-    INTERRUPTED: (
+    (INTERRUPTED, False): (
         "ThreadFix stopped processing the scan, perhaps because it was restarted. Its findings are not in ThreadFix.",
         "Upload the scan again; if it happens twice, ask your ThreadFix administrator for the server's log.",
     ),
+    **dict.fromkeys(
+        ((status, True) for status in MERGED),
+        (
+            "ThreadFix reports an error after it had merged the scan, so its findings are probably in ThreadFix.",
+            "Look at the application's scans in ThreadFix. LINKING_DEFECTS often fails because of the defect tracker.",
+        ),
+    ),
 }
-"""Meaning and advice by the normal form of a failure status, unless the error flag is set."""
+"""Meaning and advice by the normal form of a status, and whether the error flag is set."""
 
 
 def _failed_with(history: ScanHistory, newest: Failure) -> Conclusion:
@@ -144,12 +152,18 @@ def outage_length(history: History[Any, Any]) -> str:
     return "" if outage.polls == 1 else f" This went on for {length} ({outage.polls} failed polls)."
 
 
-def _timed_out(history: ScanHistory, timeout: float) -> Conclusion:
+UNKNOWN_STATE = "ThreadFix's newest status is not documented, so the scan may be processing, finished or failed."
+
+
+def _timed_out(history: ScanHistory, settings: Settings) -> Conclusion:
+    timeout, hint, meaning = settings.plan.timeout, None, None
+    if history.reading and settings.rules.decide(history.reading) is Decision.UNKNOWN:
+        hint, meaning = f"{UNDOCUMENTED} {Reason.TIMEOUT.row.advice}", UNKNOWN_STATE
     limit = f"when the timeout expired ({seconds(timeout)})" if timeout else "when asked once"
     message = f"{_so_far(history)} {limit}."
     if isinstance(history.newest, Failure):
         message = f"{message} The newest poll failed: {history.newest.what}"
-    return concluded(Reason.TIMEOUT, message)
+    return concluded(Reason.TIMEOUT, message, hint, meaning)
 
 
 def _after(history: ScanHistory) -> str:

@@ -52,7 +52,8 @@ def _why_missing(pattern: str) -> str:
     if not os.access(folder, os.X_OK | (os.R_OK if is_pattern else 0)):
         return f"cannot be found, because this user has no permission to search the folder {quoted(folder)}"
     why = "matches no file" if is_pattern else "does not exist"
-    return f"{why}; look at the log of the job that should have created it"
+    where = "" if os.path.isabs(pattern) else f" in the folder '{os.getcwd()}'"  # noqa: PTH109, PTH117 - as texts
+    return f"{why}{where}{'; write one path per line' if re.search('[, ]', pattern) else ''}"
 
 
 def _matches(pattern: str) -> Iterable[str]:

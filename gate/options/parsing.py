@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,7 @@ TEXT_LIMIT: Final = 1000  # characters of the text of an invalid option
 NAMES: Final = (table.TEAM_NAME, table.APPLICATION_NAME, table.APPLICATION_UNIQUE_ID)  # look an application up
 IDS: Final = (table.APPLICATION_ID, table.UPLOAD_RESPONSE)  # contain an application's id
 NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
+OF_AN_ACTION: Final = "The job's `working-directory` does not apply to an action."
 NO_FILE_ADVICE: Final = (
     "Check in the log of the scanner's job that it wrote its report, and that the job of the gate has it at this path."
 )
@@ -172,10 +174,8 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
     elif in_file and content is not None and not from_file:
         reader.reject(table.API_KEY_FILE, "{api-key-file}: the file is empty; it must contain the API key.")
     elif not in_file and not from_env:
-        is_pull_request = reader.env.get("GITHUB_EVENT_NAME", "").startswith("pull_request")
-        fork = " GitHub gives no secrets to pull requests from forks." if is_pull_request else ""
         text = "set it from a secret of your CI, or name a file with {api-key-file}."
-        reader.reject(table.API_KEY, "the API key is missing ({api-key}); " + text + fork)
+        reader.reject(table.API_KEY, "the API key is missing ({api-key}); " + text + _why_no_secret(reader))
     if given:
         try:
             api_key(given[0])
@@ -183,6 +183,28 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
             source = reader.name(table.API_KEY_FILE if from_file else table.API_KEY)
             reader.reject(table.API_KEY, "{source}: the key {error}.", source=source, error=error)
     return _secrets(given)
+
+
+def _why_no_secret(reader: OptionReader) -> str:
+    """Return why this build gets no secret, if its CI system has such a reason; otherwise an empty text."""
+    env = reader.env
+    if env.get("GITHUB_ACTOR") == "dependabot[bot]":
+        return " GitHub gives runs of Dependabot only the secrets for Dependabot."
+    if env.get("GITHUB_EVENT_NAME") == "pull_request" and _is_fork(reader):
+        return " GitHub gives no secrets to pull requests from forks."
+    if env.get("GITLAB_CI") and env.get("CI_COMMIT_REF_PROTECTED") == "false":
+        return " GitLab gives protected variables only to protected branches and tags, and this one is not protected."
+    return ""
+
+
+def _is_fork(reader: OptionReader) -> bool:
+    """Return whether GitHub's event is a pull request from another repository."""
+    try:
+        event = json.loads(reader.read(reader.env.get("GITHUB_EVENT_PATH", "")))
+        head, base = (event["pull_request"][side]["repo"]["full_name"] for side in ("head", "base"))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return bool(head != base)
 
 
 def _secrets(values: Iterable[str]) -> tuple[Secret, ...]:
@@ -263,7 +285,7 @@ def _target(
         text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already set "
         reader.reject(table.PENDING_SCAN_ID, text + "{pending-scan-id} or {upload-response} instead.")
     # An earlier upload that was refused is judged without a request.
-    needed = requested and bool(has_checks or not uploaded or scans or files)
+    needed = (requested or needs_scan) and bool(has_checks or not uploaded or scans or files)
     application = _application(reader, {target.application_id for target in linked}, needed=needed)
     ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
     return application, tuple(ids), files, uploaded
@@ -316,8 +338,8 @@ def _files(reader: OptionReader, find: Find, sanitizer: Sanitizer) -> tuple[Scan
         files = tuple(file._replace(shown=sanitizer.sanitize(file.shown)) for file in find(patterns or ()))
         return (one_scan(files),) if len(files) > 1 and reader.value(table.ONE_SCAN) else files
     except ValueError as error:
-        advice = {"meaning": NO_FILE, "advice": NO_FILE_ADVICE}
-        reader.reject(table.SCAN_FILE, "{scan-file}: {error}.", error=error, **advice)
+        advice = f"{NO_FILE_ADVICE} {OF_AN_ACTION}" if reader.naming.inputs else NO_FILE_ADVICE
+        reader.reject(table.SCAN_FILE, "{scan-file}: {error}.", error=error, meaning=NO_FILE, advice=advice)
         return ()
 
 

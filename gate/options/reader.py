@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from gate.model.errors import InvalidOption
 from gate.options import table
-from gate.options.values import TRUE, text
+from gate.options.values import TRUE, text, utf8
 from gate.reporters.outputs import OUTPUTS
 from gate.reporters.outputs import variable as output_variable
 from gate.text.wording import ACTION_VARIABLE, naming, quoted
@@ -90,7 +90,7 @@ class OptionReader:
         if name is None:
             return None
         try:
-            return self.read(name)
+            return utf8(self.read(name))
         except OSError as error:
             why = if_missing if error.errno == errno.ENOENT and if_missing else f"cannot be read ({error.strerror})"
             shown = "the file" if option is table.API_KEY_FILE else quoted(name)
@@ -130,8 +130,8 @@ class OptionReader:
                 continue
             if option.group == table.TARGET or option in BEFORE_THE_WAIT:
                 continue  # The command that keeps waiting has ids instead.
-            if option is table.TIMEOUT and not option.parse(given[0]):
-                continue  # A resumed run must wait.
+            if option is table.TIMEOUT and option.parse(given[0]) <= option.parse(str(option.default)):
+                continue  # It was too short.
             if option.is_switch:
                 arguments.append(f"--{option.name}" if given[0].lower() in TRUE else f"--no-{option.name}")
             else:

@@ -6,6 +6,7 @@ value: `--timeout: 'soon' is not a duration; write for example 90`.
 
 from __future__ import annotations
 
+import codecs
 import re
 from datetime import date
 from pathlib import Path
@@ -183,6 +184,8 @@ def ui_url(value: str) -> str:
 
 def path(value: str) -> str:
     """Check the path of a file."""
+    if value.startswith("-----BEGIN "):
+        raise ValueError("is the text of a certificate or key; write it into a file, and name the file")
     if "\0" in value:
         raise ValueError("contains a NUL character, which no file name can contain")
     if not Path(value).is_absolute():
@@ -202,7 +205,16 @@ def text(value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError("is not UTF-8, so no report could show it; choose another value") from None
+    if _UNEXPANDED.fullmatch(value):
+        raise ValueError("is a variable that was not expanded; check its name, and how this CI system writes it")
     return value
+
+
+def utf8(content: bytes) -> bytes:
+    """Return a text file as UTF-8 without a byte order mark. PowerShell writes UTF-16."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode("utf-8", "replace")
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def _parse_each(parse: Callable[[str], T], value: str) -> list[T]:

@@ -96,4 +96,4 @@ def _reasons(check: CheckVerdict) -> Iterator[Line]:
         yield Line(f"    blocked by: {phrases.obstacle_line(obstacle)}", indent=6)
     more = len(check.obstacles) - OBSTACLES
     if more > 0:
-        yield Line(f"    ... and {more} more; the HTML report and the result document list them")
+        yield Line(f"    ... and {more} more")

@@ -63,7 +63,8 @@ def _head(verdict: Verdict) -> Iterator[str]:
         if verdict.resume:
             how, command = verdict.how_to_resume
             yield f"**{how}**"
-            yield f"<pre>{escape_html(command)}</pre>"
+            # Inputs are pasted into a workflow line by line.
+            yield "<pre>" + "\n".join(map(escape_html, command.splitlines())) + "</pre>"
         yield f"**What to do:** {conclusion.hint}"
     yield from _list(
         f"{ICONS[part.conclusion.kind]} {_text(_sentence(describe(part)), SENTENCE)}"
@@ -179,7 +180,7 @@ def _results(results: list[CheckResult], check: CheckVerdict) -> str:
 
 
 def _obstacle(obstacle: Obstacle) -> str:
-    name = _text(obstacle.name, LONG)
+    name = _text(obstacle.name, 2 * LONG)
     name = f"[{name}](<{escape_html(obstacle.url)}>)" if obstacle.url else name
     severity = f" ({_text(obstacle.severity, SHORT)})" if obstacle.severity else ""
     place = f" in {_text(obstacle.place, 2 * LONG)}" if obstacle.place else ""

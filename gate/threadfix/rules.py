@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OLD: Final = 24 * 3600.0
 """Seconds. A scan that was finished so long before the first poll may belong to another build."""
 
-UNDOCUMENTED: Final = "Add it to {--success-statuses} or {--failure-statuses} if it is final."
+UNDOCUMENTED: Final = "Add the status to {--success-statuses} or {--failure-statuses} if it is final."
 """The advice for a status that is not documented; a template of `gate.text.wording`."""
 
 
@@ -107,6 +107,8 @@ class Rules:
                 f"was finished {seconds(age)} before the gate's first request. Is it the scan of this build? "
                 "An old upload response contains an old scan's link."
             )
+        if decision is Decision.SUCCESS and reading.error_message:
+            return f"is {reading.status}, but ThreadFix has an error message: '{reading.error_message.rstrip('.')}'."
         if decision is Decision.UNKNOWN and not self.unknown_fails:
             status, advice = reading.status, naming.fill(UNDOCUMENTED)
             return f"has the status {status}, which is not documented. The gate waits for the next status. {advice}"

@@ -32,6 +32,8 @@ FAILURE: Final = ("SCAN_INTERRUPTED", "SCAN_DELETED")
 QUEUED_FOR_DELETE: Final = "SCAN_QUEUED_FOR_DELETE"
 DELETED: Final = "SCAN_DELETED"
 INTERRUPTED: Final = "SCAN_INTERRUPTED"
+MERGED: Final = ("APPLICATION_MERGED", "LINKING_DEFECTS")
+"""Statuses after the findings are in ThreadFix."""
 
 
 def normal(status: str) -> str:

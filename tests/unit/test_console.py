@@ -428,7 +428,7 @@ def test_a_check_that_does_not_hold_has_its_reason() -> None:
             f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}"
             for number in range(3)
         ),
-        "    ... and 7 more; the HTML report and the result document list them",
+        "    ... and 7 more",
         "  unknown: policy 'Release': no policy is attached to the application.",
     ]
     url = "https://tf.example.com/threadfix/applications/6"

@@ -153,11 +153,15 @@ def error_of(*patterns: str) -> str:
 
 
 def test_a_missing_file_is_named() -> None:
-    log = "; look at the log of the job that should have created it"
+    """A relative path with the folder that was searched."""
+    here = f" in the folder '{Path.cwd()}'"
     for path in ("missing.xml", "a.xml/"):
-        assert error_of(path) == f"'{path}' does not exist{log}"
+        assert error_of(path) == f"'{path}' does not exist{here}"
     for pattern in ("*.fpr", "nowhere/**/*.xml", "out/dee*"):
-        assert error_of(pattern) == f"'{pattern}' matches no file{log}"
+        assert error_of(pattern) == f"'{pattern}' matches no file{here}"
+    assert error_of("/nowhere/a.xml") == "'/nowhere/a.xml' does not exist"
+    for several in ("a.json,b.json", "a.json b.json", "/nowhere/*.xml, /nowhere/*.json"):
+        assert error_of(several).endswith("; write one path per line")
     with pytest.raises(ValueError, match="300 characters"):
         find(["x" * 300])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import shlex
 import sys
@@ -245,7 +246,8 @@ def test_plain_http_to_another_host_must_be_allowed() -> None:
     [
         ("", None, "the API key is missing (THREADFIX_API_KEY)"), (KEY, b"other", "both given"),
         ("", b"\n", "the file is empty"), ("", b"two\nlines", "line break"), ("two\nlines", None, "line break"),
-        ("bell\x07", None, "control character"), ("ключ", None, "outside ASCII"), ("", b"\xff\xfe", "outside ASCII"),
+        ("bell\x07", None, "control character"), ("ключ", None, "outside ASCII"), ("", b"\xff\xfd", "outside ASCII"),
+        ("", b"\xff\xfe", "the file is empty"),
         ("k" * 513, None, "more than 512 characters"), ("", b"k" * 513, "more than 512 characters"),
         ("", bytes(range(256)) * 600, "more than 512 characters"),
     ],
@@ -405,7 +407,6 @@ def test_in_the_action_an_invalid_option_is_an_input() -> None:
         "THREADFIX_GATE_ACTION": "1",
         "THREADFIX_TIMEOUT": "soon",
         "THREADFIX_TIMOUT": "1m",
-        "GITHUB_EVENT_NAME": "pull_request",
     }
     result = parse({}, env, no_file, find)
     text = " ".join(map(str, result.invalid))
@@ -413,11 +414,69 @@ def test_in_the_action_an_invalid_option_is_an_input() -> None:
     assert "timeout: 'soon' is not a duration" in text
     assert "did you mean the input timeout?" in text
     assert "the API key is missing (api-key)" in text
-    assert "GitHub gives no secrets to pull requests from forks." in text
     assert "url is missing; give the base URL of ThreadFix with its context path, for example url: https://tf" in text
     assert [invalid.option for invalid in result.invalid] == [
-        "--timeout", "THREADFIX_API_KEY", "--url", "--pending-scan-id", "--timeout",
+        "--timeout", "THREADFIX_API_KEY", "--url", "--pending-scan-id", "--application-id", "--timeout",
     ]  # fmt: skip
+
+
+PULL_REQUEST = {"THREADFIX_API_KEY": "", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": "event.json"}
+FORK, OWN = (
+    b'{"pull_request": {"head": {"repo": {"full_name": "%s/shop"}}, "base": {"repo": {"full_name": "octo/shop"}}}}'
+    % name
+    for name in (b"someone", b"octo")
+)
+
+
+@pytest.mark.parametrize(
+    ("env", "event", "why"),
+    [
+        (PULL_REQUEST, FORK, "no secrets to pull requests from forks."),
+        (PULL_REQUEST, OWN, ""),
+        (PULL_REQUEST, b'{"pull_request": null}', ""),
+        (PULL_REQUEST, b"not json", ""),
+        (PULL_REQUEST, None, ""),
+        (PULL_REQUEST | {"GITHUB_EVENT_NAME": "pull_request_target"}, FORK, ""),
+        (PULL_REQUEST | {"GITHUB_ACTOR": "dependabot[bot]"}, OWN, "only the secrets for Dependabot."),
+        ({"GITLAB_CI": "true", "CI_COMMIT_REF_PROTECTED": "false"}, None, "and this one is not protected."),
+        ({"GITLAB_CI": "true", "CI_COMMIT_REF_PROTECTED": "true"}, None, ""),
+    ],
+)
+def test_a_missing_key_has_the_reason_of_the_ci_system_if_it_applies(
+    env: dict[str, str], event: bytes | None, why: str
+) -> None:
+    files = {} if event is None else {"event.json": event}
+    (error,) = errors(files=files, **{"THREADFIX_API_KEY": "", **env})
+    assert error.endswith(why or "name a file with --api-key-file.")
+
+
+def test_a_run_without_options_names_all_that_it_needs() -> None:
+    invalid = [option.option for option in parse({}, {}, no_file, find).invalid]
+    assert invalid == ["THREADFIX_API_KEY", "--url", "--pending-scan-id", "--application-id"]
+
+
+@pytest.mark.parametrize("value", ["$URL", "${URL}", "$(URL)", "${{ vars.URL }}"])
+def test_a_variable_that_was_not_expanded_is_named(value: str) -> None:
+    for flag in ("--url", "--scan-file", "--policy", "--ca-file"):
+        (error,) = errors(flag, value)
+        assert "is a variable that was not expanded; check its name" in error
+
+
+def test_the_text_of_a_certificate_is_no_path() -> None:
+    text = f"-----BEGIN CERTIFICATE-----\n{'MIIB' * 30}\n-----END CERTIFICATE-----\n"
+    (error,) = errors("--ca-file", text)
+    assert error == "--ca-file: the value is the text of a certificate or key; write it into a file, and name the file."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_files_of_powershell_are_understood(encoding: str) -> None:
+    """With a byte order mark, in UTF-8 or UTF-16."""
+    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    link = "http://tf/rest/latest/applications/6/pendingScan/9/status"
+    response = f'{{"success": true, "links": [{{"href": "{link}"}}]}}\r\n'
+    files = {"api.key": mark + f"{KEY}\r\n".encode(encoding), "up.json": mark + response.encode(encoding)}
+    settings = ok("--api-key-file", "api.key", "--upload-response", "up.json", files=files, THREADFIX_API_KEY="")
+    assert (settings.server.api_key.reveal(), settings.pending_scan_ids) == (KEY, (41, 9))
 
 
 def test_printing_the_settings_hides_the_key() -> None:
@@ -454,11 +513,12 @@ def test_all_invalid_options_are_reported_together() -> None:
         "the API key",
         "--url",
         "no scan is",
+        "--application-id is missing",
         "--timeout",
         "--interval",
         "--on-timeout",
     )
-    assert [str(error).startswith(start) for error, start in zip(result.invalid, starts, strict=True)] == [True] * 7
+    assert [str(error).startswith(start) for error, start in zip(result.invalid, starts, strict=True)] == [True] * 8
     assert result.settings is None
 
 
@@ -576,10 +636,12 @@ def test_a_scan_has_no_link_if_a_part_is_unknown(pattern: str, scan_id: int | No
 
 
 def test_the_resume_command_repeats_the_options_without_the_key() -> None:
-    settings = ok("--timeout", "5m", THREADFIX_PASS_CRITERIA="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
+    """A timeout that is no longer than the default was too short."""
+    assert "--timeout" not in ok("--timeout", "5m").resume([Target(6, 41)])
+    settings = ok("--timeout", "45m", THREADFIX_PASS_CRITERIA="true", THREADFIX_SUMMARY="no", THREADFIX_JSON="1",
         THREADFIX_PENDING_SCAN_ID="41 42", THREADFIX_RESULT_FILE="my result.json")  # fmt: skip
     assert shlex.split(settings.resume([Target(6, 41), Target(6, 42)])) == [
-        "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "5m",
+        "threadfix-gate", "run", "--url", "https://tf.example.com/threadfix", "--timeout", "45m",
         "--pass-criteria", "--result-file", "my result.json", "--no-summary",
         "--application-id", "6", "--pending-scan-id", "41,42",
     ]  # fmt: skip

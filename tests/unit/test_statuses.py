@@ -51,10 +51,15 @@ def test_the_user_may_move_statuses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [("NEW_ONE", "NEW_ONE, which is not documented"), ("SCAN_QUEUED_FOR_DELETE", "for deletion")]
+    ("reading", "text"),
+    [
+        (ScanReading("NEW_ONE"), "NEW_ONE, which is not documented"),
+        (ScanReading("SCAN_QUEUED_FOR_DELETE"), "for deletion"),
+        (ScanReading("DONE", error_message="No."), "is DONE, but ThreadFix has an error message: 'No'."),
+    ],
 )
-def test_an_unknown_status_and_a_deletion_lead_to_a_warning(status: str, text: str) -> None:
-    assert text in (Rules().warning(ScanReading(status), FLAGS, first=True) or "")
+def test_an_unusual_reading_leads_to_a_warning(reading: ScanReading, text: str) -> None:
+    assert text in (Rules().warning(reading, FLAGS, first=True) or "")
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "DONE", "SCAN_DELETED", "NEW_ONE"])

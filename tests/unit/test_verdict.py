@@ -84,6 +84,10 @@ def test_a_scan_of_this_run_that_is_not_found_yet_times_out(failure: Failure, en
             history_of(ScanReading("SCAN_DELETED", message="Gone")),
             "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Gone'.",
         ),
+        (
+            history_of(ScanReading("DONE", error_message="No channel.")),
+            "processed after 1m40s (DONE). ThreadFix's error message: 'No channel'.",
+        ),
         (history_of(ScanReading("SCAN_DELETED")), "ended as SCAN_DELETED after 1m40s. ThreadFix says: 'Scan Deleted'."),
         (history_of(ScanReading("X", error=True)), "ended as X with its error flag set after 1m40s."),
         (history_of(QUEUED, StopCause.DEADLINE), "had been QUEUED for 1m40s when the timeout expired (30m)."),
@@ -119,9 +123,11 @@ def test_a_scan_is_named_by_its_ids_and_its_file(name: str | None, subject: str)
         (ScanReading("SCAN_DELETED"), "The scan was deleted", "who deletes scans"),
         (ScanReading("SCAN_INTERRUPTED"), "stopped processing", "server's log"),
         (ScanReading("SCAN_DELETED", error=True), "could not process", "Read ThreadFix's message"),
+        (ScanReading("LINKING_DEFECTS", error=True), "probably in ThreadFix", "the defect tracker"),
+        (ScanReading("APPLICATION_MERGED", error=True), "probably in ThreadFix", "Look at the application's scans"),
     ],
 )
-def test_a_deleted_and_an_interrupted_scan_have_different_advice(
+def test_the_status_of_a_failed_scan_decides_its_meaning_and_advice(
     reading: ScanReading, meaning: str, advice: str
 ) -> None:
     conclusion = judged(history_of(reading)).conclusion
@@ -134,6 +140,13 @@ def test_the_meaning_of_a_failure_replaces_that_of_its_reason() -> None:
     failure = replace(ALL[Reason.PROTOCOL], kind=FailureKind.ANOTHER)
     assert "about something other" in judged(history_of(failure)).conclusion.meaning
     assert judged(history_of(ALL[Reason.PROTOCOL])).conclusion.meaning == Reason.PROTOCOL.row.meaning
+
+
+def test_a_timeout_in_an_undocumented_status_names_it_and_both_lists() -> None:
+    conclusion = judged(history_of(ScanReading("CANCELED"), StopCause.DEADLINE)).conclusion
+    assert "had been CANCELED for" in conclusion.message
+    assert "processing, finished or failed" in conclusion.meaning
+    assert all(part in conclusion.hint for part in ("{--success-statuses}", "{--failure-statuses}", "{--timeout}"))
 
 
 def test_the_message_of_a_single_poll_mentions_no_timeout() -> None:
