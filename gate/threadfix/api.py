@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from gate.model.advice import FailureKind
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from gate.text.sanitizer import Sanitizer
     from gate.threadfix.links import Server
+
+T = TypeVar("T")
 
 REDIRECTS: Final = range(300, 400)
 CLIENT_ERRORS: Final = range(400, 500)
@@ -218,6 +220,15 @@ class RestApi:
             error: from reading the envelope.
         """
         return self.protocol(response.http, f"returned {what}: {self.sanitize(str(error))}.")
+
+    def converted(
+        self, response: ApiResponse, read: Callable[[responses.Envelope], T], what: str, ends: float
+    ) -> T | Failure:
+        """Return the content of a long response, as `read` converts it before the moment `ends`; `what` is missing."""
+        try:
+            return self.http.probe(lambda _: read(response.envelope), left(ends))
+        except responses.NotThreadFixError as error:
+            return self.malformed(response, what, error)
 
     def cached(self, response: Response) -> Failure:
         """Return the failure for a copy from a cache, which may be older than the scan."""

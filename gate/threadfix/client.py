@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -92,7 +93,7 @@ class Client:
 
     def scans(self, application_id: int, timeout: float) -> ListedScans | Failure:
         """Request an application's scans, once. A copy from a cache is a failure: it may lack the newest scan."""
-        api = self.api
+        api, ends = self.api, time.monotonic() + timeout
         url = api.server.endpoint(links.SCANS_PATH, application_id=application_id)
         response = api.request(url, timeout, limit=LONG_RESPONSE_LIMIT, refusals=True)
         is_empty = False
@@ -106,10 +107,9 @@ class Client:
             return replace(response, final=response.final or refused or response.http_status == OK)
         if response.http.age:
             return api.cached(response.http)
-        try:
-            scans = () if is_empty else responses.listed_scans(response.envelope)
-        except responses.NotThreadFixError as error:
-            return replace(api.malformed(response, "no list of scans", error), final=True)
+        scans = () if is_empty else api.converted(response, responses.listed_scans, "no list of scans", ends)
+        if isinstance(scans, Failure):
+            return replace(scans, final=scans.reason is Reason.PROTOCOL)
         updated = tuple((scan.id, scan.updated_date) for scan in scans)
         names = {scan.scanner_name: api.text(scan.scanner_name) for scan in scans}
         scanners = ((scan.id, names[scan.scanner_name]) for scan in scans)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.model.subjects import ApplicationName
-    from gate.threadfix.api import ApiResponse, RestApi
+    from gate.threadfix.api import RestApi
 
 T = TypeVar("T")
 Matches = tuple[responses.Application, ...]
@@ -90,7 +90,7 @@ class Finder:
             # ThreadFix has the POST from 2.7.6 on, and a filter that does not accept every path.
             is_lacking = response.http_status in {NO_CONTENT, NO_METHOD, *NOT_FOUND}
             return found if is_lacking or response.reason is Reason.NOT_FOUND else response
-        return self._read(response, responses.applications)
+        return self._api.converted(response, responses.applications, "no application", ends)
 
     def _in_team(self, team: str, ends: float) -> Matches | Failure:
         """Return the applications of a team whose name cannot be part of a path."""
@@ -120,13 +120,9 @@ class Finder:
     ) -> T | Failure:
         url = f"{self._api.server.endpoint(path, **parts)}?{urlencode(query, quote_via=quote, safe='')}"
         response = self._api.request(url, left(ends), limit=LONG_RESPONSE_LIMIT)
-        return response if isinstance(response, Failure) else self._read(response, read)
-
-    def _read(self, response: ApiResponse, read: Callable[[responses.Envelope], T]) -> T | Failure:
-        try:
-            return read(response.envelope)
-        except responses.NotThreadFixError as error:
-            return self._api.malformed(response, "no application", error)
+        return (
+            response if isinstance(response, Failure) else self._api.converted(response, read, "no application", ends)
+        )
 
     # --- The result.
 

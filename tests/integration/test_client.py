@@ -18,11 +18,13 @@ import pytest
 from gate.model.history import Failure, Finished
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, ApplicationName, Policy, Target
-from gate.net.http import Transport
+from gate.net.http import Response, Transport
 from gate.sandbox.scenarios import Fault, Raw, Reset, Scenario, Trickle
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, envelope, refusal
 from gate.text.sanitizer import Sanitizer
+from gate.threadfix.api import ApiResponse
 from gate.threadfix.policies import CheckReader
+from gate.threadfix.responses import Envelope
 from tests.memory import peak
 from tests.raw import request_head, talking
 from tests.uploads import FINISHED, PLAN, Counting, client, http, new_file
@@ -414,11 +416,12 @@ def test_a_legacy_upload_s_response_may_have_all_findings(tmp_path: Path) -> Non
 def test_reading_a_response_counts_towards_the_limit_of_its_request() -> None:
     over = threading.Event()
     with talking(responding(http(b"{}"))) as url:
-        transport = Transport(client(url).api.server, Sanitizer(), lambda _: None, lambda _: over.wait(60))
-        result = transport.get(url, 0.2)
+        api = client(url).api
+        transport = Transport(api.server, Sanitizer(), lambda _: None, lambda _: over.wait(60))
+        response = ApiResponse(Response(200, {}, b""), Envelope(success=True))
+        results = transport.get(url, 0.2), api.converted(response, lambda _: over.wait(60), "", time.monotonic() + 0.2)
         over.set()
-    assert isinstance(result, Failure)
-    assert result.timed_out
+    assert [isinstance(result, Failure) and result.timed_out for result in results] == [True, True]
 
 
 def test_decompression_is_bounded(gate: Gate) -> None:
