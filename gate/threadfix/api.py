@@ -225,10 +225,14 @@ class RestApi:
         self, response: ApiResponse, read: Callable[[responses.Envelope], T], what: str, ends: float
     ) -> T | Failure:
         """Return the content of a long response, as `read` converts it before the moment `ends`; `what` is missing."""
-        try:
-            return self.http.probe(lambda _: read(response.envelope), left(ends))
-        except responses.NotThreadFixError as error:
-            return self.malformed(response, what, error)
+
+        def convert(_: object) -> T | Failure:
+            try:
+                return read(response.envelope)
+            except responses.NotThreadFixError as error:
+                return self.malformed(response, what, error)
+
+        return self.http.probe(convert, left(ends))
 
     def cached(self, response: Response) -> Failure:
         """Return the failure for a copy from a cache, which may be older than the scan."""

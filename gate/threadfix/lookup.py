@@ -111,18 +111,13 @@ class Finder:
         return tuple(app for page in pages for team in page for app in team.applications)
 
     def _get(
-        self,
-        path: str,
-        read: Callable[[responses.Envelope], T],
-        query: Mapping[str, str],
-        ends: float,
-        **parts: str,
+        self, path: str, read: Callable[[responses.Envelope], T], query: Mapping[str, str], ends: float, **parts: str
     ) -> T | Failure:
         url = f"{self._api.server.endpoint(path, **parts)}?{urlencode(query, quote_via=quote, safe='')}"
         response = self._api.request(url, left(ends), limit=LONG_RESPONSE_LIMIT)
-        return (
-            response if isinstance(response, Failure) else self._api.converted(response, read, "no application", ends)
-        )
+        if isinstance(response, Failure):
+            return response
+        return self._api.converted(response, read, "no application", ends)
 
     # --- The result.
 

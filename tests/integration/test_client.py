@@ -409,7 +409,7 @@ def test_a_legacy_upload_s_response_may_have_all_findings(tmp_path: Path) -> Non
             client(url, version=version).upload(6, PLAN, new_file(tmp_path), lambda _: None)
             for version in ("legacy", "", "latest")
         ]
-    assert receipts[:2] == [Finished(12)] * 2
+    assert receipts[:2] == [Finished(12, scanner="OWASP Zed Attack Proxy")] * 2
     assert isinstance(receipts[2], Failure)
 
 
