@@ -98,7 +98,6 @@ BROKEN: dict[str, list[bytes]] = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_response_is_unreachable_and_transient(kind: str) -> None:
-    """The next response counts."""
     responses = iter([response for broken in BROKEN[kind] for response in (broken, DONE)])
 
     def talk(connection: socket.socket) -> None:
@@ -145,7 +144,6 @@ def test_a_body_of_tiny_chunks_is_broken_off() -> None:
 
 
 def client(url: str, scheme: str = "") -> Client:
-    """Return a client that trusts every server."""
     url = f"{scheme}:{url.partition(':')[2] or url}" if scheme else url
     return Client(Server(url, Secret("k" * 40), insecure=True), Sanitizer(), trace=lambda _: None)
 
@@ -224,12 +222,10 @@ def test_a_server_that_closes_before_the_request_gets_nothing() -> None:
 
 
 def reset(connection: socket.socket) -> None:
-    """Close the connection with an error."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def sends(response: bytes) -> Callable[[socket.socket], object]:
-    """Send a response."""
     return lambda connection: connection.sendall(response)
 
 
@@ -289,8 +285,6 @@ def test_no_response_leaks_a_descriptor_a_thread_or_a_file(
     server_tls: tuple[ssl.SSLContext, Path],
     tmp_path: Path,
 ) -> None:
-    """Status requests and uploads, in one process."""
-
     def talk(connection: socket.socket) -> None:
         head = request_head(connection)
         part = head.partition(b"/pendingScan/" if head.startswith(b"GET") else b"/applications/")[2]

@@ -31,13 +31,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def threadfix() -> Release:
-    """A ThreadFix whose endpoints a test sets."""
     return Release()
 
 
 @pytest.fixture
 def run(gate: Gate, threadfix: Release) -> Run:
-    """The gate, on a scan that is processed immediately."""
     return Run(gate, threadfix)
 
 
@@ -147,14 +145,12 @@ def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, resp
 
 
 def test_after_threadfix_is_unreachable_no_request_is_sent(run: Run) -> None:
-    """The verdict must not wait for its details."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, Reset())
     run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open)", "--pass-criteria", settle="0")
     assert [path for _, path, _ in run.threadfix.requests] == [CRITERIA, SEVERITIES]
 
 
 def test_one_time_limit_covers_all_requests(run: Run) -> None:
-    """If the server hangs, no further request follows."""
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, Trickle(headers_too=True))
     ran = run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", "--request-timeout", "300ms", settle="0")
     assert [path for _, path, _ in run.threadfix.requests] == [CRITERIA, SEVERITIES, APPLICATION]
@@ -201,14 +197,12 @@ def test_a_vulnerability_is_untrusted_text_of_any_shape(
 
 
 def test_policies_have_no_vulnerabilities(run: Run) -> None:
-    """The vulnerabilities that a policy's filter matches are unknown."""
     run.threadfix.set(STATUSES, [policy("FAILING")])
     run("--policy", "all")
     assert [path for _, path, _ in run.threadfix.requests] == [STATUSES]
 
 
 def test_an_unknown_severity_has_no_number(run: Run) -> None:
-    """A search would need the number."""
     run.threadfix.set(CRITERIA, criteria(failed=[criterion("Odd"), criterion({"intValue": 9, "name": "X"})]))
     run.threadfix.set(SEVERITIES, NAMES)
     run("--pass-criteria", settle="0")

@@ -45,7 +45,6 @@ def scan(step: Step, scenario: Scenario = DONE) -> tuple[str, str]:
 
 
 def test_an_unread_log_delays_nothing(step: Step) -> None:
-    """With a full pipe for standard error, the wait goes on, the reports are written, and the process ends."""
     with full_pipe() as (_, writer):
         done = step.run(*scan(step, SLOW), "-v", "--result-file", "result.json", stderr=writer)
     document = json.loads((step.folder / "result.json").read_text())
@@ -79,8 +78,6 @@ def test_unread_checks_still_run(step: Step) -> None:
 
 
 def test_a_late_reader_gets_everything(step: Step) -> None:
-    """No line of the log is lost, the order is kept, and the verdict is the last line."""
-
     def is_readable() -> bool:
         return bool(select.select([reader], [], [], 0.05)[0])
 
@@ -166,7 +163,6 @@ def test_a_deleted_working_folder_is_a_usage_error(step: Step) -> None:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such names; not POSIX")
 def test_a_value_that_is_not_utf_8_is_a_usage_error(step: Step) -> None:
-    """No output or report could show the value."""
     options = ("--result-file", "--html-file", "--dotenv-file", "--success-statuses")
     done = step.run(*(word for option in options for word in (option, os.fsdecode(b"\xff.json"))), *scan(step))
     assert (done.returncode, step.reason) == (2, "usage")

@@ -75,7 +75,6 @@ def handles_signals(process: int) -> bool:
 
 @pytest.mark.parametrize("number", CODES)
 def test_a_stopped_gate_writes_all_its_outputs_and_reports(number: signal.Signals, step: Step) -> None:
-    """Exit code, outputs, reports, the last status, and the command to keep waiting."""
     scan = step.threadfix.add(STUCK)
     with step.start("--pending-scan-id", str(scan), "--timeout", "1h", *REPORTS) as process:
         until(lambda: len(step.threadfix.seen) > 1, process)
@@ -90,7 +89,6 @@ def test_a_stopped_gate_writes_all_its_outputs_and_reports(number: signal.Signal
 
 
 def test_the_command_to_keep_waiting_works_as_printed(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a shell with the key in its environment."""
     scan = step.threadfix.add(Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 30), ("DONE", 0))))
     with step.start("--pending-scan-id", str(scan), *REPORTS) as process:
         until(lambda: step.threadfix.seen, process)
@@ -104,7 +102,6 @@ def test_the_command_to_keep_waiting_works_as_printed(step: Step, monkeypatch: p
 
 
 def test_a_hanging_request_does_not_delay_the_end(step: Step) -> None:
-    """Neither the reports nor the end of the process wait for a server."""
     scan = step.threadfix.add(HANGS)
     with step.start("--pending-scan-id", str(scan), "--request-timeout", "1h", *REPORTS) as process:
         until(lambda: step.threadfix.seen, process)
@@ -113,7 +110,6 @@ def test_a_hanging_request_does_not_delay_the_end(step: Step) -> None:
 
 
 def test_an_endless_input_does_not_delay_the_end(step: Step) -> None:
-    """A gate that reads an upload response from a pipe stops, and writes its reports."""
     import fcntl
     import termios
 
@@ -215,7 +211,6 @@ entry()
 
 
 def test_a_signal_before_the_handler_kills_the_process() -> None:
-    """An exception would end with the exit code of a bug."""
     process = subprocess.run([sys.executable, "-c", EARLY, "--help"], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout, process.stderr) == (-signal.SIGINT, "", "")
 
@@ -331,7 +326,6 @@ def test_a_signal_wakes_the_main_thread(
 
 
 def hang() -> None:
-    """Block until the test is over."""
     threading.Event().wait(60)
 
 

@@ -50,13 +50,11 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def good(company: Authority) -> tuple[Path, Path]:
-    """The certificate of a server on this machine."""
     return company.issue("good", LOOPBACK, x509.DNSName("localhost"))
 
 
 @pytest.fixture
 def url(gate: Gate, serve: Serve, good: tuple[Path, Path]) -> str:
-    """A ThreadFix with https."""
     return serve(gate.threadfix, tls=context(good))
 
 
@@ -162,7 +160,6 @@ def test_on_windows_and_macos_certifi_s_certificates_always_count(platform: str,
 def test_the_name_of_a_store_has_the_number_of_its_certificates(
     company: Authority, system: Callable[..., None], tmp_path: Path
 ) -> None:
-    """OpenSSL reads a folder only when it looks for a certificate."""
     folder = str(hashed(company, tmp_path / "certificates"))
     file = Certificates("--ca-file", str(company.file))
     assert load_trust_store(client(), (file,)) == f"--ca-file {company.file}; 1 certificate"
@@ -318,12 +315,10 @@ def test_an_encrypted_client_key_is_a_usage_error(gate: Gate, url: str, company:
 
 
 def client() -> ssl.SSLContext:
-    """A context without a trust store."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def junk(folder: Path) -> Path:
-    """Make a file that is no certificate."""
     file = folder / "junk.pem"
     file.write_text("-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n")
     return file

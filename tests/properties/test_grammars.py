@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
     from gate.model.errors import InvalidOption
 
 numbers = st.integers(1, links.MAX_ID)
-parts = st.tuples(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 999))
-
-
-@given(parts)
-def test_a_duration_is_the_sum_of_its_parts(given_parts: tuple[int, int, int, int]) -> None:
-    text = "".join(f"{value}{unit}" for value, unit in zip(given_parts, ("h", "m", "s", "ms"), strict=True) if value)
-    assume(text)
-    hours, minutes, seconds, milliseconds = given_parts
-    assert values.duration(text) == pytest.approx(hours * 3600 + minutes * 60 + seconds + milliseconds / 1000)
 
 
 @given(st.text(max_size=20))
@@ -44,12 +34,6 @@ def test_no_text_breaks_the_duration(text: str) -> None:
         assert 0 <= values.duration_or_zero(text) <= values.LONGEST
     except ValueError as error:
         assert "write for example" in str(error)  # noqa: PT017
-
-
-@given(st.lists(numbers, min_size=1), st.lists(st.sampled_from([",", " ", "\n", "\r\n", ", ", "\t,"]), min_size=1))
-def test_a_list_of_ids_may_have_any_separators(wanted: list[int], separators: list[str]) -> None:
-    text = "".join(f"{number}{separators[index % len(separators)]}" for index, number in enumerate(wanted))
-    assert values.ids(text) == tuple(dict.fromkeys(wanted))
 
 
 @given(st.text(max_size=30))

@@ -127,7 +127,6 @@ def test_the_cadence_never_leaves_its_bounds(waited: float, plan: Plan, jitter: 
 
 
 def response(status: str, code: bytes = b"200 OK") -> bytes:
-    """Return a response about a scan of the requested application."""
     content = envelope({"status": status, "error": False, "appId": TARGET.application_id}).body
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (code, len(content), content)
 

@@ -130,14 +130,12 @@ def test_a_stream_without_a_reader_is_no_verdict(args: tuple[str, ...], stream: 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
 def test_a_closed_stream_does_not_change_the_exit_code(closed: str) -> None:
-    """The log must not go to standard output instead."""
     command = f"{shlex.quote(sys.executable)} -m gate run --quiet {closed}"
     process = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert (process.returncode, process.stdout) == (2, "")
 
 
 def test_a_program_can_call_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its standard output may be no real stream, and its thread not the main thread."""
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     codes: list[int] = []
@@ -202,7 +200,6 @@ def test_help_is_readable_at_every_width(
 
 
 def test_help_begins_with_the_requirements(capfd: pytest.CaptureFixture[str]) -> None:
-    """First the requirements, an example and the exit codes, then the options in their groups."""
     assert main(["run", "--help"]) == 0
     out = capfd.readouterr().out
     groups = dict.fromkeys(option.group for option in OPTIONS)

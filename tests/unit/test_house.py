@@ -32,7 +32,6 @@ ROOMS: Final = {
 
 @cache
 def tree(module: str) -> ast.Module:
-    """The parsed module."""
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
@@ -48,30 +47,25 @@ def imports(module: str) -> set[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module; empty outside of the rooms."""
     return module.split(".")[1] if module.count(".") > 1 else ""
 
 
 def test_no_import_goes_in_a_circle() -> None:
-    """The sorter raises an error that names the circle."""
     assert len(list(TopologicalSorter({module: imports(module) for module in MODULES}).static_order())) == len(MODULES)
 
 
 @pytest.mark.parametrize("name", ROOMS)
 def test_rooms_import_in_one_direction(name: str) -> None:
-    """A room imports from no room that uses it."""
     arrows = {(module, other) for module in MODULES if room(module) == name for other in imports(module)}
     assert [arrow for arrow in sorted(arrows) if room(arrow[1]) not in {"", name, *ROOMS[name]}] == []
 
 
 def test_each_room_is_known() -> None:
-    """A new folder needs a row in the table."""
     assert {room(module) for module in MODULES} == {"", *ROOMS}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_files_and_functions_are_short(module: str) -> None:
-    """A file has at most 420 lines, a function 64."""
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 420
     functions = [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef)]
     long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno >= 64]
@@ -79,6 +73,5 @@ def test_files_and_functions_are_short(module: str) -> None:
 
 
 def test_the_gate_stays_small() -> None:
-    """All of it together, with the page's template and style sheet, has at most 15,000 lines."""
     files = [path for ending in ("*.py", "*.j2", "*.css") for path in GATE.rglob(ending)]
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 15_000

@@ -214,7 +214,6 @@ def test_a_url_is_brought_into_its_normal_form(given: str, normal: str) -> None:
      "https:///hunter2", "hunter2"],
 )  # fmt: skip
 def test_an_invalid_url_is_not_shown(given: str) -> None:
-    """It may contain a password."""
     (error,) = errors("--url", given)
     assert error.startswith("--url: ")
     assert "https://tf.example.com/threadfix" in error
@@ -648,7 +647,6 @@ def test_the_resume_command_repeats_the_options_without_the_key() -> None:
 
 
 def test_the_resume_command_can_be_parsed_again() -> None:
-    """A value that begins with `--` is written with `=`."""
     settings = ok("--policy", "--PCI\n-x")
     assert settings.arguments[2:] == ("--policy=--PCI", "--policy", "-x")
 

@@ -84,7 +84,6 @@ NOW = 1_795_000_000.0
     ],
 )
 def test_an_old_scan_leads_to_a_warning(reading: ScanReading, first: bool, warned: bool) -> None:  # noqa: FBT001
-    """A scan that finished more than a day before the first poll may belong to another build."""
     assert ("Is it the scan of this build?" in (Rules().warning(reading, FLAGS, first=first) or "")) is warned
 
 

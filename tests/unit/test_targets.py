@@ -21,18 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from gate.model.history import Upload
     from gate.model.subjects import Subject
-    from gate.options.settings import Settings
 
 NAMELESS: dict[str, Any] = {"THREADFIX_APPLICATION_ID": ""}
 SCANLESS: dict[str, Any] = {"THREADFIX_PENDING_SCAN_ID": ""}
 RESPONSE = "--upload-response"
 
 
-def refused(message: str) -> Settings:
-    """Return the settings with an upload response that refuses the file, and with no other scan."""
+def refused(message: str) -> Upload:
+    """Return the upload of a response that refuses the file. Without another scan, no application is needed."""
     body = b'{"success": false, "message": "%s"}' % message.encode()
-    return ok(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS, **SCANLESS)
+    settings = ok(RESPONSE, "up.json", files={"up.json": body}, **NAMELESS, **SCANLESS)
+    assert settings.application is None
+    assert settings.uploaded
+    return settings.uploaded
 
 
 @pytest.mark.parametrize("team", [None, "Web, and more"])
@@ -53,6 +56,7 @@ def test_an_application_has_a_name_or_a_unique_id_with_or_without_its_team(team:
     [
         (("--team-name", "Web"), "--team-name requires --application-name or --application-unique-id too"),
         (("--team-name", "a", "--application-name", "b", "--application-unique-id", "c"), "both name the application"),
+        (("--team-name", "\udcff", "--application-name", "Shop"), "--team-name: the value is not UTF-8"),
     ],
 )
 def test_an_application_name_is_complete_and_unambiguous(flags: tuple[str, ...], says: str) -> None:
@@ -63,12 +67,6 @@ def test_an_application_name_is_complete_and_unambiguous(flags: tuple[str, ...],
 def test_a_name_and_an_id_contradict_each_other() -> None:
     (error,) = errors("--team-name", "Web", "--application-name", "Shop")
     assert error.startswith("--team-name: the application is known from --application-id already")
-
-
-def test_a_name_that_is_not_utf_8_is_the_only_error() -> None:
-    (error,) = errors("--team-name", "\udcff", "--application-name", "Shop", **NAMELESS)
-    assert error.startswith("--team-name: ")
-    assert "is not UTF-8" in error
 
 
 def test_paths_and_patterns_are_separated_by_newlines_only(tmp_path: Path) -> None:
@@ -107,10 +105,7 @@ def test_a_report_of_the_gate_is_not_a_scan_file(tmp_path: Path) -> None:
     for name in ("a.xml", "junit.xml"):
         (tmp_path / name).write_text("x")
     (error,) = errors("--scan-file", f"{tmp_path}/*.xml", "--junit-file", f"{tmp_path}/./junit.xml", **SCANLESS)
-    assert (
-        error
-        == f"--scan-file: '{tmp_path}/junit.xml' is also a report of the gate; choose another path for the report."
-    )
+    assert f"'{tmp_path}/junit.xml' is also a report of the gate; choose another path for the report." in error
 
 
 def test_a_file_needs_an_application(tmp_path: Path) -> None:
@@ -122,28 +117,22 @@ def test_a_file_needs_an_application(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.text)
 def test_an_earlier_refused_upload_is_valid_without_an_application(refusal: object) -> None:
-    text = getattr(refusal, "text", "")
-    settings = refused(f"  {text.upper()} ")
-    assert settings.uploaded
-    assert settings.uploaded.file.shown == "up.json"
-    assert isinstance(settings.uploaded.receipt, Refused)
-    assert settings.uploaded.receipt.refusal is refusal
-    assert settings.application is None
+    upload = refused(f"  {getattr(refusal, 'text', '').upper()} ")
+    assert upload.file.shown == "up.json"
+    assert isinstance(upload.receipt, Refused)
+    assert upload.receipt.refusal is refusal
 
 
 @pytest.mark.parametrize("text", ["The file 'api key.xml' is bad.", "Scan file has already been uploaded. Twice.", ""])
 def test_an_undocumented_refusal_is_only_its_text(text: str) -> None:
-    settings = refused(text)
-    assert settings.uploaded
-    assert settings.uploaded.receipt == Refused(text)
+    assert refused(text).receipt == Refused(text)
 
 
 def test_a_refusal_about_the_key_is_denied() -> None:
     """ThreadFix rejects an unknown key with HTTP 200."""
-    settings = refused("API Key not found in database.")
-    assert settings.uploaded
-    assert isinstance(settings.uploaded.receipt, Failure)
-    assert settings.uploaded.receipt.reason is Reason.DENIED
+    receipt = refused("API Key not found in database.").receipt
+    assert isinstance(receipt, Failure)
+    assert receipt.reason is Reason.DENIED
 
 
 def test_a_refused_upload_with_other_scans_needs_their_application() -> None:
