@@ -115,8 +115,8 @@ UPLOAD_AGAIN: Final = (
     "`{--scan-file}`."
 )
 _UNCERTAIN: Final = Advice(UPLOAD_UNCERTAIN, UPLOAD_AGAIN)
-_CONNECTION: Final = Advice(
-    hint="Check that {--url} is the URL of ThreadFix, with https:// if its port uses TLS; then run the gate again."
+_CONNECTION: Final = (
+    "Check that {--url} is the URL of ThreadFix, with https:// if its port uses TLS; then run the gate again."
 )
 _CONTEXT: Final = (
     "Does {--url} lack its context path, such as /threadfix? If it has one, check what responds there instead of "
@@ -150,10 +150,36 @@ _ANOTHER_RULE: Final = Advice(
     "The response is about something other than the request, so it says nothing about the release.",
     "Check `{--application-id}`, and the name of the policy in ThreadFix; a policy can also be named by its id.",
 )
-_CERTIFICATE_NAME: Final = (
-    "Write the host in {--url} as it is in the certificate. If it is right already, ask your ThreadFix administrator "
-    "for a certificate with this name."
-)
+
+_HINTS: Final = {
+    FailureKind.DNS: "Check the host in {--url}, and that this machine can resolve names of your network; then run the "
+    "gate again.",
+    FailureKind.REFUSED: "Check the port in {--url}, and that ThreadFix is running; then run the gate again.",
+    FailureKind.TLS: "Check that the server uses https on this port, with TLS 1.2 or later.",
+    FailureKind.CERTIFICATE: "If your company signs its own certificates, add them to this machine's trust store, or "
+    "name them with {--ca-file} or SSL_CERT_FILE; otherwise ask your ThreadFix administrator to renew the certificate.",
+    FailureKind.CERTIFICATE_NOT_YET_VALID: "Check this machine's clock; if it is right, ask your ThreadFix "
+    "administrator for a certificate that is valid now.",
+    FailureKind.CERTIFICATE_EXPIRED: "Ask your ThreadFix administrator to renew the certificate; and check this "
+    "machine's clock.",
+    FailureKind.CERTIFICATE_NAME: "Write the host in {--url} as it is in the certificate. If it is right already, ask "
+    "your ThreadFix administrator for a certificate with this name.",
+    FailureKind.PROXY: "Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY.",
+    FailureKind.PROXY_REFUSED: "Ask the owner of the proxy to allow connections to ThreadFix, or put its host into "
+    "NO_PROXY.",
+    FailureKind.PROXY_LOGIN: _PROXY_LOGIN,
+    FailureKind.SOCKS: "Name an http proxy in HTTPS_PROXY, or put the host into NO_PROXY.",
+    FailureKind.RESET: _CONNECTION,
+    FailureKind.MALFORMED: _CONNECTION,
+    FailureKind.LIMIT: "Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run.",
+    FailureKind.REDIRECT: _CONTEXT,
+    FailureKind.WEB_PAGE: _CONTEXT,
+    FailureKind.REDIRECT_TO_HTTPS: _HTTPS,
+    FailureKind.CACHED: "Let every cache and proxy between the gate and ThreadFix pass the REST API through without "
+    "storing it.",
+    FailureKind.NO_SLOT: "Give the requests more time with {--request-timeout}, or name fewer scans.",
+}
+"""The advice that is the same for every purpose, for kinds that have the meaning of the reason."""
 
 NOT_SERVED: Final[dict[FailureKind, Advice]] = {
     FailureKind.REDIRECT_TO_HOST: Advice(
@@ -191,56 +217,13 @@ NOT_SERVED: Final[dict[FailureKind, Advice]] = {
 """The kinds of a response that shows that ThreadFix did not serve the request, whatever its purpose."""
 
 ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
-    (FailureKind.DNS, None): Advice(
-        hint="Check the host in {--url}, and that this machine can resolve names of your network; then run the gate "
-        "again."
-    ),
-    (FailureKind.REFUSED, None): Advice(
-        hint="Check the port in {--url}, and that ThreadFix is running; then run the gate again."
-    ),
-    (FailureKind.TLS, None): Advice(hint="Check that the server uses https on this port, with TLS 1.2 or later."),
-    (FailureKind.CERTIFICATE, None): Advice(
-        hint="If your company signs its own certificates, add them to this machine's trust store, or name them with "
-        "{--ca-file} or SSL_CERT_FILE; otherwise ask your ThreadFix administrator to renew the certificate."
-    ),
-    (FailureKind.CERTIFICATE_NOT_YET_VALID, None): Advice(
-        hint="Check this machine's clock; if it is right, ask your ThreadFix administrator for a certificate that is "
-        "valid now."
-    ),
-    (FailureKind.CERTIFICATE_EXPIRED, None): Advice(
-        hint="Ask your ThreadFix administrator to renew the certificate; and check this machine's clock."
-    ),
-    (FailureKind.CERTIFICATE_NAME, None): Advice(hint=_CERTIFICATE_NAME),
-    (FailureKind.PROXY, None): Advice(hint="Check HTTPS_PROXY, and put hosts that need no proxy into NO_PROXY."),
-    (FailureKind.SOCKS, None): Advice(hint="Name an http proxy in HTTPS_PROXY, or put the host into NO_PROXY."),
-    (FailureKind.RESET, None): _CONNECTION,
-    (FailureKind.MALFORMED, None): _CONNECTION,
-    (FailureKind.LIMIT, None): Advice(
-        hint="Raise the limit (ulimit -n, ulimit -u), or wait for fewer scans in one run."
-    ),
+    **{(kind, None): Advice(hint=hint) for kind, hint in _HINTS.items()},
     **{(kind, None): advice for kind, advice in NOT_SERVED.items()},
-    **{
-        (kind, Doing.UPLOAD): Advice(f"{_NOT_TAKEN}. {advice.meaning}", advice.hint)
-        for kind, advice in NOT_SERVED.items()
-    },
-    (FailureKind.PROXY_REFUSED, None): Advice(
-        hint="Ask the owner of the proxy to allow connections to ThreadFix, or put its host into NO_PROXY."
-    ),
-    (FailureKind.REDIRECT, None): Advice(hint=_CONTEXT),
-    (FailureKind.WEB_PAGE, None): Advice(hint=_CONTEXT),
-    (FailureKind.REDIRECT_TO_HTTPS, None): Advice(hint=_HTTPS),
-    (FailureKind.PROXY_LOGIN, None): Advice(hint=_PROXY_LOGIN),
-    (FailureKind.CACHED, None): Advice(
-        hint="Let every cache and proxy between the gate and ThreadFix pass the REST API through without storing it."
-    ),
     (FailureKind.ANOTHER, None): Advice(
         "The response is about something other than the request, so it says nothing about your scan.",
         "Check {--application-id} and {--status-path}.",
     ),
     (FailureKind.ANOTHER_UPLOAD, None): _UNCERTAIN,
-    (FailureKind.NO_SLOT, None): Advice(
-        hint="Give the requests more time with {--request-timeout}, or name fewer scans."
-    ),
     # The application.
     (FailureKind.SEVERAL, None): Advice(
         "ThreadFix has several applications that match.",
@@ -250,12 +233,15 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         _NO_APPLICATION, "Check {--application-id} against the URL of the application's page in ThreadFix."
     ),
     (FailureKind.NO_ENDPOINT, Doing.LOOKUP): Advice(_NO_ENDPOINT, _ENDPOINT),
-    (FailureKind.NOT_FOUND, Doing.LOOKUP_BY_NAME): Advice(_NO_APPLICATION, _BY_NAME),
-    (FailureKind.NOT_FOUND, Doing.LOOKUP_BY_UNIQUE_ID): Advice(_NO_APPLICATION, _BY_UNIQUE_ID),
-    (FailureKind.NO_ENDPOINT, Doing.LOOKUP_BY_NAME): Advice(_NO_ENDPOINT, f"{_PATH} {_BY_NAME}"),
-    (FailureKind.NO_ENDPOINT, Doing.LOOKUP_BY_UNIQUE_ID): Advice(_NO_ENDPOINT, f"{_PATH} {_BY_UNIQUE_ID}"),
-    (FailureKind.ANOTHER, Doing.LOOKUP_BY_NAME): Advice("", _BY_NAME),
-    (FailureKind.ANOTHER, Doing.LOOKUP_BY_UNIQUE_ID): Advice("", _BY_UNIQUE_ID),
+    **{
+        (kind, doing): advice
+        for doing, names in ((Doing.LOOKUP_BY_NAME, _BY_NAME), (Doing.LOOKUP_BY_UNIQUE_ID, _BY_UNIQUE_ID))
+        for kind, advice in (
+            (FailureKind.NOT_FOUND, Advice(_NO_APPLICATION, names)),
+            (FailureKind.NO_ENDPOINT, Advice(_NO_ENDPOINT, f"{_PATH} {names}")),
+            (FailureKind.ANOTHER, Advice("", names)),
+        )
+    },
     # The upload.
     (None, Doing.UPLOAD_UNSENT): Advice("Nothing of the file was sent, so it is safe to run the gate again."),
     (FailureKind.FILE_CHANGED, Doing.UPLOAD_UNSENT): Advice(f"{_NOT_TAKEN}: nothing of it was sent.", _FILE),
@@ -287,10 +273,12 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         "A size limit of the proxy or web server in front of ThreadFix is likely, such as nginx's "
         "client_max_body_size. Have it raised, or make the report smaller.",
     ),
-    (FailureKind.REDIRECT, Doing.UPLOAD): Advice(_REJECTED, _CONTEXT),
-    (FailureKind.REDIRECT_TO_HTTPS, Doing.UPLOAD): Advice(_REJECTED, _HTTPS),
-    (FailureKind.PROXY_LOGIN, Doing.UPLOAD): Advice(_REJECTED, _PROXY_LOGIN),
+    **{
+        (kind, Doing.UPLOAD): Advice(_REJECTED, _HINTS[kind])
+        for kind in (FailureKind.REDIRECT, FailureKind.REDIRECT_TO_HTTPS, FailureKind.PROXY_LOGIN)
+    },
     (FailureKind.REJECTED, Doing.UPLOAD): Advice(_REJECTED, ""),
+    **{(kind, Doing.UPLOAD): Advice(f"{_NOT_TAKEN}. {row.meaning}", row.hint) for kind, row in NOT_SERVED.items()},
     (FailureKind.NO_PENDING_SCAN, Doing.UPLOAD): Advice(
         "ThreadFix accepted the file, but the gate cannot determine when it is processed.",
         "ThreadFix 2.5 and later return a link to the pending scan: check {--api-version}. With "
@@ -305,14 +293,16 @@ ADVICE: Final[dict[tuple[FailureKind | None, Doing | None], Advice]] = {
         hint="Give the key's user read access to the application, with any role: ThreadFix requires it for policies; "
         "*Upload Scans* alone is not enough."
     ),
-    (FailureKind.NOT_FOUND, Doing.CRITERIA): Advice(hint=_CRITERIA),
-    (FailureKind.NO_ENDPOINT, Doing.CRITERIA): Advice(hint=_CRITERIA),
-    (FailureKind.UNRECOGNIZED_PATH, Doing.CRITERIA): Advice(hint=_CRITERIA),
-    (FailureKind.UNKNOWN_RULE, Doing.CRITERIA): Advice(hint=_CRITERIA),
-    (FailureKind.NOT_FOUND, Doing.POLICIES): Advice(hint=_POLICIES),
-    (FailureKind.NO_ENDPOINT, Doing.POLICIES): Advice(hint=_POLICIES),
-    (FailureKind.UNRECOGNIZED_PATH, Doing.POLICIES): Advice(hint=_POLICIES),
-    (FailureKind.UNKNOWN_RULE, Doing.POLICIES): Advice(hint=_POLICIES),
+    **{
+        (kind, doing): Advice(hint=hint)
+        for doing, hint in ((Doing.CRITERIA, _CRITERIA), (Doing.POLICIES, _POLICIES))
+        for kind in (
+            FailureKind.NOT_FOUND,
+            FailureKind.NO_ENDPOINT,
+            FailureKind.UNRECOGNIZED_PATH,
+            FailureKind.UNKNOWN_RULE,
+        )
+    },
     (FailureKind.ANOTHER, Doing.CRITERIA): _ANOTHER_RULE,
     (FailureKind.ANOTHER, Doing.POLICIES): _ANOTHER_RULE,
 }
