@@ -15,6 +15,7 @@ import re
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -34,7 +35,7 @@ from gate.net.peer import is_loopback, load_trust_store
 from gate.text.wording import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from gate.net.peer import Peer
     from gate.text.sanitizer import Sanitizer
@@ -96,14 +97,17 @@ class Body(Protocol):
 
 
 class _Request(NamedTuple):
-    method: str
     url: str
     timeout: float
-    limit: int = RESPONSE_LIMIT
-    form: bytes | None = None
-    body: Body | None = None
-    connect_timeout: float | None = None
-    with_key: bool = True
+    limit: int
+    form: bytes | None
+    body: Body | None
+    connect_timeout: float | None
+    with_key: bool
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.form is None and self.body is None else "POST"
 
 
 class Transport:
@@ -138,40 +142,29 @@ class Transport:
         if server.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
-    # A failure of the network is a value. Only a bug, or an error of `body`, is raised.
-
-    def get(
-        self, url: str, timeout: float, *, limit: int = RESPONSE_LIMIT, with_key: bool = True
+    def request(  # noqa: PLR0913 - the request, and its limits
+        self,
+        url: str,
+        timeout: float,
+        data: Mapping[str, str] | Body | None = None,
+        *,
+        limit: int = RESPONSE_LIMIT,
+        connect_timeout: float | None = None,
+        with_key: bool = True,
     ) -> Response | Failure:
-        """Make a GET request within `timeout` seconds. `limit` is the bytes of the body after decompression."""
-        return self._request(_Request("GET", url, timeout, limit, with_key=with_key))
+        """Make a GET request, or a POST request with a form or a long body, within `timeout` seconds.
 
-    def post(
-        self, url: str, form: Mapping[str, str], timeout: float, *, limit: int = RESPONSE_LIMIT
-    ) -> Response | Failure:
-        """Make a POST request with a form; as `get` otherwise."""
-        return self._request(_Request("POST", url, timeout, limit, form=urlencode(form).encode()))
-
-    def upload(
-        self, url: str, body: Body, *, connect_timeout: float, timeout: float, limit: int = RESPONSE_LIMIT
-    ) -> Response | Failure:
-        """Make a POST request with a long body, within `timeout` seconds.
-
-        `connect_timeout` limits the connection, and each pause of the server within its response. A response that
-        begins before the whole body was sent ends the sending, and counts.
+        `limit` is the bytes of the response's body after decompression. `connect_timeout` limits the connection, and
+        each pause of the server within its response. A response that begins before the whole body was sent ends the
+        sending, and counts. A failure of the network is a value; only a bug, or an error of a body, is raised.
         """
-        return self._request(_Request("POST", url, timeout, limit, body=body, connect_timeout=connect_timeout))
-
-    def _request(self, request: _Request) -> Response | Failure:
-        exchange = Exchange(listens=request.body is not None)
+        form, body = (urlencode(data).encode(), None) if isinstance(data, Mapping) else (None, data)
+        request = _Request(url, timeout, limit, form, body, connect_timeout, with_key)
+        exchange = Exchange(listens=body is not None)
         began = time.monotonic()
-        response = self._run(
-            exchange, lambda exchange: self._send(exchange, request), request.timeout, request.connect_timeout
-        )
-        took = (time.monotonic() - began) * 1000
-        path = urlsplit(request.url).path
-        facts = (exchange.http_status, took, exchange.clock_ahead, exchange.connection)
-        self._trace(RequestMade(request.method, path, *facts))
+        response = self._run(exchange, lambda exchange: self._send(exchange, request), timeout, connect_timeout)
+        facts = ((time.monotonic() - began) * 1000, exchange.clock_ahead, exchange.connection)
+        self._trace(RequestMade(request.method, urlsplit(url).path, exchange.http_status, *facts))
         return response
 
     def probe(self, work: Callable[[Exchange], T], timeout: float) -> T | Failure:
@@ -232,9 +225,8 @@ class Transport:
         unsent = not exchange.connected
         if unsent and connect_timeout is not None:
             timeout = min(timeout, connect_timeout)
-        what = f"{self.host} did not respond within {seconds(timeout)}."
-        if exchange.listens and not unsent and not exchange.whole:
-            what = f"{self.host} did not take the whole file within {seconds(timeout)}."
+        is_sending = exchange.listens and not unsent and not exchange.whole
+        what = f"{self.host} did not {'take the whole file' if is_sending else 'respond'} within {seconds(timeout)}."
         return Failure(Reason.UNREACHABLE, what, FailureKind.TIMEOUT, unsent=unsent)
 
     def _send(self, exchange: Exchange, request: _Request) -> Response | Failure:

@@ -93,10 +93,7 @@ class RestApi:
             refusals: as for `read`.
         """
         ends = time.monotonic() + timeout
-        if form is None:
-            response = self.http.get(url, timeout, limit=limit)
-        else:
-            response = self.http.post(url, form, timeout, limit=limit)
+        response = self.http.request(url, timeout, form, limit=limit)
         if isinstance(response, Failure):
             return response
         content = self.read(response, refusals=refusals)
@@ -111,7 +108,7 @@ class RestApi:
         if not isinstance(first, Failure) or not is_page or urlsplit(base).path:
             return None
         right = f"{base}{CONTEXT_PATH}"
-        response = self.http.get(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
+        response = self.http.request(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
         if isinstance(response, Failure) or not isinstance(response.content, responses.Envelope):
             return None
         what = f"{self.http.host} returned HTTP {first.http_status}; ThreadFix itself responds under {right}."

@@ -184,11 +184,11 @@ def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progre
         form = FileForm(file.files, progress)
         started = True
         path = links.UPLOAD_PARTS_PATH if file.parts else links.UPLOAD_PATH
-        response = api.http.upload(
+        response = api.http.request(
             api.server.endpoint(path, application_id=application_id),
+            plan.upload_timeout,
             form,
             connect_timeout=plan.request_timeout,
-            timeout=plan.upload_timeout,
             # The response has all new findings.
             limit=LONG_RESPONSE_LIMIT if api.server.api_version in SYNCHRONOUS else RESPONSE_LIMIT,
         )

@@ -672,7 +672,7 @@ def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Pa
     uploader.http.close()
     receipt = unsent(uploader.upload(APPLICATION, PLAN, new_file(tmp_path), lambda _: None))
     assert "broke" in receipt.what
-    assert isinstance(uploader.http.get("http://127.0.0.1/", 1.0), Failure)
+    assert isinstance(uploader.http.request("http://127.0.0.1/", 1.0), Failure)
     assert server.connections == 0
 
 

@@ -53,10 +53,7 @@ class Canned:
     def __init__(self, code: int, body: bytes) -> None:
         self._response = Response(code, {"Date": "Thu, 03 Oct 2019 15:50:33 GMT"}, body, API.parse(body))
 
-    def get(self, *_: object, **__: object) -> Response:
-        return self._response
-
-    def post(self, *_: object, **__: object) -> Response:
+    def request(self, *_: object, **__: object) -> Response:
         return self._response
 
 
