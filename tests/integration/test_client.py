@@ -419,7 +419,10 @@ def test_reading_a_response_counts_towards_the_limit_of_its_request() -> None:
         api = client(url).api
         transport = Transport(api.server, Sanitizer(), lambda _: None, lambda _: over.wait(60))
         response = ApiResponse(Response(200, {}, b""), Envelope(success=True))
-        results = transport.request(url, 0.2), api.converted(response, lambda _: over.wait(60), "", time.monotonic() + 0.2)
+        results = (
+            transport.request(url, 0.2),
+            api.converted(response, lambda _: over.wait(60), "", time.monotonic() + 0.2),
+        )
         over.set()
     assert [isinstance(result, Failure) and result.timed_out for result in results] == [True, True]
 
