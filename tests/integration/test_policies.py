@@ -97,7 +97,6 @@ HOLDS = {"PASSING": True, "FAILING": False, "NO SCANS FOUND": None}
 @pytest.mark.parametrize("check", [PassCriteria(), BY_ID, BY_NAME, BY_KIND, AllPolicies()], ids=str)
 @pytest.mark.parametrize("word", HOLDS)
 def test_every_version_is_supported(serve: Serve, version: Version, check: Check, word: str) -> None:
-    """Each check uses the newest generation of a version, and keeps it."""
     if word == "NO SCANS FOUND" and version < (2, 5, 1, 12) and not isinstance(check, PassCriteria):
         word = "FAILING"  # A boolean has no third value.
     threadfix = release.of_version(version, word)
@@ -139,7 +138,6 @@ def test_a_policys_name_is_sent_in_a_form_or_in_a_query(serve: Serve, check: Pol
 
 
 def test_a_day_narrows_the_pass_criteria(run: Run) -> None:
-    """`--criteria-from` is sent as `fromDate`."""
     run.threadfix.set(CRITERIA, criteria())
     run("--pass-criteria", "--criteria-from", "2026-01-31", settle="0")
     assert [fields for _, _, fields in run.threadfix.requests] == [{"fromDate": "2026-01-31"}]
@@ -158,8 +156,6 @@ def test_a_405_or_404_of_any_sender_leads_to_the_next_generation(serve: Serve) -
 
 
 def test_all_generations_share_the_time_of_one_request(serve: Serve) -> None:
-    """The check returns within this time, with any number of generations."""
-
     def slow(_: dict[str, str]) -> Fault:
         time.sleep(0.1)
         return NO_PATH
@@ -186,7 +182,6 @@ def test_a_policy_without_a_stated_filter_is_accepted_by_its_name(run: Run, chec
 
 
 def test_a_release_that_passes_every_check(run: Run) -> None:
-    """The scan and each check are parts of the verdict."""
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
     run.threadfix.set(STATUSES, release.application(policy(), policy(number=4, name="Other")))
     ran = run.ends(Reason.PROCESSED, "1 pending scan and 3 checks passed.", "--pass-criteria", "--policy", "3\nall")
@@ -211,7 +206,6 @@ def test_a_release_that_passes_every_check(run: Run) -> None:
     ],
 )  # fmt: skip
 def test_a_broken_rule_fails(run: Run, check: tuple[str, ...], endpoint: str, content: object, text: str) -> None:
-    """The message lists each broken rule with its limits, and stays short."""
     run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
     ran = run.ends(Reason.POLICY_FAILED, text, *check)
     assert ran.code == 1
@@ -237,7 +231,6 @@ def test_a_broken_rule_fails(run: Run, check: tuple[str, ...], endpoint: str, co
 def test_an_undecided_check_is_unknown(
     run: Run, check: tuple[str, ...], endpoint: str, content: object, text: str
 ) -> None:
-    """A check without an evaluation is not a pass either. Both are final."""
     run.threadfix.set(endpoint, content).set(EVALUATION, content, method="POST")
     ran = run.ends(Reason.POLICY_UNKNOWN, text, *check, settle="20s")
     assert ran.code == 8
@@ -292,7 +285,6 @@ def test_an_undecided_check_is_unknown(
     ],
 )  # fmt: skip
 def test_a_response_without_threadfixs_shape_is_a_protocol_error(run: Run, check: str, content: object) -> None:
-    """The gate retries, then ends with `protocol`."""
     for endpoint, method in ((CRITERIA, "GET"), (STATUSES, "GET"), (EVALUATION, "POST")):
         run.threadfix.set(endpoint, content, method=method)
     run.ends(Reason.PROTOCOL, "127.0.0.1", check)
@@ -348,13 +340,11 @@ def test_a_policy_of_another_or_unknown_kind_is_unknown(
     ],
 )
 def test_the_list_must_contain_the_policy_once(run: Run, check: str, entries: object, text: str) -> None:
-    """A policy that is not attached is not evaluated."""
     run.threadfix.set(STATUSES, entries)
     run.ends(Reason.POLICY_UNKNOWN, text, "--policy", check, outage="20s")
 
 
 def test_every_check_is_evaluated_and_the_worst_decides(run: Run) -> None:
-    """Fail has priority over unknown, and unknown over pass, in any order of the checks."""
     run.threadfix.set(CRITERIA, criteria(passed=[])).set(EVALUATION, policy("FAILING"), method="POST")
     run.threadfix.set(STATUSES, [policy()])
     ran = run.ends(Reason.POLICY_FAILED, "policy 3: ThreadFix says FAILING", "--pass-criteria", "--policy", "all\n3")
@@ -364,7 +354,6 @@ def test_every_check_is_evaluated_and_the_worst_decides(run: Run) -> None:
 
 
 def test_no_check_is_requested_before_every_scan_has_passed(run: Run) -> None:
-    """A failed scan decides the verdict, which then has no checks."""
     run.threadfix.set(STATUSES, [policy()])
     ran = run.gate.play(SCENARIOS["interrupted"], "--policy", "all")
     assert (ran.code, run.threadfix.requests) == (1, [])
@@ -392,7 +381,6 @@ def always(threadfix: Release, response: object) -> None:
 def test_a_refused_check_names_its_permission(
     run: Run, check: tuple[str, ...], permission: str, response: object
 ) -> None:
-    """The gate does not retry, and reports the scan's own result too."""
     always(run.threadfix, response)
     ran = run.ends(Reason.DENIED, "127.0.0.1", *check, outage="20s")
     assert permission in ran.err
@@ -412,7 +400,6 @@ def test_an_unknown_check_is_policy_unknown(
 
 
 def test_a_web_page_instead_of_a_check_is_retried(run: Run) -> None:
-    """A 404 from a proxy is not final, and does not change the generation."""
     run.threadfix.set(STATUSES, NOT_FOUND, NOT_FOUND, [policy()])
     run.ends(Reason.PROCESSED, "", "--policy", "all", outage="20s")
     run.threadfix.set(STATUSES, NOT_FOUND)
@@ -449,7 +436,6 @@ def test_errors_have_the_limit_of_an_outage(run: Run, response: object, reason: 
 
 
 def test_an_outage_that_ends_is_forgotten(run: Run) -> None:
-    """This is true without a settle timeout too: the first good response is judged."""
     for settle in ("0", "20s"):
         run.threadfix.set(STATUSES, Raw(503), Reset(), Raw(200, b"{}"), [policy()])
         ran = run.ends(Reason.PROCESSED, "", "--policy", "all", settle=settle, outage="20s")
@@ -510,7 +496,6 @@ def test_no_date_makes_a_policy_from_before_the_scan_fresh(run: Run, date: objec
 
 @pytest.mark.parametrize("other", [{"name": "30 days"}, {"filterName": None}])
 def test_no_other_policy_with_the_same_id_replaces_a_stale_policy(run: Run, other: dict[str, object]) -> None:
-    """Its name or kind differs."""
     listed = {"name": "Low Policy", "filterName": "Low Filter", "id": 3}
     broken = policy("FAILING", policy=listed | other, evaluated=release.later(-1800))
     run.threadfix.set(STATUSES, [broken, policy(policy=listed)])
@@ -519,7 +504,6 @@ def test_no_other_policy_with_the_same_id_replaces_a_stale_policy(run: Run, othe
 
 
 def test_a_stale_check_shows_its_age_and_how_to_keep_waiting(run: Run) -> None:
-    """The command in the message makes the same checks."""
     run.threadfix.set(EVALUATION, policy(evaluated=release.later(-200)), method="POST")
     ran = run.ends(Reason.POLICY_UNKNOWN, "policy 3: stale by 3m2", "--policy", "3")
     assert "ThreadFix says PASSING of 'Low Policy', evaluated at 20" in ran.document["message"]
@@ -532,7 +516,6 @@ def test_a_stale_check_shows_its_age_and_how_to_keep_waiting(run: Run) -> None:
 
 
 def test_an_unchecked_response_is_never_fresh(run: Run) -> None:
-    """Every run has a warning, also in the result document."""
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
     for check in ("--policy=3", "--pass-criteria"):
         ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="0")
@@ -555,7 +538,6 @@ def test_one_stale_policy_makes_the_check_stale(run: Run) -> None:
 
 
 def test_changing_criteria_are_requested_again(run: Run) -> None:
-    """Two responses must agree; otherwise the check stays stale."""
     first, second = criteria(), criteria(failed=[criterion("Low")])
     run.threadfix.set(CRITERIA, first, second, second)
     run.ends(Reason.POLICY_FAILED, "1 of 2 criteria fails: Low", "--pass-criteria", settle="20s")
@@ -731,7 +713,6 @@ def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: st
 
 
 def test_a_run_without_checks_loads_nothing_for_them(gate: Gate, threadfix: Release) -> None:
-    """A run without checks must not take longer because of them."""
     scan = threadfix.add(DONE)
     show = (
         "import sys; from gate.cli import main; main(sys.argv[1:]);"

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gate.model.events import UploadEvent
-    from gate.model.history import Refusal, Upload
+    from gate.model.history import Upload
     from gate.model.subjects import Plan
     from gate.threadfix.client import Client
 
@@ -181,43 +181,47 @@ def test_a_response_before_the_end_of_the_body_is_read(
     assert (server.uploads, server.whole) == (1, [])
 
 
-def test_a_success_before_the_end_of_the_body_does_not_count(serving: Serving, tmp_path: Path) -> None:
-    """No server has the whole file before its end was sent."""
+def sends(response: bytes) -> Script:
+    """Send a response before the end of the body, and read on."""
 
     def script(incoming: Incoming) -> None:
-        incoming.read(SOME).connection.sendall(TAKEN)
+        incoming.read(SOME).connection.sendall(response)
         incoming.drain()
 
-    receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script)
-    assert isinstance(receipt, Failure)
-    assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
-        Reason.PROTOCOL,
-        True,
-        UPLOAD_UNCERTAIN,
-    )
-    assert "reported success before it had the whole file" in receipt.what
+    return script
 
 
-@pytest.mark.parametrize(
-    "refusal", [refusal for refusal in REFUSALS if refusal.accept], ids=lambda refusal: refusal.accept
-)
-def test_a_refusal_is_acceptable_only_after_the_end_of_the_body(
-    refusal: Refusal, serving: Serving, tmp_path: Path
+def never_ends(incoming: Incoming) -> None:
+    """Send an interim response without an end."""
+    incoming.read(SOME).connection.sendall(b"HTTP/1.1 103 Hints\r\n")
+    with suppress(OSError):
+        while True:
+            incoming.connection.sendall(b"X: " + b"y" * 60_000 + b"\r\n")
+
+
+HASTY_RESPONSES: dict[str, tuple[Script, Reason, str]] = {
+    "success": (sends(TAKEN), Reason.PROTOCOL, "reported success before it had the whole file"),
+    **{
+        f"acceptable-{refusal.accept}-{code.decode()[:3]}": (
+            sends(http(refused(refusal.text), code)), Reason.PROTOCOL, "before it had all of it"
+        )
+        for refusal in REFUSALS if refusal.accept for code in (b"200 OK", b"500 X")
+    },
+    "endless-interim-response": (never_ends, Reason.UNREACHABLE, ""),
+}  # fmt: skip
+"""Responses that a server without the whole file cannot send, or that never end."""
+
+
+@pytest.mark.parametrize(("script", "reason", "text"), HASTY_RESPONSES.values(), ids=HASTY_RESPONSES)
+def test_a_response_without_the_whole_file_is_uncertain(
+    script: Script, reason: Reason, text: str, serving: Serving, tmp_path: Path
 ) -> None:
-    """The server has not read the file, and with `--accept` the refusal would be a pass."""
-
-    def script(incoming: Incoming) -> None:
-        incoming.read(SOME).connection.sendall(http(refused(refusal.text)))
-        incoming.drain()
-
+    """With `--accept`, such a refusal would be a pass."""
     receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script)
     assert isinstance(receipt, Failure)
-    assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
-        Reason.PROTOCOL,
-        True,
-        UPLOAD_UNCERTAIN,
-    )
-    assert "before it had all of it" in receipt.what
+    meaning = advise(receipt.kind, receipt.doing).meaning
+    assert (receipt.reason, receipt.final, meaning) == (reason, True, UPLOAD_UNCERTAIN)
+    assert text in receipt.what
 
 
 @pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Hints\r\nLink: </a>\r\n\r\n"])
@@ -235,24 +239,6 @@ def test_interim_responses_do_not_end_an_upload(interim: bytes, serving: Serving
     receipt, server = attempt(serving, new_file(tmp_path, LARGE), script)
     assert receipt == QUEUED
     assert len(server.whole) == 1
-
-
-def test_an_interim_response_without_end_ends_an_upload(serving: Serving, tmp_path: Path) -> None:
-    """The gate reads it, but keeps no more than a limit."""
-
-    def script(incoming: Incoming) -> None:
-        incoming.read(SOME).connection.sendall(b"HTTP/1.1 103 Hints\r\n")
-        with suppress(OSError):
-            while True:
-                incoming.connection.sendall(b"X: " + b"y" * 60_000 + b"\r\n")
-
-    receipt, _ = attempt(serving, new_file(tmp_path, LARGE), script)
-    assert isinstance(receipt, Failure)
-    assert (receipt.reason, receipt.final, advise(receipt.kind, receipt.doing).meaning) == (
-        Reason.UNREACHABLE,
-        True,
-        UPLOAD_UNCERTAIN,
-    )
 
 
 # --- Faults after which something may have been sent.
@@ -360,7 +346,6 @@ def test_a_file_that_may_have_been_sent_is_never_sent_again(
 
 
 def test_a_file_that_is_not_read_in_time_has_its_own_message(serving: Serving, tmp_path: Path) -> None:
-    """The message differs from that for a missing response."""
     for script, says in (
         (FAULTS["never-read"][0], "did not take the whole file"),
         (and_waits(pieces()), "not respond"),
@@ -397,7 +382,6 @@ def closed_port() -> int:
 
 
 def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
-    """ThreadFix starts during the retries: the file arrives once, and the log has the outage with its end."""
     port = closed_port()
     events: list[UploadEvent] = []
     server = Counting((takes,))
@@ -419,7 +403,6 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> None:
-    """The last attempt is `--first-contact-limit` after the first error; the message has the length of the outage."""
     plan = replace(PLAN, first_contact_limit=0.15)
     (upload,) = all_of(client(f"http://127.0.0.1:{closed_port()}"), new_file(tmp_path), plan=plan)
     failure = unsent(upload.receipt)
@@ -463,7 +446,6 @@ def test_a_broken_handshake_is_tried_again(
 
 
 def test_a_handshake_ends_at_the_request_timeout(server_tls: Tls, tmp_path: Path) -> None:
-    """A handshake that hangs ends after `--request-timeout`, not after `--upload-timeout`."""
     over = threading.Event()
     plan = replace(PLAN, request_timeout=0.2)
     with talking(lambda _: waits(over)) as url:
@@ -475,7 +457,6 @@ def test_a_handshake_ends_at_the_request_timeout(server_tls: Tls, tmp_path: Path
 
 
 def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: Path) -> None:
-    """Nothing was sent, and a second attempt cannot help."""
     server = Counting((takes,))
     with talking(server.talk, server_tls[0]) as url:
         (upload,) = all_of(client(url), new_file(tmp_path))
@@ -485,7 +466,6 @@ def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: 
 
 
 def test_a_failed_dns_lookup_is_tried_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The second lookup succeeds."""
     lookup, lookups = socket.getaddrinfo, 0
 
     def fails_once(_: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
@@ -599,7 +579,6 @@ def test_tls_within_the_tls_of_a_proxy_works(
 
 
 def test_a_signal_ends_uploads_immediately(serving: Serving, tmp_path: Path) -> None:
-    """Finished uploads keep their receipts, the current upload is uncertain, and no other upload begins."""
     files = [new_file(tmp_path, LARGE, name) for name in ("a", "b", "c")]
     uploader, server = serving(takes, and_waits(lambda incoming: incoming.read(SOME)), takes)
     signals = Signals()
@@ -616,7 +595,6 @@ def test_a_signal_ends_uploads_immediately(serving: Serving, tmp_path: Path) -> 
 
 
 def test_a_signal_between_two_attempts_leaks_nothing(tmp_path: Path) -> None:
-    """Nothing is sent after the signal, even if ThreadFix is available again."""
     port = closed_port()
     server, signals = Counting((takes,)), Signals()
     with ExitStack() as stack:
@@ -636,7 +614,6 @@ def test_a_signal_between_two_attempts_leaks_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_a_signal_ends_the_process_in_the_middle_of_a_file(tmp_path: Path) -> None:
-    """The exit code is the signal's, and the verdict is that the file's state is unknown."""
     file = new_file(tmp_path, LARGE)
 
     def script(incoming: Incoming) -> None:
@@ -667,7 +644,6 @@ def test_a_signal_ends_the_process_in_the_middle_of_a_file(tmp_path: Path) -> No
 
 
 def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Path) -> None:
-    """Neither a new request nor a request that was about to start is sent."""
     uploader, server = serving(takes)
     uploader.http.close()
     receipt = unsent(uploader.upload(APPLICATION, PLAN, new_file(tmp_path), lambda _: None))
@@ -708,7 +684,6 @@ def test_an_exchange_that_was_aborted_early_never_connects() -> None:
 
 
 def test_the_events_of_an_upload_come_in_order(tmp_path: Path) -> None:
-    """Each file has a start, progress up to its size, and an end."""
     files = [new_file(tmp_path, size, f"file-{size}") for size in (1, 300_000)]
     events: list[UploadEvent] = []
     with talking(Counting((takes,)).talk) as url:

@@ -114,7 +114,6 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
 
 @pytest.mark.parametrize(("response", "receipt"), TAKEN_AS.values(), ids=TAKEN_AS)
 def test_a_response_has_a_receipt(response: bytes, receipt: Receipt, tmp_path: Path) -> None:
-    """The receipt is queued or refused, with the ids or the refusal of the response."""
     result, server = uploaded(new_file(tmp_path), responding(response))
     assert result == receipt
     assert (server.uploads, len(server.whole)) == (1, 1)
@@ -188,7 +187,6 @@ UNCERTAIN = {
 def test_an_uncertain_upload_is_final_and_has_advice(
     response: bytes, reason: Reason, text: str, tmp_path: Path
 ) -> None:
-    """The gate does not send the file again, and advises to check whether ThreadFix has it."""
     failure, server = uploaded(new_file(tmp_path), responding(response))
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
@@ -247,14 +245,12 @@ def test_a_refusal_by_http_status_is_final_and_certain(
 
 
 def test_a_413_leads_to_the_limit_of_the_proxy(tmp_path: Path) -> None:
-    """Most often a 413 is from a proxy."""
     failure, _ = uploaded(new_file(tmp_path), responding(http(b"", b"413 X")))
     assert isinstance(failure, Failure)
     assert "client_max_body_size" in str(advise(failure.kind, failure.doing).hint)
 
 
 def test_a_redirect_shows_its_target(tmp_path: Path) -> None:
-    """The message has the address, and the hint mentions the context path."""
     failure, _ = uploaded(new_file(tmp_path), responding(http(b"", b"302 X", b"Location: /sign-in")))
     assert isinstance(failure, Failure)
     assert "a redirect to /sign-in" in failure.what
@@ -310,7 +306,6 @@ NOT_FINISHED: dict[str, Any] = {
 
 @pytest.mark.parametrize("content", NOT_FINISHED.values(), ids=NOT_FINISHED)
 def test_only_a_scan_in_its_whole_shape_is_finished(content: object, tmp_path: Path) -> None:
-    """An unfinished scan, an application or another application's scan must not pass."""
     failure, server = uploaded(new_file(tmp_path), responding(http(envelope(content))), version="legacy")
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, server.uploads) == (Reason.PROTOCOL, True, 1)
@@ -361,7 +356,6 @@ def boundary(head: bytes) -> bytes:
 @pytest.mark.skipif(not CURL, reason="curl is missing")
 @pytest.mark.parametrize("name", NAMES, ids=[re.sub(r"\W", "_", name) for name in NAMES])
 def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
-    """Only the boundary differs, for any name of the file."""
     file = new_file(tmp_path, 300_000, name)
     argument = os.fsencode(file.path).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     server = Counting((responding(TAKEN),))
@@ -377,7 +371,6 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
 
 
 def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
-    """The request has the endpoint of the version, the key, `Accept`, and one body of a known length."""
     _, server = uploaded(new_file(tmp_path), responding(TAKEN))
     ((head, body),) = server.whole
     lines = head.decode().split("\r\n")
@@ -390,7 +383,6 @@ def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
 
 
 def test_progress_is_reported_in_bytes_of_the_file(tmp_path: Path) -> None:
-    """The values grow with each piece, up to the size of the file."""
     file = new_file(tmp_path, 1_000_000)
     sent: list[int] = []
     with talking(Counting((responding(TAKEN),)).talk) as url:
@@ -423,7 +415,6 @@ def drained(incoming: Incoming) -> None:
 
 
 def test_a_file_that_is_gone_is_not_sent(tmp_path: Path) -> None:
-    """The same is true of a file whose size has changed since the start."""
     gone, other = new_file(tmp_path, name="gone"), new_file(tmp_path, 50, "other")
     Path(gone.path).unlink()
     Path(other.path).write_bytes(b"<scan/>")
@@ -503,7 +494,6 @@ CHANGES: dict[str, tuple[Callable[[str], object], str]] = {
 def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
     change: Callable[[str], object], text: str, tmp_path: Path
 ) -> None:
-    """The gate closes the connection before the end of the form, and the error is final."""
     file = new_file(tmp_path, SIZE)
     failure, server = uploaded(file, changing(lambda: change(file.path)))
     assert isinstance(failure, Failure)
@@ -515,7 +505,6 @@ def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/mem is not of every POSIX system")
 def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
-    """The disk fails during the upload."""
     # The beginning of this file cannot be read.
     with (
         open("/proc/self/mem", "rb", buffering=0) as broken,  # noqa: PTH123 - unbuffered
@@ -525,7 +514,6 @@ def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
 
 
 def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
-    """Imports for look-ups are avoided too, to keep the start fast."""
     show = (
         "import sys; from gate.cli import main; code = main(['run', '--pending-scan-id', '41', '--timeout', '0']); "
         "print(sorted({'difflib', 'gate.flow.uploading', 'gate.net.duplex', 'gate.threadfix.uploads', "

@@ -216,13 +216,11 @@ def test_the_unmutated_response_passes(check: Check, content: Any) -> None:  # n
 
 @pytest.mark.parametrize(("check", "content"), FAILING)
 def test_the_failing_response_fails(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
-    """ThreadFix reported the failure, too."""
     assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_FAILED, Kind.FAIL)
 
 
 @pytest.mark.parametrize(("check", "content"), UNKNOWN)
 def test_the_unknown_response_is_unknown(check: Check, content: Any) -> None:  # noqa: ANN401 - any JSON
-    """Nothing was evaluated, or not since the scan."""
     assert verdict(check, json.dumps(wrapped(content)).encode()) == (Reason.POLICY_UNKNOWN, Kind.UNKNOWN)
 
 
@@ -231,14 +229,12 @@ def test_the_unknown_response_is_unknown(check: Check, content: Any) -> None:  #
 @example(PassCriteria(), b'{"success": true, "object": {"passing": true, "passed": [], "failed": []}}', 200)
 @example(AllPolicies(), b"", 200)
 def test_random_bytes_do_not_pass(check: Check, body: bytes, code: int) -> None:
-    """With any HTTP status."""
     assert verdict(check, body, code)[1] is not Kind.PASS
 
 
 @settings(max_examples=300)
 @given(st.sampled_from(CHECKS), documents, st.booleans())
 def test_json_passes_only_if_it_reports_a_pass(check: Check, document: object, envelope: bool) -> None:  # noqa: FBT001 - drawn
-    """JSON of any shape, with the relevant names and values in any place."""
     body = json.dumps(wrapped(document) if envelope else document).encode()
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
@@ -246,7 +242,6 @@ def test_json_passes_only_if_it_reports_a_pass(check: Check, document: object, e
 @settings(max_examples=300)
 @given(st.data())
 def test_a_mutated_response_passes_only_if_it_still_reports_a_pass(data: st.DataObject) -> None:
-    """One to three places have another value, or are missing."""
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
     document: Any = wrapped(content)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -259,7 +254,6 @@ def test_a_mutated_response_passes_only_if_it_still_reports_a_pass(data: st.Data
 @settings(max_examples=200)
 @given(st.data())
 def test_mutated_bytes_pass_only_if_they_still_report_a_pass(data: st.DataObject) -> None:
-    """Cut, doubled or overwritten anywhere, as a broken proxy might."""
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
     body = json.dumps(wrapped(content)).encode()
     at, length = data.draw(st.integers(0, len(body))), data.draw(st.integers(0, 40))

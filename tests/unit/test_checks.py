@@ -63,7 +63,6 @@ def conclusion_of(check: Check, *results: CheckResult, settle: float = 120.0, st
     ],
 )
 def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """Every result, and at least one."""
     conclusion = conclusion_of(check, *results)
     assert (conclusion.reason, conclusion.message, conclusion.hint) == (Reason.PROCESSED, message, "")
     assert not conclusion.resumable
@@ -83,7 +82,6 @@ def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...
     ],
 )  # fmt: skip
 def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """A single fresh result is enough."""
     conclusion = conclusion_of(check, *results)
     assert (conclusion.reason, conclusion.message) == (Reason.POLICY_FAILED, message)
 
@@ -98,7 +96,6 @@ def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, 
     ],
 )
 def test_an_undecided_check_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """Waiting would not help, so there is no command to resume."""
     conclusion = conclusion_of(check, *results)
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, False)
 
@@ -120,7 +117,6 @@ def test_an_undecided_check_is_unknown(check: Check, results: tuple[CheckResult,
     ],
 )  # fmt: skip
 def test_a_check_that_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    """With any result: the next response may be fresh."""
     conclusion = conclusion_of(check, *results, status="stale")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, True)
     assert "--settle-timeout" in conclusion.hint
@@ -128,7 +124,6 @@ def test_a_check_that_stays_stale_is_unknown(check: Check, results: tuple[CheckR
 
 
 def test_without_time_to_settle_the_first_response_counts() -> None:
-    """Its moment may be unknown."""
     assert conclusion_of(PCI, UNDATED, settle=0, status="unchecked").kind is Kind.PASS
     for holds, reason in ((False, Reason.POLICY_FAILED), (None, Reason.POLICY_UNKNOWN)):
         assert conclusion_of(PCI, replace(UNDATED, holds=holds), settle=0, status="unchecked").reason is reason
@@ -178,7 +173,6 @@ def test_a_check_that_could_not_be_evaluated_is_unknown(reason: Reason, becomes:
 
 
 def test_only_unreachable_can_be_downgraded() -> None:
-    """By --on-unreachable warn, as for a scan."""
     settings = replace(SETTINGS, downgraded=frozenset({Reason.UNREACHABLE, Reason.TIMEOUT}))
     down = judge_check(ended(PCI, Failure(Reason.UNREACHABLE, "HTTP 502.")), settings).conclusion
     assert (down.exit_code, down.downgraded, down.resumable) == (0, True, True)
@@ -194,7 +188,6 @@ def test_only_unreachable_can_be_downgraded() -> None:
     ],
 )
 def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, message: str) -> None:
-    """The exit code is that of the signal."""
     history = ended(PCI, Failure(Reason.UNREACHABLE, "x"), reading=reading, ended=StopCause.CANCELLED)
     for cancelled, code in ((Cancelled(15), 143), (Cancelled(2), 130), (None, 130)):
         conclusion = judge_check(history, SETTINGS, cancelled).conclusion

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -14,7 +14,7 @@ from gate.flow.evaluating import Settling, dated, moment_of, wait_for
 from gate.flow.signals import Signals
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.model.advice import FailureKind
-from gate.model.events import Ended, OutageBegan, OutageEnded, StatusSeen
+from gate.model.events import OutageBegan
 from gate.model.history import (
     FRESH,
     STALE,
@@ -39,7 +39,7 @@ from gate.threadfix.rules import Rules
 from tests.builders import history_of, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gate.judge.scans import ScanVerdict
     from gate.model.events import Event
@@ -195,148 +195,108 @@ LISTED = ListedScans(((12, DONE_AT + 7), (13, DONE_AT - 300)), DONE_AT + 60)
 def test_the_moment_is_that_of_the_newest_scan(
     scans: list[ScanVerdict], uploads: list[Upload], listed: ListedScans | None, moment: float | None
 ) -> None:
-    """Also a scan that ThreadFix already had. If a date is missing, nothing is newer than that scan."""
     accepted = any(part.conclusion.reason is Reason.ALREADY_IMPORTED for part in scans)
     assert moment_of(scans, uploads, listed, accepted=accepted) == moment
 
 
 def test_several_policies_count_together() -> None:
-    """A single old policy is enough to wait; each has its own age."""
     both = replace(OLD, results=NEW.results + OLD.results)
     reading = dated(both, DONE_AT)
     assert (reading.status, [result.behind for result in reading.results]) == (STALE, [0, 200])
     assert dated(replace(OLD, results=()), DONE_AT).status == FRESH
 
 
-def test_a_fresh_policy_costs_one_request() -> None:
-    """The first request is immediate, and its response is judged."""
-    world = World(lambda _n, _at: NEW)
-    history = world.wait()
-    assert (history.ended, history.polls, statuses(history), world.starts) == (StopCause.DECIDED, 1, [FRESH], [0.0])
-    assert [type(event) for event in world.events] == [StatusSeen, Ended]
+class Case(NamedTuple):
+    """The responses to a check, and the history that results from them.
+
+    Attributes:
+        respond: as for `World`.
+        phases: the statuses of the history.
+        check: the check.
+        settle: the time to settle in seconds.
+        moment: when the scan was processed.
+        world: other attributes of the world.
+        starts: when some of the requests were made, by their index.
+        polls: the number of requests; None if it does not matter.
+        ended: the cause of the end.
+        newest: the newest failure; None if the newest response is good.
+        outages: the number of outages.
+    """
+
+    respond: Callable[[int, float], Response]
+    phases: Sequence[str]
+    check: Check = PCI
+    settle: float = 120.0
+    moment: float | None = DONE_AT
+    world: Mapping[str, Any] = {}
+    starts: Mapping[int, float] = {}
+    polls: int | None = None
+    ended: StopCause = StopCause.DECIDED
+    newest: Failure | None = None
+    outages: int = 0
 
 
-def test_a_stale_policy_is_requested_again_at_the_cadence() -> None:
-    """Until it was evaluated after the scan; the history has both phases."""
-    world = World(lambda _n, at: NEW if at >= 30 else OLD)
-    history = world.wait()
-    assert (history.ended, statuses(history)) == (StopCause.DECIDED, [STALE, FRESH])
-    assert world.starts[:4] == [0, 2, 4, 6]
-    assert history.reading is not None
-    assert history.reading.results[0].behind == 0
+CRITERIA, BOTH = PassCriteria(), [STALE, FRESH]
+CHANGING = [criteria(limit=1), criteria(limit=2), criteria(limit=1), criteria(holds=False), criteria(holds=False)]
+CASES = {
+    "fresh-immediately": Case(lambda _n, _at: NEW, [FRESH], starts={0: 0}, polls=1),
+    "at-the-cadence": Case(lambda _n, at: NEW if at >= 30 else OLD, BOTH, starts={0: 0, 1: 2, 2: 4, 3: 6}),
+    "stale-until-the-end": Case(lambda _n, _at: OLD, [STALE], starts={-1: 120}),
+    "fresh-at-the-end": Case(lambda _n, at: NEW if at >= 120 else OLD, BOTH),
+    **{
+        f"unchecked-{name}": Case(lambda _n, _at, found=found: found, [UNCHECKED], settle=0, polls=1)  # type: ignore[misc]
+        for name, found in {"old": OLD, "new": NEW, "undated": policy(None), "of-the-future": policy(1e12)}.items()
+    },
+    "unchecked-criteria": Case(lambda _n, _at: criteria(), [UNCHECKED], CRITERIA, settle=0, polls=1),
+    # The pass criteria have no date.
+    "criteria-agree": Case(lambda _n, _at: criteria(), BOTH, CRITERIA, starts={0: 0, 1: 15}, polls=2),
+    "criteria-without-a-moment": Case(lambda _n, _at: criteria(), BOTH, CRITERIA, moment=None, polls=2),
+    "criteria-change": Case(lambda n, _at: CHANGING[min(n, 4)], BOTH, CRITERIA, polls=5),
+    "criteria-after-an-error": Case(lambda n, _at: DOWN if n == 1 else criteria(), BOTH, CRITERIA, polls=3, outages=1),
+    "criteria-too-close": Case(lambda _n, _at: criteria(), [STALE], CRITERIA, settle=1, starts={0: 0, 1: 1}, polls=2),
+    # Errors are not stale: they are outages, and the time to settle does not end during an outage.
+    "errors-first": Case(lambda _n, at: DOWN if at < 200 else NEW, [FRESH], settle=10, outages=1),
+    "errors-first-unchecked": Case(lambda _n, at: DOWN if at < 200 else NEW, [UNCHECKED], settle=0, outages=1),
+    "errors-only": Case(
+        lambda _n, _at: DOWN, [], starts={-1: 300}, ended=StopCause.LIMIT, newest=DOWN, outages=1
+    ),
+    "fresh-after-an-outage": Case(
+        lambda _n, at: OLD if at < 100 else DOWN if at < 300 else NEW, BOTH, outages=1
+    ),
+    "stale-after-an-outage": Case(
+        lambda _n, at: OLD if at < 100 else DOWN if at < 300 else OLD, [STALE], outages=1
+    ),
+    "an-outage-at-the-end": Case(lambda _n, at: OLD if at < 120 else DOWN if at < 130 else NEW, BOTH, outages=1),
+    "an-outage-from-the-end": Case(
+        lambda _n, at: OLD if at < 120 else DOWN, [STALE], starts={-1: 420}, ended=StopCause.LIMIT, newest=DOWN,
+        outages=1,
+    ),
+    "hanging": Case(
+        lambda _n, _at: OLD, [STALE], settle=10, world={"takes": lambda n: 99 if n else 0}, ended=StopCause.LIMIT,
+        newest=LATE, outages=1,
+    ),
+    "a-final-error": Case(lambda n, _at: DENIED if n else OLD, [STALE], polls=2, newest=DENIED, outages=1),
+    "waking-early": Case(lambda _n, _at: OLD, [STALE], world={"early": 1e-6}, ended=StopCause.DEADLINE),
+}  # fmt: skip
 
 
-def test_a_stale_policy_is_requested_until_the_end_of_the_time_to_settle() -> None:
-    """The last request is made at its end; each may take the time that is left, but at least its own limit."""
-    world = World(lambda _n, _at: OLD)
-    history = world.wait()
-    assert (statuses(history), world.requests[-1]) == ([STALE], (120.0, 30.0))
-    assert world.requests[:2] == [(0.0, 120.0), (2.0, 118.0)]
-    assert isinstance(history.newest, CheckReading)
-    assert history.newest.status == STALE
-
-
-def test_a_response_at_the_last_moment_counts() -> None:
-    """It is judged before anything is called stale."""
-    world = World(lambda _n, at: NEW if at >= 120 else OLD)
-    assert statuses(world.wait()) == [STALE, FRESH]
-
-
-def test_without_time_to_settle_the_first_response_counts() -> None:
-    """With any date, or without a date."""
-    for response in (OLD, NEW, policy(None), policy(1e12)):
-        world = World(lambda _n, _at, response=response: response, Plan(settle_timeout=0))  # type: ignore[misc]
-        history = world.wait()
-        assert (history.polls, statuses(history), history.ended) == (1, [UNCHECKED], StopCause.DECIDED)
-
-
-# --- The pass criteria, which have no date.
-
-
-def test_pass_criteria_count_if_two_responses_agree() -> None:
-    """The longest interval apart, with any moment of the scan."""
-    for moment in (DONE_AT, None):
-        world = World(lambda _n, _at: criteria())
-        history = world.wait(PassCriteria(), moment)
-        assert (world.starts, statuses(history)) == ([0, 15], [STALE, FRESH])
-        assert history.reading == replace(criteria(), status=FRESH)
-        (first, *_) = [event for event in world.events if isinstance(event, StatusSeen)]
-        assert [result.behind for result in first.reading.results] == [None]
-
-
-def test_changed_pass_criteria_must_be_repeated() -> None:
-    """Statistics that are still being updated differ each time."""
-    script = [criteria(limit=1), criteria(limit=2), criteria(limit=1), criteria(holds=False), criteria(holds=False)]
-    world = World(lambda n, _at: script[min(n, 4)])
-    history = world.wait(PassCriteria())
-    assert (history.polls, history.reading) == (5, replace(script[4], status=FRESH))
-
-
-def test_an_error_between_two_responses_changes_nothing() -> None:
-    """Two responses agree, with any number of errors between them."""
-    world = World(lambda n, _at: DOWN if n == 1 else criteria())
-    assert world.wait(PassCriteria()).polls == 3
-
-
-def test_two_responses_that_are_too_close_do_not_agree() -> None:
-    """If the time to settle is shorter than the longest interval, the second is too early to count."""
-    world = World(lambda _n, _at: criteria(), Plan(settle_timeout=1))
-    history = world.wait(PassCriteria())
-    assert (world.starts, statuses(history)) == ([0, 1], [STALE])
-
-
-def test_without_time_to_settle_the_first_pass_criteria_count() -> None:
-    """There is nothing to compare them with."""
-    world = World(lambda _n, _at: criteria(), Plan(settle_timeout=0))
-    assert statuses(world.wait(PassCriteria())) == [UNCHECKED]
-
-
-# --- Errors are not staleness.
-
-
-@pytest.mark.parametrize("settle", [0.0, 10.0])
-def test_errors_before_the_first_good_response_have_their_own_limit(settle: float) -> None:
-    """They are an outage, since ThreadFix has responded before; the time to settle has not begun."""
-    world = World(lambda _n, at: DOWN if at < 200 else NEW, Plan(settle_timeout=settle))
-    history = world.wait()
-    assert (statuses(history), len(history.outages)) == ([FRESH if settle else UNCHECKED], 1)
-    (began,) = [event for event in world.events if isinstance(event, OutageBegan)]
-    assert began.limit == 300
-
-
-def test_an_outage_ends_at_its_limit() -> None:
-    """There is one more request, and its error is the newest."""
-    world = World(lambda _n, _at: DOWN)
-    history = world.wait()
-    assert (history.ended, history.newest, history.reading, world.starts[-1]) == (StopCause.LIMIT, DOWN, None, 300)
-
-
-def test_the_time_to_settle_does_not_end_during_an_outage() -> None:
-    """The response after it is judged: a fresh response counts, and a stale response is the end."""
-    for after, expected in ((NEW, [STALE, FRESH]), (OLD, [STALE])):
-        world = World(lambda _n, at, after=after: OLD if at < 100 else (DOWN if at < 300 else after))  # type: ignore[misc]
-        history = world.wait()
-        assert statuses(history) == expected
-        assert history.ended is StopCause.DECIDED
-        assert history.newest == history.reading
-        assert isinstance(world.events[-2], OutageEnded if after is OLD else StatusSeen)
-
-
-def test_an_error_at_the_end_of_the_time_to_settle_is_an_outage() -> None:
-    """The response could have been fresh, so the gate asks until the outage's limit."""
-    world = World(lambda _n, at: OLD if at < 120 else (DOWN if at < 130 else NEW))
-    assert statuses(world.wait()) == [STALE, FRESH]
-    world = World(lambda _n, at: OLD if at < 120 else DOWN)
-    history = world.wait()
-    assert (history.ended, history.newest) == (StopCause.LIMIT, DOWN)
-    assert world.now == pytest.approx(420)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_check_is_requested_until_its_response_counts(case: Case) -> None:
+    """The limit is the time to settle; errors have the limit of an outage."""
+    world = World(case.respond, Plan(settle_timeout=case.settle), **case.world)
+    history = world.wait(case.check, case.moment)
+    assert (statuses(history), history.ended, len(history.outages)) == (case.phases, case.ended, case.outages)
+    assert {index: world.starts[index] for index in case.starts} == pytest.approx(case.starts)
+    assert case.polls in {None, history.polls}
+    assert history.newest == (case.newest or history.reading)
+    assert all(event.limit == 300 for event in world.events if isinstance(event, OutageBegan))
+    if history.reading and history.reading.status == STALE and case.check is CRITERIA:
+        assert [result.behind for result in history.reading.results] == [None]
 
 
 def test_alternating_errors_and_stale_responses_do_not_prolong_the_wait() -> None:
-    """After the time to settle the first good response decides."""
     world = World(lambda n, _at: OLD if n % 2 else DOWN)
-    history = world.wait()
-    assert statuses(history) == [STALE]
+    assert statuses(world.wait()) == [STALE]
     assert world.now <= 120 + 15
 
 
@@ -348,13 +308,6 @@ def test_the_end_of_the_time_to_settle_cuts_no_request_off() -> None:
     assert world.requests == [(0, 30), (11, 30)]
     slow = World(lambda _n, _at: NEW, takes=lambda _: 119)
     assert (slow.wait().newest, slow.requests) == (dated(NEW, DONE_AT), [(0, 120)])
-
-
-def test_a_hanging_request_is_an_outage() -> None:
-    """The server has the outage's limit to come back."""
-    world = World(lambda _n, _at: OLD, Plan(settle_timeout=10), takes=lambda n: 99 if n else 0)
-    history = world.wait()
-    assert (history.ended, history.newest) == (StopCause.LIMIT, LATE)
 
 
 # --- All policies of an application: ThreadFix may not evaluate each by itself.
@@ -377,7 +330,6 @@ def test_a_policy_that_is_stale_in_the_second_response_is_evaluated_once() -> No
 
 
 def test_an_evaluation_without_a_fresh_result_leaves_a_policy_stale() -> None:
-    """With any other response, or an error; it is not made again."""
     for response in (DOWN, DENIED, LATE, policy(DONE_AT - 1, number=1), policy(None, number=1)):
         world = World(lambda _n, _at: several(DONE_AT - 200))
         world.evaluate = lambda _number, _at, response=response: response  # type: ignore[misc]
@@ -386,7 +338,6 @@ def test_an_evaluation_without_a_fresh_result_leaves_a_policy_stale() -> None:
 
 
 def test_an_evaluation_is_remembered() -> None:
-    """The list may stay as it was while another policy is still stale."""
     world = World(lambda _n, at: several(DONE_AT - 200, DONE_AT if at >= 10 else DONE_AT - 1))
     world.evaluate = lambda number, _at: policy(DONE_AT, number=number) if number == 1 else DOWN
     history = world.wait(AllPolicies())
@@ -406,22 +357,7 @@ def test_a_policy_without_an_id_a_moment_or_time_is_not_evaluated() -> None:
     assert world.evaluated == []
 
 
-def test_a_final_error_ends_the_wait_immediately() -> None:
-    """Asking again cannot help."""
-    world = World(lambda n, _at: DENIED if n else OLD)
-    history = world.wait()
-    assert (history.ended, history.polls, history.newest) == (StopCause.DECIDED, 2, DENIED)
-
-
-def test_a_sleep_that_wakes_early_does_not_lead_to_another_request() -> None:
-    """The request that was meant for the end is the last request."""
-    world = World(lambda _n, _at: OLD, early=1e-6)
-    history = world.wait()
-    assert (history.ended, statuses(history)) == (StopCause.DEADLINE, [STALE])
-
-
 def test_the_limit_is_infinite_until_a_good_response() -> None:
-    """A wait asks it at any time; it cuts no request off."""
     script: list[Response] = [DOWN, OLD, DOWN, OLD]
     world = World(lambda n, _at: script[n])
     settling = Settling(PCI, Server(world), DONE_AT, Plan(), lambda: world.now)
@@ -454,7 +390,6 @@ def together(
 
 
 def test_every_check_runs_and_keeps_its_place() -> None:
-    """A refused check stops no other check."""
     histories = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
     assert [history.target for history in histories] == [PassCriteria(), PCI, AllPolicies()]
     assert [statuses(history) for history in histories] == [[STALE, FRESH], [FRESH], []]
@@ -462,7 +397,6 @@ def test_every_check_runs_and_keeps_its_place() -> None:
 
 
 def test_a_cancelled_check_has_no_result() -> None:
-    """Also after a response; a check that was over keeps its result."""
     signals = Signals()
 
     def stop(histories: Sequence[CheckHistory]) -> None:

@@ -57,7 +57,6 @@ def test_a_date_is_known_only_if_it_can_be_true(moment: float | None, sent: floa
     ],
 )
 def test_the_moment_of_a_scan(scan: dict[str, float | None], updated: float | None, moment: float | None) -> None:
-    """A date never makes the gate less strict."""
     listed = ListedScans(((11, LISTED_AT), (12, updated)), LISTED_AT)
     dates = ProcessedScan(12, **{"finished": NOW, **scan})
     assert processed_at(dates, listed) == moment
@@ -78,7 +77,6 @@ def test_the_moment_of_a_scan(scan: dict[str, float | None], updated: float | No
 def test_a_scan_is_looked_up_by_its_id(
     scan_id: int | None, updated: tuple[tuple[int | None, float | None], ...], moment: float
 ) -> None:
-    """Without an id it is the newest entry; an entry that is not there yet has no date."""
     assert processed_at(ProcessedScan(scan_id, finished=NOW), ListedScans(updated, LISTED_AT)) == moment
 
 
@@ -101,13 +99,11 @@ def test_a_scan_is_looked_up_by_its_id(
 def test_the_newest_scan_counts(
     scans: tuple[float | None, ...], updated: tuple[float, ...], *, accepted: bool, moment: float | None
 ) -> None:
-    """If the moment of any is unknown, it may be the newest."""
     dates = [ProcessedScan(99, finished=at) for at in scans]
     assert newest(dates, ListedScans(tuple(enumerate(updated, 1)), LISTED_AT), accepted=accepted) == moment
 
 
 def test_without_a_list_the_scans_count_alone() -> None:
-    """A failed request only means that a date is missing."""
     for accepted in (False, True):
         assert newest([ProcessedScan(12, finished=NOW)], None, accepted=accepted) == NOW
     assert newest([], None, accepted=True) is None

@@ -108,7 +108,6 @@ def test_a_downgraded_upload_keeps_its_meaning_and_hint() -> None:
 
 
 def test_a_finished_upload_has_a_link() -> None:
-    """Only if all parts of the link are known."""
     assert upload_verdict(Finished(12), ui_url="{url}/a/{application_id}/s/{scan_id}").url == (
         "https://tf.example.com/threadfix/a/6/s/12"
     )
@@ -117,7 +116,6 @@ def test_a_finished_upload_has_a_link() -> None:
 
 
 def test_the_subject_of_a_scan_has_the_name_of_its_file_until_threadfix_sends_its_name() -> None:
-    """The link has the id of the team."""
     upload = Upload(FILE, Queued((TARGET,)))
     nameless = judge_scan(history_of(ScanReading("DONE", scan_id=12)), SETTINGS, upload=upload, team_id=2)
     assert nameless.subject == "pending scan 41 of application 6 (out/a.fpr)"
@@ -163,7 +161,6 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
     ],
 )
 def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason: Reason, message: str) -> None:
-    """The message of a pass covers all parts."""
     conclusion = conclude(parts)
     assert (conclusion.reason, conclusion.message) == (reason, message)
 

@@ -96,7 +96,6 @@ def join_sender() -> None:
 
 
 def test_each_file_is_sent_once_and_in_order() -> None:
-    """A refused or lost file does not stop the others."""
     world = World([REFUSED, LOST, QUEUED], takes=3)
     uploads = world.upload(A, B, C)
     assert [upload.file for upload in uploads] == [A, B, C]
@@ -122,7 +121,6 @@ def test_only_an_unsent_failure_that_is_not_final_is_tried_again(receipt: Receip
 
 
 def test_an_unsent_file_is_tried_again_at_the_cadence_of_the_wait() -> None:
-    """With its bounds and its jitter, counted from the start of the file's upload."""
     world = World([DOWN] * 5 + [QUEUED], takes=5, jitter=1.0, plan=replace(PLAN, max_interval=2.5))
     (upload,) = world.upload()
     assert upload.receipt == QUEUED
@@ -149,15 +147,12 @@ def test_there_is_a_last_attempt_at_the_limit() -> None:
 
 
 def test_a_single_failure_has_no_duration() -> None:
-    """Only the failure that ends an outage is reported with its duration."""
     world = World([replace(DOWN, final=True)])
     (upload,) = world.upload()
     assert upload.receipt == replace(DOWN, final=True)
 
 
 def test_the_end_of_an_outage_is_reported() -> None:
-    """It ends with the first bytes of the file, not with the last."""
-
     def late(progress: Callable[[int], None]) -> Receipt:
         progress(500)
         world.now += 100
@@ -178,7 +173,6 @@ def test_the_end_of_an_outage_is_reported() -> None:
 
 
 def test_a_response_ends_an_outage_too() -> None:
-    """For example, a refusal of the request's head: no byte of the file is reported as sent."""
     world = World([DOWN, REFUSED], takes=1)
     world.upload()
     assert any(isinstance(event, OutageEnded) and event.outage.ended == 4 for event in world.events)
@@ -208,7 +202,6 @@ def test_progress_is_reported_ten_times_a_second_and_at_the_end() -> None:
 
 
 def test_progress_of_an_attempt_that_is_over_is_ignored() -> None:
-    """Its thread may go on for a moment."""
     meters: list[Callable[[int], None]] = []
 
     def kept(progress: Callable[[int], None]) -> Receipt:
@@ -226,7 +219,6 @@ def test_progress_of_an_attempt_that_is_over_is_ignored() -> None:
 
 
 def test_a_signal_ends_the_uploads() -> None:
-    """Finished uploads keep their results, the current upload is broken off, and the rest is never sent."""
     under_way, go_on, signals = threading.Event(), threading.Event(), Signals()
 
     def hangs(_: Callable[[int], None]) -> Receipt:
@@ -250,8 +242,6 @@ def test_a_signal_ends_the_uploads() -> None:
 
 
 def test_a_signal_during_a_pause_leaves_the_file_unsent() -> None:
-    """It is not called broken off."""
-
     def notify(event: UploadEvent) -> None:
         if isinstance(event, OutageBegan):
             slept.wait(60)
@@ -272,7 +262,6 @@ def test_a_signal_during_a_pause_leaves_the_file_unsent() -> None:
 
 
 def test_no_attempt_begins_after_a_signal() -> None:
-    """Even if the sleep does not return that the gate is stopped."""
     slept, go_on, signals = threading.Event(), threading.Event(), Signals()
 
     def notify(event: UploadEvent) -> None:
