@@ -243,44 +243,30 @@ def test_an_undecided_check_is_unknown(
         ("--pass-criteria", criteria(failed=[criterion()], passing=True)),
         ("--pass-criteria", criteria(passing=False)),
         ("--pass-criteria", criteria(passing=None) | {"passing": "true"}),
-        ("--pass-criteria", criteria(passing=None) | {"passing": 1}),
         ("--pass-criteria", criteria(passed={})),
-        ("--pass-criteria", criteria(passed=[None])),
-        ("--pass-criteria", criteria(passed=["High"])),
         ("--pass-criteria", criteria(passed=[criterion("")])),
         ("--pass-criteria", criteria(passed=[criterion("\u200b ")])),
-        ("--pass-criteria", criteria(passed=[criterion(5)])),
         ("--pass-criteria", criteria(passed=[criterion({"id": 5})])),
         ("--pass-criteria", {"passing": True, "passed": [criterion()]}),
         ("--pass-criteria", {"passing": True, "failed": []}),
         ("--pass-criteria", {"passed": [criterion()], "failed": []}),
         ("--pass-criteria", [criteria()]),
-        ("--pass-criteria", None),
         ("--policy=3", policy(passing=False)),
         ("--policy=3", policy("FAILING", passing=True)),
         ("--policy=3", policy("SOON", passing=True)),
         ("--policy=3", policy(None)),
-        ("--policy=3", policy(1)),
-        ("--policy=3", policy(["PASSING"])),
         ("--policy=3", old_policy() | {"passing": "PASSING"}),
-        ("--policy=3", old_policy() | {"passing": None}),
         ("--policy=3", policy(policy={"id": 3})),
         ("--policy=3", policy(policy={"name": "Low Policy"})),
         ("--policy=3", policy(policy={"id": "3", "name": "Low Policy"})),
-        ("--policy=3", policy(policy={"id": 3.0, "name": "Low Policy"})),
         ("--policy=3", policy(policy={"id": 3, "name": " "})),
-        ("--policy=3", policy(policy=None)),
         ("--policy=3", [policy()]),
-        ("--policy=3", "PASSING"),
         ("--policy=all", policy()),
         ("--policy=all", {"id": APPLICATION_ID, "overallPolicyStatus": "PASSING"}),
         ("--policy=all", release.application(policyStatuses=None)),
-        ("--policy=all", release.application(policyStatuses={"0": policy()})),
         ("--policy=all", release.application(policy(), id="6")),
         ("--policy=all", release.application(policy(), policy(name=""))),
         ("--policy=all", [policy(), policy(None)]),
-        ("--policy=all", [policy(), None]),
-        ("--policy=all", [[policy()]]),
         ("--policy=all", "PASSING"),
     ],
 )  # fmt: skip
@@ -376,27 +362,30 @@ def always(threadfix: Release, response: object) -> None:
     threadfix.set(EVALUATION, response, method="POST")
 
 
+FINAL: list[tuple[object, Reason]] = [
+    *(
+        (response, Reason.DENIED)
+        for response in (RESTRICTED, Raw(401), Raw(403, b"<html>"), refusal("No permission", 403))
+    ),
+    *(
+        (response, Reason.POLICY_UNKNOWN)
+        for response in (NO_PATH, refusal("Policy not found"), refusal(""), refusal("gone", 410))
+    ),
+    (Raw(400, b"<html>"), Reason.PROTOCOL),
+]
+
+
 @pytest.mark.parametrize(("check", "permission"), KINDS)
-@pytest.mark.parametrize("response", [RESTRICTED, Raw(401), Raw(403, b"<html>"), refusal("No permission", 403)])
-def test_a_refused_check_names_its_permission(
-    run: Run, check: tuple[str, ...], permission: str, response: object
+@pytest.mark.parametrize(("response", "reason"), FINAL)
+def test_a_final_failure_has_its_advice(
+    run: Run, check: tuple[str, ...], permission: str, response: object, reason: Reason
 ) -> None:
+    """It is about the permission, or about versions. A refused key is requested once."""
     always(run.threadfix, response)
-    ran = run.ends(Reason.DENIED, "127.0.0.1", *check, outage="20s")
-    assert permission in ran.err
-    assert len(run.threadfix.requests) == 1
+    ran = run.ends(reason, "127.0.0.1", *check, outage="20s")
+    assert {Reason.DENIED: permission, Reason.POLICY_UNKNOWN: "--api-version"}.get(reason, "HTTP 400") in ran.err
+    assert reason is not Reason.DENIED or len(run.threadfix.requests) == 1
     assert "To keep waiting" not in ran.err
-
-
-@pytest.mark.parametrize(("check", "_permission"), KINDS)
-@pytest.mark.parametrize("response", [NO_PATH, refusal("Policy not found"), refusal(""), refusal("gone", 410)])
-def test_an_unknown_check_is_policy_unknown(
-    run: Run, check: tuple[str, ...], _permission: str, response: object
-) -> None:
-    """A refusal by ThreadFix is final, and the advice is about versions."""
-    always(run.threadfix, response)
-    ran = run.ends(Reason.POLICY_UNKNOWN, "127.0.0.1", *check, outage="20s")
-    assert "--api-version" in ran.err
 
 
 def test_a_web_page_instead_of_a_check_is_retried(run: Run) -> None:
@@ -449,11 +438,6 @@ def test_an_unreachable_check_may_be_a_warning(run: Run) -> None:
     assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (0, "unknown", "unreachable")
     run.threadfix.set(STATUSES, [])
     assert run("--policy", "all", "--on-unreachable", "warn", "--on-timeout", "warn").code == 8
-
-
-def test_a_4xx_is_final(run: Run) -> None:
-    always(run.threadfix, Raw(400, b"<html>"))
-    run.ends(Reason.PROTOCOL, "HTTP 400", "--pass-criteria", outage="20s")
 
 
 # --- Fresh before true.
