@@ -272,12 +272,6 @@ def test_checks_have_a_part_each_the_red_first() -> None:
         ("policy 5", "denied"),
         ("policy 'Release'", "processed"),
     ]
-    for part in (
-        "Severity ThreadFix says limit open Critical failing at most 0 open, at most 0 introduced 3 High passing",
-        "Blocked by SQL Injection Critical /login.jsp: user0 SQL Injection",
-        "Policy ThreadFix says evaluated Release PASSING 2026-01-02 03:04:05 UTC, 4m before the scan",
-    ):
-        assert part in text
     assert text.count("What to do:") == 2
     assert "checks 4 (1 pass, 1 fail, 2 unknown)" in page.text
     assert "application 6 " in page.text
