@@ -267,7 +267,7 @@ class Stages:
             plan=settings.plan,
             jitter=_jitter,
             signals=self.context.signals,
-            notify=console.handle_upload,
+            notify=console.handle,
             tick=console.tick_upload,
         )
         self._uploads += tuple(refuse_known_scans(uploads, self._targets()))

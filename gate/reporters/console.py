@@ -135,23 +135,6 @@ class Console:
         for risk in settings.risks:
             self.warning(self._naming.fill(risk))
 
-    def handle_upload(self, event: events.UploadEvent) -> None:
-        """Log an event of an upload."""
-        match event:
-            case events.UploadBegan():
-                self._sending = Sending(event.file, event.number, event.files)
-                place = f", {event.number} of {event.files}" if event.files > 1 else ""
-                self._now(f"uploading {event.file.shown} ({size(event.file.size)}){place}")
-                self._show(self._sending)
-            case events.UploadProgress():
-                self._advanced(self._sending or Sending(event.file), event)
-            case events.UploadEnded():
-                self._sending = None
-                self._show(None)
-                self._uploaded(event.upload)
-            case _:
-                self.handle(event)
-
     def tick_upload(self) -> None:
         """Show that an upload continues, if there was no event for a while."""
         if self._sending:
@@ -162,12 +145,9 @@ class Console:
     def _advanced(self, before: Sending, event: events.UploadProgress) -> None:
         """Show progress: a bar at a terminal; in a log a line per tenth of a large file."""
         self._sending = sending = before.after(event)
-        if self._draw:
-            self._show(sending)
-        elif sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10):
+        if not self._draw and sending.file.size > LARGE and int(sending.share * 10) > int(before.share * 10):
             self._log_progress(sending, event.elapsed)
-        elif self._clock() - self._last_output >= HEARTBEAT:
-            self._log_progress(sending)
+        self.tick_upload()
 
     def _log_progress(self, sending: Sending, elapsed: float | None = None) -> None:
         """Log the progress of an upload; `elapsed` are its seconds, if it has just reached this tenth."""
@@ -198,9 +178,20 @@ class Console:
                 more = f": {failure.what}"
         self._now(f"{upload.file.shown}: {phrases.outcome(upload)} after {seconds(upload.elapsed)}{more}")
 
-    def handle(self, event: events.Event[Any, Any]) -> None:
-        """Log an event of a wait."""
+    def handle(self, event: events.Event[Any, Any] | events.UploadEvent) -> None:
+        """Log an event of a wait or of an upload."""
         match event:
+            case events.UploadBegan():
+                self._sending = Sending(event.file, event.number, event.files)
+                place = f", {event.number} of {event.files}" if event.files > 1 else ""
+                self._now(f"uploading {event.file.shown} ({size(event.file.size)}){place}")
+                self._show(self._sending)
+            case events.UploadProgress():
+                self._advanced(self._sending or Sending(event.file), event)
+            case events.UploadEnded():
+                self._sending = None
+                self._show(None)
+                self._uploaded(event.upload)
             case events.StatusSeen():
                 self._event(event, _change(event))
                 if isinstance(event.reading, ScanReading):

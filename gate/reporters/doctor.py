@@ -75,11 +75,7 @@ def last_line(outcomes: Mapping[str, Outcome], reason: Reason | None, exit_code:
 def print_document(
     outcomes: Mapping[str, Outcome], reason: Reason | None, exit_code: int, server: str, started_at: datetime
 ) -> None:
-    """Write the JSON document to standard output.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write the JSON document to standard output; raise `OSError` if it cannot be written."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "gate_version": __version__,

@@ -8,7 +8,7 @@ from gate.judge.conclusions import RANK, describe
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind
-from gate.model.subjects import AllPolicies, PassCriteria, Policy
+from gate.model.subjects import PassCriteria
 from gate.text.sanitizer import shorten
 from gate.text.wording import count, instant, seconds
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gate.judge.verdict import Verdict
     from gate.model.build import Build
     from gate.model.history import CheckReading, CheckResult, History, Obstacle, Upload
-    from gate.model.subjects import Check
 
 NOTICED: Final = frozenset(ACCEPTED.values())  # passes that are shown as a notice: ThreadFix took nothing
 _WORDS: Final = {True: "passing", False: "failing", None: "undecided"}
@@ -81,11 +80,6 @@ def outcome_or_reason(upload: Upload, part: UploadVerdict | None) -> str:
 def noun(check: CheckVerdict) -> str:
     """Return the noun of a check's results."""
     return "severity" if isinstance(check.check, PassCriteria) else "policy"
-
-
-def kind_of(check: Check) -> str:
-    """Return the kind of a check in one word, for machines."""
-    return {PassCriteria: "criteria", Policy: "policy", AllPolicies: "policies"}[type(check)]
 
 
 def ordered(results: Iterable[CheckResult]) -> list[CheckResult]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.history import FRESH, Finished
-from gate.reporters import phrases
+from gate.model.subjects import AllPolicies, PassCriteria, Policy
 from gate.reporters.outputs import conclusion_fields, document_fields, scan_fields
 from gate.text.wording import timestamp, utc
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gate.model.subjects import ScanFile
 
 SCHEMA_VERSION: Final = 1
+KINDS: Final = {PassCriteria: "criteria", Policy: "policy", AllPolicies: "policies"}
 
 
 def document(verdict: Verdict) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _upload(upload: Upload, file: ScanFile, verdict: Verdict) -> dict[str, Any]:
 def _check(check: CheckVerdict) -> dict[str, Any]:
     return {
         "check": check.subject,
-        "kind": phrases.kind_of(check.check),
+        "kind": KINDS[type(check.check)],
         **_conclusion(check.conclusion),
         "fresh": bool(check.history.reading and check.history.reading.status == FRESH),
         "url": check.url,

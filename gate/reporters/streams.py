@@ -103,11 +103,7 @@ class BackgroundStream:
 
 
 def print_whole(text: str) -> None:
-    """Write `text` to standard output, and wait as long as a reader makes progress.
-
-    Raises:
-        OSError: it was not written whole.
-    """
+    """Write `text` to standard output as long as a reader makes progress; raise `OSError` if not all is written."""
     stream = BackgroundStream(sys.stdout)
     stream.write(text)
     if not stream.close():

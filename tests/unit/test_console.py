@@ -103,8 +103,6 @@ def log(*steps: Step, settings: Settings = SETTINGS, quiet: bool = False, verbos
                 console.closing(step)
             case None:
                 console.tick_upload()
-            case UploadBegan() | UploadProgress() | UploadEnded() | OutageBegan() | OutageEnded():
-                console.handle_upload(step)
             case _:
                 console.handle(step)
     return lines[not quiet :]
@@ -301,7 +299,7 @@ def test_with_several_scans_each_line_names_its_scan_and_file() -> None:
 def test_the_line_that_begins_the_wait_names_the_file() -> None:
     lines: list[str] = []
     console = Console(lambda line: lines.append(line.text))
-    console.handle_upload(upload_of(SMALL, Queued((ONE,))))
+    console.handle(upload_of(SMALL, Queued((ONE,))))
     console.waiting(SETTINGS, [ONE], UNTIL)
     assert "for pending scan 41 of application 6 (a/small.json), until" in lines[-1]
 
@@ -537,11 +535,11 @@ def test_a_terminal_shows_the_upload_and_takes_it_away() -> None:
     drawn: list[Sending | None] = []
     now = [0.0]
     console = Console(lambda line: lines.append(line.text), draw=drawn.append, clock=lambda: now[0])
-    console.handle_upload(UploadBegan(LARGE))
+    console.handle(UploadBegan(LARGE))
     for step in range(1, 101):
         now[0] += 0.05
-        console.handle_upload(UploadProgress(LARGE, LARGE.size * step // 100, now[0]))
-    console.handle_upload(upload_of(LARGE, Queued((ONE,))))
+        console.handle(UploadProgress(LARGE, LARGE.size * step // 100, now[0]))
+    console.handle(upload_of(LARGE, Queued((ONE,))))
     assert lines == ["[    0s] uploading large.fpr (20 MB)", "[    5s] large.fpr: queued as pending scan 41 after 8s"]
     assert 40 < len(drawn) < 60
     assert [bool(drawn[0]), drawn[-2] and drawn[-2].is_sent, drawn[-1]] == [True, True, None]
