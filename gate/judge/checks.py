@@ -57,15 +57,7 @@ def judge_check(
     obstacles: tuple[Obstacle, ...] = (),
     url: str | None = None,
 ) -> CheckVerdict:
-    """Return the verdict on a check from its history.
-
-    Args:
-        history: its responses and errors.
-        settings: of the run.
-        cancelled: the signal that stopped the gate, if any.
-        obstacles: open vulnerabilities that break it; they do not change the verdict.
-        url: its page in ThreadFix.
-    """
+    """Return the verdict on a check from its history. `url` and the obstacles are for the reports only."""
     conclusion = _conclusion_of(history, settings.plan, cancelled).downgrade(settings.downgraded)
     return CheckVerdict(conclusion, history, obstacles, url)
 

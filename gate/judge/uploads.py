@@ -47,12 +47,7 @@ def judge_upload(
 ) -> UploadVerdict | None:
     """Return the verdict on an upload; None if it has pending scans, whose verdicts replace it.
 
-    Args:
-        upload: the file and the result of its upload.
-        settings: of the run.
-        cancelled: the signal that stopped the gate, if any.
-        application_id: for the link.
-        team_id: of the application's team, for the link.
+    The ids of the application and of its team are for the link.
     """
     if isinstance(upload.receipt, Queued):
         return None
