@@ -192,30 +192,30 @@ def test_an_error_that_does_not_go_away_is_final(
 @pytest.mark.parametrize(
     ("response", "reason"),
     [
-        (Raw(404, b"<html>"), Reason.NOT_FOUND),
-        (Raw(410), Reason.NOT_FOUND),
+        (Raw(404, b"<html>"), Reason.NOT_FOUND), (Raw(410), Reason.NOT_FOUND),
         (body(b'{"success": true}', code=404), Reason.NOT_FOUND),
-        (refusal("Pending scan lookup failed."), Reason.SCAN_VANISHED),
-        (refusal("Pending scan lookup failed.", 404), Reason.SCAN_VANISHED),
+        *((refusal("Pending scan lookup failed.", code), Reason.SCAN_VANISHED) for code in (200, 404)),
     ],
-)
+)  # fmt: skip
 def test_a_scan_vanishes_only_by_threadfix_s_own_response(response: Fault, reason: Reason, gate: Gate) -> None:
     ran = gate.play(scenario(lambda number: changed(status="QUEUED") if number == 1 else response), *SHORT)
     assert (ran.document["reason"], ran.code) == (reason, reason.row.exit_code)
 
 
-def test_a_web_page_is_named_by_its_title(gate: Gate) -> None:
-    """The message shows that it is a login page, and that the context path may be missing."""
-    ran = gate.play(always(Raw(200, LOGIN_PAGE)), *ONCE)
-    assert "HTTP 200 with the page 'ThreadFix Login' instead of JSON" in ran.document["message"]
-    assert "such as /threadfix" in ran.document["hint"]
-
-
-def test_a_refused_key_names_the_permission(gate: Gate) -> None:
-    """The hint names the permission that the request needs; the message repeats the server's text."""
-    ran = gate.play(always(refusal("API Key not found in database.")))
-    assert "and says: API Key not found in database." in ran.document["message"]
-    assert "*Upload Scans*" in ran.document["hint"]
+@pytest.mark.parametrize(
+    ("response", "message", "hint"),
+    [
+        (Raw(200, LOGIN_PAGE), "HTTP 200 with the page 'ThreadFix Login' instead of JSON", "such as /threadfix"),
+        (refusal("API Key not found in database."), "and says: API Key not found in database.", "*Upload Scans*"),
+    ],
+)
+def test_the_message_has_the_server_s_text_and_the_hint_the_cause(
+    response: Fault, message: str, hint: str, gate: Gate
+) -> None:
+    """A login page may mean that the context path is missing, a refused key that a permission is missing."""
+    ran = gate.play(always(response), *ONCE)
+    assert message in ran.document["message"]
+    assert hint in ran.document["hint"]
 
 
 # --- Good responses of different versions of ThreadFix.
@@ -249,12 +249,11 @@ def test_decoration_of_the_wrong_type_counts_as_unknown(field: str, value: objec
     assert (ran.code, ran.document["scan_id"]) == (0, None if field == "scanId" else 12)
 
 
-def test_the_version_segment_can_be_changed_or_left_out(gate: Gate) -> None:
+@pytest.mark.parametrize(("version", "segment"), [("latest", "latest/"), ("v2.8", "v2.8/"), ("none", "")])
+def test_the_version_segment_can_be_changed_or_left_out(version: str, segment: str, gate: Gate) -> None:
     """ThreadFix 2.5 to 2.7 have no version in the path."""
-    for version in ("latest", "v2.8", "none"):
-        assert gate.play(always(changed()), "--api-version", version).code == 0
-    prefixes = [path.partition("/applications/")[0] for _, path, _ in gate.threadfix.seen]
-    assert prefixes == ["/threadfix/rest/latest", "/threadfix/rest/v2.8", "/threadfix/rest"]
+    assert gate.play(always(changed()), "--api-version", version).code == 0
+    assert gate.threadfix.seen[0][1].startswith(f"/threadfix/rest/{segment}applications/")
 
 
 def test_the_status_path_can_be_changed(gate: Gate, serve: Serve) -> None:
@@ -305,16 +304,7 @@ def test_retry_after_is_honoured_beyond_the_longest_interval(gate: Gate) -> None
 
 @pytest.mark.parametrize(
     "value",
-    [
-        "soon",
-        "",
-        "-1",
-        "1e9",
-        "99999999999999",
-        "Wed, 99 Foo 2099 99:99:99 GMT",
-        "Thu, 01 Jan 1970 00:00:00 GMT",
-        "1,2",
-    ],
+    ["soon", "", "-1", "1e9", "9" * 14, "Wed, 99 Foo 2099 99:99:99 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "1,2"],
 )
 def test_a_retry_after_that_cannot_be_read_is_ignored(value: str, gate: Gate) -> None:
     ran = gate.play(first(Raw(503, headers=(("Retry-After", value),))), *PATIENT)
@@ -378,20 +368,16 @@ CALLS: dict[str, tuple[int, object, Callable[[Client], object]]] = {
 """The mebibytes that a response may have, a good response, and the call."""
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("more", [0, 1])
 @pytest.mark.parametrize(("mebibytes", "content", "call"), CALLS.values(), ids=CALLS)
 def test_each_response_has_a_limit(
-    mebibytes: int,
-    content: object,
-    call: Callable[[Client], object],
-    packed: bool,  # noqa: FBT001 - a case
+    mebibytes: int, content: object, call: Callable[[Client], object], more: int
 ) -> None:
     """It holds after decompression. ThreadFix describes an application with every scan it ever had."""
-    if mebibytes > 1 and not packed:
-        pytest.skip("tried with compression")
-    for more in (0, 1):
-        whole = envelope(content).body.ljust(mebibytes * 2**20 + more)
-        response = http(gzip.compress(whole, 1), b"200 OK", b"Content-Encoding: gzip") if packed else http(whole)
+    whole = envelope(content).body.ljust(mebibytes * 2**20 + more)
+    for response in (
+        http(gzip.compress(whole, 1), b"200 OK", b"Content-Encoding: gzip"), *([http(whole)] if mebibytes == 1 else [])
+    ):  # fmt: skip
         with talking(responding(response)) as url:
             result = call(client(url))
         assert isinstance(result, Failure) is bool(more), result
@@ -409,8 +395,7 @@ def test_a_legacy_upload_s_response_may_have_all_findings(tmp_path: Path) -> Non
             client(url, version=version).upload(6, PLAN, new_file(tmp_path), lambda _: None)
             for version in ("legacy", "", "latest")
         ]
-    assert receipts[:2] == [Finished(12, scanner="OWASP Zed Attack Proxy")] * 2
-    assert isinstance(receipts[2], Failure)
+    assert [isinstance(receipt, Finished) for receipt in receipts] == [True, True, False]
 
 
 def test_reading_a_response_counts_towards_the_limit_of_its_request() -> None:
@@ -475,10 +460,7 @@ def refusing() -> str:
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [
-        (refusing(), "refused the connection"),
-        ("https://nonexistent.invalid/threadfix", "DNS lookup of nonexistent.invalid failed"),
-    ],
+    [(refusing(), "refused the connection"), ("https://no.invalid/threadfix", "DNS lookup of no.invalid failed")],
     ids=["refused", "no-such-name"],
 )
 def test_a_server_that_is_not_there_is_unreachable(url: str, words: str, gate: Gate) -> None:
@@ -489,36 +471,21 @@ def test_a_server_that_is_not_there_is_unreachable(url: str, words: str, gate: G
     assert ran.document["polls"] > 1
 
 
-def hangs_from_the_start(_: socket.socket, over: threading.Event) -> None:
-    """Accept, and send nothing."""
-    over.wait(60)
-
-
-def trickles(connection: socket.socket, over: threading.Event, head: bytes) -> None:
-    """Send `head`, then a blank now and then, forever."""
-    connection.sendall(head)
-    while not over.wait(0.02):
-        connection.sendall(b" ")
-
-
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-HANGING: dict[str, Callable[[socket.socket, threading.Event], None]] = {
-    "no-response": hangs_from_the_start,
-    "status-line": lambda connection, over: trickles(connection, over, b"HTTP/1.1 200 "),
-    "headers": lambda connection, over: trickles(connection, over, HEAD + b"X-Slow: "),
-    "body": lambda connection, over: trickles(connection, over, HEAD + b"Content-Length: 4000\r\n\r\n{"),
-    "chunks": lambda connection, over: trickles(connection, over, HEAD + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n{"),
-    "body-of-a-connection-to-be-closed": lambda connection, over: trickles(
-        connection, over, HEAD + b"Connection: close\r\n\r\n{"
-    ),
-    "body-of-http-1.0": lambda connection, over: trickles(connection, over, b"HTTP/1.0 200 OK\r\n\r\n{"),
+HANGING: dict[str, bytes] = {
+    "no-response": b"",
+    "status-line": b"HTTP/1.1 200 ",
+    "headers": HEAD + b"X-Slow: ",
+    "body": HEAD + b"Content-Length: 4000\r\n\r\n{",
+    "chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\nfff\r\n{",
+    "body-of-a-connection-to-be-closed": HEAD + b"Connection: close\r\n\r\n{",
+    "body-of-http-1.0": b"HTTP/1.0 200 OK\r\n\r\n{",
 }
+"""The beginning of a response. A blank follows now and then, forever, unless the beginning is empty."""
 
 
-@pytest.mark.parametrize("hang", HANGING.values(), ids=HANGING)
-def test_one_time_limit_covers_a_whole_request(
-    hang: Callable[[socket.socket, threading.Event], None], gate: Gate
-) -> None:
+@pytest.mark.parametrize("beginning", HANGING.values(), ids=HANGING)
+def test_one_time_limit_covers_a_whole_request(beginning: bytes, gate: Gate) -> None:
     """The gate continues in time, and the request's connection and thread end."""
     over, hung_up = threading.Event(), threading.Event()
     servers = ("process_request", "serve_forever", "watch")
@@ -532,7 +499,9 @@ def test_one_time_limit_covers_a_whole_request(
     def talk(connection: socket.socket) -> None:
         request_head(connection)
         threading.Thread(target=watch, args=(connection,), daemon=True).start()
-        hang(connection, over)
+        connection.sendall(beginning)
+        while not over.wait(0.02):
+            connection.sendall(b" " if beginning else b"")
 
     def given_up() -> bool:
         new = set(threading.enumerate()) - before
@@ -673,12 +642,10 @@ def test_a_proxy_is_shown_no_key_under_tls(gate: Gate) -> None:
 @pytest.mark.parametrize(
     ("proxy", "reason"),
     [
-        ("127.0.0.1:1", Reason.UNREACHABLE),
-        ("tf-proxy.invalid:8080", Reason.UNREACHABLE),
-        ("[bad", Reason.USAGE),
-        ("127.0.0.1:99999", Reason.USAGE),
+        ("127.0.0.1:1", Reason.UNREACHABLE), ("tf-proxy.invalid:8080", Reason.UNREACHABLE),
+        ("[bad", Reason.USAGE), ("127.0.0.1:99999", Reason.USAGE),
     ],
-)
+)  # fmt: skip
 def test_the_password_of_a_proxy_is_not_shown(proxy: str, reason: Reason, gate: Gate) -> None:
     """This includes proxies that are unreachable or have an invalid URL."""
     env = {"HTTPS_PROXY": f"http://robot:hunter2@{proxy}"}
