@@ -269,9 +269,9 @@ def test_after_a_failed_upload_the_gate_does_not_wait(  # noqa: PLR0913, PLR0917
 
 def test_a_report_that_is_not_new(act: Callable[..., Ended]) -> None:
     """A duplicate is red in a first attempt, and passes in a second."""
-    workflow = example("upload-then-gate.yml")
+    workflow = example("upload-then-gate.yml", report="results.xml")
     for attempt, verdict in ((1, "PASS (processed"), (1, "FAIL (upload-refused, "), (2, "PASS (already-imported")):
-        done = act("push", workflow, scan='echo the same >"$2"', attempt=attempt)
+        done = act("push", workflow, scan=f'{ZAP}DATE="Mon, 02 Nov 2026 10:00:00"; zap >"$2"', attempt=attempt)
         assert verdict in done.output, done.log
         assert done.jobs["ThreadFix gate"] == ("success" if verdict.startswith("PASS") else "failure")
 
