@@ -47,8 +47,6 @@ _DAY: Final = 24 * 3600
 _FROM_THREADFIX: Final = (Reason.DENIED, Reason.NOT_FOUND)
 """Failures that ThreadFix itself may have reported. After any other failure, further requests would fail too."""
 
-LACKING: Final = (FailureKind.NO_ENDPOINT, FailureKind.UNRECOGNIZED_PATH)
-"""The path may be wrong."""
 PLAIN_HTTP: Final = "not used: the URL is plain http."
 NO_RESPONSE: Final = "no response."
 
@@ -103,24 +101,19 @@ class _Examination:
 
     def _with_other_form(self, target: Target, response: ScanReading | Failure) -> ScanReading | Failure:
         """Return the response; if ThreadFix has no such path, with the form of the path that it has."""
-        version = "" if self.server.api_version else "latest"
-        url = replace(self.server, api_version=version).status_url(target)
-        is_lacking = isinstance(response, Failure) and response.kind is FailureKind.UNRECOGNIZED_PATH
-        if not isinstance(response, Failure) or not is_lacking or url == self.server.status_url(target):
+        lacking = FailureKind.UNRECOGNIZED_PATH
+        if not isinstance(response, Failure) or response.kind is not lacking:
             return response
-        other = self.client.api.request(url, self.timeout)
-        exists = not isinstance(other, Failure) or (other.refused and other.kind is not FailureKind.UNRECOGNIZED_PATH)
-        form = f"{'with' if version else 'without'} a version segment"
-        what = f"it has the path {form}" if exists else f"it lacks the path {form} too"
-        return replace(response, what=f"{response.what.rstrip('.')}; {what}.")
+        version = "" if self.server.api_version else "latest"
+        other = self.client.api.request(replace(self.server, api_version=version).status_url(target), self.timeout)
+        exists = not isinstance(other, Failure) or (other.refused and other.kind is not lacking)
+        form = f"{'has' if exists else 'lacks'} the path {'with' if version else 'without'} a version segment"
+        return replace(response, what=f"{response.what.rstrip('.')}; it {form}{'' if exists else ' too'}.")
 
     @property
     def application_missing(self) -> bool:
-        """Whether ThreadFix itself reported that the application does not exist; an HTTP 404 may be about the path."""
-        application = self.application
-        if not isinstance(application, Failure):
-            return False
-        return application.reason is Reason.NOT_FOUND and application.kind not in LACKING
+        """Whether ThreadFix itself reported that the application does not exist."""
+        return isinstance(self.application, Failure) and self.application.is_missing
 
     @property
     def key_accepted(self) -> bool:

@@ -79,10 +79,15 @@ class Failure:
         return self.kind is FailureKind.TIMEOUT
 
     @property
+    def is_missing(self) -> bool:
+        """Whether ThreadFix itself reported that an application, a team or a name does not exist."""
+        is_its_word = self.kind is FailureKind.NOT_FOUND or (self.kind is FailureKind.NO_ENDPOINT and self.refused)
+        return is_its_word and self.doing in LOOKUPS
+
+    @property
     def is_lasting(self) -> bool:
-        """Whether the failure seldom passes by itself, such as ThreadFix's own report that there is no such name."""
-        is_missing = self.reason is Reason.NOT_FOUND and (self.refused or self.kind is FailureKind.NOT_FOUND)
-        return self.kind in LASTING or (is_missing and self.doing in LOOKUPS)
+        """Whether the failure seldom passes by itself."""
+        return self.is_missing or self.kind in LASTING
 
 
 Observation = ScanReading | Failure
