@@ -176,7 +176,7 @@ class RestApi:
         """Return the title or the first words of a page that is not ThreadFix's, and the proxy, for a sentence."""
         match = _PAGE_TITLE.search(response.body)
         words = match[1] if match else _TAG.sub(b" ", response.body)
-        title = self.sanitize(b" ".join(words.split()).decode("utf-8", "replace"), TITLE_LIMIT)
+        title = self.sanitize(b" ".join(words.split()).decode("utf-8", "replace"), TITLE_LIMIT).rstrip(".")
         if not title or _JSON.match(response.body):
             return ""
         return f" with the page '{title}'{f', through the proxy {self.http.proxy}' if self.http.proxy else ''}"

@@ -77,11 +77,12 @@ class Client:
 
     def application(self, application_id: int, timeout: float) -> Application | Failure:
         """Request an application, once."""
-        api = self.api
+        api, ends = self.api, time.monotonic() + timeout
         url = api.server.endpoint(links.APPLICATION_PATH, application_id=application_id)
         response = api.request(url, timeout, limit=LONG_RESPONSE_LIMIT)
         if isinstance(response, Failure):
-            return replace(response, doing=Doing.LOOKUP)
+            failure = replace(response, doing=Doing.LOOKUP)
+            return self._lookups.explain(failure, ends) if failure.is_missing else failure
         try:
             application = responses.application(response.envelope)
         except responses.NotThreadFixError as error:
@@ -118,11 +119,15 @@ class Client:
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
         """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`."""
+        return self._lookups.find(name, timeout)
+
+    @property
+    def _lookups(self) -> Finder:
         if self._finder is None:
             from gate.threadfix.lookup import Finder
 
             self._finder = Finder(self.api)
-        return self._finder.find(name, timeout)
+        return self._finder
 
     def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
         """Upload a file, once; see `gate.threadfix.uploads.upload`."""

@@ -45,7 +45,7 @@ class Finder:
     def __init__(self, api: RestApi) -> None:
         self._api = api
         # Requested once: they are only part of a message, and a look-up is repeated until it succeeds.
-        self._candidates: dict[ApplicationName, str] = {}
+        self._candidates: dict[ApplicationName | None, str] = {}
         # The pages of the list of teams so far. After a failure, the next look-up continues with the page that failed.
         self._pages: list[tuple[responses.Team, ...]] = []
 
@@ -62,6 +62,14 @@ class Finder:
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
         return replace(failure, what=f"{failure.what}{self._candidates[subject]}")
+
+    def explain(self, failure: Failure, ends: float) -> Failure:
+        """Return the failure of an id that does not exist, with some of the applications that the key's user sees."""
+        if None not in self._candidates:
+            teams = self._get(links.TEAMS_PATH, responses.teams, {"page": "1"}, ends)
+            found = [] if isinstance(teams, Failure) else [app for team in teams for app in team.applications]
+            self._candidates[None] = f" Applications that the key's user can see: {self._some(found)}." if found else ""
+        return replace(failure, what=f"{failure.what}{self._candidates[None]}")
 
     # --- The requests.
 
@@ -145,9 +153,7 @@ class Finder:
                 ", ".join(f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in matches[:SHOWN])
             )
         if len(ids) > 1:
-            shown = ", ".join(self._with_team(app) for app in list(ids.values())[:SHOWN])
-            more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-            what = f"{host} found {len(ids)} matching applications: {shown}{more}."
+            what = f"{host} found {len(ids)} matching applications: {self._some(list(ids.values()))}."
             return Failure(Reason.NOT_FOUND, what, FailureKind.SEVERAL, final=True)
         (app,) = ids.values()
         return Application(app.id, self._shown(app.name), responses.team_id(app.organization))
@@ -155,6 +161,10 @@ class Finder:
     def _another(self, returned: str, kind: str = "application") -> Failure:
         what = f"{self._api.http.host} returned {returned}, but another {kind} was requested."
         return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
+
+    def _some(self, apps: Sequence[responses.Application]) -> str:
+        more = f" and {len(apps) - SHOWN} more" if len(apps) > SHOWN else ""
+        return f"{', '.join(map(self._with_team, apps[:SHOWN]))}{more}"
 
     def _with_team(self, app: responses.Application) -> str:
         team = responses.team_name(app.organization)

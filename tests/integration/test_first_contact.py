@@ -74,6 +74,9 @@ def threadfix(path: str, with_key: bool) -> bytes:  # noqa: FBT001 - a request
     """Respond as ThreadFix with its context path, without any application."""
     if not path.startswith("/threadfix/"):
         return page(404, "HTTP Status 404")
+    if with_key and path.endswith("/teams?page=1"):
+        teams = [{"id": 2, "name": "Contoso", "applications": [{"id": n, "name": f"app {n}"} for n in range(1, 8)]}]
+        return http(200, json.dumps({"success": True, "message": "", "object": teams}).encode())
     return refusal("Application lookup failed. Check your ID." if with_key else NO_KEY)
 
 
@@ -124,7 +127,7 @@ def always(response: bytes) -> Respond:
 
 MISTAKES: Final[dict[str, tuple[Respond, Reason, str, str, str]]] = {
     "wrong-id": (
-        threadfix, Reason.NOT_FOUND, "Application lookup failed. Check your ID.",
+        threadfix, Reason.NOT_FOUND, "Check your ID. Applications that the key's user can see: 1 ('app 1' of team 'Contoso'), 2 ",
         "does not know this application", "Check --application-id",
     ),
     "lacking-path": (
@@ -138,7 +141,7 @@ MISTAKES: Final[dict[str, tuple[Respond, Reason, str, str, str]]] = {
     ),
     "licence": (
         always(http(403, b"<h1>The licence has expired.</h1>")), Reason.DENIED,
-        "returned HTTP 403 with the page 'The licence has expired.'", "without a valid licence", "administrator",
+        "returned HTTP 403 with the page 'The licence has expired'.", "without a valid licence", "administrator",
     ),
     "firewall": (
         always(page(403, "Access &lt;denied&gt;")), Reason.DENIED, "HTTP 403 with the page 'Access",
