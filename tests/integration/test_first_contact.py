@@ -127,7 +127,7 @@ def always(response: bytes) -> Respond:
 
 MISTAKES: Final[dict[str, tuple[Respond, Reason, str, str, str]]] = {
     "wrong-id": (
-        threadfix, Reason.NOT_FOUND, "Check your ID. Applications that the key's user can see: 1 ('app 1' of team 'Contoso'), 2 ",
+        threadfix, Reason.NOT_FOUND, "that the key's user can see: 1 ('app 1' of team 'Contoso'), 2 ",
         "does not know this application", "Check --application-id",
     ),
     "lacking-path": (
