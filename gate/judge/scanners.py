@@ -102,16 +102,16 @@ def run_scans(
     for upload in uploads:
         match upload.receipt:
             case Finished(number, _, scanner):
-                scans.append(RunScan(str(upload.file), _suffixes_of(upload), number, scanner))
+                scans.append(RunScan(upload.file.shown, _suffixes_of(upload), number, scanner))
             case Refused(_, refusal) if refusal and refusal.accept is Accept.DUPLICATE:
-                scans.append(RunScan(str(upload.file), _suffixes_of(upload), whole=not upload.file.parts))
+                scans.append(RunScan(upload.file.shown, _suffixes_of(upload), whole=not upload.file.parts))
     for history in histories:
-        refusal, owner = _refusal(history), owners.get(history.target)
-        if not refusal or refusal.accept is Accept.DUPLICATE:
-            scan_id = history.reading.scan_id if history.reading else None
-            whole = not (refusal and owner and owner.file.parts)
-            scanner = names.get(scan_id or 0)
-            scans.append(RunScan(str(history.target), _suffixes(history, owners), scan_id, scanner, whole))
+        refusal, reading, owner = _refusal(history), history.reading, owners.get(history.target)
+        if reading and (not refusal or refusal.accept is Accept.DUPLICATE):
+            subject = owner.file.shown if owner else reading.name or str(history.target)
+            whole = not refusal or not (owner.file.parts if owner else reading.suffixes[1:])
+            scanner = names.get(reading.scan_id or 0)
+            scans.append(RunScan(subject, _suffixes(history, owners), reading.scan_id, scanner, whole))
     return tuple(scans)
 
 
@@ -148,7 +148,7 @@ def _suffixes_of(upload: Upload) -> frozenset[str]:
 def _suffixes(history: ScanHistory, owners: Mapping[Target, Upload]) -> frozenset[str]:
     if history.target in owners:
         return _suffixes_of(owners[history.target])
-    return history.reading.suffixes if history.reading else frozenset()
+    return frozenset(history.reading.suffixes if history.reading else ())
 
 
 def _overlap(suffixes: frozenset[str], others: frozenset[str]) -> bool:

@@ -49,9 +49,7 @@ class ScanReading:
     refusal: Refusal | None = None  # the documented refusal with the text `error_message`
     modified: float | None = None  # the moment of the scan's last change: `modifiedDate`
     sent: float | None = None
-    suffixes: frozenset[str] = (
-        frozenset()
-    )  # the extensions of its files (`originalName`); not safe text; empty: unknown
+    suffixes: tuple[str, ...] = ()  # of each of its files (`originalName`); not safe text; empty if unknown
 
     @property
     def age(self) -> float | None:

@@ -72,7 +72,7 @@ class Client:
             message=api.text(scan.scan_message) or api.text(response.envelope.message),
             modified=responses.moment(scan.modified_date),
             sent=response.http.date,
-            suffixes=frozenset(map(suffix, responses.file_names(scan))),
+            suffixes=tuple(map(suffix, responses.file_names(scan))),
         )
 
     def application(self, application_id: int, timeout: float) -> Application | Failure:

@@ -434,6 +434,13 @@ def test_a_duplicate_of_several_files_needs_a_new_scan(response: bytes, polls: d
     assert run.advice.startswith("Run the scanner again")
 
 
+def test_a_duplicate_of_several_files_is_known_by_their_names_too(run: Run) -> None:
+    """ThreadFix names the files of a pending scan that is given by its id."""
+    server = Played(polls={41: duplicate("a.xml", "b.xml")}, scans=ZAP_TWICE)
+    assert run(server, "--pending-scan-id", "41", "--accept", "duplicate", "--policy", "all") == "policy-unknown"
+    assert "may lack files" in run.document["message"]
+
+
 @pytest.mark.parametrize(("rules", "resumable"), [((), True), (("--policy", "all"), False)])
 def test_a_timeout_after_an_accepted_duplicate_offers_no_resume_for_rules(
     rules: tuple[str, ...], *, resumable: bool, run: Run
