@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import heapq
 import re
 import time
 from dataclasses import replace
@@ -19,7 +18,7 @@ from gate.threadfix import links, responses
 from gate.threadfix.api import NO_CONTENT, NO_METHOD, NOT_FOUND, left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gate.model.subjects import ApplicationName
     from gate.threadfix.api import RestApi
@@ -31,8 +30,6 @@ SHOWN: Final = 5
 """Candidates that a message lists."""
 COMPARED: Final = 2000
 """Candidates that are compared with the requested name."""
-PROMISING: Final = 50
-"""Candidates that are compared letter by letter: those with the most letters of the requested name."""
 NAME_LIMIT: Final = 80
 """Characters of a name that are compared and shown."""
 PLAIN: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9 ._-]+")
@@ -190,9 +187,13 @@ class Finder:
         if not named:
             return ""
         names = [name[:NAME_LIMIT].casefold() for name, _ in named[:COMPARED]]
-        near = _most_similar(wanted[:NAME_LIMIT].casefold(), dict.fromkeys(names))
-        order = {name: place for place, name in enumerate(near)}
-        chosen = sorted(range(len(names)), key=lambda place: order.get(names[place], SHOWN))[:SHOWN]
+        # By the letters that they have in common: comparing two names in their order may take 10 ms.
+        matcher = difflib.SequenceMatcher(b=wanted[:NAME_LIMIT].casefold())
+        likeness = []
+        for name in names:
+            matcher.set_seq1(name)
+            likeness.append(matcher.quick_ratio())
+        chosen = sorted(range(len(names)), key=lambda place: -likeness[place])[:SHOWN]
         shown = [
             f"'{self._shown(named[place][0])}'"
             + (f" (id {responses.identity(named[place][1].id)})" if names.count(names[place]) > 1 else "")
@@ -204,17 +205,6 @@ class Finder:
     def _shown(self, name: object) -> str:
         """Return a name from the server as sanitized text."""
         return self._api.sanitize(responses.non_empty(name) or "", NAME_LIMIT)
-
-
-def _most_similar(wanted: str, names: Iterable[str]) -> list[str]:
-    matcher = difflib.SequenceMatcher(b=wanted)
-
-    def promise(name: str) -> float:
-        matcher.set_seq1(name)
-        return matcher.quick_ratio()
-
-    # Comparing two names letter by letter may take 10 ms, so only a few are compared in this way.
-    return difflib.get_close_matches(wanted, heapq.nlargest(PROMISING, names, promise), SHOWN, 0.5)
 
 
 def _key(subject: ApplicationName) -> tuple[str, str]:

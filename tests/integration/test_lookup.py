@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from gate.model.subjects import ApplicationName
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.links import Server
-from gate.threadfix.lookup import PROMISING
 from tests.raw import talking
 from tests.uploads import KEY, Incoming, envelope, http, new_file, refused
 
@@ -415,29 +413,14 @@ def test_candidates_are_requested_once(directory: Directory, client: Client) -> 
 
 def test_candidates_are_safe_and_bounded(directory: Directory, client: Client) -> None:
     """There are thousands of names, long names, and names with workflow commands or the key."""
-    directory.team = team_of(f"shop\n::error::{KEY}", "##[x]", *["x" * 200] * 1000, *map(str, range(3000)))
+    directory.team = team_of(
+        f"shop\n::error::{KEY}", "##[x]", *["x" * 200] * 1000, *map(str, range(3000)), "Contoso shop"
+    )
     failure = missing(client)
     assert len(failure.what) < 700
     assert not {"\n", "##["} & {failure.what[at : at + length] for length in (1, 3) for at in range(len(failure.what))}
     assert KEY not in failure.what
     assert "***" in failure.what
-
-
-def test_few_candidates_are_compared_letter_by_letter(
-    directory: Directory, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Comparing thousands of similar names would take half a minute. The best match is still found."""
-    compared = set()
-    original = difflib.SequenceMatcher.ratio
-
-    def ratio(matcher: difflib.SequenceMatcher[str]) -> float:
-        compared.add(matcher.a)  # type: ignore[attr-defined]  # its stub forgets it
-        return original(matcher)
-
-    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", ratio)
-    directory.team = team_of(*[f"Contoso {number:04}" for number in range(1500)], "Contoso shop")
-    assert "Applications of this team: 'Contoso shop', 'Contoso " in missing(client).what
-    assert len(compared) <= PROMISING
 
 
 @pytest.mark.parametrize("name", ["Contoso shop", "R&D"])
