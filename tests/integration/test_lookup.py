@@ -342,7 +342,7 @@ def test_a_missing_application_leads_to_the_candidates(response: bytes, director
     directory.lookup, directory.team = response, team_of(*NAMES)
     failure = missing(client)
     assert failure.what.endswith(
-        " Applications of this team: 'contoso shop', 'Contoso store', 'Contoso shop (old)', 'Shop', 'Billing' and 3 "
+        " Applications of this team: 'contoso shop', 'Contoso store', 'Contoso shop (old)', 'Shop', 'Portal' and 3 "
         "more."
     )
     assert advise(failure.kind, failure.doing).hint == (
