@@ -26,8 +26,9 @@ TABLES: Final = runpy.run_path(str(ROOT / "scripts/generate_tables.py"))
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def test_the_readme_is_short() -> None:
+def test_the_readme_is_short_and_begins_with_its_commands() -> None:
     assert len(README.splitlines()) <= 150
+    assert README.index("\nmake demo ") < README.index("\nmake test ") < README.index("\n## ")
 
 
 @pytest.mark.parametrize("page", TABLES["PAGES"])
