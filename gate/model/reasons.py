@@ -56,11 +56,15 @@ class Reason(Word):
 class Row(NamedTuple):
     """A row of the table. Its texts are Markdown."""
 
-    kind: Kind
     exit_code: int
     condition: str  # the cause, for the table of exit codes; without a full stop
     meaning: str  # the consequence for the person at the red build, in sentences
-    advice: str  # the next step, in sentences; a template of `gate.text.wording`
+    advice: str = "Nothing."  # the next step, in sentences; a template of `gate.text.wording`
+
+    @property
+    def kind(self) -> Kind:
+        """The verdict: only a pass has the exit code 0, and only a fail 1."""
+        return {0: Kind.PASS, 1: Kind.FAIL}.get(self.exit_code, Kind.UNKNOWN)
 
 
 DIAGNOSABLE: Final = frozenset({Reason.DENIED, Reason.NOT_FOUND, Reason.UNREACHABLE, Reason.PROTOCOL})
@@ -71,28 +75,21 @@ SIGNAL_EXIT_CODES: Final = (130, 143)
 
 REASONS: Final[Mapping[Reason, Row]] = {
     Reason.PROCESSED: Row(
-        Kind.PASS,
         0,
         "every pending scan reached a success status, ThreadFix reported no error, and every requested check passes",
         "ThreadFix has processed the scan.",
-        "Nothing.",
     ),
     Reason.ALREADY_IMPORTED: Row(
-        Kind.PASS,
         0,
         "ThreadFix already has a scan of this scanner with this date, with `--accept duplicate`",
         "ThreadFix imported nothing: it already has a scan of this scanner with this date.",
-        "Nothing.",
     ),
     Reason.EMPTY_SCAN: Row(
-        Kind.PASS,
         0,
         "the file has no results, with `--accept empty`",
         "ThreadFix imported nothing: the file has no results.",
-        "Nothing.",
     ),
     Reason.SCAN_FAILED: Row(
-        Kind.FAIL,
         1,
         "a failure status, or `error: true` with any status",
         "ThreadFix could not process the scan, or the scan was deleted. Its findings are not in ThreadFix.",
@@ -100,14 +97,12 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "again.",
     ),
     Reason.SCAN_VANISHED: Row(
-        Kind.FAIL,
         1,
         'ThreadFix returned the pending scan at first, then "not found" until `--outage-limit`',
         "The pending scan was removed while it was being processed.",
         "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans.",
     ),
     Reason.POLICY_FAILED: Row(
-        Kind.FAIL,
         1,
         "ThreadFix reports that a pass criterion or a policy fails",
         "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
@@ -115,7 +110,6 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "a new scan.",
     ),
     Reason.UNKNOWN_STATUS: Row(
-        Kind.FAIL,
         1,
         "a status that is not documented, with `--on-unknown-status fail`",
         "Your ThreadFix uses a status that this gate does not know.",
@@ -123,28 +117,24 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "with `{--on-unknown-status wait}`.",
     ),
     Reason.UPLOAD_REFUSED: Row(
-        Kind.FAIL,
         1,
         "ThreadFix accepted the request but refused the file",
         "ThreadFix did not import the file. Its findings are not in ThreadFix.",
         "Read ThreadFix's message in the verdict, and check the file and the scanner that made it.",
     ),
     Reason.USAGE: Row(
-        Kind.UNKNOWN,
         2,
         "options are missing, invalid or contradict each other",
         "The options are incomplete or invalid, so nothing was sent to ThreadFix.",
         "Correct the {@options} named here; {@help}.",
     ),
     Reason.TIMEOUT: Row(
-        Kind.UNKNOWN,
         3,
         "the scan was not finished at the deadline, or another node of ThreadFix does not know an uploaded scan yet",
         "ThreadFix is still processing the scan. It continues there; only the gate has stopped waiting.",
         "{@resume}, or allow more time with `{--timeout}`.",
     ),
     Reason.DENIED: Row(
-        Kind.UNKNOWN,
         4,
         "401, 403, or a response that mentions the API key or a permission",
         "ThreadFix does not accept the API key, or the key's user may not access this scan.",
@@ -153,7 +143,6 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "is not enough.",
     ),
     Reason.NOT_FOUND: Row(
-        Kind.UNKNOWN,
         5,
         "404, 410 or another `success: false`, from the first poll until `--first-contact-limit`",
         "ThreadFix does not know this pending scan for this application.",
@@ -161,7 +150,6 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "`{--api-version}` matches your ThreadFix.",
     ),
     Reason.UNREACHABLE: Row(
-        Kind.UNKNOWN,
         6,
         "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit; a proxy's 407",
         "ThreadFix could not be reached, so the gate has no result.",
@@ -169,7 +157,6 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "gate again.",
     ),
     Reason.PROTOCOL: Row(
-        Kind.UNKNOWN,
         7,
         "a response that is not ThreadFix's: a redirect, a web page, invalid JSON, another application's id, other 4xx",
         "There was a response, but not from ThreadFix's REST API. Often it is from a login page or a proxy.",
@@ -177,7 +164,6 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "login.",
     ),
     Reason.POLICY_UNKNOWN: Row(
-        Kind.UNKNOWN,
         8,
         "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
         "The scan was processed, but ThreadFix did not report whether this application may be released.",
@@ -185,14 +171,12 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "allow more time with `{--settle-timeout}`.",
     ),
     Reason.CANCELLED: Row(
-        Kind.UNKNOWN,
         SIGNAL_EXIT_CODES[0],
         "SIGINT (130) or SIGTERM (143)",
         "The job was stopped. The scan continues in ThreadFix; only the gate has stopped waiting.",
         "{@resume}.",
     ),
     Reason.INTERNAL: Row(
-        Kind.UNKNOWN,
         70,
         "a bug in the gate",
         "The gate had an internal error, so it has no result for the scan.",

@@ -7,13 +7,12 @@ import os
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.model.errors import InvalidOption
 from gate.model.history import Failure, Refused, Upload
 from gate.model.reasons import Reason
 from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan, ScanFile, one_scan
 from gate.net.peer import Certificates, is_loopback
 from gate.options import table
-from gate.options.reader import OptionReader, resembled_option, unknown_variables
+from gate.options.reader import OptionReader, check_variables
 from gate.options.settings import Reports, Settings
 from gate.options.values import LONGEST_KEY, api_key
 from gate.reporters.reports import REPORTS, Destination
@@ -26,6 +25,7 @@ from gate.threadfix.rules import Rules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from gate.model.errors import InvalidOption
     from gate.model.subjects import Check, Target
     from gate.options.table import Option
 
@@ -90,7 +90,7 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     """
     reader = OptionReader(flags, env, read)
     reader.invalid += invalid
-    warnings = _check_variables(reader)
+    warnings = check_variables(reader)
     reports = _reports(reader)
     secrets = _key(reader)
     # Messages contain paths and names of variables, which may contain the key.
@@ -119,22 +119,6 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
         server=server,
         warnings=tuple(sanitizer.sanitize(warning, TEXT_LIMIT) for warning in warnings),
     )
-
-
-def _check_variables(reader: OptionReader) -> list[str]:
-    """Reject the variables that resemble an option, and return a warning about the other unknown variables."""
-    others = []
-    for variable in unknown_variables(reader.env):
-        option = resembled_option(variable)
-        if option is None:
-            others.append(variable)
-            continue
-        meant = f"the input {option.name}" if reader.naming.inputs else option.variable
-        reader.invalid.append(InvalidOption(option.label, f"{variable} is not an option; did you mean {meant}?"))
-    if not others:
-        return []
-    verb = "is not an option and has" if len(others) == 1 else "are not options and have"
-    return [f"{', '.join(others)} {verb} no effect."]
 
 
 def _reports(reader: OptionReader) -> Reports:
@@ -298,8 +282,7 @@ def _application(reader: OptionReader, linked: set[int], *, needed: bool) -> App
     named, ids = reader.given(*NAMES), linked | ({number} if number else set())
     if named and (ids or reader.given(table.APPLICATION_ID)):
         text = "{name}: the application is known from {source} already; leave one out."
-        source = reader.name(reader.given(*IDS)[0])
-        reader.reject(named[0], text, name=reader.name(named[0]), source=source)
+        reader.reject(named[0], text, source=reader.name(reader.given(*IDS)[0]))
         return None
     if named:
         return by_name

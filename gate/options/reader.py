@@ -94,7 +94,7 @@ class OptionReader:
         except OSError as error:
             why = if_missing if error.errno == errno.ENOENT and if_missing else f"cannot be read ({error.strerror})"
             shown = "the file" if option is table.API_KEY_FILE else quoted(name)
-            self.reject(option, "{name}: {shown} {why}.", name=self.name(option), shown=shown, why=why)
+            self.reject(option, "{name}: {shown} {why}.", shown=shown, why=why)
             return None
 
     def reject(
@@ -108,12 +108,13 @@ class OptionReader:
     ) -> None:
         """Keep the first error of an option; later errors follow from it.
 
-        `sentence` is a template: `{name-of-an-option}` becomes that option's name, and `{value}` the value of this
-        name, which may be any text.
+        `sentence` is a template: `{some-option}` becomes the name of that option, `{name}` that of the rejected option,
+        and `{value}` the value of this name, which may be any text.
         """
         if option.name not in self._reported:
             self._reported.add(option.name)
             names: dict[str, object] = {other.name: self.name(other) for other in table.OPTIONS}
+            names["name"] = self.name(option)
             self.invalid.append(InvalidOption(option.label, sentence.format_map(names | values), meaning, advice))
 
     def has_error(self, *options: Option[Any]) -> bool:
@@ -149,6 +150,22 @@ OF_THE_ACTION: Final = frozenset({"THREADFIX_PYTHON", "THREADFIX_COMMAND", ACTIO
 OF_A_RULE: Final[dict[str, Option[Any]]] = {"POLIC": table.POLICY, "CRITERIA": table.PASS_CRITERIA}
 """Parts of names that must not be ignored, with the option that is probably meant."""
 LONG: Final = 8  # letters; in a long name two may be wrong, in a shorter name one may be
+
+
+def check_variables(reader: OptionReader) -> list[str]:
+    """Reject the variables that resemble an option, and return a warning about the other unknown variables."""
+    others = []
+    for variable in unknown_variables(reader.env):
+        option = resembled_option(variable)
+        if option is None:
+            others.append(variable)
+            continue
+        meant = f"the input {option.name}" if reader.naming.inputs else option.variable
+        reader.invalid.append(InvalidOption(option.label, f"{variable} is not an option; did you mean {meant}?"))
+    if not others:
+        return []
+    verb = "is not an option and has" if len(others) == 1 else "are not options and have"
+    return [f"{', '.join(others)} {verb} no effect."]
 
 
 def unknown_variables(env: Mapping[str, str]) -> tuple[str, ...]:
