@@ -34,8 +34,9 @@ class Step:
         self.env = dict(os.environ) | QUICK | gate.env | on_github
 
     def output(self, name: str) -> str:
-        """Return an output of the step."""
-        return (self.folder / "output").read_text().partition(f"{name}<<")[2].splitlines()[1]
+        """Return an output of the step; empty if it was not written."""
+        lines = (self.folder / "output").read_text().partition(f"{name}<<")[2].splitlines()
+        return lines[1] if lines else ""
 
     @property
     def reason(self) -> str:
