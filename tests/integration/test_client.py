@@ -126,16 +126,12 @@ PROTOCOL: tuple[Fault, ...] = (
     twice(b'"responseCode": -1', b'"responseCode": -1, "object": {}'),
     twice(b'"success": true', b'"success": false, "success": true'),
     twice(b'"id": 56', b'"id": 56, "id": 57'),
-    # Not JSON, or not ThreadFix's.
-    twice(b'"time": 1570117773000', b'"time": NaN'),
+    # Not JSON, or not ThreadFix's; `test_json` has more.
     *map(body, (
-        b"null", b'{"success":true,"object":{"status":"DO', changed().body + b" trailing",
-        b'{"success":true,"object":{"status":"DONE","error":false,"appId":6,"name":"\xe9"}}', json.dumps(DONE).encode(),
-        b'{"success":"true","object":{}}', b'{"success":true}',
-        b'{"success":true,"object":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-        b'{"success":true,"message":' + b'{"a":' * 100_000,
+        b"null", b"[]", b'{"success":true,"object":{"status":"DO', changed().body + b" trailing", b"{}",
+        json.dumps(DONE).encode(), b'{"success":"true","object":{}}', b'{"success":1,"object":{}}', b'{"success":true}',
     )),
-    envelope("Scan upload process started."), envelope([DONE]),
+    envelope("Scan upload process started."), envelope([DONE]), envelope(None),
     *(changed(**{name: value}) for name, values in WRONG_TYPES.items() for value in values),
 )  # fmt: skip
 TEMPORARY = [
