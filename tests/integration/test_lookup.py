@@ -112,7 +112,7 @@ LACKING = {
 
 @pytest.mark.parametrize("subject", FORMS.values(), ids=FORMS)
 def test_a_name_is_in_the_query_of_a_get(subject: ApplicationName, directory: Directory, client: Client) -> None:
-    """Whatever its characters: ThreadFix decodes them."""
+    """ThreadFix decodes any characters."""
     fields = {"uniqueId": subject.unique_id} if subject.name is None else {"name": subject.name}
     directory.lookup = http(envelope({"id": 6, "name": subject.name or "Contoso shop", "uniqueId": subject.unique_id}))
     assert isinstance(client.look_up(subject, 20), Application)
