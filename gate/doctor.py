@@ -43,12 +43,9 @@ UNUSED_ID: Final = 999_999_999
 """An id that no application and no pending scan has. It fits into 32 bits, as ThreadFix's ids do."""
 EXPIRY_WARNING_DAYS: Final = 14
 MAX_CLOCK_SKEW: Final = 300.0  # seconds; as much as Kerberos allows
-_DAY: Final = 24 * 3600
 _FROM_THREADFIX: Final = (Reason.DENIED, Reason.NOT_FOUND)
 """Failures that ThreadFix itself may have reported. After any other failure, further requests would fail too."""
-
 PLAIN_HTTP: Final = "not used: the URL is plain http."
-NO_RESPONSE: Final = "no response."
 
 
 def _failed(failure: Failure, step: str = "") -> Outcome:
@@ -95,8 +92,11 @@ class _Examination:
                 break
         first, self.request = next((scan for scan in self.scans if isinstance(scan[0], ScanReading)), self.scans[0])
         self.failure = first if isinstance(first, Failure) else None
-        responded = self.failure is None or self.failure.reason in _FROM_THREADFIX
-        if responded and not self.name and self.application_id is not None:
+        if (
+            (not self.failure or self.failure.reason in _FROM_THREADFIX)
+            and not self.name
+            and self.application_id is not None
+        ):
             self.application = self.client.application(self.application_id, self.timeout)
 
     def _with_other_form(self, target: Target, response: ScanReading | Failure) -> ScanReading | Failure:
@@ -186,7 +186,7 @@ def _expiry(run: _Examination) -> Outcome:
     expires = None if run.proxy else run.request.connection.expires
     if expires is None:
         return skipped("no certificate was verified here.")
-    days = int((expires - time.time()) // _DAY)
+    days = int((expires - time.time()) // (24 * 3600))
     hint = DOCTOR["expiry"] if days < EXPIRY_WARNING_DAYS else ""
     return passed(f"{count(days, 'day')} left, until {datetime.fromtimestamp(expires, timezone.utc):%Y-%m-%d}.", hint)
 
@@ -194,19 +194,17 @@ def _expiry(run: _Examination) -> Outcome:
 def _redirects(run: _Examination) -> Outcome:
     failure, http_status = run.failure, run.request.http_status
     if http_status is None:
-        return skipped(NO_RESPONSE)
+        return skipped("no response.")
     return _failed(failure) if failure and http_status in REDIRECTS else passed("none.")
 
 
 def _rest(run: _Examination) -> Outcome:
     failure, request = run.failure, run.request
-    if failure and failure.reason is Reason.UNREACHABLE:
-        return _failed(failure, "unavailable")
-    if failure and failure.reason is Reason.PROTOCOL:
-        return _failed(failure, "rest")
-    if failure and request.http_status in NOT_FOUND and not run.key_accepted:
+    if failure and failure.reason not in _FROM_THREADFIX:
+        return _failed(failure, "unavailable" if failure.reason is Reason.UNREACHABLE else "rest")
+    if failure and not run.key_accepted and request.http_status in NOT_FOUND:
         return _failed(failure, "path")
-    if failure and request.http_status in DENIED and not run.key_accepted:
+    if failure and not run.key_accepted and request.http_status in DENIED:
         return skipped(f"cannot be determined: HTTP {request.http_status} may come from any server or proxy.")
     return passed(f"HTTP {request.http_status} in {request.milliseconds:.0f} ms, in ThreadFix's format.")
 
@@ -224,17 +222,13 @@ def _permission(run: _Examination) -> Outcome:
         return passed("Upload Scans: ThreadFix returned the pending scan.")
     if failure.reason is Reason.DENIED:
         return _failed(failure, "permission")
-    if run.application_id is None and run.name:
-        return skipped("Upload Scans: cannot be determined, because it is granted for an application.")
     if run.application_id is None:
-        unset = DOCTOR["application-unset"]
-        return skipped("Upload Scans is granted for an application, and none is specified.", unset)
+        unset = "" if run.name else DOCTOR["application-unset"]
+        return skipped("Upload Scans: cannot be determined, because it is granted for an application.", unset)
     no_endpoint = run.request.http_status in NOT_FOUND
     if no_endpoint or not isinstance(run.application, Application):
-        return skipped(
-            "Upload Scans: cannot be determined, because ThreadFix may not have looked for the pending scan.",
-            DOCTOR["status-endpoint"] if no_endpoint else "",
-        )
+        what = "Upload Scans: cannot be determined, because ThreadFix may not have looked for the pending scan."
+        return skipped(what, DOCTOR["status-endpoint"] if no_endpoint else "")
     return passed("Upload Scans: ThreadFix looked for the pending scan and did not refuse.")
 
 
@@ -253,9 +247,8 @@ def _application(run: _Examination) -> Outcome:
     if application and run.application_missing:
         return _failed(application)
     why = f" ({application.what.rstrip('.')})" if application else ""
-    return skipped(
-        f"cannot be determined: ThreadFix did not return application {application_id}, which takes read access{why}."
-    )
+    what = f"ThreadFix did not return application {application_id}, which takes read access{why}"
+    return skipped(f"cannot be determined: {what}.")
 
 
 def _pending_scan(run: _Examination) -> Outcome:
@@ -291,14 +284,14 @@ def _policies(run: _Examination) -> Outcome:
         return reading
     number = len(reading.results)
     attached = f"{number} polic{'y is' if number == 1 else 'ies are'} attached to the application"
-    unknown = AllPolicies() in checks and not number
-    hint = f"The gate ends as policy-unknown: {NO_POLICIES[0]} {NO_POLICIES[1]}" if unknown else ""
+    hint = f"The gate ends as policy-unknown: {NO_POLICIES[0]} {NO_POLICIES[1]}"
+    hint = "" if number or AllPolicies() not in checks else hint
     return passed(f"read access: ThreadFix listed the policies; {attached}.", hint)
 
 
 def _clock(run: _Examination) -> Outcome:
     if run.request.http_status is None:
-        return skipped(NO_RESPONSE)
+        return skipped("no response.")
     ahead = next((request.clock_ahead for _, request in run.scans if request.clock_ahead is not None), None)
     if ahead is None:
         return skipped("cannot be determined: the response has no valid Date header.")
@@ -372,16 +365,14 @@ def _check(
     except UsageError as error:
         invalid = error.invalid
     context.console.line(f"threadfix-gate {__version__}: checking the connection to ThreadFix (read-only)")
-    url, hint = context.parsed.origin, ""
-    if settings:
-        url = settings.server.url
-        hint = "" if urlsplit(url).path else DOCTOR["context-path"]
-        if settings.server.allow_http and url.startswith("http:"):
-            hint = DOCTOR["http"]
-    about_url = [option for option in invalid if option.option == URL.label]
-    others = [option for option in invalid if option not in about_url]
-    record("url", _invalid(about_url) or passed(url, hint))
-    record("options", _invalid(others) or passed("complete and consistent."))
+    url, hint = settings.server.url if settings else context.parsed.origin, ""
+    if settings and settings.server.allow_http and url.startswith("http:"):
+        hint = DOCTOR["http"]
+    elif settings and not urlsplit(url).path:
+        hint = DOCTOR["context-path"]
+    record("url", _invalid(option for option in invalid if option.option == URL.label) or passed(url, hint))
+    others = _invalid(option for option in invalid if option.option != URL.label)
+    record("options", others or passed("complete and consistent."))
     if settings is None:
         return
     requests: list[RequestMade] = []
@@ -405,5 +396,5 @@ def _check(
 
 def _invalid(options: Iterable[InvalidOption]) -> Outcome | None:
     """Return the outcome of invalid options; None without any."""
-    message = " ".join(option.text for option in options)
+    message = " ".join(map(str, options))
     return Outcome(State.FAILED, message, DOCTOR["options"], Reason.USAGE) if message else None

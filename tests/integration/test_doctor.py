@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -130,12 +130,15 @@ def scan(threadfix: ThreadFix, response: Fault) -> str:
     return str(threadfix.add(always(response)))
 
 
+UNKNOWN_PATH = refusal("Bad rest request due to unrecognized path.", 404)
+
+
 @dataclass(slots=True)
 class Altered(ThreadFix):
     """A ThreadFix with another response to the paths that match; `proxied` takes the path from a whole URL."""
 
     pattern: str = "(?!)"
-    about: Fault = field(default_factory=lambda: refusal("Bad rest request due to unrecognized path.", 404))
+    about: Fault = UNKNOWN_PATH
     proxied: bool = False
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
@@ -171,22 +174,19 @@ def test_without_faults_every_step_has_a_line(examine: Doctor, threadfix: Thread
     ]  # fmt: skip
 
 
-def test_without_a_pending_scan_the_permission_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
-    """The doctor requests a pending scan that does not exist: a look-up is not a refusal."""
-    seen = examine(THREADFIX_PENDING_SCAN_ID="")
-    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_REQUESTED | {"pending-scan"})
-    assert "did not refuse" in seen.check("permission")["message"]
-    assert f"/pendingScan/{UNUSED_ID}/" in threadfix.seen[0][1]
-
-
-def test_without_an_application_the_key_is_still_checked(examine: Doctor, threadfix: ThreadFix) -> None:
-    """Steps that need an application name the option to set."""
-    seen = examine(THREADFIX_PENDING_SCAN_ID="", THREADFIX_APPLICATION_ID="")
-    assert (seen.code, seen.states("skipped")) == (
-        0, NOT_VERIFIED | NOT_REQUESTED | {"permission", "application", "pending-scan"},
-    )  # fmt: skip
-    assert "--application-id" in seen.check("permission")["hint"]
-    assert len(threadfix.seen) == 1
+@pytest.mark.parametrize(
+    ("unset", "skipped", "requests"),
+    [(("PENDING_SCAN",), set(), 2), (("PENDING_SCAN", "APPLICATION"), {"permission", "application"}, 1)],
+)
+def test_without_ids_the_key_is_still_checked(
+    unset: tuple[str, ...], skipped: set[str], requests: int, examine: Doctor
+) -> None:
+    """A pending scan that does not exist is requested: a look-up is not a refusal."""
+    seen = examine(**{f"THREADFIX_{name}_ID": "" for name in unset})
+    assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED | NOT_REQUESTED | {"pending-scan"} | skipped)
+    assert ("--application-id" in str(seen.check("permission")["hint"])) is bool(skipped)
+    assert f"/pendingScan/{UNUSED_ID}/" in examine.threadfix.seen[0][1]
+    assert len(examine.threadfix.seen) == requests
 
 
 def test_several_pending_scans_are_all_requested(examine: Doctor, threadfix: ThreadFix) -> None:
@@ -209,11 +209,6 @@ def test_ids_come_from_an_upload_response_too(examine: Doctor, tmp_path: Path) -
     assert (seen.code, seen.check("pending-scan")["state"]) == (0, "passed")
 
 
-def test_the_options_of_the_gate_are_accepted(examine: Doctor) -> None:
-    """Users only change the name of the command."""
-    assert examine("--timeout", "45m", "--on-timeout", "warn").code == 0
-
-
 def test_the_help_lists_only_the_options_that_are_used(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--help"]) == 0
     shown = capfd.readouterr().out
@@ -227,9 +222,11 @@ def test_the_gate_starts_without_the_doctor() -> None:
     assert subprocess.check_output([sys.executable, "-c", show], text=True).strip() == "False"
 
 
-def test_quiet_logs_only_what_fails(examine: Doctor) -> None:
-    assert len(examine("--quiet").log.splitlines()) == 1
+def test_quiet_logs_only_what_fails_and_verbose_the_requests(examine: Doctor) -> None:
+    """The options of the gate are accepted: users only change the name of the command."""
+    assert len(examine("--quiet", "--timeout", "45m", "--on-timeout", "warn").log.splitlines()) == 1
     assert [line[0] for line in examine("--quiet", "--application-id", "9").log.splitlines()] == ["✗", " ", "N"]
+    assert "GET /threadfix/rest/latest/applications/6 → 200" in examine("--verbose").log
 
 
 def test_a_log_that_cannot_show_the_marks(examine: Doctor) -> None:
@@ -249,10 +246,6 @@ def test_without_json_standard_output_is_empty(
     assert main(["doctor", "--url", examine.url]) == 0
     out, err = capfd.readouterr()
     assert (out, "✓ key" in err) == ("", True)
-
-
-def test_verbose_shows_the_requests(examine: Doctor) -> None:
-    assert "GET /threadfix/rest/latest/applications/6 → 200" in examine("--verbose").log
 
 
 # --- Options.
@@ -286,21 +279,17 @@ def test_the_addresses_from_dns_are_shown(examine: Doctor) -> None:
     assert (check["state"], "127.0.0.1" in check["message"]) == ("passed", True)
 
 
-def test_a_dns_lookup_that_hangs_is_cut_off(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time limit of a request also ends a DNS lookup that hangs."""
+def test_a_dns_lookup_and_a_handshake_that_hang_are_cut_off(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time limit of a request."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
+        seen = examine("--url", url, "--request-timeout", "500ms")
+    seen.blamed("tls", Reason.UNREACHABLE, "did not respond within 0.5s", "firewall")
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
     seen = examine("--url", "http://localhost:1/threadfix", "--request-timeout", "50ms")
     over.set()
     seen.blamed("dns", Reason.UNREACHABLE, "did not respond within", "DNS server")
-
-
-def test_a_handshake_that_never_ends_is_cut_off(examine: Doctor) -> None:
-    """The time limit of a request also ends a TLS handshake that hangs."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
-        seen = examine("--url", url, "--request-timeout", "500ms")
-    seen.blamed("tls", Reason.UNREACHABLE, "did not respond within 0.5s", "firewall")
 
 
 # --- Single faults.
@@ -320,7 +309,7 @@ class Case(NamedTuple):
     args: tuple[str, ...] = ()
     env: dict[str, str] = {}  # noqa: RUF012 - never changed
     fault: Fault | None = None  # the response about the pending scan
-    altered: tuple[str, Fault | None] | None = None  # a pattern of paths, and their response
+    altered: tuple[str, Fault] | None = None  # a pattern of paths, and their response
     passed: str = ""
     skipped: str = ""
 
@@ -364,11 +353,11 @@ FAULTS = {
     ),
     "older": Case(
         "rest", Reason.NOT_FOUND, "it has the path without a version segment", "--api-version none",
-        altered=("/latest/", None),
+        altered=("/latest/", UNKNOWN_PATH),
     ),
     "newer": Case(
         "rest", Reason.NOT_FOUND, "it has the path with a version segment", "--api-version",
-        ("--api-version", "none"), altered=("/rest/applications/", None),
+        ("--api-version", "none"), altered=("/rest/applications/", UNKNOWN_PATH),
     ),
     "unknown-key": Case(
         "key", Reason.DENIED, "API Key not found in database", "secret is set and current",
@@ -410,14 +399,14 @@ FAULTS = {
     ),
     "no-criteria": Case(
         "criteria", Reason.POLICY_UNKNOWN, "HTTP 404", "2.5 or later", ("--pass-criteria",),
-        altered=("/policy/status/", None),
+        altered=("/policy/status/", UNKNOWN_PATH),
     ),
     **{
         f"policies-{code}": Case(
             "policies", reason, f"HTTP {code}", hint, ("--policy", policy), altered=("/policyStatuses", fault)
         )
         for code, fault, policy, reason, hint in (
-            (404, None, "all", Reason.POLICY_UNKNOWN, "--api-version"),
+            (404, UNKNOWN_PATH, "all", Reason.POLICY_UNKNOWN, "--api-version"),
             (503, Raw(503), "all", Reason.UNREACHABLE, "try again later"),
             (403, Raw(403), "Release", Reason.DENIED, "read access"),
         )
@@ -433,9 +422,7 @@ def test_a_fault_fails_its_step_and_no_other(case: Case, examine: Doctor) -> Non
     if case.fault:
         args += ["--pending-scan-id", scan(examine.threadfix, case.fault)]
     if case.altered:
-        pattern, about = case.altered
-        server = Altered(pattern=pattern, about=about) if about else Altered(pattern=pattern)
-        args += ["--url", examine.serve(server)]
+        args += ["--url", examine.serve(Altered(pattern=case.altered[0], about=case.altered[1]))]
     seen = examine(*args, **{name: value.format_map(places) for name, value in case.env.items()})
     seen.blamed(case.step, case.reason, case.words, case.hint)
     assert seen.states("passed") >= set(case.passed.split())
@@ -492,27 +479,17 @@ def certificate(
     return trusted, context
 
 
-def test_a_certificate_that_verifies(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """A verified certificate is shown with issuer, trust store and days left; the issuer is untrusted text."""
-    trusted, tls = certificate(tmp_path)
-    seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
+@pytest.mark.parametrize(("days", "left"), [(60, "60 days left, until 2"), (1, "1 day left")])
+def test_a_certificate_that_verifies(days: int, left: str, examine: Doctor, tmp_path: Path) -> None:
+    """Its issuer is untrusted text. A certificate that expires soon passes, with a hint to renew it."""
+    trusted, tls = certificate(tmp_path, days=days)
+    seen = examine("--url", examine.serve(examine.threadfix, tls=tls), "--ca-file", str(trusted))
     assert (seen.code, seen.states("skipped")) == (0, NOT_REQUESTED)
     assert "TLSv1" in seen.check("tls")["message"]
-    assert (
-        f"for 127.0.0.1, issued by Contoso ::error:: [31m; trust store: --ca-file {trusted}; 1 certificate."
-        in seen.check("certificate")["message"]
-    )
-    assert seen.check("expiry")["message"].startswith("60 days left, until 2")
-    assert seen.check("expiry")["hint"] is None
-
-
-def test_a_certificate_that_expires_soon(examine: Doctor, serve: Serve, threadfix: ThreadFix, tmp_path: Path) -> None:
-    """It passes, with a hint to renew it."""
-    trusted, tls = certificate(tmp_path, days=1)
-    seen = examine("--url", serve(threadfix, tls=tls), "--ca-file", str(trusted))
-    assert (seen.code, seen.check("expiry")["message"][:10]) == (0, "1 day left")
-    assert "renewed" in seen.check("expiry")["hint"]
-    assert "→ Have the certificate renewed" in seen.log
+    store = f"trust store: --ca-file {trusted}; 1 certificate."
+    assert f"for 127.0.0.1, issued by Contoso ::error:: [31m; {store}" in seen.check("certificate")["message"]
+    assert seen.check("expiry")["message"].startswith(left)
+    assert ("→ Have the certificate renewed" in seen.log) is (days == 1)
 
 
 @pytest.mark.parametrize(
@@ -605,20 +582,16 @@ def test_a_status_endpoint_that_the_server_does_not_have(examine: Doctor, serve:
     assert "--status-path" in seen.check("permission")["hint"]
 
 
-ABOUT = {
-    "refused": refusal("The requested URL is restricted for your API Key."),
-    "unknown-call": refusal("Bad rest request due to unrecognized path.", 404),
-    "page": Raw(200, b"<html>"),
-    "another": envelope({"id": 7, "name": "Other"}),
-    "shapeless": envelope({"id": "six"}),
-    "busy": Raw(503),
-}
-
-
-@pytest.mark.parametrize("about", ABOUT.values(), ids=ABOUT)
-def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: Doctor, serve: Serve) -> None:
+@pytest.mark.parametrize(
+    "about",
+    [
+        RESTRICTED, UNKNOWN_PATH, Raw(200, b"<html>"), Raw(503),
+        envelope({"id": 7, "name": "Other"}), envelope({"id": "six"}),
+    ],
+)  # fmt: skip
+def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: Doctor) -> None:
     """If the status endpoint works, no response of the application's endpoint is a failure."""
-    url = serve(Altered(pattern="/applications/6$", about=about))
+    url = examine.serve(Altered(pattern="/applications/6$", about=about))
     seen = examine("--url", url)
     assert (seen.code, seen.check("application")["state"]) == (0, "passed")
     seen = examine("--url", url, "--pending-scan-id", "4711")
@@ -626,9 +599,8 @@ def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: D
     assert seen.states("skipped") >= {"permission", "application"}
 
 
-def test_an_application_without_a_name(examine: Doctor, serve: Serve) -> None:
-    """An application without a name passes."""
-    seen = examine("--url", serve(Altered(pattern="/applications/6$", about=envelope({"id": 6}))))
+def test_an_application_without_a_name(examine: Doctor) -> None:
+    seen = examine("--url", examine.serve(Altered(pattern="/applications/6$", about=envelope({"id": 6}))))
     assert seen.check("application")["message"] == "6 exists."
 
 
@@ -698,17 +670,14 @@ def test_each_requested_check_has_its_permission_checked(examine: Doctor, thread
 
 def test_a_hint_warns_if_nothing_would_be_evaluated(examine: Doctor, threadfix: ThreadFix) -> None:
     """The permission is there, but the gate would end as unknown."""
-    threadfix.applications[6].policies, threadfix.applications[6].criteria = [], []
-    seen = examine("--pass-criteria", "--policy", "all")
-    assert seen.code == 0
-    assert "policy-unknown: ThreadFix evaluated nothing" in seen.check("criteria")["hint"]
-    assert "policy-unknown: no policy is attached" in seen.check("policies")["hint"]
-    threadfix.applications[6].policies = [1]
-    threadfix.applications[6].criteria = [Criterion(1, 5, 0)]
-    seen = examine("--pass-criteria", "--policy", "all")
+    for policies, criteria in (([], []), ([1], [Criterion(1, 5, 0)])):
+        threadfix.applications[6].policies, threadfix.applications[6].criteria = policies, criteria
+        seen = examine("--pass-criteria", "--policy", "all")
+        assert seen.code == 0
+        for name, words in (("criteria", "ThreadFix evaluated nothing"), ("policies", "no policy is attached")):
+            assert (f"policy-unknown: {words}" in str(seen.check(name)["hint"])) is (not policies)
     assert seen.check("criteria")["message"] == "Manage CI/CD: ThreadFix evaluated 1 criterion."
     assert "1 policy is attached to the application." in seen.check("policies")["message"]
-    assert (seen.check("criteria")["hint"], seen.check("policies")["hint"]) == (None, None)
 
 
 def test_without_an_application_nothing_is_evaluated(examine: Doctor) -> None:
