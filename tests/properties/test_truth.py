@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from gate.cli import main
 from tests.raw import talking
-from tests.uploads import FINISHED, KEY, Incoming, envelope, http
+from tests.uploads import FINISHED, KEY, Incoming, envelope, http, refused
 
 if TYPE_CHECKING:
     import socket
@@ -54,6 +54,7 @@ class Status:
         content: the whole response.
         word: the status that it truly reports, in capitals; None if it reports no status.
         bad: whether it reports an error.
+        again: whether it reports that ThreadFix has a scan with this date already.
         age: seconds between its two dates; None if a date is missing.
     """
 
@@ -61,6 +62,7 @@ class Status:
     word: str | None = None
     bad: bool = False
     age: float | None = None
+    again: bool = False
 
     @property
     def is_final(self) -> bool:
@@ -81,11 +83,13 @@ class Taken:
         content: the whole response.
         numbers: the pending scans that it truly names; empty if the file was processed, None if this is unclear.
         scan_id: the finished scan that it truly names.
+        again: whether it refuses the file because ThreadFix has a scan with its date already.
     """
 
     content: bytes
     numbers: tuple[int, ...] | None = None
     scan_id: int | None = None
+    again: bool = False
 
 
 class Flawed:
@@ -110,6 +114,8 @@ class Flawed:
 
 DISGUISES: Final = "\x00\t\n\x1f\x7f\x85\xa0\u200b\u2028\ufeffxſ"
 blanks = st.sampled_from(["", "", "", " ", "  "])
+AGAIN: Final = "Scan file has already been uploaded."
+texts = st.sampled_from([AGAIN] * 6 + [f" {AGAIN.upper()} ", f"{AGAIN}\t", f"'{AGAIN}'", AGAIN[:-1], "Full.", ""])
 words = st.sampled_from(["DONE"] * 6 + ["done", "Finished_Finding_Pulling", "QUEUED", "SCAN_DELETED", "DON", "NEW"])
 ages = st.sampled_from(
     [0, 1, 60, 500, 700, 3600, 72_000, 10**6, 10**8, SENT - SENT // 1000, SENT - 0.001, -3600, -(10**9)]
@@ -127,6 +133,7 @@ def statuses(draw: st.DrawFn) -> Status:
     success = pick("success", *BOTH, *NEITHER)
     code = pick("code", b"200 OK", b"201 X", b"202 X", b"206 X", b"302 X", b"404 X", b"500 X")
     content = {"status": status, "error": error, "appId": owner, "id": draw(st.sampled_from([41, 2, None]))}
+    content["errorMessage"] = text = draw(texts)
     age = draw(ages)
     modified = round((SENT - age) * 1000)
     stated = pick("modifiedDate", modified, None, "x", *BOTH, -1, 1.5, float(SENT * 1000), 2**63, 10**40)
@@ -147,7 +154,8 @@ def statuses(draw: st.DrawFn) -> Status:
     )
     if not is_ours:
         return Status(response)
-    return Status(response, status.strip(" ").upper(), error, age if known else None)
+    again = error and text.strip(" ").upper() == AGAIN.upper()
+    return Status(response, status.strip(" ").upper(), error, age if known else None, again)
 
 
 # --- Responses to uploads.
@@ -178,6 +186,10 @@ def links(draw: st.DrawFn) -> tuple[str, int | None]:
 def uploads(draw: st.DrawFn, version: str) -> Taken:
     """Draw a response to an upload."""
     pick = Flawed(draw, "success", "code", "object", "forbidden", "field", "cut").pick
+    if draw(st.sampled_from([True, False, False])):
+        text, code = draw(texts), draw(st.sampled_from([b"200 OK", b"400 X", b"500 X", b"503 X", b"404 X", b"202 X"]))
+        again = text.strip(" ").upper() == AGAIN.upper() and code[:3] in {b"200", b"400", b"500", b"503"}
+        return Taken(http(refused(text), code), again=again)
     success = pick("success", *BOTH, *NEITHER)
     code = pick("code", b"200 OK", b"201 X", b"202 X", b"204 X", b"307 X", b"401 X", b"404 X", b"500 X", b"503 X")
     whole: dict[str, Any] = FINISHED | {"id": draw(numbers)}
@@ -235,10 +247,15 @@ class Played:
         else:
             self.strange.append(head)
 
-    def is_processed(self, number: int) -> bool:
-        """Return whether the last response about a scan is a success, and none belongs to another upload."""
+    def is_processed(self, number: int, *, again: bool = False) -> bool:
+        """Return whether the last response about a scan is a success, and none belongs to another upload.
+
+        With `again`, return whether it reports a duplicate.
+        """
         reported = [response for response in self.served[number] if response.word is not None]
-        if not reported or reported[-1] is not self.served[number][-1] or not reported[-1].is_success:
+        if not reported or reported[-1] is not self.served[number][-1]:
+            return False
+        if not (reported[-1].again if again else reported[-1].is_success):
             return False
         assert not any(response.is_final for response in reported[:-1])
         return len(reported) > 1 or reported[0].age is None or reported[0].age < 600
@@ -251,30 +268,51 @@ runs = st.sampled_from(["latest", "legacy", "none"]).flatmap(
 
 
 @settings(max_examples=200, deadline=None)
-@given(runs, st.sampled_from([APPLICATION] * 20 + [7, -6, *NEITHER]))
+@given(
+    runs,
+    st.sampled_from([APPLICATION] * 20 + [7, -6, *NEITHER]),
+    st.booleans(),
+    st.sampled_from(["fpr fpr", "fpr xml"]),
+)
 def test_a_run_passes_if_and_only_if_the_scans_of_its_uploads_were_processed(
-    run: tuple[str, list[Taken], dict[int, list[Status]]], owner: object
+    run: tuple[str, list[Taken], dict[int, list[Status]]],
+    owner: object,
+    accepts: bool,  # noqa: FBT001 - drawn
+    suffixes: str,
 ) -> None:
-    """Each file is sent once, to the right application, and only the scans in its response are polled."""
+    """Each file is sent once, to the right application, and only the scans in its response are polled.
+
+    If duplicates are accepted, they pass too, but not next to another scan of a file with the same extension.
+    """
     version, taken, polls = run
     polls = {number: [*responses, Status(http(b"", b"503 X"))] for number, responses in polls.items()}
     server = Played(taken, polls, owner)
     with tempfile.TemporaryDirectory() as folder, talking(server.talk) as url:
-        for number in range(len(taken)):
-            Path(folder, f"{number}.fpr").write_text(json.dumps(number))
-        with patch.dict(os.environ, ENV | {"THREADFIX_URL": url, "THREADFIX_API_VERSION": version}):
-            code = main(["run", "--scan-file", f"{folder}/*.fpr"])
+        for number, suffix in zip(range(len(taken)), suffixes.split(), strict=False):
+            Path(folder, f"{number}.{suffix}").write_text(json.dumps(number))
+        accept = {"THREADFIX_ACCEPT": "duplicate" if accepts else ""}
+        with patch.dict(os.environ, ENV | accept | {"THREADFIX_URL": url, "THREADFIX_API_VERSION": version}):
+            code = main(["run", "--scan-file", f"{folder}/*"])
     if type(owner) is not int or owner != APPLICATION:
         assert (code, server.posts, server.served) == (7, 0, {})
         return
     named = [response.numbers for response in taken]
     pending = [number for numbers in named for number in set(numbers or ())]
     finished = [response.scan_id for response in taken if response.scan_id]
+    # Each scan and each duplicate, with the extension of its file.
+    scans, duplicates = [], []
+    for response, suffix in zip(taken, suffixes.split(), strict=False):
+        scans += [suffix] * (response.scan_id is not None)
+        duplicates += [suffix] * response.again
+        for number in set(response.numbers or ()):
+            (duplicates if server.is_processed(number, again=True) else scans).append(suffix)
     passes = (
-        None not in named
+        all(response.again or response.numbers is not None for response in taken)
         and len(finished) == len(set(finished))
         and len(pending) == len(set(pending))
-        and all(map(server.is_processed, pending))
+        and all(server.is_processed(number) or server.is_processed(number, again=True) for number in pending)
+        and (accepts or not duplicates)
+        and not set(scans) & set(duplicates)
     )
     event(f"passes: {passes}")
     assert (code == 0) is passes
