@@ -1,5 +1,6 @@
 """Helpers for the tests of the recipes."""
 
+from pathlib import Path
 from typing import Final
 
 ZAP: Final = """
@@ -14,3 +15,10 @@ END
 }
 """
 """A function for the shell that prints a report of ZAP with the date $DATE, or now."""
+
+
+def readme(language: str, word: str) -> str:
+    """Return the README's block in this language with this word."""
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in text.split(f"```{language}\n")[1:]]
+    return next(block for block in blocks if word in block)

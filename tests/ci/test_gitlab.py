@@ -16,7 +16,7 @@ import pytest
 from junitparser import JUnitXml
 from ruamel.yaml import YAML
 
-from tests.ci.recipes import ZAP
+from tests.ci.recipes import ZAP, readme
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,6 +210,17 @@ def test_more_recipes(
     assert pipeline.code == 0, pipeline.log
     assert {pipeline.ended(job) for job in jobs} == {"PASS"}, pipeline.log
     assert len(set(re.findall(r"for pending scan (\d+) of", pipeline.log))) == scans
+
+
+@pytest.mark.parametrize(("scenario", "ended"), [("done", "PASS"), ("interrupted", "FAIL")])
+def test_the_lines_of_the_readme(
+    run_pipeline: Callable[..., Pipeline], tmp_path_factory: pytest.TempPathFactory, scenario: str, ended: str
+) -> None:
+    file = tmp_path_factory.mktemp("readme") / "pipeline.yml"
+    scan = "scan: {stage: scan, script: [./scan.sh --output results.fpr], artifacts: {paths: [results.fpr]}}"
+    file.write_text(f"stages: [scan, gate]\n{scan}\n{readme('yaml', 'component:')}")
+    pipeline = run_pipeline(file, scenario)
+    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
 
 
 def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from junitparser import JUnitXml
 
 from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Kind
+from tests.ci.recipes import readme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,6 +199,13 @@ def test_a_pod_runs_an_installed_gate(builds: Builds) -> None:
     [built] = builds(Path(sys.executable).parent / "docker", POD, "done")
     assert (built["result"], built["stages"]) == ("SUCCESS", ["Scan", "ThreadFix gate"])
     assert "threadfix-gate/result.json" in built["archived"]
+
+
+def test_the_lines_of_the_readme(build: Callable[[Path, str], Built], tmp_path: Path) -> None:
+    pipeline = tmp_path / "Jenkinsfile.readme"
+    scan = "node('build') { checkout scm; sh './scan.sh --output results.fpr'; stash name: 'scan', includes: '*.fpr' }"
+    pipeline.write_text(f"{scan}\n{readme('groovy', 'threadfixGate')}")
+    assert build(pipeline, "done")["result"] == "SUCCESS"
 
 
 def test_each_application_has_its_gate(build: Callable[[Path, str], Built]) -> None:
