@@ -85,4 +85,4 @@ def test_only_templates_of_advice_are_filled() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("naming.fill")
     }
-    assert filled == {"conclusion.meaning", "conclusion.hint", "outcome.hint", "hint", "risk", "UNDOCUMENTED"}
+    assert filled == {"conclusion.meaning", "conclusion.hint", "outcome.hint", "risk", "UNDOCUMENTED"}
