@@ -153,7 +153,7 @@ def test_every_path_has_its_outputs_annotation_and_summary(ending: Ending, gate:
     assert ran.err.startswith(f"::add-mask::{API_KEY}\n")
     waited = ["group", "endgroup"] if ending.reason is not Reason.USAGE else []
     assert [name for name, _, _ in commands(ran)][: 1 + len(waited)] == ["add-mask", *waited]
-    # A pass has no annotation, a downgraded verdict a warning, any other an error; nothing else is a command.
+    # A pass has no annotation, a downgraded verdict a warning, any other an error. There are no other commands.
     annotations = commands(ran)[1 + len(waited) :]
     kinds = [] if ending.reason is Reason.PROCESSED else ["error" if ending.code else "warning"]
     assert [(kind, properties) for kind, properties, _ in annotations] == [
@@ -348,6 +348,6 @@ def test_a_server_cannot_break_the_summary(scenario: Scenario, gate: Gate, runne
         gate("--pending-scan-id", scans, *once, env=runner.env)
         pages.append(set(Text(GITHUB_FLAVOURED.render(runner.step_summary.read_text())).tags))
         runner.step_summary.write_text("")
-    # An element with an attribute, such as a link, is an entry of its own.
+    # An element with an attribute, such as a link, is a separate entry.
     assert pages[0] <= pages[1] | {"code", "/code", "pre", "/pre", "em", "/em"}
     assert not [tag for tag in pages[0] if tag.startswith("a ")]

@@ -202,7 +202,6 @@ def test_no_text_of_the_server_prevents_the_verdict(gate: Gate) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyError], ids=["plain", "quoted"])
 def test_a_traceback_does_not_show_the_key(error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-
     def broken(*_: object) -> responses.Envelope:
         raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
 

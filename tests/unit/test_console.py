@@ -550,7 +550,6 @@ def test_a_terminal_shows_the_upload_and_takes_it_away() -> None:
 
 
 def test_a_terminal_shows_lines_and_a_live_line() -> None:
-
     class Tty(io.StringIO):
         def isatty(self) -> bool:
             return True
