@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from coverage import Coverage
 
 from gate.cli import main
 from gate.sandbox.server import API_KEY, APPLICATION_ID, ThreadFix, serving
@@ -120,6 +121,22 @@ def clean_environment(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def _unmeasured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Do not measure the coverage of properties and of tests marked `unmeasured`, and of what they start.
+
+    Measuring doubles their time, and other tests run the same code.
+    """
+    marked = request.path.is_relative_to(ROOT / "tests/properties") or request.node.get_closest_marker("unmeasured")
+    coverage = Coverage.current() if marked else None
+    if coverage:
+        coverage.stop()
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG")
+    yield
+    if coverage:
+        coverage.start()
+
+
 @pytest.fixture
 def on_a_runner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the gate treat the captured log as a pipe, as on a runner. The gate writes no key into a regular file."""
@@ -160,8 +177,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Draw the random seed in the main process, and use it in every worker."""
+    """Draw the random seed in the main process, which is not measured, and use it in every worker."""
     seed = config.getoption("shuffle", None)
+    coverage = Coverage.current()
+    if coverage and config.getoption("numprocesses", None):
+        # The tests run in the workers.
+        coverage.stop()
     if hasattr(config, "workerinput"):
         config.option.shuffle = config.workerinput["shuffle"]
     elif seed == "random":

@@ -277,6 +277,7 @@ print(before, after)
 """
 
 
+@pytest.mark.unmeasured
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="POSIX systems other than Linux have no /proc")  # noqa: PTH112
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_no_response_leaks_a_descriptor_a_thread_or_a_file(

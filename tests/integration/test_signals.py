@@ -252,6 +252,7 @@ WAYS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@pytest.mark.unmeasured
 def test_ten_signals_at_random_moments_stop_the_gate(step: Step) -> None:
     """From the start of Python on. None of these gates would end by itself, so no signal is lost."""
     chance = random.Random()  # noqa: S311 - not a secret

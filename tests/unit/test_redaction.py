@@ -132,6 +132,7 @@ def test_the_stars_complete_no_key() -> None:
         assert key not in Sanitizer((Secret(key),)).redact(text)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_no_half_of_a_key_remains_at_the_end_of_a_shortened_text(form: Callable[[str], str]) -> None:
     for filler in range(700):
@@ -216,15 +217,14 @@ for size in (2_000, 8_000):
     assert many < 4.2 * few
 
 
-def test_a_megabyte_of_anything_stops_nothing() -> None:
-    """The interpreter's own searches are linear too: with a quadratic search, this takes a quarter of an hour."""
+def test_long_texts_of_anything_stop_nothing() -> None:
+    """The interpreter's own searches are linear too: with a quadratic search, this takes much longer than allowed."""
     assert (
         run(r"""
 for piece in PIECES:
-    text = piece * (1_000_000 // len(piece))
-    for key in ("a" * 511 + "b", KEY):
-        if piece != KEY:
-            hide(text, (key,), "***")
+    text = piece * (700_000 // len(piece))
+    if piece != KEY:
+        hide(text, ("a" * 511 + "b", KEY), "***")
     quotes = log_line, escape_markdown, escape_html, escape_xml, Sanitizer((Secret(KEY),)).sanitize
     for quote in (*quotes, lambda text: escape_dotenv(text, 300)):
         quote(text)
