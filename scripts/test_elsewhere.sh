@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests in a random order in a copy of the repository, in a path with a blank. The environment has only PATH, HOME and the
-# variables of the network. If root starts the script, an ordinary user runs the tests.
+# Runs the tests in a random order in a copy of the repository, in a path with a blank. The environment has only PATH,
+# HOME and the variables of the network. If root starts the script, an ordinary user runs the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -59,9 +59,8 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command.write_text(f'#!/bin/sh\nTHREADFIX_GATE_ENGINE={engine} exec {shlex.join(script)} "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     # Start a program that every base has, not the gate: a broken gate must not skip the tests.
-    tried = subprocess.run(
-        [command, "run", "--rm", "--entrypoint", "true", IMAGE], capture_output=True, text=True, check=False
-    )
+    start: list[str | Path] = [command, "run", "--rm", "--entrypoint", "true", IMAGE]
+    tried = subprocess.run(start, capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"{engine} builds images here but starts no containers: {tried.stderr.strip()}")
     return command
@@ -79,10 +78,7 @@ def once(marker: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def same_ids(docker: Path, engine: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Skip the test if a user's id in a container differs from the id outside.
-
-    On a CI system's machines they are equal. Under a rootless engine they differ, and so does the owner of a file.
-    """
+    """Skip the test if a user's id in a container differs from the id outside, as under a rootless engine."""
     folder = tmp_path_factory.mktemp("ids")
     folder.chmod(0o777)
     write = ["--entrypoint", "/opt/threadfix-gate/bin/python", IMAGE, "-c", "open('/ids/file', 'w')"]

@@ -65,14 +65,7 @@ TRUSTED: Final = os.environ.get("PIP_CERT") or certifi.where()
 
 @dataclass(frozen=True)
 class Ended:
-    """The result of a workflow.
-
-    Attributes:
-        jobs: result of each job by its name, without skipped jobs.
-        output: the output of the steps.
-        summary: the job summaries, one after the other.
-        log: the whole log, for a failing test.
-    """
+    """The result of a workflow, of each job that was not skipped, and the output of the steps."""
 
     code: int
     jobs: Mapping[str, str]
@@ -175,7 +168,6 @@ def artifact_actions(folder: Path, workflows: Iterable[str]) -> Iterator[str]:
 
 
 def start(program: Path, repository: Path, cache: Path, published: Path, *command: str, key: str) -> Ended:
-    """Run act to its end."""
     fixed = ["--json", "-P", "ubuntu-latest=-self-hosted", "--action-cache-path", str(cache), "--no-cache-server"]
     fixed += ["--local-repository", f"{PUBLISHED}={published}"]
     # In a file: act passes its own environment to every step, but GitHub gives a secret only to steps that ask for it.
@@ -219,11 +211,13 @@ UPLOADED = [("results.fpr", "success", "pass"), ("interrupted.fpr", "failure", "
 
 @pytest.mark.parametrize(("report", "job", "verdict"), UPLOADED)
 def test_upload_then_gate(act: Callable[..., Ended], report: str, job: str, verdict: str) -> None:
-    """The job ends as the gate does."""
+    """The job ends as the gate does, and the heading of the job summary has the verdict."""
     done = act("push", example("upload-then-gate.yml", report=report))
     assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
     assert (done.code == 0) == (job == "success")
     assert f"{verdict.upper()} (" in done.output
+    heading = next(line for line in done.summary.splitlines() if line)
+    assert re.match(rf"#.*{verdict} \(", heading), heading
 
 
 THEFT = """
@@ -255,12 +249,13 @@ def test_the_code_under_test_gets_no_key(
     assert sandbox["THREADFIX_API_KEY"] not in loot.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["upload-then-gate", "release"])
-@pytest.mark.parametrize(("scan", "key", "reason"), [(SCAN, "wrongKey", "denied"), ('touch "$2"', "", "usage")])
+@pytest.mark.parametrize(
+    ("name", "scan", "key", "reason"),
+    [("upload-then-gate", SCAN, "wrongKey", "denied"), ("release", 'touch "$2"', "", "usage")],
+)
 def test_after_a_failed_upload_the_gate_does_not_wait(  # noqa: PLR0913, PLR0917 - a table
     act: Callable[..., Ended], sandbox: dict[str, str], name: str, scan: str, key: str, reason: str
 ) -> None:
-    """With an invalid key or an empty report, the job is red and nothing is published."""
     done = act("push", example(f"{name}.yml"), key=key or sandbox["THREADFIX_API_KEY"], scan=scan)
     assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
     assert f"({reason}, " in done.output
@@ -274,15 +269,6 @@ def test_a_report_that_is_not_new(act: Callable[..., Ended]) -> None:
         done = act("push", workflow, scan=f'{ZAP}DATE="Mon, 02 Nov 2026 10:00:00"; zap >"$2"', attempt=attempt)
         assert verdict in done.output, done.log
         assert done.jobs["ThreadFix gate"] == ("success" if verdict.startswith("PASS") else "failure")
-
-
-def test_summary_is_written(act: Callable[..., Ended]) -> None:
-    """The heading of the job summary has the verdict, even if the job is red."""
-    done = act("push", example("upload-then-gate.yml", report="deleted.fpr"))
-    assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
-    heading = next(line for line in done.summary.splitlines() if line)
-    assert heading.startswith("#")
-    assert "fail (scan-failed)" in heading
 
 
 @pytest.mark.parametrize(
@@ -325,7 +311,6 @@ def test_reusable_workflow(act: Callable[..., Ended], report: str, job: str, ver
 
 
 def test_matrix(act: Callable[..., Ended]) -> None:
-    """Each application has its own gate."""
     done = act("workflow_dispatch", example("matrix.yml"))
     assert len(done.jobs) == 3, done.log
     assert set(done.jobs.values()) == {"success"}, done.log
@@ -380,19 +365,16 @@ def test_upload_now_and_decide_later(act: Callable[..., Ended], report: str, rea
 
 @pytest.mark.parametrize(("scan", "job", "reason"), [("41", "success", "processed"), ("44", "failure", "scan-failed")])
 def test_wait_for_an_existing_upload(act: Callable[..., Ended], scan: str, job: str, reason: str) -> None:
-    """With the two ids, the gate waits for the scan and uploads nothing."""
     done = act("workflow_dispatch", example("wait.yml"), inputs={"application-id": "6", "pending-scan-id": scan})
     assert done.jobs == {"ThreadFix gate": job}, done.log
     assert f"({reason}" in done.output
     assert f"for pending scan {scan} of application 6" in done.output
 
 
-@pytest.mark.parametrize(("key", "job", "reason"), [("", "success", "processed"), ("wrongKey", "failure", "denied")])
-def test_private_network(act: Callable[..., Ended], sandbox: dict[str, str], key: str, job: str, reason: str) -> None:
-    """With the variables for a proxy and a CA, the gate uploads and waits as usual; a refused key is red."""
-    done = act("push", example("private-network.yml"), key=key or sandbox["THREADFIX_API_KEY"])
-    assert done.jobs == {"Scan": "success", "ThreadFix gate": job}, done.log
-    assert f"({reason}" in done.output
+def test_private_network(act: Callable[..., Ended]) -> None:
+    done = act("push", example("private-network.yml"))
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "success"}, done.log
+    assert "(processed" in done.output
 
 
 def test_key_is_masked(act: Callable[..., Ended], sandbox: dict[str, str]) -> None:

@@ -66,7 +66,6 @@ def test_the_tests_own_file_is_the_same(pyz: Path, tmp_path: Path) -> None:
 def test_it_runs_in_an_empty_environment(
     pyz: Path, sandbox: Callable[[str], dict[str, str]], tmp_path: Path, version: str
 ) -> None:
-    """A run, the demo and doctor need nothing but this Python."""
     start = [*SUPPORTED[version], "-I", "-S", "-B", str(pyz)]
     page = tmp_path / "page.html"
     env = sandbox("done")
@@ -93,7 +92,6 @@ def test_an_old_python_is_refused_in_a_sentence(pyz: Path, version: str) -> None
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
 def test_no_target_deletes_the_products_of_another() -> None:
-    """`make dist` leaves the single file, and `make bundle` leaves the packages."""
     for target, kept in (("dist", "pyz"), ("bundle", "whl")):
         command = ["make", "--dry-run", "--always-make", target]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

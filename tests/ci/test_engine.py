@@ -28,25 +28,24 @@ CANNOT_START, BROKEN = 'test "$1" != run && echo 0123456789ab', "exit 125"
         ({"buildah": WORKS}, "buildah", []),
     ],
 )
-def test_the_best_engine_that_works_is_taken(
+def test_the_best_engine_is_taken_and_broken_engines_are_logged(
     tmp_path: Path, installed: dict[str, str], taken: str, passed_over: list[str]
 ) -> None:
-    """Each engine that does not work is logged."""
     done = engine(tmp_path, installed)
     assert (done.returncode, done.stdout) == (0, f"{taken}\n"), done.stderr
     assert done.stderr.splitlines() == [f"{name} is installed but cannot run containers." for name in passed_over]
 
 
 @pytest.mark.parametrize("installed", [{}, {"docker": NO_SERVER, "podman": BROKEN}])
-def test_without_a_working_engine_there_is_a_message(tmp_path: Path, installed: dict[str, str]) -> None:
-    """The exit code differs from that of a failed build."""
+def test_without_a_working_engine_there_is_a_message_and_its_exit_code(
+    tmp_path: Path, installed: dict[str, str]
+) -> None:
     done = engine(tmp_path, installed)
     assert (done.returncode, done.stdout) == (69, "")
     assert "apt-get install podman" in done.stderr
 
 
 def engine(folder: Path, installed: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Choose an engine with only these installed."""
     for name, script in installed.items():
         file = folder / name
         file.write_text(f"#!/bin/sh\n{script}\n")

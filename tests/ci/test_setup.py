@@ -74,11 +74,9 @@ class Runner:
         return {name: value for name, value in (taken | dict(more)).items() if value}
 
     def command(self, *args: str) -> list[str]:
-        """Return the command of action.yml."""
         return [BASH, "-p", str(self.action / "action/setup.sh"), *args]
 
     def step(self, **env: str) -> Done:
-        """Run the step of action.yml as a runner does."""
         (step,) = YAML(typ="safe").load((self.action / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"]
         shell = {"bash": "bash --noprofile --norc -e -o pipefail {0}"}.get(step["shell"], step["shell"])
         written = script(self.home / "step.sh", step["run"])
@@ -103,13 +101,11 @@ class Runner:
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def has_python(self, name: str = "python3") -> Path:
-        """Put the tests' Python into PATH."""
         (self.bin / name).symlink_to(PYTHON)
         return self.bin / name
 
 
 def script(path: Path, text: str) -> Path:
-    """Write an executable shell script."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
@@ -336,7 +332,6 @@ def test_a_damaged_file_is_no_verdict(warm: Runner, tmp_path: Path, damage: str)
 
 
 def test_only_the_gate_gets_the_key(warm: Runner) -> None:
-    """No Python that is tried has it in its environment, and the gate has."""
     named = script(warm.home / "my python", f'env >>"{warm.home}/seen"\nexec "{PYTHON}" "$@"')
     done = warm.run("run", THREADFIX_PYTHON=str(named), THREADFIX_API_KEY="secret")
     seen = (warm.home / "seen").read_text(encoding="utf-8")
@@ -379,7 +374,6 @@ def test_the_error_names_the_programs_that_do_not_fit(
     ],
 )
 def test_the_remedy_is_the_systems(runner: Runner, tmp_path: Path, release: str | None, remedy: str) -> None:
-    """The text names a package that this system has, otherwise setup-python and the image."""
     action = tmp_path / "action"
     shutil.copytree(runner.action / "action", action / "action")
     file = action / "action/setup.sh"
@@ -504,13 +498,9 @@ def test_the_key_is_in_no_file_that_takes_the_log(runner: Runner) -> None:
 
 
 WRITES: Final = {
-    "the log is full": {"log": "/dev/full"},
     "the log is closed": {"log": ""},
-    "the output is full": {"GITHUB_OUTPUT": "/dev/full"},
-    "the output is missing": {"GITHUB_OUTPUT": "/nowhere/output"},
     "the output is a folder": {"GITHUB_OUTPUT": "/"},
     "the output is another user's": {"GITHUB_OUTPUT": "locked"},
-    "the summary is full": {"GITHUB_STEP_SUMMARY": "/dev/full"},
     "the summary is another user's": {"GITHUB_STEP_SUMMARY": "locked"},
     "all of it": {"log": "/dev/full", "GITHUB_OUTPUT": "/dev/full", "GITHUB_STEP_SUMMARY": "/dev/full"},
 }
@@ -620,8 +610,10 @@ def test_the_error_names_a_folder_that_is_not_writable(bare: Runner, honest: lis
     assert f"No folder can be made in {bare.temp}." in done.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("output", ["", "/dev/full"])
+@pytest.mark.parametrize(
+    ("number", "code", "output"),
+    [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, ""), (signal.SIGINT, 130, "/dev/full")],
+)
 def test_cancelled_set_up_stops_pip_and_leaves_a_verdict(
     bare: Runner, number: signal.Signals, code: int, output: str
 ) -> None:

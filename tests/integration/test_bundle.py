@@ -68,7 +68,6 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def names(pyz: Path) -> list[str]:
-    """The names in it."""
     with zipfile.ZipFile(pyz) as archive:
         return archive.namelist()
 
@@ -96,7 +95,6 @@ def run(pyz: Path, *args: str, env: Mapping[str, str] | None = None, within: str
 
 
 def test_only_python_is_inside(names: list[str]) -> None:
-    """No file in it belongs to a platform or to a version of Python."""
     suffixes = {Path(name).suffix for name in names if ".dist-info/" not in name}
     assert suffixes <= {".py", ".pem", ".css", ".j2", ""}
     assert [name for name in names if "__pycache__" in name or name.endswith("/")] == []
@@ -116,7 +114,6 @@ def test_the_locked_packages_are_inside(names: list[str]) -> None:
 
 
 def test_nothing_that_differs_between_builds_is_inside(names: list[str]) -> None:
-    """Files that an installer writes about itself are left out."""
     kept = {Path(name).name for name in names if ".dist-info/" in name}
     assert all(re.match("METADATA$|LICEN[CS]E|NOTICE|COPYING|AUTHORS", name) for name in kept), kept
 
@@ -150,7 +147,6 @@ def test_every_platform_gets_the_same_packages() -> None:
 
 
 def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Times, permissions and the order of the files do not matter."""
     built = []
     for number, order in enumerate(("ab", "ba")):
         content = {}
@@ -195,7 +191,6 @@ def test_demo(pyz: Path) -> None:
 
 
 def test_the_command_that_keeps_waiting_is_the_command_that_was_typed(pyz: Path, served: dict[str, str]) -> None:
-    """It starts the same file with the same Python."""
     code, out, _ = run(pyz, "run", "--pending-scan-id", "51", "--timeout", "0", "--json", env=served)
     assert code == 3
     resume = shlex.split(json.loads(out)["resume"])
@@ -221,7 +216,6 @@ def test_doctor(pyz: Path, served: dict[str, str]) -> None:
 
 
 def variable(option: str) -> str:
-    """Return the environment variable of an option."""
     return f"THREADFIX_{option.replace('-', '_').upper()}"
 
 
@@ -234,7 +228,6 @@ REPORTS: Final = {
 
 
 def test_all_reports_are_written_and_nothing_is_extracted(pyz: Path, served: dict[str, str], tmp_path: Path) -> None:
-    """A run writes its reports and outputs, and not one file or folder more."""
     files = {variable(option): str(tmp_path / name) for option, name in REPORTS.items()}
     actions = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     for path in actions.values():

@@ -22,13 +22,11 @@ OUTPUTS: Final = (
 
 @pytest.fixture(scope="module")
 def action() -> dict[str, Any]:
-    """Return the content of action.yml."""
     held: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
     return held
 
 
 def test_the_file_is_up_to_date() -> None:
-    """`make docs` writes it."""
     rendered = runpy.run_path(str(ROOT / "scripts/generate_action.py"))["rendered"]
     assert (ROOT / "action.yml").read_text(encoding="utf-8") == rendered()
 
