@@ -57,13 +57,7 @@ SETTINGS: Final = Settings(
 def history_of(
     newest: Observation, ended: StopCause = StopCause.DECIDED, reading: ScanReading | None = None
 ) -> ScanHistory:
-    """Build the history of a wait of 100 seconds and nine polls.
-
-    Args:
-        newest: the newest observation; a failure starts an outage at 40 s.
-        ended: the cause of the end.
-        reading: the newest reading if `newest` is a failure.
-    """
+    """Build the history of a wait of 100 seconds and nine polls; a failure starts an outage at 40 s."""
     known = newest if isinstance(newest, ScanReading) else reading
     return History(
         TARGET,
@@ -98,16 +92,7 @@ def walked(  # noqa: PLR0913 - the parts of a walk
     walk: tuple[Phase, ...],
     upload: Upload | None = None,
 ) -> ScanVerdict:
-    """Build the verdict on a pending scan with some statuses and one outage, in 100 seconds.
-
-    Args:
-        number: the id of the pending scan.
-        status: the last status.
-        ended: the cause of the end.
-        name: the name of the scan.
-        walk: the phases; `status` replaces the status of the last phase.
-        upload: the upload of the scan.
-    """
+    """Build the verdict on a pending scan with one outage, in 100 seconds; `status` replaces that of the last phase."""
     reading = ScanReading(status, scan_id=12 if status == "DONE" else None, name=name)
     phases = (*walk[:-1], walk[-1]._replace(status=status))
     outages = (Outage(20.0, DOWN, 2, ended=30.0),)
@@ -123,13 +108,7 @@ LOST: Final = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection 
 
 
 def uploaded(receipt: Receipt | int, name: str = "contoso.fpr", *, size: int = 12_345_678) -> Upload:
-    """Build an upload that took 8 seconds.
-
-    Args:
-        receipt: the result of the upload; a number is the id of its pending scan.
-        name: the file name.
-        size: the size in bytes.
-    """
+    """Build an upload that took 8 seconds; a number is the id of its pending scan."""
     result = Queued((Target(6, receipt),)) if isinstance(receipt, int) else receipt
     return Upload(ScanFile(name, size, name), result, 8.0)
 
@@ -165,14 +144,9 @@ def checked(
     obstacles: Sequence[Obstacle] = (),
     failure: Failure | None = None,
 ) -> CheckVerdict:
-    """Build the verdict on a check that took 20 seconds.
+    """Build the verdict on a check that took 20 seconds, and was stale for the first `stale` seconds of them.
 
-    Args:
-        check: the check.
-        results: the result of each policy or criterion; a check without results is undecided.
-        stale: seconds until the response is newer than the scan.
-        obstacles: the vulnerabilities that block the release.
-        failure: the failure instead of a response.
+    A check without results is undecided; with `failure`, the last response is missing.
     """
     known = [result.holds for result in results]
     holds = None if not known or None in known else all(known)
@@ -204,18 +178,7 @@ def verdict(  # noqa: PLR0913 - the parts of a verdict
     elapsed: float = 101.234,
     result_file: str = "",
 ) -> Verdict:
-    """Build the final verdict on uploads, scans and checks, or on invalid options if everything is empty.
-
-    Args:
-        scans: the verdicts on the scans, including the scans of the uploads.
-        uploads: all uploads; an upload without a pending scan is judged here.
-        checks: the verdicts on the checks.
-        accepted: refusals that count as a pass.
-        resume: the command that resumes the wait.
-        invalid: the invalid options.
-        elapsed: the duration in seconds.
-        result_file: the path of the result document.
-    """
+    """Build the final verdict on uploads, scans (also those of the uploads) and checks, or on invalid options."""
     error = UsageError(invalid)
     settings = replace(LINKED, rules=replace(LINKED.rules, accepted=accepted))
     judged_uploads = (judge_upload(upload, settings, application_id=6) for upload in uploads)

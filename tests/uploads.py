@@ -91,14 +91,7 @@ def new_file(folder: Path, size: int = 1000, name: str = "contoso.fpr") -> ScanF
 
 @dataclass
 class Incoming:
-    """An incoming request.
-
-    Attributes:
-        connection: the connection of the request.
-        over: set at the end of the test; a script may wait for it.
-        head: the bytes of the head that were read.
-        body: the bytes of the body that were read.
-    """
+    """An incoming request, with the bytes that were read; `over` is set at the end of the test."""
 
     connection: socket.socket
     over: threading.Event
@@ -144,13 +137,7 @@ class Incoming:
 
 @dataclass
 class Counting:
-    """A server that runs the n-th script for the n-th connection, and repeats the last script.
-
-    Attributes:
-        scripts: functions that serve a connection.
-        over: set at the end of the test.
-        requests: the request of each connection.
-    """
+    """A server that runs the n-th script for the n-th connection, and repeats the last script."""
 
     scripts: tuple[Callable[[Incoming], object], ...]
     over: threading.Event = field(default_factory=threading.Event)
