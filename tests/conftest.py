@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ QUICK = {"THREADFIX_INTERVAL": "10ms", "THREADFIX_MAX_INTERVAL": "40ms"}
 SPEED = 40.0
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return twice the number of cores for `--numprocesses auto`, because most tests wait most of the time."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -178,6 +180,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Draw the random seed in the main process, which is not measured, and use it in every worker."""
+    # A shell lets a program in the background ignore SIGINT, and so would each program that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = config.getoption("shuffle", None)
     coverage = Coverage.current()
     if coverage and config.getoption("numprocesses", None):

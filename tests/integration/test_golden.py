@@ -230,7 +230,6 @@ def compare(name: str, parts: Iterator[tuple[str, str]], folder: Path) -> None:
     assert text == file.read_text(encoding="utf-8"), "`make golden` writes these files again"
 
 
-@pytest.mark.unmeasured
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_a_scenario_reads_as_before(scenario: Scenario, serve: Serve, tmp_path: Path) -> None:
     """Log, reports, outputs and doctor are those of the golden file."""
