@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from install_npm_tools import ROOT, Missing, install
@@ -85,7 +87,8 @@ def main(tree: Path) -> int:
     worst = 0
     for linter in (schemas, actionlint, zizmor):
         try:
-            bad = [passes(command, tree) for command in linter(tree)].count(False)
+            with ThreadPoolExecutor() as pool:
+                bad = [*pool.map(partial(passes, tree=tree), linter(tree))].count(False)
             result = "failed" if bad else "ok"
         except Missing as missing:
             bad = os.environ.get("THREADFIX_GATE_CI") == "1"
