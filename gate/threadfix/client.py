@@ -100,7 +100,7 @@ class Client:
         is_empty = False
         if not isinstance(response, Failure) and not response.envelope.success:
             # Without scans, ThreadFix reports an error.
-            is_empty = response.envelope.message == f"{NO_SCANS}{application_id}"
+            is_empty = (response.http.http_status, response.envelope.message) == (OK, f"{NO_SCANS}{application_id}")
             response = response if is_empty else api.read(response.http)
         if isinstance(response, Failure):
             # Neither ThreadFix's own refusal nor a list that is too long changes by itself.

@@ -622,7 +622,7 @@ NO_SCANS = f"No scans associated with application: {APPLICATION_ID}"
     ("responses", "requests"),
     [
         *(((refusal(text),), 1) for text in ("No scans", f"{NO_SCANS}6", f"{NO_SCANS}.", NO_SCANS.lower())),
-        ((refusal(NO_SCANS, 404),), 1), ((refusal(NO_SCANS),), 1),
+        ((refusal(NO_SCANS, 404),), 1), ((refusal(NO_SCANS, 500), []), 2), ((refusal(NO_SCANS),), 1),
         ((Raw(200, b" " * (RESPONSE_LIMIT + 1)),), 1), ((Raw(200, b"<html>"),), 1), (({"x": 1},), 1),
         ((RESTRICTED,), 1), ((Raw(503), Reset(), []), 3), (([],), 1),
     ],
