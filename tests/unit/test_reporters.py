@@ -417,6 +417,12 @@ def test_the_advice_for_several_checks_is_in_the_summary_once() -> None:
     assert "[Open in ThreadFix](<https://tf.example.com/threadfix/applications/6>)" in text
 
 
+def test_a_refused_check_has_an_outage_and_no_rows_in_the_summary() -> None:
+    part = summary.render(RELEASES["unasked"]).partition("### ❔ Policy &#39;Release&#39;")[2]
+    assert "**Outages:**" in part
+    assert "ThreadFix says |" not in part
+
+
 def test_a_vulnerability_without_a_link_is_text() -> None:
     bare = [OBSTACLES[0]._replace(url=None, severity="", place="")]
     text = summary.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=bare)]))
