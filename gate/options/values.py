@@ -71,19 +71,14 @@ def interval(value: str) -> float:
     return seconds
 
 
-def elements(value: str) -> tuple[str, ...]:
-    """Return the elements of a list, each once: commas, spaces or newlines separate them."""
-    return tuple(dict.fromkeys(element for element in re.split(r"[, \t\r\n]+", value) if element))
-
-
 def ids(value: str) -> tuple[int, ...]:
     """Parse a list of ids."""
-    return tuple(dict.fromkeys(_parse_each(links.number, value)))
+    return _parse_each(links.number, value)
 
 
 def statuses(value: str) -> tuple[str, ...]:
     """Parse a list of statuses into their normal form."""
-    return tuple(dict.fromkeys(_parse_each(normal, value)))
+    return _parse_each(normal, value)
 
 
 def lines(value: str) -> tuple[str, ...]:
@@ -98,7 +93,7 @@ def paths(value: str) -> tuple[str, ...]:
 
 def accepted(value: str) -> tuple[Accept, ...]:
     """Parse a list of refusals that count as a pass."""
-    return tuple(dict.fromkeys(Accept(word) for word in _parse_each(choice(*Accept), value)))
+    return tuple(map(Accept, _parse_each(choice(*Accept), value)))
 
 
 def day(value: str) -> date:
@@ -217,12 +212,13 @@ def utf8(content: bytes) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8)
 
 
-def _parse_each(parse: Callable[[str], T], value: str) -> list[T]:
-    given = elements(value)
+def _parse_each(parse: Callable[[str], T], value: str) -> tuple[T, ...]:
+    """Parse the elements of a list: commas, spaces or newlines separate them."""
+    given = list(filter(None, re.split(r"[, \t\r\n]+", value)))
     if not given:
         raise ValueError("is empty")
     try:
-        return list(map(parse, given))
+        return tuple(map(parse, given))
     except ValueError as error:
         raise ValueError(f"contains an element that {error}") from error
 

@@ -188,7 +188,7 @@ def test_a_link_to_nothing_is_not_followed(step: Step) -> None:
 @pytest.mark.parametrize(
     "proxy",
     ["http://robot:hunter2@", "http://robot:hunter2", "robot:hunter2", "https://robot:hunter2@:8080", "ftp://hunter2",
-     "socks5h://robot:hunter2@127.0.0.1:1080"],
+     "socks5h://robot:hunter2@127.0.0.1:1080", "SOCKS4://hunter2"],
 )  # fmt: skip
 def test_an_invalid_proxy_is_a_usage_error(
     proxy: str, gate: Gate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -200,7 +200,7 @@ def test_an_invalid_proxy_is_a_usage_error(
         assert main([command, "--pending-scan-id", "41", "--json"]) == 2
         out, log = capfd.readouterr()
         assert "HTTPS_PROXY " in log
-        assert ("SOCKS" in log) is proxy.startswith("socks")
+        assert ("SOCKS" in log) is proxy.lower().startswith("socks")
         assert "hunter2" not in log + out
         assert json.loads(out)["reason"] == "usage"
 

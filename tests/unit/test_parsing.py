@@ -235,8 +235,9 @@ def test_an_ambiguous_url_is_invalid(given: str) -> None:
 
 
 def test_plain_http_to_another_host_must_be_allowed() -> None:
-    (error,) = errors("--url", "http://tf.example.com/threadfix")
-    assert "--allow-http" in error
+    for host in ("tf.example.com", "tf.localhost", "10.0.0.1", "localhost.example.com"):
+        (error,) = errors("--url", f"http://{host}/threadfix")
+        assert "--allow-http" in error
     assert ok("--url", "http://tf.example.com", "--allow-http", "true").server.allow_http
 
 
