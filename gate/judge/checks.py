@@ -140,8 +140,7 @@ NO_POLICIES: Final = (
     "no policy is attached to the application.",
     "In ThreadFix, attach a policy to the application; or name one with `{--policy}`.",
 )
-NAMED: Final = 5
-"""The most policies or criteria that a message names."""
+NAMED: Final = 5  # the most policies or criteria that a message names
 
 
 def _broken(broken: Sequence[CheckResult], number: int, check: Check) -> str:

@@ -29,14 +29,11 @@ if TYPE_CHECKING:
     from gate.threadfix.api import ApiResponse, RestApi
 
 NO_CONTENT: Final = 204
-WORD_LIMIT: Final = 60
-"""Characters of a policy's status; the longest documented status has 14."""
-NAME_LIMIT: Final = 60
-"""Characters of a severity's or a policy's name."""
+WORD_LIMIT: Final = 60  # characters of a policy's status; the longest documented status has 14
+NAME_LIMIT: Final = 60  # characters of a severity's or a policy's name
 ROWS: Final = 100
 """Policies or criteria that are shown by name. Further rows are judged too, but without the cost of sanitizing."""
-LARGEST: Final = 999_999_999
-"""The largest number of vulnerabilities that is shown; a larger number counts as unknown."""
+LARGEST: Final = 999_999_999  # the largest number of vulnerabilities that is shown; a larger number counts as unknown
 
 
 class AnotherError(ValueError):
@@ -56,22 +53,17 @@ class CheckRequest:
 
     check: Check
     application_id: int
-    sanitize: Callable[[str, int], str]
-    """Sanitizes a text, and cuts it to a length."""
-    sent: float | None = None
-    """The `Date` of the response."""
-    kind_requested: bool = False
-    """Whether the request contained the kind of the policy, and ThreadFix read it."""
+    sanitize: Callable[[str, int], str]  # sanitizes a text, and cuts it to a length
+    sent: float | None = None  # the `Date` of the response
+    kind_requested: bool = False  # whether the request contained the kind of the policy, and ThreadFix read it
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """A form of the request, and the function that reads its response."""
 
-    since: str
-    """The first version of ThreadFix that supports it."""
-    path: str
-    """Path of the endpoint, from `gate.threadfix.links`."""
+    since: str  # the first version of ThreadFix that supports it
+    path: str  # path of the endpoint, from `gate.threadfix.links`
     fields: Callable[[Check], dict[str, str]]
     read: Callable[[responses.Envelope, CheckRequest], CheckReading]
     """May raise NotThreadFixError, AnotherError or UnknownError."""
@@ -263,8 +255,7 @@ def _name(status: responses.PolicyStatus, request: CheckRequest) -> str:
     return request.sanitize(status.policy.name, NAME_LIMIT) or str(status.policy.id)
 
 
-RANK: Final = {False: 0, None: 1, True: 2}
-"""The order of the rows, with broken policies first."""
+RANK: Final = {False: 0, None: 1, True: 2}  # the order of the rows, with broken policies first
 
 # --- The table.
 

@@ -60,14 +60,10 @@ ACCEPTORS: Final = (
 class Rules:
     """The final statuses and the accepted refusals, as the user has set them."""
 
-    success: frozenset[str] = frozenset(SUCCESS)
-    """Statuses in normal form (`normal`)."""
-    failure: frozenset[str] = frozenset(FAILURE)
-    """Statuses in normal form, without those in `success`."""
-    unknown_fails: bool = False
-    """Whether an undocumented status ends the wait."""
-    accepted: frozenset[Accept] = frozenset()
-    """Refusals that count as a pass."""
+    success: frozenset[str] = frozenset(SUCCESS)  # statuses in normal form (`normal`)
+    failure: frozenset[str] = frozenset(FAILURE)  # statuses in normal form, without those in `success`
+    unknown_fails: bool = False  # whether an undocumented status ends the wait
+    accepted: frozenset[Accept] = frozenset()  # refusals that count as a pass
 
     def accepts(self, refusal: Refusal | None) -> bool:
         """Return whether a refusal counts as a pass."""

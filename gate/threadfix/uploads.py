@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     FileState = tuple[tuple[int, int, int], ...]
 
-CHUNK: Final = 256 * 1024
-"""Bytes that are read and sent in one piece."""
+CHUNK: Final = 256 * 1024  # bytes that are read and sent in one piece
 CONTENT_TYPES: Final = {
     b".gif": b"image/gif", b".jpg": b"image/jpeg", b".jpeg": b"image/jpeg", b".png": b"image/png",
     b".svg": b"image/svg+xml", b".txt": b"text/plain", b".htm": b"text/html", b".html": b"text/html",
@@ -46,8 +45,7 @@ ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
 SYNCHRONOUS: Final = ("legacy", "")
 """Versions with a response only after the file is processed; `--api-version none` is empty."""
 
-END: Final = b"\r\n"
-"""The end of a file in a form."""
+END: Final = b"\r\n"  # the end of a file in a form
 NO_ENDPOINT: Final = (FailureKind.NO_ENDPOINT, FailureKind.UNRECOGNIZED_PATH)
 UNKNOWN_STATE: Final = "Whether ThreadFix has the file is not known."
 
