@@ -20,7 +20,7 @@ import pytest
 from gate.flow.signals import Signals
 from gate.flow.uploading import upload_all
 from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, advise
-from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadProgress
+from gate.model.events import OutageBegan, OutageEnded, UploadProgress
 from gate.model.history import Failure, Queued, Receipt, Refused, Unfinished
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target
@@ -681,15 +681,3 @@ def test_an_exchange_that_was_aborted_early_never_connects() -> None:
     assert caught.value.errno == errno.ECONNABORTED
     with pytest.raises(ConnectionAbortedError):
         exchange.run(lambda _: pytest.fail("it was begun"), 1.0)
-
-
-def test_the_events_of_an_upload_come_in_order(tmp_path: Path) -> None:
-    files = [new_file(tmp_path, size, f"file-{size}") for size in (1, 300_000)]
-    events: list[UploadEvent] = []
-    with talking(Counting((takes,)).talk) as url:
-        all_of(client(url), *files, notify=events.append)
-    for number, file in enumerate(files, 1):
-        own = [event for event in events if getattr(event, "file", None) is file]
-        assert own[0] == UploadBegan(file, number, 2)
-        assert isinstance(own[-1], UploadProgress)
-        assert own[-1].sent == file.size

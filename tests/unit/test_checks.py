@@ -51,9 +51,8 @@ def conclusion_of(check: Check, *results: CheckResult, settle: float = 120.0, st
     return name_options(verdict.conclusion, FLAGS)
 
 
-@pytest.mark.parametrize(
-    ("check", "results", "message"),
-    [
+CONCLUSIONS = {
+    (Reason.PROCESSED, False): [
         (PCI, (HOLDS,), "ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC."),
         (Policy(id=3), (HOLDS,), "ThreadFix says PASSING of 'PCI', evaluated at 2019-10-03 15:49:33 UTC."),
         (PCI, (replace(HOLDS, evaluated=None),), "ThreadFix says PASSING."),
@@ -61,16 +60,7 @@ def conclusion_of(check: Check, *results: CheckResult, settle: float = 120.0, st
         (PassCriteria(), (HIGH, HIGH), "2 of 2 criteria pass."),
         (PassCriteria(), (HIGH,), "1 of 1 criteria pass."),
     ],
-)
-def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    conclusion = conclusion_of(check, *results)
-    assert (conclusion.reason, conclusion.message, conclusion.hint) == (Reason.PROCESSED, message, "")
-    assert not conclusion.resumable
-
-
-@pytest.mark.parametrize(
-    ("check", "results", "message"),
-    [
+    (Reason.POLICY_FAILED, False): [
         (PCI, (BROKEN,), "ThreadFix says FAILING."),
         (AllPolicies(), (BROKEN,), "ThreadFix says FAILING of 'PCI'."),
         (AllPolicies(), (BROKEN, HOLDS, OPEN), "1 of 3 policies fails: 'PCI'."),
@@ -80,29 +70,13 @@ def test_a_check_that_holds_passes(check: Check, results: tuple[CheckResult, ...
         (PassCriteria(), (replace(HIGH, holds=False, limits=()),),
          "1 of 1 criteria fails: High (its limit is not known)."),
     ],
-)  # fmt: skip
-def test_a_check_that_is_broken_fails(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    conclusion = conclusion_of(check, *results)
-    assert (conclusion.reason, conclusion.message) == (Reason.POLICY_FAILED, message)
-
-
-@pytest.mark.parametrize(
-    ("check", "results", "message"),
-    [
+    (Reason.POLICY_UNKNOWN, False): [
         (PCI, (OPEN,), "ThreadFix says NO SCANS FOUND."),
         (AllPolicies(), (OPEN, HOLDS), "ThreadFix says NO SCANS FOUND of 'PCI'."),
         (AllPolicies(), (), "no policy is attached to the application."),
         (PassCriteria(), (), "ThreadFix evaluated nothing: no criterion passed, and none failed."),
     ],
-)
-def test_an_undecided_check_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    conclusion = conclusion_of(check, *results)
-    assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, False)
-
-
-@pytest.mark.parametrize(
-    ("check", "results", "message"),
-    [
+    (Reason.POLICY_UNKNOWN, True): [
         (PCI, (OLD,), ("stale by 3m20s: ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC, and the scan was "
                        "processed at 2019-10-03 15:52:53 UTC.")),
         (PCI, (UNDATED,), "stale: ThreadFix says PASSING, but not when it evaluated that."),
@@ -115,12 +89,22 @@ def test_an_undecided_check_is_unknown(check: Check, results: tuple[CheckResult,
         (PassCriteria(), (replace(HIGH, behind=None),),
          "stale: ThreadFix did not return the same result twice, 15s apart, within 2m."),
     ],
-)  # fmt: skip
-def test_a_check_that_stays_stale_is_unknown(check: Check, results: tuple[CheckResult, ...], message: str) -> None:
-    conclusion = conclusion_of(check, *results, status="stale")
-    assert (conclusion.reason, conclusion.message, conclusion.resumable) == (Reason.POLICY_UNKNOWN, message, True)
-    assert "--settle-timeout" in conclusion.hint
-    assert "may be older than the scan" in conclusion.meaning
+}  # fmt: skip
+"""The results of checks and the message, by the reason and whether a later response may help."""
+
+
+@pytest.mark.parametrize(
+    ("check", "results", "message", "reason", "stale"),
+    [(*row, *key) for key, rows in CONCLUSIONS.items() for row in rows],
+)
+def test_a_check_has_a_reason_and_a_message(
+    check: Check, results: tuple[CheckResult, ...], message: str, reason: Reason, *, stale: bool
+) -> None:
+    """It passes only if every result is fresh and holds; a single fresh result that does not hold is a fail."""
+    conclusion = conclusion_of(check, *results, status="stale" if stale else "fresh")
+    assert (conclusion.reason, conclusion.message, conclusion.resumable) == (reason, message, stale)
+    assert bool(conclusion.hint) is (reason is not Reason.PROCESSED)
+    assert not stale or ("--settle-timeout" in conclusion.hint and "may be older than the scan" in conclusion.meaning)
 
 
 def test_without_time_to_settle_the_first_response_counts() -> None:

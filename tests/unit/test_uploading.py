@@ -146,12 +146,6 @@ def test_there_is_a_last_attempt_at_the_limit() -> None:
     assert isinstance(uploads[1].receipt, Failure)
 
 
-def test_a_single_failure_has_no_duration() -> None:
-    world = World([replace(DOWN, final=True)])
-    (upload,) = world.upload()
-    assert upload.receipt == replace(DOWN, final=True)
-
-
 def test_the_end_of_an_outage_is_reported() -> None:
     def late(progress: Callable[[int], None]) -> Receipt:
         progress(500)
@@ -241,44 +235,26 @@ def test_a_signal_ends_the_uploads() -> None:
     assert [name for name, _ in world.attempts] == ["a", "b"]
 
 
-def test_a_signal_during_a_pause_leaves_the_file_unsent() -> None:
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "sleep-without-a-result"])
+def test_no_attempt_begins_after_a_signal(*, stopped: bool) -> None:
+    """A file in a pause between two attempts is unsent, not broken off."""
+
     def notify(event: UploadEvent) -> None:
         if isinstance(event, OutageBegan):
             slept.wait(60)
             signals.stop(2)
 
-    slept, go_on, signals = threading.Event(), threading.Event(), Signals()
-    world = World([DOWN, QUEUED])
-
     def sleep(_: float) -> bool:
         slept.set()
         go_on.wait(60)
-        return True
+        return stopped
 
+    slept, go_on, signals = threading.Event(), threading.Event(), Signals()
+    world = World([DOWN, QUEUED])
     uploads = world.upload(A, B, notify=notify, sleep=sleep, signals=signals)
     go_on.set()
-    assert receipts(uploads) == [Unfinished.NOT_SENT] * 2
-    assert len(world.attempts) == 1
-
-
-def test_no_attempt_begins_after_a_signal() -> None:
-    slept, go_on, signals = threading.Event(), threading.Event(), Signals()
-
-    def notify(event: UploadEvent) -> None:
-        if isinstance(event, OutageBegan):
-            slept.wait(60)
-            signals.stop(2)
-
-    world = World([DOWN, QUEUED])
-
-    def sleep(_: float) -> bool:
-        slept.set()
-        go_on.wait(60)
-        return False
-
-    world.upload(A, B, notify=notify, sleep=sleep, signals=signals)
-    go_on.set()
     join_sender()
+    assert receipts(uploads) == [Unfinished.NOT_SENT] * 2
     assert len(world.attempts) == 1
 
 
