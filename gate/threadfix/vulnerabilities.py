@@ -6,8 +6,8 @@ Administrators can rename ThreadFix's severities, so they are compared by number
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gate.model.history import Failure, Obstacle
 from gate.model.reasons import Reason
@@ -32,29 +32,17 @@ SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")
 """ThreadFix's own names of the severities from 1 to 5; an administrator can rename them."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenVulnerabilities:
+class OpenVulnerabilities(NamedTuple):
     """Criteria with the open vulnerabilities that break them."""
 
-    results: tuple[CheckResult, ...]
-    """The criteria, with the severity's number and the count of its open vulnerabilities."""
-    obstacles: tuple[Obstacle, ...] = ()
-    """The newest vulnerabilities, the worst severity first; at most `MOST`."""
-    team_id: int | None = None
-    """Id of the application's team; None if unknown."""
-    failure: Failure | None = None
-    """The first error of a request; None without errors."""
+    results: tuple[CheckResult, ...]  # with the severity's number and the count of its open vulnerabilities
+    obstacles: tuple[Obstacle, ...] = ()  # the newest, the worst severity first; at most `MOST`
+    team_id: int | None = None  # of the application's team; None if unknown
+    failure: Failure | None = None  # the first error of a request; None without errors
 
 
 def search(api: RestApi, application_id: int, results: Sequence[CheckResult], timeout: float) -> OpenVulnerabilities:
-    """Look up the open vulnerabilities of the severities whose criteria do not hold.
-
-    Args:
-        api: of the server.
-        application_id: of the checked application.
-        results: the criteria.
-        timeout: seconds for all requests.
-    """
+    """Look up the open vulnerabilities of the severities whose criteria do not hold, within `timeout` seconds."""
     return _Search(api, application_id, time.monotonic() + timeout).run(tuple(results))
 
 
