@@ -51,6 +51,14 @@ def refused(message: object) -> bytes:
     return envelope(None, success=False, message=message)
 
 
+def zap(day: int, *pages: str) -> bytes:
+    """Return a report of ZAP from a day in November 2021, with a finding of severity Low on each page."""
+    alerts = "".join(
+        f"<alertitem><riskcode>1</riskcode><cweid>352</cweid><uri>{page}</uri></alertitem>" for page in pages
+    )
+    return f'<OWASPZAPReport generated="Mon, {day:02} Nov 2021 10:00:00">{alerts}</OWASPZAPReport>'.encode()
+
+
 TAKEN: Final = http(linked())
 FINISHED: Final = {
     "id": 12,

@@ -29,15 +29,10 @@ _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Which ThreadFix to embed, as typed.
+    """Which ThreadFix to embed, as typed."""
 
-    Attributes:
-        speed: how many times faster scenarios are played.
-        generation: its version.
-    """
-
-    speed: str = "1"
-    generation: str = "2.8.8"
+    speed: str = "1"  # how many times faster scenarios are played
+    generation: str = "2.8.8"  # its version
 
 
 def make(kind: Kind, sentences: list[str]) -> ThreadFix:
@@ -50,7 +45,7 @@ def make(kind: Kind, sentences: list[str]) -> ThreadFix:
     if not 0 < threadfix.speed < _MAX_SPEED:
         sentences.append("--speed must be a factor, for example 2 or 0.5.")
     generation = versions.parse(kind.generation)
-    if generation is None or not generation >= versions.LEGACY:
+    if generation is None or generation < versions.LEGACY:
         sentences.append("--generation must be a version of ThreadFix, for example 2.4.5, 2.5 or 2.8.8, or legacy.")
     else:
         threadfix.generation = generation
@@ -65,16 +60,7 @@ def serve(  # noqa: PLR0913, PLR0917 - the options, as typed
     signals: Signals,
     invalid: Sequence[InvalidOption],
 ) -> int:
-    """Serve the sandbox until a signal; return the signal's exit code.
-
-    Args:
-        host: the address to bind to.
-        port: as typed; 0 for any free port.
-        kind: its version and speed.
-        quiet: whether to log no requests.
-        signals: the signal that stops the process.
-        invalid: the invalid options of the command line.
-    """
+    """Serve the sandbox until a signal; return the signal's exit code. Port 0 is any free port."""
     sentences = [str(option) for option in invalid]
     threadfix = make(kind, sentences)
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) >= 2**16:
@@ -114,7 +100,7 @@ def _instructions(threadfix: ThreadFix, url: str) -> Iterator[str]:
     yield "Set the variables above, and THREADFIX_PENDING_SCAN_ID to one of:"
     usual = environment(url, FIRST, threadfix.scans)
     for scenario in SCENARIOS.values():
-        if scenario.content is not None:
+        if scenario.files:
             continue
         variables = environment(url, scenario.name, threadfix.scans)
         number = variables.pop("THREADFIX_PENDING_SCAN_ID")

@@ -55,15 +55,7 @@ def list_scenarios() -> int:
 def demo(
     name: str, kind: Kind, flags: Mapping[str, Sequence[str]], signals: Signals, invalid: Sequence[InvalidOption]
 ) -> int:
-    """Run the gate against one scenario; the gate's exit code.
-
-    Args:
-        name: of the scenario.
-        kind: which ThreadFix plays it.
-        flags: the command line's values by option name, which take precedence over the scenario's own.
-        signals: the signal that stops the gate.
-        invalid: the invalid options of the command line.
-    """
+    """Run the gate against one scenario; return the gate's exit code. `flags` override the scenario's options."""
     scenario = SCENARIOS.get(name)
     sentences = [str(option) for option in invalid]
     if scenario is None:
@@ -71,23 +63,19 @@ def demo(
     threadfix = make(kind, sentences)
     if sentences or scenario is None:
         return report_invalid(sentences)
-    with _file_of(scenario) as options:
-        if not versions.has(threadfix.generation, versions.Feature.QUEUE):
+    with _files_of(scenario) as options:
+        if threadfix.generation < versions.QUEUE:
             options[API_VERSION.name] = ["legacy"]
         return _play(scenario, threadfix, options, flags, signals)
 
 
 @contextmanager
-def _file_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
-    """Yield the scenario's options by their names; the file to upload exists while the block runs."""
+def _files_of(scenario: Scenario) -> Iterator[dict[str, Sequence[str]]]:
+    """Yield the scenario's options by their names; the files to upload exist while the block runs."""
     options: dict[str, Sequence[str]] = {name: [value] for name, value in scenario.options.items()}
-    if scenario.content is None:
-        yield options
-        return
     with TemporaryDirectory(prefix="threadfix-gate-", ignore_cleanup_errors=True) as folder:
-        file = Path(folder, scenario.file_name)
-        file.write_bytes(scenario.content)
-        yield {SCAN_FILE.name: [str(file)]} | options
+        files = scenario.write(Path(folder))
+        yield {SCAN_FILE.name: files} | options if files else options
 
 
 def _play(

@@ -8,23 +8,22 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from gate.sandbox import applications, forms, policies, scans, versions, vulnerabilities
-from gate.sandbox.responses import LOOKUP_FAILED, UNRECOGNIZED, Call, refusal
-from gate.sandbox.scenarios import SYSTEM_ERROR, Raw
+from gate.sandbox import applications, forms, policies, responses, scans, versions, vulnerabilities
+from gate.sandbox.responses import CONTEXT, LOGIN, LOOKUP_FAILED, SYSTEM_ERROR, UNRECOGNIZED, Call, Raw, refusal
 from gate.sandbox.state import State
-from gate.sandbox.versions import LEGACY, SINCE, Feature
+from gate.sandbox.versions import LEGACY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gate.sandbox.scenarios import Fault
+    from gate.sandbox.responses import Fault
     from gate.sandbox.versions import Version
 
-CONTEXT: Final = "/threadfix"
-"""The context path of the base URL."""
-LOGIN: Final = f"{CONTEXT}/login.jsp"
-LOGIN_PAGE: Final = Raw(200, b"<!DOCTYPE html><html><head><title>ThreadFix Login</title></head></html>")
+MOST: Final = 2**31 - 1
+"""The greatest id."""
 _REST: Final = re.compile(r"/rest/(?:(latest|legacy|v[0-9][0-9.]*)/)?(.*)", re.IGNORECASE)
+_UNREADABLE: Final = re.compile(r"[^!-~]|[\"<>\[\\\]^`{|}]")
+"""Characters that Tomcat does not read in a path or query [RUN]."""
 
 
 class Permission(Enum):
@@ -33,65 +32,51 @@ class Permission(Enum):
     READ = auto()
     UPLOAD_SCANS = auto()
     MANAGE_CICD = auto()
+    MANAGE_APPLICATIONS = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint.
+    """An endpoint."""
 
-    Attributes:
-        method: such as `GET`.
-        path: a pattern for the path after the version; its groups are named.
-        handler: returns the response.
-        permission: the permission that the key needs.
-        since: the version that introduced it.
-        until: the first version that serves this path with another method; None if no version does.
-    """
-
-    method: str
-    path: str
-    handler: Callable[[State, Call], Fault]
-    permission: Permission = Permission.READ
-    since: Version = LEGACY
-    until: Version | None = None
+    method: str  # such as `GET`
+    path: str  # a pattern for the path after the version; its groups are named
+    handler: Callable[[State, Call], Fault]  # returns the response
+    permission: Permission = Permission.READ  # the permission that the key needs
+    since: Version = LEGACY  # the version that introduced it
+    until: Version | None = None  # the first version that serves this path with another method; None if no version does
+    unknown: Raw = LOOKUP_FAILED  # the response to the id of an unknown application
+    form: bool = False  # whether a missing part `file` is an error, before anything else is checked [RUN]
 
 
-_APPLICATION: Final = r"applications/(?P<application>[0-9]{1,19})"
+_APPLICATION: Final = "applications/(?P<application>[^/]+)"
 _LOOK_UP: Final = "applications/(?P<team>[^/]+)/lookup"
 _EVALUATE: Final = f"{_APPLICATION}/policy/eval"
+_STATUS: Final = f"{_APPLICATION}/pendingScan/(?P<pending>[^/]+)/status"
+_CRITERIA: Final = "policy/status/application/(?P<application>[^/]+)/evaluate"
+_NO_ID: Final = refusal("Invalid application ID.")
+_BY_FORM: Final = versions.EVALUATION_BY_FORM
+_MAY_UPLOAD: Final = Permission.UPLOAD_SCANS
+_MAY_CREATE: Final = Permission.MANAGE_APPLICATIONS
 ENDPOINTS: Final = (
+    Endpoint("GET", "applications/allTeamLookup", applications.look_up_in_all_teams),
     Endpoint("GET", _APPLICATION, applications.by_id),
     Endpoint("GET", _LOOK_UP, applications.look_up),
-    Endpoint("POST", _LOOK_UP, applications.look_up, since=SINCE[Feature.FORM_LOOKUP]),
-    Endpoint("GET", "applications/allTeamLookup", applications.look_up_in_all_teams),
+    Endpoint("POST", _LOOK_UP, applications.look_up, since=versions.FORM_LOOKUP),
     Endpoint("GET", "teams", applications.teams),
-    Endpoint("GET", "teams/(?P<team>[0-9]{1,19})", applications.team_by_id),
     Endpoint("GET", "teams/lookup", applications.team_by_name),
-    Endpoint("POST", f"{_APPLICATION}/upload", scans.upload, Permission.UPLOAD_SCANS),
+    Endpoint("GET", "teams/(?P<number>[^/]+)", applications.team_by_id),
+    Endpoint("POST", "teams/new", applications.create_team, _MAY_CREATE),
+    Endpoint("POST", "teams/(?P<number>[^/]+)/applications/new", applications.create, _MAY_CREATE),
+    Endpoint("POST", f"{_APPLICATION}/upload", scans.upload, _MAY_UPLOAD, unknown=_NO_ID, form=True),
+    Endpoint("POST", f"{_APPLICATION}/upload/multi", scans.upload_together, _MAY_UPLOAD, unknown=_NO_ID),
     Endpoint("GET", f"{_APPLICATION}/scans", scans.listed),
-    Endpoint(
-        "GET",
-        f"{_APPLICATION}/pendingScan/(?P<scan>[0-9]{{1,19}})/status",
-        scans.status,
-        Permission.UPLOAD_SCANS,
-        SINCE[Feature.PENDING_SCANS],
-    ),
-    Endpoint("GET", f"{_APPLICATION}/policyStatuses", policies.statuses, since=SINCE[Feature.POLICIES]),
-    Endpoint(
-        "GET",
-        _EVALUATE,
-        policies.evaluate,
-        since=SINCE[Feature.EVALUATION],
-        until=SINCE[Feature.EVALUATION_BY_FORM],
-    ),
-    Endpoint("POST", _EVALUATE, policies.evaluate, since=SINCE[Feature.EVALUATION_BY_FORM]),
-    Endpoint(
-        "GET",
-        "policy/status/application/(?P<application>[0-9]{1,19})/evaluate",
-        policies.evaluate_criteria,
-        Permission.MANAGE_CICD,
-        SINCE[Feature.PASS_CRITERIA],
-    ),
+    Endpoint("GET", "scans/(?P<scan>[^/]+)", scans.by_id),
+    Endpoint("GET", _STATUS, scans.status, _MAY_UPLOAD, versions.PENDING_SCANS),
+    Endpoint("GET", f"{_APPLICATION}/policyStatuses", policies.statuses, since=versions.POLICIES),
+    Endpoint("GET", _EVALUATE, policies.evaluate, since=versions.EVALUATION, until=_BY_FORM),
+    Endpoint("POST", _EVALUATE, policies.evaluate, since=_BY_FORM),
+    Endpoint("GET", _CRITERIA, policies.evaluate_criteria, Permission.MANAGE_CICD, versions.PASS_CRITERIA),
     Endpoint("POST", "vulnerabilities", vulnerabilities.search),
     Endpoint("GET", "severities", vulnerabilities.severities),
 )
@@ -103,61 +88,46 @@ class ThreadFix(State):
     """The embedded ThreadFix. Tests override `respond`, `receive` or `refuse_early` to change its responses."""
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Fault:
-        """Return the response to a request.
-
-        Args:
-            method: such as `GET`.
-            path: the path with its query.
-            headers: the headers by name in lower case.
-            body: the body; empty for a request without a body.
-        """
+        """Return the response to a request. `path` has the query; the names of the headers are in lower case."""
         form = {}
         if headers.get("content-type", "").partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
             form = forms.urlencoded(body.decode("utf-8", "replace"))
         return self._dispatch(method, path, headers, forms.Form(form))
 
     def receive(self, path: str, headers: dict[str, str], form: forms.Form | None) -> Fault:
-        """Return the response to a POST with a multipart form, such as an upload.
-
-        Args:
-            path: the path with its query.
-            headers: the headers by name in lower case.
-            form: the form; None if it was malformed.
-        """
-        # ThreadFix does not catch Spring's exception about a malformed form.
+        """Return the response to a POST with a multipart form, such as an upload; `form` is None if malformed."""
+        # ThreadFix does not catch Spring's exception about a malformed form [RUN].
         return SYSTEM_ERROR if form is None else self._dispatch("POST", path, headers, form)
 
     def refuse_early(self, path: str, headers: dict[str, str]) -> Fault | None:
-        """Return the response to a POST before its body is read, or None to read the body first.
-
-        Args:
-            path: the path with its query.
-            headers: the headers by name in lower case.
-        """
+        """Return the response to a POST before its body is read, or None to read the body first."""
         del path, headers
         return None
 
-    def _dispatch(self, method: str, path: str, headers: dict[str, str], form: forms.Form) -> Fault:
-        path, _, query = path.partition("?")
-        matched = _match(self.generation, method, path)
+    def _dispatch(self, method: str, target: str, headers: dict[str, str], form: forms.Form) -> Fault:
+        matched = _match(self.generation, method, target, headers.get("host", ""))
         if isinstance(matched, Raw):
             return matched
         endpoint, call = matched
-        if "application/json" not in headers.get("accept", ""):
-            return UNRECOGNIZED
-        fields = forms.urlencoded(query) | form.fields
+        # The id is checked first, then the form, then the key [RUN].
+        ids = [part for name, part in call.parts.items() if name != "team"]
+        if any(not re.fullmatch("[0-9]{1,10}", part) or int(part) > MOST for part in ids):
+            return responses.to_login()
+        if endpoint.form and all(file.field != "file" for file in form.files):
+            return SYSTEM_ERROR
+        fields = forms.urlencoded(target.partition("?")[2]) | form.fields
         refused = self._refused(headers, fields, endpoint.permission)
         if refused:
             return refused
         number = call.parts.get("application")
         application = self.applications.get(int(number)) if number else None
         if number and application is None:
-            return LOOKUP_FAILED
+            return endpoint.unknown
         return endpoint.handler(self, replace(call, fields=fields, files=form.files, known=application))
 
     def _refused(self, headers: dict[str, str], fields: dict[str, str], permission: Permission) -> Raw | None:
         scheme, _, key = headers.get("authorization", "").partition(" ")
-        # The Community Edition accepts only the `apiKey` field, which is still in use.
+        # The header [DOC]; the Community Edition reads only the field `apiKey`, which is still in use [RUN, CLIENT].
         key = key if scheme == "APIKEY" else fields.get("apiKey", "")
         if not key:
             return refusal("Authentication failed, check your API Key.")
@@ -165,6 +135,7 @@ class ThreadFix(State):
             Permission.READ: self.keys | self.uploaders | self.readers,
             Permission.UPLOAD_SCANS: self.keys | self.uploaders,
             Permission.MANAGE_CICD: self.keys,
+            Permission.MANAGE_APPLICATIONS: self.keys,
         }
         if key not in granted[Permission.READ]:
             return refusal("API Key not found in database.")
@@ -173,25 +144,33 @@ class ThreadFix(State):
         return None
 
 
-def _match(generation: Version, method: str, path: str) -> tuple[Endpoint, Call] | Raw:
-    """Return the endpoint of a request and its parsed path, or the error response."""
-    # Tomcat merges repeated slashes; a public client sends them.
-    path = re.sub("/{2,}", "/", path)
-    if not path.startswith(f"{CONTEXT}/rest/"):
-        return LOGIN_PAGE if path == LOGIN else Raw(302, headers=(("Location", LOGIN),))
-    if re.search("%2f|%5c", path, re.IGNORECASE):
-        # Tomcat rejects encoded slashes in a path.
-        return Raw(400, b"<html><head><title>HTTP Status 400 - Bad Request</title></head></html>")
-    rest = _REST.fullmatch(path.removeprefix(CONTEXT))
-    segment, rest_path = (rest[1] or "", rest[2]) if rest else ("", "")
-    error = UNRECOGNIZED
+def _match(generation: Version, method: str, target: str, host: str) -> tuple[Endpoint, Call] | Raw:
+    """Return the endpoint of a request and its parsed path, or the response to a path without an endpoint."""
+    # Tomcat merges repeated slashes [RUN]; a public client sends them.
+    path = re.sub("/{2,}", "/", target.partition("?")[0])
+    # The path is decoded twice: a percent sign in a name is an error, if it does not begin another character [RUN].
+    once = unquote(path.removeprefix(CONTEXT))
+    # A slash at the end and the suffix `.json` mean nothing [RUN].
+    rest = _REST.fullmatch(unquote(once).removesuffix("/").removesuffix(".json"))
+    elsewhere = (
+        (_UNREADABLE.search(target) or re.search("%2f|%5c", path, re.IGNORECASE), responses.TOMCAT_400),
+        (not f"{path}/".startswith(f"{CONTEXT}/"), responses.TOMCAT_404),
+        (path == CONTEXT, responses.TO_CONTEXT),
+        (path.startswith(LOGIN), responses.LOGIN_PAGE),
+        (re.search("[?#]", once), responses.to_login()),
+        (re.search("%(?![0-9a-fA-F]{2})", once), responses.BROKEN_PATH),
+        (once.removesuffix("/") == "/rest", responses.NOTHING),
+        (rest is None, responses.to_login(f"http://{host}")),
+        (method == "OPTIONS", responses.OPTIONS),
+    )
+    for applies, response in elsewhere:
+        if applies:
+            return response
+    segment, path = rest.groups("") if rest else ("", "")
     for endpoint in ENDPOINTS:
-        matched = re.fullmatch(endpoint.path, rest_path)
+        matched = re.fullmatch(endpoint.path, path)
         version = versions.requested(segment, generation, endpoint.since)
-        if matched and version and endpoint.method == method:
-            if endpoint.until is None or version < endpoint.until:
-                return endpoint, Call(
-                    version, segment, {name: unquote(part) for name, part in matched.groupdict().items()}
-                )
-            error = refusal(f"Request method '{method}' not supported", 405)
-    return error
+        if matched and version and endpoint.method == method and not (endpoint.until and version >= endpoint.until):
+            return endpoint, Call(version, segment, matched.groupdict())
+    # Another method is an unknown path. A filter stops a POST with other characters, but not in a version [RUN, INFER].
+    return responses.NOTHING if method == "POST" and re.search("[^A-Za-z0-9/]", path) else UNRECOGNIZED

@@ -1,4 +1,4 @@
-"""Parses URL-encoded and multipart forms. A file is hashed while it arrives; only its beginning is kept."""
+"""Parses URL-encoded and multipart forms. Only the beginning of a file is kept."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from mmap import mmap
 
-CHUNK: Final = 256 * 1024
-"""Bytes to read at a time."""
 HEAD: Final = 64 * 1024
-"""Bytes to keep from the beginning of a file or a field, and the maximum length of a line."""
+"""Maximum bytes of the headers of a part, and of a line."""
+KEPT: Final = 1024 * 1024
+"""Bytes to keep from the beginning of a file or a field."""
 
 _PARAMETER: Final = re.compile(r""";\s*([\w*-]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s;"]*))""", re.DOTALL)
 
@@ -23,27 +23,15 @@ class MalformedError(ValueError):
     """The body is not a valid form."""
 
 
-class LostConnectionError(ConnectionError):
-    """The client closed the connection before the request was complete."""
-
-
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file that was uploaded.
+    """A file that was uploaded."""
 
-    Attributes:
-        field: the name of the form field.
-        name: the file name.
-        size: the size in bytes.
-        sha256: the hash of the content, in hexadecimal digits.
-        head: the first 64 KiB of the content.
-    """
-
-    field: str
+    field: str  # the name of the form field
     name: str
     size: int
-    sha256: str
-    head: bytes = b""
+    sha256: str  # the hash of the content, in hexadecimal digits
+    head: bytes = b""  # the first MiB of the content
 
     @property
     def whole(self) -> bool:
@@ -71,123 +59,55 @@ def urlencoded(text: str) -> dict[str, str]:
     return dict(reversed(parse_qsl(text, keep_blank_values=True)))
 
 
-def multipart(read: Callable[[int], bytes], boundary: bytes) -> Form:
-    """Parse the multipart form that `read` returns piece by piece.
-
-    Args:
-        read: returns up to the given number of bytes; empty at the end.
-        boundary: the boundary from the `Content-Type`.
+def multipart(body: bytes | mmap, boundary: bytes) -> Form:
+    """Parse a multipart form.
 
     Raises:
         MalformedError: the form is malformed.
-        BaseException: `read` raised it.
     """
-    stream = _Stream(read)
-    form = Form()
-    delimiter = b"\r\n--" + boundary
-    for _ in stream.until(delimiter):
-        pass  # The preamble has no meaning.
-    while not stream.starts_with(b"--"):
-        stream.skip_line()
-        _part(stream, delimiter, form)
-    while stream.more():
-        pass
+    form, mark = Form(), b"\r\n--" + boundary
+    at = 0 if body[: len(mark) - 2] == mark[2:] else _find(body, mark, 0) + 2
+    while body[(at := at + len(mark) - 2) : at + 2] != b"--":
+        begin = _find(body, b"\r\n", at)
+        if body[at:begin].strip(b" \t"):
+            raise MalformedError("something follows a boundary")
+        end = _find(body, mark, begin)
+        _part(body, begin, end, form)
+        at = end + 2
     return form
 
 
-def _part(stream: _Stream, delimiter: bytes, form: Form) -> None:
-    headers = _headers(stream)
-    disposition = headers.get("content-disposition", "")
+def _find(body: bytes | mmap, text: bytes, begin: int) -> int:
+    at = body.find(text, begin)
+    if at < 0:
+        raise MalformedError("the form has no end")
+    return at
+
+
+def _part(body: bytes | mmap, begin: int, end: int, form: Form) -> None:
+    """Parse the part between two boundaries, with the line breaks around it."""
+    content = body.find(b"\r\n\r\n", begin, min(end, begin + HEAD) + 4) + 4
+    lines = re.sub(rb"\r\n(?=[ \t])", b"", body[begin:content]).decode("utf-8", "replace")
+    pairs = (line.partition(":") for line in lines.split("\r\n"))
+    disposition = {name.strip().lower(): value.strip() for name, _, value in pairs}.get("content-disposition", "")
     parameters = _parameters(disposition)
     name = parameters.get("name")
     if name is None or not disposition.lower().startswith("form-data"):
         raise MalformedError("a part has no name")
-    file_name = parameters.get("filename")
-    digest, size, head = hashlib.sha256(), 0, b""
-    for piece in stream.until(delimiter):
-        digest.update(piece)
-        size += len(piece)
-        head += piece[: HEAD - len(head)]
-    if file_name is None:
+    head = body[content : min(end, content + KEPT)]
+    if "filename" not in parameters:
         form.fields.setdefault(name, head.decode("utf-8", "replace"))
-    else:
-        form.files.append(ReceivedFile(name, file_name, size, digest.hexdigest(), head))
-
-
-def _headers(stream: _Stream) -> Mapping[str, str]:
-    """Return the headers of a part by name in lower case, with continuation lines joined."""
-    lines: list[str] = []
-    while line := stream.line():
-        text = line.decode("utf-8", "replace")
-        if text[0] in " \t" and lines:
-            lines[-1] += text
-        else:
-            lines.append(text)
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+        return
+    with memoryview(body) as whole, whole[content:end] as file:
+        digest = hashlib.sha256(file).hexdigest()
+    form.files.append(ReceivedFile(name, parameters["filename"], end - content, digest, head))
 
 
 def _parameters(header: str) -> dict[str, str]:
-    """Return the parameters of a header by name in lower case. `filename*` is not decoded: the gate never sends it."""
+    """Return the parameters of a header by name in lower case. `filename*` is another name, as in ThreadFix [RUN]."""
     parameters: dict[str, str] = {}
     for name, quoted, bare in _PARAMETER.findall(header):
         # Any other backslash is literal: some clients do not escape the backslashes of Windows paths.
         value = re.sub(r'\\(["\\])', r"\1", quoted) or bare
         parameters.setdefault(name.lower(), value)
     return parameters
-
-
-class _Stream:
-    """A buffered byte stream. It starts with a line break, so that the first boundary also follows a line break."""
-
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
-        self._buffer = b"\r\n"
-
-    def more(self) -> bool:
-        """Replace the buffer with the next piece; return False at the end of the stream."""
-        piece = self._read(CHUNK)
-        self._buffer = piece
-        return bool(piece)
-
-    def until(self, mark: bytes) -> Iterator[bytes]:
-        """Yield the bytes before `mark` piece by piece, then skip the mark.
-
-        Raises:
-            MalformedError: the stream ends before the mark.
-        """
-        while (at := self._buffer.find(mark)) < 0:
-            # The buffer may end with the beginning of the mark.
-            sure = max(0, len(self._buffer) - len(mark) + 1)
-            if sure:
-                yield self._buffer[:sure]
-            self._fill(self._buffer[sure:])
-        piece, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
-        if piece:
-            yield piece
-
-    def starts_with(self, text: bytes) -> bool:
-        """Return whether the stream continues with `text`."""
-        while len(self._buffer) < len(text):
-            self._fill(self._buffer)
-        return self._buffer.startswith(text)
-
-    def line(self) -> bytes:
-        """Return the next line without its line break."""
-        line = b""
-        for piece in self.until(b"\r\n"):
-            line += piece
-            if len(line) > HEAD:
-                raise MalformedError("a line is too long")
-        return line
-
-    def skip_line(self) -> None:
-        """Skip the rest of a boundary line, which may contain only blanks."""
-        if self.line().strip(b" \t"):
-            raise MalformedError("something follows a boundary")
-
-    def _fill(self, rest: bytes) -> None:
-        piece = self._read(CHUNK)
-        if not piece:
-            raise MalformedError("the form has no end")
-        self._buffer = rest + piece

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.sandbox import model
+from gate.sandbox import model, versions
 from gate.sandbox.applications import criticality, url_of
 from gate.sandbox.responses import envelope, refusal
-from gate.sandbox.versions import Feature, has
 
 if TYPE_CHECKING:
     from gate.sandbox.model import Application, Criterion, Policy, Vulnerability
-    from gate.sandbox.responses import Call
-    from gate.sandbox.scenarios import Fault
+    from gate.sandbox.responses import Call, Fault
     from gate.sandbox.state import State
     from gate.sandbox.versions import Version
 
@@ -25,7 +23,7 @@ def statuses(state: State, call: Call) -> Fault:
     application = call.application
     attached = [state.policies[number] for number in application.policies]
     shown = [_status(state, policy, application, call.version) for policy in attached]
-    if not has(call.version, Feature.STATUSES_IN_APPLICATION):
+    if call.version < versions.STATUSES_IN_APPLICATION:
         return envelope(shown)
     broken = any(_word(state, policy, application) == model.FAILING for policy in attached)
     described: dict[str, Any] = {
@@ -36,7 +34,7 @@ def statuses(state: State, call: Call) -> Fault:
         "overallPolicyStatus": model.FAILING if broken else model.PASSING,
         "policyStatuses": shown,
     }
-    if has(call.version, Feature.APPLICATION_DETAILS):
+    if call.version >= versions.APPLICATION_DETAILS:
         described |= {"testEnvironment": None, "releaseFrequency": None, "isInternal": False}
     return envelope(described)
 
@@ -44,7 +42,7 @@ def statuses(state: State, call: Call) -> Fault:
 def evaluate(state: State, call: Call) -> Fault:
     """Evaluate one policy for an application, attached or not."""
     number, name, kind = (call.fields.get(field, "") for field in ("policyId", "policyName", "type"))
-    if not has(call.version, Feature.POLICY_TYPE):
+    if call.version < versions.POLICY_TYPE:
         kind = "filter"
     elif name and kind not in ("filter", "remediation"):
         return refusal("Parameter 'type' must be filter or remediation.")
@@ -127,6 +125,6 @@ def _status(state: State, policy: Policy, application: Application, version: Ver
         "lastEvaluated": last,
         "policy": {"id": policy.id, "name": policy.name, "filterName": policy.filter_name or None},
     }
-    if has(version, Feature.CURRENT_STATUS):
+    if version >= versions.CURRENT_STATUS:
         return shared | {"currentStatus": word}
     return shared | {"passing": word == model.PASSING}

@@ -1,7 +1,7 @@
 """The HTTP server of the embedded ThreadFix. It implements the part of ThreadFix that a gate needs.
 
-Its responses to a wrong key, to an unknown path and to a request without `Accept: application/json` follow the source
-of ThreadFix Community Edition; the others follow the vendor's pages.
+It responds as a running Community Edition did, or as the vendor's pages describe, if those differ or are newer. The
+grades in brackets are those of `responses`.
 """
 
 from __future__ import annotations
@@ -14,22 +14,25 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from mmap import ACCESS_READ, mmap
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from gate.sandbox import forms
-from gate.sandbox.endpoints import CONTEXT, ThreadFix
+from gate.sandbox.endpoints import ThreadFix
 from gate.sandbox.model import API_KEY, APPLICATION_ID, READ_ONLY_KEY
-from gate.sandbox.responses import JSON, envelope, refusal
+from gate.sandbox.responses import CONTEXT, JSON, Raw, Reset, cookie, envelope, refusal, session_id
 from gate.sandbox.scans import status_object
-from gate.sandbox.scenarios import SCENARIOS, Raw, Reset
+from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.state import FIRST_PENDING_SCAN, Scan
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator
 
-    from gate.sandbox.scenarios import Fault, Trickle
+    from gate.sandbox.responses import Fault, Trickle
 
 __all__ = [
     "API_KEY",
@@ -47,10 +50,16 @@ __all__ = [
     "status_object",
 ]
 
+CHUNK: Final = 256 * 1024
+"""Bytes to read at a time."""
 LARGEST_FORM: Final = 1024 * 1024
 """Maximum bytes of a body that is not an upload. Such a body is kept in memory."""
 LINGER: Final = 2.0
 """Maximum seconds for discarding the rest of a request after an early response."""
+
+
+class _LostConnectionError(ConnectionError):
+    """The client closed the connection before the request was complete, or the length of its body is unknown."""
 
 
 class _TooLargeError(Exception):
@@ -58,12 +67,7 @@ class _TooLargeError(Exception):
 
 
 class _Body:
-    """The body of a request, chunked or with a `Content-Length`.
-
-    Args:
-        handler: the handler of the request.
-        limit: maximum bytes; None for no limit.
-    """
+    """The body of a request, chunked or with a `Content-Length`."""
 
     def __init__(self, handler: _Handler, limit: int | None) -> None:
         self._file = handler.rfile
@@ -76,8 +80,7 @@ class _Body:
         """Read up to `size` bytes; empty at the end.
 
         Raises:
-            LostConnectionError: the client closed the connection too early.
-            MalformedError: a chunk has no size.
+            _LostConnectionError: the client closed the connection too early, or a chunk has no size.
             _TooLargeError: the body is longer than its limit.
         """
         if not self._left and self._chunked:
@@ -87,7 +90,7 @@ class _Body:
             return b""
         piece = self._file.read(min(size, self._left))
         if not piece:
-            raise forms.LostConnectionError
+            raise _LostConnectionError
         self._left -= len(piece)
         self._total += len(piece)
         if self._limit is not None and self._total > self._limit:
@@ -99,7 +102,7 @@ class _Body:
     def _next_chunk(self) -> int:
         size = self._line().partition(b";")[0].strip()
         if not re.fullmatch(b"[0-9A-Fa-f]{1,16}", size):
-            raise forms.MalformedError("a chunk says no size")
+            raise _LostConnectionError
         if not int(size, 16):
             while self._line():
                 pass  # Ignore trailers.
@@ -108,7 +111,7 @@ class _Body:
     def _line(self) -> bytes:
         line = self._file.readline(forms.HEAD)
         if not line.endswith(b"\n"):
-            raise forms.LostConnectionError
+            raise _LostConnectionError
         return line.rstrip(b"\r\n")
 
 
@@ -135,7 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
         return {name.lower(): value for name, value in self.headers.items()}
 
     def do_GET(self) -> None:
-        self._serve(lambda headers: self.server.threadfix.respond("GET", self.path, headers, b""))
+        # The body of another request than a POST is not read [RUN].
+        self.close_connection = self._unread = self.close_connection or bool(self.headers.get("Content-Length"))
+        self._serve(lambda headers: self.server.threadfix.respond(self.command, self.path, headers, b""))
+
+    do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - named by the server
 
     def do_POST(self) -> None:
         self._serve(self._post)
@@ -166,16 +173,19 @@ class _Handler(BaseHTTPRequestHandler):
             return early
         body = _Body(self, None if boundary is not None else LARGEST_FORM)
         try:
-            if boundary is None:
-                content = b"".join(iter(lambda: body.read(forms.CHUNK), b""))
-                return threadfix.respond("POST", self.path, headers, content)
-            try:
-                form = forms.multipart(body.read, boundary)
-            except forms.MalformedError:
-                form = None
-                while body.read(forms.CHUNK):
-                    pass
-            return threadfix.receive(self.path, headers, form)
+            with TemporaryFile() as file:
+                while piece := body.read(CHUNK):
+                    file.write(piece)
+                file.flush()
+                if boundary is None or not file.tell():
+                    file.seek(0)
+                    return threadfix.respond("POST", self.path, headers, file.read())
+                with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                    try:
+                        form = forms.multipart(content, boundary)
+                    except forms.MalformedError:
+                        form = None
+                return threadfix.receive(self.path, headers, form)
         except _TooLargeError:
             self.close_connection = self._unread = True
             return Raw(413, b"<html><head><title>413 Request Entity Too Large</title></head></html>")
@@ -215,19 +225,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.settimeout(0.05)
         while time.monotonic() < give_up and not self.server.stopping.is_set():
             with suppress(TimeoutError):
-                if not self.connection.recv(forms.CHUNK):
+                if not self.connection.recv(CHUNK):
                     break
 
     def _send(self, response: Raw) -> None:
         self.send_response(response.code)
-        self.send_header("Content-Type", response.content_type)
-        self.send_header("Content-Length", str(len(response.body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        for name, value in response.headers:
+        headers = list(response.headers)
+        if response.session:
+            headers.append(cookie(session_id()))
+        if response.content_type:
+            headers.append(("Content-Type", response.content_type))
+        body = response.body
+        # A client of HTTP/1.0 gets no chunks: the end of the connection is the end of the body [RUN].
+        if response.chunked and self.request_version == "HTTP/1.0":
+            self.close_connection = True
+        elif response.chunked:
+            headers.append(("Transfer-Encoding", "chunked"))
+            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        elif response.code != HTTPStatus.NO_CONTENT:
+            headers.append(("Content-Length", str(len(body))))
+        # An error of the server ends the connection [RUN].
+        if self.close_connection or response.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            headers.append(("Connection", "close"))
+        for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(response.body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _trickle(self, response: Trickle) -> None:
         self.close_connection = True
@@ -263,13 +287,7 @@ class _Server(ThreadingHTTPServer):
 def serving(
     threadfix: ThreadFix, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
-    """Serve `threadfix` while the block runs; yield its base URL with the context path.
-
-    Args:
-        threadfix: the ThreadFix to serve.
-        host: the address to bind to.
-        port: the port; 0 for any free port.
-        tls: the TLS context for https; None for plain http.
+    """Serve `threadfix` while the block runs, at any free port by default; yield its base URL with the context path.
 
     Raises:
         OSError: the address cannot be bound.
@@ -301,11 +319,11 @@ def environment(url: str, name: str, scans: dict[int, Scan]) -> dict[str, str]:
     """
     scenario = SCENARIOS[name]
     variables = {
-        "THREADFIX_URL": url.removesuffix(CONTEXT) if scenario.without_context else url,
+        "THREADFIX_URL": url + scenario.folder,
         "THREADFIX_API_KEY": scenario.key,
         "THREADFIX_APPLICATION_ID": str(scenario.application),
     }
-    if scenario.content is None:
+    if not scenario.files:
         number = next(number for number, scan in scans.items() if scan.scenario is scenario)
         variables["THREADFIX_PENDING_SCAN_ID"] = str(number)
     return variables

@@ -1,4 +1,4 @@
-"""The versions of ThreadFix and their features, in one table. Pure.
+"""The versions of ThreadFix, and the version that introduced each feature [DOC]. Pure.
 
 A version is a tuple of numbers, such as (2, 8, 8). A response depends on the version in the request's path (vendor page
 "API Versioning"): `latest` is the version of the server, and `v2.6` is version 2.6. `legacy`, or a path without a
@@ -8,11 +8,7 @@ version, is 2.3 or the version that introduced the endpoint.
 from __future__ import annotations
 
 import re
-from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 Version = tuple[int, ...]
 
@@ -21,65 +17,24 @@ LEGACY: Final[Version] = (2, 3)
 NEWEST: Final[Version] = (2, 8, 8)
 """The default version of the sandbox."""
 
-
-class Feature(Enum):
-    """A feature that only some versions have."""
-
-    QUEUE = auto()
-    """An upload queues the scan; the response contains no scan."""
-    PENDING_SCANS = auto()
-    """The response to an upload links to the status of a pending scan."""
-    STATUS_DETAILS = auto()
-    """DONE has `scanId`, and the statuses before DONE have `modifiedDate`."""
-    VERSIONED_LINK = auto()
-    """The link contains a version."""
-    FORM_LOOKUP = auto()
-    """The lookup of an application also accepts POST."""
-    POLICIES = auto()
-    """There are policies with statuses."""
-    CURRENT_STATUS = auto()
-    """A policy has the string `currentStatus` instead of the boolean `passing`."""
-    STATUSES_IN_APPLICATION = auto()
-    """Policy statuses are in an application object; before, the response is an array."""
-    APPLICATION_DETAILS = auto()
-    """The application object with the policy statuses has further fields."""
-    EVALUATION = auto()
-    """A policy is evaluated on request."""
-    POLICY_TYPE = auto()
-    """Policies have two types; a name needs a type."""
-    EVALUATION_BY_FORM = auto()
-    """The request for an evaluation is a POST; before, it is a GET."""
-    PASS_CRITERIA = auto()
-    """There are pass criteria for CI/CD."""
-    SEARCH_BY_FLAGS = auto()
-    """A search applies only the given filters; before, it also excludes closed, hidden and false-positive results."""
-    UNASSIGNED_COUNT = auto()
-    """An application has the number of its unassigned vulnerabilities."""
-
-
-SINCE: Final[Mapping[Feature, Version]] = {
-    Feature.POLICIES: (2, 4),
-    Feature.QUEUE: (2, 4, 5),
-    Feature.PENDING_SCANS: (2, 5),
-    Feature.PASS_CRITERIA: (2, 5),
-    Feature.CURRENT_STATUS: (2, 5, 1, 12),
-    Feature.EVALUATION: (2, 6),
-    Feature.STATUSES_IN_APPLICATION: (2, 6, 2),
-    Feature.SEARCH_BY_FLAGS: (2, 7),
-    Feature.APPLICATION_DETAILS: (2, 7, 5),
-    Feature.FORM_LOOKUP: (2, 7, 6),
-    Feature.STATUS_DETAILS: (2, 7, 7),
-    Feature.UNASSIGNED_COUNT: (2, 7, 9),
-    Feature.POLICY_TYPE: (2, 8),
-    Feature.EVALUATION_BY_FORM: (2, 8, 5),
-    Feature.VERSIONED_LINK: (2, 8, 8),
-}
-"""The version that introduced each feature, oldest first."""
-
-
-def has(version: Version, feature: Feature) -> bool:
-    """Return whether a version has a feature."""
-    return version >= SINCE[feature]
+POLICIES: Final[Version] = (2, 4)  # there are policies with statuses
+QUEUE: Final[Version] = (2, 4, 5)  # an upload queues the scan; the response contains no scan
+PENDING_SCANS: Final[Version] = (2, 5)  # the response to an upload links to the status of a pending scan
+PASS_CRITERIA: Final[Version] = (2, 5)  # there are pass criteria for CI/CD
+UPDATED_DATE: Final[Version] = (2, 5, 1)  # a finished scan has the time of its import
+CURRENT_STATUS: Final[Version] = (2, 5, 1, 12)  # a policy has `currentStatus` instead of the boolean `passing`
+EVALUATION: Final[Version] = (2, 6)  # a policy is evaluated on request
+STATUSES_IN_APPLICATION: Final[Version] = (2, 6, 2)  # policy statuses are in an application object, not in an array
+SEARCH_BY_FLAGS: Final[Version] = (2, 7)  # a search applies only the given filters
+APPLICATION_DETAILS: Final[Version] = (2, 7, 5)  # that application object has further fields
+FORM_LOOKUP: Final[Version] = (2, 7, 6)  # the lookup of an application also accepts POST
+STATUS_DETAILS: Final[Version] = (2, 7, 7)  # DONE has `scanId`, and the statuses before it have `modifiedDate`
+UNASSIGNED_COUNT: Final[Version] = (2, 7, 9)  # an application has the number of its unassigned vulnerabilities
+POLICY_TYPE: Final[Version] = (2, 8)  # policies have two types; a name needs a type
+BUILD_ID: Final[Version] = (2, 8, 3)  # a listed scan has the id of its build
+PAGES: Final[Version] = (2, 8, 3)  # the list of teams has pages
+EVALUATION_BY_FORM: Final[Version] = (2, 8, 5)  # the request for an evaluation is a POST; before, it is a GET
+VERSIONED_LINK: Final[Version] = (2, 8, 8)  # the link to a status contains a version
 
 
 def parse(text: str) -> Version | None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from gate.sandbox import model
+from gate.sandbox import model, versions
+from gate.sandbox.applications import criticality
 from gate.sandbox.responses import envelope
-from gate.sandbox.versions import Feature, has
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gate.sandbox.model import Application, Vulnerability
-    from gate.sandbox.responses import Call
-    from gate.sandbox.scenarios import Fault
+    from gate.sandbox.responses import Call, Fault
     from gate.sandbox.state import State
 
 PAGE_SIZE = 10
@@ -29,12 +28,13 @@ def search(state: State, call: Call) -> Fault:
         for application in state.applications.values()
         if (not ids or str(application.id) in ids) and (not teams or str(application.team.id) in teams)
         for vulnerability in state.vulnerabilities(application)
-        if _matches(vulnerability, fields, by_flags=has(call.version, Feature.SEARCH_BY_FLAGS))
+        if _matches(vulnerability, fields, by_flags=call.version >= versions.SEARCH_BY_FLAGS)
     ]
     matches.sort(key=lambda pair: (pair[1].days, -pair[1].id))
     size = _number(fields.get("numberVulnerabilities"), PAGE_SIZE)
     begin = (_number(fields.get("page"), 1) - 1) * size
-    return envelope([_described(state, *pair) for pair in matches[begin : begin + size]])
+    # This response has a length, unlike the others [RUN].
+    return envelope([_described(state, *pair) for pair in matches[begin : begin + size]], chunked=False)
 
 
 def severities(state: State, _call: Call) -> Fault:
@@ -98,30 +98,38 @@ def _severity(state: State, number: int) -> dict[str, Any]:
     }
 
 
+def finding(vulnerability: Vulnerability) -> dict[str, Any]:
+    """Return the finding of a vulnerability, as in a scan; its severity is the scanner's [RUN]."""
+    empty = ("longDescription", "attackRequest", "attackResponse", "displayId", "sourceFileLocation", "dependency")
+    number, parameter, path = vulnerability.id + 10_000, vulnerability.parameter or None, vulnerability.path
+    return dict.fromkeys(empty) | {
+        "id": number,
+        "attackString": None,
+        "nativeId": f"native-{vulnerability.id}",
+        "surfaceLocation": {"id": number, "parameter": parameter, "path": path},
+        "dataFlowElements": [],
+        "calculatedUrlPath": path,
+        "calculatedFilePath": "",
+        "vulnerabilityType": vulnerability.name,
+        "severity": str(vulnerability.severity - 1),
+    }
+
+
 def _described(state: State, application: Application, vulnerability: Vulnerability) -> dict[str, Any]:
     return {
         "id": vulnerability.id,
-        "genericVulnerability": {
-            "id": vulnerability.cwe,
-            "name": vulnerability.name,
-            "displayId": vulnerability.cwe,
-        },
+        "genericVulnerability": {"id": vulnerability.cwe, "name": vulnerability.name, "displayId": vulnerability.cwe},
         "genericSeverity": _severity(state, vulnerability.severity),
         "active": vulnerability.open,
         "hidden": vulnerability.hidden,
         "isFalsePositive": vulnerability.false_positive,
         "path": vulnerability.path,
         "parameter": vulnerability.parameter or None,
-        "calculatedFilePath": None,
-        "dependency": None,
+        "vulnId": str(vulnerability.id),
+        **dict.fromkeys(("calculatedFilePath", "dependency")),
+        **{name: [] for name in ("documents", "staticFindings", "dynamicFindings", "vulnerabilityComments")},
         "team": {"id": application.team.id, "name": application.team.name},
-        "app": {"id": application.id, "name": application.name},
-        "channelNames": ["Contoso Scanner"],
-        "findings": [
-            {
-                "id": vulnerability.id + 10_000,
-                "severity": model.SEVERITIES[vulnerability.severity],
-                "nativeId": f"native-{vulnerability.id}",
-            }
-        ],
+        "app": {"id": application.id, "name": application.name, "applicationCriticality": criticality()},
+        "channelNames": [vulnerability.scanner],
+        "findings": [finding(vulnerability) | {"scannerName": vulnerability.scanner}],
     }

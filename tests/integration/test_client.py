@@ -120,12 +120,12 @@ PROTOCOL: tuple[Fault, ...] = (
     Raw(302), Raw(200, LOGIN_PAGE), body(b""), Raw(204), Raw(205),
     *(Raw(code, changed().body, JSON) for code in (201, 202, 203, 206, 207, 226, 299)),
     # A name twice in an object, also in disguise, and in a field that is not read.
-    twice(b'"error": false', b'"error": true, "error": false'),
-    twice(b'"status": "DONE"', b'"status": "QUEUED", "status": "DONE"'),
-    twice(b'"error":', b'"st\\u0061tus": "QUEUED", "error":'),
-    twice(b'"responseCode": -1', b'"responseCode": -1, "object": {}'),
-    twice(b'"success": true', b'"success": false, "success": true'),
-    twice(b'"id": 56', b'"id": 56, "id": 57'),
+    twice(b'"error":false', b'"error":true,"error":false'),
+    twice(b'"status":"DONE"', b'"status":"QUEUED","status":"DONE"'),
+    twice(b'"error":', b'"st\\u0061tus":"QUEUED","error":'),
+    twice(b'"responseCode":-1', b'"responseCode":-1,"object":{}'),
+    twice(b'"success":true', b'"success":false,"success":true'),
+    twice(b'"id":56', b'"id":56,"id":57'),
     # Not JSON, or not ThreadFix's; `test_json` has more.
     *map(body, (
         b"null", b"[]", b'{"success":true,"object":{"status":"DO', changed().body + b" trailing", b"{}",

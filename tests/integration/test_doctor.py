@@ -565,11 +565,11 @@ def test_a_long_name_of_a_proxy_is_cut(length: int, examine: Doctor) -> None:
 
 
 def test_a_missing_context_path(examine: Doctor, threadfix: ThreadFix) -> None:
-    """A redirect to the login page is not followed, and the URL's own check hints at the context path."""
+    """Tomcat's page is not ThreadFix's, and the URL's own check hints at the context path."""
     seen = examine("--url", examine.url.removesuffix("/threadfix"))
-    seen.blamed("redirects", Reason.PROTOCOL, f"ThreadFix itself responds under {examine.url}", "Set --url")
+    seen.blamed("rest", Reason.NOT_FOUND, f"ThreadFix itself responds under {examine.url}", "Set --url")
     assert "context path" in seen.check("url")["hint"]
-    assert len(threadfix.seen) == 2
+    assert len(threadfix.seen) == 3
 
 
 def test_a_status_endpoint_that_the_server_does_not_have(examine: Doctor, serve: Serve) -> None:
@@ -608,6 +608,7 @@ BLAMED = {
     "late": "pending-scan",
     "wrong-application": "rest",
     "bad-key": "key",
+    "licence": "permission",
     "read-only-key": "permission",
     "login-page": "redirects",
     "slow-body": "rest",
@@ -618,7 +619,8 @@ BLAMED = {
 def test_every_scenario_of_the_sandbox(name: str, examine: Doctor, threadfix: ThreadFix) -> None:
     """The doctor sends GET only, and fails no check because a scan has failed."""
     patience = "500ms" if name == "slow-body" else "30s"
-    seen = examine("--request-timeout", patience, **environment(examine.url, name, threadfix.scans))
+    env = {"THREADFIX_PENDING_SCAN_ID": ""} | environment(examine.url, name, threadfix.scans)
+    seen = examine("--request-timeout", patience, **env)
     assert seen.states("failed") == ({BLAMED[name]} if name in BLAMED else set())
     assert {method for method, _, _ in threadfix.seen} == {"GET"}
 

@@ -48,19 +48,19 @@ CASES: dict[str, tuple[tuple[Scenario, ...], tuple[str, ...]]] = {
     "soft-outage": ((AWAY,), ("--timeout", "0", "--on-unreachable", "warn")),
     "denied": ((Scenario("denied", "", Reason.DENIED, fault=lambda _: Raw(403)),), ()),
     "hostile": ((SCENARIOS["hostile-text"], SCENARIOS["hostile-text"]), ()),
-    "upload": ((), ("--scan-file", "@done.json")),
-    "uploads": ((DONE,), ("--scan-file", "@done.json", "--scan-file", "@deleted.json")),
-    "upload-refused": ((), ("--scan-file", "@empty.json")),
-    "one-upload-refused": ((), ("--scan-file", "@empty.json", "--scan-file", "@late.json")),
-    "upload-accepted": ((), ("--scan-file", "@empty.json", "--accept", "empty")),
-    "upload-and-timeout": ((), ("--scan-file", "@stuck.json", *BRIEF)),
-    "uploads-finished": ((), ("--scan-file", "@a.json", "--scan-file", "@b.json", "--api-version", "legacy")),
-    "upload-finished": ((DONE,), ("--scan-file", "@a.json", "--api-version", "legacy")),
+    "upload": ((), ("--scan-file", "@done.fpr")),
+    "uploads": ((DONE,), ("--scan-file", "@done.fpr", "--scan-file", "@deleted.fpr")),
+    "upload-refused": ((), ("--scan-file", "@unknown.json")),
+    "one-upload-refused": ((), ("--scan-file", "@unknown.json", "--scan-file", "@late.fpr")),
+    "upload-accepted": ((), ("--scan-file", "@empty.fpr", "--accept", "empty", "--api-version", "legacy")),
+    "upload-and-timeout": ((), ("--scan-file", "@stuck.fpr", *BRIEF)),
+    "uploads-finished": ((), ("--scan-file", "@a.fpr", "--scan-file", "@b.fpr", "--api-version", "legacy")),
+    "upload-finished": ((DONE,), ("--scan-file", "@a.fpr", "--api-version", "legacy")),
     "policy-pass": ((SCENARIOS["policy-pass"],), ("--policy", "Release")),
     "policy-fail": ((SCENARIOS["policy-fail"],), ("--policy", "all", "--pass-criteria")),
     "policy-stale": ((SCENARIOS["policy-stale"],), ("--policy", "Release", "--settle-timeout", "100ms")),
     "policy-missing": ((DONE,), ("--policy", "No such", "--policy", "Release")),
-    "upload-to-release": ((), ("--scan-file", "@criteria-fail.json", "--pass-criteria", "--policy", "all")),
+    "upload-to-release": ((), ("--scan-file", "@criteria-fail.fpr", "--pass-criteria", "--policy", "all")),
     "usage": ((DONE,), ("--interval", "never", "--max-interval", "0")),
     "usage-on-the-command-line": ((DONE,), ("--no-such-option", "--interval=")),
 }
@@ -78,7 +78,7 @@ def play(gate: Gate, scenarios: tuple[Scenario, ...], *args: str) -> Ran:
 def written(folder: Path, name: str) -> str:
     """Write a scanner's report, and return its path; the sandbox plays the scenario of its name."""
     file = folder / name
-    file.write_text(json.dumps({"results": [] if name.startswith("empty") else [{"rule": name}]}))
+    file.write_text("{}")
     return str(file)
 
 
@@ -177,8 +177,8 @@ def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
     scenarios, args = CASES["upload-to-release"]
     ran = play(gate, scenarios, *args)
     (upload,), (scan,) = ran.document["uploads"], ran.document["scans"]
-    assert upload["file"] == scan["file"] == str(gate.folder / "criteria-fail.json")
-    assert upload["size_bytes"] == (gate.folder / "criteria-fail.json").stat().st_size
+    assert upload["file"] == scan["file"] == str(gate.folder / "criteria-fail.fpr")
+    assert upload["size_bytes"] == (gate.folder / "criteria-fail.fpr").stat().st_size
     assert upload["pending_scan_ids"] == [scan["pending_scan_id"]]
     criteria, policies = ran.document["checks"]
     assert (criteria["kind"], criteria["verdict"], policies["kind"]) == ("criteria", "fail", "policies")
@@ -197,8 +197,7 @@ def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
     (scan,) = ran.document["scans"]
     assert "--scan-file" not in ran.document["resume"]
     assert ran.document["resume"].endswith(f"--pending-scan-id {scan['pending_scan_id']}")
-    (gate.folder / "stuck.json").write_text('{"results": [{"rule": "another"}]}')
-    again = gate("--scan-file", str(gate.folder / "stuck.json"), *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
+    again = gate("--scan-file", str(gate.folder / "stuck.fpr"), *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
     assert "run the action again without scan-file, and with: application-id: 6, pending-scan-id: " in again.err
 
 

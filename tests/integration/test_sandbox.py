@@ -16,7 +16,7 @@ import requests
 
 from gate.cli import main
 from gate.sandbox.scenarios import SCENARIOS
-from gate.sandbox.server import API_KEY, CONTEXT, Scan, ThreadFix
+from gate.sandbox.server import API_KEY, Scan, ThreadFix
 
 if TYPE_CHECKING:
     from tests.conftest import Gate, Serve
@@ -68,8 +68,8 @@ def test_the_demo_uploads_a_temporary_file(capfd: pytest.CaptureFixture[str]) ->
     (shown,) = [shlex.split(line) for line in log.splitlines() if line.startswith("$ ")]
     assert "--pending-scan-id" not in shown
     file = Path(shown[shown.index("--scan-file") + 1])
-    assert (file.name, file.parent.exists()) == ("upload.json", False)
-    assert "PASS (processed): pending scan 67 of application 6 (upload.json)" in log
+    assert (file.name, file.parent.exists()) == ("upload.fpr", False)
+    assert "PASS (processed): pending scan 68 of application 6 (upload.fpr)" in log
 
 
 def test_the_demo_uploads_the_file_of_the_user(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +156,7 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
         assert process.wait(10) == 128 + number
     assert "→ 200" in log
     for name, scenario in SCENARIOS.items():
-        assert (f"  {name} " in log) == (scenario.content is None)
+        assert (f"  {name} " in log) == (not scenario.files)
     assert "[THREADFIX_APPLICATION_ID=12] [--policy all]" in log
 
 
@@ -199,33 +199,21 @@ def test_the_gate_waits_for_an_upload_of_another_client(gate: Gate) -> None:
     assert ran.document["pending_scan_id"] == max(gate.threadfix.scans)
 
 
-def test_the_sandbox_refuses_as_threadfix_does(threadfix: ThreadFix, serve: Serve) -> None:
-    """A wrong key or id gets HTTP 200, an unknown path under the REST API 404, and any other path the login page."""
-    threadfix.scans[99] = Scan(SCENARIOS["done"], application_id=7)
+def test_a_pending_scan_belongs_to_an_application(threadfix: ThreadFix, serve: Serve) -> None:
+    """A redirect from a page of ThreadFix leads to its login page."""
+    threadfix.scans[99] = Scan(SCENARIOS["done"], application_id=12)
     url = serve(threadfix)
-    path = f"{url}/rest/latest/applications/6/pendingScan/41/status"
-
-    def refusal(path: str, **headers: str) -> tuple[int, str]:
-        response = requests.get(path, headers=GOOD | headers, timeout=10)
-        return response.status_code, response.json()["message"]
-
-    assert refusal(path) == (200, "Queued")
-    assert refusal(path, Authorization="") == (200, "Authentication failed, check your API Key.")
-    assert refusal(path, Authorization="APIKEY wrong") == (200, "API Key not found in database.")
-    assert refusal(path, Accept="text/html") == (404, "Bad rest request due to unrecognized path.")
-    assert refusal(f"{url}/rest/latest/nonsense") == (404, "Bad rest request due to unrecognized path.")
-    assert refusal(path.replace("/6/", "/7/")) == (200, "Application lookup failed. Check your ID.")
-    assert refusal(path.replace("/41/", "/99/")) == (200, "Pending scan lookup failed. Check your ID.")
-    page = requests.get(url.removesuffix(CONTEXT), timeout=10)
-    assert page.url == f"{url}/login.jsp"
-    assert "ThreadFix Login" in page.text
-
-
-def test_an_upload_may_be_chunked(gate: Gate) -> None:
-    url = f"{gate.url}/rest/latest/applications/6/upload"
-    form = b'--A\r\nContent-Disposition: form-data; name="file"; filename="a.fpr"\r\n\r\nx\r\n--A--\r\n'
-    headers = GOOD | {"Content-Type": "multipart/form-data; boundary=A"}
-    assert requests.post(url, data=iter([form[:40], form[40:]]), headers=headers, timeout=10).json()["links"]
+    path = f"{url}/rest/latest/applications/6/pendingScan/99/status"
+    refused = {
+        "message": "Pending scan lookup failed. Check your ID.",
+        "success": False,
+        "responseCode": -1,
+        "object": None,
+    }
+    assert requests.get(path, headers=GOOD, timeout=10).json() == refused
+    page = requests.get(f"{url}/dashboard", timeout=10)
+    assert page.url.startswith(f"{url}/login.jsp;jsessionid=")
+    assert "Username" in page.text
 
 
 def test_the_url_of_a_sandbox_on_ipv6_has_brackets(threadfix: ThreadFix, serve: Serve) -> None:

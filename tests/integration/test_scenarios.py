@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # The limits of the demo, scaled to the speed of the tests. Scenarios that must reach a limit have tighter limits.
 QUICKER = {"first-contact-limit": "2s", "outage-limit": "2s", "timeout": "5s", "request-timeout": "1s"}
 TIGHT = {
+    "many-scans": {"request-timeout": "20s"},
     "stuck": {"timeout": "300ms"},
     "vanishes": {"outage-limit": "100ms"},
     "login-page": {"first-contact-limit": "200ms"},
@@ -29,10 +30,8 @@ TIGHT = {
 def test_a_scenario_ends_as_expected(scenario: Scenario, gate: Gate) -> None:
     """The log, the result document and the exit code show its verdict and reason."""
     options = dict(scenario.options) | QUICKER | TIGHT.get(scenario.name, {})
-    if scenario.content is not None:
-        file = gate.folder / scenario.file_name
-        file.write_bytes(scenario.content)
-        options["scan-file"] = str(file)
+    if scenario.files:
+        options["scan-file"] = "\n".join(scenario.write(gate.folder))
     env = environment(gate.url, scenario.name, gate.threadfix.scans)
     ran = gate(*replace(scenario, options=options).flags, env=env)
     row = scenario.expect.row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 import threading
 from collections.abc import Callable
@@ -13,10 +12,12 @@ import pytest
 
 from gate.flow.signals import Signals
 from gate.model.reasons import Reason
+from gate.sandbox import responses
 from gate.sandbox.scenarios import Raw
+from gate.sandbox.server import ThreadFix
 from tests.raw import talking
 from tests.release import later
-from tests.uploads import FINISHED, TAKEN, Incoming, envelope, http
+from tests.uploads import FINISHED, TAKEN, Incoming, envelope, http, zap
 
 if TYPE_CHECKING:
     import socket
@@ -34,8 +35,8 @@ def folder(tmp_path: Path) -> Path:
     """Return a folder of scan results. The name of each file is its scenario."""
     folder = tmp_path / "results"
     folder.mkdir()
-    for name in ("done.json", "interrupted.json", "late.json"):
-        (folder / name).write_text(json.dumps({"results": [name]}))
+    for day, name in enumerate(("done.xml", "late.xml", "interrupted.xml"), 1):
+        (folder / name).write_bytes(zap(day))
     return folder
 
 
@@ -75,7 +76,7 @@ def reasons(ran: Ran, kind: str) -> list[str | None]:
 
 def test_a_file_is_uploaded_and_its_own_scan_is_waited_for(gate: Gate, folder: Path) -> None:
     """The application is requested first. It has the team's id, so the link to the scan is complete."""
-    ran = gate("--scan-file", f"{folder}/done.json")
+    ran = gate("--scan-file", f"{folder}/done.xml")
     number = ran.document["pending_scan_id"]
     assert calls(gate) == [
         ("GET", "applications/6"),
@@ -85,13 +86,13 @@ def test_a_file_is_uploaded_and_its_own_scan_is_waited_for(gate: Gate, folder: P
     assert (ran.code, ran.document["reason"]) == (0, Reason.PROCESSED)
     assert ran.document["scan_url"] == f"{gate.url}/organizations/2/applications/6/scans/{number - 29}"
     (upload,) = ran.document["uploads"]
-    assert (upload["file"], upload["pending_scan_ids"], upload["verdict"]) == (f"{folder}/done.json", [number], None)
+    assert (upload["file"], upload["pending_scan_ids"], upload["verdict"]) == (f"{folder}/done.xml", [number], None)
 
 
 def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
     """A refused file does not stop the others, and the worst verdict counts."""
     (folder / "empty.json").write_text('{"results": []}')
-    ran = gate("--scan-file", f"{folder}/done.json\n{folder}/empty.json\n{folder}/late.json")
+    ran = gate("--scan-file", f"{folder}/done.xml\n{folder}/empty.json\n{folder}/late.xml")
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
     assert reasons(ran, "uploads") == [None, Reason.UPLOAD_REFUSED, None]
     assert reasons(ran, "scans") == [Reason.PROCESSED, Reason.PROCESSED]
@@ -100,17 +101,17 @@ def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
 
 def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> None:
     """A fail that reports the duplicate, or a pass if the user accepts it. The first run's scan is not polled again."""
-    assert gate("--scan-file", f"{folder}/done.json").code == 0
-    ran = gate("--scan-file", f"{folder}/done.json")
+    assert gate("--scan-file", f"{folder}/done.xml").code == 0
+    ran = gate("--scan-file", f"{folder}/done.xml")
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
     assert "Scan file has already been uploaded" in ran.last
-    ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate")
+    ran = gate("--scan-file", f"{folder}/done.xml", "--accept", "duplicate")
     assert (ran.code, ran.document["reason"], ran.document["scans"]) == (0, Reason.ALREADY_IMPORTED, [])
 
 
 def test_a_refusal_in_an_upload_response_is_an_upload(gate: Gate, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "upload.json").write_text('{"success": false, "message": "No."}')
-    options = ("--upload-response", f"{tmp_path}/upload.json", "--scan-file", f"{folder}/done.json")
+    options = ("--upload-response", f"{tmp_path}/upload.json", "--scan-file", f"{folder}/done.xml")
     ran = gate(*options)
     assert (ran.code, reasons(ran, "uploads")) == (1, [Reason.UPLOAD_REFUSED, None])
     assert reasons(ran, "scans") == [Reason.PROCESSED]
@@ -133,7 +134,7 @@ def test_a_repeated_upload_response_is_a_protocol_error(
 ) -> None:
     """If two uploads get the same response, ThreadFix may lack a file."""
     done = http(envelope({"status": "DONE", "error": False, "appId": 6}))
-    files = ("--scan-file", f"{folder}/done.json\n{folder}/late.json", "--api-version", version)
+    files = ("--scan-file", f"{folder}/done.xml\n{folder}/late.xml", "--api-version", version)
     ran, _ = scripted(gate, [done], files, uploaded=response)
     assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL)
     assert f"ThreadFix returned {message}, which is not this file's" in ran.document["message"]
@@ -187,7 +188,7 @@ def test_a_scan_that_was_final_before_its_upload_is_another_uploads(
     """By two dates of one response. A scan given by id may have any age, with a warning after a day."""
     content = {"status": "DONE", "error": False, "appId": 6, "scanId": 12} | fields
     final = http(envelope(content), b"200 OK", date)
-    ran, _ = scripted(gate, [final], ("--scan-file", f"{folder}/done.json"))
+    ran, _ = scripted(gate, [final], ("--scan-file", f"{folder}/done.xml"))
     assert ran.code == code
     if code:
         assert (ran.document["reason"], ran.document["polls"]) == (Reason.PROTOCOL, 1)
@@ -202,13 +203,13 @@ def test_a_scan_that_was_unfinished_first_belongs_to_the_upload(gate: Gate, fold
     old = {"status": "DONE", "error": False, "appId": 6, "modifiedDate": SENT * 1000 - AN_HOUR}
     responses = [http(b"", b"503 X"), *(http(envelope(old | {"status": status}), b"200 OK", DATED)
                  for status in ("QUEUED", "DONE"))]  # fmt: skip
-    ran, paths = scripted(gate, responses, ("--scan-file", f"{folder}/done.json"))
+    ran, paths = scripted(gate, responses, ("--scan-file", f"{folder}/done.xml"))
     assert (ran.code, sum(path.endswith("/status") for path in paths)) == (0, 3)
 
 
 def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:
     """A wrong id ends the run before a gigabyte is sent. Scans given by id are still polled."""
-    options = ("--first-contact-limit", "50ms", "--scan-file", f"{folder}/*.json")
+    options = ("--first-contact-limit", "50ms", "--scan-file", f"{folder}/*.xml")
     ran = gate(*options, "--pending-scan-id", "41", env={"THREADFIX_APPLICATION_ID": "7"})
     assert (ran.code, ran.document["reason"]) == (5, Reason.NOT_FOUND)
     assert reasons(ran, "uploads") == [Reason.NOT_FOUND] * 3
@@ -229,7 +230,7 @@ def test_an_application_is_looked_up_by_its_name(gate: Gate) -> None:
 
 
 def test_checks_run_only_if_every_scan_passed(gate: Gate, folder: Path) -> None:
-    ran = gate("--scan-file", f"{folder}/interrupted.json", "--policy", "all")
+    ran = gate("--scan-file", f"{folder}/interrupted.xml", "--policy", "all")
     assert (ran.code, ran.document["reason"], ran.document["checks"]) == (1, Reason.SCAN_FAILED, [])
     assert not [path for _, path in calls(gate) if "polic" in path]
 
@@ -247,7 +248,7 @@ def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
     moment: str, parts: tuple[list[Any], ...], gate: Gate, folder: Path, stops: Stops
 ) -> None:
     """A missing part is cancelled. Without it, the rest would look like a pass."""
-    (folder / "interrupted.json").rename(folder / "slow.json")
+    (folder / "interrupted.xml").rename(folder / "slow.xml")
     args = ("--scan-file", f"{folder}/*", "--pending-scan-id", "41", "--policy", "all", "--pass-criteria")
     ran = gate(*args, signals=stops(f"gate.{moment}"))
     assert (ran.code, ran.document["reason"]) == (143, Reason.CANCELLED)
@@ -275,7 +276,7 @@ def test_a_signal_after_the_last_stage_changes_no_verdict(
 def test_a_signal_during_the_request_for_the_application_leaves_the_file_unsent(
     gate: Gate, folder: Path, stops: Stops
 ) -> None:
-    ran = gate("--scan-file", f"{folder}/done.json", signals=stops("gate.threadfix.client.Client.application"))
+    ran = gate("--scan-file", f"{folder}/done.xml", signals=stops("gate.threadfix.client.Client.application"))
     (upload,) = ran.document["uploads"]
     assert (ran.code, upload["reason"], upload["message"]) == (143, Reason.CANCELLED, "not sent; the gate was stopped.")
 
@@ -300,8 +301,8 @@ def lose_the_uploads(files: Any, *_: object, **__: object) -> tuple[()]:  # noqa
 @pytest.mark.parametrize(
     ("place", "forgets", "args"),
     [
-        ("gate.flow.stages.Stages._upload", upload_nothing, ("--scan-file", "{}/done.json")),
-        ("gate.flow.uploading.upload_all", lose_the_uploads, ("--scan-file", "{}/done.json")),
+        ("gate.flow.stages.Stages._upload", upload_nothing, ("--scan-file", "{}/done.xml")),
+        ("gate.flow.uploading.upload_all", lose_the_uploads, ("--scan-file", "{}/done.xml")),
         ("gate.flow.stages.Stages._evaluate", upload_nothing, ("--policy", "all")),
         ("gate.flow.stages.Stages._application_id", None, ("--policy", "all")),
     ],
@@ -334,20 +335,22 @@ def test_a_policy_counts_if_it_is_newer_than_the_scan_of_an_accepted_duplicate(
 ) -> None:
     """An earlier run of the same job may have just uploaded that scan, and the policy may not be evaluated yet."""
     options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
-    assert gate("--scan-file", f"{folder}/done.json").code == 0
+    assert gate("--scan-file", f"{folder}/done.xml").code == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(gate.threadfix), "finished_scans", lambda *_: listed)
-        ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
+        usual = ThreadFix.respond
+        scans = responses.envelope(listed)
+        patch.setattr(ThreadFix, "respond", lambda *args: scans if args[2].endswith("/scans") else usual(*args))
+        ran = gate("--scan-file", f"{folder}/done.xml", "--accept", "duplicate", *options)
     assert (ran.document["reason"], message in ran.document["message"]) == (reason, True), ran.err
 
 
 def test_no_policy_counts_if_the_scans_cannot_be_listed(gate: Gate, folder: Path) -> None:
     """The log has a warning."""
     options = ("--policy", "Release", "--settle-timeout", "100ms", "--first-contact-limit", "50ms")
-    assert gate("--scan-file", f"{folder}/done.json").code == 0
+    assert gate("--scan-file", f"{folder}/done.xml").code == 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gate.threadfix.links.SCANS_PATH", "rest/{version}/nowhere/{application_id}")
-        ran = gate("--scan-file", f"{folder}/done.json", "--accept", "duplicate", *options)
+        ran = gate("--scan-file", f"{folder}/done.xml", "--accept", "duplicate", *options)
     assert ran.document["reason"] == Reason.POLICY_UNKNOWN
     assert "warning: the scans of the application could not be listed: " in ran.err
 
@@ -399,9 +402,9 @@ def test_no_command_to_keep_waiting_is_printed_if_a_file_is_uncertain(
         return responses[-1] if len(responses) < 2 else Raw(502, b"<html>")
 
     monkeypatch.setattr(type(gate.threadfix), "receive", receive)
-    files = f"{folder}/slow.json\n{folder}/zzz.json"
-    for name in ("slow.json", "zzz.json"):
-        (folder / name).write_text(json.dumps({"results": [name]}))
+    files = f"{folder}/slow.xml\n{folder}/zzz.xml"
+    for day, name in enumerate(("slow.xml", "zzz.xml"), 1):
+        (folder / name).write_bytes(zap(day))
     ran = gate("--scan-file", files, "--on-unreachable", "warn", "--timeout", "50ms")
     assert (ran.code, ran.document["reason"]) == (3, Reason.TIMEOUT), ran.err
     assert reasons(ran, "uploads") == [None, Reason.UNREACHABLE]
@@ -418,12 +421,12 @@ def test_no_scan_belongs_to_two_files(gate: Gate, folder: Path, monkeypatch: pyt
         return responses[0]
 
     monkeypatch.setattr(type(gate.threadfix), "receive", receive)
-    ran = gate("--scan-file", f"{folder}/done.json\n{folder}/late.json")
+    ran = gate("--scan-file", f"{folder}/done.xml\n{folder}/late.xml")
     assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL), ran.err
     assert reasons(ran, "uploads") == [None, Reason.PROTOCOL]
     assert reasons(ran, "scans") == [Reason.PROCESSED]
     number = ran.document["pending_scan_id"]
-    ran = gate("--scan-file", f"{folder}/done.json", "--pending-scan-id", str(number))
+    ran = gate("--scan-file", f"{folder}/done.xml", "--pending-scan-id", str(number))
     assert (ran.code, ran.document["reason"], reasons(ran, "uploads")) == (7, Reason.PROTOCOL, [Reason.PROTOCOL])
     assert "Whether ThreadFix has the file is not known." in ran.last
 

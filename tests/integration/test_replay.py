@@ -1,0 +1,555 @@
+"""The sandbox responds as a real ThreadFix did.
+
+The table has the facts of exchanges with a running Community Edition 2.3 that also hold for ThreadFix 2.5 to 3.0: HTTP
+status, kind of content, envelope and message, `Location`, names and types of fields, numbers of a scan. The paths have
+no version, so the sandbox responds as 2.3. Names and ids are those of the sandbox.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from gate.sandbox.model import NO_CRITERIA_KEY
+from gate.sandbox.server import API_KEY, ThreadFix
+from gate.sandbox.versions import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.conftest import Serve
+
+JSON: Final = "application/json"
+PAGE: Final = "text/html"
+LOGIN: Final = r"/threadfix/login\.jsp;jsessionid=[0-9A-F]{32}"
+SYSTEM_ERROR: Final = "System error"
+NO_TYPE: Final = "Unable to determine scan type."
+NO_SCANNER: Final = "Failed to determine the scan type."
+DUPLICATE: Final = "Scan file has already been uploaded."
+OLDER: Final = "A newer scan from this scanner has been uploaded."
+NO_KEY: Final = "Authentication failed, check your API Key."
+UNKNOWN_KEY: Final = "API Key not found in database."
+RESTRICTED: Final = "The requested URL is restricted for your API Key."
+NO_APPLICATION: Final = "Application lookup failed. Check your ID."
+NO_PATH: Final = "Bad rest request due to unrecognized path."
+
+# --- The shapes of objects. A type is that of a field; a field may be null if the real ThreadFix sent null.
+
+OPTIONAL: Final = (str, type(None))
+NAMED: Final = {"id": int, "name": str}
+COUNTS: Final = {f"{name}VulnCount": int for name in ("info", "low", "medium", "high", "critical", "total")}
+KINDS: Final = ("Closed", "New", "Old", "Resurfaced", "Total", "Info", "Low", "Medium", "High", "Critical")
+FINDING: Final[dict[str, Any]] = {
+    "id": int, "longDescription": None, "attackString": OPTIONAL, "attackRequest": None, "attackResponse": None,
+    "nativeId": str, "displayId": None, "surfaceLocation": {"id": int, "parameter": OPTIONAL, "path": str},
+    "sourceFileLocation": None, "dataFlowElements": [], "calculatedUrlPath": str, "calculatedFilePath": str,
+    "dependency": None, "vulnerabilityType": str, "severity": str,
+}  # fmt: skip
+LISTED: Final = {"id": int, "importTime": int, "scannerName": str}
+SCAN: Final = (
+    LISTED | {f"number{kind}Vulnerabilities": int for kind in KINDS}
+    | {"numberRepeatResults": int, "numberRepeatFindings": int}
+)  # fmt: skip
+APPLICATION: Final = NAMED | COUNTS | {
+    "url": OPTIONAL, "uniqueId": OPTIONAL, "applicationCriticality": NAMED, "grcApplication": None, "waf": None,
+    "organization": NAMED,
+}  # fmt: skip
+TEAM: Final = NAMED | COUNTS | {
+    "applications": [NAMED | {"url": OPTIONAL, "applicationCriticality": NAMED, "grcApplication": None}]
+}  # fmt: skip
+TEAMS: Final = [NAMED | COUNTS | {"active": bool, "applications": [
+    NAMED | COUNTS | {"active": bool, "frameworkType": str, "url": OPTIONAL, "uniqueId": OPTIONAL,
+                      "applicationCriticality": NAMED, "skipApplicationMerge": bool, "team": NAMED,
+                      "organization": NAMED},
+]}]  # fmt: skip
+VULNERABILITY: Final[dict[str, Any]] = {
+    "id": int, "genericVulnerability": NAMED | {"displayId": int}, "genericSeverity": NAMED | {"intValue": 4},
+    "active": True, "isFalsePositive": False, "hidden": False, "findings": [FINDING | {"scannerName": str}],
+    "documents": [], "vulnId": str, "staticFindings": [], "vulnerabilityComments": [],
+    "app": NAMED | {"applicationCriticality": NAMED}, "team": NAMED, "channelNames": [str], "dynamicFindings": [],
+    "path": str, "parameter": OPTIONAL,
+}  # fmt: skip
+
+
+def numbers(**known: int) -> dict[str, Any]:
+    """Return the shape of an uploaded scan with these numbers; `repeat` has two fields."""
+    repeat = known.pop("repeat", 0)
+    exact = {f"number{kind.capitalize()}Vulnerabilities": number for kind, number in known.items()}
+    return SCAN | {"numberRepeatResults": repeat, "numberRepeatFindings": repeat, "findings": list} | exact
+
+
+THREE: Final = {"total": 3, "medium": 1, "high": 2, "info": 0, "low": 0, "critical": 0}
+TWO: Final = THREE | {"total": 2, "medium": 0}
+FIRST: Final = numbers(new=3, old=0, closed=0, resurfaced=0, **THREE)
+AGAIN: Final = numbers(new=0, old=3, closed=0, resurfaced=0, repeat=3, **THREE) | {"findings": []}
+BACK: Final = AGAIN | {"numberResurfacedVulnerabilities": 1}
+
+# --- Reports.
+
+FOUND: Final = ((89, 3, "/b", "id", "SQL Injection"), (79, 3, "/a", "q", "XSS"), (16, 2, "/c", "", "Header"))
+
+
+def zap(found: int, date: str | None) -> bytes:
+    """Return a report of ZAP with the first findings of the table; None for no date."""
+    items = [
+        f"<alertitem><pluginid>{cwe}</pluginid><alert>{name}</alert><riskcode>{risk}</riskcode><uri>http://x{path}</uri>"
+        f"<param>{parameter}</param><attack>a</attack><cweid>{cwe}</cweid></alertitem>"
+        for cwe, risk, path, parameter, name in FOUND[:found]
+    ]
+    generated = f' generated="{date}"' if date else ""
+    alerts = f"<alerts>{''.join(items)}</alerts>"
+    return (
+        f'<?xml version="1.0"?><OWASPZAPReport version="2.4"{generated}><site>{alerts}</site></OWASPZAPReport>'.encode()
+    )
+
+
+def day(number: int) -> str:
+    return f"Mon, {number:02} Nov 2026 10:00:00"
+
+
+INSTANCES: Final = b"""<?xml version="1.0"?>
+<OWASPZAPReport programName="ZAP" version="2.14.0" generated="Mon, 2 Nov 2026 10:00:00"><site><alerts><alertitem>
+<pluginid>40012</pluginid><alert>XSS</alert><name>XSS</name><riskcode>3</riskcode><cweid>79</cweid><instances><instance>
+<uri>http://x/a</uri><method>GET</method><param>q</param><attack>a</attack></instance></instances>
+</alertitem></alerts></site></OWASPZAPReport>"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a form: a file, or a field if it has no name."""
+
+    content: bytes
+    name: str | None = "zap.xml"
+    field: str = "file"
+
+
+ZAP1: Final = Part(zap(3, day(2)))
+TWICE: Final = (ZAP1, Part(zap(2, day(3))))
+"""After these two uploads, the third finding is closed."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request, and the facts about its response."""
+
+    request: str  # method and path; the path begins after the context, or is absolute with two slashes
+    status: int = 200  # the HTTP status
+    message: str | None = None  # of a refusal; None for a success, and for a response without an envelope
+    shape: object = None  # of the object
+    kind: str = JSON  # the type of the content; empty for no content
+    title: str = ""  # of a page
+    location: str = ""  # a pattern for the target of a redirect
+    key: str = "query"  # `query`, `form`, `restricted`, `wrong`, `none`
+    parts: tuple[Part, ...] = ()  # of the form
+    before: tuple[Part, ...] = ()  # files that were uploaded to the application before
+    headers: Mapping[str, str | None] | None = None  # of the request; None leaves one out
+    generation: str = "2.8.8"  # the version of the server
+    length: str = "chunked"  # how the end of the content is found: `chunked`, `length`, or empty for neither
+    cookie: bool = True  # whether the response has a session
+    form: bytes | None = None
+
+
+def upload(*parts: Part, path: str = "applications/12/upload", key: str = "form", **facts: Any) -> Exchange:  # noqa: ANN401 - facts of any type
+    """Return the exchange of an upload; a file is in the part `file`."""
+    return Exchange(f"POST /rest/{path}", parts=parts, key=key, **facts)
+
+
+def page(title: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    return {"kind": PAGE, "title": title, "length": "length"} | facts
+
+
+def redirect(location: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    return {"status": 302, "kind": "", "location": location, "length": "length"} | facts
+
+
+EXCHANGES: Final = {
+    # --- key
+    "key: in the query, list of teams with their applications": Exchange("GET /rest/teams", shape=TEAMS),
+    "key: no key at all": Exchange("GET /rest/teams", message=NO_KEY, key="none"),
+    "key: a key that is not known": Exchange("GET /rest/teams", message=UNKNOWN_KEY, key="wrong"),
+    "key: a deactivated key is an unknown key": Exchange("GET /rest/applications/12", message=UNKNOWN_KEY, key="wrong"),
+    "key: a restricted key may upload": upload(
+        Part(zap(2, day(6))), key="restricted", before=(ZAP1, Part(zap(0, day(4)))),
+        shape=numbers(new=0, old=2, closed=0, resurfaced=2, repeat=2, **TWO) | {"findings": []},
+    ),
+    "key: a restricted key may not create a team": Exchange(
+        "POST /rest/teams/new", message=RESTRICTED, key="restricted", form=b"name=zz"
+    ),
+    "key: unknown key and application: the key is judged first": Exchange(
+        "GET /rest/applications/999", message=UNKNOWN_KEY, key="wrong"
+    ),
+    "key: id that is no number, unknown key: the id is judged first": Exchange(
+        "GET /rest/applications/abc", key="wrong", **redirect(LOGIN)
+    ),
+    "key: upload without a file, unknown key: the file is judged first": upload(key="wrong", **page(SYSTEM_ERROR)),
+    "key: multipart field right, query wrong: the field counts": upload(
+        Part(zap(2, "Tue, 01 Dec 2026 07:01:00")), path="applications/12/upload?apiKey=wrong",
+        before=(ZAP1, Part(zap(1, day(3)))),
+        shape=numbers(new=0, old=2, closed=0, resurfaced=1, repeat=2, **TWO) | {"findings": []},
+    ),
+    "key: GET with the key in a body: not read": Exchange(
+        "GET /rest/applications/12", message=NO_KEY, key="none", form=b"apiKey=" + API_KEY.encode()
+    ),
+    "key: large upload, unknown key: after 100 Continue": upload(
+        Part(zap(1, day(2)) + b" " * 3_000_000), key="wrong", message=UNKNOWN_KEY, headers={"Expect": "100-continue"}
+    ),
+    # --- lookup
+    "lookup: an application by its id, before any scan": Exchange(
+        "GET /rest/applications/12", shape=APPLICATION | {"scans": []} | dict.fromkeys(COUNTS, 0)
+    ),
+    "lookup: an application that does not exist": Exchange("GET /rest/applications/999", message=NO_APPLICATION),
+    "lookup: an application by team and name": Exchange(
+        "GET /rest/applications/Contoso/lookup?name=Contoso%20wiki", shape=APPLICATION | {"id": 12}
+    ),
+    "lookup: an application by team and unique id": Exchange(
+        "GET /rest/applications/Fabrikam/lookup?uniqueId=contoso-shop", shape=APPLICATION | {"id": 18}
+    ),
+    "lookup: a team is found by its name only, not by its id": Exchange(
+        "GET /rest/applications/2/lookup?name=Contoso%20wiki", message=NO_APPLICATION
+    ),
+    "lookup: unique id in any team: a list, here from two teams": Exchange(
+        "GET /rest/applications/allTeamLookup?uniqueId=contoso-shop", shape=[APPLICATION | {"scans": list}]
+    ),
+    "lookup: by POST: no such endpoint in 2.3": Exchange(
+        "POST /rest/applications/Contoso/lookup", 404, NO_PATH, key="form", form=b"name=x", generation="legacy"
+    ),
+    "lookup: a team by its id, with its applications": Exchange("GET /rest/teams/2", shape=TEAM),
+    "lookup: a team id that does not exist": Exchange("GET /rest/teams/999", message="Team Lookup failed."),
+    "lookup: a team by its name": Exchange("GET /rest/teams/lookup?name=Contoso", shape=TEAM),
+    "lookup: a team name that does not exist: the text repeats it": Exchange(
+        "GET /rest/teams/lookup?name=Nope", message="No team found with name 'Nope'"
+    ),
+    "lookup: a team without a name": Exchange("GET /rest/teams/lookup", message="No team found with name 'null'"),
+    "lookup: a deleted application by id": Exchange("GET /rest/applications/5", message=NO_APPLICATION),
+    # --- accept
+    "accept: */*: served": Exchange("GET /rest/teams", shape=TEAMS, headers={"Accept": "*/*"}),
+    "accept: none: served": Exchange("GET /rest/applications/12", shape=APPLICATION, headers={"Accept": None}),
+    "accept: a browser's, which has */*: served as JSON": Exchange(
+        "GET /rest/applications/12", shape=APPLICATION,
+        headers={"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+    ),
+    "accept: suffix .json after the id: served": Exchange("GET /rest/applications/12.json", shape=APPLICATION),
+    # --- paths
+    "paths: unknown path below /rest": Exchange("GET /rest/nope/x", 404, NO_PATH),
+    "paths: DELETE on an application: same text as an unknown path": Exchange(
+        "DELETE /rest/applications/12", 404, NO_PATH
+    ),
+    "paths: GET on the upload path": Exchange("GET /rest/applications/12/upload", 404, NO_PATH),
+    "paths: OPTIONS": Exchange("OPTIONS /rest/teams", kind="", length="length"),
+    "paths: there is no list of applications in 2.3": Exchange("GET /rest/applications", 404, NO_PATH),
+    "paths: id that is no number: redirect to login": Exchange("GET /rest/applications/abc", **redirect(LOGIN)),
+    "paths: id over 2^31-1: the same redirect": Exchange("GET /rest/applications/99999999999", **redirect(LOGIN)),
+    "paths: look-up without a team: the same redirect": Exchange(
+        "GET /rest/applications/lookup?name=shop", **redirect(LOGIN)
+    ),
+    "paths: two slashes: served": Exchange("GET //threadfix//rest/teams", shape=TEAMS),
+    "paths: a page inside the context, without /rest: absolute redirect to login": Exchange(
+        "GET /dashboard", key="none", **redirect(rf"http://127\.0\.0\.1:\d+{LOGIN}")
+    ),
+    "paths: the context path without a slash": Exchange(
+        "GET ", key="none", **redirect("/threadfix/", cookie=False, length="chunked")
+    ),
+    "paths: outside the context: Tomcat's own 404 page": Exchange(
+        "GET //rest/teams", 404, **page("HTTP Status 404 – Not Found", cookie=False)
+    ),
+    "paths: the login page": Exchange("GET /login.jsp?nonce=1", key="none", **page("ThreadFix", cookie=False)),
+    "paths: POST with a hyphen in the path: 204": Exchange(
+        "POST /rest/no-pe/x", 204, kind="", key="form", form=b"x=1", length=""
+    ),
+    # --- upload
+    "upload: first scan: the response is the finished scan with findings": upload(
+        ZAP1, shape=FIRST | {"importTime": 1793613600000, "findings": [FINDING]}
+    ),
+    "upload: same findings, one day later: findings[] lists only new ones": upload(
+        Part(zap(3, day(3))), before=(ZAP1,), shape=AGAIN | {"importTime": 1793700000000}
+    ),
+    "upload: same report again": upload(ZAP1, before=(ZAP1,), message=DUPLICATE),
+    "upload: a report dated before the newest one": upload(Part(zap(3, day(1))), before=(ZAP1,), message=OLDER),
+    "upload: a report without findings: accepted, closes all three": upload(
+        Part(zap(0, day(4))), before=(ZAP1,), shape=numbers(new=0, old=0, closed=3, resurfaced=0, total=0, high=0)
+    ),
+    "upload: report without a date": upload(Part(zap(3, None)), shape=FIRST),
+    "upload: the same file without a date again: accepted": upload(
+        Part(zap(3, None)), before=(Part(zap(3, None)),), shape=AGAIN
+    ),
+    "upload: dated report after one without a date: older": upload(
+        Part(zap(3, "Mon, 02 Nov 2015 10:00:00")), before=(Part(zap(3, None)),), message=OLDER
+    ),
+    "upload: report dated in the future: accepted": upload(
+        Part(zap(3, "Fri, 01 Jan 2100 10:00:00")), before=(Part(zap(3, None)),),
+        shape=AGAIN | {"importTime": 4102480800000},
+    ),
+    "upload: date in ISO format, which is not ZAP's: counts as none": upload(
+        Part(zap(3, "2026-11-05T10:00:00Z")), before=(Part(zap(3, None)),), shape=AGAIN
+    ),
+    "upload: a text file: HTTP 500": upload(Part(b"plain text", "text.txt"), status=500, message=NO_TYPE),
+    "upload: well-formed XML of no scanner": upload(Part(b"<foo><bar/></foo>", "wrong.xml"), message=NO_SCANNER),
+    "upload: JSON of no scanner": upload(Part(b'{"a": 1}', "unknown.json"), message=NO_SCANNER),
+    "upload: empty .json file: page": upload(Part(b"", "empty.json"), **page(SYSTEM_ERROR)),
+    "upload: no part called file: page": upload(**page(SYSTEM_ERROR)),
+    "upload: the file in a part called scan: page": upload(Part(zap(3, day(2)), field="scan"), **page(SYSTEM_ERROR)),
+    "upload: to an unknown application: a text of its own": upload(
+        ZAP1, path="applications/999/upload", message="Invalid application ID."
+    ),
+    "upload: two reports as one scan: the later date counts": upload(
+        Part(zap(1, day(21)), "d21.xml", "a"), Part(zap(2, day(22)), "d22.xml", "b"),
+        path="applications/12/upload/multi", before=(Part(zap(3, day(20))),),
+        shape=numbers(new=0, old=2, closed=1, resurfaced=0, repeat=2, **TWO)
+        | {"importTime": 1795341600000, "numberRepeatResults": 3, "findings": []},
+    ),
+    "upload: upload/multi without any file": upload(path="applications/12/upload/multi", message="No files selected."),
+    "upload: two parts called file: only the first is taken": upload(
+        Part(zap(3, day(20))), Part(zap(1, day(21))), before=TWICE, shape=BACK | {"importTime": 1795168800000}
+    ),
+    "upload: multipart without its end: page": Exchange(
+        "POST /rest/applications/12/upload", key="none", form=b"--B\r\nContent-Disposition: form-data; name=",
+        headers={"Content-Type": "multipart/form-data; boundary=B"}, **page(SYSTEM_ERROR),
+    ),
+    "upload: ZAP 2.14 format with instances: accepted": upload(
+        Part(INSTANCES), shape=numbers(new=1, old=0, closed=0, resurfaced=0, total=1, high=1) | {"findings": [FINDING]}
+    ),
+    # --- scans
+    "scans: list: newest report date first, three fields each": Exchange(
+        "GET /rest/applications/12/scans", before=TWICE, shape=[LISTED]
+    ),
+    "scans: list of an application without any": Exchange(
+        "GET /rest/applications/12/scans", message="No scans associated with application: 12"
+    ),
+    "scans: an unknown scan id": Exchange("GET /rest/scans/99999", message="No scan exists for requested id"),
+    "scans: an application after scans": Exchange(
+        "GET /rest/applications/12", before=TWICE,
+        shape=APPLICATION | {"scans": [SCAN], "mediumVulnCount": 0, "highVulnCount": 2, "totalVulnCount": 2},
+    ),
+    "scans: vulnerability search: not chunked, but with a length": Exchange(
+        "POST /rest/vulnerabilities", before=(ZAP1,), key="form", shape=[VULNERABILITY], length="length",
+        form=b"applications[0].id=12&numberVulnerabilities=2&showOpen=true&page=1&genericSeverities[0].intValue=4",
+    ),
+    # --- names
+    "names: application with a slash and a blank, in the query": Exchange(
+        "GET /rest/applications/Team%20Beta/lookup?name=pay%2Fapi%20v2", shape=APPLICATION | {"name": "pay/api v2"}
+    ),
+    "names: application with Japanese letters": Exchange(
+        "GET /rest/applications/Team%20Beta/lookup?name=%E6%97%A5%E6%9C%AC%20app",
+        shape=APPLICATION | {"name": "日本 app"},
+    ),
+    "names: team with a slash, in the query": Exchange(
+        "GET /rest/teams/lookup?name=Ops%2FNet", shape=TEAM | {"name": "Ops/Net"}
+    ),
+    "names: team with umlaut, percent and plus, in the query": Exchange(
+        "GET /rest/teams/lookup?name=B%C3%BCro%2050%25%20%2B%20Co", shape=TEAM | {"name": "Büro 50% + Co"}
+    ),
+    "names: team with %20 in the path": Exchange(
+        "GET /rest/applications/Team%20Beta/lookup?uniqueId=uid%2F2", shape=APPLICATION | {"uniqueId": "uid/2"}
+    ),
+    "names: team with %2F in the path: Tomcat refuses": Exchange(
+        "GET /rest/applications/Ops%2FNet/lookup?name=many", 400, **page("HTTP Status 400 – Bad Request", cookie=False)
+    ),
+    "names: %252F in the path: unknown path": Exchange(
+        "GET /rest/applications/Ops%252FNet/lookup?name=many", 404, NO_PATH
+    ),
+    "names: a percent sign (%25) in a team's path fails": Exchange(
+        "GET /rest/applications/B%C3%BCro%2050%25%20%2B%20Co/lookup?name=x", 500, **page(SYSTEM_ERROR)
+    ),
+    "names: raw UTF-8 in the query: Tomcat refuses": Exchange(
+        "GET /rest/applications/Team%20Beta/lookup?name=日本%20app", 400,
+        **page("HTTP Status 400 – Bad Request", cookie=False),
+    ),
+    "names: creating a name with quotes and ampersand: refused": Exchange(
+        "POST /rest/teams/2/applications/new", message="No HTML characters are allowed in custom names.", key="form",
+        form='name=Büro „50%25" %26 Co'.encode(),
+    ),
+    "names: file with umlaut, typographic quotes, Japanese": upload(
+        Part(zap(3, day(11)), "scän “x” 日本.xml"), before=TWICE, shape=BACK | {"importTime": 1794391200000}
+    ),
+    "names: ZAP XML called zap.json": upload(Part(zap(3, day(14)), "zap.json"), message=NO_SCANNER),
+    "names: ZAP XML without an extension: accepted": upload(
+        Part(zap(3, day(14)), "zap"), before=TWICE, shape=BACK | {"importTime": 1794650400000}
+    ),
+    "names: ZAP XML called zap.html: refused with another text": upload(
+        Part(zap(3, day(14)), "zap.html"), message="The scan could not be completed because there was null input"
+    ),
+    "names: file name of 300 characters": upload(
+        Part(zap(3, "Thu, 26 Nov 2026 00:20:00"), "n" * 296 + ".xml"), before=TWICE, shape=BACK
+    ),
+    # --- wire
+    "wire: chunked upload with Expect: 100 Continue first": upload(
+        Part(zap(2, day(19))), before=(ZAP1, Part(zap(1, day(3)))),
+        headers={"Expect": "100-continue", "Transfer-Encoding": "chunked"},
+        shape=numbers(new=0, old=2, closed=0, resurfaced=1, repeat=2, **TWO),
+    ),
+    "wire: Accept-Encoding gzip: not compressed": Exchange(
+        "GET /rest/teams", shape=TEAMS, headers={"Accept-Encoding": "gzip"}
+    ),
+    "wire: HTTP/1.0: no chunks, the connection is closed": Exchange("GET /rest/teams HTTP/1.0", shape=TEAMS, length=""),
+    "wire: a 500 refusal closes the connection": upload(
+        Part(b"plain text", "text.txt"), status=500, message=NO_TYPE, headers={"Connection": None}
+    ),
+    "wire: each response sets a session cookie": Exchange("GET /rest/applications/abc", **redirect(LOGIN)),
+    "concurrency: one after another": upload(Part(zap(3, day(3))), before=(ZAP1,), shape=AGAIN),
+    "concurrency: a client that gave up tries again": upload(ZAP1, before=(ZAP1,), message=DUPLICATE),
+}  # fmt: skip
+"""Two further exchanges have their own test: a scan by its id, and a date without a zone."""
+
+LEFT_OUT: Final = {
+    "header authentication is missing in 2.3": ["Key in the Authorization header only: not read in 2.3"],
+    "`applications/{id}/update` is not served": ["PUT with the key in the form: not read there"],
+    "the documented database, MySQL, ignores case": [
+        "Team name in other case (database HSQLDB, which compares exactly)"
+    ],
+    "the sandbox deletes nothing": ["A deleted team by its name: still found"],
+    "a page for `Accept: text/html` alone: the vendor demands `application/json`": [
+        "Accept text/html alone: HTTP 200 and an HTML page",
+        "Upload with Accept text/html: refused with an HTML page",
+    ],
+    "2.4 and later have version segments": [
+        "/latest/ is unknown to 2.3 (GET)",
+        "POST with a dot in the path: 204, nothing was taken",
+    ],
+    "measures time": [
+        "Timing: a report of 200 MB, 20 findings",
+        "Timing: upload time against scans that the application has",
+        "Timing: an application with 3,060 scans",
+        "Keep-alive: open after 15 s idle, closed after 22 s",
+    ],
+    "mixes up parallel uploads, or shows half of an upload": [
+        "Same file, same application, two at once, 30 rounds",
+        "Two different files, same application, at once, 30 rounds",
+        "Different files to two applications at once, 30 rounds",
+        "Same file to three applications at once, 30 rounds",
+        "ZAP and FindBugs to two applications at once, 30 rounds",
+        "ZAP and FindBugs to one application at once, 25 rounds",
+        "Reading while an upload of 45 s runs: half-finished numbers",
+    ],
+}
+"""The recorded exchanges that the sandbox does not repeat, by reason."""
+
+KEYS: Final = {"restricted": NO_CRITERIA_KEY, "wrong": "x" * 44}
+
+
+def body_of(exchange: Exchange) -> tuple[bytes, str]:
+    """Return the body of a request and its type."""
+    if exchange.form is not None:
+        key = f"&apiKey={API_KEY}".encode() if exchange.key == "form" else b""
+        return exchange.form + key, "application/x-www-form-urlencoded"
+    pieces = []
+    for part in (Part(KEYS.get(exchange.key, API_KEY).encode(), None, "apiKey"), *exchange.parts):
+        name = f'; filename="{part.name}"' if part.name is not None else ""
+        head = f'--B\r\nContent-Disposition: form-data; name="{part.field}"{name}\r\n\r\n'
+        pieces += [head.encode(), part.content, b"\r\n"]
+    return b"".join([*pieces, b"--B--\r\n"]), "multipart/form-data; boundary=B"
+
+
+@dataclass
+class Response:
+    """A response that was read to the end of the connection."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    content: bytes
+
+
+def send(url: str, exchange: Exchange) -> Response:
+    """Send a request byte by byte as given; return the response."""
+    parts = urlsplit(url)
+    method, _, path = exchange.request.partition(" ")
+    path, _, protocol = path.partition(" HTTP/")
+    path = path[1:] if path.startswith("//") else parts.path + path
+    body, kind = body_of(exchange) if method == "POST" or exchange.form else (b"", "")
+    if exchange.key in {"query", *KEYS} and method != "POST":
+        path += f"{'&' if '?' in path else '?'}apiKey={KEYS.get(exchange.key, API_KEY)}"
+    elif exchange.key in KEYS and exchange.form:
+        path += f"?apiKey={KEYS[exchange.key]}"
+    headers: dict[str, str | None] = {"Host": parts.netloc, "Accept": JSON, "Connection": "close"}
+    if kind:
+        headers |= {"Content-Type": kind, "Content-Length": str(len(body))}
+    headers |= exchange.headers or {}
+    if headers.get("Transfer-Encoding"):
+        headers["Content-Length"] = None
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    head = f"{method} {path} HTTP/{protocol or '1.1'}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=10) as client:
+        client.sendall(f"{head}\r\n".encode())
+        if headers.get("Expect"):
+            assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        response = http.client.HTTPResponse(client, method=method)
+        response.begin()
+        content = response.read()
+        assert client.recv(1) == b"", "the connection is still open"
+        return Response(response.status, response.msg, content)
+
+
+def differences(shape: object, value: object, path: str = "object") -> list[str]:
+    """Return how a value differs from a shape. Further fields are later versions' fields."""
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return [f"{path}: {value!r}"]
+        missing = [f"{path}.{name} is missing" for name in shape if name not in value]
+        known = [differences(inner, value[name], f"{path}.{name}") for name, inner in shape.items() if name in value]
+        return missing + [text for texts in known for text in texts]
+    if isinstance(shape, list) and shape:
+        if not isinstance(value, list) or not value:
+            return [f"{path}: {value!r}"]
+        return [text for entry in value for text in differences(shape[0], entry, f"{path}[]")]
+    if isinstance(shape, type | tuple):
+        kinds = shape if isinstance(shape, tuple) else (shape,)
+        return [] if type(value) in kinds else [f"{path}: {value!r}"]
+    return [] if value == shape else [f"{path}: {value!r}, not {shape!r}"]
+
+
+def play(exchange: Exchange, serve: Serve) -> list[str]:
+    """Play an exchange with a new sandbox; return how its response differs from the recorded one."""
+    generation = parse(exchange.generation)
+    assert generation
+    url = serve(ThreadFix(generation=generation))
+    for part in exchange.before:
+        earlier = send(url, upload(part))
+        assert json.loads(earlier.content)["success"], earlier
+    response = send(url, exchange)
+    seen: dict[str, Any] = {
+        "status": response.status,
+        "kind": response.headers.get_content_type() if response.headers["Content-Type"] else "",
+        "length": "chunked"
+        if response.headers["Transfer-Encoding"]
+        else "length"
+        if response.headers["Content-Length"]
+        else "",
+        "cookie": "JSESSIONID=" in (response.headers["Set-Cookie"] or ""),
+    }
+    wrong = [f"{name}: {value!r}" for name, value in seen.items() if value != getattr(exchange, name)]
+    if not re.fullmatch(exchange.location, response.headers["Location"] or ""):
+        wrong.append(f"location: {response.headers['Location']}")
+    if exchange.kind == PAGE and f"<title>{exchange.title}</title>" not in response.content.decode():
+        wrong.append(f"page: {response.content[:200]!r}")
+    if exchange.kind == JSON and seen["kind"] == JSON:
+        body = json.loads(response.content)
+        if response.content != json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode():
+            wrong.append("the JSON is not compact")
+        envelope = {
+            "message": exchange.message or "", "success": exchange.message is None, "responseCode": -1,
+            "object": exchange.shape,
+        }  # fmt: skip
+        wrong += differences(envelope, body, "body")
+    return wrong
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_the_sandbox_responds_as_threadfix(name: str, serve: Serve) -> None:
+    assert play(EXCHANGES[name], serve) == []
+
+
+def test_one_scan_has_its_findings_and_the_date_of_its_report(serve: Serve) -> None:
+    """The server's time zone is UTC."""
+    url = serve(ThreadFix())
+    number = json.loads(send(url, upload(ZAP1)).content)["object"]["id"]
+    body = json.loads(send(url, Exchange(f"GET /rest/scans/{number}")).content)
+    assert differences(SCAN | {"id": number, "importTime": 1793613600000, "findings": [FINDING]}, body["object"]) == []
+    assert len(body["object"]["findings"]) == 3
