@@ -65,12 +65,7 @@ def judge_scan(
 ) -> ScanVerdict:
     """Return the verdict on a pending scan from its history.
 
-    Args:
-        history: its readings and errors.
-        settings: of the run.
-        cancelled: the signal that stopped the gate, if any.
-        upload: the upload that created the pending scan.
-        team_id: of the application's team, for the link.
+    `upload` created the pending scan; the id of the application's team is for the link.
     """
     conclusion = _conclusion_of(history, settings, cancelled, is_ours=upload is not None).downgrade(settings.downgraded)
     target, scan_id = history.target, history.reading.scan_id if history.reading else None

@@ -70,7 +70,6 @@ class OutOfThreadsError(GateError):
     )
 
     def __init__(self) -> None:
-        """Set the message."""
         super().__init__("this machine let the gate start no thread to ask ThreadFix in")
 
 
@@ -82,7 +81,6 @@ class Cancelled(GateError):  # noqa: N818 - the usual word, and not an error
     hint = "Run the gate again."
 
     def __init__(self, signal_number: int) -> None:
-        """Keep the number of the signal, such as 15 for SIGTERM."""
         self.signal_number = signal_number
         super().__init__(f"stopped by signal {signal_number}")
 

@@ -37,7 +37,6 @@ class OptionReader:
     def __init__(
         self, flags: Mapping[str, Sequence[str]], env: Mapping[str, str], read: Callable[[str], bytes]
     ) -> None:
-        """Keep the sources; `read` returns the content of a file."""
         self.flags = flags
         self.env = env
         self.read = read
