@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.checks import doubted, judge_check
 from gate.judge.conclusions import conclude, decide, from_failure
-from gate.judge.scanners import contest_duplicates, doubt_of, run_scans
+from gate.judge.scanners import are_several, contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, judge_scan
 from gate.judge.uploads import UploadVerdict, judge_upload
 from gate.model.errors import Cancelled
@@ -316,7 +316,7 @@ class Stages:
         settings, application_id = self.settings, self._application_id
         assert application_id is not None  # noqa: S101 - a part of an application has passed
         moment, listed, unlisted = None, None, None
-        several = len(run_scans(self._uploads, self._histories)) > 1
+        several = are_several(run_scans(self._uploads, self._histories))
         if settings.needs_moment or several:
             patience = settings.plan.outage_limit if several else settings.plan.first_contact_limit
             observe = partial(self._client.scans, application_id)

@@ -108,11 +108,18 @@ def run_scans(
     for history in histories:
         refusal, reading, owner = _refusal(history), history.reading, owners.get(history.target)
         if reading and (not refusal or refusal.accept is Accept.DUPLICATE):
-            subject = owner.file.shown if owner else reading.name or str(history.target)
+            name = owner.file.shown if owner else reading.name
+            subject = f"pending scan {history.target.pending_scan_id}{f' ({name})' if name else ''}"
             whole = not refusal or not (owner.file.parts if owner else reading.suffixes[1:])
             scanner = names.get(reading.scan_id or 0)
             scans.append(RunScan(subject, _suffixes(history, owners), reading.scan_id, scanner, whole))
     return tuple(scans)
+
+
+def are_several(scans: Sequence[RunScan]) -> bool:
+    """Return whether ThreadFix may have made more than one scan."""
+    ids = {scan.scan_id for scan in scans}
+    return len(scans) > 1 and (len(ids) > 1 or None in ids)
 
 
 def doubt_of(scans: Iterable[RunScan], unlisted: Failure | None = None) -> Doubt | None:
