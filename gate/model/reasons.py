@@ -144,7 +144,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     ),
     Reason.NOT_FOUND: Row(
         5,
-        "404, 410 or another `success: false`, from the first poll until `--first-contact-limit`",
+        "404, 410 or another `success: false`, for 8 seconds or until `--first-contact-limit`",
         "ThreadFix does not know this pending scan for this application.",
         "Check both ids against the link in the upload's response, that `{--url}` includes its context path, and that "
         "`{--api-version}` matches your ThreadFix.",
