@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,40 +59,30 @@ def test_the_polls_follow_the_cadence() -> None:
     assert gaps == pytest.approx([cadence(start, Plan()) for start in world.starts[:-1]])
 
 
-def test_the_last_poll_starts_at_the_deadline_with_a_whole_request_timeout() -> None:
-    world = World(lambda _n, at: DONE if at >= 10 else QUEUED, Plan(timeout=10))
-    history = world.wait()
-    assert history.ended is StopCause.DECIDED
-    assert world.polls[-1] == (10.0, 30.0)
+LATE = {"oversleeps": 1.5}
+AT_THE_DEADLINE: dict[str, tuple[Any, ...]] = {
+    "a-whole-request-timeout": (lambda _, at: DONE if at >= 10 else QUEUED, {}, {}, StopCause.DECIDED, 10),
+    "its-response-is-the-last": (lambda _n, _at: QUEUED, {}, {}, StopCause.DEADLINE, 10),
+    # So the wait ends no later than the timeout plus one request timeout.
+    "after-a-request-cut-off": (lambda _n, _at: QUEUED, {}, {"takes": lambda _: 100.0}, StopCause.DEADLINE, 10),
+    # The server could not respond in no time.
+    "a-sleep-past-it": (lambda n, _: DONE if n else QUEUED, {"timeout": 3}, LATE, StopCause.DECIDED, 3.5),
+    "and-then": (lambda _n, _at: QUEUED, {"timeout": 3}, LATE, StopCause.DEADLINE, 3.5),
+    "asked-once": (lambda _n, _at: QUEUED, {"timeout": 0}, {}, StopCause.DEADLINE, 0),
+}
 
 
-def test_the_wait_ends_after_the_poll_at_the_deadline() -> None:
-    world = World(lambda _n, _at: QUEUED, Plan(timeout=10))
-    history = world.wait()
-    assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 10)
-    assert world.starts[-1] == 10
-
-
-def test_a_request_under_way_at_the_deadline_is_cut_off_there() -> None:
-    """So the wait ends no later than the timeout plus one request timeout."""
-    world = World(lambda _n, _at: QUEUED, Plan(timeout=10), takes=lambda _: 100.0)
-    history = world.wait()
-    assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
-    assert (history.ended, history.elapsed) == (StopCause.DEADLINE, 40)
-
-
-@pytest.mark.parametrize("last", [DONE, QUEUED])
-def test_a_sleep_that_wakes_past_the_deadline_is_followed_by_the_last_poll(last: ScanReading) -> None:
-    """It has a whole request timeout: the server could not respond in no time."""
-    world = World(lambda number, _at: last if number else QUEUED, Plan(timeout=3), oversleeps=1.5)
-    assert world.wait().ended is (StopCause.DECIDED if last is DONE else StopCause.DEADLINE)
-    assert world.polls == [(0.0, 3.0), (3.5, 30.0)]
-
-
-def test_a_timeout_of_zero_polls_once_with_a_whole_request_timeout() -> None:
-    world = World(lambda _n, _at: QUEUED, Plan(timeout=0))
-    assert world.wait().ended is StopCause.DEADLINE
-    assert world.polls == [(0.0, 30.0)]
+@pytest.mark.parametrize(("respond", "plan", "world", "ended", "at"), AT_THE_DEADLINE.values(), ids=AT_THE_DEADLINE)
+def test_the_last_poll_starts_at_the_deadline_with_a_whole_request_timeout(
+    *,
+    respond: Callable[[int, float], Observation],
+    plan: dict[str, float],
+    world: dict[str, Any],
+    ended: StopCause,
+    at: float,
+) -> None:
+    simulated = World(respond, Plan(**{"timeout": 10, **plan}), **world)
+    assert (simulated.wait().ended, simulated.polls[-1]) == (ended, (at, 30))
 
 
 def test_errors_before_the_first_good_response_are_tolerated_until_their_limit() -> None:
@@ -383,40 +373,39 @@ def test_a_last_poll_without_a_slot_ends_in_time() -> None:
     assert (history.ended, history.newest) == (StopCause.DEADLINE, NO_SLOT)
 
 
-def test_waiting_for_a_slot_takes_from_the_time_of_the_last_request() -> None:
-    """Waiting and request together take at most one request timeout."""
-    slots = threading.Semaphore(0)
-    world = World(lambda _n, _at: DONE, Plan(timeout=0, request_timeout=30), slots=slots)
+class Slots:
+    """Slots of which each is free after at most `seconds`; `limits` has the time limit of each request for a slot."""
 
-    class Late:
-        def acquire(self, *, timeout: float) -> bool:
-            world.now += min(timeout, 20)
-            return True
+    def __init__(self, world: World, seconds: float) -> None:
+        self._world, self._seconds = world, seconds
+        self.limits: list[float] = []
+        self.taken = 0
 
-        def release(self) -> None:
-            slots.release()
+    def acquire(self, *, timeout: float) -> bool:
+        self.limits.append(timeout)
+        self.taken += 1
+        self._world.now += min(timeout, self._seconds)
+        return True
 
-    world.slots = Late()  # type: ignore[assignment]
-    assert world.wait().ended is StopCause.DECIDED
-    assert [budget for _, budget in world.polls] == [10]
-    assert slots.acquire(blocking=False), "the slot was not given back"
+    def release(self) -> None:
+        self.taken -= 1
 
 
-def test_the_wait_for_a_slot_ends_at_the_deadline() -> None:
-    """A slot that is free only then serves the last poll, with a whole request timeout."""
-    world = World(lambda _n, _at: QUEUED, Plan(timeout=60, request_timeout=30))
-
-    class FreeAtTheDeadline:
-        def acquire(self, *, timeout: float) -> bool:
-            world.now += timeout
-            return True
-
-        def release(self) -> None:
-            pass
-
-    world.slots = FreeAtTheDeadline()  # type: ignore[assignment]
-    assert world.wait().ended is StopCause.DEADLINE
-    assert world.polls == [(60.0, 30.0)]
+@pytest.mark.parametrize(
+    ("response", "plan", "seconds", "ended", "polls"),
+    [
+        # Waiting and request together take at most one request timeout.
+        (DONE, Plan(timeout=0, request_timeout=30), 20, StopCause.DECIDED, [(20.0, 10.0)]),
+        # A slot that is free only at the deadline serves the last poll, with a whole request timeout.
+        (QUEUED, Plan(timeout=60, request_timeout=30), math.inf, StopCause.DEADLINE, [(60.0, 30.0)]),
+    ],
+)
+def test_waiting_for_a_slot_takes_from_the_time_of_the_last_request_only(
+    response: ScanReading, plan: Plan, seconds: float, ended: StopCause, polls: list[tuple[float, float]]
+) -> None:
+    world = World(lambda _n, _at: response, plan)
+    world.slots = slots = Slots(world, seconds)  # type: ignore[assignment]
+    assert (world.wait().ended, world.polls, slots.taken) == (ended, polls, 0)
 
 
 class Unset:
@@ -445,19 +434,9 @@ def with_unset_deadline(world: World, at: float) -> ScanHistory:
 def test_a_deadline_may_be_infinite_at_first() -> None:
     """Then waiting for a slot has the longest possible timeout, and an outage ends at its own limit."""
     world = World(lambda _n, _at: DOWN)
-    limits = []
-
-    class Free:
-        def acquire(self, *, timeout: float) -> bool:
-            limits.append(timeout)
-            return True
-
-        def release(self) -> None:
-            pass
-
-    world.slots = Free()  # type: ignore[assignment]
+    world.slots = slots = Slots(world, 0)  # type: ignore[assignment]
     history = with_unset_deadline(world, 100)
-    assert (history.ended, world.starts[-1], set(limits)) == (StopCause.LIMIT, 60, {threading.TIMEOUT_MAX})
+    assert (history.ended, world.starts[-1], set(slots.limits)) == (StopCause.LIMIT, 60, {threading.TIMEOUT_MAX})
 
 
 def test_a_deadline_that_an_error_postpones_does_not_end_the_wait() -> None:
