@@ -51,7 +51,7 @@ def step(gate: Gate) -> Step:
 def stopped(
     step: Step, process: subprocess.Popen[str], *numbers: signal.Signals
 ) -> tuple[dict[str, object], list[str]]:
-    """Send the signals; return the result document, with which all outputs and reports agree, and the log's lines."""
+    """Send the signals; check that all outputs and reports agree; return the result document and the log's lines."""
     for number in numbers:
         process.send_signal(number)
     lines = process.communicate(timeout=KILLED)[1].splitlines()

@@ -87,7 +87,7 @@ def pause_between(*parts: bytes) -> Callable[[socket.socket, bytes], None]:
     return say
 
 
-# As on a connection that is kept: the response of a request may still be on its way when the next one is made.
+# As on a connection that is kept: the response of a request may still be on its way when the next request is made.
 STRAY: dict[str, Callable[[socket.socket, bytes], None]] = {
     "103-and-late": pause_between(EARLY_HINTS),
     "102-and-late": pause_between(PROCESSING, PROCESSING, EARLY_HINTS),
@@ -211,11 +211,11 @@ def test_a_page_without_a_title_is_read_in_time(page: bytes, gate: Gate) -> None
 
 
 def test_an_aborted_request_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its DNS lookup ends after its time limit. No one waits for the response, so the key is not sent."""
+    """Its DNS lookup ends after its time limit. The caller is gone, so the key is not sent."""
     lookup, looked_up, heads = socket.getaddrinfo, threading.Event(), []
     came = threading.Event()
 
-    def late(host: str, port: int, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - stands for another function
+    def late(host: str, port: int, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - replaces another function
         if host != "localhost":
             return lookup(host, port, *args, **options)
         looked_up.wait(30)
