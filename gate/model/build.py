@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,93 +33,79 @@ class Build:
     url: str | None = None  # the page of the run
 
 
-class _System(NamedTuple):
-    """A CI system, and patterns of its variables. The first pattern whose variables are all set counts."""
-
-    name: str
-    sign: str  # the variable that is set in every build
-    repository: tuple[str, ...]
-    commit: tuple[str, ...]
-    ref: tuple[str, ...]
-    url: tuple[str, ...]
-
-
 SYSTEMS: Final = (
-    _System(
+    (
         "GitHub Actions",
         "GITHUB_ACTIONS",
-        ("{GITHUB_REPOSITORY}",),
-        ("{GITHUB_SHA}",),
-        ("{GITHUB_HEAD_REF}", "{GITHUB_REF_NAME}"),
-        ("{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",),
+        "{GITHUB_REPOSITORY}",
+        "{GITHUB_SHA}",
+        "{GITHUB_HEAD_REF}|{GITHUB_REF_NAME}",
+        "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
     ),
-    _System(
+    (
         "GitLab CI/CD",
         "GITLAB_CI",
-        ("{CI_PROJECT_PATH}",),
-        ("{CI_COMMIT_SHA}",),
-        ("{CI_MERGE_REQUEST_SOURCE_BRANCH_NAME}", "{CI_COMMIT_REF_NAME}"),
-        ("{CI_JOB_URL}", "{CI_PIPELINE_URL}"),
+        "{CI_PROJECT_PATH}",
+        "{CI_COMMIT_SHA}",
+        "{CI_MERGE_REQUEST_SOURCE_BRANCH_NAME}|{CI_COMMIT_REF_NAME}",
+        "{CI_JOB_URL}|{CI_PIPELINE_URL}",
     ),
-    _System(
+    (
         "Azure Pipelines",
         "TF_BUILD",
-        ("{BUILD_REPOSITORY_NAME}",),
-        ("{BUILD_SOURCEVERSION}",),
-        ("{SYSTEM_PULLREQUEST_SOURCEBRANCH}", "{BUILD_SOURCEBRANCH}"),
-        ("{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",),
+        "{BUILD_REPOSITORY_NAME}",
+        "{BUILD_SOURCEVERSION}",
+        "{SYSTEM_PULLREQUEST_SOURCEBRANCH}|{BUILD_SOURCEBRANCH}",
+        "{SYSTEM_COLLECTIONURI}{SYSTEM_TEAMPROJECT}/_build/results?buildId={BUILD_BUILDID}",
     ),
-    _System(
+    (
         "CircleCI",
         "CIRCLECI",
-        ("{CIRCLE_PROJECT_USERNAME}/{CIRCLE_PROJECT_REPONAME}",),
-        ("{CIRCLE_SHA1}",),
-        ("{CIRCLE_BRANCH}", "{CIRCLE_TAG}"),
-        ("{CIRCLE_BUILD_URL}",),
+        "{CIRCLE_PROJECT_USERNAME}/{CIRCLE_PROJECT_REPONAME}",
+        "{CIRCLE_SHA1}",
+        "{CIRCLE_BRANCH}|{CIRCLE_TAG}",
+        "{CIRCLE_BUILD_URL}",
     ),
-    _System(
+    (
         "Bitbucket Pipelines",
         "BITBUCKET_BUILD_NUMBER",
-        ("{BITBUCKET_REPO_FULL_NAME}",),
-        ("{BITBUCKET_COMMIT}",),
-        ("{BITBUCKET_BRANCH}", "{BITBUCKET_TAG}"),
-        ("https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/pipelines/results/{BITBUCKET_BUILD_NUMBER}",),
+        "{BITBUCKET_REPO_FULL_NAME}",
+        "{BITBUCKET_COMMIT}",
+        "{BITBUCKET_BRANCH}|{BITBUCKET_TAG}",
+        "https://bitbucket.org/{BITBUCKET_REPO_FULL_NAME}/pipelines/results/{BITBUCKET_BUILD_NUMBER}",
     ),
     # Last, because Jenkins may have started the others.
-    _System(
+    (
         "Jenkins",
         "JENKINS_URL",
-        ("{GIT_URL}", "{JOB_NAME}"),
-        ("{GIT_COMMIT}",),
-        ("{CHANGE_BRANCH}", "{BRANCH_NAME}", "{GIT_BRANCH}"),
-        ("{BUILD_URL}",),
+        "{GIT_URL}|{JOB_NAME}",
+        "{GIT_COMMIT}",
+        "{CHANGE_BRANCH}|{BRANCH_NAME}|{GIT_BRANCH}",
+        "{BUILD_URL}",
     ),
 )
-"""The known CI systems."""
+"""A row has a system's name, a variable of all its builds, and patterns for repository, commit, ref and page.
+
+Of patterns with `|` between them, the first whose variables are all set counts.
+"""
 
 
 def current(env: Mapping[str, str], sanitizer: Sanitizer) -> Build | None:
     """Return the build of this environment; None outside every known CI system."""
-    system = next((system for system in SYSTEMS if env.get(system.sign)), None)
-    if system is None:
-        return None
-
-    def text(patterns: tuple[str, ...]) -> str | None:
-        # A repository's URL may hold a password.
-        return sanitizer.sanitize(_USER_INFO.sub("", _filled(patterns, env)), TEXT_LIMIT) or None
-
-    def only(pattern: re.Pattern[str], patterns: tuple[str, ...]) -> str | None:
-        value = _filled(patterns, env)
-        return value if pattern.match(value) and sanitizer.sanitize(value, URL_LIMIT) == value else None
-
-    return Build(
-        system.name, text(system.repository), only(_COMMIT, system.commit), text(system.ref), only(_LINK, system.url)
-    )
+    for name, sign, *patterns in SYSTEMS:
+        if env.get(sign):
+            values = [_filled(pattern, env) for pattern in patterns]
+            # A repository's URL may hold a password.
+            repository, _, ref, _ = (sanitizer.sanitize(_USER_INFO.sub("", value), TEXT_LIMIT) for value in values)
+            _, commit, _, url = (value if sanitizer.sanitize(value, URL_LIMIT) == value else "" for value in values)
+            commit, url = commit if _COMMIT.match(commit) else "", url if _LINK.match(url) else ""
+            return Build(name, repository or None, commit or None, ref or None, url or None)
+    return None
 
 
-def _filled(patterns: tuple[str, ...], env: Mapping[str, str]) -> str:
+def _filled(patterns: str, env: Mapping[str, str]) -> str:
     """Return the first pattern whose variables are all set, filled in; otherwise an empty text."""
-    for pattern in patterns:
+    for pattern in patterns.split("|"):
         if all(env.get(name) for name in _VARIABLE.findall(pattern)):
             return _VARIABLE.sub(lambda match: env[match[1]], pattern)
     return ""
