@@ -17,7 +17,6 @@ from gate.cli import main
 from gate.model.history import Failure, Queued
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target, one_scan
-from tests.memory import peak
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
@@ -297,21 +296,6 @@ def test_a_part_that_is_gone_leaves_everything_unsent(tmp_path: Path) -> None:
     assert isinstance(receipt, Failure)
     assert (receipt.unsent, server.connections) == (True, 0)
     assert receipt.what == "the file b.xml can no longer be opened (No such file or directory)."
-
-
-def test_the_memory_does_not_grow_with_the_parts(tmp_path: Path) -> None:
-    def drained(incoming: Incoming) -> None:
-        left = incoming.read(0).length or 0
-        left -= len(incoming.body)
-        while left > 0:
-            left -= len(incoming.connection.recv(65536))
-        incoming.connection.sendall(TAKEN)
-
-    def upload(size: int) -> int:
-        files = [new_file(tmp_path, size, f"{number}-{size}") for number in range(2)]
-        return peak(lambda: multi(files, drained))
-
-    assert upload(50_000_000) < upload(500_000) + 2_000_000
 
 
 ONE_SCAN: dict[str, tuple[str, bytes, str, str]] = {
