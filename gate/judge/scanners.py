@@ -102,9 +102,9 @@ def run_scans(
     for upload in uploads:
         match upload.receipt:
             case Finished(number, _, scanner):
-                scans.append(RunScan(upload.file.shown, _suffixes_of(upload), number, scanner))
+                scans.append(RunScan(str(upload.file), _suffixes_of(upload), number, scanner))
             case Refused(_, refusal) if refusal and refusal.accept is Accept.DUPLICATE:
-                scans.append(RunScan(upload.file.shown, _suffixes_of(upload), whole=not upload.file.parts))
+                scans.append(RunScan(str(upload.file), _suffixes_of(upload), whole=not upload.file.parts))
     for history in histories:
         refusal, reading, owner = _refusal(history), history.reading, owners.get(history.target)
         if reading and (not refusal or refusal.accept is Accept.DUPLICATE):
