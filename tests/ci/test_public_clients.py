@@ -13,6 +13,7 @@ import pytest
 
 from gate.sandbox.server import API_KEY, APPLICATION_ID, FIRST_PENDING_SCAN, ThreadFix
 from tests.ci.conftest import once
+from tests.uploads import zap
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -106,9 +107,9 @@ def call(script: str, python: Path, url: str, file: Path, key: str = API_KEY) ->
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file to upload."""
-    path = tmp_path / "contoso shop.fpr"
-    path.write_bytes(b"x" * 100_000)
+    """A large report of ZAP with one finding."""
+    path = tmp_path / "contoso shop.xml"
+    path.write_bytes(zap(2, "/a").ljust(100_000))
     return path
 
 
@@ -124,13 +125,14 @@ def test_a_public_client_works_unchanged(
         "nobody": "Application lookup failed. Check your ID.",
     }
     # Neither names a version, so the upload returns the finished scan, as before 2.4.5.
-    assert responses["upload"]["data"]["numberTotalVulnerabilities"] == 4
-    assert [(upload.name, upload.size) for upload in threadfix.uploads] == [("contoso shop.fpr", 100_000)] * 2
+    scan = responses["upload"]["data"]
+    assert (scan["numberNewVulnerabilities"], scan["findings"][0]["calculatedUrlPath"]) == (1, "/a")
+    assert [(upload.name, upload.size) for upload in threadfix.uploads] == [("contoso shop.xml", 100_000)] * 2
     assert responses["by_id"]["data"] == responses["by_name"]["data"]
     assert (responses["by_id"]["data"]["name"], responses["team"]["data"]["name"]) == ("Contoso shop", "Contoso")
-    assert responses["team"]["data"] == responses["teams"]["data"][0]
+    assert responses["team"]["data"]["totalVulnCount"] == responses["teams"]["data"][0]["totalVulnCount"] == 5
     # One client uses `latest`, which since REST 2.7 also returns hidden vulnerabilities and false positives.
-    assert len(responses["vulnerabilities"]["data"]) == {PRO: 6, OLD: 4}[script]
+    assert len(responses["vulnerabilities"]["data"]) == {PRO: 7, OLD: 5}[script]
 
 
 def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, threadfix: ThreadFix, serve: Serve) -> None:
@@ -138,7 +140,7 @@ def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, thread
     responses = call(PRO, python, serve(threadfix), file)
     assert responses["by_unique_id"]["data"] == responses["in_any_team"]["data"][0] == responses["by_id"]["data"]
     assert (responses["status"]["data"]["status"], responses["status"]["message"]) == ("QUEUED", "Queued")
-    assert [scan["id"] for scan in responses["scans"]["data"]] == [responses["upload"]["data"]["id"]]
+    assert [scan["id"] for scan in responses["scans"]["data"]] == [6000, responses["upload"]["data"]["id"]]
     # The response has the shape of the version that introduced the call, because the client names none.
     assert [status["passing"] for status in responses["policies"]["data"]] == [True, True]
     assert responses["policy"]["data"]["currentStatus"] == "PASSING"
