@@ -41,6 +41,15 @@ def test_a_scenario_ends_as_expected(scenario: Scenario, gate: Gate) -> None:
     assert ran.out == ""
 
 
+def test_a_report_with_the_date_of_another_may_be_accepted(gate: Gate) -> None:
+    scenario = SCENARIOS["same-date"]
+    (file,) = scenario.write(gate.folder)
+    ran = gate(
+        "--scan-file", file, "--accept", "duplicate", env=environment(gate.url, scenario.name, gate.threadfix.scans)
+    )
+    assert (ran.code, ran.document["reason"]) == (0, Reason.ALREADY_IMPORTED)
+
+
 def test_every_reason_that_a_server_can_cause_has_a_scenario() -> None:
     """The other reasons come from options, signals and bugs."""
     played = {scenario.expect for scenario in SCENARIOS.values()}

@@ -160,6 +160,7 @@ def test_a_report_in_threadfix_s_format_has_a_date_and_findings() -> None:
         ("a.THREADFIX", b"{}", reports.NO_TYPE),
         ("a.xml", b"", reports.NO_TYPE),
         ("a.xml", b"<a>", reports.NO_TYPE),
+        ("a.xml", b" " * KEPT + b"<a/>", reports.NO_TYPE),
         ("a.xml", b"<OWASPZAPReport><alertitem><alert>x</alert></alertitem></OWASPZAPReport>", Report(ZAP, ())),
         ("a.xml", b"<OWASPZAPReport>" + b" " * KEPT + b"<", Report(ZAP, ())),
     ],
