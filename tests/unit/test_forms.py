@@ -174,20 +174,13 @@ def test_threadfix_2_3_does_not_know_its_later_format() -> None:
     assert reports.read(file_of("a.threadfix", json.dumps(DOCUMENT).encode()), versions.LEGACY) == reports.NO_TYPE
 
 
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("legacy", (2, 3)),
-        ("Legacy", (2, 3)),
-        ("2.8.8", (2, 8, 8)),
-        ("v2.5.1.12", (2, 5, 1, 12)),
-        ("3", (3,)),
-        ("latest", None),
-        ("2.", None),
-        ("", None),
-        ("2.8-rc", None),
-    ],
-)
+VERSIONS = {
+    "legacy": (2, 3), "Legacy": (2, 3), "2.8.8": (2, 8, 8), "v2.5.1.12": (2, 5, 1, 12), "3": (3,),
+    "latest": None, "2.": None, "": None, "2.8-rc": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "version"), VERSIONS.items())
 def test_a_version_is_parsed(text: str, version: versions.Version | None) -> None:
     assert versions.parse(text) == version
 
@@ -195,17 +188,11 @@ def test_a_version_is_parsed(text: str, version: versions.Version | None) -> Non
 @pytest.mark.parametrize(
     ("segment", "server", "version"),
     [
-        ("latest", (2, 8, 5), (2, 8, 5)),
-        ("Latest", (2, 8, 5), (2, 8, 5)),
-        ("v3.0", (2, 8, 5), (2, 8, 5)),
-        ("v2.7.1", (2, 8, 5), (2, 7, 1)),
-        ("legacy", (2, 8, 5), (2, 6)),
-        ("", (2, 8, 5), (2, 6)),
-        ("v2.5", (2, 8, 5), None),
-        ("latest", (2, 5), None),
-        ("legacy", (2, 5), None),
+        ("latest", (2, 8, 5), (2, 8, 5)), ("Latest", (2, 8, 5), (2, 8, 5)), ("v3.0", (2, 8, 5), (2, 8, 5)),
+        ("v2.7.1", (2, 8, 5), (2, 7, 1)), ("legacy", (2, 8, 5), (2, 6)), ("", (2, 8, 5), (2, 6)),
+        ("v2.5", (2, 8, 5), None), ("latest", (2, 5), None), ("legacy", (2, 5), None),
     ],
-)
+)  # fmt: skip
 def test_the_path_selects_the_version(segment: str, server: versions.Version, version: versions.Version | None) -> None:
     """A version is at most the server's. For `legacy` or no version, it is the version that introduced the endpoint."""
     assert versions.requested(segment, server, (2, 6)) == version
