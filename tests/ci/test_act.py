@@ -317,6 +317,13 @@ def test_matrix(act: Callable[..., Ended]) -> None:
     assert set(re.findall(r"for pending scan \d+ of application (\d+)", done.output)) == {"6", "12"}
 
 
+def test_several_files_of_one_scanner(act: Callable[..., Ended]) -> None:
+    """All files are parts of one scan."""
+    done = act("push", example("one-scan.yml"))
+    assert done.jobs == {"Scan": "success", "ThreadFix gate": "success"}, done.log
+    assert len(set(re.findall(r"for pending scan (\d+) of application 6", done.output))) == 1, done.output
+
+
 def test_several_scanners(act: Callable[..., Ended]) -> None:
     """Each report has its own step, and only the last step asks for rules."""
     done = act("push", example("scanners.yml"))
