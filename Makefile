@@ -13,7 +13,7 @@ TESTS ?=
 QUICK := tests/unit tests/integration tests/properties
 # Use at most 8 workers: more take too long to start.
 PYTEST := -m pytest --numprocesses auto --maxprocesses 8
-# The demo's ten seconds take five.
+# Twice the speed of a real scan.
 SPEED ?= --speed 2 --interval 1s
 
 .PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image bundle dist lock golden docs clean

@@ -201,10 +201,10 @@ def _commands() -> Iterator[click.Command]:
         "demo",
         callback=_demo,
         short_help="Watch the gate with an embedded ThreadFix.",
-        help="Start the embedded ThreadFix sandbox and run the gate against one of its scenarios (default: done). "
+        help="Start the embedded ThreadFix sandbox and run the gate against one of its scenarios (default: release). "
         "Any option of `run` may be added. Ends as the gate does.",
         params=[
-            click.Argument(["scenario"], default="done", required=False),
+            click.Argument(["scenario"], default="release", required=False),
             click.Option(["--list"], is_flag=True, help="Explain each scenario."),
             *kind,
             *_options(shown=()),

@@ -17,7 +17,7 @@ from gate.options.table import API_VERSION, APPLICATION_ID, OPTIONS, PENDING_SCA
 from gate.reporters.console import to_log
 from gate.sandbox import versions
 from gate.sandbox.command import make, report_invalid
-from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.scenarios import GROUPS, SCENARIOS
 from gate.sandbox.server import environment, serving
 
 if TYPE_CHECKING:
@@ -44,10 +44,12 @@ def list_scenarios() -> int:
     """Explain each scenario on standard output; exit code 0."""
     width = max(shutil.get_terminal_size((100, 24)).columns, 40)
     lines = ["Run one with: threadfix-gate demo SCENARIO", ""]
-    for scenario in SCENARIOS.values():
-        row = scenario.expect.row
-        lines.append(f"{scenario.name:<18} {row.kind} ({scenario.expect}), exit code {row.exit_code}")
-        lines.append(textwrap.fill(scenario.about, width, initial_indent=" " * 4, subsequent_indent=" " * 4))
+    for heading, scenarios in GROUPS.items():
+        lines.append(f"{heading}:")
+        for scenario in scenarios:
+            row = scenario.expect.row
+            lines.append(f"  {scenario.name:<18} {row.kind} ({scenario.expect}), exit code {row.exit_code}")
+            lines.append(textwrap.fill(scenario.describe(), width, initial_indent=" " * 6, subsequent_indent=" " * 6))
     print("\n".join(lines))  # noqa: T201 - the requested output
     return 0
 
@@ -89,7 +91,7 @@ def _play(
     with serving(threadfix) as url:
         variables = environment(url, scenario.name, threadfix.scans)
         to_log(f"A ThreadFix sandbox is running at {url}, on this machine only.")
-        to_log(f"Scenario '{scenario.name}': {scenario.about}")
+        to_log(f"Scenario '{scenario.name}': {scenario.describe(threadfix.speed)}")
         to_log(f"\n$ {shlex.join(_command(variables, {**options, **_without_secrets(flags)}))}")
         exit_code = run_gate({**options, **flags}, inherited | variables, signals, in_sandbox=True)
     to_log(f"(exit code {exit_code})")

@@ -6,6 +6,7 @@ Times are in seconds since the status was first requested. The sandbox's speed d
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -37,6 +38,7 @@ def _no_fault(_number: int) -> Fault | None:
 
 
 _FLAKY: Final[dict[int, Fault]] = {2: BAD_GATEWAY, 3: Reset(), 5: SYSTEM_ERROR, 6: BUSY}
+_OUTAGE: Final[dict[int, Fault]] = {3: BAD_GATEWAY, 4: Reset()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Scenario:
     """A scenario of a pending scan."""
 
     name: str  # as in `demo NAME`
-    about: str  # one sentence about the scan, for `demo --list`
+    about: str  # one sentence about the scan, with its durations in braces
     expect: Reason  # the reason of the gate's verdict, given `options`
     # Each status with its duration in seconds; the last status never ends.
     walk: tuple[tuple[str, float], ...] = (("DONE", 0),)
@@ -81,6 +83,10 @@ class Scenario:
                 break
             began += lasts
         return began
+
+    def describe(self, speed: float = 1) -> str:
+        """Return the sentence about the scan, with its durations at this speed."""
+        return re.sub(r"\{([0-9]+)\}", lambda seconds: f"{float(seconds[1]) / speed:g}", self.about)
 
     @property
     def duration(self) -> float:
@@ -138,8 +144,8 @@ _INJECTIONS: Final = tuple(
     )
 )
 _PROCESSING: Final = (
-    Scenario("done", "The scan passes through every status and is DONE after ten seconds.", Reason.PROCESSED, _WHOLE),
-    Scenario("slow", "The scan takes 45 seconds; the gate polls less and less often.", Reason.PROCESSED,
+    Scenario("done", "The scan passes through every status and is DONE after {10} seconds.", Reason.PROCESSED, _WHOLE),
+    Scenario("slow", "The scan takes {45} seconds; the gate polls less and less often.", Reason.PROCESSED,
              tuple((name, lasts * 4.5) for name, lasts in _WHOLE)),
     Scenario("remote-import", "A remote import ends with FINISHED_FINDING_PULLING, without a scan id.",
              Reason.PROCESSED, (("QUEUED", 3.0), ("FINISHED_FINDING_PULLING", 0.0)), scan_id=False),
@@ -180,7 +186,7 @@ _PROCESSING: Final = (
              Reason.SCAN_FAILED, _REFUSED, error_message=OLDER, scan_id=False),
 )
 _RULES: Final = (
-    Scenario("policy-pass", "ThreadFix evaluates the application three seconds after DONE, and the policy passes.",
+    Scenario("policy-pass", "ThreadFix evaluates the application {3} seconds after DONE, and the policy passes.",
              Reason.PROCESSED, _QUICK, lag=3.0, options={"policy": "Release"}),
     Scenario("policy-fail",
              "A policy passes until ThreadFix has evaluated the scan; then it fails, and blocks the release.",
@@ -200,6 +206,10 @@ _RULES: Final = (
              fault=lambda _: LICENCE),
 )
 _UPLOADS: Final = (
+    Scenario("release",
+             "The gate uploads a report, waits {10} seconds, through an outage, and asks for the policies.",
+             Reason.PROCESSED, _WHOLE, _OUTAGE.get, lag=2.0, options={"policy": "all"},
+             files={"release.fpr": _OPAQUE}),
     Scenario("upload", "The gate uploads a file, then waits for its scan.", Reason.PROCESSED, _WHOLE,
              files={"upload.fpr": _OPAQUE}),
     Scenario("upload-refused",
@@ -220,5 +230,7 @@ _UPLOADS: Final = (
              files={"many-scans.fpr": _OPAQUE}),
 )
 # fmt: on
-SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for scenario in (*_PROCESSING, *_RULES, *_UPLOADS)}
-"""Every scenario by name, in the order of `demo --list`."""
+GROUPS: Final = {"The scan": _PROCESSING, "Rules": _RULES, "Uploads": _UPLOADS}
+"""The scenarios by the headings of `demo --list`."""
+SCENARIOS: Final[dict[str, Scenario]] = {scenario.name: scenario for group in GROUPS.values() for scenario in group}
+"""Every scenario by name."""

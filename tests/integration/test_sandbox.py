@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 import requests
 
 from gate.cli import main
-from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.scenarios import GROUPS, SCENARIOS
 from gate.sandbox.server import API_KEY, Scan, ThreadFix
 
 if TYPE_CHECKING:
@@ -109,7 +110,15 @@ def test_the_demo_lists_its_scenarios_with_their_verdicts(capfd: pytest.CaptureF
     for scenario in SCENARIOS.values():
         row = scenario.expect.row
         end = f"{row.kind} ({scenario.expect}), exit code {row.exit_code}"
-        assert f"{scenario.name:<18} {end}\n    {scenario.about}\n" in f"{out}\n"
+        assert f"\n  {scenario.name:<18} {end}\n      {scenario.describe()}\n" in f"{out}\n"
+    assert re.findall(r"^(\S.*):$", out, re.MULTILINE) == list(GROUPS)
+
+
+def test_the_demo_names_the_duration_as_it_is_played(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--speed", "20", "--interval", "50ms"]) == 0
+    _, log = capfd.readouterr()
+    assert "Scenario 'release': The gate uploads a report, waits 0.5 seconds, through an outage, and" in log
+    assert re.search(r"uploading.*error: .*recovered.*policies: passing, fresh.*PASS \(", log, re.DOTALL)
 
 
 @pytest.mark.parametrize(
