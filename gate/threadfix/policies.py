@@ -100,7 +100,7 @@ def _criteria(envelope: responses.Envelope, request: CheckRequest) -> CheckReadi
 
 def _criterion_fields(criterion: responses.Criterion) -> tuple[object, ...]:
     """Return the fields that must agree in two responses; those of a severity in a fixed order."""
-    severity, *limits = vars(criterion).values()
+    severity, *limits = criterion
     return (sorted(severity.items(), key=lambda item: item[0]) if isinstance(severity, dict) else severity, *limits)
 
 

@@ -10,8 +10,7 @@ A function that reads an envelope raises NotThreadFixError if its content has an
 # No `from __future__ import annotations` here: `shapes` needs the types of the fields, not their names.
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gate.text.sanitizer import fold
 from gate.threadfix import shapes
@@ -19,20 +18,14 @@ from gate.threadfix.links import MAX_ID
 from gate.threadfix.shapes import ABSENT, Absent, parse_json, to_shape
 
 NotThreadFixError = shapes.NotThreadFixError
-NOT_OF_A_SCAN: Final = ("status", "error", "name")
-"""Fields of a pending scan or an application, and of no finished scan."""
-OWNERS: Final = ("appId", "applicationId", "app", "application")
-"""Fields that name an object's application, by its id or as an object with an id."""
+NOT_OF_A_SCAN: Final = ("status", "error", "name")  # fields of a pending scan or an application only
+OWNERS: Final = ("appId", "applicationId", "app", "application")  # each is an application's id, or an object with it
 PASSING: Final = "PASSING"
-"""ThreadFix's word for a policy that holds."""
 FAILING: Final = "FAILING"
-"""ThreadFix's word for a policy that is broken."""
-LAST_MOMENT: Final = 32_503_680_000_000
-"""Milliseconds since the epoch, in the year 3000. Any later date is unknown: calendars end soon after it."""
+LAST_MOMENT: Final = 32_503_680_000_000  # milliseconds, in the year 3000; later dates are unknown: calendars end there
 
 
-@dataclass(frozen=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The parts of every response."""
 
     success: bool
@@ -41,27 +34,24 @@ class Envelope:
     links: Any = None
 
 
-@dataclass(frozen=True)
-class PendingScan:
+class PendingScan(NamedTuple):
     """The `object` of a pending scan's status (vendor page "Check Pending Scan Status").
 
-    `scanId` is there with DONE, from ThreadFix 2.7.7 on. `id` is not read: in the vendor's sample it differs from the
-    requested id.
+    Its `id` is not read: in the vendor's sample it differs from the requested id.
     """
 
     status: str
     error: bool
     app_id: int
     error_message: Any = None
-    scan_id: Any = None
+    scan_id: Any = None  # with DONE, from ThreadFix 2.7.7 on
     name: Any = None
     scan_message: Any = None
     modified_date: Any = None
     file_data_list: Any = None
 
 
-@dataclass(frozen=True)
-class FinishedScan:
+class FinishedScan(NamedTuple):
     """The `object` in the response to an upload with version `legacy` (recorded with ThreadFix 2.3)."""
 
     id: int
@@ -81,8 +71,7 @@ class FinishedScan:
     number_critical_vulnerabilities: int
 
 
-@dataclass(frozen=True)
-class Application:
+class Application(NamedTuple):
     """An application (vendor page "Application Lookup")."""
 
     id: int
@@ -91,8 +80,7 @@ class Application:
     unique_id: Any = None
 
 
-@dataclass(frozen=True)
-class Team:
+class Team(NamedTuple):
     """A team with its applications (vendor pages "Get Team by ID" and "List Teams")."""
 
     applications: Any
@@ -100,45 +88,36 @@ class Team:
     name: Any = None
 
 
-@dataclass(frozen=True)
-class PolicyReference:
-    """The policy of a status. A policy that filters vulnerabilities has the name of its filter."""
+class PolicyReference(NamedTuple):
+    """The policy of a status."""
 
     id: int
     name: str
-    filter_name: Any = ABSENT
+    filter_name: Any = ABSENT  # null for a remediation policy, which has no filter
 
     @property
     def is_remediation(self) -> bool | None:
-        """Whether it is for remediation, and so has no filter; None if the response does not state it."""
-        if self.filter_name is None:
-            return True
-        return False if non_empty(self.filter_name) else None
+        """Whether it is for remediation; None if the response does not state it."""
+        return True if self.filter_name is None else False if non_empty(self.filter_name) else None
 
 
-@dataclass(frozen=True)
-class PolicyStatus:
-    """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation").
-
-    It has `passing` before ThreadFix 2.5.1.12, and `currentStatus` from then on. Its own `name` is the application's.
-    """
+class PolicyStatus(NamedTuple):
+    """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation")."""
 
     policy: PolicyReference
-    current_status: str | Absent = ABSENT
-    passing: bool | Absent = ABSENT
+    current_status: str | Absent = ABSENT  # from ThreadFix 2.5.1.12 on
+    passing: bool | Absent = ABSENT  # before ThreadFix 2.5.1.12
     last_evaluated: Any = None
 
 
-@dataclass(frozen=True)
-class PolicyStatuses:
+class PolicyStatuses(NamedTuple):
     """The policies of an application, from ThreadFix 2.6.2 on; older versions send only the list."""
 
     id: int
     policy_statuses: list[PolicyStatus]
 
 
-@dataclass(frozen=True)
-class Criterion:
+class Criterion(NamedTuple):
     """The limits that a pass criterion sets for a severity (vendor page "CI/CD Pass Criteria")."""
 
     severity: Any
@@ -148,8 +127,7 @@ class Criterion:
     not_introduced: Any = None
 
 
-@dataclass(frozen=True)
-class PassCriteria:
+class PassCriteria(NamedTuple):
     """The result of the pass criteria (vendor page "Evaluate CI/CD Pass Criteria")."""
 
     passing: bool
@@ -157,17 +135,15 @@ class PassCriteria:
     failed: list[Criterion]
 
 
-@dataclass(frozen=True)
-class ListedScan:
-    """An application's scan (vendor page "List Scans"); `updatedDate` is new in ThreadFix 2.5.1."""
+class ListedScan(NamedTuple):
+    """An application's scan (vendor page "List Scans")."""
 
     id: Any = None
-    updated_date: Any = None
+    updated_date: Any = None  # from ThreadFix 2.5.1 on; `importTime` is the date in the report
     scanner_name: Any = None
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """An entry of the `links` in the response to an upload."""
 
     href: str
@@ -187,7 +163,7 @@ def pending_scan(envelope: Envelope) -> PendingScan:
 
 
 def application(envelope: Envelope) -> Application:
-    """Return the application in an envelope."""
+    """Return the application in an envelope; its id may not be valid."""
     return to_shape(envelope.object, Application, "$.object")
 
 
@@ -217,7 +193,7 @@ def teams(envelope: Envelope) -> tuple[Team, ...]:
 def _owning(owner: Team) -> Team:
     organization = {"id": owner.id, "name": owner.name}
     owned = _applications([] if owner.applications is None else owner.applications)
-    return replace(owner, applications=tuple(replace(application, organization=organization) for application in owned))
+    return owner._replace(applications=tuple(application._replace(organization=organization) for application in owned))
 
 
 def pending_scan_links(envelope: Envelope) -> tuple[str, ...]:
@@ -234,7 +210,7 @@ def finished_scan(envelope: Envelope, application_id: int) -> FinishedScan:
         raise NotThreadFixError(f"a finished scan has no `{others[0]}`")
     if identity(scan.id) is None or scan.import_time <= 0 or non_empty(scan.scanner_name) is None:
         raise NotThreadFixError("the scan's id, importTime or scannerName is not valid")
-    if min(value for value in vars(scan).values() if isinstance(value, int)) < 0:
+    if min(value for value in scan if isinstance(value, int)) < 0:
         raise NotThreadFixError("a number of the scan is negative")
     owners = [envelope.object[field] for field in OWNERS if field in envelope.object]
     if any(identity(owner.get("id") if isinstance(owner, dict) else owner) != application_id for owner in owners):
@@ -287,10 +263,8 @@ def pass_criteria(envelope: Envelope) -> PassCriteria:
 def upload_response(body: bytes) -> tuple[str, ...] | str:
     """Return the links in the response to an upload, or ThreadFix's message if it refused the file.
 
-    Only the links have the pending scan's id (vendor page "Upload Scan").
-
-    Raises:
-        NotThreadFixError: it is not a response to an upload, or ThreadFix accepted the file without a link.
+    Only the links have the pending scan's id (vendor page "Upload Scan"). Raises NotThreadFixError also if ThreadFix
+    accepted the file without a link.
     """
     try:
         envelope = parse(body)
@@ -307,17 +281,9 @@ def upload_response(body: bytes) -> tuple[str, ...] | str:
 
 
 def listed_scans(envelope: Envelope) -> tuple[ListedScan, ...]:
-    """Return the scans in a list, with valid ids and scanners (vendor page "List Scans").
-
-    `importTime` is not read: it is the date in the report.
-
-    Raises:
-        NotThreadFixError: the object is not a list of scans.
-    """
+    """Return the scans in a list; an id, date or scanner that is not valid is None."""
     scans = to_shape(envelope.object, list[ListedScan], "$.object")
-    return tuple(
-        ListedScan(identity(scan.id), moment(scan.updated_date), non_empty(scan.scanner_name)) for scan in scans
-    )
+    return tuple(ListedScan(identity(id_), moment(updated), non_empty(scanner)) for id_, updated, scanner in scans)
 
 
 def file_names(scan: PendingScan) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Parses JSON strictly, and converts it to frozen dataclasses."""
+"""Parses JSON strictly, and converts it to named tuples."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import partial
 from types import UnionType
-from typing import Any, Final, NoReturn, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
 
 T = TypeVar("T")
 Shape = TypeVar("Shape")
 Read = Callable[[Any, str], Any]
 """Converts a JSON value; the second argument is its place in the response, such as `$.object.appId`."""
-MOST_OPENINGS: Final = 1_000_000
-"""Number of bytes `{` and `[` that is too many for a response: parsing 16 MiB of `{"a":{}}` takes 480 MB."""
-WINDOW: Final = 1024 * 1024
-"""Bytes of a response that are decoded together."""
-DROPPED: Final = ("scans", "findings")
-"""Lists that the gate never reads. An application has all its scans, and a scan all its findings."""
-MOST_DIGITS: Final = 19
-"""Digits of the largest whole number of a Java server."""
+MOST_OPENINGS: Final = 1_000_000  # bytes `{` and `[` that are too many: parsing 16 MiB of `{"a":{}}` takes 480 MB
+WINDOW: Final = 1024 * 1024  # bytes of a response that are decoded together
+DROPPED: Final = ("scans", "findings")  # never read: an application has all its scans, and a scan all its findings
+MOST_DIGITS: Final = 19  # of the largest whole number of a Java server
 _BLANKS: Final = re.compile("[ \t\n\r]*")
 _WORDS: Final = {
     str: "text",
@@ -50,14 +45,10 @@ class NotThreadFixError(ValueError):
 
 
 def parse_json(body: bytes | bytearray, digits: Sequence[str] = (), window: int = WINDOW) -> object:
-    """Return the JSON value in `body`; in a long body without the entries of `DROPPED`, which are parsed too.
+    """Return the JSON value in `body`; in a body longer than `window` without the entries of `DROPPED`.
 
-    Lone surrogates are kept: Java servers send them.
-
-    Args:
-        body: the response.
-        digits: secrets made of digits; a number that contains a secret counts as unknown and is never shown.
-        window: bytes that are decoded together; a shorter body is parsed as a whole.
+    Dropped entries are parsed too. Lone surrogates are kept: Java servers send them. `digits` are secrets made of
+    digits; a number that contains a secret counts as unknown and is never shown.
 
     Raises:
         NotThreadFixError: the body is not JSON, has a name twice, or would take too much memory.
@@ -81,7 +72,6 @@ class _Parser:
         self._size, self._window, self._at = size, "", 0
 
     def parse(self) -> object:
-        """Return the value of the whole body."""
         value = self._value()
         if self._next():
             raise ValueError("there is more after the value")
@@ -173,22 +163,18 @@ def _no_number(_: str) -> NoReturn:
 
 
 def to_shape(value: object, shape: type[Shape], place: str) -> Shape:
-    """Convert parsed JSON to a shape.
+    """Convert parsed JSON to a shape: a named tuple, or a list of one kind of them.
 
-    Args:
-        value: parsed JSON.
-        shape: a frozen dataclass, or `list[...]` of them. The type of its fields is `str`, `bool`, `int`, `Any`, or a
-            shape. A field with a default may be absent, but only a field of type `Any` may be null.
-        place: path of the value in the response, such as `$.object`.
+    The type of its fields is `str`, `bool`, `int`, `Any`, or a shape. A field with a default may be absent, but only a
+    field of type `Any` may be null. `place` is the path of the value in the response, such as `$.object`.
 
     Raises:
         NotThreadFixError: a field is missing or has another type.
     """
     try:
-        converted: Shape = _reader(shape)(value, place)
+        return cast("Shape", _reader(shape)(value, place))
     except NotThreadFixError as error:
         raise NotThreadFixError(f"it is JSON, but not of ThreadFix's shape: {error}") from error
-    return converted
 
 
 def _reader(kind: object) -> Read:
@@ -201,20 +187,22 @@ def _reader(kind: object) -> Read:
         item = _reader(get_args(kind)[0])
         return lambda value, place: [item(entry, f"{place}[{i}]") for i, entry in enumerate(_exact(value, list, place))]
     assert isinstance(kind, type)  # noqa: S101 - shapes have no other types
-    return _shape_reader(kind) if is_dataclass(kind) else lambda value, place: _exact(value, kind, place)
+    if issubclass(kind, tuple):
+        return _shape_reader(cast("type[NamedTuple]", kind))
+    return lambda value, place: _exact(value, kind, place)
 
 
-def _shape_reader(shape: type) -> Read:
-    plan = [(field.name, _camel(field.name), _reader(field.type), field.default) for field in fields(shape)]
+def _shape_reader(shape: type[NamedTuple]) -> Read:
+    plan = [(name, _camel(name), _reader(shape.__annotations__[name])) for name in shape._fields]
 
     def read(value: object, place: str) -> object:
-        entries, values = _exact(value, dict, place), {}
-        for name, key, reader, default in plan:
+        entries, values = _exact(value, dict, place), dict(shape._field_defaults)
+        for name, key, reader in plan:
             if key in entries:
                 values[name] = reader(entries[key], f"{place}.{key}")
-            elif default is MISSING:
+            elif name not in values:
                 raise NotThreadFixError(f"`{place}.{key}` is missing")
-        return shape(**values)
+        return shape._make(values[name] for name in shape._fields)
 
     return read
 
