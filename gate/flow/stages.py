@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.checks import doubted, judge_check
-from gate.judge.conclusions import conclude, decide, from_failure
+from gate.judge.conclusions import conclude, concluded_from, decide
 from gate.judge.scanners import are_several, contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, judge_scan
 from gate.judge.uploads import UploadVerdict, judge_upload
@@ -224,7 +224,8 @@ class Stages:
         )
         application = self._ask(subject, observe, self.settings.plan.first_contact_limit)
         if isinstance(application, Failure):
-            missing = from_failure(application, str(subject)).downgrade(self.settings.downgraded)
+            missing = concluded_from(application, f"{subject}: {application.what}")
+            missing = missing.downgrade(self.settings.downgraded)
             unsent = replace(application, what=f"not sent; {missing.message}", unsent=True)
             if self.settings.files:
                 missing = replace(missing, meaning=f"{missing.meaning} {NOTHING_SENT}")

@@ -137,11 +137,6 @@ def from_bug(error: BaseException) -> Conclusion:
     return concluded(Reason.INTERNAL, f"internal error: {type(error).__name__}.")
 
 
-def from_failure(failure: Failure, subject: str) -> Conclusion:
-    """Return the conclusion of a failure that ends the whole run; its message names the subject."""
-    return concluded_from(failure, f"{subject}: {failure.what}")
-
-
 def concluded_from(failure: Failure, message: str = "") -> Conclusion:
     """Return the conclusion of a failure; without a message, its own sentence is the message."""
     advice = advise(failure.kind, failure.doing)

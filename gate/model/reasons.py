@@ -137,7 +137,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.DENIED: Row(
         4,
         "401, 403, or a response that mentions the API key or a permission",
-        "ThreadFix does not accept the API key, or the key's user may not access this scan.",
+        "ThreadFix does not accept the API key, or the key's user may not access this application.",
         "Check that the secret is set and current, and that the key's user has the *Upload Scans* permission for the "
         "application: ThreadFix requires it for uploads and for the status of a pending scan; read access "
         "is not enough.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.judge.checks import CheckVerdict
-from gate.judge.conclusions import Conclusion, conclude, concluded, from_failure
+from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from
 from gate.judge.scans import judge_scan
 from gate.judge.uploads import UploadVerdict, judge_upload
 from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
@@ -167,7 +167,7 @@ def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason
 
 def test_the_message_of_a_failure_that_ends_the_run_has_its_subject() -> None:
     failure = Failure(Reason.NOT_FOUND, "is not there.", FailureKind.NOT_FOUND, Doing.LOOKUP)
-    conclusion = from_failure(failure, "application 6")
+    conclusion = concluded_from(failure, f"application 6: {failure.what}")
     hint = ADVICE[failure.kind, failure.doing].hint
     assert (conclusion.message, conclusion.hint) == ("application 6: is not there.", f"{hint} {DIAGNOSIS}")
 
