@@ -111,14 +111,15 @@ def counts(vulnerabilities: Sequence[Vulnerability]) -> dict[str, int]:
     return each | {"totalVulnCount": len(counted)}
 
 
-def criticality() -> dict[str, Any]:
-    """Return the criticality that every application of the sandbox has."""
-    return {"id": 3, "name": "High"}
-
-
-def url_of(application: Application) -> str:
-    """Return the URL in the application's details."""
-    return f"https://{application.unique_id or application.id}.example"
+def in_short(application: Application) -> dict[str, Any]:
+    """Return the fields of an application that each response about it has."""
+    return {
+        "id": application.id,
+        "name": application.name,
+        "url": f"https://{application.unique_id or application.id}.example",
+        "applicationCriticality": {"id": 3, "name": "High"},
+        "grcApplication": None,
+    }
 
 
 def _positive(text: str) -> int:
@@ -146,7 +147,7 @@ def _teams(state: State) -> dict[int, Team]:
 
 def _described(state: State, application: Application, version: Version) -> dict[str, Any]:
     team = application.team
-    described = _in_short(application) | {
+    described = in_short(application) | {
         "uniqueId": application.unique_id or None,
         "waf": None,
         "organization": {"id": team.id, "name": team.name},
@@ -160,31 +161,15 @@ def _described(state: State, application: Application, version: Version) -> dict
     return described
 
 
-def _in_short(application: Application) -> dict[str, Any]:
-    return {
-        "id": application.id,
-        "name": application.name,
-        "url": url_of(application),
-        "applicationCriticality": criticality(),
-        "grcApplication": None,
-    }
-
-
 def _described_team(state: State, team: Team, *, listed: bool = False) -> dict[str, Any]:
     """Describe a team; the list of teams has more about each application [RUN]."""
     members = [application for application in state.applications.values() if application.team.id == team.id]
     found = {application.id: state.vulnerabilities(application) for application in members}
-    described: dict[str, Any] = {
-        "id": team.id,
-        "name": team.name,
-        "applications": [_in_short(application) for application in members],
-        **counts([vulnerability for each in found.values() for vulnerability in each]),
-    }
+    short, constant = {"id": team.id, "name": team.name}, {"active": True}
+    entries = [in_short(application) for application in members]
     if listed:
-        short = {"id": team.id, "name": team.name}
-        constant = {"active": True, "frameworkType": "DETECT", "skipApplicationMerge": False}
-        described |= {"active": True}
-        for entry, application in zip(described["applications"], members, strict=True):
-            about = {"uniqueId": application.unique_id or None, "team": short, "organization": short}
-            entry.update(about | constant | counts(found[application.id]))
-    return described
+        more = {"frameworkType": "DETECT", "skipApplicationMerge": False, "team": short, "organization": short}
+        for entry, application in zip(entries, members, strict=True):
+            entry.update(more | constant | counts(found[application.id]), uniqueId=application.unique_id or None)
+    counted = counts([vulnerability for each in found.values() for vulnerability in each])
+    return short | {"applications": entries} | counted | (constant if listed else {})

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.sandbox import model, versions
-from gate.sandbox.applications import criticality, url_of
+from gate.sandbox.applications import in_short
 from gate.sandbox.responses import envelope, refusal
 
 if TYPE_CHECKING:
@@ -19,54 +19,41 @@ FIRST_DAY: Final = "1969-12-31"
 
 
 def statuses(state: State, call: Call) -> Fault:
-    """Return the status of each policy that is attached to an application."""
+    """Return the status of each policy that is attached to an application [DOC]."""
     application = call.application
     attached = [state.policies[number] for number in application.policies]
     shown = [_status(state, policy, application, call.version) for policy in attached]
     if call.version < versions.STATUSES_IN_APPLICATION:
         return envelope(shown)
     broken = any(_word(state, policy, application) == model.FAILING for policy in attached)
-    described: dict[str, Any] = {
-        "id": application.id,
-        "name": application.name,
-        "url": url_of(application),
-        "applicationCriticality": criticality(),
-        "overallPolicyStatus": model.FAILING if broken else model.PASSING,
-        "policyStatuses": shown,
-    }
+    overall = model.FAILING if broken else model.PASSING
+    described = in_short(application) | {"overallPolicyStatus": overall, "policyStatuses": shown}
     if call.version >= versions.APPLICATION_DETAILS:
         described |= {"testEnvironment": None, "releaseFrequency": None, "isInternal": False}
     return envelope(described)
 
 
 def evaluate(state: State, call: Call) -> Fault:
-    """Evaluate one policy for an application, attached or not."""
+    """Evaluate one policy for an application, attached or not [DOC]."""
     number, name, kind = (call.fields.get(field, "") for field in ("policyId", "policyName", "type"))
     if call.version < versions.POLICY_TYPE:
         kind = "filter"
     elif name and kind not in ("filter", "remediation"):
-        return refusal("Parameter 'type' must be filter or remediation.")
-    policy = next(
-        (
-            policy
-            for policy in state.policies.values()
-            if str(policy.id) == number or (not number and (policy.name, policy.type) == (name, kind))
-        ),
-        None,
-    )
-    if policy is None:
-        return refusal("Policy lookup failed. Check your ID.")
-    status = _status(state, policy, call.application, call.version)
-    return envelope(status | {"id": None, "statusLastChanged": None})
+        return refusal("Parameter 'type' must be filter or remediation.")  # [INFER]
+    for policy in state.policies.values():
+        if str(policy.id) == number or (not number and (policy.name, policy.type) == (name, kind)):
+            status = _status(state, policy, call.application, call.version)
+            return envelope(status | {"id": None, "statusLastChanged": None})
+    return refusal("Policy lookup failed. Check your ID.")  # [INFER]
 
 
 def evaluate_criteria(state: State, call: Call) -> Fault:
-    """Evaluate the pass criteria of every group that is attached to an application."""
+    """Evaluate the pass criteria of every group that is attached to an application [DOC]."""
     try:
         since = _day(call.fields.get("fromDate") or FIRST_DAY)
         until = _day(call.fields.get("toDate") or state.now().date().isoformat())
     except ValueError:
-        return refusal("Dates must be in the format yyyy-MM-dd.")
+        return refusal("Dates must be in the format yyyy-MM-dd.")  # [INFER]
     end = until + timedelta(days=1, seconds=-1)
     application = call.application
     counted = [vulnerability for vulnerability in state.vulnerabilities(application) if vulnerability.counts]
@@ -82,7 +69,7 @@ def evaluate_criteria(state: State, call: Call) -> Fault:
             "failed": failed,
             "fromDate": int(since.timestamp() * 1000),
             "toDate": int(end.timestamp() * 1000),
-            # If no criteria are attached, the value on the vendor's server is unknown.
+            # If no criteria are attached, the value is a guess [INFER].
             "passing": not failed,
         }
     )

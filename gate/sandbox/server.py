@@ -35,20 +35,9 @@ if TYPE_CHECKING:
     from gate.sandbox.responses import Fault, Trickle
 
 __all__ = [
-    "API_KEY",
-    "APPLICATION_ID",
-    "CONTEXT",
-    "FIRST_PENDING_SCAN",
-    "JSON",
-    "READ_ONLY_KEY",
-    "Scan",
-    "ThreadFix",
-    "envelope",
-    "environment",
-    "refusal",
-    "serving",
-    "status_object",
-]
+    "API_KEY", "APPLICATION_ID", "CONTEXT", "FIRST_PENDING_SCAN", "JSON", "READ_ONLY_KEY", "Scan", "ThreadFix",
+    "envelope", "environment", "refusal", "serving", "status_object",
+]  # fmt: skip
 
 CHUNK: Final = 256 * 1024
 """Bytes to read at a time."""
@@ -210,9 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
                     self._linger()
             case Reset():
                 # Closing without lingering makes the kernel send a reset.
-                self.connection.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-                )
+                now = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
                 self.connection.close()
                 self.close_connection = True
             case _:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gate.sandbox import model, versions
-from gate.sandbox.applications import criticality
+from gate.sandbox.applications import in_short
 from gate.sandbox.responses import envelope
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ PAGE_SIZE = 10
 
 
 def search(state: State, call: Call) -> Fault:
-    """Return a page of the vulnerabilities that match a form, newest first. No response contains the total."""
+    """Return a page of the vulnerabilities that match a form, newest first. No response contains the total [DOC]."""
     fields = call.fields
     ids, teams = _indexed(fields, "applications", "id"), _indexed(fields, "teams", "id")
     matches = [
@@ -38,7 +38,7 @@ def search(state: State, call: Call) -> Fault:
 
 
 def severities(state: State, _call: Call) -> Fault:
-    """Return the severities with their names."""
+    """Return the severities with their names [CE, CLIENT]."""
     return envelope([_severity(state, number) for number in model.SEVERITIES])
 
 
@@ -64,7 +64,7 @@ def _matches(vulnerability: Vulnerability, fields: Mapping[str, str], *, by_flag
 
 
 def _matches_flags(vulnerability: Vulnerability, fields: Mapping[str, str]) -> bool:
-    """Apply the logic of REST 2.7 and later: only given flags filter, and a flag and its opposite cancel out."""
+    """Apply the logic of REST 2.7 and later: only given flags filter, and a flag and its opposite cancel out [DOC]."""
     pairs = (
         (vulnerability.open, "showOpen", "showClosed"),
         (vulnerability.false_positive, "showFalsePositive", "showNotFalsePositive"),
@@ -74,7 +74,7 @@ def _matches_flags(vulnerability: Vulnerability, fields: Mapping[str, str]) -> b
 
 
 def _matches_older_logic(vulnerability: Vulnerability, fields: Mapping[str, str]) -> bool:
-    """Apply the logic of REST before 2.7: closed, hidden and false-positive results need their flags."""
+    """Apply the logic of REST before 2.7: closed, hidden and false-positive results need their flags [DOC]."""
     closed = _on(fields, "showClosed")
     return (
         (_on(fields, "showOpen") or not closed if vulnerability.open else closed)
@@ -129,7 +129,7 @@ def _described(state: State, application: Application, vulnerability: Vulnerabil
         **dict.fromkeys(("calculatedFilePath", "dependency")),
         **{name: [] for name in ("documents", "staticFindings", "dynamicFindings", "vulnerabilityComments")},
         "team": {"id": application.team.id, "name": application.team.name},
-        "app": {"id": application.id, "name": application.name, "applicationCriticality": criticality()},
+        "app": in_short(application),
         "channelNames": [vulnerability.scanner],
         "findings": [finding(vulnerability) | {"scannerName": vulnerability.scanner}],
     }
