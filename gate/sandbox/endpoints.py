@@ -95,7 +95,7 @@ class ThreadFix(State):
         return self._dispatch(method, path, headers, forms.Form(form))
 
     def receive(self, path: str, headers: dict[str, str], form: forms.Form | None) -> Fault:
-        """Return the response to a POST with a multipart form, such as an upload; `form` is None if malformed."""
+        """Return the response to a POST with a multipart form, such as an upload; None is a malformed form."""
         # ThreadFix does not catch Spring's exception about a malformed form [RUN].
         return SYSTEM_ERROR if form is None else self._dispatch("POST", path, headers, form)
 

@@ -93,8 +93,8 @@ def replay(
     """Import scans; return them with their numbers, and the vulnerabilities of the application.
 
     A scan closes the vulnerabilities that the scanner's newest scan had and this scan lacks [DOC, RUN]. A vulnerability
-    of two scanners is open until both no longer find it [DOC]. The old vulnerabilities of a scan include the resurfaced
-    ones; repeated results are counted with their repetitions [RUN].
+    of two scanners is open until both no longer find it [DOC]. A scan's old vulnerabilities include the
+    resurfaced vulnerabilities; repeated results are counted with their repetitions [RUN].
 
     `first` are the vulnerabilities before these scans, of the scanner of opaque reports; `now` is in milliseconds since
     the epoch; ids of new vulnerabilities are greater than `base`.

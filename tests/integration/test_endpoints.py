@@ -166,20 +166,18 @@ def test_a_scan_closes_what_it_lacks_and_its_scanner_had(api: Api) -> None:
     assert listed[:2] == [number - 29 for number in reversed(ids)]
 
 
-def test_files_of_two_scanners_are_not_one_scan(api: Api) -> None:
-    files = [("a", ("a.xml", zap(2))), ("b", ("b.fpr", b"x"))]
+def test_a_report_may_be_older_than_one_on_the_queue(api: Api) -> None:
+    """A report whose scan fails is no duplicate of a later report. Files of two scanners are not one scan."""
+    queued = "There was a more recent scan for this application and scanner on the queue."
+    for name, day, message in (
+        ("interrupted.xml", 3, ""), ("done.xml", 3, ""),
+        ("done.xml", 3, "Scan file has already been uploaded."), ("done.xml", 2, queued),
+    ):  # fmt: skip
+        assert api.upload(name, zap(day))["message"] == message
+    files = [("a", ("a.xml", zap(4))), ("b", ("b.fpr", b"x"))]
     refused = api.refused("latest/applications/6/upload/multi", "POST", files=files)
     assert refused == (200, "Scans are not of the same type.")
-    assert [file.name for file in api.threadfix.uploads] == ["a.xml", "b.fpr"]
-
-
-def test_a_report_may_be_older_than_one_on_the_queue(api: Api) -> None:
-    """A report whose scan fails is no duplicate of a later report."""
-    assert api.upload("interrupted.xml", zap(3))["success"]
-    assert api.upload("done.xml", zap(3))["success"]
-    assert api.upload("done.xml", zap(3))["message"] == "Scan file has already been uploaded."
-    text = "There was a more recent scan for this application and scanner on the queue."
-    assert api.upload("done.xml", zap(2))["message"] == text
+    assert [file.name for file in api.threadfix.uploads[-2:]] == ["a.xml", "b.fpr"]
 
 
 def raw(api: Api, head: str, *pieces: bytes) -> bytes:
@@ -261,22 +259,26 @@ def test_a_test_may_refuse_an_upload_before_its_body(api: Api, monkeypatch: pyte
 # --- Statuses.
 
 
-@pytest.mark.parametrize(
-    ("version", "path", "exists"),
-    [
-        ("2.4.5", "{}applications/6/pendingScan/41/status", False),
-        ("2.5", "{}applications/6/pendingScan/41/status", True),
-        ("2.3", "{}applications/6/policyStatuses", False),
-        ("2.4", "{}applications/6/policyStatuses", True),
-        ("2.4.5", "{}policy/status/application/6/evaluate", False),
-        ("2.5", "{}policy/status/application/6/evaluate", True),
-    ],
-)
-def test_an_endpoint_exists_since_a_version(version: str, path: str, exists: bool, api_of: ApiOf) -> None:  # noqa: FBT001
-    """The version of the server counts; `legacy` and no version mean the one that introduced the endpoint."""
-    api = api_of(version)
-    for segment in ("latest/", "legacy/", ""):
-        assert api(path.format(segment)).json()["success"] is exists
+FIRST = [
+    ("2.5", "applications/6/pendingScan/41/status"),
+    ("2.4", "applications/6/policyStatuses"),
+    ("2.5", "policy/status/application/6/evaluate"),
+]
+
+
+def version_before(version: str) -> str:
+    """Return the version before another."""
+    *most, last = version.split(".")
+    return ".".join([*most, str(int(last) - 1)])
+
+
+@pytest.mark.parametrize(("since", "path"), FIRST)
+def test_an_endpoint_exists_since_a_version(since: str, path: str, api_of: ApiOf) -> None:
+    """The version of the server counts; `legacy` and no version mean the first version with the endpoint."""
+    for version, exists in ((since, True), (version_before(since), False)):
+        api = api_of(version)
+        for segment in ("latest/", "legacy/", ""):
+            assert api(f"{segment}{path}").json()["success"] is exists
 
 
 FIELDS = [
@@ -293,8 +295,7 @@ FIELDS = [
 
 @pytest.mark.parametrize(("since", "path", "name"), FIELDS)
 def test_a_response_has_a_field_since_a_version(since: str, path: str, name: str, api_of: ApiOf) -> None:
-    *most, last = since.split(".")
-    for version, has in ((since, True), (".".join([*most, str(int(last) - 1)]), False)):
+    for version, has in ((since, True), (version_before(since), False)):
         api = api_of(version)
         done, _ = api.queue()
         queued, _ = api.queue(replace(DONE, walk=(("QUEUED", math.inf), ("DONE", 0))))
@@ -412,15 +413,11 @@ def test_an_application_is_looked_up_within_its_team(
         assert api.refused(path, method, **options) == NO_APPLICATION
 
 
-def test_a_plus_sign_in_the_name_of_a_team_may_be_a_blank(api: Api) -> None:
-    """ThreadFix tries a blank if no team has the literal name."""
+def test_a_unique_id_of_two_applications_is_ambiguous(api: Api) -> None:
+    """The lookup within a team is refused; the lookup in all teams lists all. A plus sign may be a blank in a name."""
     for number, team in ((30, "A B"), (31, "A+B")):
         api.threadfix.applications[number] = Application(number, "x", Team(number, team))
         assert api.object("latest/applications/A+B/lookup?name=x")["id"] == number
-
-
-def test_a_unique_id_of_two_applications_is_ambiguous(api: Api) -> None:
-    """The lookup within a team is refused; the lookup in all teams lists all applications."""
     api.threadfix.applications[30] = Application(30, "Other", Team(2, "Contoso"), "contoso-shop")
     refused = api.refused("latest/applications/Contoso/lookup?uniqueId=contoso-shop")
     assert refused == (200, "More than one application found. Check your search criteria.")

@@ -47,12 +47,12 @@ TIGHT: Final = {
     "late": {"first-contact-limit": "20s"},
     "policy-stale": {"settle-timeout": "200ms"},
     "slow-body": {"request-timeout": "1s"},
-    # Two polls: the first one, and the last one at the deadline. More of them could be in flight at the deadline.
+    # Two polls: the first, and the last at the deadline. A further poll could be in flight at the deadline.
     "stuck": {"timeout": "2500ms", "interval": "20s", "max-interval": "20s"},
     "vanishes": {"outage-limit": "100ms"},
 }
 STEPS: Final = {"stuck": 1.5}
-"""The same step in scenarios that need another one."""
+"""The seconds in scenarios that need another step."""
 QUIET: Final = frozenset({"done", "flaky", "interrupted", "criteria-fail", "upload-refused"})
 """Scenarios with a golden log of --quiet."""
 DOCTOR: Final = frozenset({"done", "bad-key", "login-page", "read-only-key", "criteria-forbidden", "slow-body"})
@@ -183,7 +183,7 @@ def in_gitlab(runner: Runner, scenario: Scenario, folder: Path) -> Iterator[tupl
     files = {name: folder / name for name in REPORTS}
     args = [f"--{name}={file}" for name, file in files.items()]
     code, out, err = runner.run("run", scenario, "--json", "--verbose", *args, env=GITLAB)
-    # The thread of a wait logs its requests, and the main thread what came of them; the two are in no fixed order.
+    # The thread of a wait logs its requests, and the main thread their results; the lines have no fixed order.
     requests = [line for line in err.splitlines(keepends=True) if " → " in line]
     yield (
         "exit code, GitLab",
