@@ -36,19 +36,12 @@ PROXY_LOGIN: Final = 407
 FORBIDDEN: Final = 403
 TOO_LARGE: Final = 413
 TEMPORARY: Final = frozenset({408, 425, 429, *range(500, 600)})
-NO_KEY: Final = "Authentication failed, check your API Key."
-"""ThreadFix's text if no key arrived; it has another text for an unknown key (Community Edition)."""
-LOGIN: Final = "/login.jsp"
-"""The path of ThreadFix's login page, below the base URL."""
-CONTEXT_PATH: Final = "/threadfix"
-"""The usual context path."""
-REFUSING: Final = frozenset({OK, 400, *range(500, 600)})
-"""HTTP statuses with which ThreadFix refuses a file (Community Edition, `RestExceptionControllerAdvice`)."""
-SHORTEST: Final = 0.001
-"""Seconds for a request if the requests before it have used up the time."""
-TITLE_LIMIT: Final = 80
-"""Characters of a title that are shown."""
-
+NO_KEY: Final = "Authentication failed, check your API Key."  # no key arrived; an unknown key has another text (CE)
+LOGIN: Final = "/login.jsp"  # path of ThreadFix's login page, below the base URL
+CONTEXT_PATH: Final = "/threadfix"  # the usual one
+REFUSING: Final = frozenset({OK, 400, *range(500, 600)})  # may refuse a file (CE, `RestExceptionControllerAdvice`)
+SHORTEST: Final = 0.001  # seconds for a request if the requests before it have used up the time
+TITLE_LIMIT: Final = 80  # characters of a title that are shown
 _PAGE_TITLE: Final = re.compile(rb"<title[^<>]*>(.{1,200}?)</title", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(rb"<[^<>]{0,1000}>")
 _LICENCE_PAGE: Final = re.compile(rb"<h1>[^<>]{1,500}</h1>")
@@ -83,15 +76,7 @@ class RestApi:
         limit: int = RESPONSE_LIMIT,
         refusals: bool = False,
     ) -> ApiResponse | Failure:
-        """Send one request: a POST if there is a form, otherwise a GET.
-
-        Args:
-            url: of the endpoint.
-            timeout: seconds for the whole request.
-            form: fields to send.
-            limit: bytes of the response's body.
-            refusals: as for `read`.
-        """
+        """Send one request: a POST if there is a form, otherwise a GET. `refusals` is as for `read`."""
         ends = time.monotonic() + timeout
         response = self.http.request(url, timeout, form, limit=limit)
         if isinstance(response, Failure):
@@ -104,8 +89,9 @@ class RestApi:
     def _other_base(self, url: str, first: ApiResponse | Failure, ends: float) -> Failure | None:
         """Return the failure if the URL lacks its context path: one request, without the key, finds ThreadFix there."""
         base = self.server.url
-        is_page = isinstance(first, Failure) and not first.refused and first.http_status in {*REDIRECTS, *NOT_FOUND}
-        if not isinstance(first, Failure) or not is_page or urlsplit(base).path:
+        if not isinstance(first, Failure) or first.refused or urlsplit(base).path:
+            return None
+        if first.http_status not in {*REDIRECTS, *NOT_FOUND}:
             return None
         right = f"{base}{CONTEXT_PATH}"
         response = self.http.request(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
@@ -117,10 +103,8 @@ class RestApi:
     def read(self, response: Response, *, refusals: bool = False) -> ApiResponse | Failure:
         """Return the envelope in a response, or the failure if ThreadFix did not send it or refuses.
 
-        Args:
-            response: from the server.
-            refusals: whether to return a `success: false` with a status of `REFUSING`, so that the caller can read its
-                `message`. A refusal that mentions the key or a permission is still a failure.
+        With `refusals`, a `success: false` with a status of `REFUSING` is returned, so that the caller can read its
+        `message`, unless that mentions the key or a permission.
         """
         code = response.http_status
         if code in REDIRECTS:
@@ -136,17 +120,16 @@ class RestApi:
             return self._not_threadfix(response)
         reason, kind, final = refusal
         text = " and refused without a message" if refused else ""
-        text = f" and says: {self.sanitize(message).rstrip('.')}" if message else text
-        if not envelope:
+        if message:
+            text = f" and says: {self.sanitize(message).rstrip('.')}"
+        elif not envelope:
             text = self._page(response)
             # ThreadFix itself may send a page with 401.
             if code == FORBIDDEN and text:
                 is_licence = "Content-Type" not in response.headers and _LICENCE_PAGE.fullmatch(response.body.strip())
                 kind = FailureKind.LICENCE if is_licence else FailureKind.DENIED_PAGE
-        what = f"{self.http.host} returned HTTP {code}{text}."
-        return Failure(
-            reason, what, kind, final=final, retry_after=response.retry_after, http_status=code, refused=refused
-        )
+        failure = self.protocol(response, f"returned HTTP {code}{text}.", kind)
+        return replace(failure, reason=reason, final=final, refused=refused)
 
     def _redirect(self, response: Response) -> Failure:
         """Return the failure of a redirect; its kind depends on the target."""
@@ -195,27 +178,13 @@ class RestApi:
     def protocol(self, response: Response, what: str, kind: FailureKind = FailureKind.NOT_THREADFIX) -> Failure:
         """Return the failure for a response that breaks the protocol. A later response may be good.
 
-        Args:
-            response: from the server.
-            what: the error, as the rest of a sentence that begins with the server's name; sanitized.
-            kind: of the failure.
+        `what` is the rest of a sentence that begins with the server's name; sanitized.
         """
-        return Failure(
-            Reason.PROTOCOL,
-            f"{self.http.host} {what}",
-            kind,
-            retry_after=response.retry_after,
-            http_status=response.http_status,
-        )
+        what, code = f"{self.http.host} {what}", response.http_status
+        return Failure(Reason.PROTOCOL, what, kind, retry_after=response.retry_after, http_status=code)
 
     def malformed(self, response: ApiResponse, what: str, error: responses.NotThreadFixError) -> Failure:
-        """Return the failure for an envelope whose content has the wrong shape.
-
-        Args:
-            response: from ThreadFix.
-            what: the missing part, such as `no pending scan`.
-            error: from reading the envelope.
-        """
+        """Return the failure for an envelope that lacks a part, such as `no pending scan`."""
         return self.protocol(response.http, f"returned {what}: {self.sanitize(str(error))}.")
 
     def converted(
@@ -238,12 +207,8 @@ class RestApi:
 
     def about_another(self, returned: int, application_id: int) -> Failure:
         """Return the failure for a response about another application than the requested application."""
-        return Failure(
-            Reason.PROTOCOL,
-            f"{self.http.host} returned application {returned}, but application {application_id} was requested.",
-            FailureKind.ANOTHER,
-            final=True,
-        )
+        what = f"{self.http.host} returned application {returned}, but application {application_id} was requested."
+        return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
 
     def _not_threadfix(self, response: Response) -> Failure:
         if response.body.lstrip()[:1] == b"<":
@@ -271,14 +236,10 @@ def _is(message: str, text: str) -> bool:
 
 
 def _refusal(code: int, message: str, *, refused: bool) -> tuple[Reason, FailureKind, bool] | None:
-    """Return the reason of a refusal and whether it is final; None for a good response.
+    """Return the reason of a refusal, its kind, and whether it is final; None for a good response.
 
-    The key counts as refused if the message mentions it, with any HTTP status that is not temporary.
-
-    Args:
-        code: HTTP status.
-        message: of the refusal, complete, as the server wrote it.
-        refused: whether the envelope has `success: false`.
+    The key counts as refused if the message mentions it, with any HTTP status that is not temporary. `message` is
+    complete, as the server wrote it; `refused` is whether the envelope has `success: false`.
     """
     if code == PROXY_LOGIN or code in TEMPORARY:
         # A proxy sends 407, so a new request cannot succeed, and the text is not ThreadFix's.

@@ -27,19 +27,13 @@ if TYPE_CHECKING:
     from gate.threadfix.links import Server
     from gate.threadfix.lookup import Finder
 
-STATUS_LIMIT: Final = 80
-"""Characters of a status; the longest documented status has 24."""
-NAME_LIMIT: Final = 80
-"""Characters of a name."""
-NO_SCANS: Final = "No scans associated with application: "
-"""The text of the `success: false` for an application without scans; its id follows (recorded with ThreadFix 2.3)."""
+STATUS_LIMIT: Final = 80  # characters of a status; the longest documented status has 24
+NAME_LIMIT: Final = 80  # characters of a name
+NO_SCANS: Final = "No scans associated with application: "  # and its id, with `success: false` (recorded with 2.3)
 
 
 class Client:
-    """The calls that the gate makes; safe to use from several threads.
-
-    The sanitizer is applied here to all of the server's text. `trace` is called for each request, in its thread.
-    """
+    """The calls that the gate makes, with all of the server's text sanitized; safe to use from several threads."""
 
     def __init__(self, server: Server, sanitizer: Sanitizer, *, trace: Callable[[RequestMade], None]) -> None:
         self.api = RestApi(server, sanitizer, trace)

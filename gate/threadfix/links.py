@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from gate.model.subjects import Target
 from gate.net.peer import Peer
 
-MAX_ID: Final = 2**31 - 1
-"""The largest id. ThreadFix redirects a request with a larger number to its login page."""
+MAX_ID: Final = 2**31 - 1  # ThreadFix redirects a request with a larger number to its login page
 _STATUS_LINK: Final = re.compile(
     r"/applications/([1-9][0-9]{0,9})/pendingScan/([1-9][0-9]{0,9})/status(?:;jsessionid=[^/]*)?/?\Z"
 )
@@ -25,23 +24,16 @@ STATUS_PATH: Final = "rest/{version}/applications/{application_id}/pendingScan/{
 APPLICATION_PATH: Final = "rest/{version}/applications/{application_id}"
 SCANS_PATH: Final = "rest/{version}/applications/{application_id}/scans"
 UPLOAD_PATH: Final = "rest/{version}/applications/{application_id}/upload"
-UPLOAD_PARTS_PATH: Final = f"{UPLOAD_PATH}/multi"
-"""Takes several files as one scan."""
-LOOKUP_PATH: Final = "rest/{version}/applications/{team}/lookup"
-"""Finds an application by its name or unique id within a team."""
-ALL_TEAMS_LOOKUP_PATH: Final = "rest/{version}/applications/allTeamLookup"
-"""Finds applications by their unique id."""
-TEAM_PATH: Final = "rest/{version}/teams/lookup"
-"""Finds a team by its name."""
+UPLOAD_PARTS_PATH: Final = f"{UPLOAD_PATH}/multi"  # several files as one scan
+LOOKUP_PATH: Final = "rest/{version}/applications/{team}/lookup"  # by name or unique id within a team
+ALL_TEAMS_LOOKUP_PATH: Final = "rest/{version}/applications/allTeamLookup"  # by unique id
+TEAM_PATH: Final = "rest/{version}/teams/lookup"  # by name
 TEAMS_PATH: Final = "rest/{version}/teams"
 POLICY_EVALUATION_PATH: Final = "rest/{version}/applications/{application_id}/policy/eval"
-POLICY_STATUSES_PATH: Final = "rest/{version}/applications/{application_id}/policyStatuses"
-"""Lists the policies attached to an application."""
-CRITERIA_PATH: Final = "rest/{version}/policy/status/application/{application_id}/evaluate"
-"""Evaluates the CI/CD pass criteria of an application."""
+POLICY_STATUSES_PATH: Final = "rest/{version}/applications/{application_id}/policyStatuses"  # of attached policies
+CRITERIA_PATH: Final = "rest/{version}/policy/status/application/{application_id}/evaluate"  # CI/CD pass criteria
 SEVERITIES_PATH: Final = "rest/{version}/severities"
 VULNERABILITIES_PATH: Final = "rest/{version}/vulnerabilities"
-"""Searches vulnerabilities."""
 
 # The pages that people open in a browser.
 APPLICATION_PAGE: Final = "{url}/organizations/{team_id}/applications/{application_id}"
@@ -53,18 +45,14 @@ URL_EXAMPLE: Final = "https://tf.example.com/threadfix"
 class Server(Peer):
     """A ThreadFix server, and how to connect to it."""
 
-    api_version: str = "latest"
-    """Version segment of the path; empty for none."""
-    status_path: str = STATUS_PATH
-    """Path of the status endpoint below the base URL, with placeholders."""
-    allow_http: bool = False
-    """Whether to send the key over plain http to another host."""
+    api_version: str = "latest"  # version segment of the path; empty for none
+    status_path: str = STATUS_PATH  # path of the status endpoint below the base URL, with placeholders
+    allow_http: bool = False  # whether to send the key over plain http to another host
 
     def status_url(self, target: Target) -> str:
         """Return the URL of a pending scan's status."""
-        return self.endpoint(
-            self.status_path, application_id=target.application_id, pending_scan_id=target.pending_scan_id
-        )
+        application_id, pending_scan_id = target
+        return self.endpoint(self.status_path, application_id=application_id, pending_scan_id=pending_scan_id)
 
     def endpoint(self, path: str, **parts: int | str) -> str:
         """Return the URL of an endpoint from its path above and the path's placeholders, except `version`."""
@@ -97,8 +85,7 @@ def number(text: str) -> int:
 def status_link(link: str) -> Target:
     """Return the two ids of a link such as `https://host/threadfix/rest/latest/applications/6/pendingScan/41/status`.
 
-    The link's host is not used: it is the server's view of itself, often a private address and plain http (vendor's
-    sample).
+    The link's host is not used: it is the server's view of itself, often a private address and plain http.
 
     Raises:
         ValueError: the link is not a status link.
@@ -143,8 +130,7 @@ def base_url(text: str) -> str:
         raise ValueError(f"has a path that is not valid for ThreadFix; {wanted}")
     shown = f"[{host}]" if ":" in host else host
     standard = {"http": 80, "https": 443}[parts.scheme]
-    origin = f"{parts.scheme}://{shown}" if port in (None, standard) else f"{parts.scheme}://{shown}:{port}"
-    return f"{origin}/{path}".rstrip("/")
+    return f"{parts.scheme}://{shown}{'' if port in (None, standard) else f':{port}'}/{path}".rstrip("/")
 
 
 def origin(url: str) -> str:

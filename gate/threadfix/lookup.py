@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from gate.model.advice import Doing, FailureKind
 from gate.model.history import Application, Failure
 from gate.model.reasons import Reason
+from gate.net.connections import OK
 from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import fold, trim
 from gate.threadfix import links, responses
@@ -26,14 +27,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Matches = tuple[responses.Application, ...]
 
-SHOWN: Final = 5
-"""Candidates that a message lists."""
-COMPARED: Final = 2000
-"""Candidates that are compared with the requested name."""
-NAME_LIMIT: Final = 80
-"""Characters of a name that are compared and shown."""
-PLAIN: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9 ._-]+")
-"""Names of teams that the path of a URL carries safely through ThreadFix and any proxy."""
+SHOWN: Final = 5  # candidates that a message lists
+COMPARED: Final = 2000  # candidates that are compared with the requested name
+NAME_LIMIT: Final = 80  # characters of a name that are compared and shown
+PLAIN: Final = re.compile(r"(?!\.+\Z)[A-Za-z0-9 ._-]+")  # a path carries them safely through ThreadFix and any proxy
 
 
 class Finder:
@@ -67,8 +64,6 @@ class Finder:
             found = [] if isinstance(teams, Failure) else [app for team in teams for app in team.applications]
             self._candidates[None] = f" Applications that the key's user can see: {self._some(found)}." if found else ""
         return replace(failure, what=f"{failure.what}{self._candidates[None]}")
-
-    # --- The requests.
 
     def _matches(self, subject: ApplicationName, ends: float) -> Matches | Failure:
         """Request the application, in the form that fits its names."""
@@ -124,15 +119,12 @@ class Finder:
             return response
         return self._api.converted(response, read, "no application", ends)
 
-    # --- The result.
-
     def _chosen(self, matches: Matches, subject: ApplicationName) -> Application | Failure:
         """Return the requested application from those in a response."""
         host = self._api.http.host
         if not matches:
-            return Failure(
-                Reason.NOT_FOUND, f"{host} found no such application.", FailureKind.NOT_FOUND, http_status=200
-            )
+            what = f"{host} found no such application."
+            return Failure(Reason.NOT_FOUND, what, FailureKind.NOT_FOUND, http_status=OK)
         wanted, team = _key(subject)[1], subject.team
         same = [
             app
@@ -160,8 +152,7 @@ class Finder:
         return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
 
     def _some(self, apps: Sequence[responses.Application]) -> str:
-        more = f" and {len(apps) - SHOWN} more" if len(apps) > SHOWN else ""
-        return f"{', '.join(map(self._with_team, apps[:SHOWN]))}{more}"
+        return _joined(list(map(self._with_team, apps[:SHOWN])), len(apps))
 
     def _with_team(self, app: responses.Application) -> str:
         team = responses.team_name(app.organization)
@@ -199,8 +190,7 @@ class Finder:
             + (f" (id {responses.identity(named[place][1].id)})" if names.count(names[place]) > 1 else "")
             for place in chosen
         ]
-        more = len(named) - len(chosen)
-        return f" {title}: {', '.join(shown)}{f' and {more} more' if more else ''}."
+        return f" {title}: {_joined(shown, len(named))}."
 
     def _shown(self, name: object) -> str:
         """Return a name from the server as sanitized text."""
@@ -220,3 +210,8 @@ def _value(application: responses.Application, subject: ApplicationName) -> obje
 def _same(value: object, wanted: str) -> bool:
     """Return whether a value is the requested name. ThreadFix's databases ignore case."""
     return isinstance(value, str) and fold(trim(value)) == fold(trim(wanted))
+
+
+def _joined(shown: list[str], total: int) -> str:
+    more = total - len(shown)
+    return f"{', '.join(shown)}{f' and {more} more' if more else ''}"

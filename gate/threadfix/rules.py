@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gate.text.wording import seconds
 from gate.threadfix.moments import SLACK
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from gate.model.history import Accept, Refusal, ScanReading
     from gate.text.wording import Naming
 
-OLD: Final = 24 * 3600.0
-"""Seconds. A scan that was finished so long before the first poll may belong to another build."""
-
+OLD: Final = 24 * 3600.0  # seconds; a scan that was finished so long before the first poll may be another build's
+# The advice for a status that is not documented; a template of `gate.text.wording`.
 UNDOCUMENTED: Final = "Add the status to {--success-statuses} or {--failure-statuses} if it is final."
-"""The advice for a status that is not documented; a template of `gate.text.wording`."""
 
 
 class Decision(Enum):
@@ -37,14 +35,14 @@ class Decision(Enum):
 DECIDED: Final = frozenset({Decision.ACCEPTED, Decision.SUCCESS, Decision.ERROR, Decision.FAILURE})
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptor:
+class Acceptor(NamedTuple):
     """A row of the table: a decision, and whether a reading leads to it."""
 
     decision: Decision
     matches: Callable[[Rules, ScanReading], bool]
 
 
+# The decision table: the first row that matches a reading decides. Failure is before success on purpose.
 ACCEPTORS: Final = (
     Acceptor(Decision.ACCEPTED, lambda rules, reading: reading.error and rules.accepts(reading.refusal)),
     Acceptor(Decision.ERROR, lambda _, reading: reading.error),
@@ -53,7 +51,6 @@ ACCEPTORS: Final = (
     Acceptor(Decision.IN_FLIGHT, lambda _, reading: normal(reading.status) in STATUSES),
     Acceptor(Decision.UNKNOWN, lambda _rules, _reading: True),
 )
-"""The decision table: the first row that matches a reading decides. Failure is before success on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +78,13 @@ class Rules:
     def is_another_uploads(self, first: ScanReading, since_upload: float) -> bool:
         """Return whether the first reading of an upload's scan shows a scan that was final before the upload.
 
-        Both dates are from one response, so the clock of this machine does not count.
-
-        Args:
-            first: the first reading of the scan.
-            since_upload: seconds since the upload began, on a monotonic clock.
+        Both dates are from one response, so the clock of this machine does not count. `since_upload` is the seconds
+        since the upload began, on a monotonic clock.
         """
         return self.settled(first) and first.age is not None and first.age > since_upload + SLACK
 
     def warning(self, reading: ScanReading, naming: Naming, *, first: bool) -> str | None:
-        """Return a warning without the scan's name, as sanitized text; None if there is no warning.
-
-        Args:
-            reading: the newest reading.
-            naming: the form of option names in texts.
-            first: whether it is the first reading of the scan.
-        """
+        """Return a warning about a scan's newest (or first) reading, sanitized, without the scan's name; or None."""
         decision, age = self.decide(reading), reading.age
         if first and self.settled(reading) and age is not None and age > OLD:
             return (

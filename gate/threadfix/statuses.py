@@ -11,6 +11,7 @@ from typing import Final
 
 from gate.text.sanitizer import fold, trim
 
+# Each status, and the text that ThreadFix shows for it.
 STATUSES: Final[dict[str, str]] = {
     "QUEUED": "Queued",
     "UPLOADED": "Uploaded",
@@ -32,8 +33,7 @@ FAILURE: Final = ("SCAN_INTERRUPTED", "SCAN_DELETED")
 QUEUED_FOR_DELETE: Final = "SCAN_QUEUED_FOR_DELETE"
 DELETED: Final = "SCAN_DELETED"
 INTERRUPTED: Final = "SCAN_INTERRUPTED"
-MERGED: Final = ("APPLICATION_MERGED", "LINKING_DEFECTS")
-"""Statuses after the findings are in ThreadFix."""
+MERGED: Final = ("APPLICATION_MERGED", "LINKING_DEFECTS")  # the findings are in ThreadFix
 
 
 def normal(status: str) -> str:

@@ -6,7 +6,7 @@ Administrators can rename ThreadFix's severities, so they are compared by number
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gate.model.history import Failure, Obstacle
@@ -22,14 +22,10 @@ if TYPE_CHECKING:
     from gate.model.history import CheckResult
     from gate.threadfix.api import RestApi
 
-MOST: Final = 10
-"""Vulnerabilities that are requested and shown."""
-LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of a response with vulnerabilities, which contains all their findings."""
-TEXT_LIMIT: Final = 120
-"""Characters of a vulnerability's place, and of its name."""
-SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")
-"""ThreadFix's own names of the severities from 1 to 5; an administrator can rename them."""
+MOST: Final = 10  # vulnerabilities that are requested and shown
+LIMIT: Final = 8 * 1024 * 1024  # bytes of a response with vulnerabilities, which contains all their findings
+TEXT_LIMIT: Final = 120  # characters of a vulnerability's place, and of its name
+SEVERITIES: Final = ("Info", "Low", "Medium", "High", "Critical")  # ThreadFix's own names of 1 to 5
 
 
 class OpenVulnerabilities(NamedTuple):
@@ -46,14 +42,14 @@ def search(api: RestApi, application_id: int, results: Sequence[CheckResult], ti
     return _Search(api, application_id, time.monotonic() + timeout).run(tuple(results))
 
 
+@dataclass
 class _Search:
     """A search. If a request fails, its part of the result is left out."""
 
-    def __init__(self, api: RestApi, application_id: int, until: float) -> None:
-        self._api = api
-        self._application_id = application_id
-        self._until = until
-        self._failure: Failure | None = None
+    _api: RestApi
+    _application_id: int
+    _until: float
+    _failure: Failure | None = None
 
     def run(self, results: tuple[CheckResult, ...]) -> OpenVulnerabilities:
         numbers = self._numbers(results)
@@ -63,11 +59,9 @@ class _Search:
             replace(result, severity=number, count=_count(application, number))
             for result, number in zip(results, numbers, strict=True)
         )
-        worst_first = sorted(
-            {result.severity for result in results if result.severity and not result.holds}, reverse=True
-        )
+        broken = {result.severity for result in results if result.severity and not result.holds}
         obstacles: list[Obstacle] = []
-        for severity in worst_first:
+        for severity in sorted(broken, reverse=True):
             if len(obstacles) < MOST:
                 obstacles += self._vulnerabilities(severity, team_id)
         return OpenVulnerabilities(results, tuple(obstacles[:MOST]), team_id, self._failure)
@@ -97,9 +91,7 @@ class _Search:
             "applications[0].id": str(self._application_id),
             "genericSeverities[0].intValue": str(severity),
             # From 2.7 on ThreadFix filters only by these fields; earlier versions also have default filters.
-            "showOpen": "true",
-            "showNotFalsePositive": "true",
-            "showNotHidden": "true",
+            **dict.fromkeys(("showOpen", "showNotFalsePositive", "showNotHidden"), "true"),
             "numberVulnerabilities": str(MOST),
             "page": "1",
         }
@@ -124,13 +116,10 @@ class _Search:
 
     def _obstacle(self, number: int, vulnerability: dict[str, Any], team_id: int | None) -> Obstacle:
         kind, severity = vulnerability.get("genericVulnerability"), vulnerability.get("genericSeverity")
-        return Obstacle(
-            number,
-            self._text(kind.get("name") if isinstance(kind, dict) else None) or f"vulnerability {number}",
-            self._text(severity_name(severity) if isinstance(severity, dict) else None),
-            self._text(_place(vulnerability)),
-            self._api.server.vulnerability_page(team_id, self._application_id, number),
-        )
+        name = self._text(kind.get("name") if isinstance(kind, dict) else None) or f"vulnerability {number}"
+        shown = self._text(severity_name(severity) if isinstance(severity, dict) else None)
+        page = self._api.server.vulnerability_page(team_id, self._application_id, number)
+        return Obstacle(number, name, shown, self._text(_place(vulnerability)), page)
 
     def _text(self, value: object) -> str:
         return self._api.sanitize(responses.non_empty(value) or "", TEXT_LIMIT)
@@ -138,12 +127,11 @@ class _Search:
     def _request(self, path: str, form: Mapping[str, str] | None = None, limit: int = LONG_RESPONSE_LIMIT) -> object:
         """Return the object in a response; None on errors. After ThreadFix was unreachable, nothing is sent."""
         left = self._until - time.monotonic()
-        if left <= 0 or (self._failure and self._failure.reason is Reason.UNREACHABLE):
-            self._failure = self._failure or Failure(Reason.UNREACHABLE, "there was no time left for it.")
+        if self._failure and self._failure.reason is Reason.UNREACHABLE:
             return None
-        response = self._api.request(
-            self._api.server.endpoint(path, application_id=self._application_id), left, form, limit=limit
-        )
+        url = self._api.server.endpoint(path, application_id=self._application_id)
+        no_time = Failure(Reason.UNREACHABLE, "there was no time left for it.")
+        response = self._api.request(url, left, form, limit=limit) if left > 0 else no_time
         if isinstance(response, Failure):
             self._failure = self._failure or response
             return None
@@ -156,9 +144,7 @@ def _dicts(value: object) -> list[dict[str, Any]]:
 
 def _count(application: dict[str, Any], severity: int | None) -> int | None:
     """Return the number of open vulnerabilities of a severity that an application has; None if unknown."""
-    if severity is None:
-        return None
-    number = application.get(f"{SEVERITIES[severity - 1].lower()}VulnCount")
+    number = application.get(f"{SEVERITIES[severity - 1].lower()}VulnCount") if severity else None
     return number if type(number) is int and 0 <= number <= LARGEST else None
 
 
@@ -166,11 +152,8 @@ def _place(vulnerability: dict[str, Any]) -> str:
     """Return the place of a vulnerability: its path or its component, and its parameter."""
     dependency = vulnerability.get("dependency")
     parts = dependency if isinstance(dependency, dict) else {"componentName": dependency}
-    places = (
-        vulnerability.get("path"),
-        vulnerability.get("calculatedFilePath"),
-        *(parts.get(name) for name in ("componentName", "componentFilePath", "cve")),
-    )
+    places = [vulnerability.get(name) for name in ("path", "calculatedFilePath")]
+    places += [parts.get(name) for name in ("componentName", "componentFilePath", "cve")]
     place = next(filter(None, map(responses.non_empty, places)), "")
     parameter = responses.non_empty(vulnerability.get("parameter"))
     return ", ".join(filter(None, (place, f"parameter {parameter}" if parameter else "")))
