@@ -9,8 +9,7 @@ from gate.judge.conclusions import Conclusion, concluded, concluded_from
 from gate.model.history import Accept, Failure, StopCause
 from gate.model.reasons import Reason
 from gate.text.wording import seconds
-from gate.threadfix.rules import UNDOCUMENTED, Decision
-from gate.threadfix.statuses import DELETED, INTERRUPTED, MERGED, description, normal
+from gate.threadfix.rules import DELETED, INTERRUPTED, MERGED, UNDOCUMENTED, Decision, description, normal
 
 if TYPE_CHECKING:
     from gate.model.errors import Cancelled

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
 from gate.options import values
 from gate.threadfix import links
-from gate.threadfix.statuses import FAILURE, SUCCESS
+from gate.threadfix.rules import FAILURE, SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from gate.model.history import Accept
 from gate.model.subjects import AllPolicies, Policy
 from gate.threadfix import links
-from gate.threadfix.statuses import normal
+from gate.threadfix.rules import normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from gate.model.reasons import Kind
 from gate.reporters import phrases
 from gate.text.sanitizer import shorten
 from gate.text.wording import count, moment, seconds, size
-from gate.threadfix.statuses import description, normal
+from gate.threadfix.rules import description, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

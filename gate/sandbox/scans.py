@@ -13,7 +13,7 @@ from gate.sandbox.responses import Raw, envelope, refusal
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.state import scan_id
 from gate.sandbox.vulnerabilities import finding
-from gate.threadfix.statuses import STATUSES
+from gate.threadfix.rules import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from gate.model.reasons import Reason
 from gate.sandbox import model
 from gate.sandbox.model import SQL, XSS, Vulnerability
 from gate.sandbox.responses import SYSTEM_ERROR, Fault, Raw, Reset, Trickle, refusal
-from gate.threadfix.statuses import SUCCESS
+from gate.threadfix.rules import SUCCESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,4 +1,9 @@
-"""The table that decides the meaning of a reading. Pure."""
+"""The documented statuses of a pending scan, and the table that decides the meaning of a reading. Pure.
+
+The twelve statuses are the complete documented list, the same for ThreadFix 2.5 to 3.0 (vendor page "Check Pending
+Scan Status"). The list has no status for a general failure: ThreadFix sends `error: true` with any status. Later
+versions may have more statuses, so the gate treats a status outside the list as unknown.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from gate.text.sanitizer import fold, trim
 from gate.text.wording import seconds
 from gate.threadfix.moments import SLACK
-from gate.threadfix.statuses import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +21,42 @@ if TYPE_CHECKING:
     from gate.model.history import Accept, Refusal, ScanReading
     from gate.text.wording import Naming
 
+STATUSES: Final[dict[str, str]] = {
+    "QUEUED": "Queued",
+    "UPLOADED": "Uploaded",
+    "FINDINGS_GENERATING": "Generating Findings",
+    "CHANNEL_MERGING": "Merging Channel Findings",
+    "APPLICATION_MERGING": "Merging Application Findings",
+    "APPLICATION_MERGED": "Merging Application Findings Completed",
+    "LINKING_DEFECTS": "Linking Defects.",
+    "DONE": "Scan Processing Completed. Statistics Update Queued.",
+    "FINISHED_FINDING_PULLING": "Findings Import From Server Finished.",
+    "SCAN_INTERRUPTED": "Scan processing was interrupted",
+    "SCAN_QUEUED_FOR_DELETE": "Scan queued to be deleted.",
+    "SCAN_DELETED": "Scan Deleted.",
+}
+"""Each status, and the text that ThreadFix shows for it."""
+
+SUCCESS: Final = ("DONE", "FINISHED_FINDING_PULLING")
+FAILURE: Final = ("SCAN_INTERRUPTED", "SCAN_DELETED")
+QUEUED_FOR_DELETE: Final = "SCAN_QUEUED_FOR_DELETE"
+DELETED: Final = "SCAN_DELETED"
+INTERRUPTED: Final = "SCAN_INTERRUPTED"
+MERGED: Final = ("APPLICATION_MERGED", "LINKING_DEFECTS")  # the findings are in ThreadFix
+
 OLD: Final = 24 * 3600.0  # seconds; a scan that was finished so long before the first poll may be another build's
 # The advice for a status that is not documented; a template of `gate.text.wording`.
 UNDOCUMENTED: Final = "Add the status to {--success-statuses} or {--failure-statuses} if it is final."
+
+
+def normal(status: str) -> str:
+    """Return a status in the form for comparisons: trimmed, in ASCII capitals."""
+    return fold(trim(status))
+
+
+def description(status: str) -> str:
+    """Return ThreadFix's text for a documented status; empty for any other status."""
+    return STATUSES.get(normal(status), "").rstrip(".")
 
 
 class Decision(Enum):

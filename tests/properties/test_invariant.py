@@ -26,7 +26,7 @@ from gate.sandbox.server import envelope
 from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.links import Server
-from gate.threadfix.statuses import STATUSES, SUCCESS
+from gate.threadfix.rules import STATUSES, SUCCESS
 from tests.raw import request_head, talking
 from tests.simulation import TARGET, World
 

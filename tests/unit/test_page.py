@@ -36,7 +36,7 @@ from gate.model.reasons import Kind, Reason
 from gate.model.subjects import Policy, Target
 from gate.reporters import page as report
 from gate.text.sanitizer import Sanitizer
-from gate.threadfix.statuses import STATUSES
+from gate.threadfix.rules import STATUSES
 from tests.builders import (
     CRITERIA,
     CRITICAL,

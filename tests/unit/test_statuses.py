@@ -6,8 +6,7 @@ import pytest
 
 from gate.model.history import ScanReading
 from gate.text.wording import FLAGS
-from gate.threadfix.rules import Decision, Rules
-from gate.threadfix.statuses import FAILURE, STATUSES, SUCCESS, description
+from gate.threadfix.rules import FAILURE, STATUSES, SUCCESS, Decision, Rules, description
 
 IN_FLIGHT = set(STATUSES) - set(SUCCESS) - set(FAILURE)
 
