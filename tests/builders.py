@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from gate.judge.checks import CheckVerdict, judge_check
 from gate.judge.conclusions import conclude, from_error, name_options
-from gate.judge.scans import ScanVerdict, judge_scan
-from gate.judge.uploads import UploadVerdict, judge_upload
+from gate.judge.scans import ScanVerdict, UploadVerdict, judge_scan, judge_upload
 from gate.judge.verdict import Verdict
 from gate.model.errors import InvalidOption, UsageError
 from gate.model.history import (

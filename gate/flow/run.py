@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gate.flow.context import CommandContext
 from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import from_bug, from_error, name_options
-from gate.judge.scans import ScanVerdict
-from gate.judge.uploads import UploadVerdict
+from gate.judge.scans import ScanVerdict, UploadVerdict
 from gate.model.errors import GateError, UsageError
 from gate.reporters.reports import REPORTS, Destination
 

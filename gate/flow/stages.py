@@ -15,8 +15,7 @@ from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.checks import doubted, judge_check
 from gate.judge.conclusions import conclude, concluded_from, decide
 from gate.judge.scanners import are_several, contest_duplicates, doubt_of, run_scans
-from gate.judge.scans import ACCEPTED, judge_scan
-from gate.judge.uploads import UploadVerdict, judge_upload
+from gate.judge.scans import ACCEPTED, UploadVerdict, judge_scan, judge_upload
 from gate.model.errors import Cancelled
 from gate.model.history import Application, Failure, History, R, StopCause, T, Unfinished, Upload
 from gate.model.reasons import Kind, Reason

@@ -1,4 +1,4 @@
-"""Conclude from the history of a pending scan. It passes only if the newest reading is a success. Pure."""
+"""Conclude from uploads and pending scans. A scan passes only if its newest reading is a success. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gate.judge.conclusions import Conclusion, concluded, concluded_from
-from gate.model.history import Accept, Failure, StopCause
+from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN
+from gate.model.history import Accept, Failure, Finished, Queued, Refused, StopCause, Unfinished
 from gate.model.reasons import Reason
 from gate.text.wording import seconds
 from gate.threadfix.rules import DELETED, INTERRUPTED, MERGED, UNDOCUMENTED, Decision, description, normal
 
 if TYPE_CHECKING:
     from gate.model.errors import Cancelled
-    from gate.model.history import History, ScanHistory, ScanReading, Upload
+    from gate.model.history import History, Refusal, ScanHistory, ScanReading, Upload
     from gate.model.subjects import Target
     from gate.options.settings import Settings
     from gate.threadfix.rules import Rules
@@ -169,3 +170,71 @@ def _so_far(history: ScanHistory) -> str:
         return "no status received yet"
     status, unchanged = history.reading.status, history.lasted(len(history.phases) - 1)
     return f"had been {status} for {seconds(unchanged)}" if unchanged >= 1 else f"was {status}"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadVerdict:
+    """The conclusion about an upload without a pending scan."""
+
+    noun: ClassVar[str] = "upload"
+    conclusion: Conclusion
+    upload: Upload
+    url: str | None = None  # the finished scan's page in ThreadFix; None if unknown
+
+    @property
+    def subject(self) -> str:
+        """The upload, with its file."""
+        return str(self.upload.file)
+
+    @property
+    def scan_id(self) -> int | None:
+        """The finished scan's id, if ThreadFix processed the file immediately."""
+        return self.upload.receipt.scan_id if isinstance(self.upload.receipt, Finished) else None
+
+
+def judge_upload(
+    upload: Upload,
+    settings: Settings,
+    cancelled: Cancelled | None = None,
+    *,
+    application_id: int | None = None,
+    team_id: int | None = None,
+) -> UploadVerdict | None:
+    """Return the verdict on an upload; None if it has pending scans, whose verdicts replace it.
+
+    The ids of the application and of its team are for the link.
+    """
+    if isinstance(upload.receipt, Queued):
+        return None
+    conclusion = _upload_conclusion(upload, settings)
+    if cancelled and isinstance(upload.receipt, Unfinished):
+        conclusion = replace(conclusion, exit_code=cancelled.exit_code)
+    conclusion = conclusion.downgrade(settings.downgraded)
+    url = None
+    if isinstance(upload.receipt, Finished) and application_id is not None:
+        url = settings.scan_url(application_id, upload.receipt.scan_id, team_id=team_id)
+    return UploadVerdict(conclusion, upload, url)
+
+
+def _upload_conclusion(upload: Upload, settings: Settings) -> Conclusion:
+    match upload.receipt:
+        case Finished(scan_id):
+            return concluded(Reason.PROCESSED, f"processed immediately as scan {scan_id}.")
+        case Refused(text, refusal):
+            return _refused(text, refusal, settings)
+        case Failure() as failure:
+            return concluded_from(failure)
+        case Unfinished.BROKEN_OFF:
+            message = "was being sent when the gate was stopped. Whether ThreadFix has the file is not known."
+            return concluded(Reason.CANCELLED, message, UPLOAD_AGAIN, UPLOAD_UNCERTAIN)
+        case _:
+            message, advice = "not sent; the gate was stopped.", "Run the gate again to upload the file."
+            return concluded(Reason.CANCELLED, message, advice, "Nothing of the file was sent to ThreadFix.")
+
+
+def _refused(text: str, refusal: Refusal | None, settings: Settings) -> Conclusion:
+    cause = f"ThreadFix says: '{text.rstrip('.')}'." if text else "ThreadFix does not say why."
+    if refusal and refusal.accept and settings.rules.accepts(refusal):
+        return concluded(ACCEPTED[refusal.accept], f"not imported; {cause}")
+    hint, meaning = (refusal.advice, refusal.meaning) if refusal else (None, None)
+    return concluded(Reason.UPLOAD_REFUSED, f"refused; {cause}", hint, meaning)

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from gate.judge.checks import CheckVerdict
     from gate.judge.conclusions import Conclusion, Part
-    from gate.judge.scans import ScanVerdict
-    from gate.judge.uploads import UploadVerdict
+    from gate.judge.scans import ScanVerdict, UploadVerdict
     from gate.model.build import Build
     from gate.model.errors import InvalidOption
     from gate.model.history import History, Upload

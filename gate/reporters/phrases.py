@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gate.judge.checks import CheckVerdict
     from gate.judge.conclusions import Part
-    from gate.judge.uploads import UploadVerdict
+    from gate.judge.scans import UploadVerdict
     from gate.judge.verdict import Verdict
     from gate.model.build import Build
     from gate.model.history import CheckReading, CheckResult, History, Obstacle, Upload

@@ -9,8 +9,7 @@ import pytest
 
 from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from
-from gate.judge.scans import judge_scan
-from gate.judge.uploads import UploadVerdict, judge_upload
+from gate.judge.scans import UploadVerdict, judge_scan, judge_upload
 from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
 from gate.model.errors import Cancelled
 from gate.model.history import Accept, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
