@@ -505,9 +505,9 @@ ALERT = {
 @pytest.mark.ci
 @pytest.mark.parametrize(("pages", "findings"), [([[ALERT], [ALERT | {"number": 4}]], 2), ([[]], 0)])
 def test_alerts_become_a_report(
-    need_tool: Callable[[str], Path], tmp_path: Path, pages: list[list[dict[str, Any]]], findings: int
+    need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: Path, pages: list[list[dict[str, Any]]], findings: int
 ) -> None:
-    """The step of the workflow, as written, turns all pages of alerts into findings."""
+    """The step of the workflow, as written, turns all pages of alerts into findings, and ThreadFix takes the report."""
     need_tool("jq")
     shutil.copy(ALERTS, tmp_path)
     gh = tmp_path / "gh"
@@ -521,6 +521,9 @@ def test_alerts_become_a_report(
     for finding in report["findings"]:
         assert (finding["severity"], finding["staticDetails"]["file"]) == ("Critical", "a.js")
         assert finding["mappings"] == [{"mappingType": "CWE", "value": "89", "primary": True}]
+    uploaded = sandbox("done") | {"THREADFIX_PENDING_SCAN_ID": ""}
+    gate = [sys.executable, "-m", "gate", "run", "--scan-file", str(tmp_path / "results.threadfix")]
+    assert subprocess.run(gate, cwd=ROOT, env={**os.environ, **uploaded}, check=False).returncode == 0
 
 
 @pytest.mark.ci
