@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,8 +28,6 @@ from gate.text.wording import Naming, naming, started_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from io import RawIOBase
-    from typing import BinaryIO
 
     from gate.flow.signals import Signals
     from gate.judge.conclusions import Conclusion
@@ -41,34 +39,24 @@ if TYPE_CHECKING:
     from gate.reporters.terminal import Terminal
     from gate.text.sanitizer import Secret
 
-INPUT_LIMIT: Final = 1024 * 1024
-"""Bytes of a key or of an upload's response."""
-_RETRY: Final = 0.02
-"""Seconds between two reads of an input that does not block."""
+INPUT_LIMIT: Final = 1024 * 1024  # bytes of a key or of an upload's response
+_RETRY: Final = 0.02  # seconds between two reads of an input that does not block
 
 
 class CommandContext:
-    """The options of a command and its log.
-
-    Attributes:
-        parsed: the options; empty until `parse`.
-        log: standard error.
-        github: the runner; None outside GitHub.
-        terminal: the live line; None if standard error is no terminal.
-    """
+    """The options of a command and its log."""
 
     def __init__(self, env: Mapping[str, str], signals: Signals) -> None:
-        """Start with a plain log."""
         self.started_at = datetime.now(timezone.utc)
         self._started = time.monotonic()
         self._env = dict(env)
         self.signals = signals
         self.naming: Naming = naming(env, started_as(sys.argv, sys.orig_argv))
-        self.parsed: Parsed = parsing.Parsed(None, (), Reports())
+        self.parsed: Parsed = parsing.Parsed(None, (), Reports())  # empty until `parse`
         self.log = BackgroundStream(sys.stderr)
-        self.github: GitHub | None = None
-        self.terminal: Terminal | None = None
-        self.console = Console(self._print)
+        self.github: GitHub | None = None  # None outside GitHub
+        self.terminal: Terminal | None = None  # the live line; None if standard error is no terminal
+        self.console = Console(self._print)  # a plain log until `parse`
 
     @property
     def elapsed(self) -> float:
@@ -123,6 +111,7 @@ class CommandContext:
             self.github = GitHub(self._env, self.log)
         self._mask(self.parsed.secrets)
         self._open_log(self.parsed.reports)
+        known = self.parsed.secrets
 
         def parse() -> Parsed:
             parsed = parsing.parse(flags, self._env, _read, files.find, invalid, needs_scan=needs_scan)
@@ -131,7 +120,6 @@ class CommandContext:
             unusable = tuple(unusable_options(server, self.naming, self._env))
             return replace(parsed, settings=None, invalid=parsed.invalid + unusable) if unusable else parsed
 
-        known = self.parsed.secrets
         self.parsed = self.signals.call(parse)
         self._mask([secret for secret in self.parsed.secrets if secret not in known])
         for warning in self.parsed.warnings:
@@ -144,9 +132,9 @@ class CommandContext:
         """Log the traceback of a bug, without secrets."""
         import traceback
 
-        sanitizer = self.sanitizer
+        redact = self.sanitizer.redact
         for line in "".join(traceback.format_exception(error)).splitlines():
-            self.console.line(sanitizer.redact(line))
+            self.console.line(redact(line))
 
     def _mask(self, secrets: Sequence[Secret]) -> None:
         """Let the runner mask secrets, before anything else is printed."""
@@ -190,23 +178,17 @@ def _read(name: str) -> bytes:
     Raises:
         OSError: the file cannot be read, or is longer than 1 MiB.
     """
-    if name != "-":
-        with Path(name).open("rb", buffering=0) as file:
-            return _up_to_limit(file)
-    if sys.stdin is None:
+    if name == "-" and sys.stdin is None:
         raise OSError(errno.EBADF, "standard input is closed")
-    return _up_to_limit(sys.stdin.buffer)
-
-
-def _up_to_limit(file: BinaryIO | RawIOBase) -> bytes:
     content = bytearray()
-    while len(content) <= INPUT_LIMIT:
-        piece = file.read(INPUT_LIMIT + 1 - len(content))
-        if piece is None:
-            # An empty pipe that does not block.
-            time.sleep(_RETRY)
-            continue
-        if not piece:
-            return bytes(content)
-        content += piece
+    with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb", buffering=0) as file:
+        while len(content) <= INPUT_LIMIT:
+            piece = file.read(INPUT_LIMIT + 1 - len(content))
+            if piece is None:
+                # An empty pipe that does not block.
+                time.sleep(_RETRY)
+            elif not piece:
+                return bytes(content)
+            else:
+                content += piece
     raise OSError(errno.EFBIG, "it is longer than 1 MiB")

@@ -22,26 +22,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIME_TO_REPORT: Final = 1.8
-"""Seconds from the verdict of a stopped gate to its end: the time for outputs and reports."""
-TIME_TO_JUDGE: Final = 7.0
-"""Seconds from the signal to the verdict, on a very slow machine. GitHub's runner kills a process after ten seconds."""
-TICK: Final = 0.25
-"""Seconds between two ticks of the main thread: for the live line, and for Windows, which cannot interrupt a wait."""
+TIME_TO_REPORT: Final = 1.8  # seconds from the verdict of a stopped gate to its end: for outputs and reports
+TIME_TO_JUDGE: Final = 7.0  # seconds from the signal to the verdict; GitHub's runner kills a process after ten
+TICK: Final = 0.25  # seconds between ticks: for the live line, and for Windows, which cannot interrupt a wait
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """The first signal, and the only place for the main thread to wait.
-
-    Attributes:
-        number: of the first signal; runners, shells and `make` send several.
-        exit_code: that of the verdict; a later signal does not change it.
-    """
+    """The first signal, and the only place for the main thread to wait."""
 
     def __init__(self) -> None:
-        self.number: int | None = None
-        self.exit_code: int | None = None
+        self.number: int | None = None  # of the first signal; runners, shells and `make` send several
+        self.exit_code: int | None = None  # that of the verdict; a later signal does not change it
         self._inbox: SimpleQueue[Any] | None = None
 
     def stop(self, number: int) -> None:
@@ -78,6 +70,32 @@ class Signals:
             return inbox.get(timeout=TICK)
         except Empty:
             return None
+
+    def relay(
+        self, inbox: SimpleQueue[Any], count: int, end: type, notify: Callable[[Any], None], tick: Callable[[], None]
+    ) -> None:
+        """Pass the events of other threads to `notify`, until `count` of them are an `end` or a signal comes.
+
+        `tick` is called while no event comes. The caller checks for the signal. Only the main thread may call it.
+
+        Raises:
+            BaseException: a bug in another thread.
+        """
+        from gate.model.errors import Cancelled
+        from gate.model.events import Broken
+
+        try:
+            while count:
+                event = self.receive(inbox)
+                if event is None:
+                    tick()
+                elif isinstance(event, Broken):
+                    raise event.error
+                else:
+                    notify(event)
+                    count -= isinstance(event, end)
+        except Cancelled:
+            return
 
     def call(self, work: Callable[[], T]) -> T:
         """Call `work` in a new thread, and return its result. Only the main thread may call it.

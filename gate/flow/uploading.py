@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from gate.flow.waiting import cadence
 from gate.model.advice import FailureKind
-from gate.model.errors import Cancelled
 from gate.model.events import Broken, OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Finished, Outage, Unfinished, Upload
 from gate.model.reasons import Reason
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
 
     Events = queue.SimpleQueue[UploadEvent | Broken]
 
-PROGRESS: Final = 0.1
-"""The minimum of seconds between two reports of the progress; the end of a file is always reported."""
+PROGRESS: Final = 0.1  # minimum of seconds between two reports of the progress; a file's end is always reported
 
 
 def upload_all(  # noqa: PLR0913 - the work and its limits
@@ -48,22 +46,12 @@ def upload_all(  # noqa: PLR0913 - the work and its limits
     sleep: Callable[[float], bool] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> tuple[Upload, ...]:
-    """Upload the files one after the other.
+    """Upload the files one after the other; return the result of each, in the same order.
 
-    Args:
-        files: in their order.
-        send: makes one attempt to send a file, and reports the number of bytes sent. It returns a failure that is
-            `unsent` if nothing of the request has left this machine. Called in another thread.
-        plan: the limits and intervals.
-        jitter: draws a number in [-1, 1].
-        signals: the signal that stops the gate.
-        notify: called with every event in the calling thread.
-        clock: monotonic, in seconds.
-        sleep: takes seconds; returns whether the gate is stopped. The default wakes up at the stop.
-        tick: called several times a second in the calling thread while no event comes, for the live line.
-
-    Returns:
-        The result of each file, in their order.
+    `send` makes one attempt to send a file, in another thread, and reports the number of bytes sent. It returns a
+    failure that is `unsent` if nothing of the request has left this machine. `notify` and `tick` are called in this
+    thread: with every event, and several times a second while no event comes. `jitter` and `sleep` are as for
+    `Schedule`; the default of `sleep` wakes up at the stop.
 
     Raises:
         OutOfThreadsError: no thread could be started, so nothing was sent.
@@ -73,22 +61,11 @@ def upload_all(  # noqa: PLR0913 - the work and its limits
     uploads = _Uploads(files, send, plan, jitter, clock, sleep or stop.wait)
     try:
         start_thread(uploads.work, "uploads")
-        left = len(files)
-        while left:
-            event = signals.receive(uploads.events)
-            if event is None:
-                tick()
-                continue
-            if isinstance(event, Broken):
-                raise event.error
-            notify(event)
-            left -= isinstance(event, UploadEnded)
-    except Cancelled:
-        # The caller checks `signals`; the receipts show which files were not sent completely.
-        pass
+        signals.relay(uploads.events, len(files), UploadEnded, notify, tick)
     finally:
         uploads.stop()
         stop.set()
+    # After a signal, they show which files were not sent completely.
     return uploads.receipts()
 
 
@@ -242,14 +219,11 @@ def refuse_known_scans(uploads: Iterable[Upload], targets: Iterable[Target]) -> 
             scans.append(f"scan {upload.receipt.scan_id}")
         shared = [scan for scan in scans if scan in known]
         known.update(scans)
-        if shared:
-            what = (
-                f"ThreadFix returned {shared[0]}, which is not this file's: it was known before. Whether ThreadFix "
-                "has the file is not known."
-            )
-            yield upload._replace(receipt=_foreign_scan(what))
-        else:
+        if not shared:
             yield upload
+            continue
+        what = f"ThreadFix returned {shared[0]}, which is not this file's: it was known before."
+        yield upload._replace(receipt=_foreign_scan(f"{what} Whether ThreadFix has the file is not known."))
 
 
 def refuse_older_scan(
@@ -264,11 +238,8 @@ def refuse_older_scan(
         if isinstance(reading, Failure) or not is_first:
             return reading
         is_first = False
-        if not rules.is_another_uploads(reading, time.monotonic() - began):
-            return reading
-        return _foreign_scan(
-            f"ThreadFix returned a scan that was {reading.status} long before the upload: it is another upload's."
-        )
+        what = f"ThreadFix returned a scan that was {reading.status} long before the upload: it is another upload's."
+        return _foreign_scan(what) if rules.is_another_uploads(reading, time.monotonic() - began) else reading
 
     return checked
 

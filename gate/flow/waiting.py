@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from gate.model.advice import FailureKind
-from gate.model.errors import Cancelled
 from gate.model.events import Broken, CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
 from gate.model.history import Failure, History, Outage, Phase, R, StopCause, T
 from gate.model.reasons import Reason
@@ -28,23 +27,17 @@ if TYPE_CHECKING:
     from gate.model.events import Event
     from gate.model.subjects import Plan
 
-LATENESS = 0.1
-"""The pause before the next poll, as a fraction of the time waited so far."""
-JITTER = 0.1
-"""The maximum deviation from that pause, as a fraction, so that many gates do not poll in step."""
-REQUESTS_AT_ONCE = 32
-"""Concurrent requests of one gate. Each needs a file descriptor or two, and some systems allow only 256."""
-STALLED_AFTER = 600.0
-"""Seconds without a change of the status after which it is reported, once."""
-LASTING_LIMIT = 8.0
-"""Seconds after which an error that seldom passes by itself is final, if nothing was uploaded or received before."""
+LATENESS = 0.1  # the pause before the next poll, as a fraction of the time waited so far
+JITTER = 0.1  # the maximum deviation from that pause, as a fraction, so that many gates do not poll in step
+REQUESTS_AT_ONCE = 32  # of one gate; each needs a file descriptor or two, and some systems allow only 256
+STALLED_AFTER = 600.0  # seconds without a change of the status after which it is reported, once
+LASTING_LIMIT = 8.0  # seconds to the end for errors that seldom pass by themselves, before any upload and status
+SHORTEST = 0.001  # seconds for a request whose time was over before it began
 NO_SLOT = Failure(
     Reason.UNREACHABLE,
     f"this scan could not be asked for: {REQUESTS_AT_ONCE} other requests were under way all the time.",
     FailureKind.NO_SLOT,
 )
-SHORTEST = 0.001
-"""The seconds for a request whose time was over before it began."""
 
 
 class TimeLimit(Protocol):
@@ -93,33 +86,22 @@ def cadence(waited: float, plan: Plan, jitter: float = 0.0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The limits of requests, shared by waits that run side by side.
-
-    Attributes:
-        plan: the limits and intervals.
-        deadline: the end of the waits.
-        sleep: takes seconds; returns whether the gate is stopped.
-        jitter: draws a number in [-1, 1].
-        slots: each request holds a slot.
-        progress: set once a file was uploaded or a status was received. Then `LASTING_LIMIT` does not apply.
-    """
+    """The limits of requests, shared by waits that run side by side."""
 
     plan: Plan
     deadline: TimeLimit
-    sleep: Callable[[float], bool]
-    jitter: Callable[[], float]
+    sleep: Callable[[float], bool]  # takes seconds; returns whether the gate is stopped
+    jitter: Callable[[], float]  # draws a number in [-1, 1]
+    # Each request holds a slot.
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(REQUESTS_AT_ONCE))
+    # Set once a file was uploaded or a status was received. Then `LASTING_LIMIT` does not apply.
     progress: threading.Event = field(default_factory=threading.Event)
 
 
 class Wait(Generic[T, R]):
     """The wait for a pending scan or another subject with a status; generic in its reading.
 
-    Args:
-        target: the subject.
-        observe: polls once, within the given seconds.
-        settled: returns whether a reading ends the wait.
-        schedule: the limits of its requests.
+    `observe` polls once, within the given seconds; `settled` returns whether a reading ends the wait.
     """
 
     def __init__(
@@ -158,8 +140,7 @@ class Wait(Generic[T, R]):
     def run(self, notify: Callable[[Event[R, T]], None]) -> History[T, R]:
         """Poll until a reading decides, a limit or the deadline is reached, or the gate is stopped.
 
-        Args:
-            notify: called with every event, in the thread of `run`.
+        `notify` is called with every event, in the thread of `run`.
         """
         self._notify = notify
         newest = self._poll()
@@ -339,36 +320,20 @@ def wait_all(
 ) -> tuple[History[T, R], ...]:
     """Run waits side by side until all are over or a signal comes; return their histories in the same order.
 
-    Args:
-        waits: not running yet.
-        stop: ends every sleep of the waits; set at the end.
-        signals: the signal that stops the gate.
-        notify: called with every event in the calling thread.
-        tick: called with the histories so far, several times a second while no event comes.
+    `stop` ends every sleep of the waits, and is set at the end. `notify` and `tick` are called in this thread: with
+    every event, and with the histories so far, several times a second while no event comes.
 
     Raises:
         OutOfThreadsError: a wait could not be started.
         BaseException: a bug in a wait.
     """
     events: queue.SimpleQueue[Event[R, T] | Broken] = queue.SimpleQueue()
-    running = len(waits)
     try:
         _start(waits, events.put)
-        while running:
-            event = signals.receive(events)
-            if event is None:
-                tick([wait.snapshot() for wait in waits])
-                continue
-            if isinstance(event, Broken):
-                raise event.error
-            notify(event)
-            if isinstance(event, Ended):
-                running -= 1
-    except Cancelled:
-        # The caller checks `signals`; unfinished waits are cancelled in their histories.
-        pass
+        signals.relay(events, len(waits), Ended, notify, lambda: tick([wait.snapshot() for wait in waits]))
     finally:
         stop.set()
+    # After a signal, unfinished waits are cancelled in their histories.
     return tuple(wait.snapshot(StopCause.CANCELLED) for wait in waits)
 
 
