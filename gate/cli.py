@@ -153,14 +153,13 @@ def _doctor(**values: object) -> int:
 
 
 def _sandbox(host: str, port: str, quiet: bool | None, **kind: str) -> int:  # noqa: FBT001 - click's way
-    from gate.sandbox.command import Kind, serve
+    from gate.sandbox.commands import Kind, serve
 
     return serve(host, port, Kind(**kind), bool(quiet), *_call())
 
 
 def _demo(scenario: str, speed: str, generation: str, **values: Any) -> int:  # noqa: ANN401 - click's way
-    from gate.sandbox.command import Kind
-    from gate.sandbox.demo import demo, list_scenarios
+    from gate.sandbox.commands import Kind, demo, list_scenarios
 
     if values.pop("list"):
         return list_scenarios()

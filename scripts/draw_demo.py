@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from gate.sandbox.demo import AFTERWARDS
+from gate.sandbox.commands import AFTERWARDS
 
 FILE: Final = Path(__file__).parent.parent / "docs" / "demo.svg"
 SCENARIO: Final = "release"
