@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from gate.sandbox import applications, forms, policies, responses, scans, versions, vulnerabilities
+from gate.sandbox import applications, forms, policies, responses, scans, versions
 from gate.sandbox.responses import CONTEXT, LOGIN, LOOKUP_FAILED, SYSTEM_ERROR, UNRECOGNIZED, Call, Raw, refusal
 from gate.sandbox.state import State
 from gate.sandbox.versions import LEGACY
@@ -77,8 +77,8 @@ ENDPOINTS: Final = (
     Endpoint("GET", _EVALUATE, policies.evaluate, since=versions.EVALUATION, until=_BY_FORM),
     Endpoint("POST", _EVALUATE, policies.evaluate, since=_BY_FORM),
     Endpoint("GET", _CRITERIA, policies.evaluate_criteria, Permission.MANAGE_CICD, versions.PASS_CRITERIA),
-    Endpoint("POST", "vulnerabilities", vulnerabilities.search),
-    Endpoint("GET", "severities", vulnerabilities.severities),
+    Endpoint("POST", "vulnerabilities", scans.search_vulnerabilities),
+    Endpoint("GET", "severities", scans.severities),
 )
 """Every endpoint of the sandbox."""
 
