@@ -90,15 +90,13 @@ def _number(text: str | None) -> int:
 def _threadfix(content: bytes) -> Report | Raw:
     """Read ThreadFix's format: a source, the date of the export and findings with mappings [DOC, CLIENT]."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        match json.loads(content):
+            # The source `Manual` is refused since 2.7.8 [DOC].
+            case {"source": str(source), "findings": [*findings], **more} if source not in ("", "Manual"):
+                date = _date(str(more.get("exported", more.get("created"))), "%Y-%m-%dT%H:%M:%SZ")
+                return Report(source, tuple(_finding(entry) for entry in findings), date)
+    except (AttributeError, RecursionError, TypeError, ValueError):
         return NO_TYPE  # [INFER]
-    match document:
-        # The source `Manual` is refused since 2.7.8 [DOC].
-        case {"source": str(source), "findings": [*findings]} if source not in ("", "Manual"):
-            date = next((str(document[name]) for name in ("exported", "created") if name in document), "")
-            found = tuple(_finding(entry) for entry in findings if isinstance(entry, dict))
-            return Report(source, found, _date(date, "%Y-%m-%dT%H:%M:%SZ"))
     return NO_SCANNER
 
 

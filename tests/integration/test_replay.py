@@ -184,9 +184,8 @@ EXCHANGES: Final = {
         Part(zap(2, day(6))), key="restricted", before=(ZAP1, Part(zap(0, day(4)))),
         shape=numbers(new=0, old=2, closed=0, resurfaced=2, repeat=2, **TWO) | {"findings": []},
     ),
-    "key: a restricted key may not create a team": Exchange(
-        "POST /rest/teams/new", message=RESTRICTED, key="restricted", form=b"name=zz"
-    ),
+    "key: a restricted key may not create a team":
+        Exchange("POST /rest/teams/new", message=RESTRICTED, key="restricted", form=b"name=zz"),
     "key: unknown key and application: the key is first": get("applications/999", message=UNKNOWN_KEY, key="wrong"),
     "key: id that is no number, unknown key: the id is first": get("applications/abc", key="wrong", **redirect(LOGIN)),
     "key: upload without a file, unknown key: the file is first": upload(key="wrong", **page(SYSTEM_ERROR)),
@@ -195,29 +194,23 @@ EXCHANGES: Final = {
         before=(ZAP1, Part(zap(1, day(3)))),
         shape=numbers(new=0, old=2, closed=0, resurfaced=1, repeat=2, **TWO) | {"findings": []},
     ),
-    "key: GET with the key in a body: not read": get(
-        "applications/12", message=NO_KEY, key="none", form=b"apiKey=" + API_KEY.encode()
-    ),
+    "key: GET with the key in a body: not read":
+        get("applications/12", message=NO_KEY, key="none", form=b"apiKey=" + API_KEY.encode()),
     "key: large upload, unknown key: after 100 Continue": upload(
         Part(zap(1, day(2)) + b" " * 3_000_000), key="wrong", message=UNKNOWN_KEY, headers={"Expect": "100-continue"}
     ),
     # --- lookup
-    "lookup: an application by its id, before any scan": get(
-        "applications/12", shape=APPLICATION | {"scans": []} | dict.fromkeys(COUNTS, 0)
-    ),
+    "lookup: an application by its id, before any scan":
+        get("applications/12", shape=APPLICATION | {"scans": []} | dict.fromkeys(COUNTS, 0)),
     "lookup: an application that does not exist": get("applications/999", message=NO_APPLICATION),
-    "lookup: an application by team and name": get(
-        "applications/Contoso/lookup?name=Contoso%20wiki", shape=APPLICATION | {"id": 12}
-    ),
-    "lookup: an application by team and unique id": get(
-        "applications/Fabrikam/lookup?uniqueId=contoso-shop", shape=APPLICATION | {"id": 18}
-    ),
-    "lookup: a team is found by its name only": get(
-        "applications/2/lookup?name=Contoso%20wiki", message=NO_APPLICATION
-    ),
-    "lookup: unique id in any team: a list": get(
-        "applications/allTeamLookup?uniqueId=contoso-shop", shape=[APPLICATION | {"scans": list}]
-    ),
+    "lookup: an application by team and name":
+        get("applications/Contoso/lookup?name=Contoso%20wiki", shape=APPLICATION | {"id": 12}),
+    "lookup: an application by team and unique id":
+        get("applications/Fabrikam/lookup?uniqueId=contoso-shop", shape=APPLICATION | {"id": 18}),
+    "lookup: a team is found by its name only":
+        get("applications/2/lookup?name=Contoso%20wiki", message=NO_APPLICATION),
+    "lookup: unique id in any team: a list":
+        get("applications/allTeamLookup?uniqueId=contoso-shop", shape=[APPLICATION | {"scans": list}]),
     "lookup: by POST: no such endpoint in 2.3": Exchange(
         "POST /rest/applications/Contoso/lookup", 404, NO_PATH, key="form", form=b"name=x", generation="legacy"
     ),
@@ -245,54 +238,44 @@ EXCHANGES: Final = {
     "paths: id over 2^31-1: the same redirect": get("applications/99999999999", **redirect(LOGIN)),
     "paths: look-up without a team: the same redirect": get("applications/lookup?name=shop", **redirect(LOGIN)),
     "paths: two slashes: served": Exchange("GET //threadfix//rest/teams", shape=TEAMS),
-    "paths: a page of the context: absolute redirect": Exchange(
-        "GET /dashboard", key="none", **redirect(rf"http://127\.0\.0\.1:\d+{LOGIN}")
-    ),
-    "paths: the context path without a slash": Exchange(
-        "GET ", key="none", **redirect("/threadfix/", cookie=False, length="chunked")
-    ),
-    "paths: outside the context: Tomcat's 404": Exchange(
-        "GET //rest/teams", 404, **page("HTTP Status 404 – Not Found", cookie=False)
-    ),
+    "paths: a page of the context: absolute redirect":
+        Exchange("GET /dashboard", key="none", **redirect(rf"http://127\.0\.0\.1:\d+{LOGIN}")),
+    "paths: the context path without a slash":
+        Exchange("GET ", key="none", **redirect("/threadfix/", cookie=False, length="chunked")),
+    "paths: outside the context: Tomcat's 404":
+        Exchange("GET //rest/teams", 404, **page("HTTP Status 404 – Not Found", cookie=False)),
     "paths: the login page": Exchange("GET /login.jsp?nonce=1", key="none", **page("ThreadFix", cookie=False)),
-    "paths: POST with a hyphen in the path: 204": Exchange(
-        "POST /rest/no-pe/x", 204, kind="", key="form", form=b"x=1", length=""
-    ),
+    "paths: POST with a hyphen in the path: 204":
+        Exchange("POST /rest/no-pe/x", 204, kind="", key="form", form=b"x=1", length=""),
     # --- upload
-    "upload: first scan: the response is the finished scan with findings": upload(
-        ZAP1, shape=FIRST | {"importTime": 1793613600000, "findings": [FINDING]}
-    ),
-    "upload: same findings, a day later: none new": upload(
-        Part(zap(3, day(3))), before=(ZAP1,), shape=AGAIN | {"importTime": 1793700000000}
-    ),
+    "upload: first scan: the response is the finished scan with findings":
+        upload(ZAP1, shape=FIRST | {"importTime": 1793613600000, "findings": [FINDING]}),
+    "upload: same findings, a day later: none new":
+        upload(Part(zap(3, day(3))), before=(ZAP1,), shape=AGAIN | {"importTime": 1793700000000}),
     "upload: same report again": upload(ZAP1, before=(ZAP1,), message=DUPLICATE),
     "upload: a report dated before the newest one": upload(Part(zap(3, day(1))), before=(ZAP1,), message=OLDER),
     "upload: a report without findings closes all": upload(
         Part(zap(0, day(4))), before=(ZAP1,), shape=numbers(new=0, old=0, closed=3, resurfaced=0, total=0, high=0)
     ),
     "upload: report without a date": upload(Part(zap(3, None)), shape=FIRST),
-    "upload: the same file without a date again: accepted": upload(
-        Part(zap(3, None)), before=(Part(zap(3, None)),), shape=AGAIN
-    ),
-    "upload: dated report after one without a date: older": upload(
-        Part(zap(3, "Mon, 02 Nov 2015 10:00:00")), before=(Part(zap(3, None)),), message=OLDER
-    ),
+    "upload: the same file without a date again: accepted":
+        upload(Part(zap(3, None)), before=(Part(zap(3, None)),), shape=AGAIN),
+    "upload: dated report after one without a date: older":
+        upload(Part(zap(3, "Mon, 02 Nov 2015 10:00:00")), before=(Part(zap(3, None)),), message=OLDER),
     "upload: report dated in the future: accepted": upload(
         Part(zap(3, "Fri, 01 Jan 2100 10:00:00")), before=(Part(zap(3, None)),),
         shape=AGAIN | {"importTime": 4102480800000},
     ),
-    "upload: date in ISO format, which is not ZAP's": upload(
-        Part(zap(3, "2026-11-05T10:00:00Z")), before=(Part(zap(3, None)),), shape=AGAIN
-    ),
+    "upload: date in ISO format, which is not ZAP's":
+        upload(Part(zap(3, "2026-11-05T10:00:00Z")), before=(Part(zap(3, None)),), shape=AGAIN),
     "upload: a text file: HTTP 500": upload(Part(b"plain text", "text.txt"), status=500, message=NO_TYPE),
     "upload: well-formed XML of no scanner": upload(Part(b"<foo><bar/></foo>", "wrong.xml"), message=NO_SCANNER),
     "upload: JSON of no scanner": upload(Part(b'{"a": 1}', "unknown.json"), message=NO_SCANNER),
     "upload: empty .json file: page": upload(Part(b"", "empty.json"), **page(SYSTEM_ERROR)),
     "upload: no part called file: page": upload(**page(SYSTEM_ERROR)),
     "upload: the file in a part called scan: page": upload(Part(zap(3, day(2)), field="scan"), **page(SYSTEM_ERROR)),
-    "upload: to an unknown application": upload(
-        ZAP1, path="applications/999/upload", message="Invalid application ID."
-    ),
+    "upload: to an unknown application":
+        upload(ZAP1, path="applications/999/upload", message="Invalid application ID."),
     "upload: two reports as one scan: the later date counts": upload(
         Part(zap(1, day(21)), "d21.xml", "a"), Part(zap(2, day(22)), "d22.xml", "b"),
         path="applications/12/upload/multi", before=(Part(zap(3, day(20))),),
@@ -300,9 +283,8 @@ EXCHANGES: Final = {
         | {"importTime": 1795341600000, "numberRepeatResults": 3, "findings": []},
     ),
     "upload: upload/multi without any file": upload(path="applications/12/upload/multi", message="No files selected."),
-    "upload: two parts called file: the first is taken": upload(
-        Part(zap(3, day(20))), Part(zap(1, day(21))), before=TWICE, shape=BACK | {"importTime": 1795168800000}
-    ),
+    "upload: two parts called file: the first is taken":
+        upload(Part(zap(3, day(20))), Part(zap(1, day(21))), before=TWICE, shape=BACK | {"importTime": 1795168800000}),
     "upload: multipart without its end: page": Exchange(
         "POST /rest/applications/12/upload", key="none", form=b"--B\r\nContent-Disposition: form-data; name=",
         headers={"Content-Type": "multipart/form-data; boundary=B"}, **page(SYSTEM_ERROR),
@@ -312,9 +294,8 @@ EXCHANGES: Final = {
     ),
     # --- scans
     "scans: list": get("applications/12/scans", before=TWICE, shape=[LISTED]),
-    "scans: list of an application without any": get(
-        "applications/12/scans", message="No scans associated with application: 12"
-    ),
+    "scans: list of an application without any":
+        get("applications/12/scans", message="No scans associated with application: 12"),
     "scans: an unknown scan id": get("scans/99999", message="No scan exists for requested id"),
     "scans: an application after scans": get(
         "applications/12", before=TWICE,
@@ -325,26 +306,20 @@ EXCHANGES: Final = {
         form=b"applications[0].id=12&numberVulnerabilities=2&showOpen=true&page=1&genericSeverities[0].intValue=4",
     ),
     # --- names
-    "names: application with a slash and a blank, in the query": get(
-        "applications/Team%20Beta/lookup?name=pay%2Fapi%20v2", shape=APPLICATION | {"name": "pay/api v2"}
-    ),
-    "names: application with Japanese letters": get(
-        "applications/Team%20Beta/lookup?name=%E6%97%A5%E6%9C%AC%20app", shape=APPLICATION | {"name": "日本 app"},
-    ),
+    "names: application with a slash and a blank, in the query":
+        get("applications/Team%20Beta/lookup?name=pay%2Fapi%20v2", shape=APPLICATION | {"name": "pay/api v2"}),
+    "names: application with Japanese letters":
+        get("applications/Team%20Beta/lookup?name=%E6%97%A5%E6%9C%AC%20app", shape=APPLICATION | {"name": "日本 app"}),
     "names: team with a slash, in the query": get("teams/lookup?name=Ops%2FNet", shape=TEAM | {"name": "Ops/Net"}),
-    "names: team with umlaut, percent and plus, in the query": get(
-        "teams/lookup?name=B%C3%BCro%2050%25%20%2B%20Co", shape=TEAM | {"name": "Büro 50% + Co"}
-    ),
-    "names: team with %20 in the path": get(
-        "applications/Team%20Beta/lookup?uniqueId=uid%2F2", shape=APPLICATION | {"uniqueId": "uid/2"}
-    ),
-    "names: team with %2F in the path: Tomcat refuses": get(
-        "applications/Ops%2FNet/lookup?name=many", 400, **page("HTTP Status 400 – Bad Request", cookie=False)
-    ),
+    "names: team with umlaut, percent and plus, in the query":
+        get("teams/lookup?name=B%C3%BCro%2050%25%20%2B%20Co", shape=TEAM | {"name": "Büro 50% + Co"}),
+    "names: team with %20 in the path":
+        get("applications/Team%20Beta/lookup?uniqueId=uid%2F2", shape=APPLICATION | {"uniqueId": "uid/2"}),
+    "names: team with %2F in the path: Tomcat refuses":
+        get("applications/Ops%2FNet/lookup?name=many", 400, **page("HTTP Status 400 – Bad Request", cookie=False)),
     "names: %252F in the path: unknown path": get("applications/Ops%252FNet/lookup?name=many", 404, NO_PATH),
-    "names: a percent sign (%25) in a team's path": get(
-        "applications/B%C3%BCro%2050%25%20%2B%20Co/lookup?name=x", 500, **page(SYSTEM_ERROR)
-    ),
+    "names: a percent sign (%25) in a team's path":
+        get("applications/B%C3%BCro%2050%25%20%2B%20Co/lookup?name=x", 500, **page(SYSTEM_ERROR)),
     "names: raw UTF-8 in the query: Tomcat refuses": get(
         "applications/Team%20Beta/lookup?name=日本%20app", 400, **page("HTTP Status 400 – Bad Request", cookie=False),
     ),
@@ -352,19 +327,16 @@ EXCHANGES: Final = {
         "POST /rest/teams/2/applications/new", message="No HTML characters are allowed in custom names.", key="form",
         form='name=Büro „50%25" %26 Co'.encode(),
     ),
-    "names: file with umlaut, typographic quotes, Japanese": upload(
-        Part(zap(3, day(11)), "scän “x” 日本.xml"), before=TWICE, shape=BACK | {"importTime": 1794391200000}
-    ),
+    "names: file with umlaut, typographic quotes, Japanese":
+        upload(Part(zap(3, day(11)), "scän “x” 日本.xml"), before=TWICE, shape=BACK | {"importTime": 1794391200000}),
     "names: ZAP XML called zap.json": upload(Part(zap(3, day(14)), "zap.json"), message=NO_SCANNER),
-    "names: ZAP XML without an extension: accepted": upload(
-        Part(zap(3, day(14)), "zap"), before=TWICE, shape=BACK | {"importTime": 1794650400000}
-    ),
+    "names: ZAP XML without an extension: accepted":
+        upload(Part(zap(3, day(14)), "zap"), before=TWICE, shape=BACK | {"importTime": 1794650400000}),
     "names: ZAP XML called zap.html": upload(
         Part(zap(3, day(14)), "zap.html"), message="The scan could not be completed because there was null input"
     ),
-    "names: file name of 300 characters": upload(
-        Part(zap(3, "Thu, 26 Nov 2026 00:20:00"), "n" * 296 + ".xml"), before=TWICE, shape=BACK
-    ),
+    "names: file name of 300 characters":
+        upload(Part(zap(3, "Thu, 26 Nov 2026 00:20:00"), "n" * 296 + ".xml"), before=TWICE, shape=BACK),
     # --- wire
     "wire: chunked upload with Expect: 100 Continue first": upload(
         Part(zap(2, day(19))), before=(ZAP1, Part(zap(1, day(3)))),
@@ -373,9 +345,8 @@ EXCHANGES: Final = {
     ),
     "wire: Accept-Encoding gzip: not compressed": get("teams", shape=TEAMS, headers={"Accept-Encoding": "gzip"}),
     "wire: HTTP/1.0: no chunks, the connection is closed": get("teams HTTP/1.0", shape=TEAMS, length=""),
-    "wire: a 500 refusal closes the connection": upload(
-        Part(b"plain text", "text.txt"), status=500, message=NO_TYPE, headers={"Connection": None}
-    ),
+    "wire: a 500 refusal closes the connection":
+        upload(Part(b"plain text", "text.txt"), status=500, message=NO_TYPE, headers={"Connection": None}),
     "wire: each response sets a session cookie": get("applications/abc", **redirect(LOGIN)),
     "concurrency: one after another": upload(Part(zap(3, day(3))), before=(ZAP1,), shape=AGAIN),
     "concurrency: a client that gave up tries again": upload(ZAP1, before=(ZAP1,), message=DUPLICATE),
@@ -385,35 +356,35 @@ EXCHANGES: Final = {
 LEFT_OUT: Final = {
     "header authentication is missing in 2.3": ["Key in the Authorization header only: not read in 2.3"],
     "`applications/{id}/update` is not served": ["PUT with the key in the form: not read there"],
-    "the documented database, MySQL, ignores case": [
-        "Team name in other case (database HSQLDB, which compares exactly)"
-    ],
+    "MySQL, the usual database, ignores case": ["Team name in other case (database HSQLDB, which compares exactly)"],
     "the sandbox deletes nothing": ["A deleted team by its name: still found"],
     "a page for `Accept: text/html` alone: the vendor demands `application/json`": [
-        "Accept text/html alone: HTTP 200 and an HTML page",
-        "Upload with Accept text/html: refused with an HTML page",
+        "Accept text/html alone: HTTP 200 and an HTML page", "Upload with Accept text/html: refused with an HTML page",
     ],
     "2.4 and later have version segments": [
-        "/latest/ is unknown to 2.3 (GET)",
-        "POST with a dot in the path: 204, nothing was taken",
+        "/latest/ is unknown to 2.3 (GET)", "POST with a dot in the path: 204, nothing was taken",
     ],
     "measures time": [
-        "Timing: a report of 200 MB, 20 findings",
-        "Timing: upload time against scans that the application has",
-        "Timing: an application with 3,060 scans",
-        "Keep-alive: open after 15 s idle, closed after 22 s",
+        "Timing: a report of 200 MB, 20 findings", "Timing: upload time against scans that the application has",
+        "Timing: an application with 3,060 scans", "Keep-alive: open after 15 s idle, closed after 22 s",
     ],
     "mixes up parallel uploads, or shows half of an upload": [
-        "Same file, same application, two at once, 30 rounds",
-        "Two different files, same application, at once, 30 rounds",
-        "Different files to two applications at once, 30 rounds",
-        "Same file to three applications at once, 30 rounds",
-        "ZAP and FindBugs to two applications at once, 30 rounds",
+        *(f"{files}, 30 rounds" for files in (
+            "Same file, same application, two at once", "Two different files, same application, at once",
+            "Different files to two applications at once", "Same file to three applications at once",
+            "ZAP and FindBugs to two applications at once",
+        )),
         "ZAP and FindBugs to one application at once, 25 rounds",
         "Reading while an upload of 45 s runs: half-finished numbers",
     ],
-}
+}  # fmt: skip
 """The recorded exchanges that the sandbox does not repeat, by reason."""
+
+
+def test_the_table_has_each_exchange_or_a_reason() -> None:
+    """A further test is about two exchanges: a scan by its id, and a date without a zone."""
+    assert len(EXCHANGES) + 2 + sum(map(len, LEFT_OUT.values())) == 113
+
 
 KEYS: Final = {"restricted": NO_CRITERIA_KEY, "wrong": "x" * 44}
 

@@ -135,7 +135,6 @@ FINDINGS = [
     {"severity": "High", "summary": "XSS", "mappings": [CWE], "dynamicDetails": DYNAMIC},
     {"severity": "odd", "summary": "Key", "staticDetails": {"file": "/a.py", "parameter": None}},
     {"severity": "low", "summary": "Old", "dependencyDetails": {"library": "lib"}, "mappings": [{}]},
-    "no finding",
 ]  # fmt: skip
 DOCUMENT = {"source": "Contrast", "exported": "2026-11-02T10:00:00Z", "findings": FINDINGS}
 
@@ -157,6 +156,7 @@ def test_a_report_in_threadfix_s_format_has_a_date_and_findings() -> None:
         ("a.threadfix", b"[" * 60_000, reports.NO_TYPE),
         ("a.threadfix", b'{"source": "Manual", "findings": []}', reports.NO_SCANNER),
         ("a.threadfix", b'{"source": "Contrast"}', reports.NO_SCANNER),
+        ("a.threadfix", b'{"source": "Contrast", "findings": ["no finding"]}', reports.NO_TYPE),
         ("a.THREADFIX", b"{}", reports.NO_TYPE),
         ("a.xml", b"", reports.NO_TYPE),
         ("a.xml", b"<a>", reports.NO_TYPE),
