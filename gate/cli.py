@@ -12,8 +12,7 @@ import click
 from gate import __version__
 from gate.flow.run import run_gate
 from gate.flow.signals import Signals
-from gate.model.errors import InvalidOption
-from gate.model.reasons import Reason
+from gate.model.reasons import InvalidOption, Reason
 from gate.options.table import DOCTOR_OPTIONS, JSON, KEY_VARIABLE, OPTIONS, QUIET, write_introduction, write_options
 from gate.text.wording import FLAGS
 

@@ -16,9 +16,8 @@ from gate import __version__
 from gate.flow.context import CommandContext
 from gate.judge.checks import NO_CRITERIA, NO_POLICIES
 from gate.model.advice import CERTIFICATES, DOCTOR, FailureKind, advise
-from gate.model.errors import GateError, UsageError
 from gate.model.history import Application, CheckReading, Failure, ScanReading
-from gate.model.reasons import Reason
+from gate.model.reasons import GateError, Reason, UsageError
 from gate.model.subjects import AllPolicies, ApplicationName, PassCriteria, Target
 from gate.options.table import URL
 from gate.reporters import doctor as report
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gate.flow.signals import Signals
-    from gate.model.errors import InvalidOption
+    from gate.model.reasons import InvalidOption
     from gate.model.subjects import Check
     from gate.net.http import RequestMade
     from gate.options.settings import Settings

@@ -10,7 +10,6 @@ from gate.judge.checks import CheckVerdict, judge_check
 from gate.judge.conclusions import conclude, from_error, name_options
 from gate.judge.scans import ScanVerdict, UploadVerdict, judge_scan, judge_upload
 from gate.judge.verdict import Verdict
-from gate.model.errors import InvalidOption, UsageError
 from gate.model.history import (
     Accept,
     CheckHistory,
@@ -30,7 +29,7 @@ from gate.model.history import (
     StopCause,
     Upload,
 )
-from gate.model.reasons import Reason
+from gate.model.reasons import InvalidOption, Reason, UsageError
 from gate.model.subjects import AllPolicies, ApplicationId, Check, PassCriteria, Policy, ScanFile, Target
 from gate.options.settings import Settings
 from gate.text.sanitizer import Secret

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from gate.judge.verdict import Verdict
 from gate.model import build
-from gate.model.errors import UsageError
+from gate.model.reasons import UsageError
 from gate.net import files
 from gate.net.peer import unusable_options
 from gate.options import parsing
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from gate.flow.signals import Signals
     from gate.judge.conclusions import Conclusion
-    from gate.model.errors import InvalidOption
+    from gate.model.reasons import InvalidOption
     from gate.options.parsing import Parsed
     from gate.options.settings import Settings
     from gate.reporters.closing import Line

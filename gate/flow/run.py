@@ -10,7 +10,7 @@ from gate.flow.context import CommandContext
 from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import from_bug, from_error, name_options
 from gate.judge.scans import ScanVerdict, UploadVerdict
-from gate.model.errors import GateError, UsageError
+from gate.model.reasons import GateError, UsageError
 from gate.reporters.reports import REPORTS, Destination
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gate.flow.signals import Signals
     from gate.judge.verdict import Verdict
-    from gate.model.errors import InvalidOption
+    from gate.model.reasons import InvalidOption
     from gate.reporters.github import GitHub
     from gate.reporters.reports import Report
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
     from typing import Any
 
-    from gate.model.errors import Cancelled
+    from gate.model.reasons import Cancelled
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class Signals:
         """The exception for the signal; None without a signal."""
         if self.number is None:
             return None
-        from gate.model.errors import Cancelled
+        from gate.model.reasons import Cancelled
 
         return Cancelled(self.number)
 
@@ -81,8 +81,8 @@ class Signals:
         Raises:
             BaseException: a bug in another thread.
         """
-        from gate.model.errors import Cancelled
         from gate.model.events import Broken
+        from gate.model.reasons import Cancelled
 
         try:
             while count:

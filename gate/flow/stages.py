@@ -16,9 +16,8 @@ from gate.judge.checks import doubted, judge_check
 from gate.judge.conclusions import conclude, concluded_from, decide
 from gate.judge.scanners import are_several, contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, UploadVerdict, judge_scan, judge_upload
-from gate.model.errors import Cancelled
 from gate.model.history import Application, Failure, History, R, StopCause, T, Unfinished, Upload
-from gate.model.reasons import Kind, Reason
+from gate.model.reasons import Cancelled, Kind, Reason
 from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Target
 from gate.threadfix.client import Client
 

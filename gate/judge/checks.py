@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gate.judge.scanners import Doubt
-    from gate.model.errors import Cancelled
     from gate.model.history import CheckHistory, CheckReading, CheckResult, Obstacle
+    from gate.model.reasons import Cancelled
     from gate.model.subjects import Check, Plan
     from gate.options.settings import Settings
 

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
 from gate.model.advice import advise
-from gate.model.errors import UsageError
-from gate.model.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason
+from gate.model.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason, UsageError
 from gate.text.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gate.model.errors import GateError
     from gate.model.history import Failure
+    from gate.model.reasons import GateError
     from gate.text.wording import Naming
 
 RESUMABLE: Final = frozenset({Reason.TIMEOUT, Reason.CANCELLED, Reason.UNREACHABLE})

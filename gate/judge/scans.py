@@ -13,8 +13,8 @@ from gate.text.wording import seconds
 from gate.threadfix.rules import DELETED, INTERRUPTED, MERGED, UNDOCUMENTED, Decision, description, normal
 
 if TYPE_CHECKING:
-    from gate.model.errors import Cancelled
     from gate.model.history import History, Refusal, ScanHistory, ScanReading, Upload
+    from gate.model.reasons import Cancelled
     from gate.model.subjects import Target
     from gate.options.settings import Settings
     from gate.threadfix.rules import Rules

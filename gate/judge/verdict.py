@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion, Part
     from gate.judge.scans import ScanVerdict, UploadVerdict
     from gate.model.build import Build
-    from gate.model.errors import InvalidOption
     from gate.model.history import History, Upload
+    from gate.model.reasons import InvalidOption
 
 
 @dataclass(frozen=True, slots=True)

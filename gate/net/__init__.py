@@ -13,7 +13,7 @@ import threading
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from gate.model.errors import OutOfThreadsError
+from gate.model.reasons import OutOfThreadsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

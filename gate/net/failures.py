@@ -13,9 +13,8 @@ import requests
 import urllib3
 
 from gate.model.advice import FailureKind
-from gate.model.errors import OutOfThreadsError
 from gate.model.history import Failure
-from gate.model.reasons import Reason
+from gate.model.reasons import OutOfThreadsError, Reason
 from gate.net.framing import MalformedError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from gate.model.errors import InvalidOption
+from gate.model.reasons import InvalidOption
 from gate.text.wording import count, quoted
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from gate.threadfix.rules import Rules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from gate.model.errors import InvalidOption
+    from gate.model.reasons import InvalidOption
     from gate.model.subjects import Check, Target
     from gate.options.table import Option
 

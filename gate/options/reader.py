@@ -6,7 +6,7 @@ import errno
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from gate.model.errors import InvalidOption
+from gate.model.reasons import InvalidOption
 from gate.options import table
 from gate.options.values import TRUE, text, utf8
 from gate.reporters.outputs import OUTPUTS

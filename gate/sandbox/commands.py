@@ -15,8 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from gate.flow.run import run_gate
-from gate.model.errors import Cancelled
-from gate.model.reasons import Reason
+from gate.model.reasons import Cancelled, Reason
 from gate.options.reader import may_be_shown
 from gate.options.table import API_VERSION, APPLICATION_ID, OPTIONS, PENDING_SCAN_ID, SCAN_FILE, URL
 from gate.reporters.console import to_log
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gate.flow.signals import Signals
-    from gate.model.errors import InvalidOption
+    from gate.model.reasons import InvalidOption
     from gate.sandbox.scenarios import Scenario
 
 FIRST: Final = "done"

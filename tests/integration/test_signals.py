@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.flow.signals import Signals, install
-from gate.model.errors import Cancelled
-from gate.model.reasons import Reason
+from gate.model.reasons import Cancelled, Reason
 from gate.sandbox.scenarios import Scenario, Trickle
 from gate.sandbox.server import API_KEY
 from tests.steps import KILLED, Step, full_pipe, until

@@ -19,7 +19,7 @@ from gate.options.table import OPTIONS, UI_URL, Option
 from gate.threadfix import links
 
 if TYPE_CHECKING:
-    from gate.model.errors import InvalidOption
+    from gate.model.reasons import InvalidOption
 
 numbers = st.integers(1, links.MAX_ID)
 

@@ -10,9 +10,8 @@ import pytest
 from gate.judge.checks import NAMED, judge_check
 from gate.judge.conclusions import conclude, name_options
 from gate.model.advice import Doing, FailureKind
-from gate.model.errors import Cancelled
 from gate.model.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
-from gate.model.reasons import Kind, Reason
+from gate.model.reasons import Cancelled, Kind, Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Plan, Policy
 from gate.text.wording import FLAGS
 from tests.builders import SETTINGS, history_of, judged

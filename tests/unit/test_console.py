@@ -14,7 +14,6 @@ from rich.spinner import Spinner
 
 from gate.judge.scans import judge_scan
 from gate.judge.verdict import Verdict
-from gate.model.errors import InvalidOption
 from gate.model.events import (
     Ended,
     Event,
@@ -45,7 +44,7 @@ from gate.model.history import (
     StopCause,
     Unfinished,
 )
-from gate.model.reasons import Reason
+from gate.model.reasons import InvalidOption, Reason
 from gate.model.subjects import ApplicationId, ApplicationName, ScanFile, Target
 from gate.net.http import RequestMade
 from gate.options.settings import Settings

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.cli import main
-from gate.model.errors import InvalidOption
-from gate.model.reasons import Reason
+from gate.model.reasons import InvalidOption, Reason
 from gate.model.subjects import ApplicationId, Plan, Target
 from gate.net.files import find
 from gate.options import parsing, table, values

@@ -11,9 +11,8 @@ from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from
 from gate.judge.scans import UploadVerdict, judge_scan, judge_upload
 from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
-from gate.model.errors import Cancelled
 from gate.model.history import Accept, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
-from gate.model.reasons import DIAGNOSIS, Kind, Reason
+from gate.model.reasons import DIAGNOSIS, Cancelled, Kind, Reason
 from gate.model.subjects import AllPolicies, ScanFile
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.rules import Rules

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gate.judge.conclusions import from_error
-from gate.model.errors import InvalidOption, UsageError
 from gate.model.history import Accept, Failure, Refused
-from gate.model.reasons import Reason
+from gate.model.reasons import InvalidOption, Reason, UsageError
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.options.parsing import NO_FILE, NO_FILE_ADVICE
 from gate.threadfix.refusals import REFUSALS, refusal_of

@@ -12,10 +12,9 @@ import pytest
 from gate.flow.signals import Signals
 from gate.flow.uploading import upload_all
 from gate.model.advice import FailureKind
-from gate.model.errors import OutOfThreadsError
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
 from gate.model.history import Failure, Outage, Queued, Refused, Unfinished, Upload
-from gate.model.reasons import Reason
+from gate.model.reasons import OutOfThreadsError, Reason
 from gate.model.subjects import Plan, ScanFile, Target
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ import pytest
 from gate.judge.conclusions import conclude, decide, from_bug, from_error
 from gate.judge.scans import ScanVerdict, judge_scan
 from gate.model.advice import Doing, FailureKind, advise
-from gate.model.errors import Cancelled, InvalidOption, UsageError
 from gate.model.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
-from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Kind, Reason
+from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Cancelled, InvalidOption, Kind, Reason, UsageError
 from gate.model.subjects import Plan
 from gate.threadfix.rules import Rules
 from tests.builders import SETTINGS, TARGET, history_of, judged, uploaded
