@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gate.model.advice import Doing
@@ -102,14 +103,17 @@ class Client:
             return replace(response, final=response.final or refused or response.http_status == OK)
         if response.http.age:
             return api.cached(response.http)
-        scans = () if is_empty else api.converted(response, responses.listed_scans, "no list of scans", ends)
-        if isinstance(scans, Failure):
-            return replace(scans, final=scans.reason is Reason.PROTOCOL)
-        updated = tuple((scan.id, scan.updated_date) for scan in scans)
-        names = {scan.scanner_name: api.text(scan.scanner_name) for scan in scans}
+        if is_empty:
+            return ListedScans((), response.http.date)
+        listed = api.converted(response, partial(self._listed, response.http.date), "no list of scans", ends)
+        return replace(listed, final=listed.reason is Reason.PROTOCOL) if isinstance(listed, Failure) else listed
+
+    def _listed(self, sent: float | None, envelope: responses.Envelope) -> ListedScans:
+        scans = responses.listed_scans(envelope)
+        names = {name: self.api.text(name) for name in {scan.scanner_name for scan in scans}}
         scanners = ((scan.id, names[scan.scanner_name]) for scan in scans)
         known = tuple((number, name) for number, name in scanners if number and name)
-        return ListedScans(updated, response.http.date, scanners=known)
+        return ListedScans(tuple((scan.id, scan.updated_date) for scan in scans), sent, scanners=known)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
         """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`."""

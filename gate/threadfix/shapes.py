@@ -78,8 +78,9 @@ class _Parser:
         return value
 
     def _extend(self) -> None:
-        """Drop the parsed part of the window, and decode more."""
-        piece, self._left = self._left[: self._size], self._left[self._size :]
+        """Drop the parsed part of the window, and decode more: at least as much again, or long texts take too long."""
+        size = max(self._size, len(self._window) - self._at)
+        piece, self._left = self._left[:size], self._left[size:]
         self._window = self._window[self._at :] + self._decode(bytes(piece), not self._left)
         self._at = 0
 

@@ -121,6 +121,19 @@ def test_a_dropped_entry_is_checked_too(flaw: bytes) -> None:
             assert (flawed(body, window) is not None) is good
 
 
+def test_a_long_text_is_not_parsed_again_for_each_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+
+    class Decoder(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[Any, int]:
+            parsed.append(idx)
+            return super().raw_decode(s, idx)
+
+    monkeypatch.setattr(json, "JSONDecoder", Decoder)
+    assert parse_json(b'["%s"]' % (b"x" * 100_000), window=100) == ["x" * 100_000]
+    assert len(parsed) < 50
+
+
 def test_memory_does_not_grow_with_the_scans_of_an_application() -> None:
     scan = json.dumps({"id": 5318, "name": "日本🎉" + "x" * 400}, ensure_ascii=False).encode()
     body = b'{"success":true,"object":{"scans":[' + b",".join([scan] * 60_000) + b'],"id":6,"name":"shop"}}'

@@ -13,7 +13,8 @@ from gate.model.history import Accept, Failure, Refused
 from gate.model.reasons import InvalidOption, Reason, UsageError
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.options.parsing import NO_FILE, NO_FILE_ADVICE
-from gate.threadfix.refusals import REFUSALS, refusal_of
+from gate.threadfix.refusals import REFUSALS, mentions_key, refusal_of
+from tests.memory import peak
 from tests.unit.test_parsing import KEY, errors, ok, parsed
 
 if TYPE_CHECKING:
@@ -150,6 +151,13 @@ def test_documented_refusals_are_compared_whole_and_in_any_case() -> None:
     assert refusal_of("Scan file has already been uploaded") is None
     assert [refusal.accept for refusal in REFUSALS if refusal.accept] == [Accept.DUPLICATE, Accept.EMPTY]
     assert len({refusal.text.casefold() for refusal in REFUSALS}) == len(REFUSALS)
+
+
+@pytest.mark.parametrize("text", ["'{}", "'{}'", "{}"])
+def test_the_search_for_the_key_in_a_long_refusal_takes_little_memory(text: str) -> None:
+    message = text.format("x" * 200_000)
+    assert not mentions_key(message)
+    assert peak(lambda: mentions_key(message)) < 4_000_000
 
 
 def test_accepted_refusals_are_a_list_in_any_case() -> None:
