@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from gate.judge.checks import CheckVerdict
-from gate.judge.conclusions import decide, describe
+from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
 from gate.reporters import phrases
 from gate.text.wording import count, plain
@@ -67,12 +67,10 @@ def lines(verdict: Verdict, *, quiet: bool, annotated: bool) -> Iterator[Line]:
 
 def _explanation(verdict: Verdict) -> Iterator[Line]:
     """Yield the parts (if they are few, all of them), the invalid options, and the advice."""
-    messages = [part.conclusion.message for part in verdict.parts]
-    for part, message in zip(verdict.parts, messages, strict=True):
+    number, shared = len(verdict.parts), phrases.shared_message(verdict)
+    for part in verdict.parts:
         passed = part.conclusion.kind is Kind.PASS
-        # The verdict has the message that several parts share.
-        is_shared = messages.count(message) > 1 and message == decide(verdict.parts).conclusion.message
-        if len(messages) > 1 and not is_shared and (not passed or len(messages) <= SHORT):
+        if number > 1 and part.conclusion.message != shared and (not passed or number <= SHORT):
             yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
         if isinstance(part, CheckVerdict) and not passed:
             yield from _reasons(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.judge.conclusions import RANK, describe
+from gate.judge.conclusions import RANK, decide, describe
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind
@@ -38,12 +38,21 @@ def needing_message(verdict: Verdict) -> list[Part]:
     The message of the deciding part is in the verdict already.
     """
     parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
+    shared = shared_message(verdict)
     return [
         part
         for part in parts
         if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in NOTICED)
         and describe(part) != verdict.conclusion.message
+        and part.conclusion.message != shared
     ]
+
+
+def shared_message(verdict: Verdict) -> str | None:
+    """Return the message of the deciding part, which is in the verdict, if several parts have it; otherwise None."""
+    messages = [part.conclusion.message for part in verdict.parts]
+    message = decide(verdict.parts).conclusion.message if messages else None
+    return message if messages.count(str(message)) > 1 else None
 
 
 def link_text(verdict: Verdict) -> str:

@@ -49,7 +49,7 @@ class Seen:
     requests: list[tuple[str, bool]]
 
 
-def seen_by(respond: Respond, gate: Gate, tmp_path: Path, base: str, *args: str) -> Seen:
+def seen_by(respond: Respond, gate: Gate, tmp_path: Path, base: str, *args: str, **env: str) -> Seen:
     """Upload a file to a server."""
     requests: list[tuple[str, bool]] = []
 
@@ -63,7 +63,7 @@ def seen_by(respond: Respond, gate: Gate, tmp_path: Path, base: str, *args: str)
     file.write_bytes(b"<x/>")
     with talking(talk) as url:
         origin = url.removesuffix("/threadfix")
-        ran = gate("--url", origin + base, "--scan-file", str(file), "--first-contact-limit", "100ms", *args)
+        ran = gate("--url", origin + base, "--scan-file", str(file), "--first-contact-limit", "100ms", *args, env=env)
     return Seen(ran, origin, requests)
 
 
@@ -193,6 +193,17 @@ def test_a_mistake_has_its_cause_its_meaning_and_its_advice_in_few_lines(  # noq
     assert advice in advises
     assert seen.ran.err.count(advice) == 1
     assert "not known" not in seen.ran.err + json.dumps(seen.ran.document)
+
+
+@pytest.mark.usefixtures("on_a_runner")
+def test_the_summary_has_the_cause_once(gate: Gate, tmp_path: Path) -> None:
+    """Also if several files share it."""
+    for name in ("1.xml", "2.xml", "output", "summary.md"):
+        (tmp_path / name).write_bytes(b"" if "." not in name else b"<x/>")
+    github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"}
+    env = {name: value if value == "true" else f"{tmp_path}/{value}" for name, value in github.items()}
+    seen_by(always(refusal(NO_KEY)), gate, tmp_path, "/threadfix", "--scan-file", f"{tmp_path}/*.xml", **env)
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8").count("Authentication failed") == 1
 
 
 @pytest.mark.parametrize(

@@ -254,8 +254,10 @@ def test_uploads_have_a_row_each() -> None:
     assert "uploads 2 (25 MB)" in text
     assert "2 uploads – ThreadFix gate" in Page(report.render(ENDINGS["finished"])).text
     assert "a.fpr finished as scan 12 12 MB 8s" in Page(report.render(ENDINGS["finished"])).text
-    several = verdict(uploads=[uploaded(Refused("No."), name) for name in ("a.fpr", "b.fpr")])
-    assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No'." in Page(report.render(several)).text
+    several = verdict(uploads=[uploaded(Refused(f"No {name}."), name) for name in ("a.fpr", "b.fpr")])
+    assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No b.fpr'." in Page(report.render(several)).text
+    same = verdict(uploads=[uploaded(Refused("No."), name) for name in ("a.fpr", "b.fpr")])
+    assert Page(report.render(same)).text.count("ThreadFix says: 'No'.") == 1
     many = Page(report.render(verdict(uploads=[uploaded(REFUSED, f"{number}.fpr") for number in range(60)]))).text
     assert f"… and {60 - report.Limits.uploads} uploads more." in many
 
