@@ -12,14 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
-from gate.judge.checks import doubted, judge_check
+from gate.judge.checks import doubted, judge_check, without_scan
 from gate.judge.conclusions import conclude, concluded_from, decide
 from gate.judge.scanners import are_several, contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, UploadVerdict, judge_scan, judge_upload
+from gate.model.advice import Doing
 from gate.model.history import Application, Failure, History, R, StopCause, T, Unfinished, Upload
 from gate.model.reasons import Cancelled, Kind, Reason
 from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Target
+from gate.text.wording import seconds
 from gate.threadfix.client import Client
+from gate.threadfix.moments import newest_scan
+from gate.threadfix.rules import OLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion, Part
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.history import CheckReading, Observation, ScanHistory, ScanReading
+    from gate.model.history import CheckReading, NewestScan, Observation, ScanHistory, ScanReading
     from gate.model.subjects import Check, Subject
     from gate.options.settings import Settings
 
@@ -58,6 +62,7 @@ class Stages:
     _histories: tuple[ScanHistory, ...] = ()
     _checks: tuple[CheckVerdict, ...] = ()
     _stopped: Cancelled | None = None
+    _newest: NewestScan | None = None  # of the application, if the rules are judged without a scan of this run
 
     def run(self) -> Verdict:
         """Go through the requested stages in their order; return the verdict, with texts that are templates.
@@ -114,7 +119,7 @@ class Stages:
         """
         settings, check = self.settings, self.context.signals.check
         check()
-        if settings.files or isinstance(settings.application, ApplicationName):
+        if settings.files or settings.rules_only or isinstance(settings.application, ApplicationName):
             self._find_application()
         check()
         self._upload()
@@ -122,7 +127,7 @@ class Stages:
         self._wait()
         self._uploads, self._histories = contest_duplicates(self._uploads, self._histories)
         check()
-        if settings.checks and not self._missing and self._parts() and self._all_passed():
+        if settings.checks and not self._missing and self._all_passed() and (settings.rules_only or self._parts()):
             self._evaluate()
             check()
 
@@ -146,6 +151,8 @@ class Stages:
                 conclusion = replace(conclusion, hint=SANDBOX_ADVICE)
             else:
                 resume = self.settings.resume([scan.target for scan in scans], self.context.naming.program)
+        if self._newest:
+            conclusion = replace(conclusion, message=f"{conclusion.message} {self._newest}.")
         return replace(
             self.context.verdict(conclusion),
             scans=scans,
@@ -153,6 +160,7 @@ class Stages:
             checks=self._checks,
             uploads=self._uploads,
             application_id=self._application_id,
+            newest_scan=self._newest,
             resume=resume,
         )
 
@@ -315,23 +323,32 @@ class Stages:
         settings, application_id = self.settings, self._application_id
         assert application_id is not None  # noqa: S101 - a part of an application has passed
         moment, listed, unlisted = None, None, None
-        several = are_several(run_scans(self._uploads, self._histories))
-        if settings.needs_moment or several:
-            patience = settings.plan.outage_limit if several else settings.plan.first_contact_limit
-            observe = partial(self._client.scans, application_id)
-            response = self._ask(ApplicationId(application_id), observe, patience)
-            if isinstance(response, Failure):
-                self.context.console.warning(f"the scans of the application could not be listed: {response.what}")
-                unlisted = response if several else None
-            else:
+        application = ApplicationId(application_id)
+        needs_list = settings.rules_only or are_several(run_scans(self._uploads, self._histories))
+        if settings.needs_moment or needs_list:
+            patience = settings.plan.outage_limit if needs_list else settings.plan.first_contact_limit
+            response = self._ask(application, partial(self._client.scans, application_id), patience)
+            if not isinstance(response, Failure):
                 listed = response
+            elif settings.rules_only:
+                missing = concluded_from(
+                    replace(response, doing=Doing.LOOKUP), f"the scans of {application}: {response.what}"
+                )
+                self._missing = (response, missing.downgrade(settings.downgraded))
+                return
+            else:
+                self.context.console.warning(f"the scans of the application could not be listed: {response.what}")
+                unlisted = response if needs_list else None
+        if settings.rules_only and listed:
+            self._newest = newest_scan(listed)
+            if not self._newest:
+                self._checks = tuple(without_scan(check, str(application)) for check in settings.checks)
+                return
+            if self._newest.age > OLD:
+                self.context.console.warning(f"{self._newest}, {seconds(self._newest.age)} ago. Is it the right scan?")
         if settings.needs_moment:
-            moment = moment_of(
-                self._scans(),
-                self._uploads,
-                listed,
-                accepted=any(part.conclusion.reason in ACCEPTED.values() for part in self._parts()),
-            )
+            is_accepted = any(part.conclusion.reason in ACCEPTED.values() for part in self._parts())
+            moment = moment_of(self._scans(), self._uploads, listed, accepted=settings.rules_only or is_accepted)
 
         def waits(schedule: Schedule) -> list[Wait[Check, CheckReading]]:
             cached = not settings.plan.settle_timeout
@@ -378,11 +395,11 @@ class Stages:
     # --- Waits.
 
     def _run_waits(
-        self, waits: Callable[[Schedule], Sequence[Wait[T, R]]], seconds: float = NEVER
+        self, waits: Callable[[Schedule], Sequence[Wait[T, R]]], limit: float = NEVER
     ) -> tuple[History[T, R], ...]:
-        """Run waits side by side until all are over, the deadline in `seconds` is reached, or a signal comes."""
+        """Run waits side by side until all are over, the deadline in `limit` seconds is reached, or a signal comes."""
         stop, console = threading.Event(), self.context.console
-        deadline = Deadline.after(seconds, time.monotonic)
+        deadline = Deadline.after(limit, time.monotonic)
         schedule = Schedule(self.settings.plan, deadline, sleep=stop.wait, jitter=_jitter)
         if any(upload.began is not None for upload in self._uploads) or any(scan.reading for scan in self._histories):
             schedule.progress.set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from gate.judge.conclusions import Conclusion, concluded
 from gate.judge.scans import outage_length
 from gate.model.advice import advise
-from gate.model.history import Failure, StopCause
+from gate.model.history import Failure, History, StopCause
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria, Policy
 from gate.text.wording import instant, seconds
@@ -64,10 +64,17 @@ def judge_check(
 
 def doubted(verdict: CheckVerdict, doubt: Doubt | None) -> CheckVerdict:
     """Return the verdict; with a doubt, a check that holds is unknown. A check that fails stays failed."""
-    if doubt is None or verdict.conclusion.reason is not Reason.PROCESSED:
+    if doubt is None or verdict.conclusion.reason is not Reason.POLICY_PASSED:
         return verdict
     message = f"{verdict.conclusion.message} It does not count: {doubt.cause}."
     return replace(verdict, conclusion=concluded(Reason.POLICY_UNKNOWN, message, doubt.hint, doubt.meaning))
+
+
+def without_scan(check: Check, application: str) -> CheckVerdict:
+    """Return the verdict on a check of an application without a scan: ThreadFix's rules cannot say anything."""
+    message = f"{application} has no scan, so there is nothing to judge."
+    conclusion = concluded(Reason.POLICY_UNKNOWN, message, NO_SCAN_HINT, NO_SCAN_MEANING)
+    return CheckVerdict(conclusion, History(check, StopCause.DECIDED))
 
 
 def _conclusion_of(history: CheckHistory, plan: Plan, cancelled: Cancelled | None) -> Conclusion:
@@ -108,7 +115,7 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
     if not results or not reading.holds:
         message, hint = NO_CRITERIA if isinstance(check, PassCriteria) else NO_POLICIES
         return concluded(Reason.POLICY_UNKNOWN, message, hint)
-    return concluded(Reason.PROCESSED, _holding(results, check))
+    return concluded(Reason.POLICY_PASSED, _holding(results, check))
 
 
 STOPPED: Final = (
@@ -140,6 +147,8 @@ NO_POLICIES: Final = (
     "no policy is attached to the application.",
     "In ThreadFix, attach a policy to the application; or name one with `{--policy}`.",
 )
+NO_SCAN_MEANING: Final = "No scan of this application is in ThreadFix, so its rules decide nothing."
+NO_SCAN_HINT: Final = "Upload a scan of the application first, or check that the application is the right one."
 NAMED: Final = 5  # the most policies or criteria that a message names
 
 

@@ -22,6 +22,10 @@ RANK: Final = {Kind.FAIL: 0, Kind.UNKNOWN: 1, Kind.PASS: 2}
 """The worst first."""
 NAMED_PASSES: Final = 3
 """The most parts that the message of a pass names."""
+PLAIN_PASSES: Final = (Reason.PROCESSED, Reason.POLICY_PASSED)
+"""The passes without an accepted refusal."""
+NO_RULE: Final = " No rule was requested."
+"""The end of the message of a pass without a check: nothing was decided about the findings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +98,12 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
     """Return the conclusion of the whole, from at least one part."""
     deciding = decide(parts)
     worst = deciding.conclusion
+    if worst.kind is Kind.PASS:
+        rule = next((part.conclusion for part in parts if part.conclusion.reason is Reason.POLICY_PASSED), None)
+        return replace(rule or worst, message=f"{_passed(parts)}{'' if rule else NO_RULE}")
     if len(parts) == 1:
         return replace(worst, message=describe(deciding))
     nouns = {part.noun for part in parts}
-    if worst.kind is Kind.PASS:
-        others = [part.conclusion.reason for part in parts if part.conclusion.reason is not Reason.PROCESSED]
-        if nouns == {"pending scan"} and not others:
-            return replace(worst, message=f"all {len(parts)} pending scans were processed.")
-        if len(parts) <= NAMED_PASSES:
-            return replace(worst, message=" ".join(describe(part) for part in parts))
-        # A pass that only the user accepts must not hide in the number.
-        counts = ", ".join(f"{others.count(reason)} of them {reason}" for reason in dict.fromkeys(others))
-        return replace(worst, message=f"{_counted(parts)} passed{f' ({counts})' if counts else ''}.")
     like = [part for part in parts if part.conclusion.kind is worst.kind]
     if len(nouns) > 1 and len(like) == 1:
         # The scan passed and a check did not: the scan is in the lines above.
@@ -113,6 +111,18 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
     whole = f"{len(parts)} ({_counted(parts)})" if len(nouns) > 1 else _counted(parts)
     return replace(worst, message=f"{len(like)} of {whole} {verb}; the deciding one: {describe(deciding)}")
+
+
+def _passed(parts: Sequence[Part]) -> str:
+    """Return the message of a pass, without the rules."""
+    others = [part.conclusion.reason for part in parts if part.conclusion.reason not in PLAIN_PASSES]
+    if len(parts) > 1 and not others and {part.noun for part in parts} == {"pending scan"}:
+        return f"all {len(parts)} pending scans were processed."
+    if len(parts) <= NAMED_PASSES:
+        return " ".join(describe(part) for part in parts)
+    # A pass that only the user accepts must not hide in the number.
+    counts = ", ".join(f"{others.count(reason)} of them {reason}" for reason in dict.fromkeys(others))
+    return f"{_counted(parts)} passed{f' ({counts})' if counts else ''}."
 
 
 def _counted(parts: Sequence[Part]) -> str:

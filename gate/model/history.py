@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 from gate.model.advice import LASTING, LOOKUPS, NOT_SERVED, Doing, FailureKind
 from gate.model.reasons import Reason, Word
 from gate.model.subjects import Check, ScanFile, Subject, Target
+from gate.text.wording import instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,6 +140,18 @@ class ListedScans(NamedTuple):
     sent: float | None = None
     status: str = "listed"
     scanners: tuple[tuple[int, str], ...] = ()  # the name of each scan's scanner, by the scan's id
+
+
+class NewestScan(NamedTuple):
+    """The newest scan of an application; `str` returns it as a sentence without its full stop."""
+
+    id: int | None
+    updated: float | None = None  # the moment of its last change
+    age: float = 0.0  # seconds between that moment and the response; 0 if unknown
+
+    def __str__(self) -> str:
+        name = "The newest scan" if self.id is None else f"The newest scan is {self.id}, and"
+        return f"{name} was processed at {instant(self.updated) or 'an unknown time'}"
 
 
 # --- Uploads.

@@ -39,6 +39,7 @@ class Reason(Word):
     """The reason of a verdict in one word; stable, for scripts."""
 
     PROCESSED = "processed"
+    POLICY_PASSED = "policy-passed"
     ALREADY_IMPORTED = "already-imported"
     EMPTY_SCAN = "empty-scan"
     SCAN_FAILED = "scan-failed"
@@ -85,8 +86,13 @@ SIGNAL_EXIT_CODES: Final = (130, 143)
 REASONS: Final[Mapping[Reason, Row]] = {
     Reason.PROCESSED: Row(
         0,
-        "every pending scan reached a success status, ThreadFix reported no error, and every requested check passes",
+        "every scan was processed without an error; no rule was requested",
         "ThreadFix has processed the scan.",
+    ),
+    Reason.POLICY_PASSED: Row(
+        0,
+        "every requested policy and the pass criteria hold, and every scan was processed or accepted",
+        "By the rules set up in ThreadFix this application may be released.",
     ),
     Reason.ALREADY_IMPORTED: Row(
         0,

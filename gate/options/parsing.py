@@ -35,6 +35,7 @@ SHORTEST_KEY: Final = 8  # characters of a key that is searched for in other opt
 TEXT_LIMIT: Final = 1000  # characters of the text of an invalid option
 NAMES: Final = (table.TEAM_NAME, table.APPLICATION_NAME, table.APPLICATION_UNIQUE_ID)  # look an application up
 IDS: Final = (table.APPLICATION_ID, table.UPLOAD_RESPONSE)  # contain an application's id
+SCANS: Final = (table.PENDING_SCAN_ID, table.UPLOAD_RESPONSE, table.SCAN_FILE)  # specify scans
 NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
 OF_AN_ACTION: Final = "The job's `working-directory` does not apply to an action."
 NO_FILE_ADVICE: Final = (
@@ -97,7 +98,8 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     sanitizer = Sanitizer(secrets)
     server = _server(reader, secrets[0] if secrets else Secret(""))
     checks = _checks(reader)
-    target = _target(reader, find, sanitizer, needs_scan=needs_scan, has_checks=bool(checks))
+    rules_only = _rules_only(reader)
+    target = _target(reader, find, sanitizer, needs_target=needs_scan, has_checks=bool(checks) or rules_only)
     application, scans, files, uploaded = target
     _reject_own_reports(reader, files, reports)
     plan, rules = _plan(reader), _rules(reader)
@@ -109,7 +111,7 @@ def parse(  # noqa: PLR0913 - the sources, and the ways to read files
     if not reader.invalid:
         arguments = reader.arguments()
         settings = Settings(
-            server, application, scans, files, uploaded, checks, plan, rules, downgraded, ui_url, arguments
+            server, application, scans, files, uploaded, checks, plan, rules, downgraded, ui_url, rules_only, arguments
         )
     return Parsed(
         settings=settings,
@@ -257,19 +259,32 @@ def _checks(reader: OptionReader) -> tuple[Check, ...]:
     return (*criteria, *(reader.optional(table.POLICY) or ()))
 
 
+def _rules_only(reader: OptionReader) -> bool:
+    """Return whether to judge the rules without a scan. Reject it with a scan, and without a rule."""
+    rules_only = reader.value(table.RULES_ONLY)
+    scans = reader.given(*SCANS)
+    if rules_only and scans:
+        text = "{rules-only} judges the rules without a scan; leave out {names}, or leave out {rules-only}."
+        reader.reject(table.RULES_ONLY, text, names=", ".join(map(reader.name, scans)))
+    if rules_only and not reader.value(table.PASS_CRITERIA) and not reader.given(table.POLICY):
+        text = "{rules-only}: there is no rule to judge; set {policy} or {pass-criteria} too."
+        reader.reject(table.RULES_ONLY, text)
+    return rules_only
+
+
 def _target(
-    reader: OptionReader, find: Find, sanitizer: Sanitizer, *, needs_scan: bool, has_checks: bool
+    reader: OptionReader, find: Find, sanitizer: Sanitizer, *, needs_target: bool, has_checks: bool
 ) -> tuple[ApplicationId | ApplicationName | None, tuple[int, ...], tuple[ScanFile, ...], Upload | None]:
     """Return the application, its pending scans, the files to upload, and an earlier upload that was refused."""
     scans = reader.optional(table.PENDING_SCAN_ID) or ()
     linked, uploaded = _uploaded(reader, sanitizer)
     files = _files(reader, find, sanitizer)
-    requested = bool(reader.given(table.PENDING_SCAN_ID, table.UPLOAD_RESPONSE, table.SCAN_FILE))
-    if needs_scan and not requested:
+    requested = bool(reader.given(*SCANS))
+    if needs_target and not requested and not reader.value(table.RULES_ONLY):
         text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already set "
         reader.reject(table.PENDING_SCAN_ID, text + "{pending-scan-id} or {upload-response} instead.")
     # An earlier upload that was refused is judged without a request.
-    needed = (requested or needs_scan) and bool(has_checks or not uploaded or scans or files)
+    needed = (requested or needs_target) and bool(has_checks or not uploaded or scans or files)
     application = _application(reader, {target.application_id for target in linked}, needed=needed)
     ids = dict.fromkeys([*scans, *(target.pending_scan_id for target in linked)])
     return application, tuple(ids), files, uploaded

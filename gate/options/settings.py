@@ -53,6 +53,7 @@ class Settings:
     rules: Rules = field(default_factory=Rules)  # the statuses that decide
     downgraded: frozenset[Reason] = frozenset()  # reasons that end with exit code 0 although the verdict is unknown
     ui_url: str = links.UI_URL  # URL template of the link to the scan
+    rules_only: bool = False  # whether to judge the rules without a scan of this run
     arguments: tuple[str, ...] = ()  # the given options as flags, without secrets and scans
 
     @property

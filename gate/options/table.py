@@ -219,6 +219,11 @@ POLICY = Option(
     "POLICY",
     many=True,
 )
+RULES_ONLY = _switch(
+    "rules-only",
+    "Judge the rules without a scan of this run, as a deployment job does. Requires a rule; a scan is then invalid.",
+    _RELEASE,
+)
 SETTLE_TIMEOUT = _duration(
     "settle-timeout",
     "How long ThreadFix may take to evaluate the rules after the scan; with `{--pass-criteria}` at least "

@@ -103,6 +103,8 @@ class Console:
             (first, *others), whole = settings.files, size(sum(file.size for file in settings.files))
             files = count(len(settings.files), "file") if others else first.shown
             self._announce(settings, f"uploading {files} ({whole}) to {application} on {url}.")
+        elif settings.rules_only:
+            self._announce(settings, f"asking {url} for the rules of {application}, without a scan of this run.")
         elif isinstance(application, ApplicationName):
             self._announce(settings, f"looking up {application} on {url}.")
 

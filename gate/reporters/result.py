@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.history import CheckResult, History, Upload
+    from gate.model.history import CheckResult, History, NewestScan, Upload
     from gate.model.subjects import ScanFile
 
 SCHEMA_VERSION: Final = 1
@@ -36,6 +36,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "hint": verdict.conclusion.hint or None,
         "resume": verdict.resume or None,
         "mistakes": [{"option": mistake.option, "message": mistake.text} for mistake in verdict.invalid],
+        "newest_scan": _newest(verdict.newest_scan),
         "server": verdict.server or None,
         "build": asdict(verdict.build) if verdict.build else None,
         "started_at": timestamp(verdict.started_at),
@@ -46,6 +47,14 @@ def document(verdict: Verdict) -> dict[str, Any]:
 def render(verdict: Verdict) -> str:
     """Return the document as JSON text, in ASCII."""
     return json.dumps(document(verdict), indent=2, ensure_ascii=True) + "\n"
+
+
+def _newest(scan: NewestScan | None) -> dict[str, Any] | None:
+    """Return the newest scan of the application, by which the rules were judged; None if there was one of this run."""
+    if scan is None:
+        return None
+    at = None if scan.updated is None else utc(scan.updated)
+    return {"scan_id": scan.id, "updated_at": timestamp(at) if at else None}
 
 
 def _scan(scan: ScanVerdict) -> dict[str, Any]:

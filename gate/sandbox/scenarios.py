@@ -187,7 +187,7 @@ _PROCESSING: Final = (
 )
 _RULES: Final = (
     Scenario("policy-pass", "ThreadFix evaluates the application {3} seconds after DONE, and the policy passes.",
-             Reason.PROCESSED, _QUICK, lag=3.0, options={"policy": "Release"}),
+             Reason.POLICY_PASSED, _QUICK, lag=3.0, options={"policy": "Release"}),
     Scenario("policy-fail",
              "A policy passes until ThreadFix has evaluated the scan; then it fails, and blocks the release.",
              Reason.POLICY_FAILED, _QUICK, brings=_CROSS_SITE[:2], lag=3.0, options={"policy": "all"}),

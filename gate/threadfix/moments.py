@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gate.model.history import NewestScan
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,6 +78,15 @@ def updated_at(listed: ListedScans, scan_id: int | None = None) -> float | None:
     """Return `updatedDate` of a listed scan, or the newest `updatedDate` of all if the scan's id is unknown."""
     dates = (date for number, date in listed.updated if scan_id in (None, number))
     return _latest(*(plausible(date, listed.sent) for date in dates))
+
+
+def newest_scan(listed: ListedScans) -> NewestScan | None:
+    """Return the newest of the listed scans, by its date, or by its id if no date is known; None without scans."""
+    dated = [(plausible(date, listed.sent) or 0.0, number or 0) for number, date in listed.updated]
+    if not dated:
+        return None
+    updated, number = max(dated)
+    return NewestScan(number or None, updated or None, (listed.sent or 0.0) - updated if updated else 0.0)
 
 
 def _latest(*moments: float | None) -> float | None:

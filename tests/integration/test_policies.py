@@ -178,14 +178,14 @@ def test_all_generations_share_the_time_of_one_request(serve: Serve) -> None:
 def test_a_policy_without_a_stated_filter_is_accepted_by_its_name(run: Run, check: str) -> None:
     """The request contained the kind."""
     run.threadfix.set(EVALUATION, policy(policy={"id": 3, "name": "Low Policy"}), method="POST")
-    run.ends(Reason.PROCESSED, "PASSING", "--policy", check)
+    run.ends(Reason.POLICY_PASSED, "PASSING", "--policy", check)
 
 
 def test_a_release_that_passes_every_check(run: Run) -> None:
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
     run.threadfix.set(STATUSES, release.application(policy(), policy(number=4, name="Other")))
-    ran = run.ends(Reason.PROCESSED, "1 pending scan and 3 checks passed.", "--pass-criteria", "--policy", "3\nall")
-    assert ran.last.startswith("PASS (processed)")
+    ran = run.ends(Reason.POLICY_PASSED, "1 pending scan and 3 checks passed.", "--pass-criteria", "--policy", "3\nall")
+    assert ran.last.startswith("PASS (policy-passed)")
 
 
 @pytest.mark.parametrize(
@@ -390,13 +390,13 @@ def test_a_final_failure_has_its_advice(
 
 def test_a_web_page_instead_of_a_check_is_retried(run: Run) -> None:
     run.threadfix.set(STATUSES, NOT_FOUND, NOT_FOUND, [policy()])
-    run.ends(Reason.PROCESSED, "", "--policy", "all", outage="20s")
+    run.ends(Reason.POLICY_PASSED, "", "--policy", "all", outage="20s")
     run.threadfix.set(STATUSES, NOT_FOUND)
     ran = run.ends(Reason.POLICY_UNKNOWN, "HTTP 404", "--policy", "all")
     assert "failed polls)" in ran.document["message"]
     run.threadfix.set(EVALUATION, policy(evaluated=1), NOT_FOUND, policy(), method="POST")
     run.threadfix.requests.clear()
-    run.ends(Reason.PROCESSED, "", "--policy", "3", settle="20s", outage="20s")
+    run.ends(Reason.POLICY_PASSED, "", "--policy", "3", settle="20s", outage="20s")
     assert {endpoint for _, endpoint, _ in run.threadfix.requests} == {EVALUATION}
 
 
@@ -427,7 +427,7 @@ def test_errors_have_the_limit_of_an_outage(run: Run, response: object, reason: 
 def test_an_outage_that_ends_is_forgotten(run: Run) -> None:
     for settle in ("0", "20s"):
         run.threadfix.set(STATUSES, Raw(503), Reset(), Raw(200, b"{}"), [policy()])
-        ran = run.ends(Reason.PROCESSED, "", "--policy", "all", settle=settle, outage="20s")
+        ran = run.ends(Reason.POLICY_PASSED, "", "--policy", "all", settle=settle, outage="20s")
         assert "recovered after" in ran.err
 
 
@@ -475,7 +475,7 @@ def test_no_date_makes_a_policy_from_before_the_scan_fresh(run: Run, date: objec
     assert (ran.document["reason"], "stale" in ran.document["message"]) == ("policy-unknown", True), ran.err
     run.threadfix.set(status, done).set(STATUSES, [policy(evaluated=release.later(9))])
     ran = run.gate("--pending-scan-id", str(number), "--policy", "all", "--settle-timeout", "50ms")
-    assert ran.document["reason"] == "processed", ran.err
+    assert ran.document["reason"] == "policy-passed", ran.err
 
 
 @pytest.mark.parametrize("other", [{"name": "30 days"}, {"filterName": None}])
@@ -502,10 +502,10 @@ def test_a_stale_check_shows_its_age_and_how_to_keep_waiting(run: Run) -> None:
 def test_an_unchecked_response_is_never_fresh(run: Run) -> None:
     run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
     for check in ("--policy=3", "--pass-criteria"):
-        ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="0")
+        ran = run.ends(Reason.POLICY_PASSED, "", check, "--quiet", settle="0")
         assert [entry["fresh"] for entry in ran.document["checks"]] == [False]
         assert "--settle-timeout 0: ThreadFix's first response counts" in ran.err
-        ran = run.ends(Reason.PROCESSED, "", check, "--quiet", settle="20s")
+        ran = run.ends(Reason.POLICY_PASSED, "", check, "--quiet", settle="20s")
         assert [entry["fresh"] for entry in ran.document["checks"]] == [True]
         assert ("--max-interval: the pass criteria count if" in ran.err) is (check == "--pass-criteria")
 
@@ -573,7 +573,7 @@ def test_an_old_policy_of_all_is_evaluated_by_its_id(run: Run) -> None:
     """The gate requests this once, after the second response. If it fails, the policy stays stale."""
     old = policy(evaluated=release.later(-200))
     run.threadfix.set(STATUSES, [old, policy(number=4, name="New")]).set(EVALUATION, policy(), method="POST")
-    run.ends(Reason.PROCESSED, "2 of 2 policies pass", "--policy", "all", settle="20s")
+    run.ends(Reason.POLICY_PASSED, "2 of 2 policies pass", "--policy", "all", settle="20s")
     requests = [(method, path, fields) for method, path, fields in run.threadfix.requests if path != STATUSES]
     assert requests == [("POST", EVALUATION, {"policyId": "3"})]
     run.threadfix.set(EVALUATION, policy("FAILING"), method="POST")
@@ -590,16 +590,16 @@ def test_a_copy_from_a_cache_counts_as_no_response(run: Run) -> None:
         body = envelope(content).body
         aged = [Raw(200, body, "application/json", (("Age", age),)) for age in ("1", "30", "x", "0, 5", "-1")]
         run.threadfix.set(endpoint, *aged, Raw(200, body, "application/json", (("Age", "0"),)))
-        ran = run.ends(Reason.PROCESSED, "", check, settle="20s", outage="20s")
+        ran = run.ends(Reason.POLICY_PASSED, "", check, settle="20s", outage="20s")
         assert "recovered after" in ran.err
         run.threadfix.set(endpoint, aged[0])
         run.ends(Reason.POLICY_UNKNOWN, "a cache returned a copy of an earlier response", check)
-        run.ends(Reason.PROCESSED, "", check, settle="0")
+        run.ends(Reason.POLICY_PASSED, "", check, settle="0")
     scans = Raw(
         200, envelope([{"id": 1, "updatedDate": release.later(-7200)}]).body, "application/json", (("Age", "9"),)
     )
     run.threadfix.set(STATUSES, [policy()]).set(f"applications/{APPLICATION_ID}/scans", scans)
-    ran = run.ends(Reason.PROCESSED, "", "--policy=all", "--first-contact-limit", "50ms", settle="20s")
+    ran = run.ends(Reason.POLICY_PASSED, "", "--policy=all", "--first-contact-limit", "50ms", settle="20s")
     assert "warning: the scans of the application could not be listed" in ran.err
 
 
@@ -611,7 +611,7 @@ def test_an_evaluation_may_take_longer_than_any_other_request(run: Run) -> None:
         return envelope(policy())
 
     run.threadfix.scripts["POST", EVALUATION] = slow
-    run.ends(Reason.PROCESSED, "", "--policy=3", "--request-timeout", "150ms", settle="20s")
+    run.ends(Reason.POLICY_PASSED, "", "--policy=3", "--request-timeout", "150ms", settle="20s")
     assert run.threadfix.count(EVALUATION) == 1
 
 
@@ -633,7 +633,7 @@ def test_without_the_list_of_scans_only_a_date_is_missing(
     """The gate retries only if that may help. The scan's own dates decide."""
     scans = f"applications/{APPLICATION_ID}/scans"
     run.threadfix.set(scans, *responses).set(STATUSES, [policy()])
-    ran = run.ends(Reason.PROCESSED, "", "--policy=all", settle="20s")
+    ran = run.ends(Reason.POLICY_PASSED, "", "--policy=all", settle="20s")
     assert run.threadfix.count(scans) == requests
     listed = responses[-1] in ([], refusal(NO_SCANS))
     assert ("warning: the scans of the application could not be listed" in ran.err) is not listed
@@ -659,7 +659,7 @@ def test_the_sandbox_in_every_generation(
     gate = Gate(threadfix, serve(threadfix), tmp_path, capfd)
     every = ("--pass-criteria", "--policy", "all\nRelease", "--api-version", version, "--settle-timeout", "20s")
     ran = gate.play(SCENARIOS["policy-pass"], *every)
-    assert (ran.code, ran.document["reason"]) == (0, "processed"), ran.err
+    assert (ran.code, ran.document["reason"]) == (0, "policy-passed"), ran.err
     ran = gate.play(SCENARIOS["policy-fail"], *every)
     assert (ran.code, ran.document["reason"]) == (1, "policy-failed"), ran.err
 

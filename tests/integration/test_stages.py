@@ -271,7 +271,7 @@ def test_a_signal_between_two_stages_leaves_no_part_without_a_result(
     ("moment", "args", "reason"),
     [
         ("flow.stages.Stages._wait", (), Reason.PROCESSED),
-        ("flow.stages.Stages._evaluate", ("--policy", "all"), Reason.PROCESSED),
+        ("flow.stages.Stages._evaluate", ("--policy", "all"), Reason.POLICY_PASSED),
         ("flow.context.CommandContext.verdict", (), Reason.PROCESSED),
         ("reporters.reports.write_atomic", (), Reason.PROCESSED),
         ("flow.context.CommandContext.verdict", ("--timeout", "x"), Reason.USAGE),
@@ -332,9 +332,9 @@ def test_a_bug_that_loses_a_part_is_no_pass(
 @pytest.mark.parametrize(
     ("listed", "reason", "message"),
     [
-        ([{"updatedDate": later(-7200)}, {"updatedDate": 1}], Reason.ALREADY_IMPORTED, "PASSING"),
+        ([{"updatedDate": later(-7200)}, {"updatedDate": 1}], Reason.POLICY_PASSED, "PASSING"),
         ([{"updatedDate": later(-7200)}, {"updatedDate": later(7200)}], Reason.POLICY_UNKNOWN, "stale by"),
-        ([{"updatedDate": later(-7200)}, {"importTime": later(7200)}], Reason.ALREADY_IMPORTED, "PASSING"),
+        ([{"updatedDate": later(-7200)}, {"importTime": later(7200)}], Reason.POLICY_PASSED, "PASSING"),
         ([{"updatedDate": 2**42}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
         ([{"importTime": later(-7200)}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),
         ([{}], Reason.POLICY_UNKNOWN, "but not when it processed the scan"),

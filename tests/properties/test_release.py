@@ -40,7 +40,8 @@ FRESH, OLD = 1_570_117_773_000, 1_570_117_772_999
 KEY = Secret("a key of forty characters, more or less")
 API = RestApi(Server("https://tf.example.com/threadfix", KEY), Sanitizer((KEY,)), lambda _: None)
 ALLOWED = {
-    Reason.PROCESSED, Reason.POLICY_FAILED, Reason.POLICY_UNKNOWN, Reason.PROTOCOL, Reason.DENIED, Reason.UNREACHABLE,
+    Reason.POLICY_PASSED, Reason.POLICY_FAILED, Reason.POLICY_UNKNOWN, Reason.PROTOCOL, Reason.DENIED,
+    Reason.UNREACHABLE,
 }  # fmt: skip
 """The possible results of a check."""
 
@@ -211,7 +212,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:  # noqa: ANN40
     [
         (*row, reason)
         for rows, reason in (
-            (PASSING, Reason.PROCESSED), (FAILING, Reason.POLICY_FAILED), (UNKNOWN, Reason.POLICY_UNKNOWN),
+            (PASSING, Reason.POLICY_PASSED), (FAILING, Reason.POLICY_FAILED), (UNKNOWN, Reason.POLICY_UNKNOWN),
         )
         for row in rows
     ],
@@ -220,7 +221,7 @@ def test_the_unmutated_response_has_its_reason(check: Check, content: Any, reaso
     """Otherwise the properties would hold for a gate that passes nothing."""
     body = json.dumps(wrapped(content)).encode()
     assert verdict(check, body) == (reason, reason.row.kind)
-    assert may_pass(check, body) is (reason is Reason.PROCESSED)
+    assert may_pass(check, body) is (reason is Reason.POLICY_PASSED)
 
 
 @settings(max_examples=200)
@@ -324,7 +325,7 @@ def test_every_pair_of_a_requested_and_a_returned_policy(requested: Policy, way:
             is_right = not requested.remediation or way == "POST"
         expected = Reason.PROTOCOL if way != "list" else Reason.POLICY_UNKNOWN
         if is_called:
-            expected = Reason.PROCESSED if is_right else Reason.POLICY_UNKNOWN
+            expected = Reason.POLICY_PASSED if is_right else Reason.POLICY_UNKNOWN
         if not 0 < number < 2**31:
             expected = Reason.PROTOCOL
         assert reason is expected, (number, name, kind)

@@ -51,7 +51,7 @@ def conclusion_of(check: Check, *results: CheckResult, settle: float = 120.0, st
 
 
 CONCLUSIONS = {
-    (Reason.PROCESSED, False): [
+    (Reason.POLICY_PASSED, False): [
         (PCI, (HOLDS,), "ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC."),
         (Policy(id=3), (HOLDS,), "ThreadFix says PASSING of 'PCI', evaluated at 2019-10-03 15:49:33 UTC."),
         (PCI, (replace(HOLDS, evaluated=None),), "ThreadFix says PASSING."),
@@ -102,7 +102,7 @@ def test_a_check_has_a_reason_and_a_message(
     """It passes only if every result is fresh and holds; a single fresh result that does not hold is a fail."""
     conclusion = conclusion_of(check, *results, status="stale" if stale else "fresh")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (reason, message, stale)
-    assert bool(conclusion.hint) is (reason is not Reason.PROCESSED)
+    assert bool(conclusion.hint) is (reason is not Reason.POLICY_PASSED)
     assert not stale or ("--settle-timeout" in conclusion.hint and "may be older than the scan" in conclusion.meaning)
 
 

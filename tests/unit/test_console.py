@@ -392,7 +392,7 @@ def test_a_verbose_gate_logs_every_request() -> None:
 def test_the_verdict_is_the_last_line() -> None:
     (line,) = log(verdict(PASSED, settings=replace(SETTINGS, ui_url="{url}/scans/{scan_id}")))
     assert line.startswith("PASS (processed): pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
-    assert line.endswith("after 12s (DONE). https://tf.example.com/threadfix/scans/12")
+    assert line.endswith("after 12s (DONE). No rule was requested. https://tf.example.com/threadfix/scans/12")
     lines = log(verdict(FAILED, resume="threadfix-gate run ..."))
     assert [line.partition(":")[0] for line in lines] == [
         "What it means",
@@ -449,8 +449,8 @@ TWICE, DUPLICATE = uploaded(builders.REFUSED, "again.fpr"), frozenset({Accept.DU
 def test_an_accepted_refusal_is_a_notice() -> None:
     text = "upload of again.fpr: not imported; ThreadFix says: 'Scan file has already been uploaded'."
     ending = builders.verdict(uploads=[TWICE], accepted=DUPLICATE)
-    assert log(ending) == [f"notice: {text}", f"PASS (already-imported): {text}"]
-    assert log(ending, quiet=True) == [f"PASS (already-imported): {text}"]
+    assert log(ending) == [f"notice: {text}", f"PASS (already-imported): {text} No rule was requested."]
+    assert log(ending, quiet=True) == [f"PASS (already-imported): {text} No rule was requested."]
     scans = [judge_scan(PASSED, SETTINGS) for _ in range(4)]
     assert log(builders.verdict(*scans, uploads=[TWICE], accepted=DUPLICATE), quiet=True)[0].startswith(
         "PASS (already-imported): 1 upload and 4 pending scans passed (1 of them already-imported)."

@@ -270,7 +270,7 @@ def test_checks_have_a_part_each_the_red_first() -> None:
         ("pass criteria", "policy-failed"),
         ("all policies", "policy-unknown"),
         ("policy 5", "denied"),
-        ("policy 'Release'", "processed"),
+        ("policy 'Release'", "policy-passed"),
     ]
     for part in (
         "Severity ThreadFix says limit open Critical failing at most 0 open, at most 0 introduced 3 High passing",

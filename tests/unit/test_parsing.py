@@ -674,7 +674,7 @@ def test_every_field_has_an_option() -> None:
         "api_key_file", "application_id", "pending_scan_id", "upload_response", "success_statuses",
         "failure_statuses", "on_unknown_status", "on_timeout", "on_unreachable", "ui_url", "team_name",
         "application_name", "application_unique_id", "scan_file", "one_scan", "accept", "pass_criteria",
-        "criteria_from", "policy",
+        "criteria_from", "policy", "rules_only",
     }  # fmt: skip
     assert names - fields == elsewhere
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.judge.checks import CheckVerdict
-from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from
+from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from, describe
 from gate.judge.scans import UploadVerdict, judge_scan, judge_upload
 from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
 from gate.model.history import Accept, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
@@ -127,7 +127,7 @@ def check(conclusion: Conclusion) -> CheckVerdict:
 
 
 PASSED = judged(history_of(ScanReading("DONE")))
-HOLDS = check(concluded(Reason.PROCESSED, "PASSING."))
+HOLDS = check(concluded(Reason.POLICY_PASSED, "PASSING."))
 BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
 
 
@@ -136,15 +136,21 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
     [
         (
             (PASSED, HOLDS),
-            Reason.PROCESSED,
+            Reason.POLICY_PASSED,
             "pending scan 41 of application 6: processed after 1m40s (DONE). all policies: PASSING.",
         ),
         (
             (PASSED, PASSED, HOLDS, upload_verdict(Finished(12))),
-            Reason.PROCESSED,
+            Reason.POLICY_PASSED,
             "2 pending scans, 1 check and 1 upload passed.",
         ),
         ((PASSED, BROKEN), Reason.POLICY_FAILED, "all policies: FAILING."),
+        ((HOLDS,), Reason.POLICY_PASSED, "all policies: PASSING."),
+        (
+            (PASSED, upload_verdict(Finished(12))),
+            Reason.PROCESSED,
+            f"{describe(PASSED)} upload of out/a.fpr: processed immediately as scan 12. No rule was requested.",
+        ),
         ((HOLDS, BROKEN), Reason.POLICY_FAILED, "1 of 2 checks failed; the deciding one: all policies: FAILING."),
         (
             (PASSED, BROKEN, BROKEN),

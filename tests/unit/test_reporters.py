@@ -108,7 +108,8 @@ def test_the_outputs_of_one_scan() -> None:
     assert values == {
         "verdict": "pass",
         "reason": "processed",
-        "message": "pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 1m40s (DONE).",
+        "message": "pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 1m40s (DONE). No rule "
+        "was requested.",
         "exit-code": "0",
         "status": "DONE",
         "application-id": "6",
@@ -136,6 +137,10 @@ def test_the_schema_takes_no_pass_that_rests_on_nothing() -> None:
     document = json.loads(result.render(RELEASES["finished"]))
     assert valid(document)
     assert not valid(document | {"uploads": [], "scan_id": None})
+    assert valid(document | {"uploads": [], "scan_id": None, "newest_scan": {"scan_id": 12, "updated_at": None}})
+    assert not valid(document | {"checks": []})
+    assert not valid(document | {"reason": "processed"})
+    assert not valid(json.loads(result.render(RELEASES["two-finished"])) | {"reason": "policy-passed"})
     red = json.loads(result.render(RELEASES["held-back"]))["checks"][1]
     assert not valid(document | {"checks": [red]})
     assert not valid(document | {"uploads": [document["uploads"][0] | {"pending_scan_ids": [41]}]})

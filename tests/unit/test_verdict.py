@@ -105,7 +105,8 @@ def test_a_scan_of_this_run_that_is_not_found_yet_times_out(failure: Failure, en
 def test_the_message_has_names_and_numbers_without_its_subject(history: ScanHistory, message: str) -> None:
     part = judged(history)
     assert part.conclusion.message == message
-    assert conclude([part]).message == f"{part.subject}: {message}"
+    ending = " No rule was requested." if part.conclusion.kind is Kind.PASS else ""
+    assert conclude([part]).message == f"{part.subject}: {message}{ending}"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None
 
 def test_several_scans_are_counted_in_the_message() -> None:
     """The message names the deciding scan."""
-    assert conclude([PASS, PASS]).message == "all 2 pending scans were processed."
+    assert conclude([PASS, PASS]).message == "all 2 pending scans were processed. No rule was requested."
     assert conclude([PASS, FAIL]).message.startswith("1 of 2 pending scans failed; the deciding one: pending scan 41")
     assert conclude([TIMEOUT, DENIED]).message.startswith("2 of 2 pending scans are undecided; ")
     message = "1 of 2 pending scans are undecided; the deciding one: pending scan 41 of application 6: denied."
@@ -241,11 +242,11 @@ def test_only_a_pass_ends_in_zero() -> None:
     """The exit codes of the table are stable: scripts rely on them."""
     codes = {reason.value: reason.row.exit_code for reason in Reason}
     assert codes == {
-        "processed": 0, "already-imported": 0, "empty-scan": 0, "upload-refused": 1, "policy-failed": 1,
-        "policy-unknown": 8, "scan-failed": 1, "scan-vanished": 1, "unknown-status": 1, "usage": 2, "timeout": 3,
-        "denied": 4, "not-found": 5, "unreachable": 6, "protocol": 7, "cancelled": 130, "internal": 70,
+        "processed": 0, "policy-passed": 0, "already-imported": 0, "empty-scan": 0, "upload-refused": 1,
+        "policy-failed": 1, "policy-unknown": 8, "scan-failed": 1, "scan-vanished": 1, "unknown-status": 1, "usage": 2,
+        "timeout": 3, "denied": 4, "not-found": 5, "unreachable": 6, "protocol": 7, "cancelled": 130, "internal": 70,
     }  # fmt: skip
     assert {reason for reason in Reason if reason.row.kind is Kind.PASS} == {
-        Reason.PROCESSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
+        Reason.PROCESSED, Reason.POLICY_PASSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
     }  # fmt: skip
     assert set(REASONS) == set(Reason)
