@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from gate.model.advice import Doing
@@ -39,7 +39,6 @@ class Client:
     def __init__(self, server: Server, sanitizer: Sanitizer, *, trace: Callable[[RequestMade], None]) -> None:
         self.api = RestApi(server, sanitizer, trace)
         self.http = self.api.http
-        self._finder: Finder | None = None
 
     def observe(self, target: Target, timeout: float) -> Observation:
         """Request the status of `target`, once, within `timeout` seconds."""
@@ -111,21 +110,18 @@ class Client:
     def _listed(self, sent: float | None, envelope: responses.Envelope) -> ListedScans:
         scans = responses.listed_scans(envelope)
         names = {name: self.api.text(name) for name in {scan.scanner_name for scan in scans}}
-        scanners = ((scan.id, names[scan.scanner_name]) for scan in scans)
-        known = tuple((number, name) for number, name in scanners if number and name)
-        return ListedScans(tuple((scan.id, scan.updated_date) for scan in scans), sent, scanners=known)
+        scanners = tuple((number, shown) for number, _, name in scans if number and (shown := names[name]))
+        return ListedScans(tuple((number, updated) for number, updated, _ in scans), sent, scanners=scanners)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:
         """Look up an application by its names, once; see `gate.threadfix.lookup.Finder`."""
         return self._lookups.find(name, timeout)
 
-    @property
+    @cached_property
     def _lookups(self) -> Finder:
-        if self._finder is None:
-            from gate.threadfix.lookup import Finder
+        from gate.threadfix.lookup import Finder
 
-            self._finder = Finder(self.api)
-        return self._finder
+        return Finder(self.api)
 
     def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
         """Upload a file, once; see `gate.threadfix.uploads.upload`."""

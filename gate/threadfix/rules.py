@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gate.model.history import Accept, Refusal, ScanReading
     from gate.text.wording import Naming
 
+# Each status, and the text that ThreadFix shows for it.
 STATUSES: Final[dict[str, str]] = {
     "QUEUED": "Queued",
     "UPLOADED": "Uploaded",
@@ -35,8 +36,6 @@ STATUSES: Final[dict[str, str]] = {
     "SCAN_QUEUED_FOR_DELETE": "Scan queued to be deleted.",
     "SCAN_DELETED": "Scan Deleted.",
 }
-"""Each status, and the text that ThreadFix shows for it."""
-
 SUCCESS: Final = ("DONE", "FINISHED_FINDING_PULLING")
 FAILURE: Final = ("SCAN_INTERRUPTED", "SCAN_DELETED")
 QUEUED_FOR_DELETE: Final = "SCAN_QUEUED_FOR_DELETE"
@@ -125,10 +124,8 @@ class Rules:
         """Return a warning about a scan's newest (or first) reading, sanitized, without the scan's name; or None."""
         decision, age = self.decide(reading), reading.age
         if first and self.settled(reading) and age is not None and age > OLD:
-            return (
-                f"was finished {seconds(age)} before the gate's first request. Is it the scan of this build? "
-                "An old upload response contains an old scan's link."
-            )
+            finished = f"was finished {seconds(age)} before the gate's first request. Is it the scan of this build?"
+            return f"{finished} An old upload response contains an old scan's link."
         if decision is Decision.SUCCESS and reading.error_message:
             return f"is {reading.status}, but ThreadFix has an error message: '{reading.error_message.rstrip('.')}'."
         if decision is Decision.UNKNOWN and not self.unknown_fails:
