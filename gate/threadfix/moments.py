@@ -6,8 +6,7 @@ machine's clock. A date can make the gate stricter, never less strict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gate.model.history import NewestScan
 
@@ -16,16 +15,13 @@ if TYPE_CHECKING:
 
     from gate.model.history import ListedScans
 
-EARLIEST: Final = 1_262_304_000.0
-"""The beginning of 2010. No ThreadFix has processed a scan before."""
-AHEAD: Final = 24 * 3600.0
-"""Seconds that a date may be after the `Date` of its response: several machines have several clocks and time zones."""
-SLACK: Final = 600.0
-"""Seconds that a scan may be processed before a response showed it unfinished: several machines have several clocks."""
+EARLIEST: Final = 1_262_304_000.0  # the beginning of 2010; no ThreadFix has processed a scan before
+# Seconds, because several machines have several clocks and time zones.
+AHEAD: Final = 24 * 3600.0  # that a date may be after the `Date` of its response
+SLACK: Final = 600.0  # that a scan may be processed before a response showed it unfinished
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessedScan:
+class ProcessedScan(NamedTuple):
     """The dates of a processed scan. The dates of responses are their `Date` headers."""
 
     scan_id: int | None = None  # of the finished scan; ThreadFix before 2.7.7 does not send it
@@ -36,15 +32,11 @@ class ProcessedScan:
 
 
 def plausible(moment: float | None, sent: float | None) -> float | None:
-    """Return `moment` if it can be a date of ThreadFix, otherwise None.
+    """Return the date `moment` in a response if it can be a date of ThreadFix, otherwise None.
 
-    Args:
-        moment: a date in a response.
-        sent: `Date` of that response; without it a date in the far future could not be recognized.
+    `sent` is the response's `Date`; without it a date in the far future could not be recognized.
     """
-    if moment is None or sent is None or not EARLIEST <= moment <= sent + AHEAD:
-        return None
-    return moment
+    return None if moment is None or sent is None or not EARLIEST <= moment <= sent + AHEAD else moment
 
 
 def processed_at(scan: ProcessedScan, listed: ListedScans | None = None) -> float | None:
@@ -60,18 +52,13 @@ def processed_at(scan: ProcessedScan, listed: ListedScans | None = None) -> floa
 
 
 def newest(scans: Sequence[ProcessedScan], listed: ListedScans | None, *, accepted: bool) -> float | None:
-    """Return the moment of the newest scan; None if that of any scan is unknown.
+    """Return the moment of the newest scan of this run; None if the moment of any scan is unknown.
 
-    Args:
-        scans: the processed scans of this run.
-        listed: the application's scans; None if they could not be listed.
-        accepted: whether a file counts as accepted although ThreadFix refused it. The scan that ThreadFix already has
-            may have been processed a moment ago.
+    If a file counts as `accepted` although ThreadFix refused it, the application's scans count too: the scan that
+    ThreadFix already has may have been processed a moment ago.
     """
     moments = [processed_at(scan, listed) for scan in scans]
-    if None in moments:
-        return None
-    return _latest(*moments, updated_at(listed) if accepted and listed else None)
+    return None if None in moments else _latest(*moments, updated_at(listed) if accepted and listed else None)
 
 
 def updated_at(listed: ListedScans, scan_id: int | None = None) -> float | None:

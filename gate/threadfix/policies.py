@@ -8,9 +8,9 @@ it is about more than the requested policies.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlencode
 
 from gate.model.advice import Doing, FailureKind
@@ -20,7 +20,7 @@ from gate.model.subjects import AllPolicies, PassCriteria, Policy
 from gate.net.http import LONG_RESPONSE_LIMIT, RESPONSE_LIMIT
 from gate.text.sanitizer import TEXT_LIMIT
 from gate.threadfix import links, responses
-from gate.threadfix.api import lacks_endpoint, left
+from gate.threadfix.api import NO_CONTENT, lacks_endpoint, left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +28,9 @@ if TYPE_CHECKING:
     from gate.model.subjects import Check
     from gate.threadfix.api import ApiResponse, RestApi
 
-NO_CONTENT: Final = 204
 WORD_LIMIT: Final = 60  # characters of a policy's status; the longest documented status has 14
 NAME_LIMIT: Final = 60  # characters of a severity's or a policy's name
-ROWS: Final = 100
-"""Policies or criteria that are shown by name. Further rows are judged too, but without the cost of sanitizing."""
+ROWS: Final = 100  # that are shown by name; further rows are judged too, but without the cost of sanitizing
 LARGEST: Final = 999_999_999  # the largest number of vulnerabilities that is shown; a larger number counts as unknown
 
 
@@ -47,8 +45,7 @@ class UnknownError(ValueError):
     """ThreadFix does not know the policy, or has several that match. The text is sanitized."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
+class CheckRequest(NamedTuple):
     """A check, with the facts that are needed to read the response."""
 
     check: Check
@@ -58,22 +55,18 @@ class CheckRequest:
     kind_requested: bool = False  # whether the request contained the kind of the policy, and ThreadFix read it
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """A form of the request, and the function that reads its response."""
+class Generation(NamedTuple):
+    """A form of the request, and the function that reads its response.
+
+    The fields are the form of a POST, or the query of a GET. Every ThreadFix with the POST reads the kind of a policy;
+    an older version may ignore it.
+    """
 
     since: str  # the first version of ThreadFix that supports it
     path: str  # path of the endpoint, from `gate.threadfix.links`
     fields: Callable[[Check], dict[str, str]]
-    read: Callable[[responses.Envelope, CheckRequest], CheckReading]
-    """May raise NotThreadFixError, AnotherError or UnknownError."""
+    read: Callable[[responses.Envelope, CheckRequest], CheckReading]  # raises NotThreadFix-, Another- or UnknownError
     posted: bool = False
-    """Whether the fields are the form of a POST; otherwise they are the query of a GET. Every ThreadFix with the POST
-    reads the kind of a policy; an older version may ignore it."""
-
-
-def _no_fields(_: Check) -> dict[str, str]:
-    return {}
 
 
 # --- Pass criteria.
@@ -89,7 +82,7 @@ def _criteria(envelope: responses.Envelope, request: CheckRequest) -> CheckReadi
     content = responses.pass_criteria(envelope)
     criteria = [(entry, False) for entry in content.failed] + [(entry, True) for entry in content.passed]
     results = tuple(
-        _criterion_result(criterion, request.sanitize if row < ROWS else _not_shown, holds=holds)
+        _criterion_result(criterion, request.sanitize if row < ROWS else lambda *_: "not shown", holds=holds)
         for row, (criterion, holds) in enumerate(criteria)
     )
     # Without criteria ThreadFix has evaluated nothing, so `passing` has no meaning.
@@ -104,17 +97,12 @@ def _criterion_fields(criterion: responses.Criterion) -> tuple[object, ...]:
     return (sorted(severity.items(), key=lambda item: item[0]) if isinstance(severity, dict) else severity, *limits)
 
 
-def _not_shown(_: str, _limit: int) -> str:
-    return "not shown"
-
-
 def _criterion_result(
     criterion: responses.Criterion, sanitize: Callable[[str, int], str], *, holds: bool
 ) -> CheckResult:
     name, number = criterion.severity, None
     if isinstance(name, dict):
-        number = severity_number(name)
-        name = severity_name(name)
+        number, name = severity_number(name), severity_name(name)
     name = responses.non_empty(name)
     shown = sanitize(name, NAME_LIMIT) if name else ""
     if not shown and number is None:
@@ -124,16 +112,12 @@ def _criterion_result(
 
 def _limits(criterion: responses.Criterion) -> tuple[str, ...]:
     """Return the limits of a criterion, as text. Early versions of ThreadFix only state whether any are allowed."""
-    limits = (
-        (criterion.max_allowed, criterion.not_allowed, "open"),
-        (criterion.max_introduced, criterion.not_introduced, "introduced"),
-    )
-    texts = []
-    for most, none, which in limits:
-        number = 0 if none is True else most
-        if type(number) is int and 0 <= number <= LARGEST:
-            texts.append(f"at most {number} {which}")
-    return tuple(texts)
+    limits = {
+        "open": 0 if criterion.not_allowed is True else criterion.max_allowed,
+        "introduced": 0 if criterion.not_introduced is True else criterion.max_introduced,
+    }
+    known = {kind: most for kind, most in limits.items() if type(most) is int and 0 <= most <= LARGEST}
+    return tuple(f"at most {most} {kind}" for kind, most in known.items())
 
 
 def severity_number(severity: dict[str, object]) -> int | None:
@@ -257,30 +241,29 @@ def _name(status: responses.PolicyStatus, request: CheckRequest) -> str:
 
 RANK: Final = {False: 0, None: 1, True: 2}  # the order of the rows, with broken policies first
 
-# --- The table.
+# --- The requests for each kind of check, the newest generation first. If a server lacks it, the next is tried.
 
 GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
     PassCriteria: (Generation("2.5", links.CRITERIA_PATH, _first_day, _criteria),),
     Policy: (
         Generation("2.8.5", links.POLICY_EVALUATION_PATH, _policy_fields, _evaluated, posted=True),
         Generation("2.6", links.POLICY_EVALUATION_PATH, _policy_fields, _evaluated),
-        Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _entry),
+        Generation("2.4", links.POLICY_STATUSES_PATH, lambda _: {}, _entry),
     ),
-    AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, _no_fields, _all),),
+    AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, lambda _: {}, _all),),
 }
-"""The requests for each kind of check, the newest generation first. If a server lacks it, the next is tried."""
 EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == links.POLICY_EVALUATION_PATH)
-"""The requests that evaluate a policy of the application."""
+NOUNS: Final[dict[type[Check], str]] = {
+    PassCriteria: "pass criteria",
+    Policy: "status of a policy",
+    AllPolicies: "policies",
+}  # the content of a good response
 
 
 class CheckReader:
     """Requests a check, each time it is called. The first generation that responds is used from then on.
 
-    Args:
-        api: of the server.
-        check: to request.
-        application_id: of the checked application.
-        cached: whether to accept a copy from a cache.
+    With `cached`, a copy from a cache is accepted.
     """
 
     def __init__(self, api: RestApi, check: Check, application_id: int, *, cached: bool = False) -> None:
@@ -310,12 +293,11 @@ class CheckReader:
         request, api = self._request, self._api
         url = api.server.endpoint(generation.path, application_id=request.application_id)
         fields = generation.fields(request.check)
-        seconds = left(until)
         if generation.posted:
-            return api.request(url, seconds, fields)
+            return api.request(url, left(until), fields)
         # The list of all policies is in the description of the application.
         limit = LONG_RESPONSE_LIMIT if generation.path == links.POLICY_STATUSES_PATH else RESPONSE_LIMIT
-        return api.request(f"{url}?{urlencode(fields)}" if fields else url, seconds, limit=limit)
+        return api.request(f"{url}?{urlencode(fields)}" if fields else url, left(until), limit=limit)
 
     def _read(self, generation: Generation, response: ApiResponse | Failure) -> CheckReading | Failure:
         """Return the reading or the failure for a response."""
@@ -325,7 +307,7 @@ class CheckReader:
             return _failure(response, doing)
         if response.http.age and not self._cached:
             return self._api.cached(response.http)
-        request = replace(self._request, sent=response.http.date, kind_requested=generation.posted)
+        request = self._request._replace(sent=response.http.date, kind_requested=generation.posted)
         try:
             reading = generation.read(response.envelope, request)
         except responses.NotThreadFixError as error:
@@ -338,14 +320,6 @@ class CheckReader:
         return reading
 
 
-NOUNS: Final[dict[type[Check], str]] = {
-    PassCriteria: "pass criteria",
-    Policy: "status of a policy",
-    AllPolicies: "policies",
-}
-"""The content of a good response."""
-
-
 def _try_next(response: ApiResponse | Failure) -> bool:
     """Return whether to try the next generation. A refused key is final, with any HTTP status."""
     if not isinstance(response, Failure):
@@ -356,5 +330,5 @@ def _try_next(response: ApiResponse | Failure) -> bool:
 def _failure(failure: Failure, doing: Doing) -> Failure:
     """Return the failure of a check from its request's failure. A refusal by ThreadFix is final; a web page is not."""
     if failure.reason is Reason.NOT_FOUND:
-        return replace(failure, reason=Reason.POLICY_UNKNOWN, doing=doing, final=failure.refused)
+        failure = replace(failure, reason=Reason.POLICY_UNKNOWN, final=failure.refused)
     return replace(failure, doing=doing)

@@ -22,12 +22,10 @@ _DATES: Final = (
     "blocks all later reports of its scanner. Let only one pipeline at a time upload for this application"
 )
 _REMOTE: Final = "Import {} scans using the Remote Provider functionality."
-UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
-"""ThreadFix's text for an endpoint that it does not have (Community Edition, `UnknownRestController`)."""
+UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."  # no such endpoint (CE, `UnknownRestController`)
 
 
 def _rows(meaning: str, advice: str, *texts: str, accept: Accept | None = None) -> Iterator[Refusal]:
-    """Yield the refusals with some texts, which have one meaning."""
     return (Refusal(text, meaning, advice, accept) for text in texts)
 
 
@@ -114,8 +112,6 @@ REFUSALS: Final = (
         UNRECOGNIZED,
     ),
 )
-"""Every documented refusal of a file."""
-
 _BY_TEXT: Final = {fold(refusal.text): refusal for refusal in REFUSALS}
 
 

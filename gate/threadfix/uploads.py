@@ -33,18 +33,14 @@ if TYPE_CHECKING:
     FileState = tuple[tuple[int, int, int], ...]
 
 CHUNK: Final = 256 * 1024  # bytes that are read and sent in one piece
-CONTENT_TYPES: Final = {
+CONTENT_TYPES: Final = {  # that curl knows, by the ending of the name, in any case
     b".gif": b"image/gif", b".jpg": b"image/jpeg", b".jpeg": b"image/jpeg", b".png": b"image/png",
     b".svg": b"image/svg+xml", b".txt": b"text/plain", b".htm": b"text/html", b".html": b"text/html",
     b".pdf": b"application/pdf", b".xml": b"application/xml",
 }  # fmt: skip
-"""The types that curl knows, by the ending of the name, in any case."""
 OTHER_TYPE: Final = b"application/octet-stream"
-ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))
-"""Characters that a form cannot have in a file's name, and their replacements in curl and browsers."""
-SYNCHRONOUS: Final = ("legacy", "")
-"""Versions with a response only after the file is processed; `--api-version none` is empty."""
-
+ESCAPES: Final = ((b'"', b"%22"), (b"\r", b"%0D"), (b"\n", b"%0A"))  # in a file's name, as in curl and browsers
+SYNCHRONOUS: Final = ("legacy", "")  # versions that process the file before they respond; `none` is empty
 END: Final = b"\r\n"  # the end of a file in a form
 NO_ENDPOINT: Final = (FailureKind.NO_ENDPOINT, FailureKind.UNRECOGNIZED_PATH)
 UNKNOWN_STATE: Final = "Whether ThreadFix has the file is not known."
@@ -59,14 +55,9 @@ class FileError(Exception):
 
 
 class FileForm:
-    """A form with one or several files, which are read while the form is sent.
+    """A form with files, which are read while the form is sent; `progress` is called with their bytes sent so far.
 
-    Args:
-        files: in the order of the form.
-        progress: called with the number of bytes of the files that have been sent.
-
-    Raises:
-        FileError: a file can no longer be opened, or its size has changed.
+    It raises FileError if a file can no longer be opened, or has changed.
     """
 
     def __init__(self, files: Sequence[ScanFile], progress: Callable[[int], None]) -> None:
@@ -75,16 +66,9 @@ class FileForm:
         self._tail = b"--%s--\r\n" % boundary.encode()
         self._progress = progress
         self.content_type = f"multipart/form-data; boundary={boundary}"
-        """Value of the request's header."""
         self.len = sum(len(head) + file.size + len(END) for head, file, _ in self._files) + len(self._tail)
-        """Bytes of the whole form."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the form piece by piece.
-
-        Raises:
-            FileError: a file changed.
-        """
         sent = 0
         for head, file, state in self._files:
             with _opened(file) as content:
@@ -145,11 +129,6 @@ def _state_now(content: FileIO, file: ScanFile) -> FileState:
 
 @contextmanager
 def _opened(file: ScanFile) -> Iterator[FileIO]:
-    """Open the file.
-
-    Raises:
-        FileError: the file can no longer be opened, or its size has changed.
-    """
     try:
         content = opened(file.path)
     except OSError as error:
@@ -158,24 +137,16 @@ def _opened(file: ScanFile) -> Iterator[FileIO]:
         state = os.fstat(content.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise FileError(file, "was a regular file when the gate started, and no longer is.")
-        if state.st_size != file.size:
-            text = f"had {count(file.size, 'byte')} when the gate started, and now has {state.st_size}."
-            raise FileError(file, text)
+        if (now := state.st_size) != file.size:
+            raise FileError(file, f"had {count(file.size, 'byte')} when the gate started, and now has {now}.")
         yield content
 
 
 def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
     """Upload a file, once; several files that are parts of one scan in one request.
 
-    Args:
-        api: of the server.
-        application_id: of the application that was scanned.
-        plan: has the time limits of the upload.
-        file: to upload.
-        progress: called with the number of bytes that have been sent, in another thread.
-
-    Returns:
-        The receipt. Only a failure that is `unsent` and not `final` may be tried again.
+    Return the receipt. Only a failure that is `unsent` and not `final` may be tried again. `progress` is called with
+    the number of bytes that have been sent, in another thread.
     """
     started = False
     try:
