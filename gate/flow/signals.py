@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TIME_TO_REPORT: Final = 1.8  # seconds from the verdict of a stopped gate to its end: for outputs and reports
-TIME_TO_JUDGE: Final = 7.0  # seconds from the signal to the verdict; GitHub's runner kills a process after ten
+TIME_TO_END: Final = 8.8  # seconds from the signal to the end, for outputs and reports; GitHub's runner kills after ten
 TICK: Final = 0.25  # seconds between ticks: for the live line, and for Windows, which cannot interrupt a wait
 NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -132,10 +131,7 @@ class Signals:
 
     def end_late(self) -> None:  # pragma: no cover - it ends the process
         """End the process when its time after a signal is over."""
-        deadline = time.monotonic() + TIME_TO_JUDGE
-        while self.exit_code is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(TIME_TO_REPORT)
+        time.sleep(TIME_TO_END)
         os._exit(self.end(1))
 
 
