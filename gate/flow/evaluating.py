@@ -15,7 +15,7 @@ from gate.flow.waiting import Wait
 from gate.model.history import FRESH, STALE, UNCHECKED, CheckReading, CheckResult, Failure, Finished, Queued, all_hold
 from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria
-from gate.threadfix.moments import ProcessedScan, newest, plausible
+from gate.threadfix.rules import ProcessedScan, newest, plausible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

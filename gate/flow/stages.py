@@ -22,8 +22,7 @@ from gate.model.reasons import Cancelled, Kind, Reason
 from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Target
 from gate.text.wording import seconds
 from gate.threadfix.client import Client
-from gate.threadfix.moments import newest_scan
-from gate.threadfix.rules import OLD
+from gate.threadfix.rules import OLD, newest_scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from gate.cli import main
 from gate.flow.evaluating import dated
 from gate.model.history import FRESH, CheckReading, CheckResult, ListedScans
-from gate.threadfix.moments import ProcessedScan, newest
 from gate.threadfix.responses import moment
+from gate.threadfix.rules import ProcessedScan, newest
 from tests.raw import request_head, talking
 
 if TYPE_CHECKING:

@@ -72,6 +72,10 @@ def test_files_and_functions_are_short(module: str) -> None:
     assert long == []
 
 
+def test_modules_are_few() -> None:
+    assert len(MODULES) <= 72
+
+
 def test_the_gate_stays_small() -> None:
     files = [path for ending in ("*.py", "*.j2", "*.css") for path in GATE.rglob(ending)]
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in files) <= 15_000

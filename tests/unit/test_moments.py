@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gate.model.history import ListedScans
-from gate.threadfix.moments import AHEAD, EARLIEST, SLACK, ProcessedScan, newest, plausible, processed_at
+from gate.threadfix.rules import AHEAD, EARLIEST, SLACK, ProcessedScan, newest, plausible, processed_at
 
 NOW = 1_570_117_773.0
 """`Date` of the first finished response, unless a case has another."""
