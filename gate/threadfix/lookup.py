@@ -113,11 +113,10 @@ class Finder:
     def _get(
         self, path: str, read: Callable[[responses.Envelope], T], query: Mapping[str, str], ends: float, **parts: str
     ) -> T | Failure:
-        url = f"{self._api.server.endpoint(path, **parts)}?{urlencode(query, quote_via=quote, safe='')}"
-        response = self._api.request(url, left(ends), limit=LONG_RESPONSE_LIMIT)
-        if isinstance(response, Failure):
-            return response
-        return self._api.converted(response, read, "no application", ends)
+        api = self._api
+        url = f"{api.server.endpoint(path, **parts)}?{urlencode(query, quote_via=quote, safe='')}"
+        response = api.request(url, left(ends), limit=LONG_RESPONSE_LIMIT)
+        return response if isinstance(response, Failure) else api.converted(response, read, "no application", ends)
 
     def _chosen(self, matches: Matches, subject: ApplicationName) -> Application | Failure:
         """Return the requested application from those in a response."""
@@ -138,9 +137,8 @@ class Finder:
         same = [app for app in same if responses.team_name(app.organization) == team] or same
         ids = {app.id: app for app in same}
         if not ids:
-            return self._another(
-                ", ".join(f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in matches[:SHOWN])
-            )
+            shown = [f"'{self._shown(_value(app, subject))}' (id {app.id})" for app in matches[:SHOWN]]
+            return self._another(", ".join(shown))
         if len(ids) > 1:
             what = f"{host} found {len(ids)} matching applications: {self._some(list(ids.values()))}."
             return Failure(Reason.NOT_FOUND, what, FailureKind.SEVERAL, final=True)

@@ -37,9 +37,6 @@ LARGEST: Final = 999_999_999  # the largest number of vulnerabilities that is sh
 class AnotherError(ValueError):
     """The response is about another application or policy than was requested. The text is sanitized."""
 
-    def __init__(self, returned: str, requested: str) -> None:
-        super().__init__(f"returned {returned}, but {requested} was requested")
-
 
 class UnknownError(ValueError):
     """ThreadFix does not know the policy, or has several that match. The text is sanitized."""
@@ -146,8 +143,8 @@ def _evaluated(envelope: responses.Envelope, request: CheckRequest) -> CheckRead
     """Return the reading of an evaluated policy, which must be the requested policy."""
     status = responses.policy_status(envelope)
     if not _is_called(status, request.check):
-        returned = f"policy {status.policy.id} ('{_name(status, request)}')"
-        raise AnotherError(returned, request.sanitize(str(request.check), TEXT_LIMIT))
+        name, requested = _name(status, request), request.sanitize(str(request.check), TEXT_LIMIT)
+        raise AnotherError(f"returned policy {status.policy.id} ('{name}'), but {requested} was requested")
     _confirm_kind(status, request)
     return _reading([status], request)
 
@@ -174,7 +171,7 @@ def _attached(envelope: responses.Envelope, request: CheckRequest) -> list[respo
     if isinstance(content, list):
         return content
     if content.id != request.application_id:
-        raise AnotherError(f"application {content.id}", f"application {request.application_id}")
+        raise AnotherError(f"returned application {content.id}, but application {request.application_id} was requested")
     return content.policy_statuses
 
 

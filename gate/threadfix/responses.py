@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from gate.text.sanitizer import fold
 from gate.threadfix import shapes
 from gate.threadfix.links import MAX_ID
-from gate.threadfix.shapes import ABSENT, Absent, parse_json, to_shape
+from gate.threadfix.shapes import parse_json, to_shape
 
 NotThreadFixError = shapes.NotThreadFixError
 NOT_OF_A_SCAN: Final = ("status", "error", "name")  # fields of a pending scan or an application only
@@ -93,7 +93,7 @@ class PolicyReference(NamedTuple):
 
     id: int
     name: str
-    filter_name: Any = ABSENT  # null for a remediation policy, which has no filter
+    filter_name: Any = ""  # null for a remediation policy, which has no filter
 
     @property
     def is_remediation(self) -> bool | None:
@@ -105,8 +105,8 @@ class PolicyStatus(NamedTuple):
     """The status of a policy (vendor pages "Get Application Policy Status" and "Ad Hoc Policy Evaluation")."""
 
     policy: PolicyReference
-    current_status: str | Absent = ABSENT  # from ThreadFix 2.5.1.12 on
-    passing: bool | Absent = ABSENT  # before ThreadFix 2.5.1.12
+    current_status: str | None = None  # from ThreadFix 2.5.1.12 on
+    passing: bool | None = None  # before ThreadFix 2.5.1.12
     last_evaluated: Any = None
 
 
@@ -243,9 +243,9 @@ def _consistent(status: PolicyStatus) -> PolicyStatus:
         raise NotThreadFixError("the policy's name is empty")
     if identity(status.policy.id) is None:
         raise NotThreadFixError("the policy's id is not valid")
-    if word is ABSENT and passing is ABSENT:
+    if word is None and passing is None:
         raise NotThreadFixError("the policy has neither currentStatus nor passing")
-    if ABSENT not in (word, passing) and passing is not (word == PASSING):
+    if word is not None and passing is not None and passing is not (word == PASSING):
         raise NotThreadFixError("the policy's currentStatus and passing contradict each other")
     return status
 

@@ -6,7 +6,6 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
 from functools import partial
 from types import UnionType
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast, get_args, get_origin
@@ -29,15 +28,6 @@ _WORDS: Final = {
     dict: "an object",
     type(None): "null",
 }
-
-
-class Absent(Enum):
-    """The type of a field that is missing in the response. A field that is null is not missing."""
-
-    ABSENT = "absent"
-
-
-ABSENT: Final = Absent.ABSENT
 
 
 class NotThreadFixError(ValueError):
@@ -180,7 +170,7 @@ def to_shape(value: object, shape: type[Shape], place: str) -> Shape:
 
 def _reader(kind: object) -> Read:
     """Return a function that reads values of a type; all items of a list share it."""
-    if isinstance(kind, UnionType):  # With `Absent`, which no response has.
+    if isinstance(kind, UnionType):  # With None, if the field is missing.
         kind = get_args(kind)[0]
     if kind is Any:
         return lambda value, _: value
