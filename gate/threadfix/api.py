@@ -222,14 +222,6 @@ def left(until: float) -> float:
     return max(SHORTEST, until - time.monotonic())
 
 
-def lacks_endpoint(response: ApiResponse | Failure) -> bool:
-    """Return whether the server lacks the endpoint or its HTTP method. It may have another form of the endpoint."""
-    if isinstance(response, Failure):
-        return response.http_status in {*NOT_FOUND, NO_METHOD}
-    message = responses.non_empty(response.envelope.message) or ""
-    return not response.envelope.success and _is(message, UNRECOGNIZED)
-
-
 def _is(message: str, text: str) -> bool:
     """Return whether a message is a text of ThreadFix, in any case of its letters."""
     return fold(trim(message)) == fold(text)

@@ -20,7 +20,7 @@ from gate.model.subjects import AllPolicies, PassCriteria, Policy
 from gate.net.http import LONG_RESPONSE_LIMIT, RESPONSE_LIMIT
 from gate.text.sanitizer import TEXT_LIMIT
 from gate.threadfix import links, responses
-from gate.threadfix.api import NO_CONTENT, lacks_endpoint, left
+from gate.threadfix.api import NO_CONTENT, NO_METHOD, NOT_FOUND, left
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WORD_LIMIT: Final = 60  # characters of a policy's status; the longest documented status has 14
 NAME_LIMIT: Final = 60  # characters of a severity's or a policy's name
 ROWS: Final = 100  # that are shown by name; further rows are judged too, but without the cost of sanitizing
+RANK: Final = {False: 0, None: 1, True: 2}  # the order of the rows, with broken policies first
 LARGEST: Final = 999_999_999  # the largest number of vulnerabilities that is shown; a larger number counts as unknown
 
 
@@ -64,9 +65,6 @@ class Generation(NamedTuple):
     fields: Callable[[Check], dict[str, str]]
     read: Callable[[responses.Envelope, CheckRequest], CheckReading]  # raises NotThreadFix-, Another- or UnknownError
     posted: bool = False
-
-
-# --- Pass criteria.
 
 
 def _first_day(check: Check) -> dict[str, str]:
@@ -127,9 +125,6 @@ def severity_name(severity: dict[str, object]) -> str | None:
     """Return the name of a severity on this server."""
     names = (severity.get(name) for name in ("displayName", "customName", "name"))
     return next(filter(None, map(responses.non_empty, names)), None)
-
-
-# --- Policies.
 
 
 def _policy_fields(check: Check) -> dict[str, str]:
@@ -236,10 +231,7 @@ def _name(status: responses.PolicyStatus, request: CheckRequest) -> str:
     return request.sanitize(status.policy.name, NAME_LIMIT) or str(status.policy.id)
 
 
-RANK: Final = {False: 0, None: 1, True: 2}  # the order of the rows, with broken policies first
-
-# --- The requests for each kind of check, the newest generation first. If a server lacks it, the next is tried.
-
+# The requests for each kind of check, the newest generation first. If a server lacks it, the next is tried.
 GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
     PassCriteria: (Generation("2.5", links.CRITERIA_PATH, _first_day, _criteria),),
     Policy: (
@@ -318,10 +310,9 @@ class CheckReader:
 
 
 def _try_next(response: ApiResponse | Failure) -> bool:
-    """Return whether to try the next generation. A refused key is final, with any HTTP status."""
-    if not isinstance(response, Failure):
-        return lacks_endpoint(response)
-    return (lacks_endpoint(response) or response.http_status == NO_CONTENT) and response.reason is not Reason.DENIED
+    """Return whether the server lacks this generation. A refused key is final, with any HTTP status."""
+    lacking = {*NOT_FOUND, NO_CONTENT, NO_METHOD}
+    return isinstance(response, Failure) and response.http_status in lacking and response.reason is not Reason.DENIED
 
 
 def _failure(failure: Failure, doing: Doing) -> Failure:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from gate.net.http import Response
     from gate.threadfix.api import ApiResponse, RestApi
 
-    FileState = tuple[tuple[int, int, int], ...]
-
 CHUNK: Final = 256 * 1024  # bytes that are read and sent in one piece
 CONTENT_TYPES: Final = {  # that curl knows, by the ending of the name, in any case
     b".gif": b"image/gif", b".jpg": b"image/jpeg", b".jpeg": b"image/jpeg", b".png": b"image/png",
@@ -113,12 +111,12 @@ def pieces_of(content: FileIO, file: ScanFile) -> Iterator[bytes]:
         left -= len(piece)
 
 
-def _state_of(file: ScanFile) -> FileState:
+def _state_of(file: ScanFile) -> tuple[object, ...]:
     with _opened(file) as content:
         return _state_now(content, file)
 
 
-def _state_now(content: FileIO, file: ScanFile) -> FileState:
+def _state_now(content: FileIO, file: ScanFile) -> tuple[object, ...]:
     """Return size, modification time and inode of the open file, and of the file that its path names."""
     try:
         states = (os.fstat(content.fileno()), os.stat(file.path))  # noqa: PTH116 - as it was opened
