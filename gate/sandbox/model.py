@@ -87,6 +87,16 @@ class Import:
     numbers: dict[str, int] = field(default_factory=dict)  # the numbers of the scan, by the names of the REST API
 
 
+def _numbers(found: list[Vulnerability], kinds: tuple[int, int, int], repeats: tuple[int, int]) -> dict[str, int]:
+    """Return the numbers of a scan; `kinds` are closed, new and resurfaced vulnerabilities."""
+    (closed, new, resurfaced), (results, findings) = kinds, repeats
+    counted = [each.severity for each in found if not (each.false_positive or each.hidden)]
+    known = {"Closed": closed, "New": new, "Old": len(counted) - new, "Resurfaced": resurfaced, "Total": len(counted)}
+    known |= {name: counted.count(number) for number, name in sorted(SEVERITIES.items())}
+    numbers = {f"number{kind}Vulnerabilities": number for kind, number in known.items()}
+    return numbers | {"numberRepeatResults": results, "numberRepeatFindings": findings}
+
+
 def replay(
     first: Sequence[Vulnerability], imports: Iterable[Import], now: int, base: int
 ) -> tuple[list[Import], list[Vulnerability]]:
@@ -101,37 +111,27 @@ def replay(
     """
     seen = {vulnerability.key: vulnerability for vulnerability in first}
     newest = {SCANNER: {vulnerability.key for vulnerability in first if vulnerability.open}}
-    are_open, done = set(newest[SCANNER]), []
+    are_open, done, nothing = set(newest[SCANNER]), [], _numbers([], (0, 0, 0), (0, 0))
     for scan in imports:
+        if not scan.results and not are_open:
+            # An application may have thousands of such scans.
+            done.append(replace(scan, numbers=nothing))
+            continue
         found = {result.key: result for result in reversed(scan.results)}
         repeated = found.keys() & seen.keys()
         results = sum(result.key in repeated for result in scan.results)
-        new = [key for key in dict.fromkeys(result.key for result in scan.results) if key not in repeated]
+        order = list(dict.fromkeys(result.key for result in scan.results))
+        new = [key for key in order if key not in repeated]
         for key in new:
             finding = found[key]
             number, age = finding.id or base + len(seen), finding.days if finding.id else max(0, now - scan.date) / DAY
             seen[key] = replace(finding, id=number, days=age, scanner=scan.scanner)
         newest[scan.scanner] = set(found)
         before, are_open = are_open, set().union(*newest.values())
-        counted = [seen[key] for key in found if not (seen[key].false_positive or seen[key].hidden)]
-        numbers = {
-            "Closed": len(before - are_open),
-            "New": len(new),
-            "Old": len(counted) - len(new),
-            "Resurfaced": len(repeated - before),
-            "Total": len(counted),
-        }
-        for number, name in sorted(SEVERITIES.items()):
-            numbers[name] = sum(vulnerability.severity == number for vulnerability in counted)
-        repeats = {"numberRepeatResults": results, "numberRepeatFindings": len(repeated)}
-        done.append(
-            replace(
-                scan,
-                found=tuple(seen[key] for key in dict.fromkeys(result.key for result in scan.results)),
-                new=tuple(seen[key] for key in new),
-                numbers={f"number{kind}Vulnerabilities": number for kind, number in numbers.items()} | repeats,
-            )
-        )
+        kinds = (len(before - are_open), len(new), len(repeated - before))
+        numbers = _numbers([seen[key] for key in order], kinds, (results, len(repeated)))
+        whole, part = (tuple(seen[key] for key in keys) for keys in (order, new))
+        done.append(replace(scan, found=whole, new=part, numbers=numbers))
     return done, [replace(vulnerability, open=key in are_open) for key, vulnerability in seen.items()]
 
 

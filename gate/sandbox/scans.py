@@ -56,7 +56,8 @@ def _receive(state: State, call: Call, groups: Sequence[Sequence[ReceivedFile]])
     if call.version >= versions.QUEUE:
         return envelope(STARTED, links=_links(call, numbers))
     # Older versions process the scan immediately; the response has its new findings [RUN].
-    state.finish(numbers[0])
+    for number in numbers:
+        state.finish(number)
     scan = next(scan for scan in state.finished_scans(call.application) if scan.id == scan_id(numbers[0]))
     return envelope(scan_fields(scan, call.version, findings=[finding(new) for new in scan.new]))
 
