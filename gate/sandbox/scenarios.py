@@ -208,7 +208,7 @@ _RULES: Final = (
 _UPLOADS: Final = (
     Scenario("release",
              "The gate uploads a report, waits {10} seconds, through an outage, and asks for the policies.",
-             Reason.PROCESSED, _WHOLE, _OUTAGE.get, lag=2.0, options={"policy": "all"},
+             Reason.POLICY_PASSED, _WHOLE, _OUTAGE.get, lag=2.0, options={"policy": "all"},
              files={"release.fpr": _OPAQUE}),
     Scenario("upload", "The gate uploads a file, then waits for its scan.", Reason.PROCESSED, _WHOLE,
              files={"upload.fpr": _OPAQUE}),
