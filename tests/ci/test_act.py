@@ -274,7 +274,7 @@ def test_a_report_that_is_not_new(act: Callable[..., Ended]) -> None:
 @pytest.mark.parametrize(
     ("scenario", "verdict", "reason"),
     [
-        ("done", "PASS", "processed"),
+        ("done", "PASS", "policy-passed"),
         ("error-flag", "FAIL", "scan-failed"),
         ("policy-fail", "FAIL", "policy-failed"),
         ("policy-vacuous", "UNKNOWN", "policy-unknown"),
@@ -291,9 +291,22 @@ def test_only_a_pass_is_released(act: Callable[..., Ended], scenario: str, verdi
     assert (done.code == 0) is (verdict == "PASS")
 
 
-def test_a_softened_gate_releases_nothing(act: Callable[..., Ended]) -> None:
-    """If the gate's job is softened and green after a timeout, the publishing job checks the verdict."""
-    done = act("push", example("release.yml", report="stuck.fpr", hour="timeout: 1s\n          on-timeout: warn"))
+@pytest.mark.parametrize(
+    ("report", "hour", "old", "new"),
+    [
+        ("stuck.fpr", "timeout: 1s\n          on-timeout: warn", "", ""),
+        ("done.fpr", "timeout: 1h", "policy: all", "policies: all"),
+        ("done.fpr", "timeout: 1h", "policy: all", "policy: ''"),
+    ],
+)
+def test_a_gate_that_is_softened_or_has_no_rule_releases_nothing(
+    act: Callable[..., Ended], report: str, hour: str, old: str, new: str
+) -> None:
+    """The gate's job is green, but the publishing job requires rules that hold. GitHub ignores a misspelt input."""
+    workflows = example("release.yml", report=report, hour=hour)
+    workflows = {name: text.replace(old, new) if old else text for name, text in workflows.items()}
+    assert all(new in text for text in workflows.values())
+    done = act("push", workflows)
     assert done.jobs == {"Scan": "success", "ThreadFix gate": "success"}, done.log
     assert "published" not in done.output
 

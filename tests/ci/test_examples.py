@@ -611,8 +611,9 @@ def jobs_of_gitlab(file: Path) -> Iterator[Job]:
     variables = template["variables"] | added.get("variables", {})
     jobs = {name: job for name, job in pipeline.items() if name not in {"stages", "workflow", "include"}}
     gate = template | added | {"variables": variables}
+    components = [entry["inputs"].get("job-name") for entry in pipeline["include"] if "component" in entry]
     for name, job in jobs.items():
-        if job.get("extends") == "threadfix-gate":
+        if job.get("extends") == "threadfix-gate" or name in components:
             jobs[name] = gate | job | {"variables": variables | job.get("variables", {})}
     for name, job in (jobs | {"threadfix-gate": gate}).items():
         key = job.get("environment", {}).get("name") == "threadfix"

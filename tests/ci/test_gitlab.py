@@ -190,10 +190,21 @@ def test_only_a_pass_is_released(run_pipeline: Callable[..., Pipeline], scenario
     assert (pipeline.ended("threadfix-gate") == "PASS") is (verdict == "pass")
 
 
-def test_a_softened_gate_releases_nothing(run_pipeline: Callable[..., Pipeline]) -> None:
-    """If the gate's job is softened and green after a timeout, the deployment checks the verdict."""
-    pipeline = run_pipeline(RELEASE_PIPELINE, "stuck", {"--policy all": "--policy all --on-timeout warn"})
-    assert (pipeline.ended("threadfix-gate"), pipeline.ended("deploy")) == ("PASS", "FAIL"), pipeline.log
+@pytest.mark.parametrize(
+    ("scenario", "replaced", "ended"),
+    [
+        ("policy-fail", {"dependencies: [scan]": "dependencies: [scan]\n  allow_failure: true"}, "WARN"),
+        ("done", {" --policy all": ""}, "PASS"),
+        ("done", {"45m --policy all": "45m --polciy all"}, "FAIL"),
+    ],
+)
+def test_a_gate_that_is_softened_or_has_no_rule_releases_nothing(
+    run_pipeline: Callable[..., Pipeline], scenario: str, replaced: dict[str, str], ended: str
+) -> None:
+    """If the gate's job is green without a rule, the second job is not: it requires a rule."""
+    pipeline = run_pipeline(RELEASE_PIPELINE, scenario, replaced)
+    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
+    assert pipeline.ended("threadfix-rules") == ("" if ended == "FAIL" else "FAIL")
     assert "> published" not in pipeline.log
 
 

@@ -146,6 +146,13 @@ def test_only_a_pass_is_released(
     assert built["junit"] == ["threadfix-gate/junit.xml"]
 
 
+def test_a_pass_without_a_rule_is_not_released(build: Callable[[Path, str], Built], tmp_path: Path) -> None:
+    pipeline = tmp_path / "Jenkinsfile.bare"
+    pipeline.write_text(RELEASE.read_text().replace(" --policy all", ""))
+    assert build(pipeline, "done")["result"] == "FAILURE"
+    assert not (tmp_path / "agents 0/deploy/published").exists()
+
+
 @pytest.mark.parametrize(("scenario", "result"), [("done", "SUCCESS"), ("interrupted", "FAILURE")])
 def test_an_existing_upload_is_waited_for(
     build: Callable[[Path, str], Built], tmp_path: Path, scenario: str, result: str
