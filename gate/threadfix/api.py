@@ -66,6 +66,7 @@ class RestApi:
         self._digits = sanitizer.digits
         self._lock = threading.Lock()
         self._responded = False
+        self._is_below = False  # whether ThreadFix responds under its usual context path, which the URL lacks
 
     def request(
         self,
@@ -84,21 +85,23 @@ class RestApi:
         content = self.read(response, refusals=refusals)
         with self._lock:
             is_first, self._responded = not self._responded, True
-        return (is_first and self._other_base(url, content, ends)) or content
+        return self._other_base(url, content, ends, is_first=is_first) or content
 
-    def _other_base(self, url: str, first: ApiResponse | Failure, ends: float) -> Failure | None:
+    def _other_base(self, url: str, page: ApiResponse | Failure, ends: float, *, is_first: bool) -> Failure | None:
         """Return the failure if the URL lacks its context path: one request, without the key, finds ThreadFix there."""
         base = self.server.url
-        if not isinstance(first, Failure) or first.refused or urlsplit(base).path:
+        if not isinstance(page, Failure) or page.refused or urlsplit(base).path:
             return None
-        if first.http_status not in {*REDIRECTS, *NOT_FOUND}:
+        if page.http_status not in {*REDIRECTS, *NOT_FOUND}:
             return None
         right = f"{base}{CONTEXT_PATH}"
-        response = self.http.request(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
-        if isinstance(response, Failure) or not isinstance(response.content, responses.Envelope):
+        if is_first:
+            response = self.http.request(right + url.removeprefix(base).partition("?")[0], left(ends), with_key=False)
+            self._is_below = not isinstance(response, Failure) and isinstance(response.content, responses.Envelope)
+        if not self._is_below:
             return None
-        what = f"{self.http.host} returned HTTP {first.http_status}; ThreadFix itself responds under {right}."
-        return replace(first, what=what, kind=FailureKind.CONTEXT_PATH, final=True)
+        what = f"{self.http.host} returned HTTP {page.http_status}; ThreadFix itself responds under {right}."
+        return replace(page, what=what, kind=FailureKind.CONTEXT_PATH, final=True)
 
     def read(self, response: Response, *, refusals: bool = False) -> ApiResponse | Failure:
         """Return the envelope in a response, or the failure if ThreadFix did not send it or refuses.

@@ -105,7 +105,8 @@ class Finder:
         while not pages or (pages[-1] and pages[-1] not in pages[:-1]):
             page = self._get(links.TEAMS_PATH, responses.teams, {"page": str(len(pages) + 1)}, ends)
             if isinstance(page, Failure):
-                return page
+                what = f"{self._api.http.host} did not return all pages of its teams in time, but {len(pages)} of them."
+                return replace(page, what=what) if pages and page.timed_out else page
             pages.append(page)
         self._pages = []
         return tuple(app for page in pages for team in page for app in team.applications)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from gate.model.history import Failure
 from gate.model.reasons import Reason
+from gate.model.subjects import Target
 from tests.raw import request_head, talking
+from tests.uploads import client
 
 if TYPE_CHECKING:
     import socket
@@ -96,6 +99,23 @@ def test_a_url_without_its_context_path_is_final_immediately(
     assert f"ThreadFix itself responds under {seen.origin}/threadfix." in seen.ran.document["message"]
     assert "--url lacks the context path" in seen.ran.err
     assert seen.requests == [(APPLICATION, True), (f"/threadfix{APPLICATION}", False)]
+
+
+def test_a_url_without_its_context_path_is_final_for_each_scan() -> None:
+    """The request without the key is made once."""
+    keyless: list[str] = []
+
+    def talk(connection: socket.socket) -> None:
+        head = request_head(connection).decode()
+        path, with_key = head.split(" ")[1], "Authorization: " in head
+        keyless.extend([] if with_key else [path])
+        connection.sendall(threadfix(path, with_key))
+
+    with talking(talk) as url:
+        polled = client(url.removesuffix("/threadfix"))
+        failures = [polled.observe(Target(6, number), 20) for number in (41, 42)]
+    assert all(isinstance(failure, Failure) and failure.final for failure in failures)
+    assert keyless == [f"/threadfix{APPLICATION}/pendingScan/41/status"]
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,14 @@ def test_a_page_that_fails_does_not_end_the_list(
     assert directory.sent[2] == ("GET", "teams", {"page": "1"})
 
 
+def test_pages_without_an_end_are_described(directory: Directory, client: Client) -> None:
+    directory.teams = lambda request: http(envelope([team(int(request.fields["page"]), "Web")]))
+    result = client.look_up(ANY_TEAM, 0.2)
+    assert isinstance(result, Failure)
+    assert result.kind is FailureKind.TIMEOUT
+    assert "did not return all pages of its teams in time" in result.what
+
+
 def test_a_unique_id_is_looked_up_in_all_teams(directory: Directory, client: Client) -> None:
     directory.lookup = http(envelope([SHOP]))
     assert client.look_up(ApplicationName(None, unique_id="shop-1"), 20) == APPLICATION
