@@ -116,7 +116,7 @@ def test_a_flaw_is_found_in_windows_too(value: object, window: int, at: int, byt
 )
 def test_a_dropped_entry_is_checked_too(flaw: bytes) -> None:
     for scan, good in ((b'"id":1', True), (flaw, False)):
-        body = b'{"success":true,"object":{"scans":[' + b"{%s}," % scan * 40 + b'{}],"id":6}}'
+        body = b'{"success":true,"object":{"scans":[' + b"{%s}," % scan * 40 + b'{}],"findings":[' + b" " * 200 + b"]}}"
         for window in (10, 100, 10_000):
             assert (flawed(body, window) is not None) is good
 
