@@ -105,7 +105,7 @@ def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
 
     near = difflib.get_close_matches(name, sorted(known), n=1)
     hint = f"did you mean {near[0]}?" if near else "--help lists the options."
-    return InvalidOption(name, f"unknown option {name}; {hint}")
+    return InvalidOption(near[0] if near else name, f"unknown option {name}; {hint}")
 
 
 def _options(shown: Container[Option[Any]], texts: Mapping[Option[Any], str] | None = None) -> list[click.Parameter]:

@@ -41,7 +41,7 @@ SANDBOX_ADVICE: Final = (
     "printed here."
 )
 FILES_AGAIN: Final = "Run the gate again with the same files, or allow more time with `{--timeout}`."
-NOTHING_SENT: Final = "Nothing was sent, so it is safe to run the gate again."
+NOTHING_UPLOADED: Final = "Nothing was uploaded, so it is safe to run the gate again."
 NEVER: Final = 365 * 24 * 3600.0
 """Seconds of a deadline that is never reached."""
 
@@ -233,7 +233,7 @@ class Stages:
             missing = missing.downgrade(self.settings.downgraded)
             unsent = replace(application, what=f"not sent; {missing.message}", unsent=True)
             if self.settings.files:
-                missing = replace(missing, meaning=f"{missing.meaning} {NOTHING_SENT}")
+                missing = replace(missing, meaning=f"{missing.meaning} {NOTHING_UPLOADED}")
             self._missing = (unsent, missing)
         else:
             self._application = application

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
-from gate.model.advice import advise
+from gate.model.advice import NAMED, advise
 from gate.model.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason, UsageError
 from gate.text.wording import count
 
@@ -149,13 +149,19 @@ def from_bug(error: BaseException) -> Conclusion:
 def concluded_from(failure: Failure, message: str = "") -> Conclusion:
     """Return the conclusion of a failure; without a message, its own sentence is the message."""
     advice = advise(failure.kind, failure.doing)
-    return concluded(failure.reason, message or failure.what, advice.hint, advice.meaning)
+    diagnosed = failure.kind in NAMED
+    return concluded(failure.reason, message or failure.what, advice.hint, advice.meaning, diagnosed=diagnosed)
 
 
-def concluded(reason: Reason, message: str, hint: str | None = None, meaning: str | None = None) -> Conclusion:
-    """Return a conclusion, with meaning and hint of the reason's row unless better texts are given."""
+def concluded(
+    reason: Reason, message: str, hint: str | None = None, meaning: str | None = None, *, diagnosed: bool = False
+) -> Conclusion:
+    """Return a conclusion, with meaning and hint of the reason's row unless better texts are given.
+
+    The advice names `doctor`, unless the cause is `diagnosed` already.
+    """
     row = reason.row
     advice = "" if row.kind is Kind.PASS else hint or row.advice
-    if reason in DIAGNOSABLE:
+    if reason in DIAGNOSABLE and not diagnosed:
         advice = f"{advice} {DIAGNOSIS}"
     return Conclusion(reason, message, meaning or row.meaning, advice, row.exit_code, reason in RESUMABLE)

@@ -82,6 +82,10 @@ LASTING: Final = frozenset(
 """Kinds that seldom pass by themselves."""
 
 
+NAMED: Final = frozenset({FailureKind.SEVERAL, FailureKind.CONTEXT_PATH, FailureKind.REDIRECT_TO_HTTPS})
+"""Kinds whose message names the value to set, so that `doctor` could not add anything."""
+
+
 class Doing(Enum):
     """The purpose of a request."""
 
@@ -342,7 +346,7 @@ DOCTOR: Final = {
     "work. Check {--api-version} and {--status-path}.",
     "context-path": "ThreadFix usually has a context path, such as /threadfix; if yours has one, add it.",
     "http": "{--allow-http}: the API key is sent unencrypted.",
-    "scan-unset": "Set {--pending-scan-id} or {--upload-response}.",
+    "scan-unset": "Set {--pending-scan-id} or {--upload-response}; before the first upload, there is no pending scan.",
     "application-unset": "Set {--application-id}.",
     "options": "{@help}.",
 }

@@ -111,7 +111,7 @@ def _file(path: str) -> ScanFile:
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{name} is not a regular file")
         if not status.st_size:
-            raise ValueError(f"{name} is empty; look at the log of the job that should have written it")
+            raise ValueError(f"{name} is empty")
         with opened(path) as file:
             file.read(1)
     except OSError as error:

@@ -159,7 +159,7 @@ def _key(reader: OptionReader) -> tuple[Secret, ...]:
         reader.reject(table.API_KEY_FILE, "{api-key} and {api-key-file} are both given; leave one out.")
     elif in_file and content is not None and not from_file:
         reader.reject(table.API_KEY_FILE, "{api-key-file}: the file is empty; it must contain the API key.")
-    elif not in_file and not from_env:
+    elif not in_file and not from_env and not reader.has_error(table.API_KEY, table.API_KEY_FILE):
         text = "set it from a secret of your CI, or name a file with {api-key-file}."
         reader.reject(table.API_KEY, "the API key is missing ({api-key}); " + text + _why_no_secret(reader))
     if given:
@@ -210,7 +210,7 @@ def _reject_leaked_key(reader: OptionReader, secrets: tuple[Secret, ...]) -> Non
 
 def _server(reader: OptionReader, key: Secret) -> Server:
     url = reader.optional(table.URL)
-    if not reader.given(table.URL):
+    if not reader.given(table.URL) and not reader.has_error(table.URL):
         text = (
             "{url} is missing; give the base URL of ThreadFix with its context path, for example {example}{variable}."
         )
@@ -218,8 +218,9 @@ def _server(reader: OptionReader, key: Secret) -> Server:
         reader.reject(table.URL, text, example=reader.name(table.URL, links.URL_EXAMPLE), variable=variable)
     allow_http = reader.value(table.ALLOW_HTTP)
     if url and url.startswith("http://") and not is_loopback(url) and not allow_http:
-        text = "{url}: with plain http the API key is sent unencrypted; write https://, or add {on} if the network is "
-        reader.reject(table.URL, text + "protected.", on=reader.naming.switch(table.ALLOW_HTTP.name))
+        text = "{source}: with plain http the API key is sent unencrypted; write https://, or add {on} if the network "
+        on = reader.naming.switch(table.ALLOW_HTTP.name)
+        reader.reject(table.URL, text + "is protected.", source=reader.source(table.URL), on=on)
     ca_file = _ca_file(reader)
     client_cert, client_key = reader.optional(table.CLIENT_CERT), reader.optional(table.CLIENT_KEY)
     if reader.given(table.CLIENT_KEY) and not reader.given(table.CLIENT_CERT):
@@ -280,7 +281,7 @@ def _target(
     linked, uploaded = _uploaded(reader, sanitizer)
     files = _files(reader, find, sanitizer)
     requested = bool(reader.given(*SCANS))
-    if needs_target and not requested and not reader.value(table.RULES_ONLY):
+    if needs_target and not requested and not reader.value(table.RULES_ONLY) and not reader.has_error(*SCANS):
         text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already set "
         reader.reject(table.PENDING_SCAN_ID, text + "{pending-scan-id} or {upload-response} instead.")
     # An earlier upload that was refused is judged without a request.
@@ -297,7 +298,7 @@ def _application(reader: OptionReader, linked: set[int], *, needed: bool) -> App
     named, ids = reader.given(*NAMES), linked | ({number} if number else set())
     if named and (ids or reader.given(table.APPLICATION_ID)):
         text = "{name}: the application is known from {source} already; leave one out."
-        reader.reject(named[0], text, source=reader.name(reader.given(*IDS)[0]))
+        reader.reject(named[0], text, source=reader.source(reader.given(*IDS)[0]))
         return None
     if named:
         return by_name
@@ -305,7 +306,7 @@ def _application(reader: OptionReader, linked: set[int], *, needed: bool) -> App
         text = "{application-id}, {upload-response}: they name several applications ({ids}); "
         shown = ", ".join(map(str, sorted(ids)))
         reader.reject(reader.given(*IDS)[0], text + "run the gate once for each of them.", ids=shown)
-    if needed and not ids and not reader.has_error(*IDS):
+    if needed and not ids and not reader.has_error(*IDS, *NAMES):
         text = (
             "{application-id} is missing; set it to the number in the address of the application's page in ThreadFix, "
             "for example {example}{variable}; or set {application-name} to look it up."

@@ -49,6 +49,11 @@ class OptionReader:
         """Return an option's name for people: its flag, variable or input."""
         return self.naming.option(option.name, value) if option.flag or self.naming.inputs else option.variable
 
+    def source(self, option: Option[Any]) -> str:
+        """Return the name for messages, with the variable if the option was given there."""
+        given = self.text_of(option)
+        return given[1] if given else self.name(option)
+
     def text_of(self, option: Option[Any]) -> tuple[str, str] | None:
         """Return the given text and the name of its source for messages; None if the option was not given."""
         given = self.flags.get(option.name, ()) if option.flag else ()
@@ -117,8 +122,9 @@ class OptionReader:
             self.invalid.append(InvalidOption(option.label, sentence.format_map(names | values), meaning, advice))
 
     def has_error(self, *options: Option[Any]) -> bool:
-        """Return whether any of these is known to be invalid."""
-        return any(option.name in self._reported for option in options)
+        """Return whether any of these is known to be invalid, or its name is misspelled."""
+        labels = {invalid.option for invalid in self.invalid}
+        return any(option.label in labels for option in options)
 
     def arguments(self) -> tuple[str, ...]:
         """Return the given options as flags, without secrets and scans."""

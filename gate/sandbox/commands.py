@@ -115,16 +115,17 @@ def report_invalid(sentences: Sequence[str]) -> int:
 def _instructions(threadfix: ThreadFix, url: str) -> Iterator[str]:
     """Yield how to use the sandbox: each pending scan with its scenario, and the options of that scenario."""
     yield f"A ThreadFix sandbox is running at {url}. Stop it with Ctrl-C."
-    yield "Set the variables above, and THREADFIX_PENDING_SCAN_ID to one of:"
+    yield "Set the variables above, and THREADFIX_PENDING_SCAN_ID to one of these; brackets show what it needs as well:"
     usual = environment(url, FIRST, threadfix.scans)
     for scenario in SCENARIOS.values():
         if scenario.files:
             continue
         variables = environment(url, scenario.name, threadfix.scans)
         number = variables.pop("THREADFIX_PENDING_SCAN_ID")
-        also = [f"{name}={value}" for name, value in variables.items() if value != usual[name]]
-        also += [shlex.join(scenario.flags)] if scenario.flags else []
-        yield f"  {number}  {scenario.name:<18} {scenario.about}{''.join(f' [{setting}]' for setting in also)}"
+        also = [f"[{name}={value}]" for name, value in variables.items() if value != usual[name]]
+        also += [f"[{shlex.join(scenario.flags)}]"] if scenario.flags else []
+        yield f"  {number}  {scenario.name:<18} {' '.join((scenario.describe(threadfix.speed), *also))}"
+    yield "To upload a file, unset THREADFIX_PENDING_SCAN_ID: otherwise the gate waits for that scan too."
     yield "An upload queues another one; the file's name, such as interrupted.fpr, chooses its scenario."
 
 

@@ -317,8 +317,8 @@ class Case(NamedTuple):
 FAULTS = {
     "no-application": Case("options", Reason.USAGE, "--application-id is missing", "--help", env=UNKNOWN),
     "unknown-option": Case(
-        "options", Reason.USAGE, "unknown option --urll; did you mean --url?", "--help",
-        ("--urll", "x", "--application-id", "six"), passed="url",
+        "options", Reason.USAGE, "unknown option --tiemout; did you mean --timeout?", "--help",
+        ("--tiemout", "x", "--application-id", "six"), passed="url",
     ),
     "host": Case(
         "dns", Reason.UNREACHABLE, "DNS lookup of tf.invalid failed", "host in --url",

@@ -98,6 +98,7 @@ def test_a_url_without_its_context_path_is_final_immediately(
     assert seen.ran.document["reason"] == reason
     assert f"ThreadFix itself responds under {seen.origin}/threadfix." in seen.ran.document["message"]
     assert "--url lacks the context path" in seen.ran.err
+    assert "doctor" not in seen.ran.err
     assert seen.requests == [(APPLICATION, True), (f"/threadfix{APPLICATION}", False)]
 
 
@@ -208,7 +209,7 @@ def test_a_mistake_has_its_cause_its_meaning_and_its_advice_in_few_lines(  # noq
     assert "0A1B" not in seen.ran.err
     (means,) = (line for line in lines if line.lstrip().startswith("What it means: "))
     assert meaning in means
-    assert means.endswith("Nothing was sent, so it is safe to run the gate again.")
+    assert means.endswith("Nothing was uploaded, so it is safe to run the gate again.")
     (advises,) = (line for line in lines if line.lstrip().startswith("What to do: "))
     assert advice in advises
     assert seen.ran.err.count(advice) == 1

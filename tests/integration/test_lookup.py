@@ -494,6 +494,6 @@ def test_a_file_is_not_sent_if_its_application_is_missing(gate: Gate, tmp_path: 
     assert "'Contoso shop'" in ran.document["message"]
     assert ran.document["hint"].startswith("Write --team-name and --application-name as they are in ThreadFix")
     assert ran.document["hint"].count("doctor") == 1
-    assert "Nothing was sent, so it is safe to run the gate again." in ran.err
+    assert "Nothing was uploaded, so it is safe to run the gate again." in ran.err
     assert "{--" not in ran.err
     assert not any(method == "POST" for method, _, _ in gate.threadfix.seen)

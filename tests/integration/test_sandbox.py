@@ -140,6 +140,7 @@ def test_the_sandbox_serves_until_it_is_stopped(number: signal.Signals) -> None:
     for name, scenario in SCENARIOS.items():
         assert (f"  {name} " in log) == (not scenario.files)
     assert "[THREADFIX_APPLICATION_ID=12] [--policy all]" in log
+    assert "is DONE after 0.5 seconds." in log
 
 
 def test_a_sandbox_that_is_open_to_the_network_warns() -> None:

@@ -57,6 +57,23 @@ def test_an_invalid_argument_is_reported_with_advice(
 
 
 @pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("--ulr", "--url is missing"),
+        ("--aplication-id", "--application-id is missing"),
+        ("--aplication-name", "--application-id is missing"),
+        ("--scan-fil", "no scan is specified"),
+        ("--pending-scan", "no scan is specified"),
+    ],
+)
+def test_a_misspelled_option_is_not_missing_too(name: str, missing: str, capfd: pytest.CaptureFixture[str]) -> None:
+    misspelled, *others = usage(capfd, name, "x")
+    assert misspelled.startswith(f"unknown option {name}; did you mean --")
+    assert len(others) == 3
+    assert not any(other.startswith(missing) for other in others)
+
+
+@pytest.mark.parametrize(
     "args", [("--api-key", "hunter2"), ("--api-key=hunter2",), ("--api-kye", "hunter2"), ("hunter2",)]
 )
 def test_a_key_on_the_command_line_is_refused_and_not_repeated(

@@ -66,7 +66,9 @@ def test_an_application_name_is_complete_and_unambiguous(flags: tuple[str, ...],
 
 def test_a_name_and_an_id_contradict_each_other() -> None:
     (error,) = errors("--team-name", "Web", "--application-name", "Shop")
-    assert error.startswith("--team-name: the application is known from --application-id already")
+    assert error.startswith(
+        "--team-name: the application is known from --application-id (from THREADFIX_APPLICATION_ID) already"
+    )
 
 
 def test_paths_and_patterns_are_separated_by_newlines_only(tmp_path: Path) -> None:
