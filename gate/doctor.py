@@ -18,7 +18,7 @@ from gate.judge.checks import NO_CRITERIA, NO_POLICIES
 from gate.model.advice import CERTIFICATES, DOCTOR, FailureKind, advise
 from gate.model.history import Application, CheckReading, Failure, ScanReading
 from gate.model.reasons import GateError, Reason, UsageError
-from gate.model.subjects import AllPolicies, ApplicationName, PassCriteria, Target
+from gate.model.subjects import AllPolicies, ApplicationName, PassCriteria, Policy, Target
 from gate.options.table import URL
 from gate.reporters import doctor as report
 from gate.reporters.doctor import Outcome, State, passed, skipped
@@ -281,11 +281,26 @@ def _policies(run: _Examination) -> Outcome:
         return skipped(f"cannot be determined: ThreadFix did not list the policies ({reading.what.rstrip('.')}).")
     if not isinstance(reading, CheckReading):
         return reading
+    from gate.threadfix.policies import candidates
+
     number = len(reading.results)
     attached = f"{number} polic{'y is' if number == 1 else 'ies are'} attached to the application"
     hint = f"The gate ends as policy-unknown: {NO_POLICIES[0]} {NO_POLICIES[1]}"
     hint = "" if number or AllPolicies() not in checks else hint
+    missing = [str(check) for check in checks if isinstance(check, Policy) and not _is_attached(check, reading)]
+    if missing:
+        # A policy that is not attached may exist; only its evaluation would show that.
+        return skipped(f"{' and '.join(missing)}: not attached. {candidates(reading.results)}", DOCTOR["policies"])
     return passed(f"read access: ThreadFix listed the policies; {attached}.", hint)
+
+
+def _is_attached(check: Policy, reading: CheckReading) -> bool:
+    return any(
+        check.id == result.policy_id
+        if check.name is None
+        else result.policy in {(check.name, None), (check.name, check.remediation)}
+        for result in reading.results
+    )
 
 
 def _clock(run: _Examination) -> Outcome:

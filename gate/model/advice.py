@@ -323,6 +323,8 @@ def advise(kind: FailureKind, doing: Doing) -> Advice:
 
 
 DOCTOR: Final = {
+    "policies": "Correct the name or id, or attach the policy in ThreadFix. A policy that ThreadFix does not know ends "
+    "the gate as policy-unknown.",
     "dns": "Check whether this machine's DNS server responds.",
     "connection": "Check whether a firewall blocks the connection, and whether this machine needs a proxy "
     "(HTTPS_PROXY).",

@@ -23,7 +23,7 @@ from gate.threadfix import links, responses
 from gate.threadfix.api import NO_CONTENT, NO_METHOD, NOT_FOUND, left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gate.model.subjects import Check
     from gate.threadfix.api import ApiResponse, RestApi
@@ -32,6 +32,7 @@ WORD_LIMIT: Final = 60  # characters of a policy's status; the longest documente
 NAME_LIMIT: Final = 60  # characters of a severity's or a policy's name
 ROWS: Final = 100  # that are shown by name; further rows are judged too, but without the cost of sanitizing
 RANK: Final = {False: 0, None: 1, True: 2}  # the order of the rows, with broken policies first
+CANDIDATES: Final = 10  # policies that a message lists
 LARGEST: Final = 999_999_999  # the largest number of vulnerabilities that is shown; a larger number counts as unknown
 
 
@@ -149,7 +150,7 @@ def _entry(envelope: responses.Envelope, request: CheckRequest) -> CheckReading:
     called = [status for status in _attached(envelope, request) if _is_called(status, request.check)]
     entries = [status for status in called if _has_kind(status, request.check) is not False]
     if not entries:
-        raise UnknownError("does not know this policy, and no such policy is attached to the application")
+        raise UnknownError("does not know this policy")
     if len(entries) > 1:
         raise UnknownError(f"has {len(entries)} matching policies attached to the application")
     _confirm_kind(entries[0], request)
@@ -242,6 +243,15 @@ GENERATIONS: Final[dict[type[Check], tuple[Generation, ...]]] = {
     AllPolicies: (Generation("2.4", links.POLICY_STATUSES_PATH, lambda _: {}, _all),),
 }
 EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == links.POLICY_EVALUATION_PATH)
+
+
+def candidates(attached: Sequence[CheckResult]) -> str:
+    """Return a sentence with the policies that are attached to the application, at most ten."""
+    shown = ", ".join(f"'{result.name}' ({result.policy_id})" for result in attached[:CANDIDATES])
+    more = f" and {len(attached) - CANDIDATES} more" if len(attached) > CANDIDATES else ""
+    return f"Attached to the application: {shown}{more}." if attached else "No policy is attached to the application."
+
+
 NOUNS: Final[dict[type[Check], str]] = {
     PassCriteria: "pass criteria",
     Policy: "status of a policy",
@@ -269,8 +279,25 @@ class CheckReader:
         for generation in others:
             response = self._send(generation, until)
             if not _try_next(response):
-                return self._read(generation, response)
-        return self._read(last, self._send(last, until))
+                break
+        else:
+            generation, response = last, self._send(last, until)
+        reading = self._read(generation, response)
+        if isinstance(response, Failure) and generation is last:
+            return reading
+        return self._with_candidates(reading, until)
+
+    def _with_candidates(self, reading: CheckReading | Failure, until: float) -> CheckReading | Failure:
+        """Return a reading; if ThreadFix does not know the policy, with the attached policies."""
+        is_named = isinstance(self._request.check, Policy) and self._generations is not EVALUATIONS
+        if not (
+            is_named and isinstance(reading, Failure) and reading.final and reading.reason is Reason.POLICY_UNKNOWN
+        ):
+            return reading
+        listed = CheckReader(self._api, AllPolicies(), self._request.application_id, cached=True)(left(until))
+        if isinstance(listed, Failure):
+            return reading
+        return replace(reading, what=f"{reading.what} {candidates(listed.results)}")
 
     def evaluate(self, policy_id: int, timeout: float) -> CheckReading | Failure:
         """Request the evaluation of a policy, once, within `timeout` seconds."""

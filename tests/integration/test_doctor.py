@@ -660,7 +660,7 @@ def test_a_look_up_that_cannot_connect_is_the_only_request(examine: Doctor) -> N
 
 def test_each_requested_check_has_its_permission_checked(examine: Doctor, threadfix: ThreadFix) -> None:
     """A single GET for each check, with any policies; nothing is evaluated anew."""
-    seen = examine("--pass-criteria", "--policy", "Release\nremediation:30 days")
+    seen = examine("--pass-criteria", "--policy", "Release\nNo critical vulnerabilities")
     assert (seen.code, seen.states("skipped")) == (0, NOT_VERIFIED)
     assert re.fullmatch(r"Manage CI/CD: ThreadFix evaluated \d+ criteria\.", seen.check("criteria")["message"])
     assert "listed the policies; 2 policies are attached" in seen.check("policies")["message"]
@@ -668,6 +668,16 @@ def test_each_requested_check_has_its_permission_checked(examine: Doctor, thread
     assert [(method, path.rpartition("/")[2]) for method, path, _ in threadfix.seen] == [
         ("GET", "status"), ("GET", "6"), ("GET", "evaluate"), ("GET", "policyStatuses"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", ["Realease", "77", "remediation:Release"])
+def test_a_policy_that_is_not_attached_is_reported_with_the_attached(examine: Doctor, wrong: str) -> None:
+    seen = examine("--policy", f"Release\n{wrong}")
+    assert (seen.code, "policies" in seen.states("skipped")) == (0, True)
+    assert re.search(
+        r"policy [^,]*: not attached. Attached to the application: 'Release' \(", seen.check("policies")["message"]
+    )
+    assert "ends the gate as policy-unknown" in seen.check("policies")["hint"]
 
 
 def test_a_hint_warns_if_nothing_would_be_evaluated(examine: Doctor, threadfix: ThreadFix) -> None:

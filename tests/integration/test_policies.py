@@ -103,7 +103,9 @@ def test_every_version_is_supported(serve: Serve, version: Version, check: Check
     read = reader(serve(threadfix), check)
     reading = read(30)
     requests, is_known = way(version, check)
-    assert [(method, path) for method, path, _ in threadfix.requests] == requests
+    # The attached policies are listed if the policy is not known.
+    more = [] if is_known or isinstance(check, PassCriteria) else [("GET", STATUSES)]
+    assert [(method, path) for method, path, _ in threadfix.requests] == [*requests, *more]
     if not is_known:
         assert isinstance(reading, Failure)
         assert (reading.reason, reading.final) == (Reason.POLICY_UNKNOWN, True)
@@ -318,10 +320,12 @@ def test_a_policy_of_another_or_unknown_kind_is_unknown(
 @pytest.mark.parametrize(
     ("check", "entries", "text"),
     [
-        ("4", [policy()], "no such policy is attached"),
-        ("Other", [policy()], "no such policy is attached"),
-        ("remediation:Low Policy", [policy()], "no such policy is attached"),
-        ("30 days", [REMEDIATION], "no such policy is attached"),
+        ("4", [policy()], "does not know this policy. Attached to the application: 'Low Policy' (3)."),
+        ("Other", [policy()], "does not know this policy. Attached to the application: 'Low Policy' (3)."),
+        ("Other", [policy(number=number) for number in range(1, 14)], "'Low Policy' (10) and 3 more."),
+        ("Other", [], "does not know this policy. No policy is attached to the application."),
+        ("remediation:Low Policy", [policy()], "does not know this policy. Attached"),
+        ("30 days", [REMEDIATION], "Attached to the application: '30 days' (4)."),
         ("Low Policy", [policy(), policy(number=4)], "has 2 matching policies"),
         ("3", [policy("FAILING"), policy(name="Other")], "has 2 matching policies"),
     ],
@@ -329,6 +333,16 @@ def test_a_policy_of_another_or_unknown_kind_is_unknown(
 def test_the_list_must_contain_the_policy_once(run: Run, check: str, entries: object, text: str) -> None:
     run.threadfix.set(STATUSES, entries)
     run.ends(Reason.POLICY_UNKNOWN, text, "--policy", check, outage="20s")
+
+
+@pytest.mark.parametrize("listed", [[policy(), REMEDIATION], RESTRICTED])
+def test_an_unknown_policy_ends_the_wait_with_the_attached_policies(run: Run, listed: object) -> None:
+    """Without the list, ThreadFix's own text is shown."""
+    run.threadfix.set(EVALUATION, refusal("Policy not found"), method="POST").set(STATUSES, listed)
+    ran = run.ends(Reason.POLICY_UNKNOWN, "Policy not found", "--policy", "Realease", settle="20s", outage="20s")
+    text = "Attached to the application: 'Low Policy' (3), '30 days' (4)."
+    assert (text in ran.document["message"]) is isinstance(listed, list), ran.document["message"]
+    assert [method for method, _, _ in run.threadfix.requests if method == "POST"] == ["POST"]
 
 
 def test_every_check_is_evaluated_and_the_worst_decides(run: Run) -> None:
