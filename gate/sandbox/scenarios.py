@@ -166,6 +166,8 @@ _PROCESSING: Final = (
     Scenario("stuck", "The scan never gets past FINDINGS_GENERATING; the gate times out after ten seconds.",
              Reason.TIMEOUT, (("QUEUED", 1.0), ("FINDINGS_GENERATING", 0.0)), options={"timeout": "10s"}),
     Scenario("bad-key", "ThreadFix does not know the API key.", Reason.DENIED, key=model.UNKNOWN_KEY),
+    Scenario("licence", "ThreadFix's licence has expired: it responds with a page and HTTP 403.", Reason.DENIED,
+             fault=lambda _: LICENCE),
     Scenario("login-page", "The URL has a folder too many: ThreadFix redirects to its login page.", Reason.PROTOCOL,
              options={"first-contact-limit": "4s"}, folder="/api"),
     Scenario("wrong-application", "The response is about another application.", Reason.PROTOCOL, application_id=7),
@@ -177,7 +179,7 @@ _PROCESSING: Final = (
              fault=lambda _: Trickle(), options={"request-timeout": "2s", "first-contact-limit": "5s"}),
     Scenario("read-only-key", "The key's user has read access, but not the Upload Scans permission.", Reason.DENIED,
              key=model.READ_ONLY_KEY),
-    Scenario("duplicate", "ThreadFix already has the file, and reports this during processing; accepted.",
+    Scenario("duplicate", "ThreadFix already has a scan with this date, and reports this during processing; accepted.",
              Reason.ALREADY_IMPORTED, _REFUSED, error_message=DUPLICATE, scan_id=False,
              options={"accept": "duplicate"}),
     Scenario("empty", "The file has no results, and ThreadFix reports this during processing; accepted.",
@@ -202,8 +204,6 @@ _RULES: Final = (
     Scenario("criteria-forbidden",
              "The key's user may upload scans, but lacks the Manage CI/CD permission for pass criteria.",
              Reason.DENIED, _QUICK, options={"pass-criteria": "true"}, key=model.NO_CRITERIA_KEY),
-    Scenario("licence", "ThreadFix's licence has expired: it responds with a page and HTTP 403.", Reason.DENIED,
-             fault=lambda _: LICENCE),
 )
 _UPLOADS: Final = (
     Scenario("release",
