@@ -101,7 +101,7 @@ def test_a_reading_is_a_success_if_and_only_if_status_flags_and_application_are_
 
 
 def test_only_these_reasons_pass() -> None:
-    """The tests above need only `processed`: the others require an option, and a documented text of ThreadFix."""
+    """The tests above need only `processed`: the others require an option."""
     assert [reason for reason in Reason if reason.row.kind is Kind.PASS] == [
-        Reason.PROCESSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
+        Reason.PROCESSED, Reason.POLICY_PASSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
     ]  # fmt: skip

@@ -112,7 +112,7 @@ def test_a_flaw_is_found_in_windows_too(value: object, window: int, at: int, byt
 
 
 @pytest.mark.parametrize(
-    "flaw", [b'"id":1,"id":2', b'"id":NaN', b'"id":01', b'"id":1,', b'"id":"\xff"', b'"a":' + b"[" * 5_000]
+    "flaw", [b'"id":1,"id":2', b'"id":NaN', b'"id":x', b'"id":01', b'"id":1,', b'"id":"\xff"', b'"a":' + b"[" * 5_000]
 )
 def test_a_dropped_entry_is_checked_too(flaw: bytes) -> None:
     for scan, good in ((b'"id":1', True), (flaw, False)):
