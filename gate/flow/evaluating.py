@@ -90,7 +90,9 @@ class Settling:
             if isinstance(self._check, AllPolicies) and not math.isinf(self._ends):
                 reading = self._evaluate_stale(reading, began + limit)
         if math.isinf(self._ends):
-            self._ends = self.clock() + plan.settle_timeout
+            # Without the moment of the scan, no later response of a policy can count either.
+            is_futile = self._moment is None and not isinstance(self._check, PassCriteria)
+            self._ends = self.clock() + (0 if is_futile else plan.settle_timeout)
         return reading
 
     def _repeated(self, reading: CheckReading) -> CheckReading:

@@ -157,6 +157,13 @@ def test_a_policy_counts_when_it_was_evaluated_after_the_scan(
     assert dated(replace(policy(DONE_AT), sent=None), DONE_AT).status == STALE
 
 
+def test_a_policy_is_asked_for_once_if_the_moment_of_the_scan_is_unknown() -> None:
+    world = World(lambda *_: NEW)
+    assert statuses(world.wait(moment=None)) == [STALE]
+    assert len(world.requests) == 1
+    assert statuses(World(lambda *_: criteria()).wait(PassCriteria(), None)) == [STALE, FRESH]
+
+
 def scan(at: float, status: str = "DONE", *, error_message: str = "", number: int = 41) -> ScanVerdict:
     """Return the verdict on a pending scan that was processed at that moment; a duplicate is accepted."""
     refusal = refusal_of(error_message)
