@@ -82,7 +82,14 @@ LASTING: Final = frozenset(
 """Kinds that seldom pass by themselves."""
 
 
-NAMED: Final = frozenset({FailureKind.SEVERAL, FailureKind.CONTEXT_PATH, FailureKind.REDIRECT_TO_HTTPS})
+NAMED: Final = frozenset(
+    {
+        FailureKind.SEVERAL,
+        FailureKind.CONTEXT_PATH,
+        FailureKind.REDIRECT_TO_HTTPS,
+        FailureKind.REDIRECT_TO_LOGIN,
+    }
+)
 """Kinds whose message names the value to set, so that `doctor` could not add anything."""
 
 

@@ -283,7 +283,9 @@ def _target(
     requested = bool(reader.given(*SCANS))
     if needs_target and not requested and not reader.value(table.RULES_ONLY) and not reader.has_error(*SCANS):
         text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already set "
-        reader.reject(table.PENDING_SCAN_ID, text + "{pending-scan-id} or {upload-response} instead.")
+        text += "{pending-scan-id} or {upload-response} instead."
+        text += " To judge the rules without a scan, as a deployment job does, set {on}." if has_checks else ""
+        reader.reject(table.PENDING_SCAN_ID, text, on=reader.naming.switch(table.RULES_ONLY.name))
     # An earlier upload that was refused is judged without a request.
     needed = (requested or needs_target) and bool(has_checks or not uploaded or scans or files)
     application = _application(reader, {target.application_id for target in linked}, needed=needed)

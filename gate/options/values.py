@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+EMPTY: Final = "is empty; if it is set from a variable, check that the variable has a value"
 LONGEST: Final = 365 * 24 * 3600.0  # longest duration, in seconds
 LONGEST_KEY: Final = 512  # characters; ThreadFix's keys have 40 and more
 SHORTEST_INTERVAL: Final = 0.01  # seconds between two polls
@@ -195,7 +196,7 @@ def path(value: str) -> str:
 def text(value: str) -> str:
     """Check that a value is not empty, and that reports can show it: Python lets bytes through that are not UTF-8."""
     if not value:
-        raise ValueError("is empty")
+        raise ValueError(EMPTY)
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -216,7 +217,7 @@ def _parse_each(parse: Callable[[str], T], value: str) -> tuple[T, ...]:
     """Parse the elements of a list: commas, spaces or newlines separate them."""
     given = list(filter(None, re.split(r"[, \t\r\n]+", value)))
     if not given:
-        raise ValueError("is empty")
+        raise ValueError(EMPTY)
     try:
         return tuple(map(parse, given))
     except ValueError as error:

@@ -19,6 +19,7 @@ from gate.options.parsing import Parsed, parse
 from gate.options.reader import distance, unknown_variables
 from gate.options.settings import Reports, Settings
 from gate.options.table import OPTIONS, Option
+from gate.options.values import EMPTY
 from gate.reporters.outputs import OUTPUTS
 from gate.reporters.reports import REPORTS, Destination, Report
 from gate.threadfix import links
@@ -503,6 +504,14 @@ def test_an_invalid_value_names_its_option_and_its_variable(name: str, value: st
     assert error.startswith(f"--{name} (from {variable}): ")
 
 
+@pytest.mark.parametrize("rules", [("--policy", "all"), ("--pass-criteria", "true"), ()])
+def test_a_rule_without_a_scan_is_invalid_and_names_rules_only(rules: tuple[str, ...]) -> None:
+    """An empty `scan-file` must not turn into a pass on an old scan, but a deployment job has no scan."""
+    (error,) = errors(*rules, THREADFIX_PENDING_SCAN_ID="")
+    assert error.startswith("no scan is specified; set --scan-file")
+    assert error.endswith("without a scan, as a deployment job does, set --rules-only.") is bool(rules)
+
+
 def test_all_invalid_options_are_reported_together() -> None:
     unknown = InvalidOption("--tiemout", "unknown option --tiemout.")
     flags = {"timeout": ["soon"], "interval": ["x"], "on-timeout": ["y"]}
@@ -581,7 +590,7 @@ def test_standard_input_can_be_read_once() -> None:
 def test_an_empty_flag_is_invalid(name: str, values: tuple[str, ...]) -> None:
     """An unset shell variable must not silently mean the default, or drop a rule or a scan."""
     args = [word for value in values for word in (f"--{name}", value)]
-    assert errors(*args) == (f"--{name}: is empty.",)
+    assert errors(*args) == (f"--{name}: {EMPTY}.",)
 
 
 def test_statuses_are_normalized_and_replace_the_defaults() -> None:

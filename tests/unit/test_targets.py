@@ -13,6 +13,7 @@ from gate.model.history import Accept, Failure, Refused
 from gate.model.reasons import InvalidOption, Reason, UsageError
 from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, PassCriteria, Policy, Target
 from gate.options.parsing import NO_FILE, NO_FILE_ADVICE
+from gate.options.values import EMPTY
 from gate.threadfix.refusals import REFUSALS, mentions_key, refusal_of
 from tests.memory import peak
 from tests.unit.test_parsing import KEY, errors, ok, parsed
@@ -99,7 +100,7 @@ def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None
     assert (conclusion.reason, conclusion.meaning, conclusion.hint) == (Reason.USAGE, NO_FILE, NO_FILE_ADVICE)
     both = from_error(UsageError([invalid, InvalidOption("--timeout", "--timeout: is empty.")]))
     assert (both.meaning, both.hint) == (Reason.USAGE.row.meaning, Reason.USAGE.row.advice)
-    assert errors("--scan-file", " \n", **SCANLESS) == ("--scan-file: is empty.",)
+    assert errors("--scan-file", " \n", **SCANLESS) == (f"--scan-file: {EMPTY}.",)
 
 
 def test_a_report_of_the_gate_is_not_a_scan_file(tmp_path: Path) -> None:
