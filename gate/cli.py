@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gate.options.table import Option
 
 PROG: Final = "threadfix-gate"
+UNEXPECTED: Final = (
+    "unexpected argument (value not shown); put quotes around a pattern, and around a value with spaces."
+)
 SHORT: Final = {"verbose": "-v", "quiet": "-q"}
 
 
@@ -69,7 +72,8 @@ def _split_arguments(
             places -= 1
             good.append(arg)
         elif option is None:
-            invalid.append(_unknown(name, flags))
+            unknown = _unknown(name, flags)
+            invalid += [unknown] if unknown not in invalid else []
             # The next argument is the value of the unknown option.
             if arg.startswith("-") and not equals and rest and not rest[0].startswith("-"):
                 rest.pop(0)
@@ -100,10 +104,10 @@ def _unknown(name: str, known: Iterable[str]) -> InvalidOption:
         return InvalidOption(KEY_VARIABLE, text)
     # Any other text may be a key: it has digits or capitals, or is longer.
     if not re.fullmatch(r"--?[a-z][a-z-]{0,29}", name):
-        return InvalidOption(None, "unexpected argument (value not shown).")
+        return InvalidOption(None, UNEXPECTED)
     import difflib
 
-    near = difflib.get_close_matches(name, sorted(known), n=1)
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.65)
     hint = f"did you mean {near[0]}?" if near else "--help lists the options."
     return InvalidOption(near[0] if near else name, f"unknown option {name}; {hint}")
 

@@ -9,9 +9,10 @@ rm -f upload.json
 printf 'Authorization: APIKEY %s\n' "$THREADFIX_API_KEY" |
     curl --header @- --header 'Accept: application/json' --form "file=@$1" --output upload.json \
         --fail-with-body --silent --show-error --max-time 600 \
-        "${THREADFIX_URL%/}/rest/latest/applications/$THREADFIX_APPLICATION_ID/upload"
+        "${THREADFIX_URL%/}/rest/latest/applications/$THREADFIX_APPLICATION_ID/upload" ||
+    test -s upload.json # a refusal with HTTP 500 has its reason in the response
 
-# ThreadFix refuses with HTTP 200, which is a success for curl.
+# ThreadFix also refuses with HTTP 200, which is a success for curl.
 if ! jq --exit-status '.success == true' upload.json >/dev/null; then
     jq --raw-output '"ThreadFix refused the upload: \(.message)"' upload.json >&2
     exit 1

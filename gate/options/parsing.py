@@ -282,7 +282,7 @@ def _target(
     files = _files(reader, find, sanitizer)
     requested = bool(reader.given(*SCANS))
     if needs_target and not requested and not reader.value(table.RULES_ONLY) and not reader.has_error(*SCANS):
-        text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already set "
+        text = "no scan is specified; set {scan-file} to the file to upload. For a scan that is uploaded already, set "
         text += "{pending-scan-id} or {upload-response} instead."
         text += " To judge the rules without a scan, as a deployment job does, set {on}." if has_checks else ""
         reader.reject(table.PENDING_SCAN_ID, text, on=reader.naming.switch(table.RULES_ONLY.name))

@@ -412,18 +412,23 @@ def test_an_upload_with_curl_is_waited_for(upload_yourself: Callable[..., Done],
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("report", "scenario"), [("done.fpr", "bad-key"), ("nowhere.fpr", "done")])
+@pytest.mark.parametrize(
+    ("report", "scenario"), [("done.fpr", "bad-key"), ("done.txt", "done"), ("nowhere.fpr", "done")]
+)
 def test_a_failed_upload_with_curl_is_not_waited_for(
     upload_yourself: Callable[..., Done], tmp_path: Path, report: str, scenario: str
 ) -> None:
     """After a refused or failed upload, no earlier response remains."""
-    (tmp_path / "done.fpr").write_text("results")
+    for name in ("done.fpr", "done.txt"):
+        (tmp_path / name).write_text("results")
     done = upload_yourself(report, scenario)
     assert done.returncode != 0
     assert "ThreadFix gate" not in done.stderr
     assert "threadfix-gate" not in done.stderr
-    assert ("ThreadFix refused the upload: API Key not found" in done.stderr) == (scenario == "bad-key")
-    assert (tmp_path / "upload.json").exists() == (scenario == "bad-key")
+    sent = (tmp_path / report).exists()
+    assert ("ThreadFix refused the upload: " in done.stderr) is sent
+    assert ("API Key not found" in done.stderr) is (scenario == "bad-key")
+    assert (tmp_path / "upload.json").exists() is sent
 
 
 class Administration(BaseHTTPRequestHandler):

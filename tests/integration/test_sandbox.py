@@ -30,7 +30,7 @@ DEMOS = [
     (("interrupted",), 1, ("$ threadfix-gate run --url http://127.0.0.1:", "FAIL (scan-failed, exit code 1)",
                            "(exit code 1)", "threadfix-gate run --url https://tf.example.com/threadfix")),
     (("--speed", "10", "interrupted"), 1, ("FAIL (scan-failed, exit code 1)",)),  # as `make demo SCENARIO=interrupted`
-    (("--speed", "10", "interrupted", "done"), 2, ("unexpected argument (value not shown).",)),
+    (("--speed", "10", "interrupted", "done"), 2, ("unexpected argument (value not shown)",)),
     # The server has stopped, so no command can resume the wait.
     (("stuck", "--timeout", "0"), 3, ("What to do: Nothing: the sandbox has stopped",)),
     (("policy-fail",), 1, ("DONE", "FAIL (policy-failed", "1 of 2 policies fails: 'Release'")),

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from gate import __version__
-from gate.cli import main
+from gate.cli import UNEXPECTED, main
 from gate.flow import context
 from gate.model.reasons import Reason
 from gate.options.table import EXPERT, OPTIONS
@@ -40,12 +40,14 @@ def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
         (("--team-name", "a", "--team-name", "b"), "--team-name is given twice; leave one of them out."),
         (("--pass-criteria", "--no-pass-criteria"),
          "--pass-criteria and --no-pass-criteria contradict each other; leave one of them out."),
-        (("--r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY",), "unexpected argument (value not shown)."),
+        (("--r31OPbW9LEAYnnAskBjYRACYmF2mGOmWgQAKmtPYE5YY",), UNEXPECTED),
         (("--pass-criteria=yes",), "--pass-criteria takes no value; write --pass-criteria or --no-pass-criteria."),
-        (("hunter2",), "unexpected argument (value not shown)."),
+        (("hunter2",), UNEXPECTED),
+        (("--scan-file", "a.xml", "b.xml", "c.xml"), UNEXPECTED),  # the shell has expanded *.xml
+        (("--fail-on", "high"), "unknown option --fail-on; --help lists the options."),
         (("--no-summary=x",), "--no-summary takes no value; write --summary or --no-summary."),
         (("-v=1",), "-v takes no value; write --verbose or --no-verbose."),
-        (("--", "-5x"), "unexpected argument (value not shown)."),
+        (("--", "-5x"), UNEXPECTED),
     ],
 )  # fmt: skip
 def test_an_invalid_argument_is_reported_with_advice(
