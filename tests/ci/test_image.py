@@ -152,7 +152,7 @@ def test_a_stopped_container_reports_and_ends(
 def test_the_image_has_its_demo(docker: Path) -> None:
     code, _, err = run(docker, IMAGE, "demo", "--speed", "20")
     assert code == 0
-    assert "PASS (processed)" in err
+    assert "PASS (policy-passed)" in err
 
 
 def test_the_image_holds_only_the_gate_compiled_and_read_only(inside: dict[str, Any]) -> None:

@@ -343,8 +343,13 @@ def test_a_server_cannot_break_the_summary(scenario: Scenario, gate: Gate, runne
     """As rendered by GitHub, it has the elements of a harmless summary, and no link from the server."""
     once = ("--on-unknown-status", "fail", "--timeout", "0") if scenario is not HOSTILE else ()
     pages = []
-    for played in (scenario, Scenario("harmless", "", Reason.SCAN_FAILED, walk=(("SCAN_INTERRUPTED", 0),))):
-        scans = ",".join(str(gate.threadfix.add(played)) for _ in range(2))
+    # The messages of the harmless scans differ, so that the summary lists them.
+    harmless = [
+        Scenario("harmless", "", Reason.SCAN_FAILED, walk=((status, 0),))
+        for status in ("SCAN_INTERRUPTED", "SCAN_DELETED")
+    ]
+    for played in ([scenario] * 2, harmless):
+        scans = ",".join(str(gate.threadfix.add(each)) for each in played)
         gate("--pending-scan-id", scans, *once, env=runner.env)
         pages.append(set(Text(GITHUB_FLAVOURED.render(runner.step_summary.read_text())).tags))
         runner.step_summary.write_text("")
