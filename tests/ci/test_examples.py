@@ -293,7 +293,7 @@ def container(request: pytest.FixtureRequest, played: Played) -> tuple[dict[str,
         "url": played.env["THREADFIX_URL"],
         "application-id": played.env["THREADFIX_APPLICATION_ID"],
         "scan-file": "/scan/*",
-        "timeout": "2s",
+        "timeout": "2s" if played.scenario == "stuck" else "45m",
     }
     filled = {pattern.format(name): value for name, value in given.items()}
     filled["/scan/results.fpr"] = f"/scan/{played.scenario}.fpr"
