@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
-from gate.judge.checks import doubted, judge_check, without_scan
+from gate.judge.checks import doubted, judge_check, with_counts, without_scan
 from gate.judge.conclusions import conclude, concluded_from, decide
 from gate.judge.scanners import are_several, contest_duplicates, doubt_of, run_scans
 from gate.judge.scans import ACCEPTED, UploadVerdict, judge_scan, judge_upload
@@ -365,7 +365,9 @@ class Stages:
         self._checks = tuple(self._with_obstacles(verdict, application_id) for verdict in self._checks)
 
     def _with_obstacles(self, verdict: CheckVerdict, application_id: int) -> CheckVerdict:
-        """Return a verdict with the vulnerabilities that break the pass criteria, if they can be looked up.
+        """Return a failed verdict with the open vulnerabilities, if they can be looked up.
+
+        Pass criteria get those that break them, a policy gets the numbers of all, by severity.
 
         Its reason stays.
 
@@ -373,19 +375,22 @@ class Stages:
             Cancelled: there was a signal before they were looked up.
         """
         reading = verdict.history.reading
-        if verdict.conclusion.reason is not Reason.POLICY_FAILED or not isinstance(verdict.check, PassCriteria):
+        if verdict.conclusion.reason is not Reason.POLICY_FAILED:
             return verdict
         assert reading is not None  # noqa: S101 - only a reading fails
         from gate.threadfix.vulnerabilities import search
 
         settings, context = self.settings, self.context
         limit = settings.plan.request_timeout
-        details = context.signals.call(partial(search, self._client.api, application_id, reading.results, limit))
+        results = reading.results if isinstance(verdict.check, PassCriteria) else ()
+        details = context.signals.call(partial(search, self._client.api, application_id, results, limit))
         if details.failure:
-            context.console.warning(f"not all blocking vulnerabilities could be looked up: {details.failure.what}")
+            context.console.warning(f"not all open vulnerabilities could be looked up: {details.failure.what}")
+        url = verdict.url or settings.server.application_page(details.team_id, application_id)
+        if not results:
+            return replace(with_counts(verdict, details.counts), url=url)
         reading = replace(reading, results=details.results)
         history = replace(verdict.history, newest=reading, reading=reading)
-        url = verdict.url or settings.server.application_page(details.team_id, application_id)
         decorated = judge_check(history, settings, obstacles=details.obstacles, url=url)
         # The numbers change the message only.
         message = decorated.conclusion.message

@@ -70,6 +70,13 @@ def doubted(verdict: CheckVerdict, doubt: Doubt | None) -> CheckVerdict:
     return replace(verdict, conclusion=concluded(Reason.POLICY_UNKNOWN, message, doubt.hint, doubt.meaning))
 
 
+def with_counts(verdict: CheckVerdict, counts: Sequence[tuple[str, int]]) -> CheckVerdict:
+    """Return the verdict; its message has the numbers of the application's open vulnerabilities, if they are known."""
+    shown = ", ".join(f"{number} {name}" for name, number in counts)
+    message = f"{verdict.conclusion.message}{f' Open in the application: {shown}.' if shown else ''}"
+    return replace(verdict, conclusion=replace(verdict.conclusion, message=message))
+
+
 def without_scan(check: Check, application: str) -> CheckVerdict:
     """Return the verdict on a check of an application without a scan: ThreadFix's rules cannot say anything."""
     message = f"{application} has no scan, so there is nothing to judge."
@@ -102,7 +109,8 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
     undecided = [result for result in counted if result.holds is None]
     if broken:
         hint = None if isinstance(check, PassCriteria) else BROKEN_HINT
-        return concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check), hint)
+        conclusion = concluded(Reason.POLICY_FAILED, _broken(broken, len(results), check), hint)
+        return replace(conclusion, names_subject=isinstance(check, PassCriteria))
     if len(counted) < len(results):
         stale = [result for result in results if result.behind != 0]
         undated = not isinstance(check, PassCriteria) and all(result.behind is None for result in stale)
@@ -155,11 +163,16 @@ NAMED: Final = 5  # the most policies or criteria that a message names
 def _broken(broken: Sequence[CheckResult], number: int, check: Check) -> str:
     verb = "fails" if len(broken) == 1 else "fail"
     if isinstance(check, PassCriteria):
-        shown = _some([f"{result.name} ({_limits(result)})" for result in broken])
-        return f"{len(broken)} of {number} criteria {verb}: {shown}."
+        shown = _some([f"{result.name}: {_limits(result)}" for result in broken], "; ")
+        return f"{shown}. {len(broken)} of {number} criteria {verb}."
     if number == 1:
-        return f"ThreadFix says {_each(broken, check)}."
-    return f"{len(broken)} of {number} policies {verb}: {_names(broken)}."
+        return f"ThreadFix says {_each(broken, check)}{_id(broken[0])}."
+    shown = _some([f"'{result.name}'{_id(result)}" for result in broken])
+    return f"{len(broken)} of {number} policies {verb}: {shown}."
+
+
+def _id(policy: CheckResult) -> str:
+    return "" if policy.policy_id is None else f" (policy {policy.policy_id})"
 
 
 def _holding(results: Sequence[CheckResult], check: Check) -> str:
@@ -201,7 +214,7 @@ def _each(results: Sequence[CheckResult], check: Check) -> str:
 
 def _limits(result: CheckResult) -> str:
     limits = " and ".join(result.limits) or "its limit is not known"
-    return limits if result.count is None else f"{limits}; {result.count} open"
+    return limits if result.count is None else f"{result.count} open, {limits.replace(' open', ' allowed')}"
 
 
 def _names(results: Sequence[CheckResult]) -> str:

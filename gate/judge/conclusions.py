@@ -24,6 +24,8 @@ NAMED_PASSES: Final = 3
 """The most parts that the message of a pass names."""
 PLAIN_PASSES: Final = (Reason.PROCESSED, Reason.POLICY_PASSED)
 """The passes without an accepted refusal."""
+BLOCKED: Final = "Release blocked. "
+"""The beginning of the message if a rule does not hold."""
 NO_RULE: Final = " No rule was requested."
 """The end of the message of a pass without a check: nothing was decided about the findings."""
 
@@ -42,6 +44,7 @@ class Conclusion:
     hint: str  # the next step; empty for a pass
     exit_code: int  # of the reason, or 0 if the user asked for a warning only
     resumable: bool = False  # whether a longer wait may bring a result
+    names_subject: bool = False  # whether the message needs no subject
 
     @property
     def kind(self) -> Kind:
@@ -100,17 +103,19 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
     worst = deciding.conclusion
     if worst.kind is Kind.PASS:
         rule = next((part.conclusion for part in parts if part.conclusion.reason is Reason.POLICY_PASSED), None)
-        return replace(rule or worst, message=f"{_passed(parts)}{'' if rule else NO_RULE}")
-    if len(parts) == 1:
-        return replace(worst, message=describe(deciding))
+        ordered = sorted(parts, key=lambda part: part.conclusion.reason is not Reason.POLICY_PASSED)
+        return replace(rule or worst, message=f"{_passed(ordered)}{'' if rule else NO_RULE}")
+    message = worst.message if worst.names_subject else describe(deciding)
+    if worst.reason is Reason.POLICY_FAILED:
+        message = f"{BLOCKED}{message[:1].upper()}{message[1:]}"
     nouns = {part.noun for part in parts}
     like = [part for part in parts if part.conclusion.kind is worst.kind]
-    if len(nouns) > 1 and len(like) == 1:
+    if len(parts) == 1 or (len(nouns) > 1 and len(like) == 1):
         # The scan passed and a check did not: the scan is in the lines above.
-        return replace(worst, message=describe(deciding))
+        return replace(worst, message=message)
     verb = "failed" if worst.kind is Kind.FAIL else "are undecided"
     whole = f"{len(parts)} ({_counted(parts)})" if len(nouns) > 1 else _counted(parts)
-    return replace(worst, message=f"{len(like)} of {whole} {verb}; the deciding one: {describe(deciding)}")
+    return replace(worst, message=f"{message} {len(like)} of {whole} {verb}.")
 
 
 def _passed(parts: Sequence[Part]) -> str:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
 from gate.reporters import phrases
 from gate.text.sanitizer import shorten
@@ -216,7 +215,12 @@ def render(verdict: Verdict) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"marked": marked, "moment": moment, "seconds": seconds, "shorten": shorten, "size": size}
-    environment.filters |= {"evaluated": phrases.evaluated, "kind": phrases.kind_of_result, "noun": phrases.noun}
+    environment.filters |= {
+        "evaluated": phrases.evaluated,
+        "kind": phrases.kind_of_result,
+        "noun": phrases.noun,
+        "state": phrases.state,
+    }
     environment.filters |= {"outcome": phrases.outcome_or_reason, "word": phrases.word}
     environment.filters |= {"colour": colour_of, "description": description}
     layout, _, _ = loader.get_source(environment, "page.css")
@@ -257,7 +261,7 @@ def _checks(
     advised = {verdict.conclusion.hint}
     for check in checks:
         message, hint = check.conclusion.message, check.conclusion.hint
-        message = "" if describe(check) == verdict.conclusion.message else shorten(message, 2 * Limits.row)
+        message = "" if message in verdict.conclusion.message else shorten(message, 2 * Limits.row)
         yield check, message, "" if hint in advised else hint, phrases.ordered(check.results)[:most]
         advised.add(hint)
 

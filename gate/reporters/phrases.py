@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gate.judge.conclusions import RANK, decide, describe
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
-from gate.model.reasons import Kind
+from gate.model.reasons import Kind, Reason
 from gate.model.subjects import PassCriteria
 from gate.text.sanitizer import shorten
 from gate.text.wording import count, instant, seconds
@@ -89,6 +89,12 @@ def outcome_or_reason(upload: Upload, part: UploadVerdict | None) -> str:
 def noun(check: CheckVerdict) -> str:
     """Return the noun of a check's results."""
     return "severity" if isinstance(check.check, PassCriteria) else "policy"
+
+
+def state(check: CheckVerdict) -> str:
+    """Return whether a check holds, or the reason if ThreadFix did not decide."""
+    reason = check.conclusion.reason
+    return {Reason.POLICY_PASSED: "holds", Reason.POLICY_FAILED: "does not hold"}.get(reason, reason.value)
 
 
 def ordered(results: Iterable[CheckResult]) -> list[CheckResult]:

@@ -1,4 +1,4 @@
-"""GitHub's job summary, as Markdown: the verdict and what to do, then uploads, timelines, checks and facts."""
+"""GitHub's job summary, as Markdown: the verdict and what to do, then checks, uploads, timelines and facts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def render(verdict: Verdict) -> str:
     checks = list(_checks(verdict, room))
     if len(verdict.scans) > 1:
         parts += _timelines(verdict.scans, room - _bytes(checks))
-    return "\n\n".join([*head, *parts, *checks, *tail]) + "\n"
+    return "\n\n".join([*head, *checks, *parts, *tail]) + "\n"
 
 
 def _head(verdict: Verdict) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
         heading = f"### {ICONS[check.conclusion.kind]} {_text(_sentence(check.subject), 80)}"
-        repeated = describe(check) == verdict.conclusion.message
+        repeated = check.conclusion.message in verdict.conclusion.message
         message = "" if repeated else _text(_sentence(check.conclusion.message), 2 * SENTENCE)
         # The advice for several checks is shown once.
         advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"

@@ -1,4 +1,6 @@
-"""Looks up the open vulnerabilities that break pass criteria. They are information and do not affect the verdict.
+"""Looks up the open vulnerabilities that break pass criteria, and the numbers of all.
+
+They are information and do not affect the verdict.
 
 Administrators can rename ThreadFix's severities, so they are compared by number and shown with the server's names.
 """
@@ -35,6 +37,7 @@ class OpenVulnerabilities(NamedTuple):
     obstacles: tuple[Obstacle, ...] = ()  # the newest, the worst severity first; at most `MOST`
     team_id: int | None = None  # of the application's team; None if unknown
     failure: Failure | None = None  # the first error of a request; None without errors
+    counts: tuple[tuple[str, int], ...] = ()  # all open vulnerabilities by severity, the worst first, as far as known
 
 
 def search(api: RestApi, application_id: int, results: Sequence[CheckResult], timeout: float) -> OpenVulnerabilities:
@@ -64,7 +67,9 @@ class _Search:
         for severity in sorted(broken, reverse=True):
             if len(obstacles) < MOST:
                 obstacles += self._vulnerabilities(severity, team_id)
-        return OpenVulnerabilities(results, tuple(obstacles[:MOST]), team_id, self._failure)
+        numbered = ((name, _count(application, number)) for number, name in enumerate(SEVERITIES, 1))
+        counts = tuple((name, open_) for name, open_ in numbered if open_ is not None)[::-1]
+        return OpenVulnerabilities(results, tuple(obstacles[:MOST]), team_id, self._failure, counts)
 
     def _numbers(self, results: Sequence[CheckResult]) -> list[int | None]:
         """Return the number of the severity that each criterion limits; None if unknown."""

@@ -82,7 +82,7 @@ def test_the_newest_open_vulnerabilities_are_shown(run: Run) -> None:
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, application)
     search(run.threadfix, {"5": [vulnerability(number) for number in (7, 9, 8)],
                            "4": [vulnerability(number, 4) for number in range(20, 60)]})  # fmt: skip
-    run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open; 3 open), Bad (at most 2 open; 40 open).",
+    run.ends(Reason.POLICY_FAILED, "Release blocked. Critical: 3 open, at most 0 allowed; Bad: 40 open, at most 2 ",
                    "--pass-criteria")  # fmt: skip
     (check,) = run.checks
     assert [obstacle.id for obstacle in check.obstacles] == [9, 8, 7, 29, 28, 27, 26, 25, 24, 23]
@@ -138,15 +138,15 @@ def test_an_error_on_the_way_to_them_changes_nothing(run: Run, broken: str, resp
     run.threadfix.set(APPLICATION, {"id": 6, "organization": {"id": 2}, "criticalVulnCount": 3})
     search(run.threadfix, {"5": [vulnerability(7)], "4": [vulnerability(8, 4)]})
     run.threadfix.set(broken, response, method="POST" if broken == VULNERABILITIES else "GET")
-    ran = run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open", "--pass-criteria", settle="0")
-    warned = ran.err.count("warning: not all blocking vulnerabilities could be looked up: 127.0.0.1")
+    ran = run.ends(Reason.POLICY_FAILED, "Critical: ", "--pass-criteria", settle="0")
+    warned = ran.err.count("warning: not all open vulnerabilities could be looked up: 127.0.0.1")
     assert warned == (not (isinstance(response, Raw) and response.body.startswith(b'{"message":"","success":true')))
     assert (ran.code, run.checks[0].conclusion.exit_code) == (1, 1)
 
 
 def test_after_threadfix_is_unreachable_no_request_is_sent(run: Run) -> None:
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, Reset())
-    run.ends(Reason.POLICY_FAILED, "Critical (at most 0 open)", "--pass-criteria", settle="0")
+    run.ends(Reason.POLICY_FAILED, "Critical: at most 0 open; Bad", "--pass-criteria", settle="0")
     assert [path for _, path, _ in run.threadfix.requests] == [CRITERIA, SEVERITIES]
 
 
@@ -196,10 +196,20 @@ def test_a_vulnerability_is_untrusted_text_of_any_shape(
         assert shown == [(name, severity, "/shop/7.jsp, parameter q" if place is None else place)]
 
 
-def test_policies_have_no_vulnerabilities(run: Run) -> None:
-    run.threadfix.set(STATUSES, [policy("FAILING")])
-    run("--policy", "all")
-    assert [path for _, path, _ in run.threadfix.requests] == [STATUSES]
+@pytest.mark.parametrize(
+    ("application", "text"),
+    [
+        ({"id": 6, "criticalVulnCount": 2, "lowVulnCount": 0}, " Open in the application: 2 Critical, 0 Low."),
+        ({"id": 6}, ""),
+        (NOT_FOUND, ""),
+    ],
+)
+def test_a_failing_policy_has_the_numbers_of_all_open_vulnerabilities(run: Run, application: object, text: str) -> None:
+    run.threadfix.set(STATUSES, [policy("FAILING")]).set(APPLICATION, application)
+    ran = run.ends(Reason.POLICY_FAILED, "Release blocked. All policies: ThreadFix says FAILING of", "--policy", "all")
+    assert ran.document["message"].endswith(f"(policy 3).{text}")
+    assert run.checks[0].url == f"{run.gate.url}/applications/6" or run.checks[0].url is None
+    assert [path for _, path, _ in run.threadfix.requests] == [STATUSES, APPLICATION]
 
 
 def test_an_unknown_severity_has_no_number(run: Run) -> None:

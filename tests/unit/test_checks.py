@@ -65,9 +65,9 @@ CONCLUSIONS = {
         (AllPolicies(), (BROKEN, HOLDS, OPEN), "1 of 3 policies fails: 'PCI'."),
         (AllPolicies(), (BROKEN, OLD, UNDATED), "1 of 3 policies fails: 'PCI'."),
         (PassCriteria(), (replace(HIGH, holds=False, count=3), HIGH),
-         "1 of 2 criteria fails: High (at most 0 open; 3 open)."),
+         "High: 3 open, at most 0 allowed. 1 of 2 criteria fails."),
         (PassCriteria(), (replace(HIGH, holds=False, limits=()),),
-         "1 of 1 criteria fails: High (its limit is not known)."),
+         "High: its limit is not known. 1 of 1 criteria fails."),
     ],
     (Reason.POLICY_UNKNOWN, False): [
         (PCI, (OPEN,), "ThreadFix says NO SCANS FOUND."),
@@ -197,7 +197,7 @@ def test_a_check_is_a_part_of_the_verdict() -> None:
 
 def test_a_check_decides_if_the_scan_has_passed() -> None:
     scan = judged(history_of(DONE))
-    assert " all policies: ThreadFix says PASSING of 'PCI', evaluated" in conclude([scan, checked(HOLDS)]).message
+    assert conclude([scan, checked(HOLDS)]).message.startswith("all policies: ThreadFix says PASSING of 'PCI', evalua")
     unknown = conclude([scan, checked(OPEN)])
     assert (unknown.reason, unknown.message) == (
         Reason.POLICY_UNKNOWN, "all policies: ThreadFix says NO SCANS FOUND of 'PCI'.",

@@ -407,7 +407,7 @@ def test_each_scan_that_did_not_pass_is_logged() -> None:
     lines = log(verdict(PASSED, FAILED))
     assert lines[0].startswith("  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
     assert lines[1].startswith("  fail: pending scan 42 of application 6: ended as SCAN_DELETED")
-    assert lines[-1].startswith("FAIL (scan-failed, exit code 1): 1 of 2 pending scans failed")
+    assert lines[-1].endswith(" 1 of 2 pending scans failed.")
     many = log(verdict(*[PASSED] * 4, FAILED))
     assert [line[:30] for line in many if line.startswith("  ")] == ["  fail: pending scan 42 of app"]
 
@@ -415,10 +415,10 @@ def test_each_scan_that_did_not_pass_is_logged() -> None:
 def test_a_check_that_does_not_hold_has_its_reason() -> None:
     broken = checked(CRITERIA, CRITICAL, HIGH, obstacles=OBSTACLES)
     lines = log(builders.verdict(judge_scan(PASSED, SETTINGS), checks=[broken, checked(POLICY)]))
-    text = "pass criteria: 1 of 2 criteria fails: Critical (at most 0 open and at most 0 introduced; 3 open)."
+    text = "Critical: 3 open, at most 0 allowed and at most 0 introduced. 1 of 2 criteria fails."
     assert [line for line in lines if line.startswith("  ")] == [
         "  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 12s (DONE).",
-        f"  fail: {text}",
+        f"  fail: pass criteria: {text}",
         "    Critical: failing; at most 0 open, at most 0 introduced; 3 open",
         *(
             f"    blocked by: SQL Injection (Critical) in /login.jsp: user{number} "
@@ -429,7 +429,7 @@ def test_a_check_that_does_not_hold_has_its_reason() -> None:
         "  unknown: policy 'Release': no policy is attached to the application.",
     ]
     url = "https://tf.example.com/threadfix/applications/6"
-    assert lines[-1] == f"FAIL (policy-failed, exit code 1): {text} {url}"
+    assert lines[-1] == f"FAIL (policy-failed, exit code 1): Release blocked. {text} {url}"
 
 
 def test_the_rows_of_a_check_have_an_end() -> None:

@@ -137,25 +137,25 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
         (
             (PASSED, HOLDS),
             Reason.POLICY_PASSED,
-            "pending scan 41 of application 6: processed after 1m40s (DONE). all policies: PASSING.",
+            "all policies: PASSING. pending scan 41 of application 6: processed after 1m40s (DONE).",
         ),
         (
             (PASSED, PASSED, HOLDS, upload_verdict(Finished(12))),
             Reason.POLICY_PASSED,
-            "2 pending scans, 1 check and 1 upload passed.",
+            "1 check, 2 pending scans and 1 upload passed.",
         ),
-        ((PASSED, BROKEN), Reason.POLICY_FAILED, "all policies: FAILING."),
+        ((PASSED, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING."),
         ((HOLDS,), Reason.POLICY_PASSED, "all policies: PASSING."),
         (
             (PASSED, upload_verdict(Finished(12))),
             Reason.PROCESSED,
             f"{describe(PASSED)} upload of out/a.fpr: processed immediately as scan 12. No rule was requested.",
         ),
-        ((HOLDS, BROKEN), Reason.POLICY_FAILED, "1 of 2 checks failed; the deciding one: all policies: FAILING."),
+        ((HOLDS, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING. 1 of 2 checks failed."),
         (
             (PASSED, BROKEN, BROKEN),
             Reason.POLICY_FAILED,
-            "2 of 3 (1 pending scan and 2 checks) failed; the deciding one: all policies: FAILING.",
+            "Release blocked. All policies: FAILING. 2 of 3 (1 pending scan and 2 checks) failed.",
         ),
         (
             (upload_verdict(Refused("Full.")), PASSED),

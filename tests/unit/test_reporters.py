@@ -383,19 +383,19 @@ def test_the_summary_is_under_64_kib_for_a_hundred_scans(status: str) -> None:
 
 
 def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
-    """Verdict, what to do, uploads, scans, then the checks, the red ones first, and last the facts."""
+    """Verdict, what to do, the checks with the red ones first, then uploads, scans, and last the facts."""
     text = summary.render(RELEASES["held-back"])
     heads = re.findall(
         r"^(?:#+ .*|\*\*What.*?\*\*|\| (?:file|scan) .*|<details>.*|threadfix-gate .*)$", text, re.MULTILINE
     )
     assert [re.sub("&#39;", "'", head)[:28] for head in heads] == [
         "## ❌ ThreadFix gate: fail (p",
-        "| file | result | size | too",
-        "| scan | verdict | took | st",
-        "<details><summary>Timelines<",
         "### ❌ Pass criteria",
         "### ❔ All policies",
         "### ✅ Policy 'Release'",
+        "| file | result | size | too",
+        "| scan | verdict | took | st",
+        "<details><summary>Timelines<",
         f"threadfix-gate {__version__} · https://tf"[:28],
     ]
 
@@ -414,7 +414,7 @@ def test_the_summary_has_a_row_for_each_upload() -> None:
 
 def test_the_advice_for_several_checks_is_in_the_summary_once() -> None:
     text = summary.render(RELEASES["held-back"])
-    red, grey, green = (part.partition("threadfix-gate")[0] for part in text.split("\n### ")[1:])
+    red, grey, green = (part.partition("\n| file")[0] for part in text.split("\n### ")[1:])
     assert [part.count("**What to do:**") for part in (red, grey, green)] == [0, 1, 0]
     assert red.count("- [SQL Injection](<https://tf.example.com/threadfix/vulnerabilities/7") == 10
     assert "| Release | ❔\N{NO-BREAK SPACE}PASSING | 2026-01-02 03:04:05 UTC, 4m before the scan |" in grey
