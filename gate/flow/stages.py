@@ -330,9 +330,8 @@ class Stages:
             if not isinstance(response, Failure):
                 listed = response
             elif settings.rules_only:
-                missing = concluded_from(
-                    replace(response, doing=Doing.LOOKUP), f"the scans of {application}: {response.what}"
-                )
+                message = f"the scans of {application}: {response.what}"
+                missing = concluded_from(replace(response, doing=Doing.LOOKUP), message)
                 self._missing = (response, missing.downgrade(settings.downgraded))
                 return
             else:
@@ -365,11 +364,9 @@ class Stages:
         self._checks = tuple(self._with_obstacles(verdict, application_id) for verdict in self._checks)
 
     def _with_obstacles(self, verdict: CheckVerdict, application_id: int) -> CheckVerdict:
-        """Return a failed verdict with the open vulnerabilities, if they can be looked up.
+        """Return a failed verdict with the open vulnerabilities, if they can be looked up. Its reason stays.
 
         Pass criteria get those that break them, a policy gets the numbers of all, by severity.
-
-        Its reason stays.
 
         Raises:
             Cancelled: there was a signal before they were looked up.
