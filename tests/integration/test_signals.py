@@ -247,7 +247,7 @@ WAYS: tuple[tuple[str, ...], ...] = (
     ("--pending-scan-id", "{stuck}"),
     ("--pending-scan-id", "{hangs}", "--request-timeout", "1h"),
     ("--upload-response", "-"),
-    ("--scan-file", "stuck.json"),
+    ("--scan-file", "stuck.fpr"),
 )
 
 
@@ -261,7 +261,7 @@ def test_ten_signals_at_random_moments_stop_the_gate(step: Step) -> None:
     def stop(turn: int) -> tuple[float, signal.Signals, int, str]:
         moment, number = chance.uniform(0, 0.6), chance.choice(list(CODES))
         own = Step(step.gate, step.folder / str(turn))
-        (own.folder / "stuck.json").write_text(f'{{"results": [{turn}]}}')
+        (own.folder / "stuck.fpr").write_text(f'{{"results": [{turn}]}}')
         args = [arg.format_map(scans) for arg in WAYS[turn % len(WAYS)]]
         with signals_blocked(), own.start(*args, stdin=reader) as process:
             with suppress(subprocess.TimeoutExpired):
