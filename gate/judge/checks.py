@@ -11,7 +11,7 @@ from gate.model.advice import advise
 from gate.model.history import Failure, History, StopCause
 from gate.model.reasons import Reason
 from gate.model.subjects import PassCriteria, Policy
-from gate.text.wording import instant, seconds
+from gate.text.wording import instant, seconds, some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,5 +223,4 @@ def _names(results: Sequence[CheckResult]) -> str:
 
 def _some(texts: Sequence[str], separator: str = ", ") -> str:
     """Return the first texts, and the number of the others."""
-    more = len(texts) - NAMED
-    return separator.join(texts[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return some(texts[:NAMED], len(texts), separator)

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gate.text.sanitizer import Sanitizer, fold
+from gate.text.wording import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +75,7 @@ class ScanFile(NamedTuple):
 
 def one_scan(files: Sequence[ScanFile]) -> ScanFile:
     """Return several files as the parts of one scan."""
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    shown = ", ".join(file.shown for file in files[:SHOWN]) + more
+    shown = some([file.shown for file in files[:SHOWN]], len(files))
     return ScanFile("", sum(file.size for file in files), shown, tuple(files))
 
 

@@ -59,6 +59,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def some(texts: Sequence[str], total: int, separator: str = ", ") -> str:
+    """Return the texts, and the number of those that are left out of `total`."""
+    more = total - len(texts)
+    return separator.join(texts) + (f" and {more} more" if more > 0 else "")
+
+
 def size(octets: float) -> str:
     """Return a size for people, in steps of a thousand: `1 byte`, `812 bytes`, `1.2 kB`, `34 MB`."""
     if octets < _STEP:

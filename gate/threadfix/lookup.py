@@ -15,6 +15,7 @@ from gate.model.reasons import Reason
 from gate.net.connections import OK
 from gate.net.http import LONG_RESPONSE_LIMIT
 from gate.text.sanitizer import fold, trim
+from gate.text.wording import some
 from gate.threadfix import links, responses
 from gate.threadfix.api import NO_CONTENT, NO_METHOD, NOT_FOUND, left
 
@@ -53,17 +54,13 @@ class Finder:
         failure = replace(result, doing=Doing.LOOKUP_BY_UNIQUE_ID if subject.name is None else Doing.LOOKUP_BY_NAME)
         if failure.reason is not Reason.NOT_FOUND or failure.final:
             return failure
+        return self.explain(failure, ends, subject)
+
+    def explain(self, failure: Failure, ends: float, subject: ApplicationName | None = None) -> Failure:
+        """Return the failure for a name or an id (None) that does not exist, with candidates."""
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
         return replace(failure, what=f"{failure.what}{self._candidates[subject]}")
-
-    def explain(self, failure: Failure, ends: float) -> Failure:
-        """Return the failure of an id that does not exist, with some of the applications that the key's user sees."""
-        if None not in self._candidates:
-            teams = self._get(links.TEAMS_PATH, responses.teams, {"page": "1"}, ends)
-            found = [] if isinstance(teams, Failure) else [app for team in teams for app in team.applications]
-            self._candidates[None] = f" Applications that the key's user can see: {self._some(found)}." if found else ""
-        return replace(failure, what=f"{failure.what}{self._candidates[None]}")
 
     def _matches(self, subject: ApplicationName, ends: float) -> Matches | Failure:
         """Request the application, in the form that fits its names."""
@@ -151,15 +148,19 @@ class Finder:
         return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER, final=True)
 
     def _some(self, apps: Sequence[responses.Application]) -> str:
-        return _joined(list(map(self._with_team, apps[:SHOWN])), len(apps))
+        return some([self._with_team(app) for app in apps[:SHOWN]], len(apps))
 
     def _with_team(self, app: responses.Application) -> str:
         team = responses.team_name(app.organization)
         of_team = f" of team '{self._shown(team)}'" if team else ""
         return f"{app.id} ('{self._shown(app.name)}'{of_team})"
 
-    def _describe_candidates(self, subject: ApplicationName, ends: float) -> str:
+    def _describe_candidates(self, subject: ApplicationName | None, ends: float) -> str:
         """Return a sentence with the applications, or with all teams if the team does not exist; empty on errors."""
+        if subject is None:
+            teams = self._get(links.TEAMS_PATH, responses.teams, {"page": "1"}, ends)
+            seen = [] if isinstance(teams, Failure) else [app for team in teams for app in team.applications]
+            return f" Applications that the key's user can see: {self._some(seen)}." if seen else ""
         wanted, team = _key(subject)[1], subject.team
         found: Failure | Sequence[responses.Application | responses.Team]
         if team is None:
@@ -189,7 +190,7 @@ class Finder:
             + (f" (id {responses.identity(named[place][1].id)})" if names.count(names[place]) > 1 else "")
             for place in chosen
         ]
-        return f" {title}: {_joined(shown, len(named))}."
+        return f" {title}: {some(shown, len(named))}."
 
     def _shown(self, name: object) -> str:
         """Return a name from the server as sanitized text."""
@@ -209,8 +210,3 @@ def _value(application: responses.Application, subject: ApplicationName) -> obje
 def _same(value: object, wanted: str) -> bool:
     """Return whether a value is the requested name. ThreadFix's databases ignore case."""
     return isinstance(value, str) and fold(trim(value)) == fold(trim(wanted))
-
-
-def _joined(shown: list[str], total: int) -> str:
-    more = total - len(shown)
-    return f"{', '.join(shown)}{f' and {more} more' if more else ''}"

@@ -19,6 +19,7 @@ from gate.model.reasons import Reason
 from gate.model.subjects import AllPolicies, PassCriteria, Policy
 from gate.net.http import LONG_RESPONSE_LIMIT, RESPONSE_LIMIT
 from gate.text.sanitizer import TEXT_LIMIT
+from gate.text.wording import some
 from gate.threadfix import links, responses
 from gate.threadfix.api import NO_CONTENT, NO_METHOD, NOT_FOUND, left
 
@@ -247,9 +248,8 @@ EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == lin
 
 def candidates(attached: Sequence[CheckResult]) -> str:
     """Return a sentence with the policies that are attached to the application, at most ten."""
-    shown = ", ".join(f"'{result.name}' ({result.policy_id})" for result in attached[:CANDIDATES])
-    more = f" and {len(attached) - CANDIDATES} more" if len(attached) > CANDIDATES else ""
-    return f"Attached to the application: {shown}{more}." if attached else "No policy is attached to the application."
+    shown = some([f"'{result.name}' ({result.policy_id})" for result in attached[:CANDIDATES]], len(attached))
+    return f"Attached to the application: {shown}." if attached else "No policy is attached to the application."
 
 
 NOUNS: Final[dict[type[Check], str]] = {
@@ -275,24 +275,21 @@ class CheckReader:
     def __call__(self, timeout: float) -> CheckReading | Failure:
         """Return a reading, within `timeout` seconds. Older versions of ThreadFix may need several requests."""
         until = time.monotonic() + timeout
-        *others, last = self._generations
-        for generation in others:
+        *_, last = self._generations
+        for generation in self._generations:
             response = self._send(generation, until)
             if not _try_next(response):
                 break
-        else:
-            generation, response = last, self._send(last, until)
         reading = self._read(generation, response)
-        if isinstance(response, Failure) and generation is last:
-            return reading
-        return self._with_candidates(reading, until)
+        is_last = isinstance(response, Failure) and generation is last
+        return reading if is_last else self._with_candidates(reading, until)
 
     def _with_candidates(self, reading: CheckReading | Failure, until: float) -> CheckReading | Failure:
         """Return a reading; if ThreadFix does not know the policy, with the attached policies."""
         is_named = isinstance(self._request.check, Policy) and self._generations is not EVALUATIONS
-        if not (
-            is_named and isinstance(reading, Failure) and reading.final and reading.reason is Reason.POLICY_UNKNOWN
-        ):
+        if not is_named or not isinstance(reading, Failure) or not reading.final:
+            return reading
+        if reading.reason is not Reason.POLICY_UNKNOWN:
             return reading
         listed = CheckReader(self._api, AllPolicies(), self._request.application_id, cached=True)(left(until))
         if isinstance(listed, Failure):
