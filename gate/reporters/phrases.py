@@ -135,8 +135,9 @@ def obstacle_line(obstacle: Obstacle) -> str:
 
 
 def build_facts(build: Build) -> list[str]:
-    """Return the CI system, the repository, the ref and the short commit, as far as they are known."""
-    return [fact for fact in (build.system, build.repository, build.ref, (build.commit or "")[:12]) if fact]
+    """Return the CI system, the repository, the ref, the short commit and the actor, as far as they are known."""
+    actor = build.actor and f"by {build.actor}"
+    return [fact for fact in (build.system, build.repository, build.ref, (build.commit or "")[:12], actor) if fact]
 
 
 def reading(read: CheckReading) -> str:
