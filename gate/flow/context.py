@@ -156,7 +156,7 @@ class CommandContext:
                 self.terminal = Terminal(self.log)
         self.console = Console(
             self.terminal.write if self.terminal else self._print,
-            warn=self.github.warning if self.github else None,
+            warn=self.github.annotate if self.github else None,
             draw=self.terminal.draw_upload if self.terminal else None,
             quiet=reports.quiet,
             verbose=reports.verbose,

@@ -11,6 +11,7 @@ from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import from_bug, from_error, name_options
 from gate.judge.scans import ScanVerdict, UploadVerdict
 from gate.model.reasons import GateError, UsageError
+from gate.reporters.closing import LineKind
 from gate.reporters.reports import REPORTS, Destination
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _report(context: CommandContext, verdict: Verdict) -> None:
     """
     for name, write in _reporters(context, verdict):
         try:
-            write()
+            if notice := write():
+                context.console.warning(notice, LineKind.NOTICE)
         except BaseException as error:  # noqa: BLE001 - no reporter may change the verdict, or stop another reporter
             cause = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
             context.console.warning(f"{name} could not be written ({cause}). The verdict stands.")
@@ -101,8 +103,8 @@ def _report(context: CommandContext, verdict: Verdict) -> None:
     context.log.close()
 
 
-def _reporters(context: CommandContext, verdict: Verdict) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield the name of each report and the function that writes it."""
+def _reporters(context: CommandContext, verdict: Verdict) -> Iterator[tuple[str, Callable[[], str | None]]]:
+    """Yield the name of each report, and the function that writes it and returns a notice about what it left out."""
     github = context.github
     if github:
         yield "the step's outputs", partial(github.outputs, verdict)
@@ -118,10 +120,11 @@ def _reporters(context: CommandContext, verdict: Verdict) -> Iterator[tuple[str,
         yield "the annotation", partial(github.verdict, verdict)
 
 
-def _write(path: str, report: Report, verdict: Verdict) -> None:
+def _write(path: str, report: Report, verdict: Verdict) -> str:
     from gate.reporters.reports import write_atomic
 
     write_atomic(path, report.render(verdict))
+    return report.notice(verdict)
 
 
 def _print(report: Report, verdict: Verdict) -> None:

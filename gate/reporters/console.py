@@ -52,7 +52,7 @@ class Console:
         self,
         write: Callable[[Line], None],
         *,
-        warn: Callable[[str], None] | None = None,  # None: a warning is a line
+        warn: Callable[[str, str], None] | None = None,  # annotates with a text and its kind; None: a line
         draw: Callable[[Sending | None], None] | None = None,  # draws an upload at a terminal; None removes the drawing
         quiet: bool = False,  # log only the verdict and warnings
         verbose: bool = False,  # log requests
@@ -80,13 +80,14 @@ class Console:
         if always or not self._quiet:
             self._put(text, kind, indent)
 
-    def warning(self, text: str) -> None:
-        """Log a warning, also in a quiet log."""
+    def warning(self, text: str, kind: LineKind = LineKind.WARNING) -> None:
+        """Log a warning (or a notice), also in a quiet log."""
+        word = kind.value[0]
         if self._warn:
             with suppress(OSError, ValueError):
-                self._warn(text)
+                self._warn(text, word)
         else:
-            self.line(f"warning: {text}", LineKind.WARNING, always=True)
+            self.line(f"{word}: {text}", kind, always=True)
 
     def requested(self, request: RequestMade) -> None:
         """Log a request, if the log is verbose."""

@@ -14,7 +14,7 @@ import gate.net  # noqa: F401 - before `actions_toolkit`, which imports `request
 from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
 from gate.reporters import phrases
-from gate.reporters.outputs import output_values
+from gate.reporters.outputs import step_outputs
 from gate.text.wording import plain
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class GitHub:
             with self._core() as core:
                 core.end_group()
 
-    def warning(self, message: str) -> None:
-        """Annotate with a warning."""
+    def annotate(self, message: str, kind: str) -> None:
+        """Annotate with a `warning` or a `notice`."""
         with self._core() as core:
-            core.warning(message, title=TITLE)
+            getattr(core, kind)(message, title=TITLE)
 
     def verdict(self, verdict: Verdict) -> None:
         """Annotate with the verdict: an error, or a warning if the user asked for that; nothing for a pass.
@@ -72,8 +72,7 @@ class GitHub:
         if accepted := phrases.noticed(verdict):
             # A single notice: a step has ten annotations.
             more = f" (and {len(accepted) - 1} more)" if len(accepted) > 1 else ""
-            with self._core() as core:
-                core.notice(f"{describe(accepted[0])}{more}", title=TITLE)
+            self.annotate(f"{describe(accepted[0])}{more}", "notice")
         if conclusion.kind is Kind.PASS:
             return
         title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"
@@ -81,14 +80,16 @@ class GitHub:
             annotate = core.warning if conclusion.downgraded else core.error
             annotate(f"{conclusion.message} {plain(conclusion.hint)}", title=title)
 
-    def outputs(self, verdict: Verdict) -> None:
-        """Set the step's outputs; raise `OSError` without the runner's file."""
+    def outputs(self, verdict: Verdict) -> str:
+        """Set the step's outputs, and return a notice about what is left out; raise `OSError` without the file."""
         from actions_toolkit import core
 
         # Without the file the library would fall back to a command that runners ignore since 2023.
         self._file("GITHUB_OUTPUT")
-        for name, value in output_values(verdict).items():
+        values, notice = step_outputs(verdict)
+        for name, value in values.items():
             core.set_output(name, value)
+        return notice
 
     def summary(self, markdown: str) -> None:
         """Add to the job's summary; raise `OSError` without the runner's file."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from gate.model.reasons import Kind
+from gate.reporters.phrases import urgent_first
 from gate.text.sanitizer import escape_dotenv, shorten
 
 if TYPE_CHECKING:
@@ -27,15 +29,17 @@ OUTPUTS: Final[dict[str, str]] = {
     "elapsed-seconds": "Duration of the run in seconds.",
     "polls": "Number of polls.",
     "result-file": "Path of the result document, if it was requested.",
-    "scans": "All scans as a JSON array: ids, verdict, reason, message, status, link, seconds, polls.",
+    "scans": "All scans as a JSON array: ids, verdict, reason, message, status, link, seconds, polls. "
+    "If it would be longer than 100 KiB, those that passed are left out.",
 }
 """The name of each output in GitHub, and its description."""
 MESSAGE_LIMIT: Final = 300  # characters in the dotenv file
 SIZE_LIMIT: Final = 5 * 1024  # bytes of a dotenv file that GitLab takes
+STEP_LIMIT: Final = 100 * 1024  # characters of a step's output; Linux passes no variable above 128 KiB to a program
 
 
 def document_fields(verdict: Verdict) -> dict[str, Any]:
-    """Return every output by its name in `snake_case`, in the types of the result document.
+    """Return every output but `scans` by its name in `snake_case`, in the types of the result document.
 
     With several scans `pending_scan_id` and `scan_id` are lists of equal length. A scan that ThreadFix finished
     immediately has no pending scan.
@@ -53,7 +57,6 @@ def document_fields(verdict: Verdict) -> dict[str, Any]:
         "elapsed_seconds": round(verdict.elapsed, 1),
         "polls": verdict.polls,
         "result_file": verdict.result_file or None,
-        "scans": [scan_fields(scan) for scan in scans],
     }
 
 
@@ -80,10 +83,34 @@ def scan_fields(scan: ScanVerdict) -> dict[str, Any]:
 
 def output_values(verdict: Verdict) -> dict[str, str]:
     """Return every output by its name, as text; empty if unknown."""
-    fields = document_fields(verdict)
-    # In ASCII, so that neither an encoding nor a line separator in a name can break it.
-    fields["scans"] = json.dumps(fields["scans"], ensure_ascii=True, separators=(",", ":"))
+    fields = document_fields(verdict) | {"scans": _compact(verdict.scans)}
     return {name: _as_text(fields[name.replace("-", "_")]) for name in OUTPUTS}
+
+
+def step_outputs(verdict: Verdict) -> tuple[dict[str, str], str]:
+    """Return the outputs for GitHub, and a notice if some are too long: they are empty.
+
+    `scans` keeps those that did not pass; if they are too many, then the first that failed or are undecided.
+    """
+    values, scans = output_values(verdict), list(verdict.scans)
+    empty = [name for name, value in values.items() if len(value) > STEP_LIMIT and name != "scans"]
+    if len(values["scans"]) > STEP_LIMIT:
+        scans = urgent_first(scan for scan in scans if scan.conclusion.kind is not Kind.PASS)
+    while len(kept := _compact(scans)) > STEP_LIMIT:
+        scans = scans[: len(scans) * STEP_LIMIT // len(kept)]
+    left_out = len(verdict.scans) - len(scans)
+    missing = [*empty, *([f"{left_out} of {len(verdict.scans)} entries of scans"] if left_out else [])]
+    return values | dict.fromkeys(empty, "") | {"scans": kept}, _notice(verdict, missing, "the outputs (100 KiB each)")
+
+
+def _compact(scans: Sequence[ScanVerdict]) -> str:
+    # In ASCII, so that neither an encoding nor a line separator in a name can break it.
+    return json.dumps([scan_fields(scan) for scan in scans], ensure_ascii=True, separators=(",", ":"))
+
+
+def _notice(verdict: Verdict, missing: Sequence[str], place: str) -> str:
+    everything = f"{verdict.naming.option('result-file')} has everything."
+    return f"left out of {place}: {', '.join(missing)}; {everything}" if missing else ""
 
 
 def _id_or_ids(ids: Sequence[int | None]) -> int | list[int | None] | None:
@@ -116,3 +143,10 @@ def render(verdict: Verdict) -> str:
     while len(text := "".join(f"{variable(name)}={values[name]}\n" for name in values).encode()) > SIZE_LIMIT:
         values[max(values, key=lambda name: len(values[name]))] = ""
     return text.decode()
+
+
+def notice(verdict: Verdict) -> str:
+    """Return a sentence about the values that do not fit into the dotenv file; empty if all do."""
+    lines, values = render(verdict).splitlines(), output_values(verdict)
+    missing = [variable(name) for name, value in values.items() if value and f"{variable(name)}=" in lines]
+    return _notice(verdict, missing, "the dotenv file (5 KiB)")

@@ -18,7 +18,7 @@ from gate.model.reasons import Kind
 from gate.reporters import phrases
 from gate.text.sanitizer import shorten
 from gate.text.wording import count, moment, seconds, size
-from gate.threadfix.rules import description, normal
+from gate.threadfix.rules import FAILURE, QUEUED_FOR_DELETE, STATUSES, SUCCESS, description, normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,18 +56,10 @@ PALETTE: Final = {
 }
 """Every colour, light and dark, by the name of its variable in the style sheet; the light colour is also for paper."""
 STATUS_COLOURS: Final = {
-    "QUEUED": "queued",
-    "UPLOADED": "uploaded",
-    "FINDINGS_GENERATING": "findings-generating",
-    "CHANNEL_MERGING": "channel-merging",
-    "APPLICATION_MERGING": "application-merging",
-    "APPLICATION_MERGED": "application-merged",
-    "LINKING_DEFECTS": "linking-defects",
-    "DONE": "pass",
-    "FINISHED_FINDING_PULLING": "pass",
-    "SCAN_INTERRUPTED": "fail",
-    "SCAN_QUEUED_FOR_DELETE": "unknown",
-    "SCAN_DELETED": "fail",
+    **{status: status.lower().replace("_", "-") for status in STATUSES},
+    **dict.fromkeys(SUCCESS, "pass"),
+    **dict.fromkeys(FAILURE, "fail"),
+    QUEUED_FOR_DELETE: "unknown",
 }
 """The colour of each documented status, by its normal form; any other status is `other`."""
 CHECK_COLOURS: Final = {"stale": "other", "unchecked": "other", "fresh": "uploaded"}
@@ -214,15 +206,10 @@ def render(verdict: Verdict) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"marked": marked, "moment": moment, "seconds": seconds, "shorten": shorten, "size": size}
-    environment.filters |= {
-        "evaluated": phrases.evaluated,
-        "kind": phrases.kind_of_result,
-        "noun": phrases.noun,
-        "state": phrases.state,
-    }
-    environment.filters |= {"outcome": phrases.outcome_or_reason, "word": phrases.word}
-    environment.filters |= {"colour": colour_of, "description": description}
+    functions = (marked, moment, seconds, shorten, size, description, phrases.evaluated, phrases.noun, phrases.state)
+    environment.filters |= {function.__name__: function for function in (*functions, phrases.word)}
+    others = {"colour": colour_of, "kind": phrases.kind_of_result, "outcome": phrases.outcome_or_reason}
+    environment.filters |= others
     layout, _, _ = loader.get_source(environment, "page.css")
     style = style_sheet() + layout
     scans, checks = verdict.scans[: Limits.lanes], phrases.urgent_first(verdict.checks)[: Limits.checks]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gate.judge.checks import CheckVerdict
-    from gate.judge.conclusions import Part
+    from gate.judge.conclusions import P, Part
     from gate.judge.scans import UploadVerdict
     from gate.judge.verdict import Verdict
     from gate.model.build import Build
@@ -60,9 +60,9 @@ def link_text(verdict: Verdict) -> str:
     return "Open the scan in ThreadFix" if verdict.url == verdict.scan_url else "Open in ThreadFix"
 
 
-def urgent_first(checks: Iterable[CheckVerdict]) -> list[CheckVerdict]:
-    """Return the failed checks, then the undecided checks, then the others."""
-    return sorted(checks, key=lambda check: RANK[check.conclusion.kind])
+def urgent_first(parts: Iterable[P]) -> list[P]:
+    """Return the failed parts, then the undecided parts, then the others."""
+    return sorted(parts, key=lambda part: RANK[part.conclusion.kind])
 
 
 def outcome(upload: Upload) -> str:

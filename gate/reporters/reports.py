@@ -42,6 +42,10 @@ class Report:
         renderer: Callable[[Verdict], str] = import_module(f"gate.reporters.{self.module}").render
         return renderer(verdict)
 
+    def notice(self, verdict: Verdict) -> str:
+        """Return a sentence about what the report leaves out; empty if it is complete."""
+        return str(getattr(import_module(f"gate.reporters.{self.module}"), "notice", lambda _: "")(verdict))
+
 
 REPORTS: Final = (
     Report("summary", "the job summary", Destination.JOB_SUMMARY, "summary"),

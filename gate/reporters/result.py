@@ -25,14 +25,13 @@ KINDS: Final = {PassCriteria: "criteria", Policy: "policy", AllPolicies: "polici
 
 def document(verdict: Verdict) -> dict[str, Any]:
     """Return the document as Python data."""
-    fields = document_fields(verdict)
-    fields["scans"] = [_scan(scan) for scan in verdict.scans]
-    fields["uploads"] = [_upload(upload, file, verdict) for upload in verdict.uploads for file in upload.file.files]
-    fields["checks"] = [_check(check) for check in verdict.checks]
     return {
         "schema_version": SCHEMA_VERSION,
         "gate_version": verdict.version,
-        **fields,
+        **document_fields(verdict),
+        "scans": [_scan(scan) for scan in verdict.scans],
+        "uploads": [_upload(upload, file, verdict) for upload in verdict.uploads for file in upload.file.files],
+        "checks": [_check(check) for check in verdict.checks],
         "hint": verdict.conclusion.hint or None,
         "resume": verdict.resume or None,
         "mistakes": [{"option": mistake.option, "message": mistake.text} for mistake in verdict.invalid],

@@ -210,6 +210,20 @@ def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
     assert [scan["pending_scan_id"] for scan in json.loads(outputs["scans"])] == scans
 
 
+def test_of_many_scans_those_that_passed_are_left_out(gate: Gate, runner: Runner) -> None:
+    """No program takes a variable above 128 KiB. The ids are complete."""
+    long = replace(DONE, scan_name="x" * 200)
+    scans = [gate.threadfix.add(scenario) for scenario in (*[long] * 120, FAILS, *[long] * 120, STUCK)]
+    ran = gate("--pending-scan-id", ",".join(map(str, scans)), "--timeout", "0", env=runner.env)
+    outputs = runner.outputs()
+    assert outputs["pending-scan-id"] == ",".join(map(str, scans))
+    assert [scan["verdict"] for scan in json.loads(outputs["scans"])] == ["fail", "unknown"]
+    assert len(ran.document["scans"]) == 242
+    assert [message for _, _, message in named(ran, "notice", "warning")] == [
+        "left out of the outputs (100 KiB each): 240 of 242 entries of scans; --result-file has everything."
+    ]
+
+
 def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
     """Outputs are appended; of two runs in one step the runner takes the later values."""
     gate.play(FAILS, env=runner.env)

@@ -214,12 +214,19 @@ def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
     """GitLab would refuse the file, and half a list would be wrong; the verdict is still there."""
     scans = [2_000_000_000 + number for number in range(300)]
     gate.threadfix.scans |= {scan: Scan(DONE) for scan in scans}
-    gate("--pending-scan-id", ",".join(map(str, scans)), "--dotenv-file", str(gate.folder / "gate.env"))
+    named = ",".join(map(str, scans))
+    ran = gate("--pending-scan-id", named, "--dotenv-file", str(gate.folder / "gate.env"), "--quiet")
     dotenv = variables(gate)
     lists = [dotenv["THREADFIX_GATE_PENDING_SCAN_ID"], dotenv["THREADFIX_GATE_SCAN_ID"]]
     assert "" in lists
-    assert set(lists) <= {"", ",".join(map(str, scans)), ",".join(str(scan - 29) for scan in scans)}
+    assert set(lists) <= {"", named, ",".join(str(scan - 29) for scan in scans)}
     assert dotenv["THREADFIX_GATE_VERDICT"] == "pass"
+    notice, _ = ran.err.splitlines()
+    missing = [name for name in ("PENDING_SCAN_ID", "SCAN_ID") if not dotenv[f"THREADFIX_GATE_{name}"]]
+    assert notice == (
+        f"notice: left out of the dotenv file (5 KiB): {', '.join(f'THREADFIX_GATE_{name}' for name in missing)}; "
+        "--result-file has everything."
+    )
 
 
 def test_reports_are_written_despite_invalid_options(gate: Gate) -> None:

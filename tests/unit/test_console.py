@@ -460,7 +460,7 @@ def test_an_accepted_refusal_is_a_notice() -> None:
 def test_a_notice_of_a_runner_is_not_logged_twice() -> None:
     """On a runner it is an annotation, which the log shows as well."""
     lines: list[str] = []
-    console = Console(lambda line: lines.append(line.text), warn=lines.append)
+    console = Console(lambda line: lines.append(line.text), warn=lambda text, _: lines.append(text))
     console.closing(builders.verdict(uploads=[TWICE], accepted=DUPLICATE))
     assert [line.partition(" ")[0] for line in lines] == ["PASS"]
 

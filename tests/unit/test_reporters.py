@@ -199,6 +199,19 @@ def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
     assert "THREADFIX_GATE_RESULT_FILE=\n" in outputs.render(odd)
 
 
+def test_a_step_s_output_is_complete_or_empty() -> None:
+    """Of `scans` the first that failed are kept, also if all together are too long."""
+    most = verdict(*(scan(10**18 + number, "SCAN_DELETED", name="x" * 400) for number in range(5400)))
+    values, notice = outputs.step_outputs(most)
+    kept = json.loads(values["scans"])
+    assert [entry["pending_scan_id"] for entry in kept] == [10**18 + number for number in range(len(kept))]
+    assert 90 < len(values["scans"]) / 1024 <= 100
+    assert (values["pending-scan-id"], values["reason"]) == ("", "scan-failed")
+    left_out = f"pending-scan-id, {5400 - len(kept)} of 5400 entries of scans; --result-file has everything."
+    assert notice == f"left out of the outputs (100 KiB each): {left_out}"
+    assert outputs.step_outputs(MANY) == (output_values(MANY), "")
+
+
 def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
     """The dotenv file stays within GitLab's limit with a hundred scans of the longest ids."""
     most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
