@@ -67,8 +67,9 @@ dist: .venv/made.stamp  ## Build the sdist, and the wheel from it, in dist/
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
 
-bench: .venv/dev.stamp  ## Measure start-up, memory, requests and uploads for docs/performance.md
+bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other scripts for docs/performance.md
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/beside.py
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/action.py
 	$(BIN)/python benchmarks/image.py

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gate.cli import SHORT
 from gate.model.reasons import REASONS, SIGNAL_EXIT_CODES, Reason
@@ -72,15 +72,16 @@ def conditions() -> str:
 
 def figures() -> str:
     """Return the newest results of `make bench`."""
-    run, action, image, upload = (
+    run, action, image, upload, beside = (
         json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("results", "action", "image", "upload")
+        for name in ("results", "action", "image", "upload", "beside")
     )
     rows = (
         (
             "a whole run against a finished scan, compared with `python -c 'import requests'`",
             f"{run['startup_ratio']} ×",
         ),
+        ("the same run, compared with one request by `curl`", f"{run['startup_ratio_to_curl']} ×"),
         ("its requests", f"{run['requests_for_a_finished_scan']:g}"),
         ("its peak memory", f"{run['peak_memory_mb']:.0f} MB"),
         ("a gate for a hundred scans, compared with a gate for a single scan", f"{run['hundred_scans_ratio']} ×"),
@@ -111,7 +112,29 @@ def figures() -> str:
         ("polling", "requests per scan", "average delay, in percent of the scan's duration"),
         ((name, str(run[f"{key}_requests"]), f"{run[f'{key}_late_percent']} %") for name, key in names),
     )
-    return f"{measured}\n\nSimulated on scans of 5 seconds to 1 hour (log-uniform):\n\n{simulated}"
+    best = f"The best schedule for this distribution, with as many requests as the gate: {run['best_late_percent']} %."
+    programs = ("gate", "careful loop", "plain loop")
+    ends = table(
+        ("situation", "right result", *programs),
+        [(name, row["right"], *(end_of(row[program]) for program in programs)) for name, row in beside.items()]
+        + [
+            (
+                "**right, of 14**",
+                "",
+                *(f"**{sum(row[program]['right'] for row in beside.values())}**" for program in programs),
+            )
+        ],
+    )
+    return (
+        f"{measured}\n\nSimulated on scans of 5 seconds to 1 hour (log-uniform):\n\n{simulated}\n\n{best}\n\n"
+        f"The gate beside two scripts, a process and a server for each cell: result, seconds, requests.\n\n{ends}"
+    )
+
+
+def end_of(run: dict[str, Any]) -> str:
+    """Return the result of a program in a situation, its seconds and its requests."""
+    end = f"{run['end']}, {run['seconds']:.0f} s, {run['polls']}"
+    return end if run["right"] else f"**wrong:** {end}"
 
 
 PAGES: Final[dict[str, dict[str, Callable[[], str]]]] = {
