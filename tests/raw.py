@@ -35,7 +35,7 @@ def talking(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None = 
         request_queue_size = 256
 
     with Server(("127.0.0.1", port), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
         try:
             yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/threadfix"
         finally:

@@ -17,7 +17,9 @@ from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, advise
 from gate.model.history import Failure, Finished, Queued, Refused
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target, one_scan
+from gate.threadfix.links import status_link
 from gate.threadfix.refusals import REFUSALS, refusal_of
+from gate.threadfix.responses import NotThreadFixError, finished_scan, parse
 from gate.threadfix.uploads import FileError, pieces_of
 from tests.memory import peak
 from tests.raw import talking
@@ -77,32 +79,15 @@ TAKEN_AS: dict[str, tuple[bytes, Receipt]] = {
     "twice-the-same": (http(linked(LINK, LINK.replace("http:", "https:"))), Queued((OWN,))),
     "with-other-links": (http(linked("http://tf/rest/latest/applications/6", LINK, "mailto:x")), Queued((OWN,))),
     "link-with-a-scan": (http(envelope(FINISHED, links=[{"href": LINK}])), Queued((OWN,))),
-    **{
-        f"refused-{refusal.text}": (http(body), Refused(refusal.text, refusal))
-        for refusal in REFUSALS
-        for body in (refused(refusal.text),)
-    },
+    "refused": (http(refused(SAX.text)), Refused(SAX.text, SAX)),
     **{
         f"refused-with-{code}": (http(refused(SAX.text), b"%d X" % code), Refused(SAX.text, SAX))
-        for code in (400, 500, 502, 503, 599)
+        for code in (400, 500, 599)
     },
-    "refused-for-a-remote-provider": (
-        http(refused("Import Contrast scans using the Remote Provider functionality."), b"500 X"),
-        Refused("Import Contrast scans using the Remote Provider functionality.", refusal_of(
-            "import contrast scans using the remote provider functionality.")),
-    ),
     "refused-with-500-and-other-words": (http(refused("max_allowed_packet"), b"500 X"), Refused("max_allowed_packet")),
     "refused-in-capitals": (http(refused(f" {REFUSALS[0].text.upper()}  ")),
                             Refused(REFUSALS[0].text.upper(), REFUSALS[0])),
-    **{
-        f"refused-in-disguise-{number}": (http(refused(message)), Refused(shown))
-        for number, (message, shown) in enumerate(
-            (
-                *((REFUSALS[0].text + character, REFUSALS[0].text) for character in "\t\n\x1f\x85\xa0\u2028"),
-                *((text, text) for text in (REFUSALS[0].text.replace("s", "ſ"), REFUSALS[1].text.replace("fi", "ﬁ"))),
-            )
-        )
-    },
+    "refused-in-disguise": (http(refused(REFUSALS[0].text + "\u2028")), Refused(REFUSALS[0].text)),
     "refused-with-other-words": (http(refused("Full: Scan file has already been uploaded.")),
                                  Refused("Full: Scan file has already been uploaded.")),
     "refused-without-a-message": (http(refused("")), Refused("")),
@@ -119,6 +104,22 @@ def test_a_response_has_a_receipt(response: bytes, receipt: Receipt, tmp_path: P
     assert (server.uploads, len(server.whole)) == (1, 1)
 
 
+def test_no_disguised_refusal_or_link_is_recognized() -> None:
+    for text in (*map(f"{REFUSALS[0].text}{{}}".format, "\t\n\x1f\x85\xa0\u2028"), REFUSALS[0].text.replace("s", "ſ")):
+        assert refusal_of(text) is None
+    for link in (
+        *(LINK.replace("41", f"4{character}1") for character in "\t\n\r\x1f \x7f"),
+        *(f"{LINK}{character}" for character in "\t\n\r\x00 "),
+        *(f"{character}{LINK}" for character in "\t\n\x1f "),
+        *(LINK.replace("41", number) for number in ("0", "latest", "041", "４１", "٤١", "+41", "4_1", "9" * 20)),
+        *(LINK.replace("/6/", f"/{number}/") for number in ("06", "2147483648")),
+        *(f"{LINK};{parameter}" for parameter in ("v=1", "jsessionid=1/status2", "JSESSIONID")),
+        LINK.replace("pendingScan", "PENDINGSCAN"), LINK.replace("/status", "/ſtatus"), LINK.replace("/41", ""),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="is not a status link"):
+            status_link(link)
+
+
 UNCERTAIN = {
     "no-response": (b"", Reason.UNREACHABLE, "closed the connection"),
     "half-a-status-line": (b"HTTP/1.1 20", Reason.UNREACHABLE, "closed the connection"),
@@ -127,49 +128,23 @@ UNCERTAIN = {
     "no-http": (b"\x15\x03\x01\x00\x02\x02\x46" * 20, Reason.UNREACHABLE, "closed the connection"),
     **{
         f"{code}": (http(b"<html>", b"%d X" % code), Reason.UNREACHABLE, f"returned HTTP {code}")
-        for code in (408, 425, 429, 500, 502, 503, 504, 599)
+        for code in (408, 425, 429, 500, 503)
     },
     "503-and-lost-in-the-body": (
         b"HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\n<", Reason.UNREACHABLE, "returned HTTP 503"
     ),
     "500-with-success": (http(linked(), b"500 X"), Reason.UNREACHABLE, "returned HTTP 500"),
     "503-of-a-proxy-in-json": (http(b'{"message": "down"}', b"503 X"), Reason.UNREACHABLE, "returned HTTP 503"),
-    **{
-        f"{code}-with-a-refusal": (http(refused(SAX.text), b"%d X" % code), Reason.UNREACHABLE, f"HTTP {code}")
-        for code in (408, 425, 429)
-    },
-    **{
-        f"{code}": (http(linked(), b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}")
-        for code in (201, 202, 206)
-    },
+    "429-with-a-refusal": (http(refused(SAX.text), b"429 X"), Reason.UNREACHABLE, "HTTP 429"),
+    **{f"{code}": (http(linked(), b"%d X" % code), Reason.PROTOCOL, f"returned HTTP {code}") for code in (201, 206)},
     "system-error-page": (http(b"<html><title>System error</title>"), Reason.PROTOCOL, "with the page 'System error'"),
-    "nothing": (http(b""), Reason.PROTOCOL, "it is not JSON"),
     "half-json": (http(linked()[:-1]), Reason.PROTOCOL, "it is not JSON"),
     "success-as-text": (http(b'{"success": "true"}'), Reason.PROTOCOL, "did not return a ThreadFix response"),
     "links-twice": (
         http(linked().replace(b'"links"', b'"links": [], "links"')), Reason.PROTOCOL, "the same name twice"
     ),
     "links-as-text": (http(envelope(links=LINK)), Reason.PROTOCOL, "returned no usable links"),
-    "link-as-text": (http(envelope(links=[LINK])), Reason.PROTOCOL, "returned no usable links"),
     "link-without-href": (http(envelope(links=[{"rel": "related"}])), Reason.PROTOCOL, "returned no usable links"),
-    "link-without-id": (http(linked(LINK.replace("/41", ""))), Reason.PROTOCOL, "link to a pending scan that"),
-    "link-with-a-word": (http(linked(LINK.replace("41", "latest"))), Reason.PROTOCOL, "link to a pending scan that"),
-    "link-to-scan-0": (http(linked(LINK.replace("41", "0"))), Reason.PROTOCOL, "link to a pending scan that"),
-    **{
-        f"link-in-disguise-{number}": (http(linked(link)), Reason.PROTOCOL, "link to a pending scan that")
-        for number, link in enumerate(
-            (
-                *(LINK.replace("41", f"4{character}1") for character in "\t\n\r\x1f \x7f"),
-                *(f"{LINK}{character}" for character in "\t\n\r\x00 "),
-                *(f"{character}{LINK}" for character in "\t\n\x1f "),
-                *(LINK.replace("41", number) for number in ("041", "４１", "٤١", "+41", "4_1", "9" * 20)),
-                *(LINK.replace("/6/", f"/{number}/") for number in ("06", "2147483648")),
-                *(f"{LINK};{parameter}" for parameter in ("v=1", "jsessionid=1/status2", "JSESSIONID")),
-                LINK.replace("pendingScan", "PENDINGSCAN"),
-                LINK.replace("/status", "/ſtatus"),
-            )
-        )
-    },
     "one-of-two-malformed": (http(linked(LINK, LINK + "x")), Reason.PROTOCOL, "link to a pending scan that"),
     "another-application": (
         http(linked(LINK.replace("/6/", "/7/"))), Reason.PROTOCOL,
@@ -192,18 +167,16 @@ def test_an_uncertain_upload_is_final_and_has_advice(
     assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
     assert text in failure.what
     assert failure.what.endswith("Whether ThreadFix has the file is not known.")
-    assert (advise(failure.kind, failure.doing).meaning, advise(failure.kind, failure.doing).hint) == (
-        UPLOAD_UNCERTAIN,
-        UPLOAD_AGAIN,
-    )
+    assert advise(failure.kind, failure.doing) == (UPLOAD_UNCERTAIN, UPLOAD_AGAIN)
     assert server.uploads == 1
 
 
+UNKNOWN_KEY = refused("API Key not found in database.")
 DEFINITE = {
+    # The response, the reason, and a pattern for the text.
     "401": (http(b"<html>", b"401 X", b"WWW-Authenticate: Basic"), Reason.DENIED, "may not upload"),
     "403": (http(refused("Forbidden"), b"403 X"), Reason.DENIED, "may not upload"),
-    "unknown-key": (http(refused("API Key not found in database.")), Reason.DENIED, "may not upload"),
-    "restricted-key": (http(refused("The requested URL is restricted for your API Key.")), Reason.DENIED, "API key"),
+    **{f"key-with-{code}": (http(UNKNOWN_KEY, b"%d X" % code), Reason.DENIED, "API key") for code in (200, 400, 503)},
     "no-permission": (http(refused("You do not have permission.")), Reason.DENIED, "may not upload"),
     "204": (http(b"", b"204 X"), Reason.PROTOCOL, "nothing of it was taken"),
     "404": (http(b"<html>", b"404 X"), Reason.NOT_FOUND, "no such endpoint"),
@@ -211,21 +184,13 @@ DEFINITE = {
         http(refused("Bad rest request due to unrecognized path."), b"404 X"), Reason.NOT_FOUND, "no such endpoint"
     ),
     "410": (http(b"", b"410 X"), Reason.NOT_FOUND, "no such endpoint"),
-    "413": (http(b"<html>", b"413 X"), Reason.PROTOCOL, "too large"),
+    "413": (http(b"<html>", b"413 X"), Reason.PROTOCOL, "HTTP 413.*too large.*client_max_body_size"),
     "413-and-lost-in-the-body": (b"HTTP/1.1 413 X\r\nContent-Length: 9\r\n\r\n<", Reason.PROTOCOL, "too large"),
-    **{
-        f"{code}": (http(b"<html>", b"%d X" % code), Reason.PROTOCOL, "login page or a proxy")
-        for code in (400, 402, 405, 406, 409, 411, 415, 422, 431)
-    },
+    "400": (http(b"<html>", b"400 X"), Reason.PROTOCOL, "login page or a proxy"),
     "407": (http(b"<html>", b"407 X"), Reason.UNREACHABLE, "login page or a proxy"),
-    **{
-        f"key-with-{code}": (http(refused("API Key not found in database."), b"%d X" % code), Reason.DENIED, "API key")
-        for code in (400, 500, 503)
-    },
-    **{
-        f"{code}": (http(b"", b"%d X" % code, b"Location: /threadfix/sign-in"), Reason.PROTOCOL, "login page")
-        for code in (301, 302, 303, 307, 308)
-    },
+    "302": (
+        http(b"", b"302 X", b"Location: /sign-in"), Reason.PROTOCOL, "a redirect to /sign-in.*login page.*context path"
+    ),
 }  # fmt: skip
 """Responses that mean that ThreadFix does not have the file."""
 
@@ -238,42 +203,27 @@ def test_a_refusal_by_http_status_is_final_and_certain(
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, failure.unsent) == (reason, True, False)
     assert "not known" not in failure.what
-    meaning = str(advise(failure.kind, failure.doing).meaning)
+    meaning, hint = map(str, advise(failure.kind, failure.doing))
     assert meaning.startswith("ThreadFix did not accept the file")
-    assert text in meaning
+    assert re.search(text, f"{failure.what} {meaning} {hint}")
     assert server.uploads == 1
 
 
-@pytest.mark.parametrize(
-    ("response", "what", "hint"),
-    [
-        (http(b"", b"413 X"), "HTTP 413", "client_max_body_size"),
-        (http(b"", b"302 X", b"Location: /sign-in"), "a redirect to /sign-in", "context path"),
-    ],
+FINISHED_SCANS: tuple[tuple[dict[str, Any], str], ...] = (
+    (FINISHED, "legacy"),
+    (FINISHED, ""),
+    ({name: value for name, value in FINISHED.items() if name != "findings"}, "legacy"),
+    (FINISHED | {"updatedDate": None, "buildId": "7", "numberHiddenVulnerabilities": None}, "legacy"),
+    (FINISHED | {"appId": APPLICATION, "application": {"id": APPLICATION, "name": "Shop"}}, "legacy"),
 )
-def test_the_http_status_has_its_advice(response: bytes, what: str, hint: str, tmp_path: Path) -> None:
-    failure, _ = uploaded(new_file(tmp_path), responding(response))
-    assert isinstance(failure, Failure)
-    assert what in failure.what
-    assert hint in str(advise(failure.kind, failure.doing).hint)
 
 
-ZAP = "OWASP Zed Attack Proxy"
-FINISHED_SCANS: dict[str, Any] = {
-    "recorded": FINISHED,
-    "without-findings": {name: value for name, value in FINISHED.items() if name != "findings"},
-    "with-more": FINISHED | {"updatedDate": None, "buildId": "7", "numberHiddenVulnerabilities": None},
-    "of-this-application": FINISHED | {"appId": APPLICATION, "application": {"id": APPLICATION, "name": "Shop"}},
-}
-
-
-@pytest.mark.parametrize("version", ["legacy", ""])
-@pytest.mark.parametrize("content", FINISHED_SCANS.values(), ids=FINISHED_SCANS)
+@pytest.mark.parametrize(("content", "version"), FINISHED_SCANS)
 def test_a_legacy_response_is_a_finished_scan(content: object, version: str, tmp_path: Path) -> None:
-    file = new_file(tmp_path)
-    assert uploaded(file, responding(http(envelope(content))), version=version)[0] == Finished(12, None, ZAP)
-    receipt, _ = uploaded(file, responding(http(envelope(content, links=[]), b"200 OK", DATE)), version=version)
-    assert receipt == Finished(12, 784887151.0, ZAP)
+    for links, head, date in ({}, (), None), ({"links": []}, (b"200 OK", DATE), 784887151.0):
+        response = http(envelope(content, **links), *head)
+        receipt, _ = uploaded(new_file(tmp_path), responding(response), version=version)
+        assert receipt == Finished(12, date, "OWASP Zed Attack Proxy")
 
 
 PENDING = {"id": 12, "status": "QUEUED", "error": True, "errorMessage": "No.", "appId": APPLICATION, "scanId": None}
@@ -281,69 +231,57 @@ OTHER_OWNERS: tuple[dict[str, Any], ...] = (
     {"appId": 7}, {"appId": "6"}, {"appId": None}, {"appId": True}, {"appId": 6.0}, {"applicationId": 7},
     {"application": {"id": 7}}, {"app": {"id": "6"}}, {"application": {}}, {"application": "Contoso shop"},
 )  # fmt: skip
-NOT_FINISHED: dict[str, Any] = {
-    "2.4.5": "Scan upload process started.",
-    "null": None,
-    "list": [FINISHED],
-    "application": {"id": 12, "name": "Contoso shop", "scans": [FINISHED], "criticalVulnCount": 0},
-    "pending-scan": PENDING,
-    "pending-scan-with-dates": PENDING | {"importTime": 1793613600000, "updatedDate": 1793613600000},
-    "pending-scan-in-a-scan": FINISHED | PENDING,
-    **{f"with-{name}": FINISHED | {name: value}
-       for name, value in (("status", "QUEUED"), ("status", None), ("error", False), ("error", True), ("name", "x"))},
-    **{f"of-another-application-{number}": FINISHED | owner for number, owner in enumerate(OTHER_OWNERS)},
-    **{f"without-{name}": {field: value for field, value in FINISHED.items() if field != name}
-       for name in FINISHED if name != "findings"},
-    **{f"{name}-{value!r}": FINISHED | {name: value}
-       for name in ("id", "importTime", "numberTotalVulnerabilities")
-       for value in (None, True, False, 12.0, "12", -1, 10**30, [12])},
-    **{f"{name}-{value!r}": FINISHED | {name: value}
-       for name, value in zip((name for name in FINISHED if name.startswith("number")),
-                              (None, True, 0.0, "0", -1, 10**30, [0]) * 2, strict=False)},
-    **{f"{name}-0": FINISHED | {name: 0} for name in ("id", "importTime")},
-    **{f"scannerName-{value!r}": FINISHED | {"scannerName": value} for value in (None, "", "  ", 5, ["ZAP"])},
-}  # fmt: skip
+NUMBERS = [name for name in FINISHED if name.startswith("number")]
+NOT_FINISHED: list[Any] = [
+    "Scan upload process started.",  # by ThreadFix 2.4.5
+    None,
+    [FINISHED],
+    {"id": 12, "name": "Contoso shop", "scans": [FINISHED], "criticalVulnCount": 0},
+    PENDING,
+    PENDING | {"importTime": 1793613600000, "updatedDate": 1793613600000},
+    FINISHED | PENDING,
+    *(FINISHED | {name: value}
+      for name, value in (("status", "QUEUED"), ("status", None), ("error", False), ("error", True), ("name", "x"))),
+    *(FINISHED | owner for owner in OTHER_OWNERS),
+    *({field: value for field, value in FINISHED.items() if field != name} for name in FINISHED if name != "findings"),
+    *(FINISHED | {name: value}
+      for name in ("id", "importTime", "numberTotalVulnerabilities")
+      for value in (None, True, False, 12.0, "12", -1, 10**30, [12])),
+    *(FINISHED | {name: value}
+      for name, value in zip(NUMBERS, (None, True, 0.0, "0", -1, 10**30, [0]) * 2, strict=False)),
+    *(FINISHED | {name: 0} for name in ("id", "importTime")),
+    *(FINISHED | {"scannerName": value} for value in (None, "", "  ", 5, ["ZAP"])),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("content", NOT_FINISHED.values(), ids=NOT_FINISHED)
-def test_only_a_scan_in_its_whole_shape_is_finished(content: object, tmp_path: Path) -> None:
-    failure, server = uploaded(new_file(tmp_path), responding(http(envelope(content))), version="legacy")
-    assert isinstance(failure, Failure)
-    assert (failure.reason, failure.final, server.uploads) == (Reason.PROTOCOL, True, 1)
-    assert "neither a link to a pending scan nor a finished scan" in failure.what
+@pytest.mark.parametrize("content", NOT_FINISHED)
+def test_only_a_scan_in_its_whole_shape_is_finished(content: object) -> None:
+    with pytest.raises(NotThreadFixError):
+        finished_scan(parse(envelope(content)), APPLICATION)
 
 
-@pytest.mark.parametrize("content", [FINISHED, *list(NOT_FINISHED.values())[:5]])
-@pytest.mark.parametrize("version", ["latest", "v2.3", "v2.8.8"])
+@pytest.mark.parametrize(
+    ("version", "content"), [("latest", FINISHED), ("v2.3", FINISHED), ("v2.8.8", None), ("legacy", PENDING), ("", [])]
+)
 def test_success_without_a_link_is_not_a_pass(content: object, version: str, tmp_path: Path) -> None:
     """Only version `legacy` waits for the scan. ThreadFix 2.4.5 returns no link to a pending scan."""
     for links in (None, [], [{"href": "http://tf/rest/applications/6"}]):
-        failure, _ = uploaded(new_file(tmp_path), responding(http(envelope(content, links=links))), version=version)
+        response = http(envelope(content, links=links))
+        failure, server = uploaded(new_file(tmp_path), responding(response), version=version)
         assert isinstance(failure, Failure)
-        assert (failure.reason, failure.final) == (Reason.PROTOCOL, True)
+        assert (failure.reason, failure.final, server.uploads) == (Reason.PROTOCOL, True, 1)
         assert "took the file" in failure.what
-        assert "2.5" in str(advise(failure.kind, failure.doing).hint)
-        assert "{--api-version" in str(advise(failure.kind, failure.doing).hint)
+        assert ("nor a finished scan" in failure.what) is (version in {"legacy", ""})
+        assert re.search(r"2\.5.*{--api-version", str(advise(failure.kind, failure.doing).hint))
 
 
 # --- The request.
 
 NAMES = [
-    "contoso.fpr",
-    "with blanks and, comma;semicolon.zip",
-    'with "quotes".txt',
-    "back\\slash.json",
-    "new\nline\r.html",
-    "%22 percent %0A.bin",
-    "ümlaut-日本-🎉.pdf",
-    "UPPER.XML",
-    ".xml",
-    "two.xml.gz",
-    "picture.jpeg",
-    "-",
-    "@at<less=equals",
-    b"not-\xff-utf-8.svg".decode("utf-8", "surrogateescape"),
-]
+    "contoso.fpr", "with blanks and, comma;semicolon.zip", 'with "quotes".txt', "back\\slash.json", "new\nline\r.html",
+    "%22 percent %0A.bin", "ümlaut-日本-🎉.pdf", "UPPER.XML", ".xml", "two.xml.gz", "picture.jpeg", "-",
+    "@at<less=equals", b"not-\xff-utf-8.svg".decode("utf-8", "surrogateescape"),
+]  # fmt: skip
 CURL = shutil.which("curl")
 
 
@@ -372,7 +310,10 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
 
 
 def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
-    _, server = uploaded(new_file(tmp_path), responding(TAKEN))
+    """The progress is in bytes of the file."""
+    server, sent = Counting((responding(TAKEN),)), list[int]()
+    with talking(server.talk) as url:
+        client(url).upload(APPLICATION, PLAN, new_file(tmp_path, 300_000), sent.append)
     ((head, body),) = server.whole
     lines = head.decode().split("\r\n")
     assert lines[0] == f"POST /threadfix/rest/latest/applications/{APPLICATION}/upload HTTP/1.1"
@@ -381,27 +322,7 @@ def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
     assert headers["accept"] == "application/json"
     assert headers["content-length"] == str(len(body))
     assert not {"transfer-encoding", "expect", "cookie"} & set(headers)
-
-
-def test_progress_is_reported_in_bytes_of_the_file(tmp_path: Path) -> None:
-    file = new_file(tmp_path, 1_000_000)
-    sent: list[int] = []
-    with talking(Counting((responding(TAKEN),)).talk) as url:
-        client(url).upload(APPLICATION, PLAN, file, sent.append)
-    assert sent == sorted(sent)
-    assert len(sent) > 2
-    assert sent[-1] == file.size
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_memory_does_not_grow_with_the_files(number: int, tmp_path: Path) -> None:
-    with talking(Counting((drained,)).talk) as url:
-        uploader, peaks = client(url), []
-        for size in (1_000_000, 100_000_000):
-            files = [new_file(tmp_path, size // number, f"{size}-{part}") for part in range(number)]
-            file = files[0] if number == 1 else one_scan(files)
-            peaks.append(peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda _: None)))  # type: ignore[misc]
-    assert peaks[1] < peaks[0] + 2_000_000
+    assert sent == [256 * 1024, 300_000]
 
 
 def drained(incoming: Incoming) -> None:
@@ -411,6 +332,17 @@ def drained(incoming: Incoming) -> None:
     while left > 0:
         left -= len(incoming.connection.recv(65536))
     incoming.connection.sendall(TAKEN)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_memory_does_not_grow_with_the_files(number: int, tmp_path: Path) -> None:
+    with talking(Counting((drained,)).talk) as url:
+        uploader, peaks = client(url), []
+        for size in (1_000_000, 30_000_000):
+            files = [new_file(tmp_path, size // number, f"{size}-{part}") for part in range(number)]
+            file = files[0] if number == 1 else one_scan(files)
+            peaks.append(peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda _: None)))  # type: ignore[misc]
+    assert peaks[1] < peaks[0] + 2_000_000
 
 
 # --- A file that has changed.
@@ -448,19 +380,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     assert server.connections == 0
 
 
-def changing(change: Callable[[], object]) -> Callable[[Incoming], object]:
-    """Return a script that reads the first byte, changes the file, and reads the rest."""
-
-    def script(incoming: Incoming) -> None:
-        incoming.read(1)
-        change()
-        while piece := incoming.connection.recv(1024 * 1024):
-            incoming.body += piece
-
-    return script
-
-
-SIZE = 48 * 1024 * 1024
+SIZE = 24 * 1024 * 1024
 
 
 def rewritten(path: str) -> None:
@@ -473,11 +393,9 @@ def rewritten(path: str) -> None:
 def replaced(path: str) -> None:
     """Replace the file with another file of the same size and time."""
     state = Path(path).stat()
-    other = Path(f"{path}.new")
-    with other.open("wb") as file:
-        file.truncate(SIZE)
+    other = new_file(Path(path).parent, SIZE, "new").path
     os.utime(other, ns=(state.st_atime_ns, state.st_mtime_ns))
-    other.replace(path)
+    Path(other).replace(path)
 
 
 CHANGES: dict[str, tuple[Callable[[str], object], str]] = {
@@ -497,7 +415,14 @@ def test_a_file_that_changes_while_it_is_sent_never_looks_whole(
     change: Callable[[str], object], text: str, tmp_path: Path
 ) -> None:
     file = new_file(tmp_path, SIZE)
-    failure, server = uploaded(file, changing(lambda: change(file.path)))
+
+    def script(incoming: Incoming) -> None:
+        incoming.read(1)
+        change(file.path)
+        while piece := incoming.connection.recv(1024 * 1024):
+            incoming.body += piece
+
+    failure, server = uploaded(file, script)
     assert isinstance(failure, Failure)
     assert (failure.reason, failure.final, failure.unsent) == (Reason.USAGE, True, False)
     assert text in failure.what
