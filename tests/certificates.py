@@ -51,7 +51,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(SIGNS_CERTIFICATES, critical=True)
         )
-        self.file = folder / f"{name}.pem"
+        self.file = folder / f"{''.join(filter(str.isalnum, name))}.pem"
         self.file.write_bytes(certificate.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
 
     def issue(
@@ -61,7 +61,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         until = datetime.now(timezone.utc) + days * DAY
-        builder = self._builder(subject, key, until - 10 * DAY, until)
+        builder = self._builder(subject, key, until - 90 * DAY, until)
         if alternatives:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         cert_file, key_file = self.folder / f"{name}.cert.pem", self.folder / f"{name}.key.pem"

@@ -227,7 +227,8 @@ def shortly(run: Run, scenario: Scenario) -> Iterator[tuple[str, str]]:
     commands = {"run": (("--quiet",), QUIET), "doctor": ((), DOCTOR)}
     for command, (args, names) in commands.items():
         if scenario.name in names:
-            code, _, err = run(command, scenario, *args)
+            code, out, err = run(command, scenario, *args)
+            assert not out
             yield f"exit code, {' '.join((command, *args))}", f"{code}\n{err}"
 
 
