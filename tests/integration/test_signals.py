@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 
 from gate.flow.signals import Signals, install
@@ -38,6 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("FINDINGS_GENERATING", 0),))
 HANGS = Scenario("hangs", "", Reason.UNREACHABLE, fault=lambda _: Trickle(headers_too=True))
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "result.schema.json").read_text())
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 REPORTS = ("--result-file", "result.json", "--junit-file", "junit.xml", "--dotenv-file", "gate.env")
 
@@ -57,6 +59,7 @@ def stopped(
     code = process.returncode
     assert code in {CODES[number] for number in numbers}
     document: dict[str, object] = json.loads((step.folder / "result.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert (document["verdict"], document["reason"], document["exit_code"]) == ("unknown", "cancelled", code)
     assert [step.output(name) for name in ("verdict", "reason", "exit-code")] == ["unknown", "cancelled", str(code)]
     assert f"THREADFIX_GATE_EXIT_CODE={code}\n" in (step.folder / "gate.env").read_text()

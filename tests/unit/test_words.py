@@ -39,7 +39,7 @@ PLAIN: Final = re.compile(r"[A-Za-z']+[.,;:]?")
 MOST_PLAIN_WORDS: Final = 4
 """Longer texts in backquotes are prose, not code."""
 DIRECTIVE: Final = re.compile(r"(noqa(:(\s*[A-Z]+\d+,?)+)?|type: ignore(\[[^]]*\])?|pragma: no \w+|fmt: \w+)(?=\s|$)")
-PYTHON: Final = {"gate": 8.0, "tests": 10.0, "scripts": 8.0, "benchmarks": 8.0}
+PYTHON: Final = {"gate": 8.0, "tests": 10.0, "scripts": 8.0, "benchmarks": 8.0, "proof": 8.0}
 """The most odd constructions in 1,000 words of docstrings and comments, by folder."""
 DOCUMENTS: Final = 6.0
 """The most odd constructions in 1,000 words of all documents together."""
