@@ -16,7 +16,7 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 8
 # Twice the speed of a real scan.
 SPEED ?= --speed 2 --interval 1s
 
-.PHONY: help demo test test-random test-elsewhere test-ci lint unit format bench image bundle dist lock golden docs clean
+.PHONY: help demo test test-random test-elsewhere test-ci lint unit format soak bench image bundle dist lock golden docs clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -66,6 +66,9 @@ dist: .venv/made.stamp  ## Build the sdist, and the wheel from it, in dist/
 	rm -f dist/*.tar.gz dist/*.whl
 	$(BIN)/python -m hatchling build --target sdist
 	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+
+soak: .venv/dev.stamp  ## Run gates through faults, signals and full disks for ten minutes; SECONDS=60, and SEED=... to repeat
+	$(BIN)/python -m proof.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other scripts for docs/performance.md
 	$(BIN)/python benchmarks/run.py
