@@ -27,6 +27,7 @@ from gate.model.history import (
     ScanHistory,
     ScanReading,
     StopCause,
+    Unfinished,
     Upload,
 )
 from gate.model.reasons import InvalidOption, Reason, UsageError
@@ -101,14 +102,16 @@ def walked(  # noqa: PLR0913 - the parts of a walk
 # --- Uploads.
 
 DUPLICATE, NO_RESULTS = REFUSALS[0], REFUSALS[1]
+DIGEST: Final = "0123456789abcdef" * 4
 REFUSED: Final = Refused(DUPLICATE.text, DUPLICATE)
+UNSENT: Final = (Unfinished.NOT_SENT, Unfinished.BROKEN_OFF)
 LOST: Final = Failure(Reason.UNREACHABLE, "tf.example.com closed the connection before it responded.")
 
 
 def uploaded(receipt: Receipt | int, name: str = "contoso.fpr", *, size: int = 12_345_678) -> Upload:
     """Build an upload that took 8 seconds; a number is the id of its pending scan."""
     result = Queued((Target(6, receipt),)) if isinstance(receipt, int) else receipt
-    return Upload(ScanFile(name, size, name), result, 8.0)
+    return Upload(ScanFile(name, size, name), result, 8.0, digests=() if result in UNSENT else (DIGEST,))
 
 
 # --- Checks.

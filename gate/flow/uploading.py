@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from gate.flow.signals import Signals
-    from gate.model.events import UploadEvent
+    from gate.model.events import SendProgress, UploadEvent
     from gate.model.history import Observation, Receipt
     from gate.model.subjects import Plan, ScanFile, Target
     from gate.threadfix.rules import Rules
@@ -36,7 +36,7 @@ PROGRESS: Final = 0.1  # minimum of seconds between two reports of the progress;
 
 def upload_all(  # noqa: PLR0913 - the work and its limits
     files: Sequence[ScanFile],
-    send: Callable[[ScanFile, Callable[[int], None]], Receipt],
+    send: Callable[[ScanFile, SendProgress], Receipt],
     *,
     plan: Plan,
     jitter: Callable[[], float],
@@ -74,7 +74,7 @@ class _Uploads:
     """The uploads of one run; the arguments are those of `upload_all`."""
 
     _files: Sequence[ScanFile]
-    _send: Callable[[ScanFile, Callable[[int], None]], Receipt]
+    _send: Callable[[ScanFile, SendProgress], Receipt]
     _plan: Plan
     _jitter: Callable[[], float]
     _clock: Callable[[], float]
@@ -84,6 +84,7 @@ class _Uploads:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _finished: list[Upload] = field(default_factory=list)
     _began: float = 0.0
+    _meter: _Meter | None = None  # of the newest attempt
     _sending: bool = False
     _stopped: bool = False
 
@@ -108,7 +109,7 @@ class _Uploads:
                 return finished
             if self._sending:
                 file = self._files[len(finished)]
-                finished += (Upload(file, Unfinished.BROKEN_OFF, self._now(), self._began),)
+                finished += (self._result(file, Unfinished.BROKEN_OFF),)
         return finished + tuple(Upload(file, Unfinished.NOT_SENT) for file in self._files[len(finished) :])
 
     def _upload(self, file: ScanFile) -> None:
@@ -121,7 +122,7 @@ class _Uploads:
             if not isinstance(receipt, Failure) or not receipt.unsent or receipt.final or at_limit:
                 if outage and isinstance(receipt, Failure) and receipt.unsent:
                     receipt = _after_outage(receipt, outage, self._now())
-                self._end(Upload(file, receipt, self._now(), self._began))
+                self._end(self._result(file, receipt))
                 return
             now = self._now()
             if outage is None:
@@ -141,13 +142,17 @@ class _Uploads:
             if self._stopped:
                 return None
             self._sending = True
-        meter = _Meter(file, outage, self._began, self._clock, self.events)
+            self._meter = meter = _Meter(file, outage, self._began, self._clock, self.events)
         receipt = self._send(file, meter)
         sent = not (isinstance(receipt, Failure) and receipt.unsent)
         meter.close(sent=sent)
         with self._lock:
             self._sending = sent
         return receipt
+
+    def _result(self, file: ScanFile, receipt: Receipt) -> Upload:
+        assert self._meter is not None  # noqa: S101 - there is no result without an attempt
+        return Upload(file, receipt, self._now(), self._began, self._meter.digests)
 
     def _end(self, upload: Upload) -> None:
         with self._lock:
@@ -174,12 +179,13 @@ class _Meter:
     _sent: int = 0
     _reported: int = 0
     _reported_at: float = -PROGRESS
+    digests: tuple[str, ...] = ()
 
-    def __call__(self, sent: int) -> None:
+    def __call__(self, sent: int, digests: tuple[str, ...]) -> None:
         """Report the number of bytes sent so far, unless the attempt is over."""
         with self._lock:
             if not self._closed:
-                self._sent = sent
+                self._sent, self.digests = sent, digests
                 self._report()
 
     def close(self, *, sent: bool) -> None:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Generic, NamedTuple
 from gate.model.history import Failure, History, Outage, R, T, Upload
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gate.model.subjects import ScanFile, Subject
+
+    # Called with the bytes sent so far and, after all of them, with the SHA-256 of each file in hexadecimal digits.
+    SendProgress = Callable[[int, tuple[str, ...]], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from gate.model.advice import LASTING, LOOKUPS, NOT_SERVED, Doing, FailureKind
@@ -215,6 +216,12 @@ class Upload(NamedTuple):
     receipt: Receipt
     elapsed: float = 0.0  # seconds of all attempts together
     began: float | None = None  # when the upload began, on the monotonic clock; None if an earlier run made it
+    digests: tuple[str, ...] = ()  # the SHA-256 of each file, in hexadecimal digits; empty unless all were sent whole
+
+    @property
+    def hashed(self) -> tuple[tuple[ScanFile, str | None], ...]:
+        """Each file with its SHA-256."""
+        return tuple(zip_longest(self.file.files, self.digests))
 
     @property
     def targets(self) -> tuple[Target, ...]:

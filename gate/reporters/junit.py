@@ -20,13 +20,13 @@ from gate.text.sanitizer import escape_xml
 from gate.text.wording import plain, seconds, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.history import History
+    from gate.model.history import History, Upload
 
 SUITE: Final = "threadfix-gate"
 ROWS: Final = 100  # policies and criteria that are listed of a check; the result document has all
@@ -52,11 +52,12 @@ def _cases(verdict: Verdict) -> Iterator[TestCase]:
         if part := verdict.ended(upload):
             name = f"upload {place}" if len(verdict.uploads) > 1 else "upload"
             result = f"{phrases.outcome(upload)} after {seconds(upload.elapsed)}"
-            output = [f"{upload.file.shown}, {size(upload.file.size)}: {result}"]
+            output = [f"{upload.file.shown}, {size(upload.file.size)}: {result}", *_digests([upload])]
             yield _case((name, upload.elapsed), part.conclusion, [describe(part)], output=output)
     for name, scan in _named(verdict):
         case = (name, scan.history.elapsed)
-        yield _case(case, scan.conclusion, [describe(scan)], verdict.resume_line, _phases(scan.history))
+        output = [*_phases(scan.history), *_digests([scan.upload] if scan.upload else [])]
+        yield _case(case, scan.conclusion, [describe(scan)], verdict.resume_line, output)
     for check in verdict.checks:
         rows = [phrases.row(result) for result in phrases.ordered(check.results)[:ROWS]]
         more = len(check.results) - len(rows)
@@ -101,6 +102,10 @@ def _case(
     if output is not None:
         case.system_out = "\n".join(escape_xml(line).replace("[[", "[ [") for line in output)
     return case
+
+
+def _digests(uploads: Sequence[Upload]) -> list[str]:
+    return [f"SHA-256 {line}" for line in phrases.digests(uploads)[:ROWS]]
 
 
 def _phases(history: History[Any, Any]) -> list[str]:

@@ -81,6 +81,11 @@ def outcome(upload: Upload) -> str:
             return unfinished.value
 
 
+def digests(uploads: Iterable[Upload]) -> list[str]:
+    """Return the SHA-256 and the name of each file that was sent whole, as `sha256sum` prints them."""
+    return [f"{digest}  {file.shown}" for upload in uploads for file, digest in upload.hashed if digest]
+
+
 def outcome_or_reason(upload: Upload, part: UploadVerdict | None) -> str:
     """Return the result of an upload, or the reason of its verdict if it made no scan."""
     return outcome(upload) if part is None or part.scan_id is not None else part.conclusion.reason.value

@@ -30,7 +30,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "gate_version": verdict.version,
         **document_fields(verdict),
         "scans": [_scan(scan) for scan in verdict.scans],
-        "uploads": [_upload(upload, file, verdict) for upload in verdict.uploads for file in upload.file.files],
+        "uploads": [_upload(upload, *file, verdict) for upload in verdict.uploads for file in upload.hashed],
         "checks": [_check(check) for check in verdict.checks],
         "hint": verdict.conclusion.hint or None,
         "resume": verdict.resume or None,
@@ -61,12 +61,13 @@ def _scan(scan: ScanVerdict) -> dict[str, Any]:
     return scan_fields(scan) | {"file": file, "exit_code": scan.conclusion.exit_code} | _history(scan.history)
 
 
-def _upload(upload: Upload, file: ScanFile, verdict: Verdict) -> dict[str, Any]:
+def _upload(upload: Upload, file: ScanFile, digest: str | None, verdict: Verdict) -> dict[str, Any]:
     """Return a file of an upload with its verdict; without a verdict, if its pending scans have it."""
     ended = verdict.ended(upload)
     return {
         "file": file.shown,
         "size_bytes": file.size,
+        "sha256": digest,
         "elapsed_seconds": round(upload.elapsed, 3),
         "pending_scan_ids": [target.pending_scan_id for target in upload.targets],
         "scan_id": upload.receipt.scan_id if isinstance(upload.receipt, Finished) else None,

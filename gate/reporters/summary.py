@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 LIMIT: Final = 60 * 1024  # bytes; checks are cut and timelines left out (the runner drops a summary over 1 MiB)
 ROWS: Final = 100  # scans in the table, and uploads in theirs; the result document has all
 UPLOADS_ROOM: Final = 6 * 1024  # bytes of the rows of uploads
-SCANS_ROOM: Final = 40 * 1024  # bytes of the rows of scans
+DIGESTS_ROOM: Final = 4 * 1024  # bytes of the digests of files
+SCANS_ROOM: Final = 36 * 1024  # bytes of the rows of scans
 SCANS_BESIDE_CHECKS: Final = 12 * 1024  # the same if there are checks too: then all scans passed
 CHECK_ROWS: Final = 20  # policies or criteria in the table of one check
 SHORT: Final = 24  # characters of a scan's name or a status in a table; a mark of punctuation takes six bytes
 LONG: Final = 48  # characters of the name of a file, a policy or a vulnerability
+DIGEST: Final = 66  # characters of a SHA-256 with the blanks after it
 LISTED: Final = 8  # outages, and parts whose message is above the table; the log has all messages, and whole
 SENTENCE: Final = 160  # characters of such an error or message
 PHASES: Final = 16  # statuses and outages in one timeline
@@ -81,7 +83,16 @@ def _uploads(verdict: Verdict) -> list[str]:
         return f"| {name} | {icon}{result} | {size(upload.file.size)} | {seconds(upload.elapsed)} |"
 
     head = ["| file | result | size | took |", "|---|---|---:|---:|"]
-    return _table(head, verdict.uploads, row, "upload", UPLOADS_ROOM)
+    return [*_table(head, verdict.uploads, row, "upload", UPLOADS_ROOM), *_digests(verdict.uploads)]
+
+
+def _digests(uploads: Sequence[Upload]) -> list[str]:
+    """Return the SHA-256 of each file, folded, in the format of `sha256sum`; nothing if no file was sent whole."""
+    lines = [f"{line[:DIGEST]}{escape_html(shorten(line[DIGEST:], LONG))}" for line in phrases.digests(uploads)]
+    fitting = _fitting(lines, DIGESTS_ROOM, gap=1)
+    more = [f"… and {count(len(lines) - len(fitting), 'file')} more."] if len(lines) > len(fitting) else []
+    body = ["<pre>" + "\n".join(fitting) + "</pre>", *more]
+    return ["<details><summary>SHA-256 of the uploaded files</summary>", *body, "</details>"] if lines else []
 
 
 def _scans(verdict: Verdict) -> list[str]:

@@ -21,6 +21,7 @@ from gate.threadfix.refusals import refusal_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gate.model.events import SendProgress
     from gate.model.history import Receipt
     from gate.model.subjects import ApplicationName, Plan, ScanFile, Target
     from gate.net.http import RequestMade
@@ -123,7 +124,7 @@ class Client:
 
         return Finder(self.api)
 
-    def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+    def upload(self, application_id: int, plan: Plan, file: ScanFile, progress: SendProgress) -> Receipt:
         """Upload a file, once; see `gate.threadfix.uploads.upload`."""
         from gate.threadfix import uploads
 

@@ -6,6 +6,7 @@ sent, so memory does not grow with the files.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from contextlib import contextmanager
@@ -22,9 +23,10 @@ from gate.threadfix import links, responses
 from gate.threadfix.refusals import refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from io import FileIO
 
+    from gate.model.events import SendProgress
     from gate.model.history import Receipt
     from gate.model.subjects import Plan, ScanFile
     from gate.net.http import Response
@@ -53,12 +55,12 @@ class FileError(Exception):
 
 
 class FileForm:
-    """A form with files, which are read while the form is sent; `progress` is called with their bytes sent so far.
+    """A form with files, which are read and hashed while the form is sent.
 
     It raises FileError if a file can no longer be opened, or has changed.
     """
 
-    def __init__(self, files: Sequence[ScanFile], progress: Callable[[int], None]) -> None:
+    def __init__(self, files: Sequence[ScanFile], progress: SendProgress) -> None:
         boundary = f"------------------------{os.urandom(8).hex()}"
         self._files = tuple((_head(file, boundary.encode()), file, _state_of(file)) for file in files)
         self._tail = b"--%s--\r\n" % boundary.encode()
@@ -67,19 +69,23 @@ class FileForm:
         self.len = sum(len(head) + file.size + len(END) for head, file, _ in self._files) + len(self._tail)
 
     def __iter__(self) -> Iterator[bytes]:
-        sent = 0
+        sent, digests = 0, []
         for head, file, state in self._files:
             with _opened(file) as content:
                 yield head
+                digest = hashlib.sha256()
                 for piece in pieces_of(content, file):
                     yield piece
+                    digest.update(piece)
                     sent += len(piece)
-                    self._progress(sent)
+                    self._progress(sent, ())
                 # Checked before the end of the file is sent: a mixture of two files must not look complete.
                 if _state_now(content, file) != state:
                     raise FileError(file, "was changed or replaced while it was sent.")
+            digests.append(digest.hexdigest())
             yield END
         yield self._tail
+        self._progress(sent, tuple(digests))
 
 
 def _head(file: ScanFile, boundary: bytes) -> bytes:
@@ -140,11 +146,11 @@ def _opened(file: ScanFile) -> Iterator[FileIO]:
         yield content
 
 
-def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+def upload(api: RestApi, application_id: int, plan: Plan, file: ScanFile, progress: SendProgress) -> Receipt:
     """Upload a file, once; several files that are parts of one scan in one request.
 
-    Return the receipt. Only a failure that is `unsent` and not `final` may be tried again. `progress` is called with
-    the number of bytes that have been sent, in another thread.
+    Return the receipt. Only a failure that is `unsent` and not `final` may be tried again. `progress` is called in
+    another thread.
     """
     started = False
     try:

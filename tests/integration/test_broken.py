@@ -203,7 +203,7 @@ def test_a_response_before_its_request_is_a_broken_response(
         threadfix = client("//tf.invalid" if proxy else url, scheme)
         result: object = threadfix.observe(Target(6, 41), 10.0)
         if what == "upload":
-            result = threadfix.upload(6, PLAN, new_file(tmp_path), lambda _: None)
+            result = threadfix.upload(6, PLAN, new_file(tmp_path), lambda *_: None)
     assert isinstance(result, Failure)
     assert (result.reason, result.final, result.unsent) == (Reason.UNREACHABLE, False, True)
     assert "began before the request was sent" in result.what
@@ -259,7 +259,7 @@ def left():
 def send_all():
     for kind in range(kinds):
         threadfix.observe(Target(6, kind + 1), 10.0)
-        threadfix.upload(kind + 1, PLAN, file, lambda _: None)
+        threadfix.upload(kind + 1, PLAN, file, lambda *_: None)
 
 file = new_file(Path(os.environ["TMPDIR"]))
 send_all()

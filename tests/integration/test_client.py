@@ -388,7 +388,7 @@ def test_a_legacy_upload_s_response_may_have_all_findings(tmp_path: Path) -> Non
     assert len(response) > 8 * 2**20
     with talking(responding(response)) as url:
         receipts = [
-            client(url, version=version).upload(6, PLAN, new_file(tmp_path), lambda _: None)
+            client(url, version=version).upload(6, PLAN, new_file(tmp_path), lambda *_: None)
             for version in ("legacy", "", "latest")
         ]
     assert [isinstance(receipt, Finished) for receipt in receipts] == [True, True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -243,11 +244,11 @@ def test_an_earlier_duplicate_may_be_of_any_type(run: Run) -> None:
 # --- Several files as one scan.
 
 
-def multi(names: Sequence[ScanFile], *scripts: Any) -> tuple[Receipt, Counting, list[int]]:  # noqa: ANN401 - scripts
+def multi(names: Sequence[ScanFile], *scripts: Any) -> tuple[Receipt, Counting, list[tuple[int, tuple[str, ...]]]]:  # noqa: ANN401
     """Return the receipt of one upload of several files, the server, and the progress."""
-    server, sent = Counting(scripts), list[int]()
+    server, sent = Counting(scripts), list[tuple[int, tuple[str, ...]]]()
     with talking(server.talk) as url:
-        receipt = client(url).upload(APPLICATION, PLAN, one_scan(names), sent.append)
+        receipt = client(url).upload(APPLICATION, PLAN, one_scan(names), lambda *now: sent.append(now))
     return receipt, server, sent
 
 
@@ -267,7 +268,8 @@ def test_several_files_are_one_form_of_a_known_length(tmp_path: Path) -> None:
         assert part.startswith(named + b"Content-Type: application/xml\r\n\r\n")
         assert part.endswith(b"\r\n\r\n" + Path(file.path).read_bytes() + b"\r\n")
     assert sent == sorted(sent)
-    assert sent[-1] == 300_007
+    digests = tuple(hashlib.sha256(Path(file.path).read_bytes()).hexdigest() for file in files)
+    assert sent[-1] == (300_007, digests)
 
 
 @pytest.mark.parametrize("changed", [0, 1])
@@ -282,10 +284,11 @@ def test_a_part_that_changes_breaks_the_form_off(changed: int, tmp_path: Path) -
         while piece := incoming.connection.recv(1024 * 1024):
             incoming.body += piece
 
-    receipt, server, _ = multi(files, script)
+    receipt, server, sent = multi(files, script)
     assert isinstance(receipt, Failure)
     assert (receipt.reason, receipt.final, receipt.unsent) == (Reason.USAGE, True, False)
     assert receipt.what.startswith(f"the file {files[changed].shown} ")
+    assert not any(digests for _, digests in sent)
     assert (server.uploads, server.whole) == (1, [])
 
 
@@ -321,6 +324,8 @@ def test_one_scan_is_one_request(files: str, response: bytes, reason: str, advic
     path = "/upload/multi" if " " in files else "/upload"
     assert [request for request in server.requests if request.startswith("POST")] == [f"POST {path}"]
     assert [upload["file"] for upload in run.document["uploads"]] == files.split()
+    digests = {hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files.split()}
+    assert {upload["sha256"] for upload in run.document["uploads"]} == digests
     assert "same extension" not in run.log
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -178,7 +179,8 @@ def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
     ran = play(gate, scenarios, *args)
     (upload,), (scan,) = ran.document["uploads"], ran.document["scans"]
     assert upload["file"] == scan["file"] == str(gate.folder / "criteria-fail.fpr")
-    assert upload["size_bytes"] == (gate.folder / "criteria-fail.fpr").stat().st_size
+    content = (gate.folder / "criteria-fail.fpr").read_bytes()
+    assert (upload["size_bytes"], upload["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
     assert upload["pending_scan_ids"] == [scan["pending_scan_id"]]
     criteria, policies = ran.document["checks"]
     assert (criteria["kind"], criteria["verdict"], policies["kind"]) == ("criteria", "fail", "policies")

@@ -176,8 +176,9 @@ def test_a_response_before_the_end_of_the_body_is_read(
         incoming.read(SOME).connection.sendall(response)
         afterwards(incoming)
 
-    uploader, server = serving(script)
-    receipt = uploader.upload(APPLICATION, PLAN, new_file(tmp_path, LARGE), lambda _: None)
+    (uploader, server), digests = serving(script), list[str]()
+    file = new_file(tmp_path, LARGE)
+    receipt = uploader.upload(APPLICATION, PLAN, file, lambda _, found: digests.extend(found))
     if isinstance(outcome, Refused):
         assert receipt == outcome
     else:
@@ -186,7 +187,7 @@ def test_a_response_before_the_end_of_the_body_is_read(
         assert text in receipt.what
         assert (advise(receipt.kind, receipt.doing).meaning == UPLOAD_UNCERTAIN) is bool(text)
         assert (NOT_KNOWN in receipt.what) is bool(text)
-    assert (server.uploads, server.whole) == (1, [])
+    assert (server.uploads, server.whole, digests) == (1, [], [])
 
 
 @http_and_https
@@ -203,7 +204,7 @@ def test_interim_responses_do_not_end_an_upload(serving: Serving, tmp_path: Path
         incoming.connection.sendall(interim[20:] + TAKEN)
 
     uploader, server = serving(script)
-    assert uploader.upload(APPLICATION, PLAN, new_file(tmp_path, LARGE // 8), lambda _: None) == QUEUED
+    assert uploader.upload(APPLICATION, PLAN, new_file(tmp_path, LARGE // 8), lambda *_: None) == QUEUED
     assert len(server.whole) == 1
 
 
@@ -362,7 +363,7 @@ def test_a_handshake_ends_at_the_request_timeout(server_tls: Tls, tmp_path: Path
     over = threading.Event()
     with talking(lambda _: hangs(over)) as url:
         uploader = client(url.replace("http:", "https:"), server_tls[1])
-        failure = unsent(uploader.upload(APPLICATION, BRISK, new_file(tmp_path), lambda _: None))
+        failure = unsent(uploader.upload(APPLICATION, BRISK, new_file(tmp_path), lambda *_: None))
         over.set()
     assert (failure.timed_out, failure.final) == (True, False)
     assert "did not respond within 0.2s" in failure.what
@@ -459,7 +460,7 @@ def test_tls_within_the_tls_of_a_proxy_works(
             monkeypatch.setenv("HTTPS_PROXY", url.removesuffix("/threadfix"))
             uploader, file = client("https://tf.invalid", insecure=True), new_file(tmp_path, 2_000_000)
             for limit in limits:
-                receipt = uploader.upload(APPLICATION, replace(PLAN, upload_timeout=limit), file, lambda _: None)
+                receipt = uploader.upload(APPLICATION, replace(PLAN, upload_timeout=limit), file, lambda *_: None)
                 # On a busy machine, two handshakes take long.
                 if not isinstance(receipt, Failure) or not receipt.unsent:
                     break
@@ -519,7 +520,7 @@ def test_a_signal_ends_the_process_in_the_middle_of_a_file(gate: Gate, tmp_path:
 def test_a_transport_that_is_closed_sends_nothing(serving: Serving, tmp_path: Path) -> None:
     uploader, server = serving(takes)
     uploader.http.close()
-    receipt = unsent(uploader.upload(APPLICATION, PLAN, new_file(tmp_path), lambda _: None))
+    receipt = unsent(uploader.upload(APPLICATION, PLAN, new_file(tmp_path), lambda *_: None))
     assert "broke" in receipt.what
     assert isinstance(uploader.http.request("http://127.0.0.1/", 1.0), Failure)
     assert server.connections == 0

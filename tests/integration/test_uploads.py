@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -55,10 +56,14 @@ def responding(response: bytes) -> Callable[[Incoming], object]:
 def uploaded(
     file: ScanFile, *scripts: Callable[[Incoming], object], version: str = "latest"
 ) -> tuple[Receipt, Counting]:
-    """Return the receipt of an upload to a server that plays `scripts`, and the server."""
-    server = Counting(scripts)
+    """Return the receipt of an upload to a server that plays `scripts`, and the server.
+
+    A file that changed has no digest.
+    """
+    server, digests = Counting(scripts), list[str]()
     with talking(server.talk) as url:
-        receipt = client(url, version=version).upload(APPLICATION, PLAN, file, lambda _: None)
+        receipt = client(url, version=version).upload(APPLICATION, PLAN, file, lambda _, found: digests.extend(found))
+    assert not (digests and isinstance(receipt, Failure) and receipt.reason is Reason.USAGE)
     return receipt, server
 
 
@@ -300,7 +305,7 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
     server = Counting((responding(TAKEN),))
     with talking(server.talk) as url:
         endpoint = f"{url}/rest/latest/applications/{APPLICATION}/upload"
-        assert client(url).upload(APPLICATION, PLAN, file, lambda _: None) == Queued((OWN,))
+        assert client(url).upload(APPLICATION, PLAN, file, lambda *_: None) == Queued((OWN,))
         command: list[str | bytes] = [str(CURL), "--silent", "--fail", "--form", b'file=@"%s"' % argument, endpoint]
         subprocess.run(command, check=True, capture_output=True, timeout=30)
     (ours, body), (theirs, curls) = server.whole
@@ -310,10 +315,11 @@ def test_the_body_is_that_of_curl(name: str, tmp_path: Path) -> None:
 
 
 def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
-    """The progress is in bytes of the file."""
-    server, sent = Counting((responding(TAKEN),)), list[int]()
+    """The progress is in bytes of the file. The file's digest follows all of them."""
+    server, sent = Counting((responding(TAKEN),)), list[tuple[int, tuple[str, ...]]]()
+    file = new_file(tmp_path, 300_000)
     with talking(server.talk) as url:
-        client(url).upload(APPLICATION, PLAN, new_file(tmp_path, 300_000), sent.append)
+        client(url).upload(APPLICATION, PLAN, file, lambda *now: sent.append(now))
     ((head, body),) = server.whole
     lines = head.decode().split("\r\n")
     assert lines[0] == f"POST /threadfix/rest/latest/applications/{APPLICATION}/upload HTTP/1.1"
@@ -322,7 +328,8 @@ def test_the_request_has_the_parts_that_threadfix_needs(tmp_path: Path) -> None:
     assert headers["accept"] == "application/json"
     assert headers["content-length"] == str(len(body))
     assert not {"transfer-encoding", "expect", "cookie"} & set(headers)
-    assert sent == [256 * 1024, 300_000]
+    digest = hashlib.sha256(Path(file.path).read_bytes()).hexdigest()
+    assert sent == [(256 * 1024, ()), (300_000, ()), (300_000, (digest,))]
 
 
 def drained(incoming: Incoming) -> None:
@@ -341,7 +348,7 @@ def test_memory_does_not_grow_with_the_files(number: int, tmp_path: Path) -> Non
         for size in (1_000_000, 30_000_000):
             files = [new_file(tmp_path, size // number, f"{size}-{part}") for part in range(number)]
             file = files[0] if number == 1 else one_scan(files)
-            peaks.append(peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda _: None)))  # type: ignore[misc]
+            peaks.append(peak(lambda file=file: uploader.upload(APPLICATION, PLAN, file, lambda *_: None)))  # type: ignore[misc]
     assert peaks[1] < peaks[0] + 2_000_000
 
 

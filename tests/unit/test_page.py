@@ -31,15 +31,17 @@ from gate.model.history import (
     ScanHistory,
     ScanReading,
     StopCause,
+    Upload,
 )
 from gate.model.reasons import Kind, Reason
-from gate.model.subjects import Policy, Target
+from gate.model.subjects import Policy, Target, one_scan
 from gate.reporters import page as report
 from gate.text.sanitizer import Sanitizer
 from gate.threadfix.rules import STATUSES
 from tests.builders import (
     CRITERIA,
     CRITICAL,
+    DIGEST,
     DOWN,
     EMPTY,
     FAILING,
@@ -249,13 +251,19 @@ def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
 
 def test_uploads_have_a_row_each() -> None:
     text = Page(report.render(ENDINGS["refused"])).text
-    assert "b.fpr upload-refused 12 MB 8s a.fpr queued as pending scan 41 12 MB 8s" in text
+    rows = ("b.fpr upload-refused 12 MB 8s", "a.fpr queued as pending scan 41 12 MB 8s", "Timeline")
+    assert f" SHA-256: {DIGEST} ".join(rows) in text
     assert text.count("refused; ThreadFix says") == 1
     assert "uploads 2 (25 MB)" in text
     assert "2 uploads – ThreadFix gate" in Page(report.render(ENDINGS["finished"])).text
     assert "a.fpr finished as scan 12 12 MB 8s" in Page(report.render(ENDINGS["finished"])).text
     several = verdict(uploads=[uploaded(Refused(f"No {name}."), name) for name in ("a.fpr", "b.fpr")])
     assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No b.fpr'." in Page(report.render(several)).text
+    parts = Upload(
+        one_scan([uploaded(41, name).file for name in ("a.fpr", "b.fpr")]), ONE.receipt, digests=(DIGEST, DIGEST[::-1])
+    )
+    text = Page(report.render(verdict(scan(upload=parts), uploads=[parts]))).text
+    assert f" SHA-256 of a.fpr (12 MB): {DIGEST} SHA-256 of b.fpr (12 MB): {DIGEST[::-1]} " in text
     same = verdict(uploads=[uploaded(Refused("No."), name) for name in ("a.fpr", "b.fpr")])
     assert Page(report.render(same)).text.count("ThreadFix says: 'No'.") == 1
     many = Page(report.render(verdict(uploads=[uploaded(REFUSED, f"{number}.fpr") for number in range(60)]))).text

@@ -30,6 +30,7 @@ from tests import builders
 from tests.builders import (
     CRITERIA,
     CRITICAL,
+    DIGEST,
     DOWN,
     FAILING,
     HIGH,
@@ -276,7 +277,9 @@ def test_junit_names_a_case_for_each_part_alike_in_every_build(ending: Verdict, 
 
 def test_the_output_of_an_upload_has_its_file() -> None:
     case = cases(RELEASES["refused"])["upload"]
-    assert case.system_out == "contoso.fpr, 12 MB: refused after 8s"
+    assert case.system_out == f"contoso.fpr, 12 MB: refused after 8s\nSHA-256 {DIGEST}  contoso.fpr"
+    assert cases(RELEASES["broken-off"])["upload"].system_out == "contoso.fpr, 12 MB: broken off after 8s"
+    assert cases(RELEASES["released"])["pending scan"].system_out.endswith(f"\nSHA-256 {DIGEST}  a.fpr")
     assert case.result[0].text.startswith("upload of contoso.fpr: refused; ThreadFix says: ")
 
 
@@ -407,6 +410,7 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
         "### ❔ All policies",
         "### ✅ Policy 'Release'",
         "| file | result | size | too",
+        "<details><summary>SHA-256 of",
         "| scan | verdict | took | st",
         "<details><summary>Timelines<",
         f"threadfix-gate {__version__} · https://tf"[:28],
@@ -421,6 +425,8 @@ def test_the_summary_has_a_row_for_each_upload() -> None:
     assert "| ✅\N{NO-BREAK SPACE}finished as scan 12 |" in summary.render(RELEASES["finished"])
     assert "| ✅\N{NO-BREAK SPACE}already-imported |" in summary.render(RELEASES["accepted"])
     assert "❔\N{NO-BREAK SPACE}unreachable" in summary.render(RELEASES["lost"])
+    assert f"</summary>\n\n<pre>{DIGEST}  a.fpr\n{DIGEST}  b.fpr</pre>\n\n</details>" in text
+    assert "SHA-256" not in summary.render(RELEASES["broken-off"])
     both = verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO], accepted=frozenset({Accept.DUPLICATE}))
     assert "- ✅ Upload of a&#46;fpr&#58; not imported" in summary.render(replace(both, conclusion=PASS.conclusion))
 
@@ -460,6 +466,7 @@ def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
         assert "… and 180 more." in text or "### ❌" not in text
         assert re.search(r"… and \d+ checks more\.", text) or len(checks) < 100
         assert re.search(r"… and \d+ uploads more\.", text)
+        assert re.search(r"… and \d+ files more\.", text)
         assert (checks[-1] is red) is ("### ❌ All policies" in text)
 
 

@@ -20,10 +20,10 @@ from gate.model.subjects import Plan, ScanFile, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gate.model.events import UploadEvent
+    from gate.model.events import SendProgress, UploadEvent
     from gate.model.history import Receipt
 
-    Step = Receipt | Callable[[Callable[[int], None]], Receipt]
+    Step = Receipt | Callable[[SendProgress], Receipt]
 
 A, B, C = (ScanFile(name, 1000, name) for name in "abc")
 QUEUED = Queued((Target(6, 41),))
@@ -55,7 +55,7 @@ class World:
     events: list[UploadEvent] = field(default_factory=list)
     now: float = 1000.0
 
-    def send(self, file: ScanFile, progress: Callable[[int], None]) -> Receipt:
+    def send(self, file: ScanFile, progress: SendProgress) -> Receipt:
         step = self.script[len(self.attempts)]
         self.attempts.append((file.path, self.now - 1000))
         self.now += self.takes
@@ -146,10 +146,10 @@ def test_there_is_a_last_attempt_at_the_limit() -> None:
 
 
 def test_the_end_of_an_outage_is_reported() -> None:
-    def late(progress: Callable[[int], None]) -> Receipt:
-        progress(500)
+    def late(progress: SendProgress) -> Receipt:
+        progress(500, ())
         world.now += 100
-        progress(1000)
+        progress(1000, ())
         return QUEUED
 
     world = World([DOWN, replace(DOWN, what="tf is starting."), late], takes=1)
@@ -180,10 +180,10 @@ def test_a_final_failure_does_not_end_an_outage() -> None:
 
 
 def test_progress_is_reported_ten_times_a_second_and_at_the_end() -> None:
-    def many(progress: Callable[[int], None]) -> Receipt:
+    def many(progress: SendProgress) -> Receipt:
         for sent in range(1, 1000):
             world.now += 0.001
-            progress(sent)
+            progress(sent, ())
         return LOST
 
     world = World([many])
@@ -195,26 +195,29 @@ def test_progress_is_reported_ten_times_a_second_and_at_the_end() -> None:
 
 
 def test_progress_of_an_attempt_that_is_over_is_ignored() -> None:
-    meters: list[Callable[[int], None]] = []
+    meters: list[SendProgress] = []
 
-    def kept(progress: Callable[[int], None]) -> Receipt:
+    def kept(progress: SendProgress) -> Receipt:
         meters.append(progress)
         return LOST
 
-    def again(progress: Callable[[int], None]) -> Receipt:
-        meters[0](777)
-        progress(1)
+    def again(progress: SendProgress) -> Receipt:
+        meters[0](777, ("late",))
+        progress(1, ())
         return QUEUED
 
     world = World([kept, again])
-    world.upload(A, B)
+    assert [upload.digests for upload in world.upload(A, B)] == [(), ()]
     assert [event.sent for event in world.events if isinstance(event, UploadProgress)] == [1]
 
 
-def test_a_signal_ends_the_uploads() -> None:
+@pytest.mark.parametrize("digests", [(), ("f00d",)])
+def test_a_signal_ends_the_uploads(digests: tuple[str, ...]) -> None:
+    """A file that was sent whole has its digest, also without a response."""
     under_way, go_on, signals = threading.Event(), threading.Event(), Signals()
 
-    def hangs(_: Callable[[int], None]) -> Receipt:
+    def hangs(progress: SendProgress) -> Receipt:
+        progress(1000, digests)
         world.now += 7
         under_way.set()
         go_on.wait(60)
@@ -228,6 +231,7 @@ def test_a_signal_ends_the_uploads() -> None:
     world = World([QUEUED, hangs, QUEUED], takes=2)
     uploads = world.upload(A, B, C, notify=notify, signals=signals)
     assert receipts(uploads) == [QUEUED, Unfinished.BROKEN_OFF, Unfinished.NOT_SENT]
+    assert [upload.digests for upload in uploads] == [(), digests, ()]
     assert uploads[1].elapsed == 9
     go_on.set()
     join_sender()
@@ -258,7 +262,7 @@ def test_no_attempt_begins_after_a_signal(*, stopped: bool) -> None:
 
 
 def test_a_bug_in_the_sending_thread_is_raised() -> None:
-    def breaks(_: Callable[[int], None]) -> Receipt:
+    def breaks(_: SendProgress) -> Receipt:
         raise LookupError("a bug")
 
     world = World([breaks, QUEUED])
@@ -283,7 +287,7 @@ def test_the_calling_thread_wakes_up_for_ticks(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("gate.flow.signals.TICK", 0.01)
     ticked = threading.Event()
 
-    def slow(_: Callable[[int], None]) -> Receipt:
+    def slow(_: SendProgress) -> Receipt:
         assert ticked.wait(5)
         return QUEUED
 
