@@ -60,35 +60,22 @@ class FailureKind(Enum):
     OTHER = auto()
 
 
-CERTIFICATES: Final = frozenset(
-    {
-        FailureKind.CERTIFICATE,
-        FailureKind.CERTIFICATE_NOT_YET_VALID,
-        FailureKind.CERTIFICATE_EXPIRED,
-        FailureKind.CERTIFICATE_NAME,
-    }
-)
+CERTIFICATES: Final = frozenset({
+    FailureKind.CERTIFICATE, FailureKind.CERTIFICATE_NOT_YET_VALID, FailureKind.CERTIFICATE_EXPIRED,
+    FailureKind.CERTIFICATE_NAME,
+})  # fmt: skip
 """The certificate does not verify."""
 
 
-LASTING: Final = frozenset(
-    {
-        FailureKind.UNRECOGNIZED_PATH,
-        FailureKind.REDIRECT_TO_LOGIN,
-        FailureKind.REFUSED_PATH,
-        FailureKind.REDIRECT_TO_HTTPS,
-    }
-)
+LASTING: Final = frozenset({
+    FailureKind.UNRECOGNIZED_PATH, FailureKind.REDIRECT_TO_LOGIN, FailureKind.REFUSED_PATH,
+    FailureKind.REDIRECT_TO_HTTPS,
+})  # fmt: skip
 """Kinds that seldom pass by themselves."""
 
 
 NAMED: Final = frozenset(
-    {
-        FailureKind.SEVERAL,
-        FailureKind.CONTEXT_PATH,
-        FailureKind.REDIRECT_TO_HTTPS,
-        FailureKind.REDIRECT_TO_LOGIN,
-    }
+    {FailureKind.SEVERAL, FailureKind.CONTEXT_PATH, FailureKind.REDIRECT_TO_HTTPS, FailureKind.REDIRECT_TO_LOGIN}
 )
 """Kinds whose message names the value to set, so that `doctor` could not add anything."""
 

@@ -191,21 +191,11 @@ Receipt = Queued | Finished | Refused | Failure | Unfinished
 """The result of an upload. After a failure ThreadFix may have the file, unless nothing was sent."""
 
 
-NOT_TAKEN: Final = frozenset(
-    {
-        *NOT_SERVED,
-        FailureKind.DENIED,
-        FailureKind.NO_CONTENT,
-        FailureKind.NO_ENDPOINT,
-        FailureKind.NO_PARTS,
-        FailureKind.TOO_LARGE,
-        FailureKind.REDIRECT,
-        FailureKind.REDIRECT_TO_HTTPS,
-        FailureKind.PROXY_LOGIN,
-        FailureKind.REJECTED,
-        FailureKind.FILE_CHANGED,
-    }
-)
+NOT_TAKEN: Final = frozenset({
+    *NOT_SERVED, FailureKind.DENIED, FailureKind.NO_CONTENT, FailureKind.NO_ENDPOINT, FailureKind.NO_PARTS,
+    FailureKind.TOO_LARGE, FailureKind.REDIRECT, FailureKind.REDIRECT_TO_HTTPS, FailureKind.PROXY_LOGIN,
+    FailureKind.REJECTED, FailureKind.FILE_CHANGED,
+})  # fmt: skip
 """Kinds of failure after which ThreadFix does not have the file."""
 
 

@@ -85,119 +85,84 @@ SIGNAL_EXIT_CODES: Final = (130, 143)
 
 REASONS: Final[Mapping[Reason, Row]] = {
     Reason.PROCESSED: Row(
-        0,
-        "every scan was processed without an error; no rule was requested",
-        "ThreadFix has processed the scan.",
-    ),
+        0, "every scan was processed without an error; no rule was requested",
+        "ThreadFix has processed the scan."),
     Reason.POLICY_PASSED: Row(
-        0,
-        "every requested policy and the pass criteria hold, and every scan was processed or accepted",
-        "By the rules set up in ThreadFix this application may be released.",
-    ),
+        0, "every requested policy and the pass criteria hold, and every scan was processed or accepted",
+        "By the rules set up in ThreadFix this application may be released."),
     Reason.ALREADY_IMPORTED: Row(
-        0,
-        "ThreadFix already has a scan of this scanner with this date, with `--accept duplicate`",
-        "ThreadFix imported nothing: it already has a scan of this scanner with this date.",
-    ),
+        0, "ThreadFix already has a scan of this scanner with this date, with `--accept duplicate`",
+        "ThreadFix imported nothing: it already has a scan of this scanner with this date."),
     Reason.EMPTY_SCAN: Row(
-        0,
-        "the file has no results, with `--accept empty`",
-        "ThreadFix imported nothing: the file has no results.",
-    ),
+        0, "the file has no results, with `--accept empty`",
+        "ThreadFix imported nothing: the file has no results."),
     Reason.SCAN_FAILED: Row(
-        1,
-        "a failure status, or `error: true` with any status",
+        1, "a failure status, or `error: true` with any status",
         "ThreadFix could not process the scan, or the scan was deleted. Its findings are not in ThreadFix.",
         "Read ThreadFix's message in the verdict, check the application's scans in ThreadFix, and upload the scan "
-        "again.",
-    ),
+        "again."),
     Reason.SCAN_VANISHED: Row(
-        1,
-        'ThreadFix returned the pending scan at first, then "not found" until `--outage-limit`',
+        1, 'ThreadFix returned the pending scan at first, then "not found" until `--outage-limit`',
         "The pending scan was removed while it was being processed.",
-        "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans.",
-    ),
+        "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans."),
     Reason.POLICY_FAILED: Row(
-        1,
-        "ThreadFix reports that a pass criterion or a policy fails",
+        1, "ThreadFix reports that a pass criterion or a policy fails",
         "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
         "Fix the vulnerabilities named here, or ask the owner of the rule in ThreadFix to decide; then upload "
-        "a new scan.",
-    ),
+        "a new scan."),
     Reason.UNKNOWN_STATUS: Row(
-        1,
-        "a status that is not documented, with `--on-unknown-status fail`",
+        1, "a status that is not documented, with `--on-unknown-status fail`",
         "Your ThreadFix uses a status that this gate does not know.",
         "Add the status to `{--success-statuses}` or `{--failure-statuses}`, or let the gate wait for the next one "
-        "with `{--on-unknown-status wait}`.",
-    ),
+        "with `{--on-unknown-status wait}`."),
     Reason.UPLOAD_REFUSED: Row(
-        1,
-        "ThreadFix accepted the request but refused the file",
+        1, "ThreadFix accepted the request but refused the file",
         "ThreadFix did not import the file. Its findings are not in ThreadFix.",
-        "Read ThreadFix's message in the verdict, and check the file and the scanner that made it.",
-    ),
+        "Read ThreadFix's message in the verdict, and check the file and the scanner that made it."),
     Reason.USAGE: Row(
-        2,
-        "options are missing, invalid or contradict each other",
+        2, "options are missing, invalid or contradict each other",
         "The options are incomplete or invalid, so nothing was sent to ThreadFix.",
-        "Correct the {@options} named here; {@help}.",
-    ),
+        "Correct the {@options} named here; {@help}."),
     Reason.TIMEOUT: Row(
-        3,
-        "the scan was not finished at the deadline, or another node of ThreadFix does not know an uploaded scan yet",
+        3, "the scan was not finished at the deadline, or another node of ThreadFix does not know an uploaded scan yet",
         "ThreadFix is still processing the scan. It continues there; only the gate has stopped waiting.",
-        "{@resume}, or allow more time with `{--timeout}`.",
-    ),
+        "{@resume}, or allow more time with `{--timeout}`."),
     Reason.DENIED: Row(
-        4,
-        "401, 403, or a response that mentions the API key or a permission",
+        4, "401, 403, or a response that mentions the API key or a permission",
         "ThreadFix does not accept the API key, or the key's user may not access this application.",
         "Check that the secret is set and current, and that the key's user has the *Upload Scans* permission for the "
         "application: ThreadFix requires it for uploads and for the status of a pending scan; read access "
-        "is not enough.",
-    ),
+        "is not enough."),
     Reason.NOT_FOUND: Row(
-        5,
-        "404, 410 or another `success: false`, for 8 seconds or until `--first-contact-limit`",
+        5, "404, 410 or another `success: false`, for 8 seconds or until `--first-contact-limit`",
         "ThreadFix does not know this pending scan for this application.",
         "Check both ids against the link in the upload's response, that `{--url}` includes its context path, and that "
-        "`{--api-version}` matches your ThreadFix.",
-    ),
+        "`{--api-version}` matches your ThreadFix."),
     Reason.UNREACHABLE: Row(
-        6,
-        "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit; a proxy's 407",
+        6, "no connection, a TLS failure, no response in time, 408, 425, 429 or 5xx, until the limit; a proxy's 407",
         "ThreadFix could not be reached, so the gate has no result.",
         "Check `{--url}`, and whether this machine can reach it (DNS, firewall, proxy, certificates); then run the "
-        "gate again.",
-    ),
+        "gate again."),
     Reason.PROTOCOL: Row(
         7,
         "a response that is not ThreadFix's: a redirect, a web page, invalid JSON, another application's id, other 4xx",
         "There was a response, but not from ThreadFix's REST API. Often it is from a login page or a proxy.",
         "Check that `{--url}` includes its context path, such as `/threadfix`, and that nothing in between requires a "
-        "login.",
-    ),
+        "login."),
     Reason.POLICY_UNKNOWN: Row(
-        8,
-        "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
+        8, "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
         "The scan was processed, but ThreadFix did not report whether this application may be released.",
         "Check in ThreadFix that the policy or the pass criteria exist, and that the application is attached to them; "
-        "allow more time with `{--settle-timeout}`.",
-    ),
+        "allow more time with `{--settle-timeout}`."),
     Reason.CANCELLED: Row(
-        SIGNAL_EXIT_CODES[0],
-        "SIGINT (130) or SIGTERM (143)",
+        SIGNAL_EXIT_CODES[0], "SIGINT (130) or SIGTERM (143)",
         "The job was stopped. The scan continues in ThreadFix; only the gate has stopped waiting.",
-        "{@resume}.",
-    ),
+        "{@resume}."),
     Reason.INTERNAL: Row(
-        70,
-        "a bug in the gate",
+        70, "a bug in the gate",
         "The gate had an internal error, so it has no result for the scan.",
-        "Please report it with the traceback in the log; the API key is not in it.",
-    ),
-}
+        "Please report it with the traceback in the log; the API key is not in it."),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
