@@ -16,7 +16,7 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 8
 # Twice the speed of a real scan.
 SPEED ?= --speed 2 --interval 1s
 
-.PHONY: help demo test test-random test-elsewhere test-ci lint unit format soak bench image bundle dist lock golden docs clean
+.PHONY: help demo test test-random test-elsewhere test-ci lint unit format fuzz soak bench image bundle dist lock golden docs clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -76,6 +76,9 @@ bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other
 	$(BIN)/python benchmarks/upload.py
 	$(BIN)/python benchmarks/action.py
 	$(BIN)/python benchmarks/image.py
+
+fuzz: .venv/dev.stamp  ## Give the gate random responses, files and texts; SECONDS=600, SEED=7, INPUTS=1000000, REPLAY=file
+	$(BIN)/python proof/fuzz.py $(if $(REPLAY),--replay $(REPLAY),--seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --inputs $(or $(INPUTS),0))
 
 golden: .venv/dev.stamp  ## Write the golden files of the sandbox's scenarios again
 	GOLDEN=write $(BIN)/python $(PYTEST) --dist worksteal tests/integration/test_golden.py
