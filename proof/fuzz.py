@@ -33,8 +33,6 @@ from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from proof import bodies, oracle
 from proof.bodies import DONE_AT, OWN, Reply, World
 
