@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import pytest
 
-from gate.cli import main
 from gate.model.history import Failure, Queued
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target, one_scan
+from gate.threadfix.refusals import UNRECOGNIZED
 from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
     FINISHED,
-    KEY,
     LINK,
     PLAN,
     TAKEN,
@@ -41,33 +37,30 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gate.model.history import Receipt
+    from tests.conftest import Gate, Ran
 
-ENV = {
-    "THREADFIX_API_KEY": KEY,
-    "THREADFIX_APPLICATION_ID": str(APPLICATION),
-    "THREADFIX_TIMEOUT": "20s",
-    "THREADFIX_INTERVAL": "10ms",
-    "THREADFIX_MAX_INTERVAL": "10ms",
-    "THREADFIX_FIRST_CONTACT_LIMIT": "50ms",
-    "THREADFIX_OUTAGE_LIMIT": "50ms",
-}
+ENV = {"THREADFIX_TIMEOUT": "20s", "THREADFIX_FIRST_CONTACT_LIMIT": "50ms", "THREADFIX_OUTAGE_LIMIT": "50ms"}
 DUPLICATE = "Scan file has already been uploaded."
 EMPTY = "The scan file contained 0 results."
 ZAP, FINDBUGS = "OWASP Zed Attack Proxy", "FindBugs"
 SENT = b"Date: Thu, 03 Oct 2019 15:50:33 GMT"
 NOW = 1_570_117_833_000
 """The same moment in milliseconds."""
-NO_PATH = refused("Bad rest request due to unrecognized path.")
+
+
+def dated(body: bytes) -> bytes:
+    """Return a complete response with its date."""
+    return http(body, b"200 OK", SENT)
 
 
 def accepted(*numbers: int) -> bytes:
     """Return the response to an upload that was queued as these pending scans."""
-    return http(linked(*(LINK.replace("/41/", f"/{number}/") for number in numbers)), b"200 OK", SENT)
+    return dated(linked(*(LINK.replace("/41/", f"/{number}/") for number in numbers)))
 
 
 def status(word: str = "DONE", **fields: object) -> bytes:
     """Return a response about a pending scan."""
-    return http(envelope({"status": word, "error": False, "appId": APPLICATION} | fields), b"200 OK", SENT)
+    return dated(envelope({"status": word, "error": False, "appId": APPLICATION} | fields))
 
 
 def done(scan_id: int | None = None, *names: object) -> bytes:
@@ -83,13 +76,13 @@ def duplicate(*names: str) -> bytes:
 def listed(scans: Mapping[int, object]) -> bytes:
     """Return the application's scans with their scanners."""
     entries = [{"id": number, "updatedDate": NOW, "scannerName": name} for number, name in scans.items()]
-    return http(envelope(entries), b"200 OK", SENT)
+    return dated(envelope(entries))
 
 
 def rule(word: str = "PASSING") -> bytes:
     """Return the status of every policy."""
     policy = {"id": 3, "name": "Release", "filterName": "Release"}
-    return http(envelope([{"currentStatus": word, "lastEvaluated": NOW, "policy": policy}]), b"200 OK", SENT)
+    return dated(envelope([{"currentStatus": word, "lastEvaluated": NOW, "policy": policy}]))
 
 
 @dataclass
@@ -127,41 +120,31 @@ class Played:
         connection.sendall(response)
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run the gate on files in a folder."""
-    monkeypatch.chdir(tmp_path)
-    return Run(capfd)
-
-
 @dataclass
 class Run:
-    """Runs the gate.
+    """Runs the gate; `ran` is the newest run, and `advice` its advice."""
 
-    Attributes:
-        captured: the standard streams.
-        document: the result document of the newest run.
-        advice: its advice.
-        log: its log.
-    """
+    gate: Gate
+    ran: Ran = field(init=False)
 
-    captured: pytest.CaptureFixture[str]
-    document: dict[str, Any] = field(default_factory=dict)
-    advice: str = ""
-    log: str = ""
-
-    def __call__(self, server: Played | Counting, *args: str, files: str = "") -> str:
+    def __call__(self, server: Played, *args: str, files: str = "") -> str:
         """Return the reason of the verdict, or `pass`."""
         for name in files.split():
             Path(name).write_text(name)
         names = ("--scan-file", files.replace(" ", "\n")) if files else ()
-        with talking(server.talk) as url, patch.dict(os.environ, ENV):
-            code = main(["run", "--url", url, "--result-file", "result", *names, *args])
-        self.log = self.captured.readouterr().err
-        self.document = json.loads(Path("result").read_text())
-        assert code == self.document["exit_code"]
-        self.advice = self.document["hint"] or ""
-        return "pass" if self.document["verdict"] == "pass" else str(self.document["reason"])
+        with talking(server.talk) as url:
+            self.ran = self.gate("--url", url, *names, *args, env=ENV)
+        return "pass" if self.ran.document["verdict"] == "pass" else str(self.ran.document["reason"])
+
+    @property
+    def advice(self) -> str:
+        return self.ran.document["hint"] or ""
+
+
+@pytest.fixture
+def run(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(gate.folder)
+    return Run(gate)
 
 
 # --- Duplicates: ThreadFix compares dates, not content.
@@ -169,7 +152,7 @@ class Run:
 REFUSED, REFUSED_EMPTY = http(refused(DUPLICATE)), http(refused(EMPTY))
 LOST, DENIED = b"", http(b"<html>", b"403 X")
 FOUND_EMPTY = status(error=True, errorMessage=EMPTY)
-LEGACY = http(envelope(FINISHED), b"200 OK", SENT)
+LEGACY = dated(envelope(FINISHED))
 
 CONTESTS: dict[str, tuple[str, list[bytes], dict[int, bytes], str]] = {
     # The files, the responses to their uploads, the responses about their pending scans, and the reason.
@@ -196,35 +179,19 @@ def test_a_duplicate_is_not_accepted_next_to_a_scan_of_its_type(
     files: str, uploads: list[bytes], polls: dict[int, bytes], reason: str, run: Run
 ) -> None:
     """ThreadFix may have the other file in its place, in any order."""
-    args = (
-        "--accept",
-        "duplicate,empty",
-        "--timeout",
-        "0",
-        "--api-version",
-        "legacy" if LEGACY in uploads else "latest",
-    )
+    version = "legacy" if LEGACY in uploads else "latest"
+    args = ("--accept", "duplicate,empty", "--timeout", "0", "--api-version", version)
     assert run(Played(uploads, polls), *args, files=files) == reason
-    assert ("--one-scan" in run.advice) is (reason in {"upload-refused", "scan-failed"}), run.document
-    assert run.log.count("several files have the same extension") == (
-        len(set(map(suffix, files.split()))) == 1 and " " in files
-    )
-
-
-def suffix(name: str) -> str:
-    """Return the extension of a file, in any case the same."""
-    return Path(name).suffix.lower()
+    assert ("--one-scan" in run.advice) is (reason in {"upload-refused", "scan-failed"}), run.ran.document
+    extensions = [Path(name).suffix.lower() for name in files.split()]
+    assert ("several files have the same extension" in run.ran.err) is (len(extensions) > len(set(extensions)))
 
 
 @pytest.mark.parametrize(
     ("names", "reason"),
-    [
-        (("a.xml", "b.xml"), "scan-failed"),
-        (("a.xml", "b.fpr"), "pass"),
-        ((None, "b.fpr"), "scan-failed"),
-        (("a.xml", ""), "scan-failed"),
-    ],
-)
+    [(("a.xml", "b.xml"), "scan-failed"), (("a.xml", "b.fpr"), "pass"),
+     ((None, "b.fpr"), "scan-failed"), (("a.xml", ""), "scan-failed")],
+)  # fmt: skip
 def test_scans_given_by_id_are_compared_by_the_names_of_their_files(
     names: tuple[str, str], reason: str, run: Run
 ) -> None:
@@ -308,9 +275,9 @@ ONE_SCAN: dict[str, tuple[str, bytes, str, str]] = {
     "a-single-file": ("a.xml", accepted(41), "pass", ""),
     "a-duplicate": ("a.xml b.xml", REFUSED, "upload-refused", "--accept duplicate"),
     "another-type": ("a.xml b.fpr", http(refused("Scans are not of the same type.")), "upload-refused", "separately"),
-    "no-endpoint": ("a.xml b.xml", http(NO_PATH, b"404 X"), "not-found", "omit --one-scan"),
+    "no-endpoint": ("a.xml b.xml", http(refused(UNRECOGNIZED), b"404 X"), "not-found", "omit --one-scan"),
     "no-endpoint-by-tomcat": ("a.xml b.xml", http(b"<html>", b"404 X"), "not-found", "omit --one-scan"),
-    "no-endpoint-with-200": ("a.xml b.xml", http(NO_PATH), "upload-refused", "Without `--one-scan`"),
+    "no-endpoint-with-200": ("a.xml b.xml", http(refused(UNRECOGNIZED)), "upload-refused", "Without `--one-scan`"),
     "lost": ("a.xml b.xml", LOST, "unreachable", "--accept duplicate"),
 }
 
@@ -323,15 +290,15 @@ def test_one_scan_is_one_request(files: str, response: bytes, reason: str, advic
     assert advice in run.advice
     path = "/upload/multi" if " " in files else "/upload"
     assert [request for request in server.requests if request.startswith("POST")] == [f"POST {path}"]
-    assert [upload["file"] for upload in run.document["uploads"]] == files.split()
+    assert [upload["file"] for upload in run.ran.document["uploads"]] == files.split()
     digests = {hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files.split()}
-    assert {upload["sha256"] for upload in run.document["uploads"]} == digests
-    assert "same extension" not in run.log
+    assert {upload["sha256"] for upload in run.ran.document["uploads"]} == digests
+    assert "same extension" not in run.ran.err
 
 
 def test_many_parts_have_a_short_name(run: Run) -> None:
     assert run(Played([REFUSED]), "--one-scan", files="a.x b.x c.x d.x e.x") == "upload-refused"
-    assert run.document["message"].startswith("upload of a.x, b.x, c.x and 2 more: refused")
+    assert run.ran.document["message"].startswith("upload of a.x, b.x, c.x and 2 more: refused")
 
 
 # --- The rules of a release.
@@ -340,7 +307,7 @@ BOTH = {41: done(12, "a.xml"), 42: done(13, "b.xml")}
 TWO = ("a.xml b.xml", [accepted(41), accepted(42)])
 MIXED = ("a.xml b.fpr", [accepted(41), accepted(42)])
 ZAP_TWICE, DIFFERENT, NAMELESS = listed({12: ZAP, 13: ZAP}), listed({12: ZAP, 13: FINDBUGS}), listed({12: ZAP, 13: " "})
-NO_SCANS = http(refused(f"No scans associated with application: {APPLICATION}"), b"200 OK", SENT)
+NO_LIST, NOT_LISTED = http(b"", b"503 X"), b""
 
 PARTS: dict[str, tuple[tuple[str, list[bytes]], dict[int, bytes], bytes, str, str]] = {
     # The files with the responses to their uploads, the pending scans, the listed scans, the reason, a text.
@@ -352,44 +319,35 @@ PARTS: dict[str, tuple[tuple[str, list[bytes]], dict[int, bytes], bytes, str, st
     "unlisted-scans": (TWO, BOTH, listed({9: ZAP}), "policy-unknown", "may be parts of one scan"),
     "no-scan-ids": (MIXED, {41: done(), 42: done()}, ZAP_TWICE, "pass", ""),
     "no-scan-ids-of-one-type": (TWO, {41: done(), 42: done()}, DIFFERENT, "policy-unknown", "--one-scan"),
-    "one-scan-of-two": (TWO, {41: done(12), 42: done(12)}, http(b"", b"503 X"), "pass", ""),
-    "no-list": (MIXED, BOTH, http(b"", b"503 X"), "policy-unknown", "could not be listed (127.0.0.1"),
+    "one-scan-of-two": (TWO, {41: done(12), 42: done(12)}, NOT_LISTED, "pass", ""),
+    "no-list": (MIXED, BOTH, NO_LIST, "policy-unknown", "could not be listed (127.0.0.1"),
     "no-list-with-an-envelope": (MIXED, BOTH, http(refused("Down."), b"500 X"), "policy-unknown", "Down"),
     "no-list-by-refusal": (MIXED, BOTH, http(refused("No.")), "policy-unknown", "could not be listed"),
     "two-duplicates": (("a.xml b.xml", [REFUSED, REFUSED]), {}, ZAP_TWICE, "policy-unknown", "may be parts"),
     "two-duplicates-of-two-types": (("a.xml b.fpr", [REFUSED, REFUSED]), {}, ZAP_TWICE, "pass", ""),
     "a-duplicate-and-a-scan": (("a.xml b.fpr", [REFUSED, accepted(41)]), BOTH, ZAP_TWICE, "pass", ""),
     "two-queued-duplicates": (TWO, {41: duplicate(), 42: duplicate()}, ZAP_TWICE, "policy-unknown", "may be parts"),
-    "an-empty-scan": (TWO, {41: done(12), 42: FOUND_EMPTY}, ZAP_TWICE, "pass", ""),
-    "an-empty-file": (("a.xml b.xml", [accepted(41), REFUSED_EMPTY]), BOTH, ZAP_TWICE, "pass", ""),
-    "one-file": (("a.xml", [accepted(41)]), BOTH, http(b"", b"503 X"), "pass", ""),
+    # With one scan, the scans are not listed.
+    "an-empty-scan": (TWO, {41: done(12), 42: FOUND_EMPTY}, NOT_LISTED, "pass", ""),
+    "an-empty-file": (("a.xml b.xml", [accepted(41), REFUSED_EMPTY]), BOTH, NOT_LISTED, "pass", ""),
+    "one-file": (("a.xml", [accepted(41)]), BOTH, NOT_LISTED, "pass", ""),
 }
 
 
-@pytest.mark.parametrize("settle", ["0", "500ms"])
 @pytest.mark.parametrize(("uploaded", "polls", "scans", "reason", "text"), PARTS.values(), ids=PARTS)
 def test_a_rule_holds_only_if_no_two_scans_may_be_of_one_scanner(  # noqa: PLR0913, PLR0917 - a row
-    uploaded: tuple[str, list[bytes]],
-    polls: dict[int, bytes],
-    scans: bytes,
-    reason: str,
-    text: str,
-    settle: str,
-    run: Run,
+    uploaded: tuple[str, list[bytes]], polls: dict[int, bytes], scans: bytes, reason: str, text: str, run: Run
 ) -> None:
-    """This is independent of the time to settle. The scans are listed only if there are two."""
     server = Played(uploaded[1], polls, scans)
-    args = ("--policy", "all", "--accept", "duplicate,empty", "--settle-timeout", settle)
-    assert run(server, *args, files=uploaded[0]) == reason, run.log
-    assert text in f"{run.document['message']} {run.document['hint']}"
-    is_single = uploaded[0] == "a.xml" or FOUND_EMPTY in polls.values() or REFUSED_EMPTY in uploaded[1]
-    is_single = is_single or (len(set(polls.values())) < len(polls) and done(12) in polls.values())
-    assert ("GET /scans" in server.requests) is (settle != "0" or not is_single)
+    args = ("--policy", "all", "--accept", "duplicate,empty", "--settle-timeout", "0")
+    assert run(server, *args, files=uploaded[0]) == reason, run.ran.err
+    assert text in f"{run.ran.document['message']} {run.ran.document['hint']}"
+    assert ("GET /scans" in server.requests) is (scans != NOT_LISTED)
 
 
-def test_a_rule_that_fails_stays_failed(run: Run) -> None:
-    server = Played(TWO[1], BOTH, ZAP_TWICE, rule("FAILING"))
-    assert run(server, "--policy", "all", files=TWO[0]) == "policy-failed"
+@pytest.mark.parametrize(("word", "reason"), [("FAILING", "policy-failed"), ("PASSING", "policy-unknown")])
+def test_with_the_time_to_settle_a_rule_that_fails_stays_failed(word: str, reason: str, run: Run) -> None:
+    assert run(Played(TWO[1], BOTH, ZAP_TWICE, rule(word)), "--policy", "all", files=TWO[0]) == reason
 
 
 def test_scans_given_by_id_may_be_parts_too(run: Run) -> None:
@@ -405,10 +363,11 @@ def test_scans_given_by_id_may_be_parts_too(run: Run) -> None:
 
 @pytest.mark.parametrize(("scanner", "reason"), [(ZAP, "policy-unknown"), (FINDBUGS, "pass")])
 def test_a_legacy_response_names_the_scanner(scanner: str, reason: str, run: Run) -> None:
-    uploads = [http(envelope(FINISHED | {"id": 12 + n, "scannerName": name}), b"200 OK", SENT)
-               for n, name in enumerate((ZAP, scanner))]  # fmt: skip
+    names = enumerate((ZAP, scanner))
+    uploads = [dated(envelope(FINISHED | {"id": 12 + number, "scannerName": name})) for number, name in names]
     args = ("--api-version", "legacy", "--policy", "all", "--settle-timeout", "0")
-    assert run(Played(uploads, scans=NO_SCANS), *args, files="a.xml b.xml") == reason
+    no_scans = dated(refused(f"No scans associated with application: {APPLICATION}"))
+    assert run(Played(uploads, scans=no_scans), *args, files="a.xml b.xml") == reason
 
 
 @pytest.mark.parametrize(
@@ -420,7 +379,7 @@ def test_a_duplicate_of_several_files_needs_a_new_scan(response: bytes, polls: d
     assert run(Played([response], polls), *args, files="a.xml b.xml") == "pass"
     server = Played([response], polls, ZAP_TWICE)
     assert run(server, *args, "--policy", "all", files="a.xml b.xml") == "policy-unknown"
-    assert "may lack files" in run.document["message"]
+    assert "may lack files" in run.ran.document["message"]
     assert run.advice.startswith("Run the scanner again")
 
 
@@ -428,14 +387,14 @@ def test_several_links_made_several_scans(run: Run) -> None:
     """So ThreadFix did not take the files as one scan."""
     server = Played([accepted(41, 42)], {41: done(12), 42: done(13)}, ZAP_TWICE)
     assert run(server, "--one-scan", "--policy", "all", files="a.xml b.xml") == "policy-unknown"
-    assert "pending scan 41 (a.xml, b.xml) and pending scan 42 (a.xml, b.xml) may be" in run.document["message"]
+    assert "pending scan 41 (a.xml, b.xml) and pending scan 42 (a.xml, b.xml) may be" in run.ran.document["message"]
 
 
 def test_a_duplicate_of_several_files_is_known_by_their_names_too(run: Run) -> None:
     """ThreadFix names the files of a pending scan that is given by its id."""
     server = Played(polls={41: duplicate("a.xml", "b.xml")}, scans=ZAP_TWICE)
     assert run(server, "--pending-scan-id", "41", "--accept", "duplicate", "--policy", "all") == "policy-unknown"
-    assert "may lack files" in run.document["message"]
+    assert "may lack files" in run.ran.document["message"]
 
 
 @pytest.mark.parametrize(("rules", "resumable"), [((), True), (("--policy", "all"), False)])
@@ -445,5 +404,5 @@ def test_a_timeout_after_an_accepted_duplicate_offers_no_resume_for_rules(
     """A resumed run does not know the duplicate."""
     server = Played([REFUSED, accepted(41)], {41: status("QUEUED")})
     assert run(server, "--accept", "duplicate", "--timeout", "0", *rules, files="a.fpr b.xml") == "timeout"
-    assert bool(run.document["resume"]) is resumable
+    assert bool(run.ran.document["resume"]) is resumable
     assert run.advice.startswith("Run the command" if resumable else "Run the gate again with the same files")
