@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 PATIENCE: Final = 1.0  # seconds that a reader has at the end to take more
+_TURNS: Final = 50  # in which the patience ends; after a pause of this process, most are left for the writing thread
 _PIECE: Final = 4096  # bytes of a single write: Linux passes this many on in one piece
 _RETRY: Final = 0.02  # seconds after which a full non-blocking pipe is tried again
 
@@ -65,12 +66,12 @@ class BackgroundStream:
         # No event: a signal's handler may raise while its lock is held.
         done: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._waiting.put(done)
-        taken = -1
-        while taken != self._taken:
-            taken = self._taken
+        left, taken = _TURNS, self._taken
+        while left:
             with suppress(queue.Empty):
-                done.get(timeout=PATIENCE)
+                done.get(timeout=PATIENCE / _TURNS)
                 return True
+            left, taken = left - 1 if taken == self._taken else _TURNS, self._taken
         return False
 
     def close(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -76,6 +78,32 @@ def test_the_end_waits_for_a_slow_reader(pipe: tuple[int, io.TextIOWrapper], mon
     reading.start()
     assert log.close()
     reading.join()
+
+
+PAUSED = """
+import os, signal, sys, time
+from gate.reporters import streams
+class Paused:
+    def write(self, part):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.01)
+        return os.write(2, part)
+streams.PATIENCE = 0.15
+log = streams.BackgroundStream(sys.stderr)
+log._raw = Paused()
+log.write("the end")
+log.close()
+os._exit(3)
+"""
+
+
+def test_a_pause_of_the_process_does_not_count_as_a_reader_s() -> None:
+    """A machine may suspend the gate, or give it no time, while the end of the log is written."""
+    with subprocess.Popen([sys.executable, "-c", PAUSED], stderr=subprocess.PIPE) as process:
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGCONT)
+        assert (process.communicate()[1], process.returncode) == (b"the end", 3)
 
 
 def test_nothing_is_lost_in_a_full_pipe_that_does_not_block(pipe: tuple[int, io.TextIOWrapper]) -> None:
