@@ -192,7 +192,7 @@ def test_all_generations_share_the_time_of_one_request(serve: Serve) -> None:
 )  # fmt: skip
 def test_a_broken_rule_fails(run: Run, check: tuple[str, ...], endpoint: str, content: object, text: str) -> None:
     run.threadfix.set(endpoint, content)
-    run.ends(Reason.POLICY_FAILED, text, *check)
+    run.ends(Reason.POLICY_FAILED, text, *check, settle="20s")
 
 
 @pytest.fixture
@@ -302,20 +302,33 @@ def test_a_response_about_another_object_is_final(
     assert len(threadfix.requests) == 1
 
 
+REMEDIATED = Policy(name="Low Policy", remediation=True)
+NO_KIND = policy(policy={"id": 3, "name": "Low Policy"})
+
+
 @pytest.mark.parametrize(
-    ("check", "entries", "text"),
+    ("check", "way", "content", "text"),
     [
-        (Policy(id=4), [policy()], "does not know this policy. Attached to the application: 'Low Policy' (3)."),
-        (BY_KIND, [policy(number=number) for number in range(1, 14)], "'Low Policy' (10) and 3 more."),
-        (BY_ID, [], "does not know this policy. No policy is attached to the application."),
-        (Policy(name="Low Policy", remediation=True), [policy()], "does not know this policy. Attached"),
-        (Policy(name="30 days"), [REMEDIATION], "Attached to the application: '30 days' (4)."),
-        (BY_NAME, [policy(), policy(number=4)], "has 2 matching policies"),
-        (BY_ID, [policy("FAILING"), policy(name="Other")], "has 2 matching policies"),
+        (Policy(id=4), "list", [policy()], "does not know this policy. Attached to the application: 'Low Policy' (3)."),
+        (BY_KIND, "list", [policy(number=number) for number in range(1, 14)], "'Low Policy' (10) and 3 more."),
+        (BY_ID, "list", [], "does not know this policy. No policy is attached to the application."),
+        (REMEDIATED, "list", [policy()], "does not know this policy. Attached"),
+        (Policy(name="30 days"), "list", [REMEDIATION], "Attached to the application: '30 days' (4)."),
+        (BY_NAME, "list", [policy(), policy(number=4)], "has 2 matching policies"),
+        (BY_ID, "list", [policy("FAILING"), policy(name="Other")], "has 2 matching policies"),
+        (REMEDIATED, "POST", policy(), "but of the other kind"),
+        (REMEDIATED, "GET", NO_KIND, "does not state whether it is a remediation policy"),
     ],
 )
-def test_the_list_must_contain_the_policy_once(serve: Serve, check: Check, entries: object, text: str) -> None:
-    reading = reader(serve(Release().set(STATUSES, entries)), check)(30)
+def test_the_policy_must_exist_once_and_be_of_the_requested_kind(
+    serve: Serve, check: Check, way: str, content: object, text: str
+) -> None:
+    threadfix = Release()
+    if way == "list":
+        threadfix.set(STATUSES, content)
+    else:
+        threadfix.set(EVALUATION, content, method=way)
+    reading = reader(serve(threadfix), check)(30)
     assert isinstance(reading, Failure)
     assert (reading.reason, reading.final, text in reading.what) == (Reason.POLICY_UNKNOWN, True, True)
 
