@@ -21,11 +21,8 @@ from gate.model.reasons import Reason
 from gate.model.subjects import Target
 from gate.net.framing import MOST_CHUNKS
 from gate.sandbox.server import APPLICATION_ID, envelope
-from gate.text.sanitizer import Sanitizer, Secret
-from gate.threadfix.client import Client
-from gate.threadfix.links import Server
 from tests.raw import request_head, talking
-from tests.uploads import PLAN, new_file
+from tests.uploads import PLAN, client, new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,11 +140,6 @@ def test_a_body_of_tiny_chunks_is_broken_off() -> None:
 # --- Bytes that came before the request.
 
 
-def client(url: str, scheme: str = "") -> Client:
-    url = f"{scheme}:{url.partition(':')[2] or url}" if scheme else url
-    return Client(Server(url, Secret("k" * 40), insecure=True), Sanitizer(), trace=lambda _: None)
-
-
 def early(connection: socket.socket, tls: ssl.SSLContext | None) -> None:
     """Send a response before the request; with TLS in the last segment of the handshake."""
     if not tls:
@@ -200,7 +192,8 @@ def test_a_response_before_its_request_is_a_broken_response(
     with talking(talk) as url:
         if proxy:
             monkeypatch.setenv(f"{scheme}_proxy", url.removesuffix("/threadfix"))
-        threadfix = client("//tf.invalid" if proxy else url, scheme)
+        address = "tf.invalid" if proxy else url.partition("//")[2]
+        threadfix = client(f"{scheme}://{address}", insecure=True)
         result: object = threadfix.observe(Target(6, 41), 10.0)
         if what == "upload":
             result = threadfix.upload(6, PLAN, new_file(tmp_path), lambda *_: None)
@@ -221,37 +214,32 @@ def test_a_server_that_closes_before_the_request_gets_nothing() -> None:
 # --- Descriptors, threads and files.
 
 
-def reset(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
 def sends(response: bytes) -> Callable[[socket.socket], object]:
     return lambda connection: connection.sendall(response)
 
 
 KINDS: tuple[Callable[[socket.socket], object], ...] = (
-    *(sends(response) for responses in BROKEN.values() for response in responses),
-    sends(DONE),
-    sends(responds(LENGTH, first=b"HTTP/1.1 204 No Content")),
-    sends(responds(first=b"HTTP/1.1 204 No Content", body=b"")),
-    sends(responds(LENGTH, first=b"HTTP/1.1 304 Not Modified")),
-    sends(responds(b"Content-Length: 6", body=b"<html>", first=b"HTTP/1.1 503 X")),
-    sends(responds(b"Location: /login.jsp", first=b"HTTP/1.1 302 Found")),
-    sends(responds(body=bytes(2**20 + 1))),
-    sends(responds(b"Connection: keep-alive", LENGTH, body=BODY * 2)),
-    sends(responds(b"Connection: Upgrade", first=b"HTTP/1.1 101 Switching Protocols")),
-    sends(responds(first=b"HTTP/1.1 103 Early Hints", body=b"")),
-    reset,
-)
+    *map(sends, (
+        *(response for responses in BROKEN.values() for response in responses),
+        DONE, responds(LENGTH, first=b"HTTP/1.1 204 No Content"), responds(first=b"HTTP/1.1 204 No Content", body=b""),
+        responds(LENGTH, first=b"HTTP/1.1 304 Not Modified"),
+        responds(b"Content-Length: 6", body=b"<html>", first=b"HTTP/1.1 503 X"),
+        responds(b"Location: /login.jsp", first=b"HTTP/1.1 302 Found"), responds(body=bytes(2**20 + 1)),
+        responds(b"Connection: keep-alive", LENGTH, body=BODY * 2),
+        responds(b"Connection: Upgrade", first=b"HTTP/1.1 101 Switching Protocols"),
+        responds(first=b"HTTP/1.1 103 Early Hints", body=b""),
+    )),
+    lambda connection: connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)),
+)  # fmt: skip
 
 SCRIPT = """
 import gc, os, sys, threading, time
 from pathlib import Path
 from gate.model.subjects import Target
-from tests.integration.test_broken import client, new_file, PLAN
+from tests.uploads import PLAN, client, new_file
 
 url, kinds = sys.argv[1], int(sys.argv[2])
-threadfix = client(url)
+threadfix = client(url, insecure=True)
 
 def left():
     return len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir(os.environ["TMPDIR"]))
@@ -278,10 +266,7 @@ print(before, after)
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="POSIX systems other than Linux have no /proc")  # noqa: PTH112
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
 def test_no_response_leaks_a_descriptor_a_thread_or_a_file(
-    *,
-    secure: bool,
-    server_tls: tuple[ssl.SSLContext, Path],
-    tmp_path: Path,
+    *, secure: bool, server_tls: tuple[ssl.SSLContext, Path], tmp_path: Path
 ) -> None:
     def talk(connection: socket.socket) -> None:
         head = request_head(connection)
