@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CUTS: Final = ("reset", "end", "hold", "insert", "reset-up", "end-up", "hold-up")
 """Faults at a byte position of the response, or of the request (`-up`), with TLS too."""
 SIMPLE: Final = ("none", "refuse", "trickle")
+EARLY: Final = "forged-early"
+"""The fault of a response that was there before the request, without TLS."""
 SPANS: Final = {(False, False): 700, (False, True): 300, (True, False): 3000, (True, True): 1500}
 """The byte positions of cuts by TLS and direction: all of a usual response or request, with the handshake."""
 QUIET: Final = 2.0  # seconds that the gate's end may stay open after the gate has ended
@@ -47,7 +49,6 @@ REWRITES: Final[dict[str, Callable[[bytes, bytes, random.Random], bytes]]] = {
     "header": lambda response, _, rng: response.replace(b"\r\n", b"\r\n" + rng.choice(_HEADERS) + b"\r\n", 1),
     "twice": lambda response, *_: response * 2,
     "forged-after": lambda response, *_: response + FORGED,
-    "forged-early": lambda response, *_: response,
     "echo": _echo,
     "noise": lambda _response, _head, rng: rng.randbytes(rng.choice((1, 100, 5000))),
     "other-status": lambda response, _, rng: response.replace(
@@ -146,8 +147,9 @@ class _Link:
     def relay(self) -> None:
         """Relay bytes until an end closes, or the fault ends the connection."""
         if self.fault == "refuse":
+            self.proxy.hits.append(0)
             self._reset()
-        if self.fault == "forged-early":
+        if self.fault == EARLY:
             self._forge_early()
         going_on = True
         while going_on and not self.proxy.over.is_set():
@@ -204,6 +206,7 @@ class _Link:
             self.client.sendall(bytes([byte]))
 
     def _forge_early(self) -> None:
+        self.proxy.hits.append(0)
         self.client.sendall(FORGED)
         self.client.settimeout(0)
         with suppress(BlockingIOError):

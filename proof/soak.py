@@ -33,7 +33,7 @@ import jsonschema
 from gate.reporters.outputs import OUTPUTS
 from gate.sandbox.scenarios import SCENARIOS
 from gate.sandbox.server import API_KEY, APPLICATION_ID, envelope, serving
-from proof.faults import CUTS, REWRITES, SIMPLE, Plan, Proxy
+from proof.faults import CUTS, EARLY, REWRITES, SIMPLE, Plan, Proxy
 from proof.witness import CRITERIA, Witness
 from tests.certificates import LOOPBACK, Authority, context
 
@@ -88,7 +88,7 @@ class Case:
 
         self.index = index
         tls = chance(0.3)
-        fault = choice((*SIMPLE, *CUTS, *(() if tls else REWRITES), "reset", "reset-up"))
+        fault = choice((*SIMPLE, *CUTS, *(() if tls else (*REWRITES, EARLY)), "reset", "reset-up"))
         self.plan = Plan(index, tls, fault, choice((0, 0, 1, 2)), choice((0.3, 0.6, 1.0)))
         mode = choice(("pending", "pending", "upload", "upload", "upload", "both", "response", "rules"))
         sweeps = fault in CUTS and mode == "pending"  # many connections, each with its own byte position
@@ -280,9 +280,16 @@ class Run:
             yield f"reports are missing: {missing}"
         if began and case.disk != "limit" and case.github and not (self.folder / "logs/GITHUB_OUTPUT").stat().st_size:
             yield "no outputs"
+        if not self.document and (verdict := re.search(rb"^(PASS|FAIL|UNKNOWN) \(([a-z-]+)", self._log, re.MULTILINE)):
+            self.document = {"verdict": verdict[1].decode().lower(), "reason": verdict[2].decode()}
         yield from self._check_network()
         if code == 0 and not (case.warns and self.document.get("reason") in (*ALLOWED, None)):
             yield from (f"a pass, but {doubt}" for doubt in self._doubts())
+
+    @property
+    def _log(self) -> bytes:
+        log = self.folder / "logs/2"
+        return log.read_bytes() if log.is_file() else b""
 
     def _check_logs(self) -> Iterator[str]:
         mask = f"::add-mask::{API_KEY}\n".encode() if self.case.github and self.case.streams[1] != "file" else b""
