@@ -393,6 +393,7 @@ class Soak:
         if self.full:
             (self.full / "filler").write_bytes(b" " * 24 * 1024)
         self.runs: list[Run] = []
+        self.until = 0.0
 
     def _mount(self, name: str, options: str) -> Path | None:
         """Mount a file system in memory; None if this user may not."""
@@ -408,10 +409,10 @@ class Soak:
         if not any(run.findings for run in self.runs):
             shutil.rmtree(self.base)
 
-    def work(self, indexes: Iterator[int], until: float) -> None:
+    def work(self, indexes: Iterator[int]) -> None:
         """Run gates one after the other. Several threads call it."""
         for index in indexes:
-            if time.monotonic() > until:
+            if time.monotonic() > self.until:
                 return
             run = Run(Case(self.seed, index), self).run()
             self.runs.append(run)
@@ -461,13 +462,15 @@ def main() -> int:
     # In the background a shell makes its children ignore SIGINT, and the gates would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     indexes = itertools.count() if options.only is None else iter([options.only])
-    until = time.monotonic() + options.seconds
     soak = Soak(Path(tempfile.mkdtemp(prefix="soak-")), options.seed, options.gate)
+    soak.until = time.monotonic() + options.seconds
+    pool = ThreadPoolExecutor(options.workers)
     try:
-        with ThreadPoolExecutor(options.workers) as pool:
-            for worker in [pool.submit(soak.work, indexes, until) for _ in range(options.workers)]:
-                worker.result()
+        for worker in [pool.submit(soak.work, indexes) for _ in range(options.workers)]:
+            worker.result()
     finally:
+        soak.until = 0.0
+        pool.shutdown()
         soak.close()
     print(*soak.table(), sep="\n")
     return int(any(run.findings for run in soak.runs))
