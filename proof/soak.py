@@ -129,6 +129,7 @@ class Run:
     def __init__(self, case: Case, soak: Soak) -> None:
         self.case, self.soak, self.folder = case, soak, soak.base / f"{case.index:05}"
         self.threadfix = Witness(speed=SPEED, generation=case.generation)
+        self.limited = case.disk == "limit" or (case.disk == "full" and not soak.full)  # the size of any file
         self.findings: list[str] = []
         self.code: int | None = None
         self.took = self.after_signal = 0.0
@@ -160,7 +161,7 @@ class Run:
     def _start(self, stack: ExitStack) -> None:
         case, logs, ended = self.case, self.folder / "logs", threading.Event()
         shell = 'exec "$@"'
-        if case.disk == "limit" or (case.disk == "full" and not self.soak.full):
+        if self.limited:
             shell = f"ulimit -f 4; {shell}"
         targets: list[Any] = []
         for number, mode in enumerate(case.streams, 1):
@@ -278,7 +279,7 @@ class Run:
             yield from self._check_document(document)
         if began and case.disk == "free" and (missing := [n for n in case.reports if not (self.reports / n).is_file()]):
             yield f"reports are missing: {missing}"
-        if began and case.disk != "limit" and case.github and not (self.folder / "logs/GITHUB_OUTPUT").stat().st_size:
+        if began and case.github and not self.limited and not (self.folder / "logs/GITHUB_OUTPUT").stat().st_size:
             yield "no outputs"
         if not self.document and (verdict := re.search(rb"^(PASS|FAIL|UNKNOWN) \(([a-z-]+)", self._log, re.MULTILINE)):
             self.document = {"verdict": verdict[1].decode().lower(), "reason": verdict[2].decode()}
@@ -304,7 +305,7 @@ class Run:
     def _documents(self) -> Iterator[dict[str, Any]]:
         """Yield the outputs, the dotenv file and the result document, each with names in `snake_case`."""
         output, dotenv, result = self.folder / "logs/GITHUB_OUTPUT", self.reports / "dotenv", self.reports / "result"
-        if output.is_file() and output.stat().st_size and self.case.disk != "limit":
+        if output.is_file() and output.stat().st_size and not self.limited:
             found = re.findall(r"(?ms)^([a-z-]+)<<(\S+)\n(.*?)\n^\2$", output.read_text())
             yield {name.replace("-", "_"): value for name, _, value in found}
         if dotenv.is_file():
