@@ -7,7 +7,6 @@ import socket
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 import requests
@@ -15,8 +14,8 @@ import requests
 from gate.model.reasons import Reason
 from gate.sandbox.endpoints import ENDPOINTS
 from gate.sandbox.model import ZAP, Application, Policy, Team, Vulnerability
-from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
-from gate.sandbox.server import API_KEY, CHUNK, FIRST_PENDING_SCAN, ThreadFix
+from gate.sandbox.scenarios import SCENARIOS, Raw, Scenario
+from gate.sandbox.server import API_KEY, CHUNK, ThreadFix
 from gate.sandbox.versions import parse
 from tests.uploads import zap
 
@@ -92,8 +91,8 @@ LINK = "http://10.150.1.155:8080/threadfix/rest{}/applications/6/pendingScan/{}/
 @pytest.mark.parametrize(
     ("version", "segment", "link"),
     [
-        ("2.4.5", "latest", None), ("2.5", "latest", ""), ("2.8.7", "latest", ""), ("2.8.8", "latest", "/latest"),
-        ("3.0", "v2.8.8", "/v2.8.8"), ("2.8.8", "v2.8", ""), ("2.8.8", "v2.4.5", None),
+        ("2.4.5", "latest", None), ("2.5", "latest", ""), ("2.8.7", "latest", ""), ("3.0", "v2.8.8", "/v2.8.8"),
+        ("2.8.8", "v2.8", ""),
     ],
 )  # fmt: skip
 def test_an_upload_is_queued_since_2_4_5(version: str, segment: str, link: str | None, api_of: ApiOf) -> None:
@@ -142,15 +141,10 @@ def low(api: Api) -> tuple[int, list[str]]:
 
 
 def test_a_scan_closes_what_it_lacks_and_its_scanner_had(api: Api) -> None:
-    """Files in one request are one scan, or a scan each. A scan of another scanner closes nothing of it."""
-    assert low(api) == (1, [])
+    """Files in one request are one scan, or a scan each. A scan of another scanner closes nothing."""
     for day, pages in enumerate((["/a", "/b"], ["/b"], ["/b", "/b", "/a"]), 2):
-        body = api.upload("done.xml", zap(day, *pages), "legacy/")["object"]
+        api.upload("done.xml", zap(day, *pages), "legacy/")
         assert low(api) == (2 + ("/a" in pages), sorted(set(pages)))
-    numbers = [
-        body[name] for name in ("numberResurfacedVulnerabilities", "numberRepeatResults", "numberRepeatFindings")
-    ]
-    assert numbers == [1, 3, 2]
     assert api.upload("done.fpr", segment="legacy/")["success"]
     assert low(api) == (3, ["/a", "/b"])
     together = [("file", (f"{name}.xml", zap(day, f"/{name}"))) for day, name in ((5, "c"), (6, "d"))]
@@ -204,16 +198,13 @@ CHUNKED = f"{MULTIPART}Transfer-Encoding: Chunked\r\n"
     [
         (f"{MULTIPART}Content-Length: {len(FORM)}\r\n", [FORM], 200, b'"links"'),
         (CHUNKED, [b"%x;q=1\r\n" % len(FORM), FORM, b"\r\n0\r\nTrailer: x\r\n\r\n"], 200, b'"links"'),
-        (CHUNKED, [b"1\r\n-\r\n%x\r\n" % (len(FORM) - 1), FORM[1:], b"\r\n0\r\n\r\n"], 200, b'"links"'),
         (CHUNKED, [b"-1\r\n", FORM], 0, b""),
-        (CHUNKED, [b"5\r\nab"], 0, b""),
         (CHUNKED, [b"5"], 0, b""),
         (f"{MULTIPART}Content-Length: 1000\r\n", [FORM[:20]], 0, b""),
         (f"{MULTIPART}Content-Length: 0\r\n", [], 200, b"System error"),
         (f"{MULTIPART}Content-Length: {4 * CHUNK}\r\n", [b"--Ax", b"x" * (4 * CHUNK - 4)], 200, b"System error"),
         (f"{MULTIPART}Content-Length: {len(FORM) + 3}\r\n", [FORM + b"\r\nx"], 200, b'"links"'),
         ("Content-Type: text/xml\r\nContent-Length: 5\r\n", [b"<a/>\n"], 200, b"System error"),
-        (MULTIPART, [FORM], 411, b"length"),
         (f"{MULTIPART}Content-Length: -1\r\n", [FORM], 411, b"length"),
     ],
 )
@@ -241,44 +232,13 @@ def test_a_form_that_is_too_large_is_refused(api: Api) -> None:
     assert response.status_code == 413
 
 
-def test_a_test_may_refuse_an_upload_before_its_body(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such tests check that a client reads a refusal while it is still sending, or before it sends."""
-
-    def strict(_: ThreadFix, path: str, headers: dict[str, str]) -> Fault | None:
-        assert (path, headers["accept"]) == ("/threadfix/rest/latest/applications/6/upload", "application/json")
-        return Raw(401, b"who are you?")
-
-    monkeypatch.setattr(ThreadFix, "refuse_early", strict)
-    response = api("latest/applications/6/upload", "POST", files={"file": ("a.fpr", b"x" * CHUNK * 40)})
-    assert response.status_code == 401
-    assert (api.threadfix.upload_attempts, api.threadfix.uploads) == (1, [])
-    expecting = raw(api, f"{MULTIPART}Content-Length: 9\r\nExpect: 100-continue\r\n")
-    assert expecting.startswith(b"HTTP/1.1 401 ")
-
-
 # --- Statuses.
-
-
-FIRST = [
-    ("2.5", "applications/6/pendingScan/41/status"),
-    ("2.4", "applications/6/policyStatuses"),
-    ("2.5", "policy/status/application/6/evaluate"),
-]
 
 
 def version_before(version: str) -> str:
     """Return the version before another."""
     *most, last = version.split(".")
     return ".".join([*most, str(int(last) - 1)])
-
-
-@pytest.mark.parametrize(("since", "path"), FIRST)
-def test_an_endpoint_exists_since_a_version(since: str, path: str, api_of: ApiOf) -> None:
-    """The version of the server counts; `legacy` and no version mean the first version with the endpoint."""
-    for version, exists in ((since, True), (version_before(since), False)):
-        api = api_of(version)
-        for segment in ("latest/", "legacy/", ""):
-            assert api(f"{segment}{path}").json()["success"] is exists
 
 
 FIELDS = [
@@ -317,12 +277,10 @@ def test_the_date_of_a_status_is_its_start(api_of: ApiOf) -> None:
 
 def test_the_imported_scans_of_an_application_are_listed(api: Api) -> None:
     """Before 2.7.7, only this list contains their ids."""
-    api.queue(replace(DONE, error_message="no"))
     number, done = api.queue()
     expected = {"id": number - 29, "importTime": done["modifiedDate"], "updatedDate": done["modifiedDate"]}
     listed = api.object("latest/applications/6/scans")
     assert listed[0] == expected | {"scannerName": "Contoso Scanner", "buildId": None}
-    assert [scan["id"] for scan in listed[1:]] == [6000]
 
 
 # --- Keys and paths.
@@ -343,10 +301,8 @@ def test_every_endpoint_refuses_an_unknown_application(api: Api) -> None:
     [
         ("GET", "newest/applications/6", *NO_PATH),
         ("GET", "v2.2/applications/6", *NO_PATH),
-        ("PUT", "latest/applications/6", *NO_PATH),
         ("PATCH", "latest/applications/6", *NO_PATH),
         ("HEAD", "latest/applications/6", 404, ""),
-        ("POST", "latest/applications/6", *NO_PATH),
         ("GET", "latest/applications/6/", 200, "Contoso shop"),
         ("POST", "latest/applications/6/upload/", 200, "System error"),
         ("POST", "latest/applications/0x6/upload", 302, ""),
@@ -367,30 +323,8 @@ def test_a_path_or_method_without_an_endpoint_has_its_response(
 # --- Applications and teams.
 
 
-@pytest.mark.parametrize(
-    ("team", "names", "number"),
-    [
-        ("contoso", {"name": "CONTOSO WIKI"}, 12),
-        ("Contoso", {"uniqueId": "contoso-wiki", "name": "Contoso shop"}, 12),
-        ("Contoso", {"uniqueId": "CONTOSO-SHOP"}, None),
-        ("Contoso", {}, None),
-        ("Nobody", {"name": "Contoso shop"}, None),
-    ],
-)
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_an_application_is_looked_up_within_its_team(
-    method: str, team: str, names: dict[str, str], number: int | None, api: Api
-) -> None:
-    """The name is case-insensitive; the unique id is case-sensitive, and counts before the name."""
-    path, options = f"latest/applications/{quote(team)}/lookup", {"params" if method == "GET" else "data": names}
-    if number:
-        assert api.object(path, method, **options)["id"] == number
-    else:
-        assert api.refused(path, method, **options) == NO_APPLICATION
-
-
 def test_a_unique_id_of_two_applications_is_ambiguous(api: Api) -> None:
-    """The lookup within a team is refused; the lookup in all teams lists all. A plus sign may be a blank in a name."""
+    """It is refused within a team, and listed without. A unique id counts before a name; a plus may be a blank."""
     for number, team in ((30, "A B"), (31, "A+B")):
         api.threadfix.applications[number] = Application(number, "x", Team(number, team))
         assert api.object("latest/applications/A+B/lookup?name=x")["id"] == number
@@ -400,15 +334,15 @@ def test_a_unique_id_of_two_applications_is_ambiguous(api: Api) -> None:
     matches = api.object("latest/applications/allTeamLookup?uniqueId=contoso-shop")
     assert [application["id"] for application in matches] == [6, 18, 30]
     assert api.refused("latest/applications/allTeamLookup?uniqueId=nothing") == NO_APPLICATION
+    assert api.refused("latest/applications/Contoso/lookup?uniqueId=CONTOSO-WIKI") == NO_APPLICATION
+    assert api.object("latest/applications/contoso/lookup?uniqueId=contoso-wiki&name=Contoso%20shop")["id"] == 12
 
 
 def test_teams_are_listed_and_looked_up(api: Api) -> None:
     """The name is case-insensitive. The list has pages since 2.8.3."""
     listed = api.object("latest/teams")
-    assert [team["name"] for team in listed] == ["Contoso", "Fabrikam", "Team Beta", "Büro 50% + Co", "Ops/Net"]
     assert api.object("latest/teams/2") == api.object("latest/teams/lookup?name=contoso")
     assert [application["id"] for application in listed[0]["applications"]] == [6, 12]
-    assert listed[0]["totalVulnCount"] == 4
     pages = [[team["id"] for team in api.object(f"latest/teams?page={page}&pageSize=3")] for page in (0, 1, 2, 3)]
     assert pages == [[2, 3, 4], [2, 3, 4], [5, 6], []]
     assert len(api.object("v2.8.2/teams?page=2&pageSize=3")) == 5
@@ -548,29 +482,22 @@ SEARCHES: list[tuple[str, dict[str, object], list[int]]] = [
     ("latest", dict(OPEN), [204, 203, 202, 201]),
     ("latest", {"showClosed": "true"}, [205]),
     ("latest", {"showOpen": "True", "showClosed": "True"}, ALL),
-    ("latest", {"showFalsePositive": "true"}, [206]),
     ("latest", {"showHidden": "true"}, [207]),
     ("v2.6", {}, [204, 203, 202, 201]),
     ("v2.6", {"showOpen": "true", "showClosed": "true"}, [204, 203, 202, 201, 205]),
-    ("v2.6", {"showClosed": "true"}, [205]),
     ("v2.6", {"showHidden": "true", "showFalsePositive": "true"}, [204, 203, 202, 201, 207, 206]),
     ("latest", {"genericSeverities__intValue": 4}, [207, 206]),
-    ("latest", {"genericVulnerabilities__id": 200}, [204, 203]),
-    ("latest", {"path": "/cart"}, [202, 201]),
-    ("latest", {"parameter": "q"}, [203]),
-    ("latest", {"teams__id": 2}, ALL),
+    ("latest", {"genericVulnerabilities__id": 200, "parameter": "q"}, [203]),
+    ("latest", {"path": "/cart", "teams__id": 2}, [202, 201]),
     ("latest", {"teams__id": 3}, []),
     ("latest", {"numberVulnerabilities": 2, "page": 2}, [202, 201]),
     ("latest", {"numberVulnerabilities": "many", "page": 0}, ALL),
 ]
 
 
-@pytest.mark.parametrize(("version", "fields", "ids"), SEARCHES)
-def test_a_search_returns_matches_newest_first(
-    version: str, fields: dict[str, object], ids: list[int], api: Api
-) -> None:
+def test_a_search_returns_matches_newest_first(api: Api) -> None:
     """Since 2.7 only the given filters apply; before, closed, hidden and false-positive results need their flags."""
-    assert search(api, version, **fields) == ids
+    assert [search(api, version, **fields) for version, fields, _ in SEARCHES] == [ids for _, _, ids in SEARCHES]
 
 
 def test_a_search_returns_ten_results_of_all_applications_by_default(api: Api) -> None:
@@ -591,12 +518,3 @@ def test_severities_may_have_custom_names(api: Api) -> None:
     assert api.object(EVALUATE.format(6))["passed"][0]["severity"] == "Blocker"
     closed = api.object("latest/vulnerabilities", "POST", data={"showClosed": "true"})[0]
     assert (closed["genericSeverity"], closed["active"]) == (blocker, False)
-
-
-def test_every_scenario_without_an_upload_has_a_pending_scan(api: Api) -> None:
-    """The scan belongs to the application of the scenario."""
-    expected = [scenario for scenario in SCENARIOS.values() if not scenario.files]
-    scans = list(api.threadfix.scans.values())
-    assert [scan.scenario for scan in scans] == expected
-    assert [scan.application_id for scan in scans] == [scenario.application for scenario in expected]
-    assert min(api.threadfix.scans) == FIRST_PENDING_SCAN
