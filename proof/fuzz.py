@@ -584,7 +584,7 @@ def _read_status(world: World, number: str) -> tuple[object, bool]:
 
 def _read_upload(world: World, place: str) -> tuple[object, bool]:
     from gate.judge.scans import judge_upload
-    from gate.model.history import Queued, Upload
+    from gate.model.history import Application, Queued, Upload
     from gate.model.subjects import ScanFile
     from gate.threadfix.uploads import receipt_of
 
@@ -595,7 +595,7 @@ def _read_upload(world: World, place: str) -> tuple[object, bool]:
             oracle.last(world, f"upload:{place}") or ()
         )
     verdict = judge_upload(
-        Upload(ScanFile("x.fpr", 9, "x.fpr"), receipt), _settings(world), None, application_id=OWN, team_id=2
+        Upload(ScanFile("x.fpr", 9, "x.fpr"), receipt), _settings(world), application=Application(OWN, team_id=2)
     )
     assert verdict is not None
     return (receipt, verdict.conclusion), verdict.conclusion.exit_code == 0

@@ -12,6 +12,7 @@ from gate.judge.scans import ScanVerdict, UploadVerdict, judge_scan, judge_uploa
 from gate.judge.verdict import Verdict
 from gate.model.history import (
     Accept,
+    Application,
     CheckHistory,
     CheckReading,
     CheckResult,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 PartVerdict = TypeVar("PartVerdict", ScanVerdict, UploadVerdict, CheckVerdict)
 
 TARGET: Final = Target(6, 41)
+SHOP: Final = Application(6, "Contoso shop", 2, "Contoso")
 SETTINGS: Final = Settings(
     Server("https://tf.example.com/threadfix", Secret("key")),
     ApplicationId(TARGET.application_id),
@@ -182,12 +184,12 @@ def verdict(  # noqa: PLR0913 - the parts of a verdict
     """Build the final verdict on uploads, scans (also those of the uploads) and checks, or on invalid options."""
     error = UsageError(invalid)
     settings = replace(LINKED, rules=replace(LINKED.rules, accepted=accepted))
-    judged_uploads = (judge_upload(upload, settings, application_id=6) for upload in uploads)
+    judged_uploads = (judge_upload(upload, settings, application=SHOP) for upload in uploads)
     ended = tuple(_with_flags(upload) for upload in judged_uploads if upload)
     scans, checks = tuple(map(_with_flags, scans)), tuple(map(_with_flags, checks))
     parts: tuple[Part, ...] = (*ended, *scans, *checks)
     return Verdict(
-        conclusion=name_options(conclude(parts) if parts else from_error(error), FLAGS),
+        conclusion=name_options(conclude(parts, SHOP) if parts else from_error(error), FLAGS),
         started_at=AT,
         finished_at=AT,
         elapsed=elapsed,
@@ -195,7 +197,7 @@ def verdict(  # noqa: PLR0913 - the parts of a verdict
         ended_uploads=ended,
         checks=checks,
         uploads=tuple(uploads),
-        application_id=6 if parts else None,
+        application=SHOP if parts else None,
         server="https://tf.example.com" if parts else "",
         resume=resume,
         replaced=("scan-file",) if uploads else (),

@@ -76,6 +76,7 @@ class Stages:
         self._left = max(0.0, settings.plan.timeout - context.elapsed)
         # This upload is known before the first check for a signal.
         self._uploads = (settings.uploaded,) if settings.uploaded else ()
+        self._application = Application(settings.application_id) if settings.application_id else None
         self._client = Client(settings.server, context.sanitizer, trace=context.console.requested)
         group = context.github.group("Waiting for ThreadFix") if context.github else nullcontext()
         try:
@@ -136,7 +137,7 @@ class Stages:
         if self._missing and self._missing_decides(self._missing[0]):
             conclusion = self._missing[1]
         else:
-            conclusion = conclude(self._parts())
+            conclusion = conclude(self._parts(), self._application)
         if conclusion.kind is Kind.PASS and not self._complete():
             raise RuntimeError("something that was asked for has no result")
         # A resumed run does not see uploads without a pending scan.
@@ -158,7 +159,7 @@ class Stages:
             ended_uploads=ended,
             checks=self._checks,
             uploads=self._uploads,
-            application_id=self._application_id,
+            application=self._application,
             newest_scan=self._newest,
             resume=resume,
         )
@@ -184,11 +185,7 @@ class Stages:
 
     @property
     def _application_id(self) -> int | None:
-        return self._application.id if self._application else self.settings.application_id
-
-    @property
-    def _team_id(self) -> int | None:
-        return self._application.team_id if self._application else None
+        return self._application.id if self._application else None
 
     def _parts(self) -> tuple[Part, ...]:
         return (*self._ended(), *self._scans(), *self._checks)
@@ -199,9 +196,7 @@ class Stages:
     def _ended(self) -> tuple[UploadVerdict, ...]:
         """Return the verdicts of the uploads without a pending scan."""
         judged = (
-            judge_upload(
-                upload, self.settings, self._stopped, application_id=self._application_id, team_id=self._team_id
-            )
+            judge_upload(upload, self.settings, self._stopped, application=self._application)
             for upload in self._uploads
         )
         return tuple(verdict for verdict in judged if verdict)
@@ -211,7 +206,11 @@ class Stages:
         by_target = {target: upload for upload in reversed(self._uploads) for target in upload.targets}
         return tuple(
             judge_scan(
-                history, self.settings, self._stopped, upload=by_target.get(history.target), team_id=self._team_id
+                history,
+                self.settings,
+                self._stopped,
+                upload=by_target.get(history.target),
+                application=self._application,
             )
             for history in self._histories
         )
@@ -319,8 +318,9 @@ class Stages:
         from gate.flow.evaluating import moment_of, wait_for
         from gate.threadfix.policies import CheckReader
 
-        settings, application_id = self.settings, self._application_id
-        assert application_id is not None  # noqa: S101 - a part of an application has passed
+        settings, found = self.settings, self._application
+        assert found is not None  # noqa: S101 - a part of an application has passed
+        application_id = found.id
         moment, listed, unlisted = None, None, None
         application = ApplicationId(application_id)
         needs_list = settings.rules_only or are_several(run_scans(self._uploads, self._histories))
@@ -355,7 +355,7 @@ class Stages:
 
         doubt = doubt_of(run_scans(self._uploads, self._histories, listed), unlisted)
         histories = self._run_waits(waits)
-        url = settings.server.application_page(self._team_id, application_id)
+        url = settings.server.application_page(found.team_id, application_id)
         cancelled = self.context.signals.cancelled
         self._checks = tuple(
             doubted(judge_check(history, settings, cancelled, url=url), doubt) for history in histories

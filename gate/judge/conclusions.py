@@ -12,7 +12,7 @@ from gate.text.wording import count
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gate.model.history import Failure
+    from gate.model.history import Application, Failure
     from gate.model.reasons import GateError
     from gate.text.wording import Naming
 
@@ -26,7 +26,7 @@ PLAIN_PASSES: Final = (Reason.PROCESSED, Reason.POLICY_PASSED)
 """The passes without an accepted refusal."""
 BLOCKED: Final = "Release blocked. "
 """The beginning of the message if a rule does not hold."""
-NO_RULE: Final = " No rule was requested."
+NO_RULE: Final = "No rule was requested."
 """The end of the message of a pass without a check: nothing was decided about the findings."""
 
 
@@ -97,17 +97,23 @@ def decide(parts: Sequence[P]) -> P:
     return min(parts, key=lambda part: (RANK[part.conclusion.kind], part.conclusion.exit_code == 0))
 
 
-def conclude(parts: Sequence[Part]) -> Conclusion:
-    """Return the conclusion of the whole, from at least one part."""
+def conclude(parts: Sequence[Part], application: Application | None = None) -> Conclusion:
+    """Return the conclusion of the whole, from at least one part.
+
+    The message has the deciding part, the names of the application, and the numbers of parts, in this order.
+    """
+    names = application.sentence if application else ""
     deciding = decide(parts)
     worst = deciding.conclusion
     if worst.kind is Kind.PASS:
         rule = next((part.conclusion for part in parts if part.conclusion.reason is Reason.POLICY_PASSED), None)
         ordered = sorted(parts, key=lambda part: part.conclusion.reason is not Reason.POLICY_PASSED)
-        return replace(rule or worst, message=f"{_passed(ordered)}{'' if rule else NO_RULE}")
+        first, *others = _passed(ordered)
+        return replace(rule or worst, message=" ".join([f"{first}{names}", *others, *([] if rule else [NO_RULE])]))
     message = worst.message if worst.names_subject else describe(deciding)
     if worst.reason is Reason.POLICY_FAILED:
         message = f"{BLOCKED}{message[:1].upper()}{message[1:]}"
+    message = f"{message}{names}"
     nouns = {part.noun for part in parts}
     like = [part for part in parts if part.conclusion.kind is worst.kind]
     if len(parts) == 1 or (len(nouns) > 1 and len(like) == 1):
@@ -118,16 +124,16 @@ def conclude(parts: Sequence[Part]) -> Conclusion:
     return replace(worst, message=f"{message} {len(like)} of {whole} {verb}.")
 
 
-def _passed(parts: Sequence[Part]) -> str:
-    """Return the message of a pass, without the rules."""
+def _passed(parts: Sequence[Part]) -> list[str]:
+    """Return the message of a pass in parts, the first of them first."""
     others = [part.conclusion.reason for part in parts if part.conclusion.reason not in PLAIN_PASSES]
     if len(parts) > 1 and not others and {part.noun for part in parts} == {"pending scan"}:
-        return f"all {len(parts)} pending scans were processed."
+        return [f"all {len(parts)} pending scans were processed."]
     if len(parts) <= NAMED_PASSES:
-        return " ".join(describe(part) for part in parts)
+        return [describe(part) for part in parts]
     # A pass that only the user accepts must not hide in the number.
     counts = ", ".join(f"{others.count(reason)} of them {reason}" for reason in dict.fromkeys(others))
-    return f"{_counted(parts)} passed{f' ({counts})' if counts else ''}."
+    return [f"{_counted(parts)} passed{f' ({counts})' if counts else ''}."]
 
 
 def _counted(parts: Sequence[Part]) -> str:

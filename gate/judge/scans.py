@@ -13,7 +13,7 @@ from gate.text.wording import seconds
 from gate.threadfix.rules import DELETED, INTERRUPTED, MERGED, UNDOCUMENTED, Decision, description, normal
 
 if TYPE_CHECKING:
-    from gate.model.history import History, Refusal, ScanHistory, ScanReading, Upload
+    from gate.model.history import Application, History, Refusal, ScanHistory, ScanReading, Upload
     from gate.model.reasons import Cancelled
     from gate.model.subjects import Target
     from gate.options.settings import Settings
@@ -61,14 +61,15 @@ def judge_scan(
     cancelled: Cancelled | None = None,
     *,
     upload: Upload | None = None,
-    team_id: int | None = None,
+    application: Application | None = None,
 ) -> ScanVerdict:
     """Return the verdict on a pending scan from its history.
 
-    `upload` created the pending scan; the id of the application's team is for the link.
+    `upload` created the pending scan; the application is for the link.
     """
     conclusion = _conclusion_of(history, settings, cancelled, is_ours=upload is not None).downgrade(settings.downgraded)
     target, scan_id = history.target, history.reading.scan_id if history.reading else None
+    team_id = application.team_id if application else None
     url = settings.scan_url(target.application_id, scan_id, target.pending_scan_id, team_id)
     return ScanVerdict(conclusion, history, url, upload)
 
@@ -193,16 +194,11 @@ class UploadVerdict:
 
 
 def judge_upload(
-    upload: Upload,
-    settings: Settings,
-    cancelled: Cancelled | None = None,
-    *,
-    application_id: int | None = None,
-    team_id: int | None = None,
+    upload: Upload, settings: Settings, cancelled: Cancelled | None = None, *, application: Application | None = None
 ) -> UploadVerdict | None:
     """Return the verdict on an upload; None if it has pending scans, whose verdicts replace it.
 
-    The ids of the application and of its team are for the link.
+    The application is for the link.
     """
     if isinstance(upload.receipt, Queued):
         return None
@@ -211,8 +207,8 @@ def judge_upload(
         conclusion = replace(conclusion, exit_code=cancelled.exit_code)
     conclusion = conclusion.downgrade(settings.downgraded)
     url = None
-    if isinstance(upload.receipt, Finished) and application_id is not None:
-        url = settings.scan_url(application_id, upload.receipt.scan_id, team_id=team_id)
+    if isinstance(upload.receipt, Finished) and application:
+        url = settings.scan_url(application.id, upload.receipt.scan_id, team_id=application.team_id)
     return UploadVerdict(conclusion, upload, url)
 
 

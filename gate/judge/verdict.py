@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion, Part
     from gate.judge.scans import ScanVerdict, UploadVerdict
     from gate.model.build import Build
-    from gate.model.history import History, NewestScan, Upload
+    from gate.model.history import Application, History, NewestScan, Upload
     from gate.model.reasons import InvalidOption
 
 
@@ -32,7 +32,7 @@ class Verdict:
     ended_uploads: tuple[UploadVerdict, ...] = ()  # uploads without a pending scan
     checks: tuple[CheckVerdict, ...] = ()  # empty if no rule was evaluated
     uploads: tuple[Upload, ...] = ()  # all of them, in the order of the files
-    application_id: int | None = None
+    application: Application | None = None
     newest_scan: NewestScan | None = None  # of the application, if there is no scan of this run
     server: str = ""  # origin of the ThreadFix server
     resume: str = ""  # the command that continues the wait; empty if there is nothing to wait for

@@ -125,13 +125,20 @@ class StopCause(Enum):
 
 
 class Application(NamedTuple):
-    """An application as ThreadFix describes it."""
+    """An application as ThreadFix describes it; without names and team if ThreadFix was not asked for it."""
 
     id: int
     name: str = ""
     team_id: int | None = None
+    team: str = ""
     status: str = "found"
     sent: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The known names as a sentence that follows another; empty without a name."""
+        team = f" of team '{self.team}'" if self.team else ""
+        return f" Application '{self.name}'{team}." if self.name else ""
 
 
 class ListedScans(NamedTuple):

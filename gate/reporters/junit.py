@@ -36,6 +36,10 @@ def render(verdict: Verdict) -> str:
     """Return the report as XML text."""
     suite = TestSuite(SUITE)
     suite.timestamp = verdict.started_at.replace(tzinfo=None).isoformat(timespec="seconds")
+    if verdict.application:
+        for name, value in (("application", verdict.application.name), ("team", verdict.application.team)):
+            if value:
+                suite.add_property(name, escape_xml(value))
     suite.add_testcases(list(_cases(verdict)))
     report = JUnitXml(SUITE)
     report.add_testsuite(suite)

@@ -275,11 +275,13 @@ def _outages(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
 
 def _facts(verdict: Verdict) -> dict[str, object]:
     """Return the known facts by their names."""
-    scan = verdict.scans[0] if len(verdict.scans) == 1 else None
+    scan, application = verdict.scans[0] if len(verdict.scans) == 1 else None, verdict.application
     sent = size(sum(upload.file.size for upload in verdict.uploads))
     facts: dict[str, object] = {
         "ThreadFix": verdict.server,
-        "application": verdict.application_id,
+        "application": application and application.id,
+        "application name": application and application.name,
+        "team": application and application.team,
         "uploads": verdict.uploads and f"{len(verdict.uploads)} ({sent})",
         "pending scan": scan and scan.target.pending_scan_id,
         "scan": scan and scan.scan_id,

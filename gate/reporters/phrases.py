@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.judge.conclusions import RANK, decide, describe
+from gate.judge.conclusions import RANK, decide
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind, Reason
@@ -38,12 +38,11 @@ def needing_message(verdict: Verdict) -> list[Part]:
     The message of the deciding part is in the verdict already.
     """
     parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
-    shared = shared_message(verdict)
+    shared, deciding = shared_message(verdict), decide(verdict.parts) if verdict.parts else None
     return [
         part
         for part in parts
-        if (part.conclusion.kind is not Kind.PASS or part.conclusion.reason in NOTICED)
-        and describe(part) != verdict.conclusion.message
+        if (part.conclusion.reason in NOTICED or (part.conclusion.kind is not Kind.PASS and part is not deciding))
         and part.conclusion.message != shared
     ]
 

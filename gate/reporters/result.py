@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gate.judge.conclusions import Conclusion
     from gate.judge.scans import ScanVerdict
     from gate.judge.verdict import Verdict
-    from gate.model.history import CheckResult, History, NewestScan, Upload
+    from gate.model.history import Application, CheckResult, History, NewestScan, Upload
     from gate.model.subjects import ScanFile
 
 SCHEMA_VERSION: Final = 1
@@ -36,6 +36,7 @@ def document(verdict: Verdict) -> dict[str, Any]:
         "resume": verdict.resume or None,
         "mistakes": [{"option": mistake.option, "message": mistake.text} for mistake in verdict.invalid],
         "newest_scan": _newest(verdict.newest_scan),
+        "application": _application(verdict.application),
         "server": verdict.server or None,
         "build": asdict(verdict.build) if verdict.build else None,
         "started_at": timestamp(verdict.started_at),
@@ -46,6 +47,12 @@ def document(verdict: Verdict) -> dict[str, Any]:
 def render(verdict: Verdict) -> str:
     """Return the document as JSON text, in ASCII."""
     return json.dumps(document(verdict), indent=2, ensure_ascii=True) + "\n"
+
+
+def _application(application: Application | None) -> dict[str, Any] | None:
+    if application is None:
+        return None
+    return {"id": application.id, "name": application.name or None, "team": application.team or None}
 
 
 def _newest(scan: NewestScan | None) -> dict[str, Any] | None:
@@ -77,9 +84,13 @@ def _upload(upload: Upload, file: ScanFile, digest: str | None, verdict: Verdict
 
 
 def _check(check: CheckVerdict) -> dict[str, Any]:
+    requested = check.check if isinstance(check.check, Policy) else None
+    policy = next(iter(check.results), None) if requested else None
     return {
         "check": check.subject,
         "kind": KINDS[type(check.check)],
+        "policy_id": policy.policy_id if policy else requested and requested.id,
+        "policy_name": policy.name if policy else None,
         **_conclusion(check.conclusion),
         "fresh": bool(check.history.reading and check.history.reading.status == FRESH),
         "url": check.url,
@@ -102,6 +113,7 @@ def _result(result: CheckResult) -> dict[str, Any]:
     at = None if result.evaluated is None else utc(result.evaluated)
     return {
         "name": result.name,
+        "policy_id": result.policy_id,
         "holds": result.holds,
         "word": result.word,
         "limits": list(result.limits),

@@ -137,7 +137,7 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     """Yield a part for each check, failed checks first; only its message, if the details do not fit."""
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
-        heading = f"### {ICONS[check.conclusion.kind]} {_text(_sentence(check.subject), 80)}"
+        heading = f"### {ICONS[check.conclusion.kind]} {_text(_sentence(check.subject), 80)}: {phrases.state(check)}"
         repeated = check.conclusion.message in verdict.conclusion.message
         message = "" if repeated else _text(_sentence(check.conclusion.message), 2 * SENTENCE)
         # The advice for several checks is shown once.
@@ -244,8 +244,9 @@ def _facts(verdict: Verdict) -> Iterator[str]:
         link = [f"[run](<{escape_html(verdict.build.url)}>)"] if verdict.build.url else []
         yield "Build: " + " · ".join([*map(escape_markdown, phrases.build_facts(verdict.build)), *link])
     facts = [f"threadfix-gate {verdict.version}", escape_markdown(verdict.server)]
-    if verdict.application_id is not None:
-        facts.append(f"application {verdict.application_id}")
+    if application := verdict.application:
+        name, team = map(escape_markdown, (application.name, application.team))
+        facts += [f"application {application.id}{name and f': {name}'}", team and f"team {team}"]
     facts += [f"took {seconds(verdict.elapsed)}", count(verdict.polls, "poll")]
     if verdict.errors:
         facts.append(f"{verdict.errors} of them failed")

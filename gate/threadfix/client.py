@@ -84,8 +84,10 @@ class Client:
             return api.malformed(response, "no application", error)
         if application.id != application_id:
             return api.about_another(application.id, application_id)
-        name = api.sanitize(responses.non_empty(application.name) or "", NAME_LIMIT)
-        return Application(application.id, name, responses.team_id(application.organization))
+        organization = application.organization
+        named = (application.name, responses.team_name(organization))
+        name, team = (api.sanitize(responses.non_empty(text) or "", NAME_LIMIT) for text in named)
+        return Application(application.id, name, responses.team_id(organization), team)
 
     def scans(self, application_id: int, timeout: float) -> ListedScans | Failure:
         """Request an application's scans, once. A copy from a cache is a failure: it may lack the newest scan."""

@@ -141,7 +141,8 @@ class Finder:
             what = f"{host} found {len(ids)} matching applications: {self._some(list(ids.values()))}."
             return Failure(Reason.NOT_FOUND, what, FailureKind.SEVERAL, final=True)
         (app,) = ids.values()
-        return Application(app.id, self._shown(app.name), responses.team_id(app.organization))
+        team_name = self._shown(responses.team_name(app.organization) or team)
+        return Application(app.id, self._shown(app.name), responses.team_id(app.organization), team_name)
 
     def _another(self, returned: str, kind: str = "application") -> Failure:
         what = f"{self._api.http.host} returned {returned}, but another {kind} was requested."

@@ -32,7 +32,7 @@ NO_SUCH = http(refused("Application lookup failed. Check your ID."))
 UNRECOGNIZED = refused("Bad rest request due to unrecognized path.")
 BY_NAME = ApplicationName("Web", "Contoso shop")
 BY_ID = ApplicationName("Web", unique_id="shop-1")
-APPLICATION = Application(6, "Contoso shop", 3)
+APPLICATION = Application(6, "Contoso shop", 3, "Web")
 
 
 class Request(NamedTuple):
@@ -130,7 +130,9 @@ def test_an_odd_name_that_is_not_found_is_posted(name: str, unknown: bytes, dire
     """A Tomcat before 8 reads a query as ISO-8859-1. ThreadFix has the form from 2.7.6 on."""
     found = http(envelope({"id": 6, "name": name}))
     directory.lookup = lambda request: found if request.method == "POST" else unknown
-    assert directory.client.look_up(ApplicationName("Team B", name), 20) == Application(6, name.replace("\t", " "))
+    assert directory.client.look_up(ApplicationName("Team B", name), 20) == Application(
+        6, name.replace("\t", " "), team="Team B"
+    )
     endpoint = "applications/Team B/lookup"
     assert directory.requests == [("GET", endpoint, {"name": name}), ("POST", endpoint, {"name": name})]
 
@@ -151,10 +153,11 @@ def test_a_server_without_the_form_did_not_find_the_name(lacking: bytes, directo
 def test_an_odd_team_is_looked_up_by_its_name_and_never_part_of_a_path(name: str, directory: Directory) -> None:
     """In a path, Tomcat refuses some characters, and ThreadFix others; dots would change the path."""
     directory.team = http(envelope(team(3, name, "Blog", ("Contoso shop", 6))))
-    assert directory.client.look_up(ApplicationName(name, "contoso shop"), 20) == APPLICATION
+    expected = APPLICATION._replace(team=name.replace("\t", " "))
+    assert directory.client.look_up(ApplicationName(name, "contoso shop"), 20) == expected
     ours, theirs = {"id": 3, "name": name}, {"id": 4, "name": "Mobile"}
     directory.lookup = http(envelope([SHOP | {"id": 7, "organization": theirs}, SHOP | {"organization": ours}]))
-    assert directory.client.look_up(ApplicationName(name, unique_id="shop-1"), 20) == APPLICATION
+    assert directory.client.look_up(ApplicationName(name, unique_id="shop-1"), 20) == expected
     assert directory.requests == [
         ("GET", "teams/lookup", {"name": name}),
         ("GET", "applications/allTeamLookup", {"uniqueId": "shop-1"}),
@@ -282,8 +285,8 @@ RESULTS: list[tuple[ApplicationName, Any, Application | tuple[Reason, bool, str]
     (BY_NAME, [SHOP | {"id": 7, "organization": {"id": 9, "name": "WEB"}}, SHOP], APPLICATION),
     (BY_NAME, [SHOP | {"id": 7} | MOBILE, SHOP], APPLICATION),
     (BY_NAME, SHOP | {"name": "Contoso shop "}, APPLICATION),
-    # Without a team the result has no link to the scan.
-    *((BY_NAME, SHOP | {"organization": of}, Application(6, "Contoso shop"))
+    # Without the id of a team, the result has no link to the scan.
+    *((BY_NAME, SHOP | {"organization": of}, Application(6, "Contoso shop", None, "Web"))
       for of in (None, "Web", 3, {}, {"id": "3"}, {"name": 5})),
     # Otherwise the gate would judge the scans of another application.
     (BY_NAME, SHOP | {"name": "Contoso shop 2"}, ANOTHER), (BY_ID, SHOP | {"uniqueId": "shop-2"}, ANOTHER),

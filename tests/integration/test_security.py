@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gate.model.reasons import Reason
+from gate.sandbox.model import Application, Team
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, JSON, ThreadFix, refusal
 from gate.threadfix import responses
@@ -336,6 +338,28 @@ def test_half_a_character_breaks_no_report(encoding: str, gate: Gate) -> None:
     ET.parse(gate.folder / "junit.xml")  # noqa: S314 - our own XML
     for name in ("output", "summary.md", "report.html", "gate.env"):
         assert document["reason"] in (gate.folder / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("subject", [("--application-id", "6"), ("--application-unique-id", "contoso-shop")])
+def test_the_names_of_an_application_and_its_team_are_data(subject: tuple[str, str], gate: Gate) -> None:
+    """They are in every report, without the key."""
+    name = f'{API_KEY} "<b>{HOSTILE}'
+    gate.threadfix.applications = {6: Application(6, name, Team(2, name), "contoso-shop")}
+    (gate.folder / "done.fpr").write_bytes(b"x")
+    flags, github = everything(gate)
+    files = ("--scan-file", str(gate.folder / "done.fpr"), *subject, *flags)
+    ran = gate(*files, env=github | {"THREADFIX_APPLICATION_ID": ""})
+    shown, found = output_of(gate, ran), json.loads(ran.out)["application"]
+    assert found["name"] == found["team"] == json.loads(ran.out)["application_name"]
+    assert ran.err.count(f"Application '{found['name']}' of team '{found['team']}'.") == 1
+    assert (gate.folder / "junit.xml").read_text().count("<property name=") == 2
+    assert "<b>" in found["name"]
+    assert API_KEY not in shown
+    assert CONTROLS.isdisjoint(found["name"])
+    assert not re.search(r"(?m)^::error|^\[x\]|##\[", ran.err)
+    for report in ("summary.md", "report.html", "junit.xml"):
+        assert "<b>" not in (gate.folder / report).read_text().replace("<b><svg", "")
+    assert "THREADFIX_GATE_APPLICATION_NAME=\n" in (gate.folder / "gate.env").read_text()
 
 
 TEMPLATE = "Zq7Core{--x-}9Xw4Kv {@resume} {--timeout 5m}"

@@ -234,7 +234,7 @@ def test_an_application_is_looked_up_by_its_name(gate: Gate) -> None:
     """Its id is then an output."""
     named = {"THREADFIX_APPLICATION_ID": "", "THREADFIX_TEAM_NAME": "Contoso"}
     ran = gate("--application-name", "Contoso shop", "--pending-scan-id", "41", env=named)
-    assert (ran.code, ran.document["application_id"]) == (0, 6)
+    assert (ran.code, ran.document["application_id"], ran.document["application_name"]) == (0, 6, "Contoso shop")
     options = ("--pending-scan-id", "41", "--first-contact-limit", "50ms")
     ran = gate("--application-name", "Contoso shoe", *options, env=named)
     assert (ran.code, ran.document["reason"], ran.document["scans"]) == (5, Reason.NOT_FOUND, [])

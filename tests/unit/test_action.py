@@ -14,8 +14,8 @@ from gate.options.table import EXPERT, OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUTS: Final = (
-    "verdict reason message exit-code status application-id pending-scan-id scan-id scan-url elapsed-seconds polls "
-    "result-file scans"
+    "verdict reason message exit-code status application-id application-name pending-scan-id scan-id scan-url "
+    "elapsed-seconds polls result-file scans"
 )
 """Users' scripts depend on these names: never change them."""
 

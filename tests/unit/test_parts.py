@@ -11,12 +11,12 @@ from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from, describe
 from gate.judge.scans import UploadVerdict, judge_scan, judge_upload
 from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
-from gate.model.history import Accept, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
+from gate.model.history import Accept, Application, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
 from gate.model.reasons import DIAGNOSIS, Cancelled, Kind, Reason
 from gate.model.subjects import AllPolicies, ScanFile
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.rules import Rules
-from tests.builders import SETTINGS, TARGET, history_of, judged
+from tests.builders import SETTINGS, SHOP, TARGET, history_of, judged
 
 if TYPE_CHECKING:
     from gate.model.history import Receipt
@@ -28,7 +28,7 @@ ACCEPTING = replace(SETTINGS, rules=Rules(accepted=frozenset(Accept)))
 
 
 def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
-    verdict = judge_upload(Upload(FILE, receipt), replace(SETTINGS, **changes), application_id=6)  # type: ignore[arg-type]
+    verdict = judge_upload(Upload(FILE, receipt), replace(SETTINGS, **changes), application=SHOP)  # type: ignore[arg-type]
     assert verdict
     return verdict
 
@@ -109,13 +109,13 @@ def test_a_finished_upload_has_a_link() -> None:
     assert upload_verdict(Finished(12), ui_url="{url}/a/{application_id}/s/{scan_id}").url == (
         "https://tf.example.com/threadfix/a/6/s/12"
     )
-    assert upload_verdict(Finished(12)).url is None
+    assert str(upload_verdict(Finished(12)).url).endswith("/organizations/2/applications/6/scans/12")
     assert upload_verdict(Refused(""), ui_url="{url}").url is None
 
 
 def test_the_subject_of_a_scan_has_the_name_of_its_file_until_threadfix_sends_its_name() -> None:
     upload = Upload(FILE, Queued((TARGET,)))
-    nameless = judge_scan(history_of(ScanReading("DONE", scan_id=12)), SETTINGS, upload=upload, team_id=2)
+    nameless = judge_scan(history_of(ScanReading("DONE", scan_id=12)), SETTINGS, upload=upload, application=SHOP)
     assert nameless.subject == "pending scan 41 of application 6 (out/a.fpr)"
     assert nameless.url == "https://tf.example.com/threadfix/organizations/2/applications/6/scans/12"
     named = judge_scan(history_of(ScanReading("DONE", name="contoso.fpr")), SETTINGS, upload=upload)
@@ -137,36 +137,43 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
         (
             (PASSED, HOLDS),
             Reason.POLICY_PASSED,
-            "all policies: PASSING. pending scan 41 of application 6: processed after 1m40s (DONE).",
+            "all policies: PASSING.@ pending scan 41 of application 6: processed after 1m40s (DONE).",
         ),
         (
             (PASSED, PASSED, HOLDS, upload_verdict(Finished(12))),
             Reason.POLICY_PASSED,
-            "1 check, 2 pending scans and 1 upload passed.",
+            "1 check, 2 pending scans and 1 upload passed.@",
         ),
-        ((PASSED, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING."),
-        ((HOLDS,), Reason.POLICY_PASSED, "all policies: PASSING."),
+        ((PASSED, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING.@"),
+        ((HOLDS,), Reason.POLICY_PASSED, "all policies: PASSING.@"),
         (
             (PASSED, upload_verdict(Finished(12))),
             Reason.PROCESSED,
-            f"{describe(PASSED)} upload of out/a.fpr: processed immediately as scan 12. No rule was requested.",
+            f"{describe(PASSED)}@ upload of out/a.fpr: processed immediately as scan 12. No rule was requested.",
         ),
-        ((HOLDS, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING. 1 of 2 checks failed."),
+        ((HOLDS, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING.@ 1 of 2 checks failed."),
         (
             (PASSED, BROKEN, BROKEN),
             Reason.POLICY_FAILED,
-            "Release blocked. All policies: FAILING. 2 of 3 (1 pending scan and 2 checks) failed.",
+            "Release blocked. All policies: FAILING.@ 2 of 3 (1 pending scan and 2 checks) failed.",
         ),
         (
             (upload_verdict(Refused("Full.")), PASSED),
             Reason.UPLOAD_REFUSED,
-            "upload of out/a.fpr: refused; ThreadFix says: 'Full'.",
+            "upload of out/a.fpr: refused; ThreadFix says: 'Full'.@",
         ),
     ],
 )
 def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason: Reason, message: str) -> None:
-    conclusion = conclude(parts)
-    assert (conclusion.reason, conclusion.message) == (reason, message)
+    """The names of the application, if they are known, follow the deciding part."""
+    for application, names in (
+        (None, ""),
+        (Application(6), ""),
+        (SHOP, " Application 'Contoso shop' of team 'Contoso'."),
+        (SHOP._replace(team=""), " Application 'Contoso shop'."),
+    ):
+        conclusion = conclude(parts, application)
+        assert (conclusion.reason, conclusion.message) == (reason, message.replace("@", names))
 
 
 def test_the_message_of_a_failure_that_ends_the_run_has_its_subject() -> None:

@@ -20,7 +20,7 @@ from gate import __version__
 from gate.judge.scans import judge_scan
 from gate.model.history import Accept, Finished, History, Outage, Phase, Queued, ScanHistory, StopCause, Unfinished
 from gate.model.reasons import Reason
-from gate.model.subjects import ApplicationName, ScanFile, Target
+from gate.model.subjects import ApplicationName, Policy, ScanFile, Target
 from gate.options.table import OPTIONS
 from gate.reporters import junit, outputs, page, phrases, result, summary
 from gate.reporters.outputs import OUTPUTS, output_values
@@ -47,6 +47,7 @@ from tests.builders import (
 )
 
 if TYPE_CHECKING:
+    from gate.judge.checks import CheckVerdict
     from gate.judge.verdict import Verdict
     from gate.options.settings import Settings
 
@@ -109,11 +110,12 @@ def test_the_outputs_of_one_scan() -> None:
     assert values == {
         "verdict": "pass",
         "reason": "processed",
-        "message": "pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 1m40s (DONE). No rule "
-        "was requested.",
+        "message": "pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 1m40s (DONE). "
+        "Application 'Contoso shop' of team 'Contoso'. No rule was requested.",
         "exit-code": "0",
         "status": "DONE",
         "application-id": "6",
+        "application-name": "Contoso shop",
         "pending-scan-id": "41",
         "scan-id": "12",
         "scan-url": "https://tf.example.com/threadfix/scans/12",
@@ -156,6 +158,23 @@ def test_an_upload_has_its_verdict_or_a_pending_scan_that_names_the_file() -> No
     assert result.document(PASS)["scans"][0]["file"] is None
     (finished,) = result.document(RELEASES["finished"])["uploads"]
     assert (finished["scan_id"], finished["scan_url"]) == (12, "https://tf.example.com/threadfix/scans/12")
+
+
+@pytest.mark.parametrize(
+    ("check", "policy", "results"),
+    [
+        (checked(POLICY, replace(PASSING, policy_id=3)), (3, "Release"), [3]),
+        (checked(Policy(id=3), failure=DOWN), (3, None), []),
+        (checked(POLICIES, *(replace(PASSING, policy_id=number) for number in (3, 4))), (None, None), [3, 4]),
+        (RED, (None, None), [None, None]),
+    ],
+)
+def test_a_check_in_the_document_has_its_policy(check: CheckVerdict, policy: object, results: list[object]) -> None:
+    document = result.document(verdict(scan(), checks=[check]))
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    (entry,) = document["checks"]
+    assert (entry["policy_id"], entry["policy_name"]) == policy
+    assert [inner["policy_id"] for inner in entry["results"]] == results
 
 
 def test_unknown_values_are_null_in_the_document() -> None:
@@ -357,7 +376,7 @@ def test_the_summary_has_the_facts() -> None:
     assert "| 42 | ❌\N{NO-BREAK SPACE}scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(
         MANY
     )
-    assert "- ❌ Pending scan 42 of application 6" in summary.render(MANY)
+    assert "- ❌ Pending scan 42 of application 6" not in summary.render(MANY)
     assert "- ❔ Pending scan 43 of application 6" in summary.render(MANY)
 
 
@@ -406,9 +425,9 @@ def test_the_summary_of_uploads_and_checks_is_in_order() -> None:
     )
     assert [re.sub("&#39;", "'", head)[:28] for head in heads] == [
         "## ❌ ThreadFix gate: fail (p",
-        "### ❌ Pass criteria",
-        "### ❔ All policies",
-        "### ✅ Policy 'Release'",
+        "### ❌ Pass criteria: does no",
+        "### ❔ All policies: policy-u",
+        "### ✅ Policy 'Release': hold",
         "| file | result | size | too",
         "<details><summary>SHA-256 of",
         "| scan | verdict | took | st",
