@@ -157,7 +157,9 @@ class World:
         flaw = Flaw(kind, first=kind != "truth" and not stage.startswith("upload") and self.rng.random() < 0.3)
         if kind == "truth":
             flaw.detail, code = self.rng.choice(self._bad(stage.partition(":")[0]))
-            self.codes.add(code)
+            # ThreadFix may evaluate a moment later.
+            flaw.first = flaw.detail == "stale" and self.rng.random() < 0.5
+            self.codes |= set() if flaw.first else {code}
         return flaw
 
     def _bad(self, stage: str) -> tuple[tuple[str, int], ...]:

@@ -39,8 +39,9 @@ from proof.bodies import DONE_AT, OWN, Reply, World
 if TYPE_CHECKING:
     from gate.model.subjects import Check
 
-KINDS: Final = {"response": 0.95, "run": 0.035, "file": 0.005, "socket": 0.01}
-"""The kinds of inputs, and the share of each."""
+KINDS: Final = {"response": 0.87, "run": 0.1, "file": 0.01, "socket": 0.02}
+"""The kinds of inputs, and the share of each; eight responses of one world count as one there."""
+RESPONSES: Final = 8
 ORIGIN: Final = "http://127.0.0.1:9"
 STUCK: Final = 60.0
 """Seconds that no input may take; a worker that takes longer is a finding."""
@@ -511,22 +512,27 @@ CHANGES: Final = {
 
 
 def response(bench: Bench, rng: Random) -> str:
-    """Give a response to its reader, and the reading to its judge."""
+    """Give responses of one world to their readers, and each reading to its judge."""
     world = World(rng)
     bench.play(world, simulated=True)
-    stage = rng.choice(world.stages or ["application"])
-    world.flaws = {stage: world.new_flaw(stage)} if rng.random() < 0.7 else {}
-    for flaw in world.flaws.values():
-        flaw.first = False
-    kind, _, rest = stage.partition(":")
-    result, passes = READERS[kind](world, rest)
-    word, may = oracle.of_stage(world, stage)
-    whole = all(reply.whole for replies in world.served.values() for reply in replies)
-    if passes and not may:
-        return f"{stage} counts, although its word is {word!r}"
-    if may and whole and not passes:
-        return f"{stage} does not count, although its word is {word!r}: {result}"
-    return oracle.flaw_of_texts(list(_texts(result)), world.key)
+    client = _client(world)
+    for _ in range(RESPONSES):
+        stage = rng.choice(world.stages or ["application"])
+        world.served.clear()
+        world.flaws = {stage: replace(world.new_flaw(stage), first=False)} if rng.random() < 0.7 else {}
+        kind, _, rest = stage.partition(":")
+        result, passes = READERS[kind](world, client, rest)
+        word, may = oracle.of_stage(world, stage)
+        whole = all(reply.whole for replies in world.served.values() for reply in replies)
+        if passes and not may:
+            return f"{stage} counts, although its word is {word!r}"
+        if may and whole and not passes:
+            return f"{stage} does not count, although its word is {word!r}: {result}"
+        if flaw := oracle.flaw_of_texts(list(_texts(result)), world.key):
+            return flaw
+        bench.seen["input response"] += 1
+        bench.seen["responses"] += sum(map(len, world.served.values()))
+    return ""
 
 
 def _texts(value: object) -> Any:
@@ -553,7 +559,7 @@ def _client(world: World) -> Any:
     return Client(server, Sanitizer((Secret(world.key),)), trace=lambda _: None)
 
 
-def _settings(world: World, *checks: object) -> Any:
+def _settings(world: World, client: Any, *checks: object) -> Any:
     from gate.model.history import Accept
     from gate.model.subjects import ApplicationId, Plan
     from gate.options.settings import Settings
@@ -561,47 +567,44 @@ def _settings(world: World, *checks: object) -> Any:
 
     rules = Rules(accepted=frozenset(map(Accept, filter(None, world.accept.split(",")))))
     plan = Plan(settle_timeout=60 if world.settles else 0)
-    return Settings(
-        _client(world).api.server, ApplicationId(OWN), (41,), checks=cast("Any", checks), plan=plan, rules=rules
-    )
+    return Settings(client.api.server, ApplicationId(OWN), (41,), checks=cast("Any", checks), plan=plan, rules=rules)
 
 
-def _read_status(world: World, number: str) -> tuple[object, bool]:
+def _read_status(world: World, client: Any, number: str) -> tuple[object, bool]:
     from gate.judge.scans import judge_scan
     from gate.model.history import Failure, History, StopCause
     from gate.model.subjects import Target
 
     target = Target(OWN, int(number))
-    reading = _client(world).observe(target, 30)
+    reading = client.observe(target, 30)
     if isinstance(reading, Failure):
         return reading, False
-    settings = _settings(world)
+    settings = _settings(world, client)
     if not settings.rules.settled(reading):
         return reading, False
     conclusion = judge_scan(History(target, StopCause.DECIDED, newest=reading, reading=reading), settings).conclusion
     return (reading, conclusion), conclusion.exit_code == 0
 
 
-def _read_upload(world: World, place: str) -> tuple[object, bool]:
+def _read_upload(world: World, client: Any, place: str) -> tuple[object, bool]:
     from gate.judge.scans import judge_upload
     from gate.model.history import Application, Queued, Upload
     from gate.model.subjects import ScanFile
     from gate.threadfix.uploads import receipt_of
 
-    client = _client(world)
     receipt = receipt_of(client.api, OWN, Player.response(client.http, world.reply(f"upload:{place}")))
     if isinstance(receipt, Queued):
         return receipt.targets, [number for _, number in receipt.targets] == list(
             oracle.last(world, f"upload:{place}") or ()
         )
     verdict = judge_upload(
-        Upload(ScanFile("x.fpr", 9, "x.fpr"), receipt), _settings(world), application=Application(OWN, team_id=2)
+        Upload(ScanFile("x.fpr", 9, "x.fpr"), receipt), _settings(world, client), application=Application(OWN, team_id=2)
     )
     assert verdict is not None
     return (receipt, verdict.conclusion), verdict.conclusion.exit_code == 0
 
 
-def _read_application(world: World, _: str) -> tuple[object, bool]:
+def _read_application(world: World, client: Any, _: str) -> tuple[object, bool]:
     from gate.model.history import Application
     from gate.model.subjects import ApplicationName
 
@@ -609,19 +612,20 @@ def _read_application(world: World, _: str) -> tuple[object, bool]:
     name = ApplicationName(
         team, None if world.subject == "unique" else world.name, "u-1" if world.subject == "unique" else None
     )
+    # A client keeps the pages that it has read.
     client = _client(world)
     found = client.application(OWN, 30) if world.subject == "id" else client.look_up(name, 30)
     return found, isinstance(found, Application) and found.id == OWN
 
 
-def _read_scans(world: World, _: str) -> tuple[object, bool]:
+def _read_scans(_world: World, client: Any, _: str) -> tuple[object, bool]:
     from gate.model.history import ListedScans
 
-    listed = _client(world).scans(OWN, 30)
+    listed = client.scans(OWN, 30)
     return listed, isinstance(listed, ListedScans)
 
 
-def _read_rule(world: World, rule: str) -> tuple[object, bool]:
+def _read_rule(world: World, client: Any, rule: str) -> tuple[object, bool]:
     from gate.flow.evaluating import dated
     from gate.judge.checks import judge_check
     from gate.model.history import FRESH, Failure, History, StopCause
@@ -633,24 +637,24 @@ def _read_rule(world: World, rule: str) -> tuple[object, bool]:
         "remediation": Policy(name=world.policy, remediation=True),
     }  # fmt: skip
     check = checks[rule]
-    reading = CheckReader(_client(world).api, check, OWN, cached=not world.settles)(30)
+    reading = CheckReader(client.api, check, OWN, cached=not world.settles)(30)
     if isinstance(reading, Failure):
         return reading, False
     reading = (
         replace(reading, status=FRESH) if rule == "criteria" else dated(reading, DONE_AT) if world.settles else reading
     )
     conclusion = judge_check(
-        History(check, StopCause.DECIDED, newest=reading, reading=reading), _settings(world, check)
+        History(check, StopCause.DECIDED, newest=reading, reading=reading), _settings(world, client, check)
     ).conclusion
     return (reading, conclusion), conclusion.exit_code == 0
 
 
-def _read_criteria(world: World, _: str) -> tuple[object, bool]:
-    return _read_rule(world, "criteria")
+def _read_criteria(world: World, client: Any, _: str) -> tuple[object, bool]:
+    return _read_rule(world, client, "criteria")
 
 
-def _read_policies(world: World, _: str) -> tuple[object, bool]:
-    return _read_rule(world, oracle.rule_of_list(world))
+def _read_policies(world: World, client: Any, _: str) -> tuple[object, bool]:
+    return _read_rule(world, client, oracle.rule_of_list(world))
 
 
 READERS: Final = {
@@ -676,7 +680,15 @@ def one(bench: Bench, seed: str, number: int) -> tuple[str, str]:
         flaw = bench.broken.pop()
     if time.monotonic() - began > STUCK / 2:
         flaw = flaw or f"took {time.monotonic() - began:.0f} s"
+    if kind != "response":
+        bench.seen[f"input {kind}"] += 1
+        bench.seen["responses"] += sum(map(len, Player.world.served.values()))
     return kind, flaw
+
+
+def total(seen: Counter[str]) -> int:
+    """Return the number of inputs."""
+    return sum(count for name, count in seen.items() if name.startswith("input "))
 
 
 def work(place: int, args: argparse.Namespace, at: Any, results: Any) -> None:
@@ -685,19 +697,18 @@ def work(place: int, args: argparse.Namespace, at: Any, results: Any) -> None:
     bench = Bench(folder)
     findings: list[tuple[int, str, str]] = []
     ends = time.monotonic() + args.seconds
-    seen = Counter[str]()
-    for done, number in enumerate(range(place, args.inputs or sys.maxsize, args.workers)):
+    share = args.inputs / args.workers or float("inf")
+    for done, number in enumerate(range(place, sys.maxsize, args.workers)):
         if done % 100 == 0:
             faulthandler.dump_traceback_later(STUCK, exit=True)
-        if (not args.inputs and time.monotonic() > ends) or len(findings) >= args.most:
+        is_over = time.monotonic() > ends if not args.inputs else total(bench.seen) >= share
+        if is_over or len(findings) >= args.most:
             break
         at.value = number
         kind, flaw = one(bench, args.seed, number)
-        seen[f"input {kind}"] += 1
-        seen["responses"] += sum(map(len, Player.world.served.values()))
         if flaw:
             findings.append((number, kind, flaw))
-    results.put((seen + bench.seen, findings))
+    results.put((bench.seen, findings))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -710,12 +721,11 @@ def report(args: argparse.Namespace, seen: Counter[str], findings: list[tuple[in
             json.dumps({"seed": args.seed, "number": number, "kind": kind, "flaw": flaw}, indent=1), encoding="utf-8"
         )
         print(f"{path}: {kind}: {flaw.splitlines()[-1][:300]}")
-    total = sum(count for name, count in seen.items() if name.startswith("input "))
     for group in ("input", "text", "reason"):
         rows = sorted((name.partition(" ")[2], count) for name, count in seen.items() if name.startswith(f"{group} "))
         print(f"{group + 's':8}", ", ".join(f"{name} {count:,}" for name, count in rows))
     print(
-        f"seed {args.seed}: {total:,} inputs with {seen['responses']:,} responses in {seconds:.0f} s, "
+        f"seed {args.seed}: {total(seen):,} inputs with {seen['responses']:,} responses in {seconds:.0f} s, "
         f"{len(findings)} findings"
     )
 
