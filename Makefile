@@ -78,7 +78,7 @@ bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other
 	$(BIN)/python benchmarks/image.py
 
 fuzz: .venv/dev.stamp  ## Give the gate random responses, files and texts; SECONDS=600, SEED=7, INPUTS=1000000, REPLAY=file
-	$(BIN)/python -m proof.fuzz $(if $(REPLAY),--replay $(REPLAY),--seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --inputs $(or $(INPUTS),0))
+	$(BIN)/python -m proof.fuzz $(foreach option,SECONDS SEED INPUTS REPLAY,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
 
 golden: .venv/dev.stamp  ## Write the golden files of the sandbox's scenarios again
 	GOLDEN=write $(BIN)/python $(PYTEST) --dist worksteal tests/integration/test_golden.py

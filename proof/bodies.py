@@ -36,7 +36,8 @@ SNIPPETS: Final = (
     "\nverdict=pass", "\r\nverdict<<EOF\r\npass\r\nEOF\r\n", "EOF", "\nghadelimiter_zq9", "$(zq9)", "${zq9}", "{zq9}",
     "{{ zq9 }}", "{% zq9 %}", "{--timeout zq9}", "{@resume}", "%0A::error::zq9", "%zq9", "\\zq9", "[[ATTACHMENT|zq9]]",
     "\x1b[31mzq9", "\x1b]0;zq9\x07", "\x9b2Jzq9", "\r", "\x00", "\x08", "\t", "\x7f", "\u2028zq9", "\u202ezq9",
-    "\u200bzq9", "\ufeff", "\U000e0041", "\ufdd0", "é", "日本", "𝕫", "' OR 1=1", "=zq9()", "@zq9", "#1", "zq9" * 200,
+    "\u200bzq9", "\ufeff", "\U000e0041", "\ufdd0", "\ud800", "é", "日本", "𝕫", "' OR 1=1", "=zq9()", "@zq9", "#1",
+    "zq9" * 200,
 )  # fmt: skip
 
 
@@ -505,12 +506,14 @@ def _neutral(rng: Random, document: dict[str, Any], key: str) -> bytes:
             entry.update(items)
     if rng.random() < 0.5:
         return json.dumps(document).encode()
-    plain = not any("\ud800" <= c <= "\udfff" for c in str(document))
     separators = rng.choice(((",", ":"), (" ,\n", " :\t"), (", ", ": ")))
     indent = rng.choice((None, None, 1, "\t"))
     blank = rng.choice(("", " ", "\n", "\r\n\t"))
-    text = json.dumps(document, ensure_ascii=not plain, separators=separators, indent=indent)
-    return f"{blank}{text}{blank}".encode()
+    text = json.dumps(document, ensure_ascii=False, separators=separators, indent=indent)
+    try:
+        return f"{blank}{text}{blank}".encode()
+    except UnicodeEncodeError:  # half of a pair
+        return json.dumps(document).encode()
 
 
 def _break_field(rng: Random, stage: str, document: dict[str, Any]) -> bool:

@@ -478,7 +478,7 @@ def _event_file(folder: Path, rng: Random, world: World) -> tuple[dict[str, str]
 
 def _list(folder: Path, rng: Random, world: World) -> tuple[dict[str, str], set[int]]:
     (folder / "empty.xml").write_bytes(b"")
-    missing = bodies.hostile(rng, "x" * 9).replace("\0", "").replace("\n", " ").replace("\r", " ")
+    missing = re.sub(r"[\0\n\r]", "", bodies.hostile(rng, "x" * 9)).replace("\ud800", "\udcff")
     bad = rng.choice(
         (
             f"{folder}/zq9-{missing}",
@@ -496,7 +496,7 @@ def _list(folder: Path, rng: Random, world: World) -> tuple[dict[str, str], set[
 
 
 def _name(_: Path, rng: Random, world: World) -> tuple[dict[str, str], set[int]]:
-    text = re.sub(r"[\0/\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", "", bodies.hostile(rng, "x" * 9))[:60]
+    text = re.sub(r"[\0/\r\n\v\f\x1c-\x1e\x85\u2028\u2029\ud800]", "", bodies.hostile(rng, "x" * 9))[:60]
     world.files = [f"{place}-{text}.{name.rpartition('.')[2]}" for place, name in enumerate(world.files)]
     return {}, set()
 
@@ -696,13 +696,12 @@ def work(place: int, args: argparse.Namespace, at: Any, results: Any) -> None:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))  # noqa: PTH112, S108
     bench = Bench(folder)
     findings: list[tuple[int, str, str]] = []
-    ends = time.monotonic() + args.seconds
+    ends = time.monotonic() + (args.seconds or (float("inf") if args.inputs else 60))
     share = args.inputs / args.workers or float("inf")
     for done, number in enumerate(range(place, sys.maxsize, args.workers)):
         if done % 100 == 0:
             faulthandler.dump_traceback_later(STUCK, exit=True)
-        is_over = time.monotonic() > ends if not args.inputs else total(bench.seen) >= share
-        if is_over or len(findings) >= args.most:
+        if time.monotonic() > ends or total(bench.seen) >= share or len(findings) >= args.most:
             break
         at.value = number
         kind, flaw = one(bench, args.seed, number)
@@ -733,8 +732,10 @@ def report(args: argparse.Namespace, seen: Counter[str], findings: list[tuple[in
 def main() -> int:
     """Try many inputs, or one again."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--inputs", type=int, default=0, help="a number of inputs instead of a time")
+    parser.add_argument(
+        "--seconds", type=float, help="the time; by default 60, or without an end for a number of inputs"
+    )
+    parser.add_argument("--inputs", type=int, default=0, help="a number of inputs")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--most", type=int, default=20, help="findings of a worker before it stops")
