@@ -213,6 +213,8 @@ class World:
             )
         if match := re.fullmatch(r"applications/6/pendingScan/([0-9]+)/status", path):
             return f"status:{match[1]}" if int(match[1]) in self.numbers else ""
+        if path == f"applications/{OTHER}/pendingScan/41/status":
+            return "foreign"
         if path == "applications/6/policy/eval":
             key = "remediation" if fields.get("type") == "remediation" else "name" if "policyName" in fields else "id"
             if fields.get("policyId", "3") != "3":
@@ -342,6 +344,10 @@ class World:
             "scanMessage": self.text(),
         }  # fmt: skip
         return "flight" if flight else words.get(bad, bad or "good"), self._envelope(content)
+
+    def _foreign(self, *_: str) -> tuple[Any, dict[str, Any]]:
+        word, document = self._status("41", "")
+        return word, document | {"object": document["object"] | {"appId": OTHER}}
 
     def _scans(self, _: str, bad: str) -> tuple[Any, dict[str, Any]]:
         if bad:

@@ -49,7 +49,9 @@ COMMANDS: Final = frozenset({"add-mask", "group", "endgroup", "error", "warning"
 
 def allowed(world: World) -> bool:
     """Return whether ThreadFix's words allow a pass of the requested run."""
-    scans = _scans(world)
+    words = _scans(world)
+    # An accepted file without results made no scan.
+    scans = None if words is None else [word for word in words if word != "empty"]
     return (
         _found(world)
         and scans is not None
@@ -57,7 +59,7 @@ def allowed(world: World) -> bool:
         and all(_holds(world, rule) for rule in world.rules)
         and not (world.rules and (len(scans) > 1 and world.same))
         and not (world.rules and world.source == "parts" and "duplicate" in scans)
-        and not (world.same and 0 < scans.count("duplicate") < len(scans) - scans.count("empty"))
+        and not (world.same and 0 < scans.count("duplicate") < len(scans))
     )
 
 
