@@ -1,7 +1,7 @@
 """Compose the responses of a ThreadFix from a known truth, and change them in ways with a known effect.
 
 Nothing here imports the gate. A response is whole (only its form differs from ThreadFix's), weak (it may lack a detail,
-but reports nothing else), or destroyed (it is no longer ThreadFix's word).
+but does not contradict the truth), or destroyed (it is no longer ThreadFix's word).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Twin(str):
 
 @dataclass
 class Reply:
-    """A response, and what it truly reports: `word` is None if it is not ThreadFix's word any more."""
+    """A response, and its true content: `word` is None if it is not ThreadFix's word any more."""
 
     word: Any
     body: bytes
@@ -453,7 +453,7 @@ STRICT: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "policies": (("policy",), ("currentStatus", "passing"), ("policy", "id"), ("policy", "name")),
     "criteria": (("passing",), ("passed",), ("failed",)),
 }
-"""The fields of a stage that must have their type, by their place; of two names the entry has one."""
+"""The fields of a stage that must have their type, by their place. An entry has only the first or the second of two names."""
 LOOSE: Final = (
     "modifiedDate", "updatedDate", "lastEvaluated", "scanId", "scannerName", "organization", "fileDataList", "name",
     "scanMessage", "message",

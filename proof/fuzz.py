@@ -233,7 +233,7 @@ class Talk(socketserver.BaseRequestHandler):
 
 
 class Bench:
-    """Runs the gate against worlds, and keeps what it needs for that: a folder, and a server."""
+    """Runs the gate against worlds, with a folder and a server."""
 
     def __init__(self, folder: Path) -> None:
         from gate.flow import stages
@@ -377,7 +377,7 @@ def socket(bench: Bench, rng: Random) -> str:
 
 
 def file(bench: Bench, rng: Random) -> str:
-    """Run the gate with a changed file; the response to an earlier upload is one of them."""
+    """Run the gate with a changed file, such as the response to an earlier upload."""
     way = rng.choice(("key", "ca", "cert", "event", "list", "name", "response"))
     world = World(rng, source=way if way == "response" else "upload" if way in {"list", "name"} else "pending")
     changes: dict[str, str] = {}

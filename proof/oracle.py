@@ -1,4 +1,4 @@
-"""Decide what a run may return, and read its outputs back. Nothing here imports the gate."""
+"""Decide whether a run may pass, and parse its outputs. Nothing here imports the gate."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def last(world: World, stage: str) -> Any:
 
 
 def _found(world: World) -> bool:
-    """Return whether the application that ThreadFix named is the requested one."""
+    """Return whether ThreadFix named the requested application."""
     if world.subject == "id":
         return world.source in {"pending", "response"} or last(world, "application") is True
     if world.subject == "name":
