@@ -453,7 +453,7 @@ STRICT: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "policies": (("policy",), ("currentStatus", "passing"), ("policy", "id"), ("policy", "name")),
     "criteria": (("passing",), ("passed",), ("failed",)),
 }
-"""The fields of a stage that must have their type, by their place. An entry has only the first or the second of two names."""
+"""The fields of a stage that must have their type, by their place; an entry has only the first or the second of two."""
 LOOSE: Final = (
     "modifiedDate", "updatedDate", "lastEvaluated", "scanId", "scannerName", "organization", "fileDataList", "name",
     "scanMessage", "message",
