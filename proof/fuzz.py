@@ -597,9 +597,8 @@ def _read_upload(world: World, client: Any, place: str) -> tuple[object, bool]:
         # If the truth names no scan, each number is wrong.
         numbers = tuple(number for _, number in receipt.targets)
         return receipt.targets, numbers == (oracle.last(world, f"upload:{place}") or numbers)
-    verdict = judge_upload(
-        Upload(ScanFile("x.fpr", 9, "x.fpr"), receipt), _settings(world, client), application=Application(OWN, team_id=2)
-    )
+    upload = Upload(ScanFile("x.fpr", 9, "x.fpr"), receipt)
+    verdict = judge_upload(upload, _settings(world, client), application=Application(OWN, team_id=2))
     assert verdict is not None
     return (receipt, verdict.conclusion), verdict.conclusion.exit_code == 0
 
