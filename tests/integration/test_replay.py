@@ -179,7 +179,6 @@ EXCHANGES: Final = {
     "key: in the query, list of teams with their applications": get("teams", shape=TEAMS),
     "key: no key at all": get("teams", message=NO_KEY, key="none"),
     "key: a key that is not known": get("teams", message=UNKNOWN_KEY, key="wrong"),
-    "key: a deactivated key is an unknown key": get("applications/12", message=UNKNOWN_KEY, key="wrong"),
     "key: a restricted key may upload": upload(
         Part(zap(2, day(6))), key="restricted", before=(ZAP1, Part(zap(0, day(4)))),
         shape=numbers(new=0, old=2, closed=0, resurfaced=2, repeat=2, **TWO) | {"findings": []},
@@ -219,7 +218,6 @@ EXCHANGES: Final = {
     "lookup: a team by its name": get("teams/lookup?name=Contoso", shape=TEAM),
     "lookup: a team name that does not exist": get("teams/lookup?name=Nope", message="No team found with name 'Nope'"),
     "lookup: a team without a name": get("teams/lookup", message="No team found with name 'null'"),
-    "lookup: a deleted application by id": get("applications/5", message=NO_APPLICATION),
     # --- accept
     "accept: */*: served": get("teams", shape=TEAMS, headers={"Accept": "*/*"}),
     "accept: none: served": get("applications/12", shape=APPLICATION, headers={"Accept": None}),
@@ -313,8 +311,6 @@ EXCHANGES: Final = {
     "names: team with a slash, in the query": get("teams/lookup?name=Ops%2FNet", shape=TEAM | {"name": "Ops/Net"}),
     "names: team with umlaut, percent and plus, in the query":
         get("teams/lookup?name=B%C3%BCro%2050%25%20%2B%20Co", shape=TEAM | {"name": "Büro 50% + Co"}),
-    "names: team with %20 in the path":
-        get("applications/Team%20Beta/lookup?uniqueId=uid%2F2", shape=APPLICATION | {"uniqueId": "uid/2"}),
     "names: team with %2F in the path: Tomcat refuses":
         get("applications/Ops%2FNet/lookup?name=many", 400, **page("HTTP Status 400 – Bad Request", cookie=False)),
     "names: %252F in the path: unknown path": get("applications/Ops%252FNet/lookup?name=many", 404, NO_PATH),
@@ -347,45 +343,7 @@ EXCHANGES: Final = {
     "wire: HTTP/1.0: no chunks, the connection is closed": get("teams HTTP/1.0", shape=TEAMS, length=""),
     "wire: a 500 refusal closes the connection":
         upload(Part(b"plain text", "text.txt"), status=500, message=NO_TYPE, headers={"Connection": None}),
-    "wire: each response sets a session cookie": get("applications/abc", **redirect(LOGIN)),
-    "concurrency: one after another": upload(Part(zap(3, day(3))), before=(ZAP1,), shape=AGAIN),
-    "concurrency: a client that gave up tries again": upload(ZAP1, before=(ZAP1,), message=DUPLICATE),
 }  # fmt: skip
-"""Two further exchanges have their own test: a scan by its id, and a date without a zone."""
-
-LEFT_OUT: Final = {
-    "header authentication is missing in 2.3": ["Key in the Authorization header only: not read in 2.3"],
-    "`applications/{id}/update` is not served": ["PUT with the key in the form: not read there"],
-    "MySQL, the usual database, ignores case": ["Team name in other case (database HSQLDB, which compares exactly)"],
-    "the sandbox deletes nothing": ["A deleted team by its name: still found"],
-    "a page for `Accept: text/html` alone: the vendor demands `application/json`": [
-        "Accept text/html alone: HTTP 200 and an HTML page", "Upload with Accept text/html: refused with an HTML page",
-    ],
-    "2.4 and later have version segments": [
-        "/latest/ is unknown to 2.3 (GET)", "POST with a dot in the path: 204, nothing was taken",
-    ],
-    "measures time": [
-        "Timing: a report of 200 MB, 20 findings", "Timing: upload time against scans that the application has",
-        "Timing: an application with 3,060 scans", "Keep-alive: open after 15 s idle, closed after 22 s",
-    ],
-    "mixes up parallel uploads, or shows half of an upload": [
-        *(f"{files}, 30 rounds" for files in (
-            "Same file, same application, two at once", "Two different files, same application, at once",
-            "Different files to two applications at once", "Same file to three applications at once",
-            "ZAP and FindBugs to two applications at once",
-        )),
-        "ZAP and FindBugs to one application at once, 25 rounds",
-        "Reading while an upload of 45 s runs: half-finished numbers",
-    ],
-}  # fmt: skip
-"""The recorded exchanges that the sandbox does not repeat, by reason."""
-
-
-def test_the_table_has_each_exchange_or_a_reason() -> None:
-    """A further test is about two exchanges: a scan by its id, and a date without a zone."""
-    assert len(EXCHANGES) + 2 + sum(map(len, LEFT_OUT.values())) == 113
-
-
 KEYS: Final = {"restricted": NO_CRITERIA_KEY, "wrong": "x" * 44}
 
 
