@@ -16,7 +16,7 @@ PYTEST := -m pytest --numprocesses auto --maxprocesses 8
 # Twice the speed of a real scan.
 SPEED ?= --speed 2 --interval 1s
 
-.PHONY: help demo test test-random test-elsewhere test-ci lint unit format fuzz soak bench image bundle dist lock golden docs clean
+.PHONY: help demo test test-random test-elsewhere test-ci lint unit format fuzz soak mutants bench image bundle dist lock golden docs clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -69,6 +69,11 @@ dist: .venv/made.stamp  ## Build the sdist, and the wheel from it, in dist/
 
 soak: .venv/dev.stamp  ## Run gates through faults, signals and full disks for ten minutes; SECONDS=60, and SEED=... to repeat
 	$(BIN)/python -m proof.soak $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+mutants: .venv/dev.stamp  ## Change the code in small ways and count the changes that no test notices; ROOM=judge for one room
+	@# The linters run without it, so it is not in dev.lock.
+	$(INSTALL) --only-binary :all: -r requirements/mutants.lock
+	$(BIN)/python -m proof.mutants $(ROOM)
 
 bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other scripts for docs/performance.md
 	$(BIN)/python benchmarks/run.py

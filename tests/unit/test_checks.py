@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.judge.checks import NAMED, judge_check
-from gate.judge.conclusions import conclude, name_options
+from gate.judge.checks import (
+    NAMED,
+    NO_SCAN_HINT,
+    NO_SCAN_MEANING,
+    CheckVerdict,
+    doubted,
+    judge_check,
+    with_counts,
+    without_scan,
+)
+from gate.judge.conclusions import conclude, concluded, name_options
+from gate.judge.scanners import Doubt
 from gate.model.advice import Doing, FailureKind
 from gate.model.history import CheckReading, CheckResult, Failure, History, Outage, StopCause
 from gate.model.reasons import Cancelled, Kind, Reason
@@ -18,7 +28,6 @@ from tests.builders import SETTINGS, history_of, judged
 from tests.unit.test_waiting import DONE
 
 if TYPE_CHECKING:
-    from gate.judge.checks import CheckVerdict
     from gate.judge.conclusions import Conclusion
     from gate.model.subjects import Check
 
@@ -193,6 +202,21 @@ def test_a_check_is_a_part_of_the_verdict() -> None:
     assert (part.noun, part.subject, part.url) == ("check", "all policies", "https://tf/6")
     assert (part.check, part.results) == (AllPolicies(), (HOLDS,))
     assert judge_check(ended(PCI, Failure(Reason.DENIED, "x")), SETTINGS).results == ()
+
+
+def test_numbers_a_doubt_and_the_lack_of_a_scan_change_the_verdict_on_a_check() -> None:
+    part, text = checked(HOLDS), "ThreadFix says PASSING of 'PCI', evaluated at 2019-10-03 15:49:33 UTC."
+    assert with_counts(part, ()) == doubted(part, None) == part
+    message = f"{text} Open in the application: 2 Critical, 1 High."
+    shown = replace(part, conclusion=replace(part.conclusion, message=message))
+    assert with_counts(part, [("Critical", 2), ("High", 1)]) == shown
+    unknown = concluded(Reason.POLICY_UNKNOWN, f"{text} It does not count: the cause.", "the advice", "the meaning")
+    doubt = Doubt("the cause", "the meaning", "the advice")
+    assert doubted(part, doubt) == replace(part, conclusion=unknown)
+    assert doubted(checked(BROKEN), doubt) == checked(BROKEN)
+    nothing = "Shop has no scan, so there is nothing to judge."
+    unknown = concluded(Reason.POLICY_UNKNOWN, nothing, NO_SCAN_HINT, NO_SCAN_MEANING)
+    assert without_scan(PCI, "Shop") == CheckVerdict(unknown, History(PCI, StopCause.DECIDED))
 
 
 def test_a_check_decides_if_the_scan_has_passed() -> None:

@@ -340,6 +340,8 @@ def test_a_resumed_action_leaves_out_inputs_that_ids_replace(settings: Settings,
     without = f" without {replaced}, and" if replaced else ""
     inputs = "application-id: 6, pending-scan-id: 41"
     assert ending.resume_line == f"To keep waiting, run the action again{without} with: {inputs}"
+    assert replace(ending, scans=ending.scans * 2).resume_line.endswith(f"{inputs},41")
+    assert replace(ending, resume="").resume_line == ""
     for text in (summary.render(ending), page.render(ending), junit.render(ending)):
         assert f"run the action again{without} with:" in text
     assert replace(ending, naming=FLAGS).resume_line == f"To keep waiting, run: {TIMEOUT.resume}"

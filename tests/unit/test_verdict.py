@@ -99,6 +99,13 @@ def test_a_scan_of_this_run_that_is_not_found_yet_times_out(failure: Failure, en
             history_of(replace(ALL[Reason.NOT_FOUND], refused=True), StopCause.LIMIT, QUEUED),
             "no longer exists; its last status was QUEUED. not-found.",
         ),
+        *(
+            (
+                replace(history_of(QUEUED, StopCause.CANCELLED), elapsed=elapsed),
+                f"{text} when the gate was stopped after 1s.",
+            )
+            for elapsed, text in ((1.0, "had been QUEUED for 1s"), (0.99, "was QUEUED"))
+        ),
         (History(TARGET, StopCause.CANCELLED), "no status received yet when the gate was stopped after 0s."),
     ],
 )
