@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SCHEMA: Final = json.loads((Path(__file__).parent.parent / "docs/result.schema.json").read_text())
-SPEED: Final = 40.0  # times the speed of the scenarios
+SPEEDS: Final = (8.0, 40.0, 40.0)  # times the speed of the scenarios
 UPLOAD, REQUEST, FIRST_CONTACT, OUTAGE, SETTLE = 3.0, 1.5, 1.0, 1.5, 2.0  # limits of a gate, in seconds
 AFTER_SIGNAL: Final = 2.0  # seconds from a signal to the exit, without the margin for the machine's load
 HANGING: Final = 120.0  # seconds after which a gate is killed
@@ -50,6 +50,7 @@ LIMITS: Final = (
     *(f"{OUTAGE}s", "--first-contact-limit", f"{FIRST_CONTACT}s", "--upload-timeout", f"{UPLOAD}s"),
 )
 HARMLESS: Final = ("done", "policy-pass", "release", "slow", "late")
+RULED: Final = ("policy-pass", "policy-fail", "policy-stale", "criteria-fail")
 PLAYABLE: Final = tuple(
     scenario.name
     for scenario in SCENARIOS.values()
@@ -92,7 +93,9 @@ class Case:
         self.plan = Plan(index, tls, fault, choice((0, 0, 1, 2)), choice((0.3, 0.6, 1.0)))
         mode = choice(("pending", "pending", "upload", "upload", "upload", "both", "response", "rules"))
         sweeps = fault in CUTS and mode == "pending"  # many connections, each with its own byte position
-        names = HARMLESS if chance(0.6) else PLAYABLE
+        self.speed = choice(SPEEDS)
+        self.rule_options, self.rules = choice(RULES) if mode == "rules" or chance(0.5) else ((), ())
+        names = choice((HARMLESS, HARMLESS, PLAYABLE, RULED if self.rules else PLAYABLE))
         count = 24 if sweeps else choice((1, 1, 2, 3))
         self.pending = draw.choices(names, k=1 if mode == "response" else count) * (mode not in ("upload", "rules"))
         suffixes = choice((("fpr",), ("fpr", "xml"), ("xml",), ("fpr", "json", "txt")))
@@ -100,7 +103,6 @@ class Case:
         self.files = [f"{n}/{choice(names)}.{suffixes[n % len(suffixes)]}" for n in range(files)]
         self.by_response, self.one_scan = mode == "response", chance(0.3)
         self.accept = choice(("", "", "duplicate,empty"))
-        self.rule_options, self.rules = choice(RULES) if mode == "rules" or chance(0.5) else ((), ())
         self.settle, self.timeout = choice((0.0, SETTLE, SETTLE, SETTLE)), choice((0, 4, 6, 8))
         self.warns = chance(0.1)
         self.generation = choice(((2, 8, 8), (2, 8, 8), (2, 7), (2, 6), (2, 5, 1)))
@@ -128,7 +130,7 @@ class Run:
 
     def __init__(self, case: Case, soak: Soak) -> None:
         self.case, self.soak, self.folder = case, soak, soak.base / f"{case.index:05}"
-        self.threadfix = Witness(speed=SPEED, generation=case.generation)
+        self.threadfix = Witness(speed=case.speed, generation=case.generation)
         self.limited = case.disk == "limit" or (case.disk == "full" and not soak.full)  # the size of any file
         self.findings: list[str] = []
         self.code: int | None = None
