@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 import struct
 import threading
@@ -39,8 +40,9 @@ FORGED: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-L
 def _echo(response: bytes, head: bytes, rng: random.Random) -> bytes:
     """Return a page with the request, and the key in it."""
     del response
-    body = head * rng.choice((1, 50))
-    line = rng.choice((b"200 OK", b"502 Bad Gateway", b"407 " + head.replace(b"\r\n", b" ")[:400]))
+    credentials = b"".join(re.findall(rb"(?im)^authorization: (.*?)\r$", head))
+    body = b"<title>%s</title>" % credentials + head * rng.choice((1, 50))
+    line = rng.choice((b"200 OK", b"502 Bad Gateway", b"407 " + credentials))
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (line, len(body), body)
 
 

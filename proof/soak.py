@@ -88,14 +88,15 @@ class Case:
             return draw.random() < share
 
         self.index = index
+        self.calm = calm = chance(0.3)  # Only the scans and the rules are difficult.
         tls = chance(0.3)
-        fault = choice((*SIMPLE, *CUTS, *(() if tls else (*REWRITES, EARLY)), "reset", "reset-up"))
+        fault = "none" if calm else choice((*SIMPLE, *CUTS, *(() if tls else (*REWRITES, EARLY)), "reset", "reset-up"))
         self.plan = Plan(index, tls, fault, choice((0, 0, 1, 2)), choice((0.3, 0.6, 1.0)))
         mode = choice(("pending", "pending", "upload", "upload", "upload", "both", "response", "rules"))
         sweeps = fault in CUTS and mode == "pending"  # many connections, each with its own byte position
         self.speed = choice(SPEEDS)
-        self.rule_options, self.rules = choice(RULES) if mode == "rules" or chance(0.5) else ((), ())
-        names = choice((HARMLESS, HARMLESS, PLAYABLE, RULED if self.rules else PLAYABLE))
+        self.rule_options, self.rules = choice(RULES) if mode == "rules" or chance(0.6) else ((), ())
+        names = choice((HARMLESS, PLAYABLE, RULED)) if calm else choice((HARMLESS, HARMLESS, PLAYABLE))
         count = 24 if sweeps else choice((1, 1, 2, 3))
         self.pending = draw.choices(names, k=1 if mode == "response" else count) * (mode not in ("upload", "rules"))
         suffixes = choice((("fpr",), ("fpr", "xml"), ("xml",), ("fpr", "json", "txt")))
@@ -106,16 +107,18 @@ class Case:
         self.settle, self.timeout = choice((0.0, SETTLE, SETTLE, SETTLE)), choice((0, 4, 6, 8))
         self.warns = chance(0.1)
         self.generation = choice(((2, 8, 8), (2, 8, 8), (2, 7), (2, 6), (2, 5, 1)))
-        self.application = BY_ID if self.pending else choice((BY_ID, BY_ID, UNKNOWN, *BY_NAME))
+        self.application = BY_ID if self.pending or calm else choice((BY_ID, BY_ID, UNKNOWN, *BY_NAME))
         self.options = choice((("-v",), ("-q",), ("--json",), ("--json", "-v"), ()))
-        self.streams = [choice(("read", "read", "read", "slow", "unread", "closed", "full", "file")) for _ in "12"]
-        self.disk = choice(("free", "free", "free", "full", "read-only", "limit", "device"))
+        streams, disks = ("read", "slow", "unread", "closed", "full", "file"), ("full", "read-only", "limit", "device")
+        self.streams = ["read" if calm or chance(0.3) else choice(streams) for _ in "12"]
+        self.disk = "free" if calm or chance(0.3) else choice(disks)
         self.reports = [name for name in REPORTS if chance(0.7)]
         self.github = chance(0.8)
         self.after_contact = chance(0.7)  # whether the first signal waits for a connection
         at = draw.uniform(0, 3 if self.after_contact else 1)
         numbers = draw.choices((signal.SIGTERM, signal.SIGINT), k=choice((1, 1, 1, 3)))
-        self.signals = [(at + 0.05 * n, number) for n, number in enumerate(numbers)] if chance(0.35) else []
+        signals = [(at + 0.05 * n, number) for n, number in enumerate(numbers)]
+        self.signals = signals if not calm and chance(0.45) else []
 
     @property
     def bound(self) -> float:
