@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SCHEMA: Final = json.loads((Path(__file__).parent.parent / "docs/result.schema.json").read_text())
-SPEEDS: Final = (8.0, 40.0, 40.0)  # times the speed of the scenarios
+SPEEDS: Final = (8.0, 40.0)  # times the speed of the scenarios
 UPLOAD, REQUEST, FIRST_CONTACT, OUTAGE, SETTLE = 3.0, 1.5, 1.0, 1.5, 2.0  # limits of a gate, in seconds
 AFTER_SIGNAL: Final = 2.0  # seconds from a signal to the exit, without the margin for the machine's load
 HANGING: Final = 120.0  # seconds after which a gate is killed
@@ -50,7 +50,7 @@ LIMITS: Final = (
     *(f"{OUTAGE}s", "--first-contact-limit", f"{FIRST_CONTACT}s", "--upload-timeout", f"{UPLOAD}s"),
 )
 HARMLESS: Final = ("done", "policy-pass", "release", "slow", "late")
-RULED: Final = ("policy-pass", "policy-fail", "policy-stale", "criteria-fail")
+RULED: Final = ("policy-pass", "policy-fail", "policy-fail", "policy-stale", "policy-stale", "criteria-fail")
 PLAYABLE: Final = tuple(
     scenario.name
     for scenario in SCENARIOS.values()
@@ -59,6 +59,7 @@ PLAYABLE: Final = tuple(
 RULES: Final[tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]] = (
     (("--policy", "all"), (1, 2)),
     (("--policy", "Release"), (1,)),
+    (("--policy", "No critical vulnerabilities"), (2,)),
     (("--policy", "3"), (3,)),
     (("--policy", "remediation:Fixed within 30 days"), (4,)),
     (("--policy", "Nope"), (-1,)),
@@ -94,17 +95,19 @@ class Case:
         self.plan = Plan(index, tls, fault, choice((0, 0, 1, 2)), choice((0.3, 0.6, 1.0)))
         mode = choice(("pending", "pending", "upload", "upload", "upload", "both", "response", "rules"))
         sweeps = fault in CUTS and mode == "pending"  # many connections, each with its own byte position
-        self.speed = choice(SPEEDS)
-        self.rule_options, self.rules = choice(RULES) if mode == "rules" or chance(0.6) else ((), ())
-        names = choice((HARMLESS, PLAYABLE, RULED)) if calm else choice((HARMLESS, HARMLESS, PLAYABLE))
-        count = 24 if sweeps else choice((1, 1, 2, 3))
+        self.speed = SPEEDS[0] if calm else choice(SPEEDS)
+        ruled = mode == "rules" or chance(0.8 if calm else 0.5)
+        self.rule_options, self.rules = choice(RULES) if ruled else ((), ())
+        names = choice((HARMLESS, PLAYABLE, RULED, RULED)) if calm else choice((HARMLESS, HARMLESS, PLAYABLE))
+        count = 24 if sweeps else choice((1, 1, 1, 1, 2, 3))
         self.pending = draw.choices(names, k=1 if mode == "response" else count) * (mode not in ("upload", "rules"))
         suffixes = choice((("fpr",), ("fpr", "xml"), ("xml",), ("fpr", "json", "txt")))
-        files = choice((1, 1, 2, 3)) if mode in ("upload", "both") else 0
+        files = choice((1, 1, 1, 2, 3)) if mode in ("upload", "both") else 0
         self.files = [f"{n}/{choice(names)}.{suffixes[n % len(suffixes)]}" for n in range(files)]
         self.by_response, self.one_scan = mode == "response", chance(0.3)
         self.accept = choice(("", "", "duplicate,empty"))
-        self.settle, self.timeout = choice((0.0, SETTLE, SETTLE, SETTLE)), choice((0, 4, 6, 8))
+        self.settle = SETTLE if calm else choice((0.0, SETTLE, SETTLE))
+        self.timeout = 8 if calm else choice((0, 4, 6, 8))
         self.warns = chance(0.1)
         self.generation = choice(((2, 8, 8), (2, 8, 8), (2, 7), (2, 6), (2, 5, 1)))
         self.application = BY_ID if self.pending or calm else choice((BY_ID, BY_ID, UNKNOWN, *BY_NAME))
