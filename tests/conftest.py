@@ -165,8 +165,9 @@ def gate(threadfix: ThreadFix, serve: Serve, tmp_path: Path, capfd: pytest.Captu
 
 
 # Properties use the same examples in every run, so that no run fails by chance. `--hypothesis-profile random` draws new
-# examples and prints how to reproduce a failure. Slow machines must not cause failures, so there is no deadline.
-hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+# examples, twice as many, and prints how to reproduce a failure. Slow machines must not cause failures, so there is no
+# deadline.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.register_profile("random", derandomize=False, database=None, print_blob=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
 

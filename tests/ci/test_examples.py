@@ -75,7 +75,8 @@ def test_every_example_is_shown() -> None:
 
 
 def test_examples_name_the_current_release() -> None:
-    for path in (*EXAMPLES.rglob("*"), *(ROOT / "templates").iterdir(), *(ROOT / "docs").glob("*.md")):
+    pages = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    for path in (*EXAMPLES.rglob("*"), *(ROOT / "templates").iterdir(), *pages):
         if path.is_file():
             text = path.read_text(encoding="utf-8")
             named = re.findall(r"(?:threadfix-gate(?:/gate@|:|@v)|ref: v|/download/v)(\d[\d.]*\d)", text)

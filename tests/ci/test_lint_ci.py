@@ -41,41 +41,24 @@ def _tools(need_tool: Callable[[str], Path]) -> None:
         need_tool(name)
 
 
-def test_the_linters_find_no_error_in_this_project(tree: Path) -> None:
-    run = lint(tree)
-    assert run.stdout.splitlines() == ["schemas ok", "actionlint ok", "zizmor ok"]
-    assert run.returncode == 0
+MISTAKES = [
+    ("action.yml", "using: composite", "using: compost", "'compost'"),
+    (CI, "timeout-minutes: 10", "continue-on-error: false", "'timeout-minutes' is a required property"),
+    (".github/ISSUE_TEMPLATE/bug.yml", "type: input", "type: inptu", "bug.yml"),
+    (CI, "needs: build", "needs: bild", '"bild"'),
+    (".github/workflows/release.yml", "${TAG%%.*}", "${{ github.ref_name }}", "[template-injection]"),
+    (".github/dependabot.yml", "default-days: 7", "default-days: 1", "[dependabot-cooldown]"),
+]
 
 
-MISTAKES = {
-    "schemas": [
-        ("action.yml", "using: composite", "using: compost", "'compost'"),
-        (CI, "timeout-minutes: 10", "continue-on-error: false", "'timeout-minutes' is a required property"),
-        (".github/dependabot.yml", "weekly", "sometimes", "'sometimes'"),
-        (".github/ISSUE_TEMPLATE/bug.yml", "type: input", "type: inptu", "bug.yml"),
-    ],
-    "actionlint": [
-        (CI, "needs: build", "needs: bild", '"bild"'),
-        (CI, "${{ matrix.python }}", "${{ matrix.pyton }}", '"pyton"'),
-    ],
-    "zizmor": [
-        (CI, "persist-credentials: false", "fetch-depth: 1", "[artipacked]"),
-        (CI, "permissions: {}", "permissions: write-all", "[excessive-permissions]"),
-        (".github/workflows/release.yml", "${TAG%%.*}", "${{ github.ref_name }}", "[template-injection]"),
-        (".github/dependabot.yml", "default-days: 7", "default-days: 1", "[dependabot-cooldown]"),
-    ],
-}
-
-
-@pytest.mark.parametrize("linter", MISTAKES)
-def test_each_linter_finds_mistakes_in_each_kind_of_file(tree: Path, linter: str) -> None:
-    for file, right, wrong, _ in MISTAKES[linter]:
+def test_each_linter_finds_mistakes_in_each_kind_of_file(tree: Path) -> None:
+    for file, right, wrong, _ in MISTAKES:
         text = (tree / file).read_text(encoding="utf-8")
         assert right in text
         (tree / file).write_text(text.replace(right, wrong), encoding="utf-8")
     run = lint(tree)
-    assert f"{linter} failed" in run.stdout.splitlines()
-    assert [shown for *_, shown in MISTAKES[linter] if shown not in run.stdout] == []
+    assert run.stdout.count(" failed\n") == 3
+    assert [shown for *_, shown in MISTAKES if shown not in run.stdout] == []
     assert run.returncode == 1
 
 

@@ -69,7 +69,7 @@ def is_success(observation: Observation) -> bool:
     return observation.status.strip().upper() in {"DONE", "FINISHED_FINDING_PULLING"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(schedules, plans, st.floats(-1, 1), st.one_of(st.just(0.0), st.floats(0, 20)))
 def test_pass_if_and_only_if_the_server_reported_success_in_time(
     schedule: list[tuple[Observation, float]], plan: Plan, jitter: float, oversleeps: float
@@ -89,7 +89,7 @@ def test_pass_if_and_only_if_the_server_reported_success_in_time(
     assert history.errors == sum(isinstance(observation, Failure) for observation in observations) - world.cut_off
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(schedules, plans, st.floats(-1, 1))
 def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, float]], plan: Plan, jitter: float) -> None:
     """Between the intervals; longer only if the server requests it; shorter only at a limit or the deadline."""
@@ -146,7 +146,7 @@ OTHERS = (
 scripts = st.lists(st.sampled_from([*INTERIM, PASSES, *OTHERS]), min_size=1, max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(st.lists(scripts, min_size=1, max_size=3), min_size=2, max_size=5))
 def test_pass_if_and_only_if_the_scans_own_first_response_is_a_success(plays: list[list[list[bytes]]]) -> None:
     """Any other data on a connection, before, after or late, belongs to no scan. Each scan has a script per poll."""

@@ -96,7 +96,7 @@ all_dates = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=2000)
+@settings(max_examples=16 * settings().max_examples)
 @given(all_dates)
 @example(Dates(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
 @example(Dates(NOW // 1000, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
@@ -186,7 +186,7 @@ def serving(written: Dates) -> Iterator[str]:
         yield url
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 2)
 @given(all_dates)
 @example(Dates(1, None, NOW - 1_800_000, None, NOW // 1000, NOW // 1000, None, NOW // 1000))
 @example(Dates(None, None, NOW, NOW // 1000, None, None, None, NOW // 1000))

@@ -224,7 +224,7 @@ def test_the_unmutated_response_has_its_reason(check: Check, content: Any, reaso
     assert may_pass(check, body) is (reason is Reason.POLICY_PASSED)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.sampled_from(CHECKS), st.binary(max_size=300), st.sampled_from([200, 201, 202, 204, 302, 400, 404, 405, 500]))
 @example(PassCriteria(), b'{"success": true, "object": {"passing": true, "passed": [], "failed": []}}', 200)
 @example(AllPolicies(), b"", 200)
@@ -232,14 +232,14 @@ def test_random_bytes_do_not_pass(check: Check, body: bytes, code: int) -> None:
     assert verdict(check, body, code)[1] is not Kind.PASS
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.sampled_from(CHECKS), documents, st.booleans())
 def test_json_passes_only_if_it_reports_a_pass(check: Check, document: object, envelope: bool) -> None:  # noqa: FBT001 - drawn
     body = json.dumps(wrapped(document) if envelope else document).encode()
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.data())
 def test_a_mutated_response_passes_only_if_it_still_reports_a_pass(data: st.DataObject) -> None:
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
@@ -251,7 +251,7 @@ def test_a_mutated_response_passes_only_if_it_still_reports_a_pass(data: st.Data
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.data())
 def test_mutated_bytes_pass_only_if_they_still_report_a_pass(data: st.DataObject) -> None:
     check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
@@ -262,7 +262,7 @@ def test_mutated_bytes_pass_only_if_they_still_report_a_pass(data: st.DataObject
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.data())
 def test_mutating_one_field_of_a_failing_response_never_makes_it_pass(data: st.DataObject) -> None:
     """Except the word itself, if it becomes exactly PASSING in a policy's response."""
@@ -337,7 +337,7 @@ def test_every_generation_reads_strictly() -> None:
     assert readers == {"_criteria", "_evaluated", "_entry", "_all"}
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.data())
 def test_an_entry_of_a_list_passes_only_if_it_is_the_requested_policy_and_passes(data: st.DataObject) -> None:
     """Before 2.6 no policy is evaluated alone: its entry in the list counts, if there is exactly one entry."""

@@ -272,7 +272,7 @@ runs = st.sampled_from(["latest", "legacy", "none"]).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     runs,
     st.sampled_from([APPLICATION] * 90 + [7, -6, *NEITHER]),

@@ -197,11 +197,7 @@ LINES: dict[str, tuple[tuple[Step, ...], list[str]]] = {
         ],
     ),
     "an upload that could not begin, at the time of the run": (
-        (
-            7.0,
-            OutageBegan(SMALL, 1.0, DOWN, 60.0),
-            OutageEnded(SMALL, 3.0, Outage(1.0, DOWN, 2, 3.0)),
-        ),
+        (7.0, OutageBegan(SMALL, 1.0, DOWN, 60.0), OutageEnded(SMALL, 3.0, Outage(1.0, DOWN, 2, 3.0))),
         [
             "[    7s] error: tf.example.com returned HTTP 502. Retrying for up to 1m.",
             "[    7s] recovered after 2s (2 failed polls)",
