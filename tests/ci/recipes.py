@@ -1,7 +1,9 @@
 """Helpers for the tests of the recipes."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from ruamel.yaml import YAML
 
 ZAP: Final = """
 zap() {
@@ -22,3 +24,9 @@ def readme(language: str, word: str) -> str:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = [block.partition("```")[0] for block in text.split(f"```{language}\n")[1:]]
     return next(block for block in blocks if word in block)
+
+
+def load(file: Path) -> dict[str, Any]:
+    """Return the content of a YAML file."""
+    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
+    return loaded

@@ -12,23 +12,27 @@ import shlex
 import shutil
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import threading
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import pytest
-from ruamel.yaml import YAML
 
 from gate import __version__
 from gate.model.reasons import REASONS, Reason
 from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import API_KEY, READ_ONLY_KEY, ThreadFix
 from tests.bundle import bundle
-from tests.ci.recipes import ZAP
+from tests.ci.recipes import ZAP, load
+from tests.raw import talking
+from tests.uploads import Incoming, envelope, http
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
+
+    from tests.conftest import Serve
 
     Sandbox = Callable[[str], dict[str, str]]
     Done = subprocess.CompletedProcess[str]
@@ -125,11 +129,6 @@ def test_examples_fit_their_schema(file: Path) -> None:
 
 
 # --- The steps of the recipes.
-
-
-def load(file: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
-    return loaded
 
 
 class Played(NamedTuple):
@@ -285,10 +284,13 @@ def argo(template: dict[str, Any]) -> tuple[dict[str, Any], str]:
 CONTAINERS = {"tekton": (TEKTON, tekton), "argo": (ARGO, argo)}
 
 
-@pytest.fixture(params=CONTAINERS)
-def container(request: pytest.FixtureRequest, played: Played) -> tuple[dict[str, Any], dict[str, str]]:
-    """Give a container as a Kubernetes resource describes it, and its environment, with all parameters filled in."""
-    file, find = CONTAINERS[request.param]
+@pytest.mark.ci
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_kubernetes_runs_the_gate(
+    name: str, docker: Path, locked_down: tuple[str, ...], played: Played, tmp_path: Path
+) -> None:
+    """Started as by the kubelet, without privileges, the container uploads and ends as the gate does."""
+    file, find = CONTAINERS[name]
     spec, pattern = find(load(file))
     given = {
         "url": played.env["THREADFIX_URL"],
@@ -299,22 +301,10 @@ def container(request: pytest.FixtureRequest, played: Played) -> tuple[dict[str,
     filled = {pattern.format(name): value for name, value in given.items()}
     filled["/scan/results.fpr"] = f"/scan/{played.scenario}.fpr"
     # Variables that are not parameters come from the secret.
-    return spec, {
+    env = {
         entry["name"]: filled[entry["value"]] if "value" in entry else played.env["THREADFIX_API_KEY"]
         for entry in spec["env"]
     }
-
-
-@pytest.mark.ci
-def test_kubernetes_runs_the_gate(
-    container: tuple[dict[str, Any], dict[str, str]],
-    docker: Path,
-    locked_down: tuple[str, ...],
-    played: Played,
-    tmp_path: Path,
-) -> None:
-    """Started as by the kubelet, without privileges, the container uploads and ends as the gate does."""
-    spec, env = container
     assert spec["image"] == IMAGE
     assert spec["securityContext"]["readOnlyRootFilesystem"]
     scan, reports = tmp_path / "scan", tmp_path / "reports"
@@ -333,52 +323,39 @@ def test_kubernetes_runs_the_gate(
     assert {path.name for path in reports.iterdir()} == {"result.json", "junit.xml"}
 
 
-@pytest.fixture
-def cron(played: Played, need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Done]:
-    """Return a function that runs the script as cron does, with a home and little more."""
+@pytest.mark.ci
+def test_cron_is_silent_unless_it_is_no_pass_and_runs_once_at_a_time(
+    played: Played, need_tool: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Cron mails the output: nothing after a pass, otherwise the gate's log. Only this user can hold the lock."""
+    import fcntl  # missing on Windows, which only collects these tests
+
     need_tool("flock")
-    key = tmp_path / "key"
+    key, results, script = tmp_path / "key", tmp_path / f"{played.scenario}.fpr", tmp_path / "upload-and-gate.sh"
     key.write_text(played.env["THREADFIX_API_KEY"] + "\n")
-    results = tmp_path / f"{played.scenario}.fpr"
     results.write_text("results")
-    script = tmp_path / "upload-and-gate.sh"
     text = CRON.read_text(encoding="utf-8")
     assert INSTALLED in text
     text = text.replace(INSTALLED, shlex.quote(str(bundle(tmp_path / "threadfix-gate.pyz"))))
     script.write_text(as_here(text, played.scenario))
-    handed = ("THREADFIX_URL", "THREADFIX_APPLICATION_ID", "THREADFIX_INTERVAL")
-    env = {name: played.env[name] for name in handed} | {
-        "THREADFIX_API_KEY_FILE": str(key),
-        "HOME": str(tmp_path),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    }
-    return lambda: subprocess.run(["sh", script, results], env=env, capture_output=True, text=True, check=False)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = {"THREADFIX_API_KEY_FILE": str(key), "HOME": str(tmp_path), "PATH": path}
+    env |= {name: played.env[name] for name in ("THREADFIX_URL", "THREADFIX_APPLICATION_ID", "THREADFIX_INTERVAL")}
 
+    def cron() -> tuple[int, str, str]:
+        done = subprocess.run(["sh", script, results], env=env, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
 
-@pytest.mark.ci
-def test_cron_is_silent_unless_it_is_no_pass(cron: Callable[..., Done], played: Played) -> None:
-    """Cron mails the output: nothing after a pass, otherwise the gate's log."""
-    done = cron()
-    assert done.returncode == played.code, done.stdout + done.stderr
-    assert done.stderr == ""
-    assert ("exit code" in done.stdout) == bool(played.code)
-    assert played.env["THREADFIX_API_KEY"] not in done.stdout
-
-
-@pytest.mark.ci
-@pytest.mark.parametrize("played", ["done"], indirect=True)
-def test_cron_runs_once_at_a_time(cron: Callable[..., Done], tmp_path: Path) -> None:
-    """While one run waits, no other starts, and only this user can hold the lock for this."""
-    import fcntl  # missing on Windows, which only collects these tests
-
-    assert cron().returncode == 0
+    code, out, err = cron()
+    assert (code, err, bool(out)) == (played.code, "", bool(played.code)), out + err
+    assert ("exit code" in out) == bool(played.code)
+    assert played.env["THREADFIX_API_KEY"] not in out
     lock = tmp_path / ".local/state/threadfix-gate/lock"
     assert lock.parent.stat().st_mode & 0o777 == 0o700
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        done = cron()
-    assert (done.returncode, done.stderr) == (75, "")
-    assert "nothing was uploaded" in done.stdout
+        code, out, err = cron()
+    assert (code, err, "nothing was uploaded" in out) == (75, "", True)
     assert "lock" not in CRONTAB.read_text(encoding="utf-8")
 
 
@@ -432,70 +409,44 @@ def test_a_failed_upload_with_curl_is_not_waited_for(
     assert (tmp_path / "upload.json").exists() is sent
 
 
-class Administration(BaseHTTPRequestHandler):
-    """ThreadFix's endpoints to create a team and an application and to store metadata, with a recorded refusal."""
-
-    teams: ClassVar[list[dict[str, Any]]] = []
-    seen: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.respond(self.teams)
-
-    def do_POST(self) -> None:
-        form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-        self.seen.append(f"{self.path} {form}")
-        match self.path.removeprefix("/threadfix/rest/latest/").split("/"):
-            case ["teams", "new"]:
-                self.teams.append({"id": len(self.teams) + 1, "name": form["name"], "applications": []})
-            case ["teams", team, "applications", "new"]:
-                self.teams[int(team) - 1]["applications"].append({"name": form["name"]})
-        self.respond(None, success="&" not in str(form))
-
-    def respond(self, value: object, *, success: bool = True) -> None:
-        if self.headers["Authorization"] != "APIKEY k":
-            success, value = False, None
-        body = json.dumps({"message": "Refused.", "success": success, "responseCode": -1, "object": value}).encode()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: object) -> None: ...
-
-
 @pytest.fixture
-def administration() -> Iterator[Callable[..., int]]:
-    """Return a function that runs a script against these endpoints; each begins without teams."""
-    Administration.teams, Administration.seen = [], []
-    with ThreadingHTTPServer(("127.0.0.1", 0), Administration) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        env = {"THREADFIX_URL": f"http://127.0.0.1:{server.server_port}/threadfix/", "THREADFIX_API_KEY": "k"}
-
-        def run(script: Path, *arguments: str, **more: str) -> int:
-            return subprocess.run(["sh", script, *arguments], env={**os.environ, **env, **more}, check=False).returncode
-
-        yield run
-        server.shutdown()
+def administer(need_tool: Callable[[str], Path]) -> Callable[..., int]:
+    """Return a function that runs a script of an administrator."""
+    need_tool("jq")
+    need_tool("curl")
+    return lambda script, *arguments, **env: (
+        subprocess.run(["sh", script, *arguments], env={**os.environ, **env}, check=False).returncode
+    )
 
 
 @pytest.mark.ci
-def test_an_application_is_created_once(administration: Callable[..., int], need_tool: Callable[[str], Path]) -> None:
+def test_an_application_is_created_once(administer: Callable[..., int], threadfix: ThreadFix, serve: Serve) -> None:
     """An existing application is left alone, and a refusal with HTTP 200 ends the script."""
-    need_tool("jq")
-    names = {"THREADFIX_TEAM_NAME": 'Büro "2"', "THREADFIX_APPLICATION_NAME": "Shop"}
-    assert [administration(CREATE, **names) for _ in range(2)] == [0, 0]
-    assert [team["name"] for team in Administration.teams] == ['Büro "2"']
-    assert Administration.teams[0]["applications"] == [{"name": "Shop"}]
-    assert administration(CREATE, **names | {"THREADFIX_APPLICATION_NAME": "A & B"}) != 0
-    assert administration(CREATE, **names | {"THREADFIX_API_KEY": "another"}) != 0
+    env = {"THREADFIX_URL": f"{serve(threadfix)}/", "THREADFIX_API_KEY": API_KEY}
+    names = {"THREADFIX_TEAM_NAME": 'Büro "2"', "THREADFIX_APPLICATION_NAME": "A & B"}
+    before = threadfix.applications.copy()
+    assert [administer(CREATE, **env, **names) for _ in range(2)] == [0, 0]
+    [created] = [application for number, application in threadfix.applications.items() if number not in before]
+    assert (created.team.name, created.name) == ('Büro "2"', "A & B")
+    names["THREADFIX_APPLICATION_NAME"] = "Shop"
+    for key in (READ_ONLY_KEY, "another"):
+        assert administer(CREATE, **env | {"THREADFIX_API_KEY": key}, **names) != 0
 
 
 @pytest.mark.ci
-def test_metadata_is_stored_with_a_scan(administration: Callable[..., int], need_tool: Callable[[str], Path]) -> None:
-    need_tool("jq")
-    assert administration(METADATA, "901", "Build", "7 = 7") == 0
-    form = {"title": "Build", "description": "7 = 7"}
-    assert Administration.seen == [f"/threadfix/rest/latest/scans/901/metadata/new {form}"]
-    assert administration(METADATA, "901", "Build", "a & b") != 0
+def test_metadata_is_stored_with_a_scan(administer: Callable[..., int]) -> None:
+    seen: list[Incoming] = []
+
+    def talk(connection: socket.socket) -> None:
+        seen.append(Incoming(connection, threading.Event()).read())
+        connection.sendall(http(envelope(success=len(seen) == 1)))
+
+    with talking(talk) as url:
+        for code in (0, 1):
+            env = {"THREADFIX_URL": url, "THREADFIX_API_KEY": "k"}
+            assert administer(METADATA, "901", "Build", "7 & 7", **env) == code
+    assert seen[0].head.startswith(b"POST /threadfix/rest/latest/scans/901/metadata/new HTTP")
+    assert parse_qsl(seen[0].body.decode()) == [("title", "Build"), ("description", "7 & 7")]
 
 
 ALERT = {
@@ -530,21 +481,6 @@ def test_alerts_become_a_report(
     uploaded = sandbox("done") | {"THREADFIX_PENDING_SCAN_ID": ""}
     gate = [sys.executable, "-m", "gate", "run", "--scan-file", str(tmp_path / "results.threadfix")]
     assert subprocess.run(gate, cwd=ROOT, env={**os.environ, **uploaded}, check=False).returncode == 0
-
-
-@pytest.mark.ci
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [("Scan file is in the wrong format.", Reason.UPLOAD_REFUSED), ("API Key not found in database.", Reason.DENIED)],
-)
-def test_the_gate_reads_a_refusal(sandbox: Sandbox, tmp_path: Path, message: str, reason: Reason) -> None:
-    response = tmp_path / "upload.json"
-    response.write_text(json.dumps({"message": message, "success": False, "responseCode": -1, "object": None}))
-    env = sandbox("done")
-    del env["THREADFIX_PENDING_SCAN_ID"]
-    gate = [sys.executable, "-m", "gate", "run", "--upload-response", str(response)]
-    done = subprocess.run(gate, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=False)
-    assert (done.returncode, message.rstrip(".") in done.stderr) == (reason.row.exit_code, True), done.stderr
 
 
 # --- The jobs with the key.
@@ -657,27 +593,19 @@ def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
     assert any(job.key for job in jobs)
     for job in jobs:
         assert not (job.key and job.checkout), job.name
-        assert not (job.key and re.search(r"(?:^|[\s\"'])\.{1,2}/[\w.-]*\.sh", job.text)), job.name
+        assert not (job.key and re.search(r"scan\.sh|(?:^|[\s\"'])\.{1,2}/[\w.-]*\.sh", job.text)), job.name
         assert job.key or not re.search(r"api[_-]key", job.text, re.IGNORECASE), job.name
-        # The uploaded file comes from a job without the key, or from another workflow.
-        assert "scan.sh" not in job.text or not job.key
 
 
-APPLICATION = r"application[-_]id|matrix\.application"
-
-
-@pytest.mark.parametrize("file", JOBS, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [file for file in JOBS if file != TEKTON], ids=lambda file: file.name)
 def test_uploads_to_one_application_do_not_overlap(file: Path) -> None:
     """A job that uploads holds a lock that no branch and no newer run can take or break."""
     for job in JOBS[file](file):
-        if not (job.key and re.search(r"scan[-_]file", job.text, re.IGNORECASE)):
-            continue
-        if file == TEKTON:
-            assert "concurrency_limit: 1" in (ROOT / "docs/tekton-argo.md").read_text(encoding="utf-8")
-            continue
-        assert job.lock, job.name
-        assert job.lock in {"threadfix", "threadfix-6"} or re.search(APPLICATION, job.lock, re.IGNORECASE), job.name
-        assert not re.search(r"ref|branch", job.lock, re.IGNORECASE), job.name
+        if job.key and re.search(r"scan[-_]file", job.text, re.IGNORECASE):
+            lock = (job.lock or "").lower()
+            assert re.search(r"^threadfix(-6)?$|application[-_]id|matrix\.application", lock), job.name
+            assert not re.search(r"ref|branch", lock), job.name
+    assert "concurrency_limit: 1" in (ROOT / "docs/tekton-argo.md").read_text(encoding="utf-8")
 
 
 def test_every_recipe_is_looked_at() -> None:

@@ -10,13 +10,13 @@ import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from junitparser import JUnitXml
 from ruamel.yaml import YAML
 
-from tests.ci.recipes import ZAP, readme
+from tests.ci.recipes import ZAP, load, readme
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,7 @@ def test_only_the_jobs_of_the_environment_have_the_key(
 BY_ID = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
 
 
-@pytest.mark.parametrize(("scenario", "replaced"), [("done", {}), ("interrupted", {}), ("interrupted", BY_ID)])
+@pytest.mark.parametrize(("scenario", "replaced"), [("done", {}), ("interrupted", BY_ID)])
 def test_the_remote_job_ends_as_the_gate_does(
     run_pipeline: Callable[..., Pipeline], scenario: str, replaced: dict[str, str]
 ) -> None:
@@ -154,7 +154,6 @@ def test_the_remote_job_ends_as_the_gate_does(
     ("scenario", "allowed", "ended", "result"),
     [
         ("interrupted", "[3, 6]", "FAIL", "fail, because scan-failed"),
-        ("bad-key", "[3, 6]", "FAIL", "unknown, because denied"),
         ("stuck", "[9]", "FAIL", "unknown, because timeout"),
         ("stuck", "[3, 6]", "WARN", "unknown, because timeout"),
     ],
@@ -174,14 +173,7 @@ def test_nothing_is_deployed_without_a_pass(
 
 
 @pytest.mark.parametrize(
-    ("scenario", "verdict"),
-    [
-        ("done", "pass"),
-        ("error-flag", "fail"),
-        ("policy-fail", "fail"),
-        ("policy-vacuous", "unknown"),
-        ("stuck", "unknown"),
-    ],
+    ("scenario", "verdict"), [("done", "pass"), ("policy-fail", "fail"), ("policy-vacuous", "unknown")]
 )
 def test_only_a_pass_is_released(run_pipeline: Callable[..., Pipeline], scenario: str, verdict: str) -> None:
     pipeline = run_pipeline(RELEASE_PIPELINE, scenario)
@@ -223,15 +215,14 @@ def test_more_recipes(
     assert len(set(re.findall(r"for pending scan (\d+) of", pipeline.log))) == scans
 
 
-@pytest.mark.parametrize(("scenario", "ended"), [("done", "PASS"), ("interrupted", "FAIL")])
 def test_the_lines_of_the_readme(
-    run_pipeline: Callable[..., Pipeline], tmp_path_factory: pytest.TempPathFactory, scenario: str, ended: str
+    run_pipeline: Callable[..., Pipeline], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     file = tmp_path_factory.mktemp("readme") / "pipeline.yml"
     scan = "scan: {stage: scan, script: [./scan.sh --output results.fpr], artifacts: {paths: [results.fpr]}}"
     file.write_text(f"stages: [scan, gate]\n{scan}\n{readme('yaml', 'component:')}")
-    pipeline = run_pipeline(file, scenario)
-    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
+    pipeline = run_pipeline(file, "done")
+    assert pipeline.ended("threadfix-gate") == "PASS", pipeline.log
 
 
 def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -271,8 +262,3 @@ def test_the_report_is_exposed() -> None:
 def words(page: Path) -> str:
     text = re.sub(r"<style>.*?</style>|<[^>]+>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return re.sub(r"(?<=ThreadFix gate: )\w+", lambda word: word[0].lower(), " ".join(text.split()))
-
-
-def load(file: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(file)
-    return loaded

@@ -74,7 +74,7 @@ def test_the_image_runs_the_gate_by_default(docker: Path) -> None:
     assert "THREADFIX_API_KEY" in err
 
 
-@pytest.mark.parametrize("scenario", ["done", "interrupted", "stuck", "bad-key"])
+@pytest.mark.parametrize("scenario", ["interrupted", "stuck", "bad-key"])
 def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sandbox, scenario: str) -> None:
     env = sandbox(scenario) | ({"THREADFIX_TIMEOUT": "2s"} if scenario == "stuck" else {})
     code, _, err = run(docker, IMAGE, env=env)
@@ -83,17 +83,16 @@ def test_the_container_ends_with_the_gates_exit_code(docker: Path, sandbox: Sand
     assert env["THREADFIX_API_KEY"] not in err
 
 
-@pytest.mark.parametrize(("scenario", "code"), [("done", 0), ("interrupted", 1)])
-def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path, scenario: str, code: int) -> None:
+def test_the_container_uploads(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     """A folder that the container can only read is enough to upload a report from."""
     tmp_path.chmod(0o755)
-    (tmp_path / f"{scenario}.fpr").write_text("results")
-    env = sandbox(scenario)
+    (tmp_path / "done.fpr").write_text("results")
+    env = sandbox("done")
     del env["THREADFIX_PENDING_SCAN_ID"]
     volume = ["--volume", f"{tmp_path}:/scan:ro"]
     ended, _, err = run(docker, *volume, IMAGE, "run", "--scan-file", "/scan/*.fpr", env=env)
-    assert ended == code, err
-    assert f"/scan/{scenario}.fpr" in err
+    assert ended == 0, err
+    assert "/scan/done.fpr" in err
 
 
 @pytest.mark.usefixtures("same_ids")

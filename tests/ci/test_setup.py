@@ -46,7 +46,7 @@ class Runner:
     """A runner's folders, and the environment that it gives a step."""
 
     def __init__(self, home: Path, action: Path) -> None:
-        self.home, self.action = home, action
+        self.home, self.action, self.log = home, action, subprocess.PIPE
         # The working directory is the checked-out repository, and `bin` is the first folder in PATH.
         self.cache, self.temp, self.work, self.bin = (home / name for name in ("tool cache", "temp", "work", "bin"))
         for folder in (self.cache, self.temp, self.work, self.bin, home / "home"):
@@ -84,18 +84,16 @@ class Runner:
         taken = self.env({"GITHUB_ACTION_PATH": str(self.action), **env})
         return subprocess.run(command, cwd=self.work, env=taken, capture_output=True, text=True, check=False)
 
-    def start(
-        self, *args: str, before: Sequence[str] = (), log: int = subprocess.PIPE, **env: str
-    ) -> subprocess.Popen[str]:
+    def start(self, *args: str, before: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*before, *self.command(*args)], cwd=self.work, env=self.env(env), stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=self.log, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def run(self, *args: str, before: Sequence[str] = (), log: int = subprocess.PIPE, **env: str) -> Done:
-        process = self.start(*args, before=before, log=log, **env)
-        out, err = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    def run(self, *args: str, before: Sequence[str] = (), **env: str) -> Done:
+        process = self.start(*args, before=before, **env)
+        out, log = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, log)
 
     def outputs(self) -> dict[str, str]:
         """Return the outputs that have one line, as a later step reads them."""
@@ -467,7 +465,8 @@ NO_PYTHON: Final = {"THREADFIX_PYTHON": "/nowhere"}
 def test_the_key_is_in_no_file_that_takes_the_log(runner: Runner) -> None:
     log = runner.home / "log"
     with log.open("w", encoding="utf-8") as file:
-        done = runner.run("run", log=file.fileno(), THREADFIX_API_KEY=KEY, **NO_PYTHON)
+        runner.log = file.fileno()
+        done = runner.run("run", THREADFIX_API_KEY=KEY, **NO_PYTHON)
     assert done.returncode == 70
     assert "secret" not in log.read_text(encoding="utf-8")
 
@@ -517,10 +516,10 @@ def test_no_variable_for_bash_ends_the_step(runner: Runner, hostile: dict[str, s
 
 
 def test_a_reader_that_hangs_up_changes_no_exit_code(runner: Runner) -> None:
-    ours, theirs = os.pipe()
+    ours, runner.log = os.pipe()
     os.close(ours)
-    done = runner.run("run", log=theirs, **NO_PYTHON)
-    os.close(theirs)
+    done = runner.run("run", **NO_PYTHON)
+    os.close(runner.log)
     assert done.returncode == 70
     assert runner.outputs()["exit-code"] == "70"
 
