@@ -116,8 +116,9 @@ def test_a_check_has_a_reason_and_a_message(
 
 
 def test_without_time_to_settle_the_first_response_counts() -> None:
-    assert conclusion_of(PCI, UNDATED, settle=0, status="unchecked").kind is Kind.PASS
-    for holds, reason in ((False, Reason.POLICY_FAILED), (None, Reason.POLICY_UNKNOWN)):
+    for holds, reason in (
+        (True, Reason.POLICY_PASSED), (False, Reason.POLICY_FAILED), (None, Reason.POLICY_UNKNOWN),
+    ):  # fmt: skip
         assert conclusion_of(PCI, replace(UNDATED, holds=holds), settle=0, status="unchecked").reason is reason
 
 
@@ -172,20 +173,15 @@ def test_only_unreachable_can_be_downgraded() -> None:
     assert stale.exit_code == 8
 
 
-@pytest.mark.parametrize(
-    ("reading", "message"),
-    [
-        (None, "there was no good response yet"),
-        (CheckReading("stale", holds=True, results=(OLD,)), "no fresh response"),
-    ],
-)
-def test_a_cancelled_check_is_cancelled(reading: CheckReading | None, message: str) -> None:
-    history = ended(PCI, Failure(Reason.UNREACHABLE, "x"), reading=reading, ended=StopCause.CANCELLED)
-    for cancelled, code in ((Cancelled(15), 143), (Cancelled(2), 130), (None, 130)):
-        conclusion = judge_check(history, SETTINGS, cancelled).conclusion
-        assert (conclusion.reason, conclusion.exit_code, conclusion.resumable) == (Reason.CANCELLED, code, True)
-        assert message in conclusion.message
-        assert "released" in conclusion.meaning
+def test_a_cancelled_check_is_cancelled() -> None:
+    stale = CheckReading("stale", holds=True, results=(OLD,))
+    for reading, message in ((None, "there was no good response yet"), (stale, "no fresh response")):
+        history = ended(PCI, Failure(Reason.UNREACHABLE, "x"), reading=reading, ended=StopCause.CANCELLED)
+        for cancelled, code in ((Cancelled(15), 143), (Cancelled(2), 130), (None, 130)):
+            conclusion = judge_check(history, SETTINGS, cancelled).conclusion
+            assert (conclusion.reason, conclusion.exit_code, conclusion.resumable) == (Reason.CANCELLED, code, True)
+            assert message in conclusion.message
+            assert "released" in conclusion.meaning
 
 
 # --- With the other parts of the verdict.
@@ -197,11 +193,16 @@ def checked(*results: CheckResult) -> CheckVerdict:
     return judge_check(ended(AllPolicies(), CheckReading("fresh", holds, results)), SETTINGS, url="https://tf/6")
 
 
-def test_a_check_is_a_part_of_the_verdict() -> None:
+def test_a_check_is_a_part_of_the_verdict_and_decides_if_the_scan_has_passed() -> None:
     part = checked(HOLDS)
     assert (part.noun, part.subject, part.url) == ("check", "all policies", "https://tf/6")
     assert (part.check, part.results) == (AllPolicies(), (HOLDS,))
     assert judge_check(ended(PCI, Failure(Reason.DENIED, "x")), SETTINGS).results == ()
+    scan = judged(history_of(DONE))
+    assert conclude([scan, part]).message.startswith("all policies: ThreadFix says PASSING of 'PCI', evalua")
+    unknown = conclude([scan, checked(OPEN)])
+    assert unknown.reason is Reason.POLICY_UNKNOWN
+    assert unknown.message == "all policies: ThreadFix says NO SCANS FOUND of 'PCI'."
 
 
 def test_numbers_a_doubt_and_the_lack_of_a_scan_change_the_verdict_on_a_check() -> None:
@@ -217,12 +218,3 @@ def test_numbers_a_doubt_and_the_lack_of_a_scan_change_the_verdict_on_a_check() 
     nothing = "Shop has no scan, so there is nothing to judge."
     unknown = concluded(Reason.POLICY_UNKNOWN, nothing, NO_SCAN_HINT, NO_SCAN_MEANING)
     assert without_scan(PCI, "Shop") == CheckVerdict(unknown, History(PCI, StopCause.DECIDED))
-
-
-def test_a_check_decides_if_the_scan_has_passed() -> None:
-    scan = judged(history_of(DONE))
-    assert conclude([scan, checked(HOLDS)]).message.startswith("all policies: ThreadFix says PASSING of 'PCI', evalua")
-    unknown = conclude([scan, checked(OPEN)])
-    assert (unknown.reason, unknown.message) == (
-        Reason.POLICY_UNKNOWN, "all policies: ThreadFix says NO SCANS FOUND of 'PCI'.",
-    )  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from gate.flow.evaluating import Settling, dated, moment_of, wait_for
 from gate.flow.signals import Signals
-from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
+from gate.flow.waiting import Deadline, Schedule, wait_all
 from gate.model.advice import FailureKind
 from gate.model.events import OutageBegan
 from gate.model.history import (
@@ -73,28 +73,16 @@ OLD, NEW = policy(DONE_AT - 200), policy(DONE_AT)
 
 @dataclass
 class World:
-    """A server that responds by a script, and a clock that only it and sleeping move.
+    """A server that responds by a script, and a clock that only it and sleeping move."""
 
-    Attributes:
-        respond: returns the response to the n-th request (from 0), made at a time.
-        plan: how long, how often.
-        takes: seconds that the n-th request takes; it is cut off at its budget.
-        early: seconds that are missing from every sleep.
-        now: seconds since the wait began.
-        requests: when each request was made, and its budget.
-        evaluate: returns the response to the evaluation of a policy, made at a time.
-        evaluated: the time of each evaluation, the policy, and its budget.
-        events: all events of the wait.
-    """
-
-    respond: Callable[[int, float], Response]
+    respond: Callable[[int, float], Response]  # to the n-th request (from 0), made at a time
     plan: Plan = field(default_factory=Plan)
-    takes: Callable[[int], float] = lambda _: 0.0
-    early: float = 0.0
+    takes: Callable[[int], float] = lambda _: 0.0  # seconds of the n-th request; it is cut off at its budget
+    early: float = 0.0  # seconds that are missing from every sleep
     now: float = 0.0
-    requests: list[tuple[float, float]] = field(default_factory=list)
-    evaluate: Callable[[int, float], Response] = lambda _number, _at: DOWN
-    evaluated: list[tuple[float, int, float]] = field(default_factory=list)
+    requests: list[tuple[float, float]] = field(default_factory=list)  # the time of each request, and its budget
+    evaluate: Callable[[int, float], Response] = lambda _number, _at: DOWN  # the response about a policy at a time
+    evaluated: list[tuple[float, int, float]] = field(default_factory=list)  # time, policy and budget
     events: list[Event[CheckReading, Check]] = field(default_factory=list)
 
     def sleep(self, seconds: float) -> bool:
@@ -214,32 +202,18 @@ def test_several_policies_count_together() -> None:
 
 
 class Case(NamedTuple):
-    """The responses to a check, and the history that results from them.
-
-    Attributes:
-        respond: as for `World`.
-        phases: the statuses of the history.
-        check: the check.
-        settle: the time to settle in seconds.
-        moment: when the scan was processed.
-        world: other attributes of the world.
-        starts: when some of the requests were made, by their index.
-        polls: the number of requests; None if it does not matter.
-        ended: the cause of the end.
-        newest: the newest failure; None if the newest response is good.
-        outages: the number of outages.
-    """
+    """The responses to a check, and the history that results from them."""
 
     respond: Callable[[int, float], Response]
     phases: Sequence[str]
     check: Check = PCI
     settle: float = 120.0
     moment: float | None = DONE_AT
-    world: Mapping[str, Any] = {}
-    starts: Mapping[int, float] = {}
-    polls: int | None = None
+    world: Mapping[str, Any] = {}  # other attributes of the world
+    starts: Mapping[int, float] = {}  # the times of some requests by their index
+    polls: int | None = None  # None if it does not matter
     ended: StopCause = StopCause.DECIDED
-    newest: Failure | None = None
+    newest: Failure | None = None  # None if the newest response is good
     outages: int = 0
 
 
@@ -354,14 +328,11 @@ def test_an_evaluation_is_remembered() -> None:
 def test_a_policy_without_an_id_a_moment_or_time_is_not_evaluated() -> None:
     """It stays stale. Without the scan's moment no evaluation would count, so none is made."""
     old = several(DONE_AT - 200)
-    world = World(lambda _n, _at: old)
-    assert (statuses(world.wait(AllPolicies(), None)), world.evaluated) == ([STALE], [])
-    world = World(lambda _n, _at: replace(old, results=(replace(old.results[0], policy_id=None),)))
-    assert (statuses(world.wait(AllPolicies())), world.evaluated) == ([STALE], [])
-    world = World(lambda _n, _at: old, takes=lambda n: 118.0 if n == 1 else 0.0)
-    world.evaluate = lambda number, _at: policy(DONE_AT, number=number)
-    assert statuses(world.wait(AllPolicies())) == [STALE]
-    assert world.evaluated == []
+    nameless = replace(old, results=(replace(old.results[0], policy_id=None),))
+    for response, moment, seconds in ((old, None, 0.0), (nameless, DONE_AT, 0.0), (old, DONE_AT, 118.0)):
+        world = World(lambda _n, _at, it=response: it, takes=lambda n, long=seconds: long if n == 1 else 0.0)  # type: ignore[misc]
+        world.evaluate = lambda number, _at: policy(DONE_AT, number=number)
+        assert (statuses(world.wait(AllPolicies(), moment)), world.evaluated) == ([STALE], [])
 
 
 def test_the_limit_is_infinite_until_a_good_response() -> None:
@@ -376,39 +347,17 @@ def test_the_limit_is_infinite_until_a_good_response() -> None:
     assert limits == [(math.inf, math.inf), (220, math.inf), (math.inf, math.inf), (220, math.inf)]
 
 
-# --- Several checks side by side, in real threads.
-
-
-def together(
-    scripts: dict[Check, Callable[[], Response]],
-    notify: Callable[[Event[CheckReading, Check]], None] = lambda _: None,
-    tick: Callable[[Sequence[CheckHistory]], None] = lambda _: None,
-    signals: Signals | None = None,
-) -> tuple[CheckHistory, ...]:
-    """Make several checks whose responses come from `scripts`."""
-    stop = threading.Event()
-    deadline = Deadline(0.0, time.monotonic)
-    schedule = Schedule(Plan(interval=0.001, max_interval=0.002), deadline, stop.wait, lambda: 0.0)
-
-    def wait(check: Check) -> Wait[Check, CheckReading]:
-        return wait_for(check, Server(World(lambda _n, _at: scripts[check]())), DONE_AT, schedule)
-
-    return wait_all([*map(wait, scripts)], stop=stop, signals=signals or Signals(), notify=notify, tick=tick)
-
-
 def test_every_check_runs_and_keeps_its_place() -> None:
-    histories = together({PassCriteria(): criteria, PCI: lambda: NEW, AllPolicies(): lambda: DENIED})
-    assert [history.target for history in histories] == [PassCriteria(), PCI, AllPolicies()]
+    """They run side by side, in real threads."""
+    scripts: dict[Check, Response] = {PassCriteria(): criteria(), PCI: NEW, AllPolicies(): DENIED}
+    stop = threading.Event()
+    plan = Plan(interval=0.001, max_interval=0.002)
+    schedule = Schedule(plan, Deadline(0.0, time.monotonic), stop.wait, lambda: 0.0)
+    waits = [
+        wait_for(check, Server(World(lambda _n, _at, it=response: it)), DONE_AT, schedule)  # type: ignore[misc]
+        for check, response in scripts.items()
+    ]
+    histories = wait_all(waits, stop=stop, signals=Signals(), notify=lambda _: None, tick=lambda _: None)
+    assert [history.target for history in histories] == [*scripts]
     assert [statuses(history) for history in histories] == [[STALE, FRESH], [FRESH], []]
     assert histories[2].newest == DENIED
-
-
-def test_a_cancelled_check_has_no_result() -> None:
-    signals = Signals()
-
-    def stop(histories: Sequence[CheckHistory]) -> None:
-        if histories[1].ended:
-            signals.stop(15)
-
-    histories = together({PCI: lambda: OLD, AllPolicies(): lambda: NEW}, tick=stop, signals=signals)
-    assert [history.ended for history in histories] == [StopCause.CANCELLED, StopCause.DECIDED]

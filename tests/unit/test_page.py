@@ -12,9 +12,8 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import hypothesis
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gate.judge.scans import ScanVerdict, judge_scan
@@ -164,32 +163,31 @@ every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 
 
 @every_ending
-def test_the_verdict_comes_first(ending: Verdict) -> None:
+def test_the_verdict_comes_first_and_headings_are_in_order(ending: Verdict) -> None:
+    """Every verdict except pass has advice."""
     text = report.render(ending)
     page = Page(text)
     assert text.startswith("<!DOCTYPE html>")
-    assert page.text.startswith(f"{ending.conclusion.kind.value} ({ending.conclusion.reason.value})")
-    assert f"ThreadFix gate: {ending.conclusion.kind.value.capitalize()} {ending.conclusion.reason.value} " in page.text
+    kind, reason = ending.conclusion.kind, ending.conclusion.reason.value
+    assert page.text.startswith(f"{kind.value} ({reason})")
+    assert f"ThreadFix gate: {kind.value.capitalize()} {reason} " in page.text
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("main")) == len(page.all("h1")) == 1
-
-
-@every_ending
-def test_headings_are_in_order(ending: Verdict) -> None:
-    page = Page(report.render(ending))
     ranks = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
     assert ranks[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(ranks))
     assert [section["aria-labelledby"] for section in page.all("section")] == [h2["id"] for h2 in page.all("h2")]
+    assert ("What it means" in page.text) is ("What to do" in page.text) is (kind is not Kind.PASS)
+    assert ("To keep waiting, run:" in page.text) is bool(ending.resume)
+    assert ending.resume in page.text
 
 
 @every_ending
 def test_nothing_is_loaded(ending: Verdict) -> None:
     text = report.render(ending)
     page = Page(text)
-    assert {tag for tag, _ in page.tags}.isdisjoint(
-        ["script", "link", "img", "iframe", "object", "form", "use", "image"]
-    )
+    loading = ["script", "link", "img", "iframe", "object", "form", "use", "image"]
+    assert {tag for tag, _ in page.tags}.isdisjoint(loading)
     addresses = {value for _, attributes in page.tags for value in attributes.values() if "//" in value}
     scans = {scan.url for scan in ending.scans if scan.url}
     obstacles = {obstacle.url for check in ending.checks for obstacle in check.obstacles}
@@ -202,15 +200,6 @@ def test_nothing_is_loaded(ending: Verdict) -> None:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = next(meta["content"] for meta in page.all("meta") if meta.get("http-equiv"))
     assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'none'")
-
-
-@every_ending
-def test_the_page_has_advice_unless_it_is_a_pass(ending: Verdict) -> None:
-    text = Page(report.render(ending)).text
-    is_pass = ending.conclusion.kind is Kind.PASS
-    assert ("What it means" in text) is ("What to do" in text) is not is_pass
-    assert ("To keep waiting, run:" in text) is bool(ending.resume)
-    assert ending.resume in text
 
 
 def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
@@ -226,36 +215,10 @@ def test_the_table_of_reasons_marks_words() -> None:
     assert report.marked("2 * 3 ` ") == "2 * 3 ` "
 
 
-def test_the_statuses_are_listed_for_one_scan() -> None:
-    text = Page(report.render(PASS)).text
-    assert "QUEUED Queued 0s 10s 4 FINDINGS_GENERATING Generating Findings 10s 1m10s 9" in text
-
-
-def test_several_scans_have_a_row_each() -> None:
-    page = Page(report.render(MANY))
-    assert [link["href"] for link in page.all("a")] == ["https://tf.example.com/threadfix/scans/12"]
-    for part in (
-        "#41 a.fpr pass, processed, DONE 1m40s 14",
-        "#42 a.fpr fail, scan-failed, SCAN_DELETED 1m40s 14",
-        "#43 unknown, timeout, QUEUED 1m40s 14",
-        "was QUEUED when the timeout expired",
-    ):
-        assert part in page.text
-
-
-def test_a_scan_that_was_done_has_nothing_to_draw() -> None:
-    page = Page(report.render(ENDINGS["instant"]))
-    assert "Timeline" not in page.text
-    assert "DONE Scan Processing Completed" in page.text
-
-
 def test_uploads_have_a_row_each() -> None:
     text = Page(report.render(ENDINGS["refused"])).text
     rows = ("b.fpr upload-refused 12 MB 8s", "a.fpr queued as pending scan 41 12 MB 8s", "Timeline")
     assert f" SHA-256: {DIGEST} ".join(rows) in text
-    assert text.count("refused; ThreadFix says") == 1
-    assert "uploads 2 (25 MB)" in text
-    assert "2 uploads – ThreadFix gate" in Page(report.render(ENDINGS["finished"])).text
     assert "a.fpr finished as scan 12 12 MB 8s" in Page(report.render(ENDINGS["finished"])).text
     several = verdict(uploads=[uploaded(Refused(f"No {name}."), name) for name in ("a.fpr", "b.fpr")])
     assert "b.fpr upload-refused 12 MB 8s refused; ThreadFix says: 'No b.fpr'." in Page(report.render(several)).text
@@ -271,32 +234,18 @@ def test_uploads_have_a_row_each() -> None:
 
 
 def test_checks_have_a_part_each_the_red_first() -> None:
+    """Unknown parts of a vulnerability are left out."""
     page = Page(report.render(HELD_BACK))
     text = page.text.partition(" Checks ")[2].partition(" Uploads ")[0]
     names = re.findall(r"(pass criteria|all policies|policy 5|policy 'Release'): (does not hold|\S+)", text)
-    assert names == [
-        ("pass criteria", "does not hold"),
-        ("all policies", "policy-unknown"),
-        ("policy 5", "denied"),
-        ("policy 'Release'", "holds"),
-    ]
-    for part in (
-        "Severity ThreadFix says limit open Critical failing at most 0 open, at most 0 introduced 3 High passing",
-        "Blocked by SQL Injection Critical /login.jsp: user0 SQL Injection",
-        "Policy ThreadFix says evaluated Release PASSING 2026-01-02 03:04:05 UTC, 4m before the scan",
-    ):
-        assert part in text
+    assert [" ".join(name) for name in names] == [
+        "pass criteria does not hold", "all policies policy-unknown", "policy 5 denied", "policy 'Release' holds",
+    ]  # fmt: skip
     assert text.count("What to do:") == 2
-    assert "checks 4 (1 pass, 1 fail, 2 unknown)" in page.text
-    assert "application 6 " in page.text
-    assert "Open in ThreadFix" in page.text
     assert len([link for link in page.all("a") if link["href"] in {obstacle.url for obstacle in OBSTACLES}]) == 10
-
-
-def test_unknown_parts_of_a_vulnerability_are_left_out() -> None:
     bare = OBSTACLES[0]._replace(url=None, severity="", place="")
-    text = report.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
-    assert "<li>SQL Injection</li>" in text
+    rendered = report.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=[bare])]))
+    assert "<li>SQL Injection</li>" in rendered
 
 
 def test_the_checks_on_a_page_have_an_end() -> None:
@@ -379,11 +328,10 @@ def test_no_rectangle_leaves_the_drawing(times: list[float]) -> None:
         assert float(x[:-1]) + float(width[:-1]) <= 100.02
 
 
-@pytest.mark.parametrize("number", [1, 20, 100])
-def test_every_drawing_has_a_title_and_its_words(number: int) -> None:
-    page = Page(report.render(verdict(*(scan(41 + index) for index in range(number)))))
+def test_every_drawing_has_a_title_and_its_words() -> None:
+    page = Page(report.render(verdict(*(scan(41 + index) for index in range(20)))))
     drawings = [svg for svg in page.all("svg") if svg.get("role") == "img"]
-    assert len(drawings) == number
+    assert len(drawings) == 20
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for svg in drawings:
@@ -506,9 +454,9 @@ def pages_of(status: str, name: str, message: str, what: str) -> Page:
 HARMLESS: Final = pages_of("X", "X", "X", "X")
 
 
-# Each example renders three pages, which takes as long as the machine likes.
+# Each example renders three pages.
 @pytest.mark.unmeasured
-@hypothesis.settings(max_examples=15)
+@settings(max_examples=settings().max_examples // 8)
 @given(texts, texts, texts, texts)
 def test_no_text_becomes_a_part_of_the_page(status: str, name: str, message: str, what: str) -> None:
     shown = pages_of(status, name, message, what)

@@ -104,28 +104,6 @@ def test_no_report_is_loaded_before_it_is_requested() -> None:
     assert ran.stdout == "[]\n"
 
 
-def test_the_outputs_of_one_scan() -> None:
-    values = output_values(PASS)
-    scans = json.loads(values.pop("scans"))
-    assert values == {
-        "verdict": "pass",
-        "reason": "processed",
-        "message": "pending scan 41 of application 6 (contoso.fpr): processed as scan 12 after 1m40s (DONE). "
-        "Application 'Contoso shop' of team 'Contoso'. No rule was requested.",
-        "exit-code": "0",
-        "status": "DONE",
-        "application-id": "6",
-        "application-name": "Contoso shop",
-        "pending-scan-id": "41",
-        "scan-id": "12",
-        "scan-url": "https://tf.example.com/threadfix/scans/12",
-        "elapsed-seconds": "101.2",
-        "polls": "14",
-        "result-file": "result.json",
-    }
-    assert [(entry["pending_scan_id"], entry["verdict"]) for entry in scans] == [(41, "pass")]
-
-
 @every_release
 def test_the_document_of_uploads_and_checks_matches_its_schema(release: Verdict) -> None:
     document = json.loads(result.render(release))
@@ -206,13 +184,6 @@ def test_the_outputs_of_uploads(name: str, pending: str, scans: str, link: str) 
     assert list(values) == list(OUTPUTS)
 
 
-def test_the_dotenv_file_omits_one_output() -> None:
-    """`scans` would not fit."""
-    lines = outputs.render(PASS).splitlines()
-    assert [line.partition("=")[0] for line in lines] == [outputs.variable(name) for name in OUTPUTS if name != "scans"]
-    assert "THREADFIX_GATE_EXIT_CODE=0" in lines
-
-
 def test_a_value_that_dotenv_cannot_hold_is_left_empty() -> None:
     """A link with a character changed would be another link."""
     odd = replace(PASS, result_file="a$b.json")
@@ -232,12 +203,6 @@ def test_a_step_s_output_is_complete_or_empty() -> None:
     assert outputs.step_outputs(MANY) == (output_values(MANY), "")
 
 
-def test_the_dotenv_file_stays_within_gitlab_s_limit() -> None:
-    """The dotenv file stays within GitLab's limit with a hundred scans of the longest ids."""
-    most = verdict(*(scan(2**63 - 1 - number) for number in range(100)))
-    assert len(outputs.render(most).encode()) <= outputs.SIZE_LIMIT
-
-
 # The result of GitLab's parser (lib/gitlab/ci/parsers/test/junit.rb): a case's name, its class and the text of
 # its failure or error. It reads XML by Rails' rules, by which some words as a `type` have another meaning.
 RAILS_TYPES = {"array", "file", "symbol", "date", "datetime", "duration", "integer", "float", "decimal", "boolean",
@@ -255,13 +220,8 @@ def test_junit_has_everything_in_the_parts_that_gitlab_reads() -> None:
     case = cases(TIMEOUT)["pending scan"]
     assert case.classname == "threadfix-gate"
     assert [line.partition(": ")[0] for line in case.result[0].text.splitlines()] == [
-        "pending scan 41 of application 6 (contoso.fpr)",
-        "What it means",
-        "To keep waiting, run",
-        "What to do",
-    ]
-    assert "threadfix-gate run --url x" in case.result[0].text
-    assert not set("`*") & set(case.result[0].text)
+        "pending scan 41 of application 6 (contoso.fpr)", "What it means", "To keep waiting, run", "What to do",
+    ]  # fmt: skip
     assert not RAILS_TYPES & set(Reason)
 
 
@@ -294,12 +254,11 @@ def test_junit_names_a_case_for_each_part_alike_in_every_build(ending: Verdict, 
     assert list(cases(ending)) == names
 
 
-def test_the_output_of_an_upload_has_its_file() -> None:
+def test_the_output_of_an_upload_has_its_hash() -> None:
     case = cases(RELEASES["refused"])["upload"]
     assert case.system_out == f"contoso.fpr, 12 MB: refused after 8s\nSHA-256 {DIGEST}  contoso.fpr"
     assert cases(RELEASES["broken-off"])["upload"].system_out == "contoso.fpr, 12 MB: broken off after 8s"
     assert cases(RELEASES["released"])["pending scan"].system_out.endswith(f"\nSHA-256 {DIGEST}  a.fpr")
-    assert case.result[0].text.startswith("upload of contoso.fpr: refused; ThreadFix says: ")
 
 
 def test_the_rows_of_a_check_in_junit_have_an_end() -> None:
@@ -369,20 +328,10 @@ def test_a_timeline_has_an_end() -> None:
     assert (len(lines), lines[-1]) == (11, "… and 90 more")
 
 
-def test_the_summary_has_the_facts() -> None:
-    assert "[Open the scan in ThreadFix](<https://tf.example.com/threadfix/scans/12>)" in summary.render(PASS)
-    assert "**To keep waiting, run:**\n\n<pre>threadfix-gate run --url x</pre>" in summary.render(TIMEOUT)
+def test_the_summary_folds_the_timelines_of_several_scans() -> None:
     assert "- &#45;&#45;timeout&#58; is empty&#46;" in summary.render(USAGE)
-    failure = "- at 20s for 10s &#40;2 failed polls&#41;&#44; recovered: tf&#46;example&#46;com returned HTTP 502&#46;"
-    assert f"**Outages:**\n\n{failure}\n" in summary.render(PASS)
-    assert "| 42 | ❌\N{NO-BREAK SPACE}scan-failed | 1m40s | SCAN&#95;DELETED | contoso&#46;fpr |" in summary.render(
-        MANY
-    )
     assert "- ❌ Pending scan 42 of application 6" not in summary.render(MANY)
     assert "- ❔ Pending scan 43 of application 6" in summary.render(MANY)
-
-
-def test_the_summary_folds_the_timelines_of_several_scans() -> None:
     folded = summary.render(MANY).partition("<details><summary>Timelines</summary>")[2].partition("</details>")[0]
     assert re.findall(r"^(.) (\d+)", folded, flags=re.MULTILINE) == [("❌", "42"), ("❔", "43"), ("✅", "41")]
     assert folded.count("<pre>") == 3
@@ -442,10 +391,7 @@ def test_the_summary_has_a_row_for_each_upload() -> None:
     text = summary.render(RELEASES["one-refused"])
     assert "| a&#46;fpr | ❌\N{NO-BREAK SPACE}upload-refused | 12 MB | 8s |" in text
     assert "| b&#46;fpr | queued as pending scan 42 | 12 MB | 8s |" in text
-    assert "Upload of a&#46;fpr&#58; refused&#59; ThreadFix says&#58;" in text
     assert "| ✅\N{NO-BREAK SPACE}finished as scan 12 |" in summary.render(RELEASES["finished"])
-    assert "| ✅\N{NO-BREAK SPACE}already-imported |" in summary.render(RELEASES["accepted"])
-    assert "❔\N{NO-BREAK SPACE}unreachable" in summary.render(RELEASES["lost"])
     assert f"</summary>\n\n<pre>{DIGEST}  a.fpr\n{DIGEST}  b.fpr</pre>\n\n</details>" in text
     assert "SHA-256" not in summary.render(RELEASES["broken-off"])
     both = verdict(OF_TWO, uploads=[uploaded(REFUSED, "a.fpr"), TWO], accepted=frozenset({Accept.DUPLICATE}))
@@ -457,21 +403,12 @@ def test_the_advice_for_several_checks_is_in_the_summary_once() -> None:
     red, grey, green = (part.partition("\n| file")[0] for part in text.split("\n### ")[1:])
     assert [part.count("**What to do:**") for part in (red, grey, green)] == [0, 1, 0]
     assert red.count("- [SQL Injection](<https://tf.example.com/threadfix/vulnerabilities/7") == 10
-    assert "| Release | ❔\N{NO-BREAK SPACE}PASSING | 2026-01-02 03:04:05 UTC, 4m before the scan |" in grey
     assert "<pre>" not in green
-    assert "[Open in ThreadFix](<https://tf.example.com/threadfix/applications/6>)" in text
-
-
-def test_a_refused_check_has_an_outage_and_no_rows_in_the_summary() -> None:
-    part = summary.render(RELEASES["unasked"]).partition("### ❔ Policy &#39;Release&#39;")[2]
-    assert "**Outages:**" in part
-    assert "ThreadFix says |" not in part
-
-
-def test_a_vulnerability_without_a_link_is_text() -> None:
     bare = [OBSTACLES[0]._replace(url=None, severity="", place="")]
     text = summary.render(verdict(scan(), checks=[checked(CRITERIA, CRITICAL, obstacles=bare)]))
     assert "\n- SQL Injection\n" in text
+    refused = summary.render(RELEASES["unasked"]).partition("### ❔ Policy &#39;Release&#39;")[2]
+    assert ("**Outages:**" in refused, "ThreadFix says |" in refused) == (True, False)
 
 
 def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
@@ -481,7 +418,7 @@ def test_the_summary_is_under_64_kib_for_hostile_checks() -> None:
     red = checked(POLICIES, *rows, stale=10.0, obstacles=obstacles)
     files = [uploaded(41, bad) for _ in range(200)]
     scans = [scan(number, "DONE", StopCause.DECIDED, bad, upload=files[0]) for number in range(1, 131)]
-    for checks in ([red] * 300, [GREEN] * 300, [GREEN] * 40 + [red] * 3):
+    for checks in ([red] * 300, [GREEN] * 40 + [red] * 3):
         text = summary.render(verdict(*scans, uploads=files, checks=checks))
         assert 32 * 1024 < len(text.encode()) < 64 * 1024
         assert "… and 180 more." in text or "### ❌" not in text

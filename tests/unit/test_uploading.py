@@ -18,7 +18,7 @@ from gate.model.reasons import OutOfThreadsError, Reason
 from gate.model.subjects import Plan, ScanFile, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gate.model.events import SendProgress, UploadEvent
     from gate.model.history import Receipt
@@ -35,22 +35,13 @@ PLAN = Plan(interval=2, max_interval=15, first_contact_limit=60)
 
 @dataclass
 class World:
-    """A server that takes uploads by a script, and a clock that only its responses and sleeps move.
+    """A server that takes uploads by a script, and a clock that only its responses and sleeps move."""
 
-    Attributes:
-        script: the result of each attempt, or a function from the progress callback to it.
-        takes: the duration of each attempt in seconds.
-        attempts: the file and the start of each attempt.
-        sleeps: the requested seconds of each sleep.
-        events: all events.
-        now: the clock.
-    """
-
-    script: Sequence[Step]
-    takes: float = 0.0
+    script: Sequence[Step]  # the result of each attempt, or a function from the progress callback to it
+    takes: float = 0.0  # seconds of each attempt
     plan: Plan = PLAN
     jitter: float = 0.0
-    attempts: list[tuple[str, float]] = field(default_factory=list)
+    attempts: list[tuple[str, float]] = field(default_factory=list)  # the file and the start of each attempt
     sleeps: list[float] = field(default_factory=list)
     events: list[UploadEvent] = field(default_factory=list)
     now: float = 1000.0
@@ -120,17 +111,13 @@ def test_only_an_unsent_failure_that_is_not_final_is_tried_again(receipt: Receip
 
 
 def test_an_unsent_file_is_tried_again_at_the_cadence_of_the_wait() -> None:
-    world = World([DOWN] * 5 + [QUEUED], takes=5, jitter=1.0, plan=replace(PLAN, max_interval=2.5))
+    """`Retry-After` is the lower bound of a pause."""
+    script: list[Step] = [*[DOWN] * 4, replace(DOWN, retry_after=20.0), QUEUED]
+    world = World(script, takes=5, jitter=1.0, plan=replace(PLAN, max_interval=2.5))
     (upload,) = world.upload()
     assert upload.receipt == QUEUED
-    assert world.sleeps == pytest.approx([2.2, 2.2, 2.2, 2.5, 2.5])
+    assert world.sleeps == pytest.approx([2.2, 2.2, 2.2, 2.5, 20])
     assert upload.elapsed == pytest.approx(6 * 5 + sum(world.sleeps))
-
-
-def test_retry_after_is_the_lower_bound_of_a_pause() -> None:
-    world = World([replace(DOWN, retry_after=20.0), QUEUED])
-    world.upload()
-    assert world.sleeps == [20]
 
 
 def test_there_is_a_last_attempt_at_the_limit() -> None:
@@ -165,16 +152,11 @@ def test_the_end_of_an_outage_is_reported() -> None:
     ]
 
 
-def test_a_response_ends_an_outage_too() -> None:
-    world = World([DOWN, REFUSED], takes=1)
-    world.upload()
-    assert any(isinstance(event, OutageEnded) and event.outage.ended == 4 for event in world.events)
-
-
-def test_a_final_failure_does_not_end_an_outage() -> None:
-    world = World([DOWN, replace(DOWN, final=True)])
-    (upload,) = world.upload()
-    assert not any(isinstance(event, OutageEnded) for event in world.events)
+def test_a_response_ends_an_outage_and_a_final_failure_does_not() -> None:
+    for receipt, ends in ((REFUSED, [4]), (replace(DOWN, final=True), [])):
+        world = World([DOWN, receipt], takes=1)
+        (upload,) = world.upload()
+        assert [event.outage.ended for event in world.events if isinstance(event, OutageEnded)] == ends
     assert isinstance(upload.receipt, Failure)
     assert "(2 attempts)" in upload.receipt.what
 
@@ -283,7 +265,7 @@ def test_without_a_thread_nothing_is_sent_and_an_error_is_raised(monkeypatch: py
 
 
 def test_the_calling_thread_wakes_up_for_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some systems do not let a signal interrupt an endless wait."""
+    """Some systems do not let a signal interrupt an endless wait. The clock and the sleep have defaults."""
     monkeypatch.setattr("gate.flow.signals.TICK", 0.01)
     ticked = threading.Event()
 
@@ -291,18 +273,9 @@ def test_the_calling_thread_wakes_up_for_ticks(monkeypatch: pytest.MonkeyPatch) 
         assert ticked.wait(5)
         return QUEUED
 
-    uploads = upload_all(
-        [A], World([slow]).send, plan=PLAN, jitter=lambda: 0.0, signals=Signals(),
-        notify=lambda _: None, tick=ticked.set,
+    (upload,) = upload_all(
+        [A], World([DOWN, slow]).send, plan=Plan(interval=0.01, max_interval=0.01), jitter=lambda: 0.0,
+        signals=Signals(), notify=lambda _: None, tick=ticked.set,
     )  # fmt: skip
-    assert receipts(uploads) == [QUEUED]
-
-
-def test_the_clock_and_the_sleep_have_defaults() -> None:
-    script: Iterator[Receipt] = iter([DOWN, QUEUED])
-    uploads = upload_all(
-        [A], lambda *_: next(script), plan=Plan(interval=0.01, max_interval=0.01), jitter=lambda: 0.0,
-        signals=Signals(), notify=lambda _: None,
-    )  # fmt: skip
-    assert receipts(uploads) == [QUEUED]
-    assert uploads[0].elapsed > 0
+    assert upload.receipt == QUEUED
+    assert upload.elapsed > 0

@@ -40,16 +40,23 @@ def test_a_finished_scan_costs_one_request() -> None:
     assert (world.starts, world.sleeps) == ([0.0], [])
 
 
-@pytest.mark.parametrize(("waited", "seconds"), [(0, 2), (10, 2), (20, 2), (50, 5), (149, 14.9), (150, 15), (3600, 15)])
-def test_the_cadence_is_a_tenth_of_the_time_waited(waited: float, seconds: float) -> None:
-    assert cadence(waited, Plan()) == pytest.approx(seconds)
-
-
-def test_the_jitter_stays_within_the_bounds() -> None:
-    assert cadence(50, Plan(), 1) == pytest.approx(5.5)
-    assert cadence(50, Plan(), -1) == pytest.approx(4.5)
-    assert cadence(0, Plan(), -1) == 2
-    assert cadence(3600, Plan(), 1) == 15
+@pytest.mark.parametrize(
+    ("waited", "jitter", "seconds"),
+    [
+        (0, 0, 2),
+        (20, 0, 2),
+        (50, 0, 5),
+        (149, 0, 14.9),
+        (3600, 0, 15),
+        (50, 1, 5.5),
+        (50, -1, 4.5),
+        (0, -1, 2),
+        (3600, 1, 15),
+    ],
+)
+def test_the_cadence_is_a_tenth_of_the_time_waited(waited: float, jitter: float, seconds: float) -> None:
+    """The jitter stays within the bounds."""
+    assert cadence(waited, Plan(), jitter) == pytest.approx(seconds)
 
 
 def test_the_polls_follow_the_cadence() -> None:
@@ -86,17 +93,11 @@ def test_the_last_poll_starts_at_the_deadline_with_a_whole_request_timeout(
 
 
 def test_errors_before_the_first_good_response_are_tolerated_until_their_limit() -> None:
-    """Then there is one more poll, and the newest response counts."""
-    world = World(lambda _n, at: DOWN if at < 60 else MISSING)
+    """Then there is one more poll, and the newest response counts. The first request may have hung."""
+    world = World(lambda _n, at: DOWN if at < 80 else MISSING, takes=lambda number: 20.0 if number == 0 else 0.0)
     history = world.wait()
-    assert (history.ended, history.newest, history.elapsed) == (StopCause.LIMIT, MISSING, 60)
-    assert world.starts[-1] == 60
-
-
-def test_the_limit_counts_from_the_first_error() -> None:
-    """Not from the start of the wait, because the first request may have hung."""
-    world = World(lambda _n, _at: DOWN, takes=lambda number: 20.0 if number == 0 else 0.0)
-    assert world.wait().elapsed == 80
+    assert (history.ended, history.newest, history.elapsed) == (StopCause.LIMIT, MISSING, 80)
+    assert world.starts[-1] == 80
 
 
 def test_an_outage_after_a_good_response_has_the_longer_limit() -> None:
@@ -154,19 +155,15 @@ def test_an_error_that_seldom_passes_by_itself_is_final_after_eight_seconds(
 
 
 def test_no_error_is_final_early_after_an_upload_or_a_status() -> None:
-    """Also if another wait received the status: the redirects may be a failover."""
+    """Also if another wait received the status: the redirects may be a failover. The log has the limit."""
     world = World(lambda _n, at: QUEUED if at < 2 else LOGIN, Plan(outage_limit=30))
     assert world.wait().elapsed == 32
-    world = World(lambda _n, _at: NO_PATH)
-    world.progress.set()
-    assert world.wait().elapsed == 60
-    assert world.events[0] == OutageBegan(TARGET, 0, NO_PATH, 60)
-
-
-def test_the_log_has_the_limit_of_an_error_that_seldom_passes() -> None:
-    world = World(lambda _n, _at: LOGIN)
-    world.wait()
-    assert world.events[0] == OutageBegan(TARGET, 0, LOGIN, 8)
+    for progress, limit in ((True, 60), (False, 8)):
+        world = World(lambda _n, _at: NO_PATH)
+        if progress:
+            world.progress.set()
+        assert world.wait().elapsed == limit
+        assert world.events[0] == OutageBegan(TARGET, 0, NO_PATH, limit)
 
 
 def test_a_final_error_ends_the_wait_immediately() -> None:
@@ -175,34 +172,21 @@ def test_a_final_error_ends_the_wait_immediately() -> None:
     assert (history.ended, history.newest, history.polls, history.errors) == (StopCause.DECIDED, DENIED, 2, 1)
 
 
-@pytest.mark.parametrize("failure", [DOWN, MISSING])
-def test_retry_after_is_honoured_beyond_the_longest_interval(failure: Failure) -> None:
-    """After any error, and jitter does not undercut it."""
-    patient = Failure(failure.reason, failure.what, retry_after=40)
-    world = World(lambda number, _at: DONE if number else patient, jitter=-1)
-    world.wait()
-    assert world.starts == [0, 40]
-
-
-@pytest.mark.parametrize(("plan", "until"), [(Plan(), 60), (Plan(timeout=20), 20)])
-def test_retry_after_is_clipped_to_limit_and_deadline(plan: Plan, until: float) -> None:
-    world = World(lambda _n, _at: Failure(Reason.UNREACHABLE, "busy", retry_after=1e9), plan)
-    world.wait()
-    assert world.starts == [0, until]
-
-
-def test_an_error_without_a_retry_after_does_not_change_the_pause() -> None:
-    plan = Plan(timeout=3, interval=0.01, max_interval=15)
-    worlds = [World(lambda _n, _at: DOWN, plan), World(lambda _n, _at: QUEUED, plan)]
-    for world in worlds:
+@pytest.mark.parametrize(
+    ("retry_after", "plan", "until"), [(40, Plan(), 40), (1e9, Plan(), 60), (1e9, Plan(timeout=20), 20)]
+)
+def test_retry_after_is_honoured_beyond_the_longest_interval(retry_after: float, plan: Plan, until: float) -> None:
+    """Up to the limit or the deadline, after any error; jitter does not undercut it."""
+    for failure in (DOWN, MISSING):
+        patient = replace(failure, retry_after=retry_after)
+        world = World.playing([(patient, 0.0), (DONE, 0.0)], plan=plan, jitter=-1)
         world.wait()
-    after_errors, after_statuses = (world.sleeps for world in worlds)
-    assert after_errors == after_statuses
-    assert after_errors[0] == 0.01
+        assert world.starts == [0, until]
 
 
-def test_a_short_retry_after_does_not_shorten_the_pause() -> None:
-    world = World(lambda number, _at: DONE if number else Failure(Reason.UNREACHABLE, "busy", retry_after=0))
+@pytest.mark.parametrize("retry_after", [None, 0])
+def test_an_error_without_a_longer_retry_after_does_not_change_the_pause(retry_after: float | None) -> None:
+    world = World(lambda number, _at: DONE if number else replace(DOWN, retry_after=retry_after))
     world.wait()
     assert world.starts == [0, 2]
 
@@ -210,8 +194,7 @@ def test_a_short_retry_after_does_not_shorten_the_pause() -> None:
 def test_a_stopped_sleep_ends_the_wait_without_another_poll() -> None:
     world = World(lambda _n, _at: QUEUED, stop_at=10)
     history = world.wait()
-    assert history.ended is StopCause.CANCELLED
-    assert history.polls == len(world.sleeps)
+    assert (history.ended, history.polls) == (StopCause.CANCELLED, len(world.sleeps))
 
 
 def test_the_history_has_each_phase_with_its_polls_and_errors() -> None:
@@ -232,19 +215,17 @@ def test_each_event_is_reported_once() -> None:
     script: list[Observation] = [DOWN, DOWN, QUEUED, QUEUED, DOWN, DOWN, MERGING, DONE]
     world = World(lambda number, _at: script[number])
     history = world.wait()
-    kinds = [type(event) for event in world.events]
-    assert kinds == [
-        OutageBegan, OutageEnded, StatusSeen, OutageBegan, OutageEnded, StatusSeen, StatusSeen, Ended
-    ]  # fmt: skip
-    first, _, seen, again, ended, changed, _, _ = world.events
-    assert first == OutageBegan(TARGET, 0, DOWN, 60)
-    assert seen == StatusSeen(TARGET, 4, QUEUED)
-    assert isinstance(again, OutageBegan)
-    assert again.limit == 300
-    assert isinstance(ended, OutageEnded)
-    assert (ended.outage.polls, ended.outage.began, ended.at) == (2, 8, 12)
-    assert changed == StatusSeen(TARGET, 12, MERGING, "QUEUED", 8)
-    assert world.events[-1] == Ended(history)
+    assert world.events == [
+        OutageBegan(TARGET, 0, DOWN, 60),
+        OutageEnded(TARGET, 4, history.outages[0]),
+        StatusSeen(TARGET, 4, QUEUED),
+        OutageBegan(TARGET, 8, DOWN, 300),
+        OutageEnded(TARGET, 12, history.outages[1]),
+        StatusSeen(TARGET, 12, MERGING, "QUEUED", 8),
+        StatusSeen(TARGET, 14, DONE, "CHANNEL_MERGING", 2),
+        Ended(history),
+    ]
+    assert [(outage.polls, outage.began, outage.ended) for outage in history.outages] == [(2, 0, 4), (2, 8, 12)]
 
 
 def test_a_stall_is_reported_once_for_each_status() -> None:
@@ -291,16 +272,7 @@ def together(
 
 def test_histories_are_in_the_order_of_the_waits() -> None:
     first = threading.Event()
-
-    def later() -> Observation:
-        first.wait(5)
-        return DONE
-
-    def sooner() -> Observation:
-        first.set()
-        return DONE
-
-    histories = together({1: later, 2: sooner})
+    histories = together({1: lambda: DONE if first.wait(5) else DOWN, 2: lambda: DONE}, lambda _: first.set())
     assert [history.target.pending_scan_id for history in histories] == [1, 2]
     assert all(history.ended is StopCause.DECIDED for history in histories)
 
@@ -308,20 +280,13 @@ def test_histories_are_in_the_order_of_the_waits() -> None:
 def test_a_signal_stops_all_waits() -> None:
     """The histories contain everything received before the signal."""
     signals = Signals()
-
-    def notify(_: ScanEvent) -> None:
-        signals.stop(15)
-
-    (history,) = together({1: lambda: QUEUED}, notify=notify, signals=signals)
+    (history,) = together({1: lambda: QUEUED}, notify=lambda _: signals.stop(15), signals=signals)
     assert (history.ended, history.reading) == (StopCause.CANCELLED, QUEUED)
 
 
 def test_a_bug_in_a_thread_is_raised_in_the_calling_thread() -> None:
-    def broken() -> Observation:
-        raise ZeroDivisionError
-
     with pytest.raises(ZeroDivisionError):
-        together({1: broken, 2: lambda: QUEUED})
+        together({1: lambda: 1 // 0, 2: lambda: QUEUED})  # type: ignore[dict-item,return-value]
 
 
 def test_the_calling_thread_ticks_while_no_event_comes() -> None:
@@ -333,14 +298,8 @@ def test_the_calling_thread_ticks_while_no_event_comes() -> None:
         running.extend(history.ended for history in histories)
         ticked.set()
 
-    def slow() -> Observation:
-        ticked.wait(5)
-        return DONE
-
-    histories = together({1: slow}, tick=tick)
-    assert ticked.is_set()
-    assert set(running) == {None}
-    assert histories[0].ended is StopCause.DECIDED
+    (history,) = together({1: lambda: DONE if ticked.wait(5) else DOWN}, tick=tick)
+    assert (history.ended, set(running)) == (StopCause.DECIDED, {None})
 
 
 # --- Slots: the limit of concurrent requests.
@@ -458,8 +417,6 @@ def test_a_request_cut_off_by_the_deadline_is_no_error() -> None:
     assert [type(event) for event in world.events] == [CutOff, StatusSeen, Ended]
     assert world.polls == [(0.0, 10.0), (10.0, 30.0)]
 
-
-def test_a_request_that_used_its_whole_timeout_is_an_error() -> None:
-    """Even if the deadline is at the same moment."""
+    # A request that used its whole timeout is an error, even if the deadline is at the same moment.
     world = World(lambda _n, _at: DONE, Plan(timeout=10, request_timeout=10), takes=lambda n: 25 - 24 * n)
     assert world.wait().errors == 1
