@@ -31,36 +31,19 @@ def is_done(reading: ScanReading) -> bool:
 
 @dataclass
 class World:
-    """A scripted server and a clock. Only polls and sleeps advance the clock.
+    """A scripted server and a clock. Only polls and sleeps advance the clock."""
 
-    Attributes:
-        respond: returns the response to a poll, given its number (from 0) and its start.
-        plan: the timeout and the intervals.
-        takes: returns the seconds of the n-th poll; its budget cuts it off.
-        jitter: the random number for every pause.
-        stop_at: the time when a sleep stops the wait; None to never stop it.
-        oversleeps: extra seconds of every sleep.
-        settled: returns whether a reading ends the wait.
-        now: seconds since the start of the wait.
-        polls: the start and the budget of each poll.
-        observations: the start, the end and the observation of each poll.
-        sleeps: the requested seconds of each sleep.
-        events: the events of the wait.
-        slots: the slots of the schedule.
-        progress: the event of the schedule.
-    """
-
-    respond: Callable[[int, float], Observation]
+    respond: Callable[[int, float], Observation]  # to a poll, by its number (from 0) and its start
     plan: Plan = field(default_factory=Plan)
-    takes: Callable[[int], float] = lambda _: 0.0
-    jitter: float = 0.0
-    stop_at: float | None = None
-    oversleeps: float = 0.0
+    takes: Callable[[int], float] = lambda _: 0.0  # seconds of the n-th poll; its budget cuts it off
+    jitter: float = 0.0  # the random number for every pause
+    stop_at: float | None = None  # the time when a sleep stops the wait; None to never stop it
+    oversleeps: float = 0.0  # extra seconds of every sleep
     settled: Callable[[ScanReading], bool] = is_done
-    now: float = 0.0
-    polls: list[tuple[float, float]] = field(default_factory=list)
-    observations: list[tuple[float, float, Observation]] = field(default_factory=list)
-    sleeps: list[float] = field(default_factory=list)
+    now: float = 0.0  # seconds since the start of the wait
+    polls: list[tuple[float, float]] = field(default_factory=list)  # start and budget of each
+    observations: list[tuple[float, float, Observation]] = field(default_factory=list)  # start, end and observation
+    sleeps: list[float] = field(default_factory=list)  # the requested seconds of each
     events: list[ScanEvent] = field(default_factory=list)
     slots: threading.Semaphore = field(default_factory=threading.Semaphore)
     progress: threading.Event = field(default_factory=threading.Event)

@@ -11,7 +11,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gate import cli
-from gate.model.subjects import ScanFile, Target
 from gate.options import values
 from gate.options.parsing import parse
 from gate.options.reader import distance, resembled_option, unknown_variables
@@ -20,8 +19,7 @@ from gate.threadfix import links
 
 if TYPE_CHECKING:
     from gate.model.reasons import InvalidOption
-
-numbers = st.integers(1, links.MAX_ID)
+    from gate.model.subjects import ScanFile
 
 
 @given(st.text(max_size=20))
@@ -34,12 +32,6 @@ def test_no_text_breaks_the_duration(text: str) -> None:
         assert 0 <= values.duration_or_zero(text) <= values.LONGEST
     except ValueError as error:
         assert "write for example" in str(error)  # noqa: PT017
-
-
-@given(st.text(max_size=30))
-def test_no_text_breaks_the_list_of_ids(text: str) -> None:
-    with suppress(ValueError):
-        assert all(number > 0 for number in values.ids(text))
 
 
 segments = st.lists(st.from_regex(r"[A-Za-z0-9_~-]{1,8}", fullmatch=True).filter(lambda s: s != "rest"), max_size=3)
@@ -75,15 +67,6 @@ def test_no_text_breaks_the_url(text: str) -> None:
         assert normal.isascii()
         assert normal.isprintable()
         assert not set(normal) & set("?#@\\ ")
-
-
-@given(
-    numbers, numbers, st.sampled_from(["http://10.0.0.1:8080", "https://tf.example.com/threadfix", ""]), st.booleans()
-)
-def test_a_status_link_has_two_ids(application: int, scan: int, start: str, versioned: bool) -> None:  # noqa: FBT001
-    version = "latest/" if versioned else ""
-    link = f"{start}/rest/{version}applications/{application}/pendingScan/{scan}/status"
-    assert links.status_link(link) == Target(application, scan)
 
 
 pieces = st.sampled_from(

@@ -16,7 +16,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from gate.flow.signals import Signals
-from gate.flow.waiting import Deadline, Schedule, Wait, cadence, wait_all
+from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.scans import judge_scan
 from gate.model.history import Failure, Observation, ScanReading, StopCause
 from gate.model.reasons import Kind, Reason
@@ -113,14 +113,6 @@ def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, floa
         assert started <= max(min(limits), ended) + 1e-6
     if history.ended is StopCause.DEADLINE:
         assert world.observations[-1][0] >= plan.timeout - 1e-6
-
-
-@given(st.floats(0, 1e7), plans, st.floats(-1, 1))
-def test_the_cadence_never_leaves_its_bounds(waited: float, plan: Plan, jitter: float) -> None:
-    """Jitter changes a pause by ten per cent at most, and stays within the intervals."""
-    pause = cadence(waited, plan, jitter)
-    assert plan.interval <= pause <= plan.max_interval
-    assert abs(pause - cadence(waited, plan)) <= 0.1 * cadence(waited, plan) + 1e-9
 
 
 # --- Several scans over real sockets, with responses that are stray, late or doubled.

@@ -48,21 +48,13 @@ NEITHER: Final[tuple[Any, ...]] = (None, 0, 1, 6.0, "6", "true", "false", [], {}
 
 @dataclass(frozen=True)
 class Status:
-    """A response about a pending scan.
-
-    Attributes:
-        content: the whole response.
-        word: the status that it truly reports, in capitals; None if it reports no status.
-        bad: whether it reports an error.
-        again: whether it reports that ThreadFix has a scan with this date already.
-        age: seconds between its two dates; None if a date is missing.
-    """
+    """A response about a pending scan."""
 
     content: bytes
-    word: str | None = None
-    bad: bool = False
-    age: float | None = None
-    again: bool = False
+    word: str | None = None  # the status that it truly reports, in capitals; None if it reports no status
+    bad: bool = False  # whether it reports an error
+    age: float | None = None  # seconds between its two dates; None if a date is missing
+    again: bool = False  # whether it reports that ThreadFix has a scan with this date already
 
     @property
     def is_final(self) -> bool:
@@ -77,31 +69,18 @@ class Status:
 
 @dataclass(frozen=True)
 class Taken:
-    """A response to an upload.
-
-    Attributes:
-        content: the whole response.
-        numbers: the pending scans that it truly names; empty if the file was processed, None if this is unclear.
-        scan_id: the finished scan that it truly names.
-        again: whether it refuses the file because ThreadFix has a scan with its date already.
-    """
+    """A response to an upload."""
 
     content: bytes
-    numbers: tuple[int, ...] | None = None
-    scan_id: int | None = None
-    again: bool = False
+    numbers: tuple[int, ...] | None = None  # the pending scans that it truly names; () if processed, None if unclear
+    scan_id: int | None = None  # the finished scan that it truly names
+    again: bool = False  # whether it refuses the file because ThreadFix has a scan with its date already
 
 
 class Flawed:
-    """Chooses the values of a response: with at most one flaw.
-
-    Args:
-        draw: of a composite strategy.
-        names: the values that can be flawed.
-    """
+    """Chooses the values of a response, with at most one flaw in the values with these names."""
 
     def __init__(self, draw: st.DrawFn, *names: str) -> None:
-        """Choose the flaw."""
         self._draw = draw
         self._flaw = draw(st.sampled_from([*[""] * 2 * len(names), *names]))
 
@@ -213,23 +192,16 @@ def uploads(draw: st.DrawFn, version: str) -> Taken:
 
 @dataclass
 class Played:
-    """A ThreadFix that plays drawn responses.
+    """A ThreadFix that plays drawn responses."""
 
-    Attributes:
-        taken: its responses to uploads, in order.
-        polls: its responses about each pending scan; the last is repeated.
-        owner: the id of the application that it describes before the upload.
-        posts: the number of uploads.
-        served: the responses to the polls so far.
-        strange: requests that no run should make.
-    """
-
-    taken: list[Taken]
-    polls: dict[int, list[Status]]
-    owner: object = APPLICATION
-    posts: int = 0
-    served: dict[int, list[Status]] = field(default_factory=lambda: defaultdict(list))
-    strange: list[bytes] = field(default_factory=list)
+    taken: list[Taken]  # the responses to uploads, in order
+    polls: dict[int, list[Status]]  # the responses about each pending scan; the last is repeated
+    owner: object = APPLICATION  # the id of the application that it describes before the upload
+    posts: int = 0  # the number of uploads
+    served: dict[int, list[Status]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # the responses to the polls so far
+    strange: list[bytes] = field(default_factory=list)  # requests that no run should make
 
     def talk(self, connection: socket.socket) -> None:
         """Serve one request."""

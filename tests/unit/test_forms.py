@@ -59,7 +59,8 @@ def test_the_file_name_is_parsed_from_any_valid_header(headers: str, name: str) 
 
 
 def test_fields_may_come_before_and_after_files() -> None:
-    """The first of two fields with one name counts."""
+    """The first of two fields with one name counts, also if it is empty."""
+    assert forms.urlencoded("name=a+b&name=c&type=&x=%C3%B6") == {"name": "a b", "type": "", "x": "ö"}
     files = [part(named(f'name="file"; filename="{name}"'), name.encode()) for name in ("a", "b")]
     fields = [part(named('name="apiKey"'), value) for value in (b"first", b"second")]
     form = read(b"preamble\r\n" + whole(fields[0], *files, fields[1]) + b"epilogue")
@@ -106,23 +107,10 @@ def test_a_malformed_form_is_an_error(body: bytes) -> None:
         read(body)
 
 
-@pytest.mark.parametrize(
-    ("content_type", "boundary"),
-    [
-        ("multipart/form-data; boundary=abc", b"abc"),
-        ('Multipart/Form-Data; charset=utf-8; Boundary="a b"', b"a b"),
-        ("multipart/form-data", None),
-        ("application/x-www-form-urlencoded; boundary=abc", None),
-        ("", None),
-    ],
-)
-def test_only_the_content_type_of_a_multipart_form_has_a_boundary(content_type: str, boundary: bytes | None) -> None:
-    assert forms.boundary(content_type) == boundary
-
-
-def test_the_first_of_two_fields_with_one_name_counts() -> None:
-    """This also holds if the first is empty."""
-    assert forms.urlencoded("name=a+b&name=c&type=&x=%C3%B6") == {"name": "a b", "type": "", "x": "ö"}
+def test_only_the_content_type_of_a_multipart_form_has_a_boundary() -> None:
+    assert forms.boundary('Multipart/Form-Data; charset=utf-8; Boundary="a b"') == b"a b"
+    for content_type in ("multipart/form-data", "application/x-www-form-urlencoded; boundary=abc", ""):
+        assert forms.boundary(content_type) is None
 
 
 def file_of(name: str, content: bytes) -> ReceivedFile:
@@ -172,27 +160,3 @@ def test_the_format_of_a_report_is_recognized(name: str, content: bytes, respons
 
 def test_threadfix_2_3_does_not_know_its_later_format() -> None:
     assert reports.read(file_of("a.threadfix", json.dumps(DOCUMENT).encode()), versions.LEGACY) == reports.NO_TYPE
-
-
-VERSIONS = {
-    "legacy": (2, 3), "Legacy": (2, 3), "2.8.8": (2, 8, 8), "v2.5.1.12": (2, 5, 1, 12), "3": (3,),
-    "latest": None, "2.": None, "": None, "2.8-rc": None,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "version"), VERSIONS.items())
-def test_a_version_is_parsed(text: str, version: versions.Version | None) -> None:
-    assert versions.parse(text) == version
-
-
-@pytest.mark.parametrize(
-    ("segment", "server", "version"),
-    [
-        ("latest", (2, 8, 5), (2, 8, 5)), ("Latest", (2, 8, 5), (2, 8, 5)), ("v3.0", (2, 8, 5), (2, 8, 5)),
-        ("v2.7.1", (2, 8, 5), (2, 7, 1)), ("legacy", (2, 8, 5), (2, 6)), ("", (2, 8, 5), (2, 6)),
-        ("v2.5", (2, 8, 5), None), ("latest", (2, 5), None), ("legacy", (2, 5), None),
-    ],
-)  # fmt: skip
-def test_the_path_selects_the_version(segment: str, server: versions.Version, version: versions.Version | None) -> None:
-    """A version is at most the server's. For `legacy` or no version, it is the version that introduced the endpoint."""
-    assert versions.requested(segment, server, (2, 6)) == version
