@@ -407,8 +407,9 @@ TWICE, DUPLICATE = uploaded(builders.REFUSED, "again.fpr"), frozenset({Accept.DU
 def test_an_accepted_refusal_is_a_notice() -> None:
     text = "upload of again.fpr: not imported; ThreadFix says: 'Scan file has already been uploaded'."
     ending = builders.verdict(uploads=[TWICE], accepted=DUPLICATE)
-    assert log(ending) == [f"notice: {text}", f"PASS (already-imported): {text} No rule was requested."]
-    assert log(ending, quiet=True) == [f"PASS (already-imported): {text} No rule was requested."]
+    last = f"PASS (already-imported): {text} Application 'Contoso shop' of team 'Contoso'. No rule was requested."
+    assert log(ending) == [f"notice: {text}", last]
+    assert log(ending, quiet=True) == [last]
     scans = [judge_scan(PASSED, SETTINGS) for _ in range(4)]
     assert log(builders.verdict(*scans, uploads=[TWICE], accepted=DUPLICATE), quiet=True)[0].startswith(
         "PASS (already-imported): 1 upload and 4 pending scans passed (1 of them already-imported)."
