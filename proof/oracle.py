@@ -13,7 +13,8 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from proof.bodies import Reply, World
+    from proof.bodies import World
+    from proof.changes import Reply
 
 EXIT: Final = {
     "pass": {"processed": 0, "policy-passed": 0, "already-imported": 0, "empty-scan": 0},
