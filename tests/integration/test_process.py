@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such pipes nor such limits")
 
 DONE = Scenario("done", "", Reason.PROCESSED)
-SLOW = Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 20), ("CHANNEL_MERGING", 20), ("DONE", 0)))
+SLOW = Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 10), ("CHANNEL_MERGING", 10), ("DONE", 0)))
 STUCK = Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),))
 
 
@@ -72,9 +72,7 @@ def test_an_unread_document_delays_nothing(step: Step) -> None:
 def test_unread_checks_still_run(step: Step) -> None:
     with full_pipe() as (_, writer):
         done = step.run("--json", command="doctor", stdout=writer)
-        assert "--json could not be written (nobody reads it)" in done.stderr
-        done = step.run("--json", command="doctor", stderr=writer)
-    assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, True)
+    assert (done.returncode, "--json could not be written (nobody reads it)" in done.stderr) == (0, True)
 
 
 def test_a_late_reader_gets_everything(step: Step) -> None:
@@ -114,23 +112,19 @@ def test_a_pipe_that_does_not_block_loses_nothing(step: Step) -> None:
 
 
 def test_the_key_is_not_written_into_a_log_file(step: Step) -> None:
-    """With `2>gate.log`, no runner reads the mask command, so it is not written. Into a pipe it is written first."""
-    requested = scan(step)
+    """With `2>gate.log`, no runner reads the mask command, so it is not written."""
     with (step.folder / "gate.log").open("w") as log:
-        done = step.run(*requested, "-v", stderr=log)
+        done = step.run(*scan(step), "-v", stderr=log)
     written = (step.folder / "gate.log").read_text()
     assert (done.returncode, step.reason) == (0, "processed")
     assert "PASS (processed)" in written
     assert API_KEY not in written + done.stdout
-    assert step.run(*requested).stderr.startswith(f"::add-mask::{API_KEY}\n")
 
 
 def test_a_closed_standard_input_is_a_usage_error(step: Step) -> None:
-    shell = ("sh", "-c", 'exec "$0" "$@" <&-')
-    for option, env in (("--upload-response", {}), ("--api-key-file", {"THREADFIX_API_KEY": ""})):
-        done = step.run(option, "-", prefix=shell, env=env)
-        assert (done.returncode, step.reason) == (2, "usage")
-        assert "cannot be read (standard input is closed)" in done.stderr
+    done = step.run("--upload-response", "-", prefix=("sh", "-c", 'exec "$0" "$@" <&-'))
+    assert (done.returncode, step.reason) == (2, "usage")
+    assert "cannot be read (standard input is closed)" in done.stderr
 
 
 def test_a_standard_input_that_does_not_block_is_read_to_its_end(step: Step) -> None:
@@ -187,22 +181,16 @@ def test_a_link_to_nothing_is_not_followed(step: Step) -> None:
 
 @pytest.mark.parametrize(
     "proxy",
-    ["http://robot:hunter2@", "http://robot:hunter2", "robot:hunter2", "https://robot:hunter2@:8080", "ftp://hunter2",
-     "socks5h://robot:hunter2@127.0.0.1:1080", "SOCKS4://hunter2"],
+    ["http://robot:hunter2", "robot:hunter2", "https://robot:hunter2@:8080", "http://robot:hunter2@127.0.0.1:99999",
+     "ftp://hunter2", "http://robot:hunter2@[bad", "socks5h://robot:hunter2@127.0.0.1:1080", "SOCKS4://hunter2"],
 )  # fmt: skip
-def test_an_invalid_proxy_is_a_usage_error(
-    proxy: str, gate: Gate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_proxy_is_a_usage_error(proxy: str, gate: Gate) -> None:
     """The message names the variable and shows nothing of its value, which may contain a password."""
-    for name, value in (gate.env | {"HTTPS_PROXY": proxy, "THREADFIX_URL": "https://tf.invalid"}).items():
-        monkeypatch.setenv(name, value)
-    for command in ("run", "doctor"):
-        assert main([command, "--pending-scan-id", "41", "--json"]) == 2
-        out, log = capfd.readouterr()
-        assert "HTTPS_PROXY " in log
-        assert ("SOCKS" in log) is proxy.lower().startswith("socks")
-        assert "hunter2" not in log + out
-        assert json.loads(out)["reason"] == "usage"
+    env = {"HTTPS_PROXY": proxy, "THREADFIX_URL": "https://tf.invalid"}
+    ran = gate("--pending-scan-id", "41", "--json", env=env)
+    assert (ran.code, ran.document["reason"], "HTTPS_PROXY " in ran.err) == (2, "usage", True)
+    assert ("SOCKS" in ran.err) is proxy.lower().startswith("socks")
+    assert "hunter2" not in ran.err + ran.out
 
 
 # --- Threads.
@@ -265,7 +253,7 @@ def test_a_slow_input_shortens_the_wait(step: Step) -> None:
     """The deadline counts from the start, not from the end of the input."""
     link = f"{step.gate.url}/rest/latest/applications/6/pendingScan/{step.threadfix.add(STUCK)}/status"
     response = json.dumps({"success": True, "object": "", "links": [{"href": link}]})
-    args = ("--upload-response", "-", "--result-file", "result.json", "--timeout", "1s")
+    args = ("--upload-response", "-", "--result-file", "result.json", "--timeout", "600ms")
     with step.start(*args, stdin=subprocess.PIPE) as process:
         assert process.stderr
         assert process.stderr.readline() == f"::add-mask::{API_KEY}\n"
@@ -279,14 +267,11 @@ def test_a_slow_input_shortens_the_wait(step: Step) -> None:
 # --- The caller's settings.
 
 
-@pytest.mark.parametrize(
-    ("command", "args", "code"), [("demo", ("interrupted", "--speed", "50"), 1), ("run", ("--timeout", "x"), 2)]
-)
-def test_python_does_not_change_the_exit_code(command: str, args: tuple[str, ...], code: int, step: Step) -> None:
+def test_python_does_not_change_the_exit_code(step: Step) -> None:
     """With PYTHONINSPECT, Python would read commands from standard input at the end, and exit with their exit code."""
-    with step.start(*args, command=command, env={"PYTHONINSPECT": "1"}, stdin=subprocess.PIPE) as process:
+    with step.start("--timeout", "x", env={"PYTHONINSPECT": "1"}, stdin=subprocess.PIPE) as process:
         _, log = process.communicate("raise SystemExit(9)", timeout=KILLED)
-    assert process.returncode == code, log
+    assert process.returncode == 2, log
 
 
 def test_a_caller_can_replace_the_streams(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
