@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 pty = pytest.importorskip("pty", reason="only POSIX has pseudo-terminals")
 STUCK = Scenario("stuck", "", Reason.TIMEOUT, (("FINDINGS_GENERATING", 0),))
-SLOWLY = ("--interval", "600ms", "--max-interval", "1s", "--timeout", "1s")
+SLOWLY = ("--interval", "300ms", "--max-interval", "1s", "--timeout", "400ms")
 
 
-def watched(gate: Gate, *args: str, timeout: str = "1s", **env: str) -> tuple[int, str]:
+def watched(gate: Gate, *args: str, timeout: str = "400ms", **env: str) -> tuple[int, str]:
     """Return the exit code of a gate whose log is a terminal, and the bytes that the terminal received."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "gate", "run", *SLOWLY[:-1], timeout, *args]
@@ -44,7 +44,7 @@ def watched(gate: Gate, *args: str, timeout: str = "1s", **env: str) -> tuple[in
 
 def test_a_terminal_shows_a_live_line(gate: Gate) -> None:
     # A busy machine may need a second to the first response.
-    code, sent = watched(gate, timeout="4s")
+    code, sent = watched(gate, timeout="3s")
     assert code == 3
     assert re.search(r"FINDINGS_GENERATING [\d.]+s · [\d.]+s left", sent)
     assert "[    0s] FINDINGS_GENERATING" in sent
@@ -63,22 +63,20 @@ def test_a_terminal_shows_the_upload(gate: Gate) -> None:
     assert f"{file}: queued as pending scan " in shown
 
 
-@pytest.mark.parametrize(("args", "env"), [(("--quiet",), {}), ((), {"TERM": "dumb"}), ((), {"CI": "true"})])
-def test_some_terminals_get_no_live_line(args: tuple[str, ...], env: dict[str, str], gate: Gate) -> None:
-    code, sent = watched(gate, *args, **env)
-    assert code == 3
-    assert "\x1b" not in sent
-    assert "UNKNOWN (timeout, exit code 3)" in sent
-
-
-def test_without_rich_a_terminal_gets_plain_lines(
-    gate: Gate, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "gate.reporters.terminal", None)
+@pytest.mark.parametrize(
+    ("args", "env", "has_rich", "is_live"),
+    [((), {}, True, True), ((), {}, False, False), (("--quiet",), {}, True, False), ((), {"TERM": "dumb"}, True, False),
+     ((), {"CI": "true"}, True, False)],
+)  # fmt: skip
+def test_some_terminals_get_plain_lines(  # noqa: PLR0913 - a table
+    *, args: tuple[str, ...], env: dict[str, str], has_rich: bool, is_live: bool, gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if not has_rich:
+        monkeypatch.setitem(sys.modules, "gate.reporters.terminal", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-    assert gate("--pending-scan-id", str(gate.threadfix.add(STUCK)), *SLOWLY).code == 3
-    assert not capfd.readouterr().out
+    ran = gate.play(STUCK, "--timeout", "0", *args, env={"TERM": "xterm"} | env)
+    assert (ran.code, "\x1b" in ran.err, "UNKNOWN (timeout, exit code 3)" in ran.err) == (3, is_live, True)
 
 
 def test_a_terminal_that_disconnects_changes_nothing(gate: Gate) -> None:
