@@ -211,20 +211,6 @@ def test_a_scan_vanishes_only_by_threadfix_s_own_response(gate: Gate) -> None:
 # --- Good responses of different versions of ThreadFix.
 
 
-@pytest.mark.parametrize(
-    ("fields", "scan_id"),
-    [({"id": 2, "modifiedDate": 1570117773000, "scanId": 12}, 12), ({"scanId": ..., "fileDataList": ...}, None)],
-    ids=["the-vendor-s-sample-for-scan-41", "before-2.7.7"],
-)
-def test_a_documented_sample_passes(fields: dict[str, Any], scan_id: int | None, gate: Gate) -> None:
-    """`responseCode` is -1 in each. Without `scanId` the result has no link."""
-    sample = changed(**fields)
-    assert json.loads(sample.body)["responseCode"] == -1
-    ran = gate.play(always(sample), "--ui-url", "{url}/scans/{scan_id}")
-    url = f"{gate.url}/scans/{scan_id}" if scan_id else None
-    assert (ran.code, ran.document["scan_id"], ran.document["scan_url"]) == (0, scan_id, url)
-
-
 def test_decoration_of_the_wrong_type_counts_as_unknown(gate: Gate) -> None:
     fields = [
         *(("scanId", value) for value in ("12", True, -5, {"id": 12}, 2**31)),

@@ -25,7 +25,7 @@ from gate.flow.signals import Signals
 from gate.model.reasons import Reason
 from gate.sandbox.model import NO_CRITERIA_KEY, Criterion
 from gate.sandbox.scenarios import Fault, Raw, Scenario, Trickle
-from gate.sandbox.server import API_KEY, APPLICATION_ID, JSON, READ_ONLY_KEY, ThreadFix, envelope, refusal
+from gate.sandbox.server import API_KEY, APPLICATION_ID, READ_ONLY_KEY, ThreadFix, envelope, refusal
 from tests.certificates import LOOPBACK, Authority, context
 
 if TYPE_CHECKING:
@@ -242,7 +242,6 @@ class Case(NamedTuple):
 
 
 FAULTS = {
-    "no-application": Case("options", Reason.USAGE, "--application-id is missing", "--help", env=UNKNOWN),
     "unknown-option": Case(
         "options", Reason.USAGE, "unknown option --tiemout; did you mean --timeout?", "--help",
         ("--tiemout", "x", "--application-id", "six"), passed="url",
@@ -273,7 +272,6 @@ FAULTS = {
         name: Case("rest", reason, words, hint, fault=fault, skipped="key permission application pending-scan")
         for name, fault, reason, words, hint in (
             ("page", Raw(200, b"<title>Sign in</title>"), Reason.PROTOCOL, "with the page 'Sign in'", "context path"),
-            ("json", Raw(200, b"{}", JSON), Reason.PROTOCOL, "did not return a ThreadFix", "not ThreadFix's REST API"),
             ("appId", envelope({"status": "DONE", "error": False, "appId": 7}), Reason.PROTOCOL, "application 7", ""),
             ("400", Raw(400, b"no"), Reason.PROTOCOL, "HTTP 400", "not ThreadFix's REST API"),
             ("503", Raw(503, b"busy"), Reason.UNREACHABLE, "HTTP 503", "try again later"),
@@ -320,10 +318,6 @@ FAULTS = {
     ),
     "look-up-refused": Case(
         "application", Reason.DENIED, "restricted", "read access", BY_NAME, UNKNOWN, altered=("/lookup", RESTRICTED)
-    ),
-    "look-up-of-another": Case(
-        "application", Reason.PROTOCOL, "did not return", "--team-name", BY_NAME, UNKNOWN,
-        altered=("/lookup", Raw(200, b"{}")),
     ),
     "no-permission-for-criteria": Case(
         "criteria", Reason.DENIED, "restricted", "Manage CI/CD", ("--pass-criteria", "--policy", "all"),

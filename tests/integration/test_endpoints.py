@@ -12,7 +12,6 @@ import pytest
 import requests
 
 from gate.model.reasons import Reason
-from gate.sandbox.endpoints import ENDPOINTS
 from gate.sandbox.model import ZAP, Application, Policy, Team, Vulnerability
 from gate.sandbox.scenarios import SCENARIOS, Raw, Scenario
 from gate.sandbox.server import API_KEY, CHUNK, ThreadFix
@@ -286,16 +285,6 @@ def test_the_imported_scans_of_an_application_are_listed(api: Api) -> None:
 # --- Keys and paths.
 
 
-def test_every_endpoint_refuses_an_unknown_application(api: Api) -> None:
-    for endpoint in ENDPOINTS:
-        if "(?P<application>" in endpoint.path:
-            path = endpoint.path.replace("(?P<application>[^/]+)", "7").replace("(?P<pending>[^/]+)", "41")
-            version = "v2.6" if endpoint.until else "latest"
-            files = {"file": ("a.fpr", b"x")} if endpoint.method == "POST" else None
-            refused = api.refused(f"{version}/{path}", endpoint.method, files=files)
-            assert refused == ((200, "Invalid application ID.") if "upload" in path else NO_APPLICATION)
-
-
 @pytest.mark.parametrize(
     ("method", "path", "code", "text"),
     [
@@ -367,21 +356,6 @@ def test_teams_and_applications_are_created(api: Api) -> None:
 # --- Policies.
 
 
-@pytest.mark.parametrize(
-    ("version", "get", "post"),
-    [("2.5.1.12", 404, 404), ("2.6", 200, 404), ("2.8.4", 200, 404), ("2.8.5", 404, 200), ("2.8.8", 404, 200)],
-)
-def test_a_policy_is_evaluated_on_request(version: str, get: int, post: int, api_of: ApiOf) -> None:
-    """The method is GET since 2.6, and only POST since 2.8.5."""
-    api = api_of(version)
-    path = "latest/applications/6/policy/eval"
-    responses = [api(path, params={"policyId": 3}), api(path, "POST", data={"policyId": 3})]
-    assert [response.status_code for response in responses] == [get, post]
-    for body in (response.json()["object"] for response in responses if response.status_code == 200):
-        assert (body["id"], body["currentStatus"], body["name"]) == (None, "FAILING", "Contoso shop")
-        assert body["policy"] == {"id": 3, "name": "Nothing at all", "filterName": "Everything"}
-
-
 def test_the_name_of_a_policy_needs_a_type_since_2_8(api_of: ApiOf) -> None:
     """Policies of different types may have the same name. Older versions have only one type."""
     api = api_of("2.8.8")
@@ -433,19 +407,6 @@ def test_an_evaluation_lags_after_the_scan(lag: float, api_of: ApiOf) -> None:
 # --- Pass criteria.
 
 EVALUATE = "latest/policy/status/application/{}/evaluate"
-
-
-def test_pass_criteria_have_their_limits(api: Api) -> None:
-    """Each criterion passed or failed. An application without criteria passes with empty lists."""
-    body = api.object(EVALUATE.format(6))
-    assert (body["failed"], body["passing"], body["fromDate"]) == ([], True, -86_400_000)
-    assert [criterion["severity"] for criterion in body["passed"]] == ["Critical", "High", "Medium"]
-    assert body["passed"][1] == {"id": 2, "severity": "High", "maxAllowed": 2, "maxIntroduced": None}
-    api.threadfix.applications[6].vulnerabilities.append(Vulnerability(1, 89, "SQL", 5, "/"))
-    body = api.object(EVALUATE.format(6))
-    assert ([criterion["id"] for criterion in body["failed"]], body["passing"]) == ([1], False)
-    body = api.object(EVALUATE.format(12))
-    assert (body["passed"], body["failed"], body["passing"]) == ([], [], True)
 
 
 def test_dates_restrict_only_introduced_vulnerabilities(api: Api) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
-import select
 import shlex
 import signal
 import subprocess
@@ -73,42 +71,6 @@ def test_unread_checks_still_run(step: Step) -> None:
     with full_pipe() as (_, writer):
         done = step.run("--json", command="doctor", stdout=writer)
     assert (done.returncode, "--json could not be written (nobody reads it)" in done.stderr) == (0, True)
-
-
-def test_a_late_reader_gets_everything(step: Step) -> None:
-    def is_readable() -> bool:
-        return bool(select.select([reader], [], [], 0.05)[0])
-
-    with full_pipe() as (reader, writer), step.start(*scan(step, SLOW), "-v", stderr=writer) as process:
-        until(lambda: step.threadfix.seen, process)
-        read = b""
-        while process.poll() is None or is_readable():
-            read += os.read(reader, 65536) if is_readable() else b""
-    log = read.decode().lstrip().splitlines()
-    polls = [line for line in log if " GET /" in line]
-    assert (process.returncode, log[0]) == (0, f"::add-mask::{API_KEY}")
-    assert log[-1].startswith("PASS (processed)")
-    assert len(polls) == len(step.threadfix.seen)
-    assert polls == sorted(polls, key=lambda line: float(line[1:].partition("s]")[0]))
-
-
-def test_a_pipe_that_does_not_block_loses_nothing(step: Step) -> None:
-    """Some programs give their children such pipes. A write into a full pipe fails, and must be repeated."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    if hasattr(fcntl, "F_SETPIPE_SZ"):
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    with step.start(*scan(step, SLOW), "-v", stderr=writer) as process:
-        os.close(writer)
-        read = b""
-        while part := os.read(reader, 64):
-            read += part
-            time.sleep(0.001)
-        assert process.wait(KILLED) == 0
-    os.close(reader)
-    log = read.decode().splitlines()
-    assert len([line for line in log if " GET /" in line]) == len(step.threadfix.seen)
-    assert log[-1].startswith("PASS (processed)")
 
 
 def test_the_key_is_not_written_into_a_log_file(step: Step) -> None:
