@@ -234,33 +234,6 @@ def test_a_form_that_is_too_large_is_refused(api: Api) -> None:
 # --- Statuses.
 
 
-def version_before(version: str) -> str:
-    """Return the version before another."""
-    *most, last = version.split(".")
-    return ".".join([*most, str(int(last) - 1)])
-
-
-FIELDS = [
-    ("2.7.7", "applications/6/pendingScan/{queued}/status", "modifiedDate"),
-    ("2.7.7", "applications/6/pendingScan/{done}/status", "scanId"),
-    ("2.5.1", "applications/6/scans", "updatedDate"),
-    ("2.8.3", "applications/6/scans", "buildId"),
-    ("2.7.9", "applications/6", "unassignedVulnCount"),
-    ("2.5.1.12", "applications/6/policyStatuses", "currentStatus"),
-    ("2.6.2", "applications/6/policyStatuses", "overallPolicyStatus"),
-    ("2.7.5", "applications/6/policyStatuses", "isInternal"),
-]
-
-
-@pytest.mark.parametrize(("since", "path", "name"), FIELDS)
-def test_a_response_has_a_field_since_a_version(since: str, path: str, name: str, api_of: ApiOf) -> None:
-    for version, has in ((since, True), (version_before(since), False)):
-        api = api_of(version)
-        done, _ = api.queue()
-        queued, _ = api.queue(replace(DONE, walk=(("QUEUED", math.inf), ("DONE", 0))))
-        assert (f'"{name}":' in api(f"latest/{path.format(done=done, queued=queued)}").text) is has
-
-
 def test_the_date_of_a_status_is_its_start(api_of: ApiOf) -> None:
     at = 0.0
     api = api_of(speed=2, clock=lambda: at)
@@ -272,14 +245,6 @@ def test_the_date_of_a_status_is_its_start(api_of: ApiOf) -> None:
         seen.append((body["status"], body["modifiedDate"]))
     began = [("QUEUED", 0.0), ("QUEUED", 0.0), ("UPLOADED", 2.0), ("DONE", 5.0), ("DONE", 5.0)]
     assert seen == [(status, api.threadfix.moment(when)) for status, when in began]
-
-
-def test_the_imported_scans_of_an_application_are_listed(api: Api) -> None:
-    """Before 2.7.7, only this list contains their ids."""
-    number, done = api.queue()
-    expected = {"id": number - 29, "importTime": done["modifiedDate"], "updatedDate": done["modifiedDate"]}
-    listed = api.object("latest/applications/6/scans")
-    assert listed[0] == expected | {"scannerName": "Contoso Scanner", "buildId": None}
 
 
 # --- Keys and paths.

@@ -11,6 +11,7 @@ import pytest
 from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
+from tests import uploads
 from tests.raw import request_head, talking
 from tests.uploads import client
 
@@ -28,15 +29,11 @@ UNRECOGNIZED: Final = "Bad rest request due to unrecognized path."
 
 
 def http(code: int, body: bytes = b"", *headers: str) -> bytes:
-    """Return a response."""
-    head = "\r\n".join([f"HTTP/1.1 {code} X", *headers, f"Content-Length: {len(body)}", "Connection: close", "", ""])
-    return head.encode() + body
+    return uploads.http(body, b"%d X" % code, *(header.encode() for header in headers))
 
 
 def refusal(message: str, code: int = 200) -> bytes:
-    """Return ThreadFix's envelope with a refusal."""
-    body = json.dumps({"message": message, "success": False, "responseCode": -1, "object": None})
-    return http(code, body.encode(), "Content-Type: application/json;charset=UTF-8")
+    return http(code, uploads.refused(message))
 
 
 def page(code: int, title: str) -> bytes:
@@ -79,7 +76,7 @@ def threadfix(path: str, with_key: bool) -> bytes:  # noqa: FBT001 - a request
         return page(404, "HTTP Status 404")
     if with_key and path.endswith("/teams?page=1"):
         teams = [{"id": 2, "name": "Contoso", "applications": [{"id": n, "name": f"app {n}"} for n in range(1, 8)]}]
-        return http(200, json.dumps({"success": True, "message": "", "object": teams}).encode())
+        return http(200, uploads.envelope(teams))
     return refusal("Application lookup failed. Check your ID." if with_key else NO_KEY)
 
 
@@ -190,7 +187,6 @@ MISTAKES: Final[dict[str, tuple[Respond, Reason, str, str, str]]] = {
         moved("https://sso.example.com/login?next=1"), Reason.PROTOCOL, "https://sso.example.com/login",
         "A login page or a proxy responds", "single sign-on",
     ),
-    "broken-redirect": (moved("http://[x/"), Reason.PROTOCOL, "a redirect to http://[x/", "not from", "--url"),
 }  # fmt: skip
 
 
