@@ -178,7 +178,6 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_response_before_its_request_is_a_broken_response(
     what: str, way: str, server_tls: tuple[ssl.SSLContext, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing was sent, so that even an upload may be repeated."""
     scheme, _, proxy = way.partition("-")
     tls = server_tls[0] if scheme == "https" else None
     monkeypatch.setattr(server_tls[0], "maximum_version", ssl.TLSVersion.TLSv1_2)

@@ -157,16 +157,6 @@ def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -
     assert "pass (processed)" in runner.step_summary.read_text()
 
 
-def test_several_scans_are_lists(gate: Gate, runner: Runner) -> None:
-    scans = [gate.threadfix.add(scenario) for scenario in (DONE, FAILS, DONE)]
-    gate("--pending-scan-id", ",".join(map(str, scans)), env=runner.env)
-    outputs = runner.outputs()
-    assert outputs["pending-scan-id"] == ",".join(map(str, scans))
-    assert outputs["scan-id"] == f"{scans[0] - 29},,{scans[2] - 29}"
-    assert (outputs["status"], outputs["verdict"]) == ("SCAN_INTERRUPTED", "fail")
-    assert [scan["pending_scan_id"] for scan in json.loads(outputs["scans"])] == scans
-
-
 def test_of_many_scans_those_that_passed_are_left_out(gate: Gate, runner: Runner) -> None:
     """No program takes a variable above 128 KiB. The ids are complete."""
     long = replace(DONE, scan_name="x" * 200)

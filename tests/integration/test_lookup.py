@@ -332,7 +332,6 @@ def team_of(*applications: object) -> bytes:
 
 @pytest.mark.parametrize("response", [NO_SUCH, http(envelope(None)), http(envelope([])), http(refused(""))])
 def test_a_missing_application_leads_to_the_candidates(response: bytes, directory: Directory) -> None:
-    """The most similar names come first."""
     directory.lookup, directory.team = response, team_of(*NAMES)
     failure = missing(directory)
     assert failure.what.endswith(
@@ -357,7 +356,6 @@ def test_candidates_with_the_same_name_have_their_ids(directory: Directory) -> N
 
 
 def test_several_matches_are_listed_by_id(directory: Directory) -> None:
-    """The gate does not choose between them."""
     directory.lookup = http(envelope([SHOP | {"id": number, "organization": None} for number in range(6, 14)]))
     failure = missing(directory, final=True)
     listed = ", ".join(f"{number} ('Contoso shop')" for number in range(6, 11))

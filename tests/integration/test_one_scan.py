@@ -178,7 +178,6 @@ CONTESTS: dict[str, tuple[str, list[bytes], dict[int, bytes], str]] = {
 def test_a_duplicate_is_not_accepted_next_to_a_scan_of_its_type(
     files: str, uploads: list[bytes], polls: dict[int, bytes], reason: str, run: Run
 ) -> None:
-    """ThreadFix may have the other file in its place, in any order."""
     version = "legacy" if LEGACY in uploads else "latest"
     args = ("--accept", "duplicate,empty", "--timeout", "0", "--api-version", version)
     assert run(Played(uploads, polls), *args, files=files) == reason
@@ -220,7 +219,6 @@ def multi(names: Sequence[ScanFile], *scripts: Any) -> tuple[Receipt, Counting, 
 
 
 def test_several_files_are_one_form_of_a_known_length(tmp_path: Path) -> None:
-    """Each file is a field, in the order of the files."""
     files = [new_file(tmp_path, size, name) for name, size in (("b.xml", 300_000), ("a.XML", 7))]
     receipt, server, sent = multi(files, lambda incoming: incoming.read().connection.sendall(TAKEN))
     assert receipt == Queued((Target(APPLICATION, 41),))
@@ -241,7 +239,6 @@ def test_several_files_are_one_form_of_a_known_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", [0, 1])
 def test_a_part_that_changes_breaks_the_form_off(changed: int, tmp_path: Path) -> None:
-    """Before the end of this part, and the message names it."""
     files = [new_file(tmp_path, 24 * 1024 * 1024, name) for name in ("a.xml", "b.xml")]
 
     def script(incoming: Incoming) -> None:
@@ -257,15 +254,6 @@ def test_a_part_that_changes_breaks_the_form_off(changed: int, tmp_path: Path) -
     assert receipt.what.startswith(f"the file {files[changed].shown} ")
     assert not any(digests for _, digests in sent)
     assert (server.uploads, server.whole) == (1, [])
-
-
-def test_a_part_that_is_gone_leaves_everything_unsent(tmp_path: Path) -> None:
-    files = [new_file(tmp_path, 7, name) for name in ("a.xml", "b.xml")]
-    Path(files[1].path).unlink()
-    receipt, server, _ = multi(files, lambda incoming: incoming.read())
-    assert isinstance(receipt, Failure)
-    assert (receipt.unsent, server.connections) == (True, 0)
-    assert receipt.what == "the file b.xml can no longer be opened (No such file or directory)."
 
 
 ONE_SCAN: dict[str, tuple[str, bytes, str, str]] = {
@@ -284,7 +272,6 @@ ONE_SCAN: dict[str, tuple[str, bytes, str, str]] = {
 
 @pytest.mark.parametrize(("files", "response", "reason", "advice"), ONE_SCAN.values(), ids=ONE_SCAN)
 def test_one_scan_is_one_request(files: str, response: bytes, reason: str, advice: str, run: Run) -> None:
-    """It is never sent twice, and there is no warning."""
     server = Played([response], {41: done(12), 42: done(13)})
     assert run(server, "--one-scan", files=files) == reason
     assert advice in run.advice
@@ -351,7 +338,6 @@ def test_with_the_time_to_settle_a_rule_that_fails_stays_failed(word: str, reaso
 
 
 def test_scans_given_by_id_may_be_parts_too(run: Run) -> None:
-    """A resumed run judges them like the run that uploaded them."""
     args = ("--pending-scan-id", "41,42", "--policy", "all")
     for second, scans, reason in (
         ("b.xml", NAMELESS, "policy-unknown"),
@@ -374,7 +360,6 @@ def test_a_legacy_response_names_the_scanner(scanner: str, reason: str, run: Run
     ("response", "polls"), [(REFUSED, {}), (accepted(41), {41: duplicate("a.xml")})], ids=["refused", "queued"]
 )
 def test_a_duplicate_of_several_files_needs_a_new_scan(response: bytes, polls: dict[int, bytes], run: Run) -> None:
-    """The scan that ThreadFix has may lack files."""
     args = ("--one-scan", "--accept", "duplicate")
     assert run(Played([response], polls), *args, files="a.xml b.xml") == "pass"
     server = Played([response], polls, ZAP_TWICE)
@@ -384,7 +369,6 @@ def test_a_duplicate_of_several_files_needs_a_new_scan(response: bytes, polls: d
 
 
 def test_several_links_made_several_scans(run: Run) -> None:
-    """So ThreadFix did not take the files as one scan."""
     server = Played([accepted(41, 42)], {41: done(12), 42: done(13)}, ZAP_TWICE)
     assert run(server, "--one-scan", "--policy", "all", files="a.xml b.xml") == "policy-unknown"
     assert "pending scan 41 (a.xml, b.xml) and pending scan 42 (a.xml, b.xml) may be" in run.ran.document["message"]

@@ -328,7 +328,6 @@ def test_a_device_is_written_to_directly(gate: Gate) -> None:
 
 
 def test_a_bug_in_a_reporter_changes_nothing_more(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verdict and the other reports stay; the text of the error, which may hold anything, is not shown."""
 
     def broken(_: object) -> str:
         raise RuntimeError("secret words")

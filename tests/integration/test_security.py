@@ -66,15 +66,6 @@ def always(gate: Gate, scenario: Scenario | Iterable[Scenario], *args: str, **en
 # --- The key stays with the gate.
 
 
-def test_the_key_has_no_option(gate: Gate) -> None:
-    """Every user of the machine can read a command line. The error names the variable, and does not repeat the key."""
-    for args in ((f"--api-key={CORE}",), ("--api-kye", CORE), (CORE,), ("--interval", CORE), ("--api-key", CORE)):
-        ran = always(gate, DONE, *args)
-        assert (ran.code, gate.threadfix.seen) == (2, [])
-    assert "THREADFIX_API_KEY" in ran.err
-    assert CORE not in output_of(gate, ran)
-
-
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux shows command lines as files")
 def test_the_key_is_on_no_command_line(gate: Gate) -> None:
     scan = gate.threadfix.add(Scenario("stuck", "", Reason.TIMEOUT, walk=(("QUEUED", 0),)))
@@ -205,12 +196,6 @@ def test_the_key_goes_to_the_configured_server_only(gate: Gate, serve: Callable[
     response.write_text(json.dumps({"success": True, "object": "", "links": [{"href": link}]}))
     assert gate("--upload-response", str(response), env={"THREADFIX_APPLICATION_ID": ""}).code == 0
     assert (other.connections, len(gate.threadfix.seen)) == (0, 1)
-
-
-def test_a_password_in_the_url_is_not_repeated(gate: Gate) -> None:
-    for url in (f"https://robot:{CORE}@tf.example.com", f"https://tf.example.com/?apiKey={CORE}", f"ftp://{CORE}@x"):
-        ran = always(gate, DONE, "--url", url)
-        assert (ran.code, CORE in output_of(gate, ran)) == (2, False)
 
 
 DIGITS = "182818284"

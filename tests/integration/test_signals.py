@@ -28,7 +28,7 @@ from gate.flow.signals import Signals, install
 from gate.model.reasons import Cancelled, Reason
 from gate.sandbox.scenarios import Scenario, Trickle
 from gate.sandbox.server import API_KEY
-from tests.steps import KILLED, Step, full_pipe, until
+from tests.steps import KILLED, Step, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -194,21 +194,6 @@ def test_a_signal_before_the_handler_kills_the_process() -> None:
 # --- Other moments.
 
 
-def test_a_second_signal_during_the_reports_changes_nothing(step: Step) -> None:
-    """The outputs are written first, the unread document is dropped, and the exit code is the first signal's."""
-    scan = str(step.threadfix.add(STUCK))
-    with (
-        full_pipe() as (_, writer),
-        step.start("--pending-scan-id", scan, "--json", *REPORTS, stdout=writer) as process,
-    ):
-        until(lambda: step.threadfix.seen, process)
-        process.terminate()
-        until((step.folder / "output").read_text, process)
-        process.send_signal(signal.SIGINT)
-        document, _ = stopped(step, process, signal.SIGTERM)
-    assert document["exit_code"] == 143
-
-
 def test_a_demo_is_stopped_as_its_gate_is(step: Step) -> None:
     with step.start("stuck", command="demo") as process:
         assert process.stderr
@@ -287,7 +272,6 @@ def test_a_handler_raises_nothing(signals: Signals) -> None:
 def test_a_signal_wakes_the_main_thread(
     waits: Callable[[Signals], object], signals: Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the next tick, and even if `work` hangs."""
     monkeypatch.setattr("gate.flow.signals.TICK", 60)
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()

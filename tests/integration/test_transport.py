@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gzip
 import resource
-import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +20,7 @@ from tests.steps import Step
 from tests.uploads import APPLICATION, client, envelope, http, refused
 
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
     from pathlib import Path
@@ -179,31 +179,6 @@ def test_a_text_of_a_million_characters_is_read_in_time(body: bytes, reason: Rea
 # --- Requests that were given up.
 
 
-def test_an_aborted_request_is_not_sent_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its DNS lookup ends after its time limit. The caller is gone, so the key is not sent."""
-    lookup, looked_up, heads = socket.getaddrinfo, threading.Event(), []
-    came = threading.Event()
-
-    def late(host: str, port: int, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - replaces another function
-        if host != "localhost":
-            return lookup(host, port, *args, **options)
-        looked_up.wait(30)
-        return lookup("127.0.0.1", port, *args, **options)
-
-    def talk(connection: socket.socket) -> None:
-        heads.append(request_head(connection))
-        came.set()
-
-    monkeypatch.setattr(socket, "getaddrinfo", late)
-    with talking(talk) as url:
-        threadfix = client(url.replace("127.0.0.1", "localhost"))
-        result = threadfix.observe(Target(6, 41), 0.1)
-        looked_up.set()
-        assert came.wait(30)
-    assert isinstance(result, Failure)
-    assert heads == [b""]
-
-
 def test_closing_aborts_the_current_requests() -> None:
     """A stopped gate needs its file descriptors for its reports."""
     requested, hung_up = threading.Event(), threading.Event()
@@ -232,7 +207,6 @@ def test_closing_aborts_the_current_requests() -> None:
     ("descriptors", "scans", "says"), [(64, 40, "PASS (processed)"), (20, 60, "no file descriptors left")]
 )
 def test_many_scans_need_few_file_descriptors(descriptors: int, scans: int, says: str, gate: Gate) -> None:
-    """All scans are polled at the same time. Each poll without a descriptor is an error and is retried."""
 
     def talk(connection: socket.socket) -> None:
         request_head(connection)

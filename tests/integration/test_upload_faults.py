@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 import socket
 import ssl
-import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -33,7 +31,6 @@ from tests.uploads import (
     Counting,
     Incoming,
     client,
-    envelope,
     http,
     linked,
     new_file,
@@ -48,9 +45,9 @@ if TYPE_CHECKING:
     from gate.model.history import Upload
     from gate.model.subjects import Plan
     from gate.threadfix.client import Client
-    from tests.conftest import Gate
 
     Script = Callable[[Incoming], object]
+    Serving = Callable[..., tuple[Client, Counting]]
     Tls = tuple[ssl.SSLContext, Path]
 
 SMALL = 1000
@@ -64,26 +61,22 @@ BRISK = replace(PLAN, request_timeout=0.2)
 """For a server that pauses within its response."""
 
 
-class Serving:
-    """Serves scripts over http or https while a test runs."""
-
-    def __init__(self, tls: Tls | None, stack: ExitStack) -> None:
-        self.tls = tls
-        self._stack = stack
-
-    def __call__(self, *scripts: Script) -> tuple[Client, Counting]:
-        """Return a client, and the server with its counts."""
-        server = Counting(scripts)
-        url = self._stack.enter_context(talking(server.talk, self.tls and self.tls[0]))
-        self._stack.callback(server.over.set)
-        return client(url, self.tls and self.tls[1]), server
-
-
 @pytest.fixture
 def serving(request: pytest.FixtureRequest, server_tls: Tls) -> Iterator[Serving]:
-    """Serve scripts of connections until the test is over; over http, unless the parameter is https."""
+    """Return a function that serves scripts over http, or https if that is the parameter.
+
+    It returns a client, and the server with its counts.
+    """
+    tls, trusted = server_tls if getattr(request, "param", "http") == "https" else (None, None)
     with ExitStack() as stack:
-        yield Serving(server_tls if getattr(request, "param", "http") == "https" else None, stack)
+
+        def serve(*scripts: Script) -> tuple[Client, Counting]:
+            server = Counting(scripts)
+            url = stack.enter_context(talking(server.talk, tls))
+            stack.callback(server.over.set)
+            return client(url, trusted), server
+
+        yield serve
 
 
 http_and_https = pytest.mark.parametrize("serving", ["http", "https"], indirect=True)
@@ -94,21 +87,11 @@ def takes(incoming: Incoming) -> None:
     incoming.read().connection.sendall(TAKEN)
 
 
-def all_of(
-    uploader: Client,
-    *files: ScanFile,
-    plan: Plan = PLAN,
-    notify: Callable[[UploadEvent], None] = lambda _: None,
-    signals: Signals | None = None,
-) -> tuple[Upload, ...]:
+def all_of(uploader: Client, *files: ScanFile, plan: Plan = PLAN, **more: Any) -> tuple[Upload, ...]:  # noqa: ANN401
     """Return the uploads of some files."""
+    options: dict[str, Any] = {"jitter": lambda: 0.0, "signals": Signals(), "notify": lambda _: None} | more
     return upload_all(
-        files,
-        lambda file, progress: uploader.upload(APPLICATION, plan, file, progress),
-        plan=plan,
-        jitter=lambda: 0.0,
-        signals=signals or Signals(),
-        notify=notify,
+        files, lambda file, progress: uploader.upload(APPLICATION, plan, file, progress), plan=plan, **options
     )
 
 
@@ -322,18 +305,7 @@ def test_a_refused_connection_is_tried_again(tmp_path: Path) -> None:
     assert (server.uploads, len(server.whole)) == (1, 1)
 
 
-def test_a_connection_that_stays_refused_ends_at_the_limit(tmp_path: Path) -> None:
-    plan = replace(PLAN, first_contact_limit=0.15)
-    (upload,) = all_of(client(f"http://127.0.0.1:{closed_port()}"), new_file(tmp_path), plan=plan)
-    assert "refused the connection. This went on for " in unsent(upload.receipt).what
-    assert upload.elapsed >= 0.15
-
-
-HANDSHAKES: tuple[bytes | None, ...] = (b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", None)
-"""The responses of a broken server to the start of a TLS handshake; None if it does not read it."""
-
-
-@pytest.mark.parametrize("response", HANDSHAKES)
+@pytest.mark.parametrize("response", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", None])
 def test_a_broken_handshake_is_tried_again(response: bytes | None, server_tls: Tls, tmp_path: Path) -> None:
     """Before the handshake is complete, not even the file's name has left this machine."""
     context, trusted = server_tls
@@ -491,29 +463,6 @@ def test_a_signal_ends_uploads_immediately(serving: Serving, tmp_path: Path) -> 
     assert (server.connections, len(server.whole)) == (2, 1)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_signal_ends_the_process_in_the_middle_of_a_file(gate: Gate, tmp_path: Path) -> None:
-    def script(incoming: Incoming) -> None:
-        if incoming.read(SOME).head.startswith(b"GET "):
-            incoming.connection.sendall(http(envelope({"id": APPLICATION, "name": "Contoso shop"})))
-            return
-        process.send_signal(signal.SIGTERM)
-        waits(incoming)
-
-    server = Counting((script,))
-    with talking(server.talk) as url:
-        document = tmp_path / "result.json"
-        process = gate.start(
-            "--url", url, "--scan-file", new_file(tmp_path, LARGE).path, "--result-file", str(document)
-        )
-        _, log = process.communicate(timeout=60)
-        server.over.set()
-    assert process.returncode == 143, log
-    assert NOT_KNOWN in log
-    assert '"reason": "cancelled"' in document.read_text()
-    assert server.uploads == 2
-
-
 # --- The transport.
 
 
@@ -543,15 +492,3 @@ def test_aborting_does_not_end_the_encryption_first(server_tls: Tls) -> None:
             with pytest.raises(OSError):  # noqa: PT011 - which error differs between systems
                 connection.sendall(bytes(10_000_000))
         over.set()
-
-
-def test_an_exchange_that_was_aborted_early_never_connects() -> None:
-    """The caller may then send again, so the connecting thread must stop."""
-    exchange = Exchange()
-    exchange.abort()
-    near, far = socket.socketpair()
-    with near, far, pytest.raises(ConnectionAbortedError) as caught:
-        exchange.track_connected(near)
-    assert caught.value.errno == errno.ECONNABORTED
-    with pytest.raises(ConnectionAbortedError):
-        exchange.run(lambda _: pytest.fail("it was begun"), 1.0)
