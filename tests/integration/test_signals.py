@@ -161,10 +161,7 @@ def test_a_signal_during_the_imports_is_handled(step: Step) -> None:
     assert step.threadfix.seen == []
 
 
-@pytest.mark.parametrize(
-    ("number", "args"),
-    [(signal.SIGTERM, ("run", "--help")), (signal.SIGINT, ("demo", "--list"))],
-)
+@pytest.mark.parametrize(("number", "args"), [(signal.SIGTERM, ("run", "--help")), (signal.SIGINT, ("demo", "--list"))])
 def test_a_command_without_requests_is_stopped_too(number: signal.Signals, args: Sequence[str]) -> None:
     with signals_blocked():
         command = [sys.executable, "-m", "gate", *args]

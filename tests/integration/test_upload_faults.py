@@ -23,19 +23,7 @@ from gate.model.subjects import ScanFile, Target
 from gate.net.connections import Exchange
 from gate.threadfix.refusals import REFUSALS
 from tests.raw import talking
-from tests.uploads import (
-    APPLICATION,
-    LARGE,
-    PLAN,
-    TAKEN,
-    Counting,
-    Incoming,
-    client,
-    http,
-    linked,
-    new_file,
-    refused,
-)
+from tests.uploads import APPLICATION, LARGE, PLAN, TAKEN, Counting, Incoming, client, http, linked, new_file, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
