@@ -157,19 +157,12 @@ def as_here(command: str, scenario: str) -> str:
 
 
 class Pipeline(NamedTuple):
-    """The scripts of a pipeline: the scan in a checkout, and the gate in another folder, with only the report.
-
-    Attributes:
-        scan: the scan's script.
-        results: the path of the report for the gate.
-        gate: the gate's script.
-        attempt: the variable with the number of starts of the gate's job; "" if there is no such variable.
-    """
+    """The scripts of a pipeline: the scan in a checkout, and the gate in another folder, with only the report."""
 
     scan: str
-    results: str
+    results: str  # the path of the report for the gate
     gate: str
-    attempt: str
+    attempt: str  # the variable with the number of starts of the gate's job; "" if there is no such variable
 
 
 def azure(file: Path) -> Pipeline:
@@ -359,54 +352,41 @@ def test_cron_is_silent_unless_it_is_no_pass_and_runs_once_at_a_time(
     assert "lock" not in CRONTAB.read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def upload_yourself(sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path: Path) -> Callable[..., Done]:
-    """Return a function that runs the upload script in a folder with the response of an earlier upload."""
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("report", "scenario", "says"),
+    [
+        ("interrupted.fpr", "interrupted", ""),
+        ("done.fpr", "bad-key", "ThreadFix refused the upload: API Key not found"),
+        ("done.txt", "done", "ThreadFix refused the upload: "),
+        ("nowhere.fpr", "done", "curl: "),
+    ],
+)
+def test_an_upload_with_curl_is_waited_for_if_it_succeeds(  # noqa: PLR0913, PLR0917 - a table
+    sandbox: Sandbox, need_tool: Callable[[str], Path], tmp_path: Path, report: str, scenario: str, says: str
+) -> None:
+    """The gate waits for the pending scan of the new response, not of the earlier response in the folder."""
     need_tool("curl")
     need_tool("jq")
     link = f"/applications/6/pendingScan/{sandbox('done')['THREADFIX_PENDING_SCAN_ID']}/status"
-    (tmp_path / "upload.json").write_text(json.dumps({"success": True, "links": [{"href": link}]}))
-
-    def run(report: str, scenario: str) -> Done:
-        env = sandbox(scenario)
-        del env["THREADFIX_PENDING_SCAN_ID"]
-        env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return subprocess.run(
-            ["sh", YOURSELF, report], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
-        )
-
-    return run
-
-
-@pytest.mark.ci
-@pytest.mark.parametrize("scenario", ["done", "interrupted"])
-def test_an_upload_with_curl_is_waited_for(upload_yourself: Callable[..., Done], tmp_path: Path, scenario: str) -> None:
-    """The gate waits for the pending scan of the new response, not of the earlier response."""
-    (tmp_path / f"{scenario}.fpr").write_text("results")
-    done = upload_yourself(f"{scenario}.fpr", scenario)
-    assert done.returncode == REASONS[SCENARIOS[scenario].expect].exit_code, done.stderr
-    link = json.loads((tmp_path / "upload.json").read_text())["links"][0]["href"]
-    assert f"for pending scan {link.split('/')[-2]} of application 6" in done.stderr
-
-
-@pytest.mark.ci
-@pytest.mark.parametrize(
-    ("report", "scenario"), [("done.fpr", "bad-key"), ("done.txt", "done"), ("nowhere.fpr", "done")]
-)
-def test_a_failed_upload_with_curl_is_not_waited_for(
-    upload_yourself: Callable[..., Done], tmp_path: Path, report: str, scenario: str
-) -> None:
-    """After a refused or failed upload, no earlier response remains."""
-    for name in ("done.fpr", "done.txt"):
-        (tmp_path / name).write_text("results")
-    done = upload_yourself(report, scenario)
-    assert done.returncode != 0
-    assert "ThreadFix gate" not in done.stderr
-    assert "threadfix-gate" not in done.stderr
-    sent = (tmp_path / report).exists()
-    assert ("ThreadFix refused the upload: " in done.stderr) is sent
-    assert ("API Key not found" in done.stderr) is (scenario == "bad-key")
-    assert (tmp_path / "upload.json").exists() is sent
+    response = tmp_path / "upload.json"
+    response.write_text(json.dumps({"success": True, "links": [{"href": link}]}))
+    if report != "nowhere.fpr":
+        (tmp_path / report).write_text("results")
+    env = sandbox(scenario)
+    del env["THREADFIX_PENDING_SCAN_ID"]
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command: list[str | Path] = ["sh", YOURSELF, report]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert says in done.stderr
+    if says:
+        assert done.returncode != 0
+        assert "threadfix-gate" not in done.stderr
+        assert response.exists() is (report != "nowhere.fpr")
+        return
+    assert done.returncode == 1, done.stderr
+    number = json.loads(response.read_text())["links"][0]["href"].split("/")[-2]
+    assert f"for pending scan {number} of application 6" in done.stderr
 
 
 @pytest.fixture
@@ -486,20 +466,13 @@ def test_alerts_become_a_report(
 
 
 class Job(NamedTuple):
-    """A job of a recipe.
-
-    Attributes:
-        key: whether it has the key.
-        checkout: whether it has the repository.
-        lock: the name of the lock that it holds; None if other runs may overlap.
-        text: all of it.
-    """
+    """A job of a recipe."""
 
     file: Path
     name: str
-    key: bool
-    checkout: bool
-    lock: str | None
+    key: bool  # whether it has the key
+    checkout: bool  # whether it has the repository
+    lock: str | None  # the name of the lock that it holds; None if other runs may overlap
     text: str
 
 

@@ -29,18 +29,7 @@ def test_known(): pytest.xfail("known")
 def test_with_all_tools_promised_a_skip_is_a_failure(tmp_path: Path, promised: str, ends: str) -> None:
     """Each way to skip fails, unless the machine itself lacks something."""
     (tmp_path / "test_skipping.py").write_text(TESTS)
-    command: list[str | Path] = [
-        "-m",
-        "pytest",
-        "-q",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        tmp_path,
-        "-p",
-        "tests.conftest",
-        tmp_path,
-    ]
+    command = f"-m pytest -q -p tests.conftest -c {os.devnull} --rootdir {tmp_path} {tmp_path}".split()
     env = {**os.environ, "THREADFIX_GATE_CI": promised}
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, *command], cwd=root, env=env, capture_output=True, text=True, check=False)

@@ -329,26 +329,3 @@ def test_every_pair_of_a_requested_and_a_returned_policy(requested: Policy, way:
         if not 0 < number < 2**31:
             expected = Reason.PROTOCOL
         assert reason is expected, (number, name, kind)
-
-
-def test_every_generation_reads_strictly() -> None:
-    """The properties above use the newest row of the table; each older row has a reader of a newer row."""
-    readers = {generation.read.__name__ for rows in GENERATIONS.values() for generation in rows}
-    assert readers == {"_criteria", "_evaluated", "_entry", "_all"}
-
-
-@settings(max_examples=3 * settings().max_examples)
-@given(st.data())
-def test_an_entry_of_a_list_passes_only_if_it_is_the_requested_policy_and_passes(data: st.DataObject) -> None:
-    """Before 2.6 no policy is evaluated alone: its entry in the list counts, if there is exactly one entry."""
-    words, called = st.sampled_from(["PASSING", "FAILING", "SOON"]), st.sampled_from(["Low Policy", "B"])
-    statuses = st.builds(policy, words, st.integers(2, 4), called, st.sampled_from([FRESH, OLD]))
-    entries = data.draw(st.lists(statuses, max_size=4))
-    check = data.draw(st.sampled_from([BY_ID, BY_NAME]))
-    body = json.dumps(wrapped(data.draw(st.sampled_from([entries, application(*entries)])))).encode()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(GENERATIONS, Policy, GENERATIONS[Policy][-1:])
-        kind = verdict(check, body)[1]
-    field, value = ("id", 3) if check is BY_ID else ("name", check.name)
-    matches = [entry for entry in entries if entry["policy"][field] == value]
-    assert (kind is Kind.PASS) is (len(matches) == 1 and _holds(matches[0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from gate.flow.evaluating import Settling, dated, moment_of, wait_for
+from gate.flow.evaluating import dated, moment_of, wait_for
 from gate.flow.signals import Signals
 from gate.flow.waiting import Deadline, Schedule, wait_all
 from gate.model.advice import FailureKind
@@ -333,18 +332,6 @@ def test_a_policy_without_an_id_a_moment_or_time_is_not_evaluated() -> None:
         world = World(lambda _n, _at, it=response: it, takes=lambda n, long=seconds: long if n == 1 else 0.0)  # type: ignore[misc]
         world.evaluate = lambda number, _at: policy(DONE_AT, number=number)
         assert (statuses(world.wait(AllPolicies(), moment)), world.evaluated) == ([STALE], [])
-
-
-def test_the_limit_is_infinite_until_a_good_response() -> None:
-    script: list[Response] = [DOWN, OLD, DOWN, OLD]
-    world = World(lambda n, _at: script[n])
-    settling = Settling(PCI, Server(world), DONE_AT, Plan(), lambda: world.now)
-    limits = []
-    for _ in range(4):
-        settling.observe(1)
-        limits.append((settling.at, settling.remaining()))
-        world.now += 100
-    assert limits == [(math.inf, math.inf), (220, math.inf), (math.inf, math.inf), (220, math.inf)]
 
 
 def test_every_check_runs_and_keeps_its_place() -> None:

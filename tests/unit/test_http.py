@@ -70,11 +70,6 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
     assert retry_after(value, 100.0) == seconds
 
 
-def test_a_retry_after_date_is_measured_against_the_response_s_date() -> None:
-    headers = {"Date": "Sun, 06 Nov 1994 08:49:37 GMT", "Retry-After": "Sun, 06 Nov 1994 08:51:07 GMT"}
-    assert Response(503, headers, b"").retry_after == 90
-
-
 @pytest.mark.parametrize("sent", [{}, {"Date": "soon"}])
 def test_without_a_usable_date_it_is_measured_against_this_machine_s_clock(sent: dict[str, str]) -> None:
     later = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 1000))

@@ -32,6 +32,7 @@ def test_in_the_action_options_are_inputs() -> None:
     assert naming({"THREADFIX_GATE_ACTION": "1"}) is INPUTS
     assert naming({}) == FLAGS
     assert not any("--" in inputs for _, inputs in PHRASES.values())
+    assert (FLAGS.switch("allow-http"), INPUTS.switch("allow-http")) == ("--allow-http", "allow-http: true")
 
 
 @pytest.mark.parametrize(
@@ -40,26 +41,18 @@ def test_in_the_action_options_are_inputs() -> None:
         (["/usr/bin/python3", "/usr/local/bin/threadfix-gate", "run"], 1, "threadfix-gate"),
         (["python.exe", "C:\\Tools\\threadfix-gate.exe", "run"], 1, "threadfix-gate"),
         (["python3", "threadfix-gate.pyz", "run", "--json"], 2, "python3 threadfix-gate.pyz"),
-        (
-            ["python3.12", "-I", "/opt/my tools/threadfix-gate.pyz"],
-            0,
-            "python3.12 -I '/opt/my tools/threadfix-gate.pyz'",
-        ),
+        (["python3.12", "-I", "/opt/my tools/threadfix-gate.pyz"], 0,
+         "python3.12 -I '/opt/my tools/threadfix-gate.pyz'"),
         (["py", "-3", "C:\\my tools\\threadfix-gate.pyz", "run"], 1, "py -3 'C:\\my tools\\threadfix-gate.pyz'"),
         (["python", "-m", "gate", "run"], 1, "python -m gate"),
         (["pytest", "tests"], 1, "threadfix-gate"),
     ],
-)
+)  # fmt: skip
 def test_the_gate_is_named_as_it_was_started(original: list[str], arguments: int, program: str) -> None:
     script = "/src/gate/__main__.py" if "-m" in original else original[len(original) - arguments - 1]
     command = started_as([script, *original[len(original) - arguments :]], original)
     assert shlex.join(command) == program
     assert naming({}, command).fill("{@help}").startswith(f"`{program} run --help`")
-
-
-def test_a_switch_is_on() -> None:
-    assert FLAGS.switch("allow-http") == "--allow-http"
-    assert INPUTS.switch("allow-http") == "allow-http: true"
 
 
 GATE = Path(__file__).parents[2] / "gate"

@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
-from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -378,17 +377,6 @@ def test_every_status_has_a_colour() -> None:
     for name in (*colours, *(kind.value for kind in Kind)):
         assert f".fill-{name} {{ fill: var(--{name}); }}" in SHEET
         assert contrast(report.PALETTE[name][0], "#ffffff") >= 4.5
-
-
-def test_colours_have_one_home() -> None:
-    package = files("gate.reporters")
-    literals = {
-        file.name: re.findall(r"(?<![\w&])#(?:[0-9a-f]{6}|[0-9a-f]{3})\b|\b(?:rgb|hsl)a?\(", file.read_text("utf-8"))
-        for file in package.iterdir()
-        if file.is_file()
-    }
-    palette = [value for pair in report.PALETTE.values() for value in pair]
-    assert {name: values for name, values in literals.items() if values} == {"page.py": palette}
 
 
 # --- Its size, and hostile texts.

@@ -37,22 +37,16 @@ def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
     ("receipt", "reason", "message"),
     [
         (Finished(12), Reason.PROCESSED, "processed immediately as scan 12."),
-        (
-            Refused("Scan file has already been uploaded.", DUPLICATE),
-            Reason.UPLOAD_REFUSED,
-            "refused; ThreadFix says: 'Scan file has already been uploaded'.",
-        ),
+        (Refused("Scan file has already been uploaded.", DUPLICATE), Reason.UPLOAD_REFUSED,
+         "refused; ThreadFix says: 'Scan file has already been uploaded'."),
         (Refused("Full."), Reason.UPLOAD_REFUSED, "refused; ThreadFix says: 'Full'."),
         (Refused(""), Reason.UPLOAD_REFUSED, "refused; ThreadFix does not say why."),
         (DOWN, Reason.UNREACHABLE, "tf.example.com closed the connection."),
         (Unfinished.NOT_SENT, Reason.CANCELLED, "not sent; the gate was stopped."),
-        (
-            Unfinished.BROKEN_OFF,
-            Reason.CANCELLED,
-            "was being sent when the gate was stopped. Whether ThreadFix has the file is not known.",
-        ),
+        (Unfinished.BROKEN_OFF, Reason.CANCELLED,
+         "was being sent when the gate was stopped. Whether ThreadFix has the file is not known."),
     ],
-)
+)  # fmt: skip
 def test_each_receipt_has_its_reason(receipt: Receipt, reason: Reason, message: str) -> None:
     verdict = upload_verdict(receipt)
     assert (verdict.conclusion.reason, verdict.conclusion.message) == (reason, message)
@@ -129,36 +123,21 @@ BROKEN = check(concluded(Reason.POLICY_FAILED, "FAILING."))
 @pytest.mark.parametrize(
     ("parts", "reason", "message"),
     [
-        (
-            (PASSED, HOLDS),
-            Reason.POLICY_PASSED,
-            "all policies: PASSING.@ pending scan 41 of application 6: processed after 1m40s (DONE).",
-        ),
-        (
-            (PASSED, PASSED, HOLDS, upload_verdict(Finished(12))),
-            Reason.POLICY_PASSED,
-            "1 check, 2 pending scans and 1 upload passed.@",
-        ),
+        ((PASSED, HOLDS), Reason.POLICY_PASSED,
+         "all policies: PASSING.@ pending scan 41 of application 6: processed after 1m40s (DONE)."),
+        ((PASSED, PASSED, HOLDS, upload_verdict(Finished(12))), Reason.POLICY_PASSED,
+         "1 check, 2 pending scans and 1 upload passed.@"),
         ((PASSED, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING.@"),
         ((HOLDS,), Reason.POLICY_PASSED, "all policies: PASSING.@"),
-        (
-            (PASSED, upload_verdict(Finished(12))),
-            Reason.PROCESSED,
-            f"{describe(PASSED)}@ upload of out/a.fpr: processed immediately as scan 12. No rule was requested.",
-        ),
+        ((PASSED, upload_verdict(Finished(12))), Reason.PROCESSED,
+         f"{describe(PASSED)}@ upload of out/a.fpr: processed immediately as scan 12. No rule was requested."),
         ((HOLDS, BROKEN), Reason.POLICY_FAILED, "Release blocked. All policies: FAILING.@ 1 of 2 checks failed."),
-        (
-            (PASSED, BROKEN, BROKEN),
-            Reason.POLICY_FAILED,
-            "Release blocked. All policies: FAILING.@ 2 of 3 (1 pending scan and 2 checks) failed.",
-        ),
-        (
-            (upload_verdict(Refused("Full.")), PASSED),
-            Reason.UPLOAD_REFUSED,
-            "upload of out/a.fpr: refused; ThreadFix says: 'Full'.@",
-        ),
+        ((PASSED, BROKEN, BROKEN), Reason.POLICY_FAILED,
+         "Release blocked. All policies: FAILING.@ 2 of 3 (1 pending scan and 2 checks) failed."),
+        ((upload_verdict(Refused("Full.")), PASSED), Reason.UPLOAD_REFUSED,
+         "upload of out/a.fpr: refused; ThreadFix says: 'Full'.@"),
     ],
-)
+)  # fmt: skip
 def test_the_worst_of_all_parts_decides(parts: tuple[UploadVerdict, ...], reason: Reason, message: str) -> None:
     """The names of the application, if they are known, follow the deciding part."""
     for application, names in (

@@ -237,19 +237,15 @@ BOTH = ONE._replace(receipt=Queued((Target(6, 41), Target(6, 42))))
         (USAGE, ["options"]),
         (replace(USAGE, invalid=()), ["gate"]),
         (RELEASES["released"], ["pending scan", "policy 'Release'"]),
-        (
-            RELEASES["held-back"],
-            ["pending scan 1", "pending scan 2", "policy 'Release'", "pass criteria", "all policies"],
-        ),
+        (RELEASES["held-back"],
+         ["pending scan 1", "pending scan 2", "policy 'Release'", "pass criteria", "all policies"]),
         (RELEASES["refused"], ["upload"]),
         (RELEASES["one-refused"], ["upload 1", "pending scan 2"]),
         (RELEASES["finished-and-named"], ["upload", "pending scan 1"]),
-        (
-            verdict(scan(40), scan(41, upload=BOTH), scan(42, upload=BOTH), uploads=[BOTH]),
-            ["pending scan 1", "pending scan 2", "pending scan 3"],
-        ),
+        (verdict(scan(40), scan(41, upload=BOTH), scan(42, upload=BOTH), uploads=[BOTH]),
+         ["pending scan 1", "pending scan 2", "pending scan 3"]),
     ],
-)
+)  # fmt: skip
 def test_junit_names_a_case_for_each_part_alike_in_every_build(ending: Verdict, names: list[str]) -> None:
     assert list(cases(ending)) == names
 
@@ -282,16 +278,12 @@ FILES = (ScanFile("a.fpr", 7, "a.fpr"),)
     [
         (builders.SETTINGS, ""),
         (replace(builders.SETTINGS, files=FILES), "scan-file"),
-        (
-            replace(builders.SETTINGS, files=FILES, application=ApplicationName("Web", "Shop")),
-            "scan-file, team-name, application-name",
-        ),
-        (
-            replace(builders.SETTINGS, application=ApplicationName("Web", unique_id="7")),
-            "team-name, application-unique-id",
-        ),
+        (replace(builders.SETTINGS, files=FILES, application=ApplicationName("Web", "Shop")),
+         "scan-file, team-name, application-name"),
+        (replace(builders.SETTINGS, application=ApplicationName("Web", unique_id="7")),
+         "team-name, application-unique-id"),
     ],
-)
+)  # fmt: skip
 def test_a_resumed_action_leaves_out_inputs_that_ids_replace(settings: Settings, replaced: str) -> None:
     """The action's form of the command names the inputs to leave out: a file would be uploaded again."""
     assert ", ".join(settings.replaced) == replaced

@@ -367,46 +367,6 @@ def test_waiting_for_a_slot_takes_from_the_time_of_the_last_request_only(
     assert (world.wait().ended, world.polls, slots.taken) == (ended, polls, 0)
 
 
-class Unset:
-    """A deadline at `at` seconds if the newest response is good, otherwise an infinite deadline."""
-
-    def __init__(self, world: World, at: float) -> None:
-        self.clock: Callable[[], float] = lambda: world.now
-        self._world = world
-        self._at = at
-
-    @property
-    def at(self) -> float:
-        newest = self._world.observations[-1][2] if self._world.observations else DOWN
-        return math.inf if isinstance(newest, Failure) else self._at
-
-    def remaining(self) -> float:
-        return max(0.0, self.at - self._world.now)
-
-
-def with_unset_deadline(world: World, at: float) -> ScanHistory:
-    """Wait with an `Unset` deadline."""
-    schedule = replace(world.schedule, deadline=Unset(world, at))
-    return Wait(TARGET, observe=world.observe, settled=world.settled, schedule=schedule).run(world.events.append)
-
-
-def test_a_deadline_may_be_infinite_at_first() -> None:
-    """Then waiting for a slot has the longest possible timeout, and an outage ends at its own limit."""
-    world = World(lambda _n, _at: DOWN)
-    world.slots = slots = Slots(world, 0)  # type: ignore[assignment]
-    history = with_unset_deadline(world, 100)
-    assert (history.ended, world.starts[-1], set(slots.limits)) == (StopCause.LIMIT, 60, {threading.TIMEOUT_MAX})
-
-
-def test_a_deadline_that_an_error_postpones_does_not_end_the_wait() -> None:
-    """The last poll follows once the deadline is finite again."""
-    world = World(lambda _n, at: DOWN if 100 <= at < 130 else QUEUED)
-    history = with_unset_deadline(world, 100)
-    assert (history.ended, history.newest) == (StopCause.DEADLINE, QUEUED)
-    assert [outage.began for outage in history.outages] == [100]
-    assert world.now > 130
-
-
 def test_a_request_cut_off_by_the_deadline_is_no_error() -> None:
     """It is reported as cut off, and the last poll follows immediately."""
     world = World(
