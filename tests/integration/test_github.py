@@ -150,7 +150,7 @@ def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -
     for _ in range(lines):
         process.stderr.readline()
     process.stderr.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert process.stdout
     process.stdout.close()
     assert runner.outputs()["verdict"] == "pass"
