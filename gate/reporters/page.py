@@ -279,8 +279,8 @@ def _facts(verdict: Verdict) -> dict[str, object]:
     sent = size(sum(upload.file.size for upload in verdict.uploads))
     facts: dict[str, object] = {
         "ThreadFix": verdict.server,
-        "application": application and application.id,
-        "application name": application and application.name,
+        "application": application
+        and (f"{application.name} ({application.id})" if application.name else application.id),
         "team": application and application.team,
         "uploads": verdict.uploads and f"{len(verdict.uploads)} ({sent})",
         "pending scan": scan and scan.target.pending_scan_id,

@@ -19,6 +19,7 @@ from gate.judge.scans import ScanVerdict, judge_scan
 from gate.model.build import Build
 from gate.model.history import (
     Accept,
+    Application,
     CheckResult,
     Failure,
     Finished,
@@ -264,6 +265,8 @@ def test_the_build_links_to_its_run() -> None:
     assert build.url in [link["href"] for link in page.all("a")]
     assert page.all("b") == []
     assert "build Jenkins" in Page(report.render(replace(PASS, build=Build("Jenkins")))).text
+    assert "application Contoso shop (6) team Contoso pending scan" in page.text
+    assert "application 6 pending scan" in Page(report.render(replace(PASS, application=Application(6)))).text
 
 
 def test_invalid_options_are_listed_up_to_a_limit() -> None:
