@@ -49,7 +49,7 @@ PLAIN_HTTP: Final = "not used: the URL is plain http."
 
 def _failed(failure: Failure, step: str = "") -> Outcome:
     hint = advise(failure.kind, failure.doing).hint or DOCTOR.get(step, "")
-    return Outcome(State.FAILED, failure.what, hint, failure.reason)
+    return Outcome(State.FAILED, failure.complete, hint, failure.reason)
 
 
 class _Examination:
@@ -379,7 +379,8 @@ def _check(
     except UsageError as error:
         invalid = error.invalid
     context.console.line(f"threadfix-gate {__version__}: checking the connection to ThreadFix (read-only)")
-    url, hint = settings.server.url if settings else context.parsed.origin, ""
+    server, hint = context.parsed.server, ""
+    url = server.url if server else ""
     if settings and settings.server.allow_http and url.startswith("http:"):
         hint = DOCTOR["http"]
     elif settings and not urlsplit(url).path:
@@ -410,5 +411,5 @@ def _check(
 
 def _invalid(options: Iterable[InvalidOption]) -> Outcome | None:
     """Return the outcome of invalid options; None without any."""
-    message = " ".join(map(str, options))
+    message = "\n".join(map(str, options))
     return Outcome(State.FAILED, message, DOCTOR["options"], Reason.USAGE) if message else None

@@ -53,8 +53,8 @@ class Ran:
 
     @property
     def last(self) -> str:
-        """The last line of the log: the verdict."""
-        return self.err.rstrip("\n").rpartition("\n")[2]
+        """The line with the verdict; only its meaning and the advice follow."""
+        return next(line for line in reversed(self.err.splitlines()) if line.startswith(("PASS ", "FAIL ", "UNKNOWN ")))
 
 
 class Gate:

@@ -228,7 +228,7 @@ class Stages:
         )
         application = self._ask(subject, observe, self.settings.plan.first_contact_limit)
         if isinstance(application, Failure):
-            missing = concluded_from(application, f"{subject}: {application.what}")
+            missing = concluded_from(application, f"{subject}: {application.complete}")
             missing = missing.downgrade(self.settings.downgraded)
             unsent = replace(application, what=f"not sent; {missing.message}", unsent=True)
             if self.settings.files:

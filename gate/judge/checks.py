@@ -126,14 +126,8 @@ def _read_as(reading: CheckReading, check: Check, plan: Plan) -> Conclusion:
     return concluded(Reason.POLICY_PASSED, _holding(results, check))
 
 
-STOPPED: Final = (
-    "The scan was processed, but the gate was stopped before ThreadFix reported whether this application may be "
-    "released."
-)
-STALE_MEANING: Final = (
-    "The scan was processed, but ThreadFix's result for the application may be older than the scan, so it does not "
-    "count."
-)
+STOPPED: Final = "The gate was stopped before ThreadFix reported whether this application may be released."
+STALE_MEANING: Final = "ThreadFix's result for the application may be older than its newest scan, so it does not count."
 STALE_HINT: Final = (
     "Give ThreadFix more time with `{--settle-timeout}`. If that does not help, ask your ThreadFix administrator when "
     "it evaluates policies, and whether its queue is long."
@@ -199,10 +193,10 @@ def _stale_result(result: CheckResult, check: Check) -> str:
     if result.evaluated is None:
         return f"stale: {status}, but not when it evaluated that"
     if result.behind is None:
-        return f"stale: {status}, but not when it processed the scan"
+        return f"stale: {status}, but not when it processed the newest scan"
     return (
-        f"stale by {seconds(result.behind)}: {status}, evaluated at {instant(result.evaluated)}, and the scan was "
-        f"processed at {instant(result.evaluated + result.behind)}"
+        f"stale by {seconds(result.behind)}: {status}, evaluated at {instant(result.evaluated)}, and the newest scan "
+        f"was processed at {instant(result.evaluated + result.behind)}"
     )
 
 

@@ -128,7 +128,7 @@ def _passed(parts: Sequence[Part]) -> list[str]:
     """Return the message of a pass in parts, the first of them first."""
     others = [part.conclusion.reason for part in parts if part.conclusion.reason not in PLAIN_PASSES]
     if len(parts) > 1 and not others and {part.noun for part in parts} == {"pending scan"}:
-        return [f"all {len(parts)} pending scans were processed."]
+        return [f"{'both' if len(parts) == 2 else f'all {len(parts)}'} pending scans were processed."]  # noqa: PLR2004
     if len(parts) <= NAMED_PASSES:
         return [describe(part) for part in parts]
     # A pass that only the user accepts must not hide in the number.
@@ -158,10 +158,10 @@ def from_bug(error: BaseException) -> Conclusion:
 
 
 def concluded_from(failure: Failure, message: str = "") -> Conclusion:
-    """Return the conclusion of a failure; without a message, its own sentence is the message."""
+    """Return the conclusion of a failure; without a message, its own sentences are the message."""
     advice = advise(failure.kind, failure.doing)
     diagnosed = failure.kind in NAMED
-    return concluded(failure.reason, message or failure.what, advice.hint, advice.meaning, diagnosed=diagnosed)
+    return concluded(failure.reason, message or failure.complete, advice.hint, advice.meaning, diagnosed=diagnosed)
 
 
 def concluded(

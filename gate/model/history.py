@@ -72,6 +72,12 @@ class Failure:
     unsent: bool = False  # nothing of the request left this machine, so asking again cannot do anything twice
     http_status: int | None = None  # None without a response
     refused: bool = False  # ThreadFix itself refused, in its own format; otherwise it may be a proxy
+    candidates: str = ""  # a sentence with the names that exist, for the verdict; the log of an error has only `what`
+
+    @property
+    def complete(self) -> str:
+        """The failure with the candidates."""
+        return f"{self.what} {self.candidates}".rstrip()
 
     @property
     def timed_out(self) -> bool:

@@ -107,7 +107,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "Upload the scan again; if it happens again, ask your ThreadFix administrator what deletes scans."),
     Reason.POLICY_FAILED: Row(
         1, "ThreadFix reports that a pass criterion or a policy fails",
-        "The scan was processed, but by the rules set up in ThreadFix this application may not be released.",
+        "By the rules set up in ThreadFix this application may not be released.",
         "Fix the vulnerabilities named here, or ask the owner of the rule in ThreadFix to decide; then upload "
         "a new scan."),
     Reason.UNKNOWN_STATUS: Row(
@@ -126,7 +126,7 @@ REASONS: Final[Mapping[Reason, Row]] = {
     Reason.TIMEOUT: Row(
         3, "the scan was not finished at the deadline, or another node of ThreadFix does not know an uploaded scan yet",
         "ThreadFix is still processing the scan. It continues there; only the gate has stopped waiting.",
-        "{@resume}, or allow more time with `{--timeout}`."),
+        "Allow more time with `{--timeout}`."),
     Reason.DENIED: Row(
         4, "401, 403, or a response that mentions the API key or a permission",
         "ThreadFix does not accept the API key, or the key's user may not access this application.",
@@ -151,13 +151,13 @@ REASONS: Final[Mapping[Reason, Row]] = {
         "login."),
     Reason.POLICY_UNKNOWN: Row(
         8, "a check could not be evaluated, evaluated nothing, or was older than the scan until `--settle-timeout`",
-        "The scan was processed, but ThreadFix did not report whether this application may be released.",
+        "ThreadFix did not report whether this application may be released.",
         "Check in ThreadFix that the policy or the pass criteria exist, and that the application is attached to them; "
         "allow more time with `{--settle-timeout}`."),
     Reason.CANCELLED: Row(
         SIGNAL_EXIT_CODES[0], "SIGINT (130) or SIGTERM (143)",
         "The job was stopped. The scan continues in ThreadFix; only the gate has stopped waiting.",
-        "{@resume}."),
+        "Nothing, if the job was stopped on purpose."),
     Reason.INTERNAL: Row(
         70, "a bug in the gate",
         "The gate had an internal error, so it has no result for the scan.",

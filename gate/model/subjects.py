@@ -51,6 +51,10 @@ class ApplicationName(NamedTuple):
         return f"application {own}" if self.team is None else f"application {own} of team '{_shown(self.team)}'"
 
 
+class FolderError(ValueError):
+    """The path of a scan file is that of a folder."""
+
+
 class ScanFile(NamedTuple):
     """A file to upload, or several files that are parts of one scan."""
 

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gate.model.subjects import ScanFile
+from gate.model.subjects import FolderError, ScanFile
 from gate.text.wording import quoted
 
 if TYPE_CHECKING:
@@ -27,18 +27,20 @@ def find(patterns: Sequence[str]) -> tuple[ScanFile, ...]:
     links, is used once: ThreadFix would refuse it the second time.
 
     Raises:
+        FolderError: every path that cannot be uploaded is a folder.
         ValueError: patterns match no file, or files cannot be uploaded; the text names each of them.
     """
     paths = {pattern: {_normalized(path) for path in _matches(pattern)} for pattern in patterns}
-    errors = [f"{quoted(pattern)} {_why_missing(pattern)}" for pattern, found in paths.items() if not found]
+    errors = [ValueError(f"{quoted(pattern)} {_why_missing(pattern)}") for pattern, found in paths.items() if not found]
     files: dict[str, ScanFile] = {}
     for path in sorted(set().union(*paths.values())):
         try:
             files.setdefault(os.path.realpath(path), _file(path))
         except ValueError as error:
-            errors.append(str(error))
+            errors.append(error)
     if errors:
-        raise ValueError("; ".join(errors))
+        kind = FolderError if all(isinstance(error, FolderError) for error in errors) else ValueError
+        raise kind("; ".join(map(str, errors)))
     return tuple(files.values())
 
 
@@ -107,7 +109,7 @@ def _file(path: str) -> ScanFile:
     try:
         status = Path(path).stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ValueError(f"{name} is a folder; write a pattern of its files, such as {quoted(shown + '/*')}")
+            raise FolderError(f"{name} is a folder; name its files, or a pattern such as {quoted(shown + '/*')}")
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{name} is not a regular file")
         if not status.st_size:

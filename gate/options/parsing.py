@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gate.model.history import Failure, Refused, Upload
 from gate.model.reasons import Reason
-from gate.model.subjects import ApplicationId, ApplicationName, PassCriteria, Plan, ScanFile, one_scan
+from gate.model.subjects import ApplicationId, ApplicationName, FolderError, PassCriteria, Plan, ScanFile, one_scan
 from gate.net.peer import Certificates, is_loopback
 from gate.options import table
 from gate.options.reader import OptionReader, check_variables
@@ -38,9 +38,7 @@ IDS: Final = (table.APPLICATION_ID, table.UPLOAD_RESPONSE)  # contain an applica
 SCANS: Final = (table.PENDING_SCAN_ID, table.UPLOAD_RESPONSE, table.SCAN_FILE)  # specify scans
 NO_FILE: Final = "There is no report to upload, so nothing was sent to ThreadFix."
 OF_AN_ACTION: Final = "The job's `working-directory` does not apply to an action."
-NO_FILE_ADVICE: Final = (
-    "Check in the log of the scanner's job that it wrote its report, and that the job of the gate has it at this path."
-)
+NO_FILE_ADVICE: Final = "Check in the scanner's log that it wrote a report, and that this job has it at this path."
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +337,8 @@ def _files(reader: OptionReader, find: Find, sanitizer: Sanitizer) -> tuple[Scan
         files = tuple(file._replace(shown=sanitizer.sanitize(file.shown)) for file in find(patterns or ()))
         return (one_scan(files),) if len(files) > 1 and reader.value(table.ONE_SCAN) else files
     except ValueError as error:
-        advice = f"{NO_FILE_ADVICE} {OF_AN_ACTION}" if reader.naming.inputs else NO_FILE_ADVICE
+        of_an_action = f" {OF_AN_ACTION}" if reader.naming.inputs else ""
+        advice = None if isinstance(error, FolderError) else f"{NO_FILE_ADVICE}{of_an_action}"
         reader.reject(table.SCAN_FILE, "{scan-file}: {error}.", error=error, meaning=NO_FILE, advice=advice)
         return ()
 

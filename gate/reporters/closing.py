@@ -1,4 +1,4 @@
-"""The end of the log: each part, what it means, what to do, and last the verdict in one line."""
+"""The end of the log: the verdict in one line, each part, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -47,10 +47,8 @@ class Line:
 
 
 def lines(verdict: Verdict, *, quiet: bool, annotated: bool) -> Iterator[Line]:
-    """Yield the end of the log, the verdict last. A quiet log has no explanation; annotations replace the notices."""
+    """Yield the end of the log. A quiet log has no explanation; annotations replace the notices."""
     conclusion = verdict.conclusion
-    if not quiet and conclusion.kind is not Kind.PASS:
-        yield from _explanation(verdict)
     for part in () if quiet or annotated else phrases.noticed(verdict):
         yield Line(f"notice: {describe(part)}", LineKind.NOTICE)
     if conclusion.downgraded:
@@ -58,19 +56,20 @@ def lines(verdict: Verdict, *, quiet: bool, annotated: bool) -> Iterator[Line]:
         yield Line(f"warning: the verdict is unknown, with exit code 0. {job}", LineKind.WARNING)
     message = conclusion.message
     if verdict.invalid and not quiet:
-        message = f"{count(len(verdict.invalid), 'invalid option')} (above); nothing was sent."
+        message = f"{count(len(verdict.invalid), 'invalid option')}; nothing was sent."
     link = f" {verdict.url}" if verdict.url else ""
     code = f", exit code {conclusion.exit_code}" if conclusion.exit_code else ""
     kind = conclusion.kind.value.upper()
     yield Line(f"{kind} ({conclusion.reason.value}{code}): {message}{link}", LineKind[kind])
+    if not quiet and conclusion.kind is not Kind.PASS:
+        yield from _explanation(verdict)
 
 
 def _explanation(verdict: Verdict) -> Iterator[Line]:
-    """Yield the parts (if they are few, all of them), the invalid options, and the advice."""
-    number, shared = len(verdict.parts), phrases.shared_message(verdict)
-    for part in verdict.parts:
+    """Yield the parts that need a line, the worst first, or the invalid options; then the meaning and the advice."""
+    for part in phrases.urgent_first(verdict.parts):
         passed = part.conclusion.kind is Kind.PASS
-        if number > 1 and part.conclusion.message != shared and (not passed or number <= SHORT):
+        if not phrases.is_repeated(part, verdict) and (not passed or len(verdict.parts) <= SHORT):
             yield Line(f"  {part.conclusion.kind.value}: {describe(part)}", indent=4)
         if isinstance(part, CheckVerdict) and not passed:
             yield from _reasons(part)

@@ -1,4 +1,4 @@
-"""Log the progress of a run in few lines, and the verdict last.
+"""Log the progress of a run in few lines, and the verdict.
 
 In a log: a line with the server, the scan and the deadline, a line for each change, a line per tenth of a large upload,
 and a heartbeat each minute of silence. At a terminal `gate.reporters.terminal` adds a live line under them.
@@ -255,7 +255,7 @@ class Console:
                 return plan.timeout - (self._clock() - self._began)
 
     def closing(self, verdict: Verdict) -> None:
-        """Log the meaning of the verdict, the advice, and last the verdict."""
+        """Log the verdict, its meaning and the advice."""
         # Not by `warning`, which on a runner would be a second annotation of the verdict.
         for line in closing.lines(verdict, quiet=self._quiet, annotated=bool(self._warn)):
             self._put(line.text, line.kind, line.indent)

@@ -60,7 +60,9 @@ def log(console: Console, name: str, outcome: Outcome) -> None:
     except UnicodeEncodeError:
         mark, arrow = mark.translate(PLAIN), arrow.translate(PLAIN)
     always = outcome.state is State.FAILED
-    console.line(f"{mark} {name:<12}  {outcome.message}", kind, indent=16, always=always)
+    for line in outcome.message.splitlines():
+        console.line(f"{mark} {name:<12}  {line}", kind, indent=16, always=always)
+        mark = name = " "
     if outcome.hint:
         console.line(f"{'':<14}  {arrow} {outcome.hint}", indent=18, always=always)
 

@@ -78,7 +78,8 @@ class GitHub:
         title = f"{TITLE}: {conclusion.kind.value} ({conclusion.reason.value})"
         with self._core() as core:
             annotate = core.warning if conclusion.downgraded else core.error
-            annotate(f"{conclusion.message} {plain(conclusion.hint)}", title=title)
+            texts = conclusion.message, verdict.resume_line, plain(conclusion.hint)
+            annotate(" ".join(filter(None, texts)), title=title)
 
     def outputs(self, verdict: Verdict) -> str:
         """Set the step's outputs, and return a notice about what is left out; raise `OSError` without the file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.judge.conclusions import RANK, decide
+from gate.judge.conclusions import RANK
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind, Reason
@@ -33,25 +33,16 @@ def noticed(verdict: Verdict) -> list[Part]:
 
 
 def needing_message(verdict: Verdict) -> list[Part]:
-    """Return the uploads and scans that need a message: they did not pass, or only because the user accepts it.
-
-    The message of the deciding part is in the verdict already.
-    """
+    """Return the uploads and scans that need a message: they did not pass, or only because the user accepts it."""
     parts: tuple[Part, ...] = (*verdict.ended_uploads, *verdict.scans)
-    shared, deciding = shared_message(verdict), decide(verdict.parts) if verdict.parts else None
-    return [
-        part
-        for part in parts
-        if (part.conclusion.reason in NOTICED or (part.conclusion.kind is not Kind.PASS and part is not deciding))
-        and part.conclusion.message != shared
-    ]
+    notable = (part for part in parts if part.conclusion.kind is not Kind.PASS or part.conclusion.reason in NOTICED)
+    return [part for part in notable if not is_repeated(part, verdict)]
 
 
-def shared_message(verdict: Verdict) -> str | None:
-    """Return the message of the deciding part, which is in the verdict, if several parts have it; otherwise None."""
-    messages = [part.conclusion.message for part in verdict.parts]
-    message = decide(verdict.parts).conclusion.message if messages else None
-    return message if messages.count(str(message)) > 1 else None
+def is_repeated(part: Part, verdict: Verdict) -> bool:
+    """Return whether the verdict's message has that of the part, or that of the part the verdict's."""
+    own, whole = part.conclusion.message.casefold(), verdict.conclusion.message.casefold()
+    return own in whole or whole in own
 
 
 def link_text(verdict: Verdict) -> str:

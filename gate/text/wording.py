@@ -28,10 +28,6 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "`action.yml` in the action's repository lists all inputs",
     ),
     "doctor": ("`threadfix-gate doctor` with the same options", "The action with `command: doctor`"),
-    "resume": (
-        "Run the command shown here to keep waiting",
-        "Run the action again with the inputs shown here to keep waiting",
-    ),
 }
 """Each phrase, for a command line and for the action."""
 # Backticks around a name belong to it: an input always has them, a flag only if they are written.

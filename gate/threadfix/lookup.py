@@ -60,7 +60,7 @@ class Finder:
         """Return the failure for a name or an id (None) that does not exist, with candidates."""
         if subject not in self._candidates:
             self._candidates[subject] = self._describe_candidates(subject, ends)
-        return replace(failure, what=f"{failure.what}{self._candidates[subject]}")
+        return replace(failure, candidates=self._candidates[subject])
 
     def _matches(self, subject: ApplicationName, ends: float) -> Matches | Failure:
         """Request the application, in the form that fits its names."""
@@ -161,7 +161,7 @@ class Finder:
         if subject is None:
             teams = self._get(links.TEAMS_PATH, responses.teams, {"page": "1"}, ends)
             seen = [] if isinstance(teams, Failure) else [app for team in teams for app in team.applications]
-            return f" Applications that the key's user can see: {self._some(seen)}." if seen else ""
+            return f"Applications that the key's user can see: {self._some(seen)}." if seen else ""
         wanted, team = _key(subject)[1], subject.team
         found: Failure | Sequence[responses.Application | responses.Team]
         if team is None:
@@ -191,7 +191,7 @@ class Finder:
             + (f" (id {responses.identity(named[place][1].id)})" if names.count(names[place]) > 1 else "")
             for place in chosen
         ]
-        return f" {title}: {some(shown, len(named))}."
+        return f"{title}: {some(shown, len(named))}."
 
     def _shown(self, name: object) -> str:
         """Return a name from the server as sanitized text."""

@@ -248,7 +248,7 @@ EVALUATIONS: Final = tuple(row for row in GENERATIONS[Policy] if row.path == lin
 
 def candidates(attached: Sequence[CheckResult]) -> str:
     """Return a sentence with the policies that are attached to the application, at most ten."""
-    shown = some([f"'{result.name}' ({result.policy_id})" for result in attached[:CANDIDATES]], len(attached))
+    shown = some([f"'{result.name}' (id {result.policy_id})" for result in attached[:CANDIDATES]], len(attached))
     return f"Attached to the application: {shown}." if attached else "No policy is attached to the application."
 
 

@@ -188,6 +188,12 @@ def test_a_log_that_cannot_show_the_marks(examine: Doctor) -> None:
 # --- Options.
 
 
+def test_a_valid_url_is_shown_with_its_path(examine: Doctor) -> None:
+    """Also if another option is invalid."""
+    seen = examine("--interval", "x")
+    assert seen.check("url")["message"].endswith("/threadfix")
+
+
 def test_all_invalid_options_are_reported_together(examine: Doctor, threadfix: ThreadFix) -> None:
     """The flaws of the URL are in a separate step, and nothing is sent."""
     seen = examine("--url", "ftp://tf.example.com", "--frob", "--json", THREADFIX_API_KEY="", THREADFIX_INTERVAL="x")
@@ -195,6 +201,9 @@ def test_all_invalid_options_are_reported_together(examine: Doctor, threadfix: T
     assert "is not an http or https URL" in seen.check("url")["message"]
     for mistake in ("unknown option --frob", "THREADFIX_API_KEY", "--interval"):
         assert mistake in seen.check("options")["message"]
+        assert sum(mistake in line for line in seen.log.splitlines()) == 1
+    assert sum(line.startswith("✗") for line in seen.log.splitlines()) == 2
+    assert len(seen.check("options")["message"].splitlines()) == 3
     assert seen.document["server"] is None
     assert threadfix.connections == 0
 
@@ -202,8 +211,8 @@ def test_all_invalid_options_are_reported_together(examine: Doctor, threadfix: T
 def test_a_dns_lookup_and_a_handshake_that_hang_are_cut_off(examine: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}/threadfix"
-        seen = examine("--url", url, "--request-timeout", "200ms")
-    seen.blamed("tls", Reason.UNREACHABLE, "did not respond within 0.2s", "firewall")
+        seen = examine("--url", url, "--request-timeout", "1s")
+    seen.blamed("tls", Reason.UNREACHABLE, "did not respond within 1s", "firewall")
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait())
     seen = examine("--url", "http://localhost:1/threadfix", "--request-timeout", "50ms")

@@ -201,26 +201,37 @@ def test_a_mistake_has_its_cause_its_meaning_and_its_advice_in_few_lines(  # noq
     lines = seen.ran.err.splitlines()
     assert (seen.ran.document["reason"], len(seen.ran.document["uploads"])) == (reason, 10)
     assert len(lines) <= 6
-    assert cause in lines[-1]
+    headline, means, advises = lines[-3:]
+    assert cause in headline
     assert "0A1B" not in seen.ran.err
-    (means,) = (line for line in lines if line.lstrip().startswith("What it means: "))
+    assert means.startswith("What it means: ")
     assert meaning in means
     assert means.endswith("Nothing was uploaded, so it is safe to run the gate again.")
-    (advises,) = (line for line in lines if line.lstrip().startswith("What to do: "))
+    assert advises.startswith("What to do: ")
     assert advice in advises
+    assert seen.ran.err.count(cause) == 1 + sum(cause in line for line in lines if "s] error: " in line)
     assert seen.ran.err.count(advice) == 1
     assert "not known" not in seen.ran.err + json.dumps(seen.ran.document)
 
 
 @pytest.mark.usefixtures("on_a_runner")
-def test_the_summary_has_the_cause_once(gate: Gate, tmp_path: Path) -> None:
-    """Also if several files share it."""
+@pytest.mark.parametrize("pattern", ["1.xml", "*.xml"])
+@pytest.mark.parametrize(
+    ("respond", "cause"), [(always(refusal(NO_KEY)), "Authentication failed"), (MISTAKES["wrong-id"][0], "app 3")]
+)
+def test_the_reports_have_the_cause_once(
+    respond: Respond, cause: str, pattern: str, gate: Gate, tmp_path: Path
+) -> None:
+    """Also if several files share it, and if it has candidates."""
     for name in ("1.xml", "2.xml", "output", "summary.md"):
         (tmp_path / name).write_bytes(b"" if "." not in name else b"<x/>")
     github = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md"}
     env = {name: value if value == "true" else f"{tmp_path}/{value}" for name, value in github.items()}
-    seen_by(always(refusal(NO_KEY)), gate, tmp_path, "/threadfix", "--scan-file", f"{tmp_path}/*.xml", **env)
-    assert (tmp_path / "summary.md").read_text(encoding="utf-8").count("Authentication failed") == 1
+    options = ("--scan-file", f"{tmp_path}/{pattern}", "--html-file", f"{tmp_path}/page.html")
+    seen = seen_by(respond, gate, tmp_path, "/threadfix", *options, **env)
+    log = "".join(line for line in seen.ran.err.splitlines() if not line.startswith("::"))
+    reports = [(tmp_path / name).read_text(encoding="utf-8") for name in ("summary.md", "page.html")]
+    assert [text.count(cause) for text in (log, *reports)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

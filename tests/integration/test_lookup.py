@@ -142,7 +142,7 @@ def test_a_server_without_the_form_did_not_find_the_name(lacking: bytes, directo
     """A filter answers a POST with 204 if the team has a blank, and an older ThreadFix lacks it."""
     directory.lookup = lambda request: lacking if request.method == "POST" else NO_SUCH
     failure = missing(directory, ApplicationName("Team B", "shöp"))
-    assert failure.what.endswith("says: Application lookup failed. Check your ID.")
+    assert failure.complete.endswith("says: Application lookup failed. Check your ID.")
     assert [method for method, endpoint, _ in directory.requests if endpoint.startswith("applications")] == [
         "GET",
         "POST",
@@ -169,14 +169,14 @@ def test_a_unique_id_of_another_team_is_not_found(organization: object, director
     directory.lookup = http(envelope([SHOP | {"organization": organization}]))
     directory.team = http(envelope(team(3, "R&D", "Blog")))
     failure = missing(directory, ApplicationName("R&D", unique_id="shop-1"))
-    assert failure.what.endswith("found no such application. Applications of this team: 'Blog'.")
+    assert failure.complete.endswith("found no such application. Applications of this team: 'Blog'.")
 
 
 def test_another_team_than_the_requested_is_a_protocol_error(directory: Directory) -> None:
     directory.team = http(envelope(team(3, "R", "Contoso shop")))
     failure = failed(directory, ApplicationName("R&D", "Contoso shop"))
     assert (failure.reason, failure.final) == (Reason.PROTOCOL, True)
-    assert failure.what.endswith("returned 'R', but another team was requested.")
+    assert failure.complete.endswith("returned 'R', but another team was requested.")
 
 
 # --- Without a team.
@@ -221,7 +221,7 @@ def test_a_name_is_looked_for_in_all_teams(
 def test_a_namesake_on_any_page_is_seen(name: str, directory: Directory) -> None:
     directory.teams = paged([team(3, "Web", (name, 6))], [team(4, "Mobile")], [team(5, "Ops", (name, 18))])
     failure = missing(directory, ANY_TEAM, final=True)
-    assert failure.what.endswith(
+    assert failure.complete.endswith(
         f" found 2 matching applications: 6 ('{name}' of team 'Web'), 18 ('{name}' of team 'Ops')."
     )
     assert "{--team-name}" in str(advise(failure.kind, failure.doing).hint)
@@ -250,7 +250,7 @@ def test_pages_without_an_end_are_described(directory: Directory) -> None:
     directory.teams = lambda request: http(envelope([team(int(request.fields["page"]), "Web")]))
     failure = failed(directory, ANY_TEAM, 0.2)
     assert failure.kind is FailureKind.TIMEOUT
-    assert "did not return all pages of its teams in time" in failure.what
+    assert "did not return all pages of its teams in time" in failure.complete
 
 
 def test_a_unique_id_is_looked_up_in_all_teams(directory: Directory) -> None:
@@ -259,15 +259,15 @@ def test_a_unique_id_is_looked_up_in_all_teams(directory: Directory) -> None:
     assert directory.requests == [("GET", "applications/allTeamLookup", {"uniqueId": "shop-1"})]
     directory.lookup = http(envelope([SHOP, SHOP | {"id": 7, "organization": {"id": 4, "name": "Mobile"}}]))
     failure = missing(directory, ApplicationName(None, unique_id="shop-1"), final=True)
-    assert "6 ('Contoso shop' of team 'Web'), 7 ('Contoso shop' of team 'Mobile')" in failure.what
+    assert "6 ('Contoso shop' of team 'Web'), 7 ('Contoso shop' of team 'Mobile')" in failure.complete
 
 
 @pytest.mark.parametrize("subject", [ApplicationName(None, "Contoso shpo"), ApplicationName(None, unique_id="shop")])
 def test_without_a_team_the_candidates_are_of_all_teams(subject: ApplicationName, directory: Directory) -> None:
     directory.teams = paged([team(3, "Web", "Blog", "Contoso shop")], [team(4, "Mobile", "Shop")])
     failure = missing(directory, subject)
-    assert " Applications: " in failure.what
-    assert failure.what.index("'Contoso shop'" if subject.name else "'Shop'") < failure.what.index("'Blog'")
+    assert " Applications: " in failure.complete
+    assert failure.complete.index("'Contoso shop'" if subject.name else "'Shop'") < failure.complete.index("'Blog'")
 
 
 # --- Responses.
@@ -312,8 +312,8 @@ def test_another_application_is_never_taken(
     if isinstance(result, Failure):
         assert isinstance(expected, tuple)
         assert (result.reason, result.final) == expected[:2]
-        assert str(expected[2]) in result.what
-        assert len(result.what) < 700
+        assert str(expected[2]) in result.complete
+        assert len(result.complete) < 700
     else:
         assert result == expected
     assert len(directory.requests) == 1
@@ -334,7 +334,7 @@ def team_of(*applications: object) -> bytes:
 def test_a_missing_application_leads_to_the_candidates(response: bytes, directory: Directory) -> None:
     directory.lookup, directory.team = response, team_of(*NAMES)
     failure = missing(directory)
-    assert failure.what.endswith(
+    assert failure.complete.endswith(
         " Applications of this team: 'contoso shop', 'Contoso store', 'Contoso shop (old)', 'Shop', 'Portal' and 3 "
         "more."
     )
@@ -351,15 +351,15 @@ def test_candidates_with_the_same_name_have_their_ids(directory: Directory) -> N
     directory.lookup = http(refused("More than one application found. Check your search criteria."))
     directory.team = team_of("Shop", "Contoso shop", "Contoso Shop")
     failure = missing(directory)
-    assert "More than one application found" in failure.what
-    assert failure.what.endswith("'Contoso shop' (id 2), 'Contoso Shop' (id 3), 'Shop'.")
+    assert "More than one application found" in failure.complete
+    assert failure.complete.endswith("'Contoso shop' (id 2), 'Contoso Shop' (id 3), 'Shop'.")
 
 
 def test_several_matches_are_listed_by_id(directory: Directory) -> None:
     directory.lookup = http(envelope([SHOP | {"id": number, "organization": None} for number in range(6, 14)]))
     failure = missing(directory, final=True)
     listed = ", ".join(f"{number} ('Contoso shop')" for number in range(6, 11))
-    assert failure.what.endswith(f" found 8 matching applications: {listed} and 3 more.")
+    assert failure.complete.endswith(f" found 8 matching applications: {listed} and 3 more.")
     assert "Set {--application-id} to the intended" in str(advise(failure.kind, failure.doing).hint)
     assert len(directory.requests) == 1
 
@@ -368,7 +368,7 @@ def test_several_matches_are_listed_by_id(directory: Directory) -> None:
 def test_a_missing_team_leads_to_the_list_of_teams(name: str, directory: Directory) -> None:
     directory.teams = http(envelope([team(1, "Mobile"), team(3, "Web apps"), team(4, None)]))
     failure = missing(directory, ApplicationName(name, unique_id="shop-1"))
-    assert failure.what.endswith(" Teams that the key's user can see: 'Web apps', 'Mobile'.")
+    assert failure.complete.endswith(" Teams that the key's user can see: 'Web apps', 'Mobile'.")
     assert "{--application-unique-id}" in str(advise(failure.kind, failure.doing).hint)
 
 
@@ -386,7 +386,7 @@ DECORATION = [
 @pytest.mark.parametrize("endpoint", ["team", "teams"])
 def test_an_error_with_the_candidates_changes_nothing(endpoint: str, response: bytes, directory: Directory) -> None:
     setattr(directory, endpoint, response)
-    assert missing(directory).what.endswith("and says: Application lookup failed. Check your ID.")
+    assert missing(directory).complete.endswith("and says: Application lookup failed. Check your ID.")
 
 
 def test_candidates_are_requested_once(directory: Directory) -> None:
@@ -405,9 +405,9 @@ def test_candidates_are_safe_and_bounded(directory: Directory) -> None:
         f"shop\n::error::{KEY}", "##[x]", *["x" * 200] * 1000, *map(str, range(3000)), "Contoso shop"
     )
     failure = missing(directory)
-    assert len(failure.what) < 700
-    assert not [text for text in ("\n", "##[", KEY) if text in failure.what]
-    assert "***" in failure.what
+    assert len(failure.complete) < 700
+    assert not [text for text in ("\n", "##[", KEY) if text in failure.complete]
+    assert "***" in failure.complete
 
 
 @pytest.mark.parametrize("name", ["Contoso shop", "R&D"])

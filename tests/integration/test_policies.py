@@ -309,11 +309,16 @@ NO_KIND = policy(policy={"id": 3, "name": "Low Policy"})
 @pytest.mark.parametrize(
     ("check", "way", "content", "text"),
     [
-        (Policy(id=4), "list", [policy()], "does not know this policy. Attached to the application: 'Low Policy' (3)."),
-        (BY_KIND, "list", [policy(number=number) for number in range(1, 14)], "'Low Policy' (10) and 3 more."),
+        (
+            Policy(id=4),
+            "list",
+            [policy()],
+            "does not know this policy. Attached to the application: 'Low Policy' (id 3).",
+        ),
+        (BY_KIND, "list", [policy(number=number) for number in range(1, 14)], "'Low Policy' (id 10) and 3 more."),
         (BY_ID, "list", [], "does not know this policy. No policy is attached to the application."),
         (REMEDIATED, "list", [policy()], "does not know this policy. Attached"),
-        (Policy(name="30 days"), "list", [REMEDIATION], "Attached to the application: '30 days' (4)."),
+        (Policy(name="30 days"), "list", [REMEDIATION], "Attached to the application: '30 days' (id 4)."),
         (BY_NAME, "list", [policy(), policy(number=4)], "has 2 matching policies"),
         (BY_ID, "list", [policy("FAILING"), policy(name="Other")], "has 2 matching policies"),
         (REMEDIATED, "POST", policy(), "but of the other kind"),
@@ -339,7 +344,7 @@ def test_an_unknown_policy_ends_the_wait_with_the_attached_policies(run: Run) ->
     for listed in ([policy(), REMEDIATION], RESTRICTED):
         run.threadfix.set(STATUSES, listed).requests.clear()
         ran = run.ends(Reason.POLICY_UNKNOWN, "Policy not found", "--policy", "Realease", settle="20s", outage="20s")
-        text = "Attached to the application: 'Low Policy' (3), '30 days' (4)."
+        text = "Attached to the application: 'Low Policy' (id 3), '30 days' (id 4)."
         assert (text in ran.document["message"]) is isinstance(listed, list), ran.document["message"]
         assert [method for method, _, _ in run.threadfix.requests if method == "POST"] == ["POST"]
 

@@ -325,7 +325,7 @@ def test_a_bug_that_loses_a_part_is_no_pass(
 
 
 NEWEST = {"updatedDate": later(-7200)}
-UNKNOWN_MOMENT = "but not when it processed the scan"
+UNKNOWN_MOMENT = "but not when it processed the newest scan"
 
 
 def test_a_policy_counts_if_it_is_newer_than_the_scan_of_an_accepted_duplicate(gate: Gate, folder: Path) -> None:

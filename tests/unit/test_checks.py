@@ -85,10 +85,11 @@ CONCLUSIONS = {
         (PassCriteria(), (), "ThreadFix evaluated nothing: no criterion passed, and none failed."),
     ],
     (Reason.POLICY_UNKNOWN, True): [
-        (PCI, (OLD,), ("stale by 3m20s: ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC, and the scan was "
-                       "processed at 2019-10-03 15:52:53 UTC.")),
+        (PCI, (OLD,), ("stale by 3m20s: ThreadFix says PASSING, evaluated at 2019-10-03 15:49:33 UTC, and the newest "
+                       "scan was processed at 2019-10-03 15:52:53 UTC.")),
         (PCI, (UNDATED,), "stale: ThreadFix says PASSING, but not when it evaluated that."),
-        (PCI, (replace(HOLDS, behind=None),), "stale: ThreadFix says PASSING, but not when it processed the scan."),
+        (PCI, (replace(HOLDS, behind=None),),
+         "stale: ThreadFix says PASSING, but not when it processed the newest scan."),
         (AllPolicies(), (HOLDS, replace(UNDATED, name="B"), replace(UNDATED, name="C")),
          ("stale: ThreadFix says PASSING of 'B', but not when it evaluated that; stale: ThreadFix says PASSING of "
           "'C', but not when it evaluated that.")),
@@ -112,7 +113,9 @@ def test_a_check_has_a_reason_and_a_message(
     conclusion = conclusion_of(check, *results, status="stale" if stale else "fresh")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (reason, message, stale)
     assert bool(conclusion.hint) is (reason is not Reason.POLICY_PASSED)
-    assert not stale or ("--settle-timeout" in conclusion.hint and "may be older than the scan" in conclusion.meaning)
+    assert not stale or (
+        "--settle-timeout" in conclusion.hint and "may be older than its newest scan" in conclusion.meaning
+    )
 
 
 def test_without_time_to_settle_the_first_response_counts() -> None:

@@ -383,10 +383,13 @@ def test_a_verbose_gate_logs_every_request() -> None:
 
 def test_each_scan_that_did_not_pass_is_logged() -> None:
     lines = log(verdict(PASSED, FAILED))
-    assert lines[0].startswith("  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
-    assert lines[1].startswith("  fail: pending scan 42 of application 6: ended as SCAN_DELETED")
-    assert lines[-1].endswith(" 1 of 2 pending scans failed.")
-    many = log(verdict(*[PASSED] * 4, FAILED))
+    assert lines[0].startswith(
+        "FAIL (scan-failed, exit code 1): pending scan 42 of application 6: ended as SCAN_DELETED"
+    )
+    assert lines[0].endswith(" 1 of 2 pending scans failed.")
+    assert lines[1].startswith("  pass: pending scan 41 of application 6 (contoso.fpr): processed as scan 12")
+    late = replace(FAILED, target=Target(6, 43), elapsed=13.0)
+    many = log(verdict(*[PASSED] * 4, late, FAILED))
     assert [line[:30] for line in many if line.startswith("  ")] == ["  fail: pending scan 42 of app"]
 
 
@@ -418,8 +421,11 @@ def test_an_accepted_refusal_is_a_notice() -> None:
 
 def test_invalid_options_have_a_line_each() -> None:
     lines = log(verdict())
-    assert lines[:2] == ["  --timeout: is empty.", "  --url is missing."]
-    assert lines[-1] == "UNKNOWN (usage, exit code 2): 2 invalid options (above); nothing was sent."
+    assert lines[:3] == [
+        "UNKNOWN (usage, exit code 2): 2 invalid options; nothing was sent.",
+        "  --timeout: is empty.",
+        "  --url is missing.",
+    ]
     assert log(verdict(), quiet=True) == [
         "UNKNOWN (usage, exit code 2): 2 invalid options: --timeout: is empty. --url is missing."
     ]
@@ -430,7 +436,7 @@ def test_a_downgraded_verdict_explains_that_the_job_continues() -> None:
     timeout = replace(PASSED, newest=queued, reading=queued, ended=StopCause.DEADLINE, phases=(Phase("QUEUED", 0, 9),))
     ending = verdict(timeout, settings=replace(SETTINGS, downgraded=frozenset({Reason.TIMEOUT})))
     for quiet in (False, True):
-        *_, warning, last = log(ending, quiet=quiet)
+        warning, last, *_ = log(ending, quiet=quiet)
         job = "The job continues because of --on-timeout warn."
         assert warning == f"warning: the verdict is unknown, with exit code 0. {job}"
         assert last.startswith("UNKNOWN (timeout): ")
@@ -547,4 +553,4 @@ def test_each_line_has_its_kind() -> None:
     console.handle(Stalled(ONE, 700.0, "QUEUED", 700.0))
     console.closing(verdict(FAILED, resume="threadfix-gate run ..."))
     advice = [LineKind.ADVICE, LineKind.COMMAND, LineKind.ADVICE]
-    assert kinds == [LineKind.PLAIN, LineKind.WARNING, *advice, LineKind.FAIL]
+    assert kinds == [LineKind.PLAIN, LineKind.WARNING, LineKind.FAIL, *advice]

@@ -172,7 +172,7 @@ def test_all_errors_are_named_together(folder: Path) -> None:
 def test_an_empty_file_or_a_folder_is_an_error(folder: Path) -> None:
     (folder / "empty.xml").touch()
     assert error_of("empty.xml") == error_of("*.xml") == "'empty.xml' is empty"
-    assert error_of("out/") == error_of("out") == "'out' is a folder; write a pattern of its files, such as 'out/*'"
+    assert error_of("out/") == error_of("out") == "'out' is a folder; name its files, or a pattern such as 'out/*'"
 
 
 @POSIX

@@ -99,6 +99,10 @@ def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None
     (invalid,) = parsed("--scan-file", f"{tmp_path}/*.fpr", **SCANLESS).invalid
     conclusion = from_error(UsageError([invalid]))
     assert (conclusion.reason, conclusion.meaning, conclusion.hint) == (Reason.USAGE, NO_FILE, NO_FILE_ADVICE)
+    (folder,) = parsed("--scan-file", str(tmp_path), **SCANLESS).invalid
+    assert (folder.meaning, folder.advice) == (NO_FILE, None)
+    (mixed,) = parsed("--scan-file", f"{tmp_path}\n{tmp_path}/*.fpr", **SCANLESS).invalid
+    assert mixed.advice == NO_FILE_ADVICE
     both = from_error(UsageError([invalid, InvalidOption("--timeout", "--timeout: is empty.")]))
     assert (both.meaning, both.hint) == (Reason.USAGE.row.meaning, Reason.USAGE.row.advice)
     assert errors("--scan-file", " \n", **SCANLESS) == (f"--scan-file: {EMPTY}.",)

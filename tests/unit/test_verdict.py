@@ -195,7 +195,8 @@ def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None
 
 def test_several_scans_are_counted_in_the_message() -> None:
     """The message names the deciding scan."""
-    assert conclude([PASS, PASS]).message == "all 2 pending scans were processed. No rule was requested."
+    for number, which in ((2, "both"), (3, "all 3")):
+        assert conclude([PASS] * number).message == f"{which} pending scans were processed. No rule was requested."
     assert conclude([PASS, FAIL]).message.endswith(" 1 of 2 pending scans failed.")
     assert conclude([TIMEOUT, DENIED]).message.endswith(" 2 of 2 pending scans are undecided.")
     undecided = "pending scan 41 of application 6: denied. 1 of 2 pending scans are undecided."
