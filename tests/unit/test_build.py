@@ -60,11 +60,8 @@ def test_each_ci_system_has_a_build(env: dict[str, str], build: Build) -> None:
     assert current(env, SANITIZER) == build
 
 
-def test_every_known_system_has_a_case() -> None:
-    assert {build.system for _, build in BUILDS.values()} == {name for name, *_ in SYSTEMS}
-
-
 def test_a_build_without_details_is_only_a_known_ci_system() -> None:
+    assert {build.system for _, build in BUILDS.values()} == {name for name, *_ in SYSTEMS}
     assert current({"JENKINS_URL": "x"}, SANITIZER) == Build("Jenkins")
     assert current({"HOME": "/root"}, SANITIZER) is None
 

@@ -160,3 +160,16 @@ def test_the_format_of_a_report_is_recognized(name: str, content: bytes, respons
 
 def test_threadfix_2_3_does_not_know_its_later_format() -> None:
     assert reports.read(file_of("a.threadfix", json.dumps(DOCUMENT).encode()), versions.LEGACY) == reports.NO_TYPE
+
+
+@pytest.mark.parametrize(
+    ("segment", "server", "version"),
+    [
+        ("latest", (2, 8, 5), (2, 8, 5)), ("v3.0", (2, 8, 5), (2, 8, 5)), ("v2.7.1", (2, 8, 5), (2, 7, 1)),
+        ("Legacy", (2, 8, 5), (2, 6)), ("", (2, 8, 5), (2, 6)), ("v2.5", (2, 8, 5), None), ("latest", (2, 5), None),
+    ],
+)  # fmt: skip
+def test_the_path_selects_the_version(segment: str, server: versions.Version, version: versions.Version | None) -> None:
+    """A version is at most the server's. For `legacy` or no version, it is the version that introduced the endpoint."""
+    assert versions.requested(segment, server, (2, 6)) == version
+    assert [versions.parse(text) for text in ("v2.5.1.12", "3", "2.", "2.8-rc")] == [(2, 5, 1, 12), (3,), None, None]
