@@ -125,14 +125,6 @@ def check_junit(document: dict[str, Any], suite: Any, scans: Sequence[Scenario])
         assert [type(result) for result in case.result] == ([kind] if kind else [])
         for result in case.result:
             assert result.type == part["reason"]
-            # The text is complete, since GitLab drops the attribute, and it names the ids of the scan.
-            assert " ".join(result.message.split()) in " ".join(result.text.split())
-            assert "What it means: " in result.text
-            assert "What to do: " in result.text
-            if part is not document:
-                assert result.message == part["message"]
-            if "pending_scan_id" in part and part is not document:
-                assert result.text.startswith(f"pending scan {part['pending_scan_id']} of application ")
     counted = [part["verdict"] for part in expected]
     assert (suite.tests, suite.failures, suite.errors) == (
         len(expected),

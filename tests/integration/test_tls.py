@@ -317,16 +317,6 @@ def test_a_key_of_another_certificate_is_a_usage_error(gate: Gate, url: str, com
     assert "do not match" in ran.err
 
 
-# --- Two protocols at one port.
-
-
-def test_https_to_a_server_with_plain_http(gate: Gate) -> None:
-    ran = ask(gate, gate.url.replace("http://", "https://"), *ONCE)
-    assert ran.document["reason"] == Reason.UNREACHABLE
-    assert "TLS with 127.0.0.1:" in ran.document["message"]
-    assert "uses https on this port" in ran.document["hint"]
-
-
 def test_http_to_a_server_with_https(gate: Gate, url: str) -> None:
     ran = ask(gate, url.replace("https://", "http://"), *ONCE)
     assert ran.document["reason"] == Reason.UNREACHABLE
