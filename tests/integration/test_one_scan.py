@@ -389,4 +389,4 @@ def test_a_timeout_after_an_accepted_duplicate_offers_no_resume_for_rules(
     server = Played([REFUSED, accepted(41)], {41: status("QUEUED")})
     assert run(server, "--accept", "duplicate", "--timeout", "0", *rules, files="a.fpr b.xml") == "timeout"
     assert bool(run.ran.document["resume"]) is resumable
-    assert run.advice.startswith("Run the command" if resumable else "Run the gate again with the same files")
+    assert run.advice.startswith("Allow more time" if resumable else "Run the gate again with the same files")
