@@ -136,7 +136,9 @@ class RestApi:
 
     def _redirect(self, response: Response) -> Failure:
         """Return the failure of a redirect; its kind depends on the target."""
-        own, location = urlsplit(self.server.url), response.headers.get("Location", "")
+        # `http.client` reads a header as Latin-1, in which no other form of a key could be found.
+        location = response.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        own = urlsplit(self.server.url)
         try:
             target = urlsplit(urljoin(f"{self.server.url}/", location))
             same_host = target.hostname == own.hostname

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
@@ -113,7 +114,10 @@ class Client:
     def _listed(self, sent: float | None, envelope: responses.Envelope) -> ListedScans:
         scans = responses.listed_scans(envelope)
         names = {name: self.api.text(name) for name in {scan.scanner_name for scan in scans}}
-        scanners = tuple((number, shown) for number, _, name in scans if number and (shown := names[name]))
+        named = {(number, names[name]) for number, _, name in scans if number}
+        entries = Counter(number for number, _ in named)
+        # An id with two names has no known scanner.
+        scanners = tuple((number, name) for number, name in named if name and entries[number] == 1)
         return ListedScans(tuple((number, updated) for number, updated, _ in scans), sent, scanners=scanners)
 
     def look_up(self, name: ApplicationName, timeout: float) -> Application | Failure:

@@ -11,6 +11,7 @@ import pytest
 from gate.model.history import Failure
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
+from gate.sandbox.server import API_KEY
 from tests import uploads
 from tests.raw import request_head, talking
 from tests.uploads import client
@@ -280,3 +281,9 @@ def test_a_page_through_a_proxy_names_the_proxy(gate: Gate, tmp_path: Path) -> N
     proxy = at.removeprefix("http://")
     assert f"the proxy {proxy} to tf.invalid closed the connection." in ran.err
     assert f"HTTP 403 with the page 'Blocked', through the proxy {proxy}." in ran.last
+
+
+def test_a_key_with_invisible_characters_in_a_redirect_is_not_shown(gate: Gate, tmp_path: Path) -> None:
+    """A header may be UTF-8, which Python reads as Latin-1."""
+    seen = seen_by(moved("/x/" + "\u200b".join(API_KEY)), gate, tmp_path, "/threadfix")
+    assert "a redirect to /x/***, which" in seen.ran.last

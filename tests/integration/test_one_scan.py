@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.model.history import Failure, Queued
+from gate.model.history import Failure, ListedScans, Queued
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target, one_scan
 from gate.threadfix.refusals import UNRECOGNIZED
-from tests.raw import talking
+from tests.raw import request_head, talking
 from tests.uploads import (
     APPLICATION,
     FINISHED,
@@ -390,3 +390,17 @@ def test_a_timeout_after_an_accepted_duplicate_offers_no_resume_for_rules(
     assert run(server, "--accept", "duplicate", "--timeout", "0", *rules, files="a.fpr b.xml") == "timeout"
     assert bool(run.ran.document["resume"]) is resumable
     assert run.advice.startswith("Allow more time" if resumable else "Run the gate again with the same files")
+
+
+def test_an_id_with_two_names_has_no_scanner() -> None:
+    names = ((12, "ZAP"), (12, "Fortify"), (13, "ZAP"), (13, "ZAP"), (14, ""), (14, "ZAP"))
+    entries = [{"id": number, "updatedDate": NOW, "scannerName": name} for number, name in names]
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        connection.sendall(dated(envelope(entries)))
+
+    with talking(talk) as url:
+        scans = client(url).scans(6, 20)
+    assert isinstance(scans, ListedScans)
+    assert scans.scanners == ((13, "ZAP"),)
