@@ -166,7 +166,7 @@ def test_every_report_accepts_any_text(status: str, name: str, message: str) -> 
     assert len(lines) == len(OUTPUTS) - 1
     assert all(re.fullmatch(r"THREADFIX_GATE_[A-Z_]+=[^\"'`$\\]*", line) for line in lines)
     page = Text(GITHUB_FLAVOURED.render(summary.render(verdict)))
-    ours = {"h2", "h3", "p", "strong", "em", "code", "pre", "a", "table", "ul", "li"} | set(TABLE)
+    ours = {"h2", "h3", "p", "strong", "em", "code", "pre", "a", "table", "ul", "li", "details", "summary"} | set(TABLE)
     assert {tag.partition(" ")[0].strip("/") for tag in page.tags} <= ours
     # The only link is our own, to the application.
     assert [tag for tag in page.tags if tag.partition(" ")[0] == "a"] in ([], [OURS])
