@@ -8,6 +8,7 @@ import argparse
 import ast
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,17 @@ ROOT = Path(__file__).parent.parent
 PLACE = ROOT / ".cache/mutants"
 PURE = ("judge", "options", "flow/waiting", "flow/uploading", "flow/evaluating")
 REST = ("threadfix", "net", "flow")
-UNIT = ("tests/unit", "tests/properties")
+# The tests of these rooms. Other tests, such as those of a report, call them too, but notice few changes.
+UNIT = (
+    *(
+        f"tests/unit/test_{name}.py"
+        for name in (
+            *("advice", "checks", "evaluating", "moments", "naming", "parsing", "scanners", "statuses", "targets"),
+            *("uploading", "verdict", "waiting"),
+        )
+    ),
+    *(f"tests/properties/test_{name}.py" for name in ("grammars", "invariant", "moments", "truth")),
+)
 # They read the source, the documents or the built files, which mutmut changed or did not build.
 LEFT_OUT = (
     *(f"--ignore=tests/unit/test_{name}.py" for name in ("house", "words", "docs", "action")),
@@ -26,11 +37,10 @@ LEFT_OUT = (
     "--deselect=tests/unit/test_naming.py::test_only_templates_of_advice_are_filled",
     "--deselect=tests/unit/test_naming.py::test_a_template_consists_of_constants",
 )
-# They test other rooms, and take longer than all others.
-SLOW = ("--ignore=tests/unit/test_redaction.py", "--ignore=tests/unit/test_responses.py")
 SEED = 20
 DRAWN = 400
 WORKERS = 4
+TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CONFIGURATION = """\
 [mutmut]
 source_paths=gate
@@ -106,13 +116,25 @@ def drawn(place: Path, only: tuple[str, ...], never: tuple[str, ...]) -> list[st
     return sorted(random.Random(SEED).sample(names, min(DRAWN, len(names))))
 
 
+def is_wording(diff: str) -> bool:
+    """Return whether a mutant only writes a text with blanks in other letters, or between `XX`."""
+    before, after = (
+        " ".join(line[1:].strip() for line in diff.splitlines() if line[0] == sign and line[:3] != sign * 3)
+        for sign in "-+"
+    )
+    pairs = list(zip(TEXT.findall(before), TEXT.findall(after), strict=False))
+    changed = [old for old, new in pairs if old != new]
+    same = TEXT.sub("", before) == TEXT.sub("", after)
+    return same and bool(changed) and all(" " in old for old in changed)
+
+
 def summed_up(place: Path) -> None:
-    """Print the numbers for each room, and each mutant that no test noticed with its change."""
+    """Print the numbers of each room, and write the mutants that no test noticed into a file."""
     from mutmut.mutation.data import SourceFileMutationData
     from mutmut.mutation.diff_apply import get_diff_for_mutant
     from mutmut.stats import status_by_exit_code
 
-    survivors: list[str] = []
+    others: list[str] = []
     rooms: dict[str, Counter[str]] = {}
     for meta in sorted(Path("mutants/gate").rglob("*.meta")):
         file = meta.relative_to("mutants").with_suffix("")
@@ -120,19 +142,17 @@ def summed_up(place: Path) -> None:
         data.load()
         for name, code in data.exit_code_by_key.items():
             status = status_by_exit_code[code]
-            if status == "not checked":
-                continue
-            rooms.setdefault(file.parts[1], Counter())[status] += 1
-            if status not in ("killed", "timeout"):
-                survivors.append(f"# {name}: {status}\n{get_diff_for_mutant(name, path=file)}\n")
-            elif status == "timeout":
-                survivors.append(f"# {name}: timeout\n{get_diff_for_mutant(name, path=file)}\n")
+            if status != "not checked":
+                diff = "" if status == "killed" else get_diff_for_mutant(name, path=file)
+                status = "wording" if diff and status != "timeout" and is_wording(diff) else status
+                rooms.setdefault(file.parts[1], Counter())[status] += 1
+                if diff:
+                    others.append(f"# {name}: {status}\n{diff}\n")
     for room, counts in rooms.items():
-        total = counts.total()
         killed = counts["killed"] + counts["timeout"]
-        print(f"{room}: {total} mutants, {killed} killed ({killed / total:.1%}): {dict(counts)}")
-    (place / "survivors.diff").write_text("\n".join(survivors), encoding="utf-8")
-    print(f"The others are in {place / 'survivors.diff'}.")
+        print(f"{room}: {counts.total()} mutants, {killed / counts.total():.1%} killed: {dict(counts)}")
+    (place / "others.diff").write_text("\n".join(others), encoding="utf-8")
+    print(f"The changes that were not killed are in {place / 'others.diff'}.")
 
 
 def run(names: list[str]) -> None:
@@ -154,6 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rooms", nargs="*", default=["judge", "options", "flow", "drawn"])
     parser.add_argument("--keep", action="store_true", help="do not copy the tree again")
+    parser.add_argument("--sum", action="store_true", help="only print the numbers of the last run")
     parser.add_argument("--names", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.names:
@@ -164,9 +185,12 @@ def main() -> None:
         if not wanted:
             continue
         only, never = (PURE, ()) if group == "pure" else (REST, PURE)
-        tests = (*UNIT, *SLOW) if group == "pure" else (*UNIT, "tests/integration")
-        place = PLACE / group if options.keep else copied(group, only, never, tests)
+        tests = UNIT if group == "pure" else ("tests/unit", "tests/properties", "tests/integration")
+        place = PLACE / group if options.keep or options.sum else copied(group, only, never, tests)
         os.chdir(place)
+        if options.sum:
+            summed_up(place)
+            continue
         names = pure if group == "pure" else drawn(place, only, never)
         subprocess.run([sys.executable, __file__, "--names", *names], check=False)
         summed_up(place)

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gate.judge.checks import (
+    BROKEN_HINT,
     NAMED,
+    NO_CRITERIA,
+    NO_POLICIES,
     NO_SCAN_HINT,
     NO_SCAN_MEANING,
+    STALE_HINT,
+    UNDATED_HINT,
+    UNDECIDED_HINT,
     CheckVerdict,
     doubted,
     judge_check,
@@ -70,11 +76,13 @@ CONCLUSIONS = {
     ],
     (Reason.POLICY_FAILED, False): [
         (PCI, (BROKEN,), "ThreadFix says FAILING."),
-        (AllPolicies(), (BROKEN,), "ThreadFix says FAILING of 'PCI'."),
+        (AllPolicies(), (replace(BROKEN, policy_id=3),), "ThreadFix says FAILING of 'PCI' (policy 3)."),
         (AllPolicies(), (BROKEN, HOLDS, OPEN), "1 of 3 policies fails: 'PCI'."),
         (AllPolicies(), (BROKEN, OLD, UNDATED), "1 of 3 policies fails: 'PCI'."),
         (PassCriteria(), (replace(HIGH, holds=False, count=3), HIGH),
          "High: 3 open, at most 0 allowed. 1 of 2 criteria fails."),
+        (PassCriteria(), (replace(HIGH, holds=False, count=1), replace(HIGH, holds=False, count=2)),
+         "High: 1 open, at most 0 allowed; High: 2 open, at most 0 allowed. 2 of 2 criteria fail."),
         (PassCriteria(), (replace(HIGH, holds=False, limits=()),),
          "High: its limit is not known. 1 of 1 criteria fails."),
     ],
@@ -112,7 +120,16 @@ def test_a_check_has_a_reason_and_a_message(
     """It passes only if every result is fresh and holds; a single fresh result that does not hold is a fail."""
     conclusion = conclusion_of(check, *results, status="stale" if stale else "fresh")
     assert (conclusion.reason, conclusion.message, conclusion.resumable) == (reason, message, stale)
-    assert bool(conclusion.hint) is (reason is not Reason.POLICY_PASSED)
+    criteria = isinstance(check, PassCriteria)
+    undated = not criteria and all(result.behind is None for result in results if result.behind != 0)
+    hints = {
+        (Reason.POLICY_PASSED, False): "",
+        (Reason.POLICY_FAILED, False): Reason.POLICY_FAILED.row.advice if criteria else BROKEN_HINT,
+        (Reason.POLICY_UNKNOWN, True): UNDATED_HINT if undated else STALE_HINT,
+        (Reason.POLICY_UNKNOWN, False): UNDECIDED_HINT if results else (NO_CRITERIA if criteria else NO_POLICIES)[1],
+    }
+    assert conclusion.hint.startswith(FLAGS.fill(hints[reason, stale]))
+    assert conclusion.names_subject is (criteria and reason is Reason.POLICY_FAILED)
     assert not stale or (
         "--settle-timeout" in conclusion.hint and "may be older than its newest scan" in conclusion.meaning
     )

@@ -79,6 +79,10 @@ def test_the_defaults_are_those_of_the_settings() -> None:
     assert settings.downgraded == frozenset()
     assert settings.arguments == ("--url", "https://tf.example.com/threadfix")
     assert parsed().reports == Reports({"summary": True})
+    assert (parsed().origin, parsed(THREADFIX_URL="").origin) == ("https://tf.example.com", "")
+    assert parsed("--result-file", "r").reports.result_file == "r"
+    assert parsed().reports.result_file == parsed(THREADFIX_URL="x").reports.result_file == ""
+    assert ok("--on-unknown-status", "FAIL").rules.unknown_fails
 
 
 def test_every_option_has_one_name_everywhere() -> None:
@@ -165,10 +169,16 @@ def test_only_the_two_ids_of_a_link_are_used() -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"<html>", "it is not JSON"),
+        (b"<html>", "--upload-response: this is not ThreadFix's response to an upload: it is not JSON."),
         (b'{"success":true,"object":"Scan upload process started."}', "no link to a pending scan"),
         (b'{"success":true,"links":[{"href":"https://tf.example.com/elsewhere"}]}', "no link to a pending scan"),
-        (b'{"success":true,"links":[{"href":"https://tf.example.com/pendingScan"}]}', "is not a status link"),
+        (
+            b'{"success":true,"links":[{"href":"https://tf.example.com/pendingScan"}]}',
+            (
+                "--upload-response: a link in it is not a status link; such a link ends in "
+                "/applications/6/pendingScan/41/status."
+            ),
+        ),
         (RESPONSE % b"http://[x/applications/6/pendingScan/41/status", "is not a status link"),
         (RESPONSE % LINK.replace("716", "0").encode(), "is not a status link"),
     ],
@@ -183,7 +193,8 @@ def test_an_upload_response_without_a_pending_scan_is_invalid(body: bytes, says:
 def test_one_gate_judges_one_application() -> None:
     for env in ({}, {"THREADFIX_APPLICATION_ID": ""}):
         (invalid,) = linked(link=LINK.replace("/6/", "/7/"), **env).invalid
-        assert "several applications (6, 7)" in invalid.text
+        text = "they name several applications (6, 7); run the gate once for each of them."
+        assert invalid.text == f"--application-id, --upload-response: {text}"
     (invalid,) = linked("--team-name", "a", "--application-name", "b", THREADFIX_APPLICATION_ID="").invalid
     assert "--team-name: the application is known from --upload-response already" in invalid.text
 
@@ -232,8 +243,9 @@ def test_plain_http_to_another_host_must_be_allowed() -> None:
 @pytest.mark.parametrize(
     ("env", "file", "says"),
     [
-        ("", None, "the API key is missing (THREADFIX_API_KEY)"), (KEY, b"other", "both given"),
-        ("", b"\n", "the file is empty"), ("", b"two\nlines", "line break"), ("two\nlines", None, "line break"),
+        (KEY, b"other", "THREADFIX_API_KEY and --api-key-file are both given; leave one out."),
+        ("", b"\n", "--api-key-file: the file is empty; it must contain the API key."),
+        ("", b"two\nlines", "line break"), ("two\nlines", None, "line break"),
         ("bell\x07", None, "control character"), ("ключ", None, "outside ASCII"), ("", b"\xff\xfd", "outside ASCII"),
         ("", b"\xff\xfe", "the file is empty"),
         ("k" * 513, None, "more than 512 characters"), ("", b"k" * 513, "more than 512 characters"),
@@ -295,8 +307,12 @@ def test_each_report_has_its_own_file(name: str, tmp_path: Path) -> None:
     other = "junit-file" if name != "junit-file" else "html-file"
     (tmp_path / "a.xml").write_text("<scan/>")
     path, scans = f"{tmp_path}/./a.xml", ("--scan-file", f"{tmp_path}/*.xml")
-    assert any("name the same file" in error for error in errors(f"--{name}", path, f"--{other}", path))
-    assert any("is also a report of the gate" in error for error in errors(f"--{name}", path, *scans))
+    (invalid,) = errors(f"--{name}", path, f"--{other}", path)
+    assert {*invalid.removesuffix(" name the same file; give each report its own file.").split(", ")} == {
+        f"--{name}", f"--{other}",
+    }  # fmt: skip
+    shown = f"'{tmp_path}/a.xml' is also a report of the gate; choose another path for the report."
+    assert errors(f"--{name}", path, *scans) == (f"--scan-file: {shown}",)
 
 
 def test_the_next_report_has_its_own_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,17 +497,53 @@ def test_all_invalid_options_are_reported_together() -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--interval", "20s"), "--interval (20s) is longer than --max-interval (15s)"),
-        (("--success-statuses", "done, scan_deleted"), "both contain SCAN_DELETED"),
-        (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other"),
-        (("--client-key", "k"), "--client-key requires --client-cert"),
+        (("--interval", "20s"), "--interval (20s) is longer than --max-interval (15s); raise --max-interval too."),
+        (("--success-statuses", "done, scan_deleted"),
+         "--success-statuses and --failure-statuses both contain SCAN_DELETED; leave it in one of them."),
+        (("--verbose", "true", "--quiet", "true"), "--verbose and --quiet contradict each other; leave one out."),
+        (("--client-key", "k"), "--client-key requires --client-cert too."),
         (("--pass-criteria", "true", "--settle-timeout", "14s"),
-         "--settle-timeout (14s) is shorter than --max-interval (15s)"),
+         ("--settle-timeout (14s) is shorter than --max-interval (15s), the time between two responses about the pass "
+          "criteria; write for example 2m.")),
+        (("--criteria-from", "2026-01-01"),
+         "--criteria-from narrows the pass criteria; add --pass-criteria, or leave it out."),
+        (("--rules-only", "true", "--policy", "all"),
+         "--rules-only judges the rules without a scan; leave out --pending-scan-id, or leave out --rules-only."),
+        (("--team-name", "a"), "--team-name requires --application-name or --application-unique-id too."),
+        (("--application-name", "b", "--application-unique-id", "c"),
+         "--application-name and --application-unique-id both name the application; leave one of them out."),
+        (("--application-name", "b"), ("--application-name: the application is known from --application-id (from "
+         "THREADFIX_APPLICATION_ID) already; leave one out.")),
+        (("--url", "http://tf.example.com/"), ("--url: with plain http the API key is sent unencrypted; write "
+         "https://, or add --allow-http if the network is protected.")),
     ],
 )  # fmt: skip
 def test_contradicting_options_are_invalid(args: tuple[str, ...], says: str) -> None:
-    sentences = errors(*args, files={"k": b""})
-    assert any(says in error for error in sentences)
+    assert errors(*args, files={"k": b""}) == (says,)
+
+
+@pytest.mark.parametrize(
+    ("missing", "args", "sentence"),
+    [
+        ("URL", (), ("--url is missing; give the base URL of ThreadFix with its context path, for example --url "
+         "https://tf.example.com/threadfix, or set THREADFIX_URL.")),
+        ("APPLICATION_ID", (), ("--application-id is missing; set it to the number in the address of the application's "
+         "page in ThreadFix, for example --application-id 6, or THREADFIX_APPLICATION_ID; or set --application-name to "
+         "look it up.")),
+        ("API_KEY", (), ("the API key is missing (THREADFIX_API_KEY); set it from a secret of your CI, or name a file "
+         "with --api-key-file.")),
+        ("PENDING_SCAN_ID", ("--rules-only", "true"),
+         "--rules-only: there is no rule to judge; set --policy or --pass-criteria too."),
+        ("PENDING_SCAN_ID", (), ("no scan is specified; set --scan-file to the file to upload. For a scan that is "
+         "uploaded already, set --pending-scan-id or --upload-response instead.")),
+    ],
+)  # fmt: skip
+def test_a_missing_option_has_an_example(missing: str, args: tuple[str, ...], sentence: str) -> None:
+    env = {f"THREADFIX_{missing}": ""}
+    assert errors(*args, files=None, **env) == (sentence,)
+    for rule in ("--policy", "--pass-criteria"):
+        value = "all" if rule == "--policy" else "true"
+        assert parsed("--rules-only", "true", rule, value, THREADFIX_PENDING_SCAN_ID="").settings
 
 
 def test_the_settle_timeout_has_room_for_two_responses_about_the_pass_criteria() -> None:

@@ -6,13 +6,45 @@ from dataclasses import replace
 
 import pytest
 
-from gate.judge.conclusions import conclude, decide, from_bug, from_error
-from gate.judge.scans import ScanVerdict, judge_scan
-from gate.model.advice import Doing, FailureKind, advise
-from gate.model.history import Failure, History, Outage, ScanHistory, ScanReading, StopCause
+from gate.judge.conclusions import (
+    Conclusion,
+    conclude,
+    concluded,
+    concluded_from,
+    decide,
+    from_bug,
+    from_error,
+)
+from gate.judge.scans import ScanVerdict, UploadVerdict, judge_scan, judge_upload
+from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind, advise
+from gate.model.history import (
+    Accept,
+    Application,
+    Failure,
+    Finished,
+    History,
+    Outage,
+    Receipt,
+    Refused,
+    ScanHistory,
+    ScanReading,
+    StopCause,
+    Unfinished,
+)
 from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Cancelled, InvalidOption, Kind, Reason, UsageError
 from gate.model.subjects import Plan
-from tests.builders import SETTINGS, TARGET, history_of, judged, uploaded
+from gate.threadfix.rules import Rules
+from tests.builders import (
+    DUPLICATE,
+    LOST,
+    NO_RESULTS,
+    REFUSED,
+    SETTINGS,
+    TARGET,
+    history_of,
+    judged,
+    uploaded,
+)
 
 QUEUED = ScanReading("QUEUED")
 ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}
@@ -228,3 +260,60 @@ def test_only_a_pass_ends_in_zero() -> None:
         Reason.PROCESSED, Reason.POLICY_PASSED, Reason.ALREADY_IMPORTED, Reason.EMPTY_SCAN,
     }  # fmt: skip
     assert set(REASONS) == set(Reason)
+
+
+# --- Uploads, and the pages in ThreadFix.
+
+SAYS = "ThreadFix says: 'Scan file has already been uploaded'."
+ADVISED = (DUPLICATE.advice, DUPLICATE.meaning)
+BROKEN_OFF = "was being sent when the gate was stopped. Whether ThreadFix has the file is not known."
+
+
+@pytest.mark.parametrize(
+    ("receipt", "accepted", "expected"),
+    [
+        (Finished(12), (), concluded(Reason.PROCESSED, "processed immediately as scan 12.")),
+        (REFUSED, (), concluded(Reason.UPLOAD_REFUSED, f"refused; {SAYS}", *ADVISED)),
+        (REFUSED, (Accept.EMPTY,), concluded(Reason.UPLOAD_REFUSED, f"refused; {SAYS}", *ADVISED)),
+        (REFUSED, (Accept.DUPLICATE,), concluded(Reason.ALREADY_IMPORTED, f"not imported; {SAYS}")),
+        (Refused(""), (), concluded(Reason.UPLOAD_REFUSED, "refused; ThreadFix does not say why.")),
+        (LOST, (), concluded_from(LOST)),
+        (Unfinished.BROKEN_OFF, (), concluded(Reason.CANCELLED, BROKEN_OFF, UPLOAD_AGAIN, UPLOAD_UNCERTAIN)),
+        (
+            Unfinished.NOT_SENT, (), concluded(Reason.CANCELLED, "not sent; the gate was stopped.",
+            "Run the gate again to upload the file.", "Nothing of the file was sent to ThreadFix."),
+        ),
+    ],
+)  # fmt: skip
+def test_an_upload_without_a_pending_scan_is_judged_by_its_response(
+    receipt: Receipt, accepted: tuple[Accept, ...], expected: Conclusion
+) -> None:
+    settings = replace(SETTINGS, rules=Rules(accepted=frozenset(accepted)), ui_url="{url}/{scan_id}/{team_id}")
+    upload, scan_id = uploaded(receipt), 12 if isinstance(receipt, Finished) else None
+    verdict = judge_upload(upload, settings, application=Application(6, team_id=3))
+    assert verdict == UploadVerdict(expected, upload, "https://tf.example.com/threadfix/12/3" if scan_id else None)
+    assert verdict is not None
+    assert (verdict.scan_id, verdict.subject) == (scan_id, "upload of contoso.fpr")
+    code = 143 if isinstance(receipt, Unfinished) else expected.exit_code
+    cancelled = judge_upload(upload, settings, Cancelled(15))
+    assert cancelled == UploadVerdict(replace(expected, exit_code=code), upload)
+    warned = judge_upload(upload, replace(settings, downgraded=frozenset({expected.reason})))
+    assert warned == UploadVerdict(replace(expected, exit_code=0), upload)
+    assert judge_upload(uploaded(41), settings) is None
+
+
+def test_a_scan_has_a_page_its_upload_and_what_the_user_accepts() -> None:
+    settings, upload = replace(SETTINGS, ui_url="{application_id}-{scan_id}-{pending_scan_id}-{team_id}"), uploaded(41)
+    history = history_of(ScanReading("DONE", scan_id=12))
+    for application, url in ((Application(6, team_id=3), "6-12-41-3"), (None, None)):
+        verdict = judge_scan(history, settings, upload=upload, application=application)
+        assert verdict == ScanVerdict(verdict.conclusion, history, url, upload)
+        assert (verdict.scan_id, verdict.name) == (12, "contoso.fpr")
+    assert judged(history_of(ALL[Reason.DENIED])).scan_id is None
+    text = NO_RESULTS.text
+    refused = history_of(ScanReading("DONE", error=True, error_message=text, refusal=NO_RESULTS))
+    accepted = judged(refused, rules=Rules(accepted=frozenset({Accept.EMPTY}))).conclusion
+    message = f"not imported after 1m40s; ThreadFix says: '{text.rstrip('.')}'."
+    assert accepted == concluded(Reason.EMPTY_SCAN, message)
+    failed = judged(refused).conclusion
+    assert (failed.reason, failed.hint, failed.meaning) == (Reason.SCAN_FAILED, NO_RESULTS.advice, NO_RESULTS.meaning)
