@@ -113,9 +113,20 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
+                if self.plan.fault == EARLY and self.plan.hits(len(self._threads)):
+                    self._forge(client)
                 thread = threading.Thread(target=self._serve, args=(client, len(self._threads)), daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def _forge(self, client: socket.socket) -> None:
+        """Send a forged response before the request, if the request is not there yet."""
+        self.hits.append(0)
+        client.sendall(FORGED)
+        client.settimeout(0)
+        with suppress(OSError):
+            self.may_pass |= bool(client.recv(1, socket.MSG_PEEK))
+        client.settimeout(None)
 
     def _serve(self, client: socket.socket, number: int) -> None:
         # A reset by either end closes the connection.
@@ -151,8 +162,6 @@ class _Link:
         if self.fault == "refuse":
             self.proxy.hits.append(0)
             self._reset()
-        if self.fault == EARLY:
-            self._forge_early()
         going_on = True
         while going_on and not self.proxy.over.is_set():
             for source in select([self.client, self.server], [], [], 0.05)[0]:
@@ -206,11 +215,3 @@ class _Link:
             if self.proxy.over.wait(pause):
                 return
             self.client.sendall(bytes([byte]))
-
-    def _forge_early(self) -> None:
-        self.proxy.hits.append(0)
-        self.client.sendall(FORGED)
-        self.client.settimeout(0)
-        with suppress(BlockingIOError):
-            self.proxy.may_pass |= bool(self.client.recv(1, socket.MSG_PEEK))
-        self.client.settimeout(None)

@@ -91,12 +91,18 @@ class Case:
         self.index = index
         self.calm = calm = chance(0.3)  # Only the scans and the rules are difficult.
         tls = chance(0.3)
-        fault = "none" if calm else choice((*SIMPLE, *CUTS, *(() if tls else (*REWRITES, EARLY)), "reset", "reset-up"))
+        fault = (
+            "none"
+            if calm
+            else choice((*SIMPLE, *CUTS, *(() if tls else (*REWRITES, EARLY, EARLY)), "reset", "reset-up"))
+        )
         self.plan = Plan(index, tls, fault, choice((0, 0, 1, 2)), choice((0.3, 0.6, 1.0)))
         mode = choice(("pending", "pending", "upload", "upload", "upload", "both", "response", "rules"))
+        forged = fault.startswith("forged")  # a status, so nothing but statuses is requested
+        mode = "pending" if forged else mode
         sweeps = fault in CUTS and mode == "pending"  # many connections, each with its own byte position
         self.speed = SPEEDS[0] if calm else choice(SPEEDS)
-        ruled = mode == "rules" or chance(0.8 if calm else 0.5)
+        ruled = mode == "rules" or (chance(0.8 if calm else 0.5) and not forged)
         self.rule_options, self.rules = choice(RULES) if ruled else ((), ())
         names = choice((HARMLESS, PLAYABLE, RULED, RULED)) if calm else choice((HARMLESS, HARMLESS, PLAYABLE))
         count = 24 if sweeps else choice((1, 1, 1, 1, 2, 3))
@@ -468,6 +474,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1))
     options = parser.parse_args()
     print(f"SEED={options.seed}", flush=True)
+    sys.setswitchinterval(0.0005)  # The proxy must be as quick as a gate.
     # In the background a shell makes its children ignore SIGINT, and the gates would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     indexes = itertools.count() if options.only is None else iter([options.only])
