@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 CUTS: Final = ("reset", "end", "hold", "insert", "reset-up", "end-up", "hold-up")
 """Faults at a byte position of the response, or of the request (`-up`), with TLS too."""
 SIMPLE: Final = ("none", "refuse", "trickle")
-EARLY: Final = "forged-early"
-"""The fault of a response that was there before the request, without TLS."""
+EARLY: Final = "early"
+"""The fault of a response before the request, without TLS. It is honest about another scan: it can come too late."""
 SPANS: Final = {(False, False): 700, (False, True): 300, (True, False): 3000, (True, True): 1500}
 """The byte positions of cuts by TLS and direction: all of a usual response or request, with the handshake."""
 QUIET: Final = 2.0  # seconds that the gate's end may stay open after the gate has ended
@@ -32,9 +32,12 @@ _HEADERS: Final = (
     *(b"Date: Mon, 01 Jan 2001 00:00:00 GMT", b"Connection: keep-alive"),
 )
 _INTERIM: Final = (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
-_BODY: Final = envelope(status_object(SCENARIOS["done"], 41, APPLICATION_ID, 1e9)).body
-FORGED: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_BODY) + _BODY
-"""A response with the status DONE, about another scan."""
+
+
+def _status(scenario: str) -> bytes:
+    """Return the response about another scan of a scenario, after a long time."""
+    body = envelope(status_object(SCENARIOS[scenario], 41, APPLICATION_ID, 1e9)).body
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def _echo(response: bytes, head: bytes, rng: random.Random) -> bytes:
@@ -50,7 +53,7 @@ REWRITES: Final[dict[str, Callable[[bytes, bytes, random.Random], bytes]]] = {
     "interim": lambda response, _, rng: rng.choice(_INTERIM) * rng.choice((1, 3, 30, 3000)) + response,
     "header": lambda response, _, rng: response.replace(b"\r\n", b"\r\n" + rng.choice(_HEADERS) + b"\r\n", 1),
     "twice": lambda response, *_: response * 2,
-    "forged-after": lambda response, *_: response + FORGED,
+    "forged-after": lambda response, *_: response + _status("done"),
     "echo": _echo,
     "noise": lambda _response, _head, rng: rng.randbytes(rng.choice((1, 100, 5000))),
     "other-status": lambda response, _, rng: response.replace(
@@ -96,7 +99,6 @@ class Proxy:
         self.heads: dict[int, bytes] = {}  # the first bytes of the gate, by the number of the connection
         self.hits: list[int] = []  # the byte positions of the faults that happened
         self.over = threading.Event()  # the gate has ended
-        self.may_pass = False  # whether a forged response was too late: nothing shows that it is forged
         self.unclosed = 0  # the connections that the gate did not close
         self._threads: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -114,19 +116,11 @@ class Proxy:
             while True:
                 client, _ = self.listener.accept()
                 if self.plan.fault == EARLY and self.plan.hits(len(self._threads)):
-                    self._forge(client)
+                    self.hits.append(0)
+                    client.sendall(_status("stuck"))
                 thread = threading.Thread(target=self._serve, args=(client, len(self._threads)), daemon=True)
                 self._threads.append(thread)
                 thread.start()
-
-    def _forge(self, client: socket.socket) -> None:
-        """Send a forged response before the request, if the request is not there yet."""
-        self.hits.append(0)
-        client.sendall(FORGED)
-        client.settimeout(0)
-        with suppress(OSError):
-            self.may_pass |= bool(client.recv(1, socket.MSG_PEEK))
-        client.settimeout(None)
 
     def _serve(self, client: socket.socket, number: int) -> None:
         # A reset by either end closes the connection.
