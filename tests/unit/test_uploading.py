@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gate.flow.signals import Signals
-from gate.flow.uploading import upload_all
+from gate.flow.uploading import refuse_known_scans, refuse_older_scan, upload_all
 from gate.model.advice import FailureKind
 from gate.model.events import OutageBegan, OutageEnded, UploadBegan, UploadEnded, UploadProgress
-from gate.model.history import Failure, Outage, Queued, Refused, Unfinished, Upload
+from gate.model.history import Failure, Finished, Outage, Queued, Refused, ScanReading, Unfinished, Upload
 from gate.model.reasons import OutOfThreadsError, Reason
 from gate.model.subjects import Plan, ScanFile, Target
+from gate.threadfix.rules import Rules
+from tests.builders import uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,3 +282,30 @@ def test_the_calling_thread_wakes_up_for_ticks(monkeypatch: pytest.MonkeyPatch) 
     )  # fmt: skip
     assert upload.receipt == QUEUED
     assert upload.elapsed > 0
+
+
+# --- Scans of other files.
+
+OLD = ScanReading("DONE", modified=0.0, sent=10_000.0)
+NEW = ScanReading("DONE", modified=9_990.0, sent=10_000.0)
+
+
+def test_a_scan_that_is_known_or_older_than_the_upload_is_refused() -> None:
+    def refused(what: str) -> Failure:
+        return Failure(Reason.PROTOCOL, what, FailureKind.ANOTHER_UPLOAD, final=True)
+
+    uploads = [uploaded(41), uploaded(42), uploaded(42), uploaded(Finished(12)), uploaded(Finished(12)), uploaded(43)]
+    found = list(refuse_known_scans(uploads, [Target(6, 41)]))
+    lost = "which is not this file's: it was known before. Whether ThreadFix has the file is not known."
+    names = {0: Target(6, 41), 2: Target(6, 42), 4: "scan 12"}
+    assert found == [
+        upload._replace(receipt=refused(f"ThreadFix returned {names[index]}, {lost}")) if index in names else upload
+        for index, upload in enumerate(uploads)
+    ]
+    readings: list[ScanReading | Failure] = [LOST, OLD, OLD]
+    observe = refuse_older_scan(lambda _: readings.pop(0), Rules(), time.monotonic() - 5.0)
+    what = "ThreadFix returned a scan that was DONE long before the upload: it is another upload's."
+    assert [observe(1.0) for _ in range(3)] == [LOST, refused(what), OLD]
+    observe = refuse_older_scan(lambda _: NEW, Rules(), time.monotonic())
+    assert [observe(1.0), observe(1.0)] == [NEW, NEW]
+    assert refuse_older_scan(lambda _: OLD, Rules(), time.monotonic() - 10_000.0)(1.0) == OLD
