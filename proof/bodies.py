@@ -353,7 +353,9 @@ class World:
         self.rng.shuffle(limits)
         odd = bad == "flaps" and bool(len(self.served["criteria"]) % 2)
         shown = [{"id": 1, "severity": name, "maxAllowed": most + odd, "maxIntroduced": 8} for name, most in limits]
-        passed, failed = ([], []) if bad == "none" else (shown[1:], shown[:1]) if bad == "fails" else (shown, [])
+        failing = "High" if bad == "fails" else ""
+        failed = [criterion for criterion in shown if criterion["severity"] == failing]
+        passed = [criterion for criterion in shown if criterion["severity"] != failing and bad != "none"]
         content = {
             "id": 1,
             "passed": passed,
