@@ -12,7 +12,7 @@ import pytest
 
 from gate.model.history import Accept
 from gate.model.reasons import InvalidOption, Reason
-from gate.model.subjects import ApplicationId, Plan, Target
+from gate.model.subjects import ApplicationId, Plan, Policy, Target
 from gate.net.files import find
 from gate.options import parsing, table, values
 from gate.options.parsing import Parsed, parse
@@ -520,6 +520,27 @@ def test_all_invalid_options_are_reported_together() -> None:
 )  # fmt: skip
 def test_contradicting_options_are_invalid(args: tuple[str, ...], says: str) -> None:
     assert errors(*args, files={"k": b""}) == (says,)
+
+
+@pytest.mark.parametrize(
+    ("args", "risks"),
+    [
+        ((), []),
+        (("--settle-timeout", "0"), []),
+        (("--max-interval", "10s"), []),
+        (("--pass-criteria", "true"), []),
+        (("--policy", "all", "--max-interval", "10s"), []),
+        (("--policy", "all", "--settle-timeout", "0"), ["{--settle-timeout 0}"]),
+        (("--pass-criteria", "true", "--max-interval", "10s"), ["{--max-interval}"]),
+    ],
+)
+def test_settings_that_weaken_a_rule_are_a_risk(args: tuple[str, ...], risks: list[str]) -> None:
+    assert [risk.partition(":")[0] for risk in ok(*args).risks] == risks
+
+
+def test_the_name_of_a_policy_may_have_colons() -> None:
+    checks = ok("--policy", "remediation:a:b\nPCI: 2").checks
+    assert checks == (Policy(name="a:b", remediation=True), Policy(name="PCI: 2"))
 
 
 @pytest.mark.parametrize(

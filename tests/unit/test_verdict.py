@@ -16,7 +16,7 @@ from gate.judge.conclusions import (
     from_error,
 )
 from gate.judge.scans import ScanVerdict, UploadVerdict, judge_scan, judge_upload
-from gate.model.advice import UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind, advise
+from gate.model.advice import NAMED, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind, advise
 from gate.model.history import (
     Accept,
     Application,
@@ -124,6 +124,7 @@ def test_a_scan_of_this_run_that_is_not_found_yet_times_out() -> None:
             "had been QUEUED for 1m40s when the timeout expired (30m). The newest poll failed: unreachable.",
         ),
         (history_of(ALL[Reason.UNREACHABLE], StopCause.LIMIT), "unreachable. This went on for 1m (3 failed polls)."),
+        (replace(history_of(ALL[Reason.DENIED]), outages=(Outage(0, ALL[Reason.DENIED]),)), "denied."),
         (
             history_of(replace(ALL[Reason.NOT_FOUND], refused=True), StopCause.LIMIT, QUEUED),
             "no longer exists; its last status was QUEUED. not-found.",
@@ -317,3 +318,9 @@ def test_a_scan_has_a_page_its_upload_and_what_the_user_accepts() -> None:
     assert accepted == concluded(Reason.EMPTY_SCAN, message)
     failed = judged(refused).conclusion
     assert (failed.reason, failed.hint, failed.meaning) == (Reason.SCAN_FAILED, NO_RESULTS.advice, NO_RESULTS.meaning)
+
+
+def test_the_advice_names_doctor_unless_the_cause_is_named() -> None:
+    for kind in FailureKind:
+        conclusion = concluded_from(Failure(Reason.UNREACHABLE, "x.", kind))
+        assert (DIAGNOSIS in conclusion.hint) is (kind not in NAMED)
