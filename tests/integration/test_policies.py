@@ -178,23 +178,6 @@ def test_all_generations_share_the_time_of_one_request(serve: Serve) -> None:
 # --- Responses.
 
 
-@pytest.mark.parametrize(
-    ("check", "endpoint", "content", "text"),
-    [
-        (("--pass-criteria",), CRITERIA,
-         criteria(passed=[], failed=[criterion({"name": "High", "intValue": 4}, maxAllowed=3, maxIntroduced=8),
-                                     criterion("Low", notAllowed=True, notIntroduced=True), criterion("Info", x=1)]),
-         "Release blocked. High: at most 3 open and at most 8 introduced; Low: at most 0 open and at mo"),
-        (("--policy", "all"), STATUSES,
-         [policy(), policy("SOON", 4, "A"), *(policy("FAILING", number, f"P{number}") for number in range(5, 12))],
-         "7 of 9 policies fail: 'P5' (policy 5), 'P6' (policy 6), 'P7' (policy 7), 'P8' (policy 8), 'P9' (policy"),
-    ],
-)  # fmt: skip
-def test_a_broken_rule_fails(run: Run, check: tuple[str, ...], endpoint: str, content: object, text: str) -> None:
-    run.threadfix.set(endpoint, content)
-    run.ends(Reason.POLICY_FAILED, text, *check, settle="20s")
-
-
 @pytest.fixture
 def read(serve: Serve, threadfix: Release) -> Read:
     """Return a function that reads a check from a server that has the same response for every check."""
@@ -207,6 +190,24 @@ def read(serve: Serve, threadfix: Release) -> Read:
         return reader(url, check)(30)
 
     return respond
+
+
+def test_a_criterion_has_its_limits(read: Read) -> None:
+    high = criterion({"name": "High", "intValue": 4}, maxAllowed=3, maxIntroduced=8)
+    failed = [high, criterion("Low", notAllowed=True, notIntroduced=True), criterion("Info", x=1)]
+    reading = read(PassCriteria(), criteria(passed=[], failed=failed))
+    assert isinstance(reading, CheckReading)
+    assert [(result.name, result.limits) for result in reading.results] == [
+        ("High", ("at most 3 open", "at most 8 introduced")), ("Low", ("at most 0 open", "at most 0 introduced")),
+        ("Info", ()),
+    ]  # fmt: skip
+
+
+def test_policies_that_fail_are_first(read: Read) -> None:
+    entries = [policy(), policy("SOON", 4, "A"), *(policy("FAILING", number, f"P{number}") for number in (5, 6))]
+    reading = read(AllPolicies(), entries)
+    assert isinstance(reading, CheckReading)
+    assert (reading.holds, [result.name for result in reading.results]) == (False, ["P5", "P6", "A", "Low Policy"])
 
 
 @pytest.mark.parametrize("word", ["NO SCANS FOUND", "passing", "PASSING ", "\u200b", ""])

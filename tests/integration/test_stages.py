@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tests.conftest import Gate, Ran
 
 Stops = Callable[..., Signals]
-UPLOAD = "/threadfix/rest/latest/applications/6/upload"
 
 
 @pytest.fixture
@@ -65,11 +64,6 @@ def calls(gate: Gate) -> list[tuple[str, str]]:
     return [call for number, call in enumerate(requests) if not number or requests[number - 1] != call]
 
 
-def uploads(gate: Gate) -> int:
-    """Return the number of files that ThreadFix received."""
-    return sum(path == UPLOAD for _, path, _ in gate.threadfix.seen)
-
-
 def reasons(ran: Ran, kind: str) -> list[str | None]:
     """Return the reason of each part of a kind."""
     return [part["reason"] for part in ran.document[kind]]
@@ -97,7 +91,7 @@ def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
     assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
     assert reasons(ran, "uploads") == [None, Reason.UPLOAD_REFUSED, None]
     assert reasons(ran, "scans") == [Reason.PROCESSED, Reason.PROCESSED]
-    assert uploads(gate) == 3
+    assert gate.threadfix.upload_attempts == 3
 
 
 def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> None:
@@ -223,7 +217,7 @@ def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -
     assert (ran.code, ran.document["reason"]) == (5, Reason.NOT_FOUND)
     assert reasons(ran, "uploads") == [Reason.NOT_FOUND] * 3
     assert reasons(ran, "scans") == [Reason.NOT_FOUND]
-    assert uploads(gate) == 0
+    assert gate.threadfix.upload_attempts == 0
     assert ran.document["message"].startswith("application 7: ")
 
 
