@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gate.flow.signals import Signals
 from gate.model.advice import advise
 from gate.model.history import CheckReading, Failure
 from gate.model.reasons import Reason
@@ -135,16 +134,12 @@ def test_every_version_is_supported(serve: Serve, version: Version) -> None:
     ],
 )
 def test_a_policys_name_is_sent_in_a_form_or_in_a_query(serve: Serve, check: Policy, fields: dict[str, str]) -> None:
-    """Only a name has a type."""
+    """Only a name has a type. A day narrows the pass criteria."""
     threadfix = Release()
     reader(serve(threadfix), check)(30)
     assert threadfix.requests == [("POST", EVALUATION, fields), ("GET", EVALUATION, fields), ("GET", STATUSES, {})]
-
-
-def test_a_day_narrows_the_pass_criteria(run: Run) -> None:
-    run.threadfix.set(CRITERIA, criteria())
-    run("--pass-criteria", "--criteria-from", "2026-01-31", settle="0")
-    assert [fields for _, _, fields in run.threadfix.requests] == [{"fromDate": "2026-01-31"}]
+    reader(serve(threadfix), PassCriteria(date(2026, 1, 31)))(30)
+    assert threadfix.requests[-1] == ("GET", CRITERIA, {"fromDate": "2026-01-31"})
 
 
 def test_a_405_or_404_of_any_sender_leads_to_the_next_generation(serve: Serve) -> None:
@@ -528,30 +523,22 @@ def test_the_sandbox_in_every_generation(
 # --- Signals.
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("hanging", "code", "reason"), [(CRITERIA, 143, "cancelled"), (SEVERITIES, 1, "policy-failed")]
 )
 def test_a_signal_loses_no_verdict(run: Run, hanging: str, code: int, reason: str) -> None:
     """A check that has not ended is cancelled. A check that failed stays failed while its details are looked up."""
-    arrived = threading.Event()
+    signals = Signals()
 
     def hang(_: dict[str, str]) -> Fault:
-        arrived.set()
+        signals.stop(15)
         return Trickle(headers_too=True)
 
     run.threadfix.set(CRITERIA, criteria(failed=[criterion()]))
     run.threadfix.scripts["GET", hanging] = hang
-    scan = run.threadfix.add(DONE)
-    arguments = ("--pending-scan-id", str(scan), "--pass-criteria", "--result-file", "result.json")
-    with run.gate.start(*arguments) as process:
-        assert arrived.wait(20)
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=20)
-    assert process.returncode == code, log
-    document = json.loads((run.gate.folder / "result.json").read_text())
-    assert (document["reason"], document["exit_code"]) == (reason, code)
-    assert ("To keep waiting" in log) is (reason == "cancelled")
+    ran = run.gate("--pending-scan-id", str(run.threadfix.add(DONE)), "--pass-criteria", signals=signals)
+    assert (ran.code, ran.document["reason"]) == (code, reason)
+    assert ("To keep waiting" in ran.err) is (reason == "cancelled")
 
 
 # --- Start-up.
