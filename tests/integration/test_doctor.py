@@ -506,7 +506,9 @@ def test_a_status_endpoint_that_the_server_does_not_have(examine: Doctor, serve:
     assert "--status-path" in seen.check("permission")["hint"]
 
 
-@pytest.mark.parametrize("about", [RESTRICTED, UNKNOWN_PATH, Raw(200, b"<html>"), envelope({"id": 7, "name": "Other"})])
+@pytest.mark.parametrize(
+    "about", [RESTRICTED, UNKNOWN_PATH, envelope({"id": 7, "name": "Other"}), envelope({"id": "six"})]
+)
 def test_the_gate_does_not_need_to_read_the_application(about: Fault, examine: Doctor) -> None:
     """If the status endpoint works, no response of the application's endpoint is a failure."""
     url = examine.serve(Altered(pattern="/applications/6$", about=about))

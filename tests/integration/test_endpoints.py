@@ -205,6 +205,7 @@ CHUNKED = f"{MULTIPART}Transfer-Encoding: Chunked\r\n"
         (f"{MULTIPART}Content-Length: {len(FORM) + 3}\r\n", [FORM + b"\r\nx"], 200, b'"links"'),
         ("Content-Type: text/xml\r\nContent-Length: 5\r\n", [b"<a/>\n"], 200, b"System error"),
         (f"{MULTIPART}Content-Length: -1\r\n", [FORM], 411, b"length"),
+        (f"{MULTIPART}Content-Length: -1\r\nExpect: 100-continue\r\n", [], 411, b"length"),
     ],
 )
 def test_the_body_of_an_upload_follows_http(head: str, pieces: list[bytes], code: int, text: bytes, api: Api) -> None:
