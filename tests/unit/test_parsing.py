@@ -523,6 +523,29 @@ def test_contradicting_options_are_invalid(args: tuple[str, ...], says: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("insecure", "maybe", "'maybe' is neither true nor false; write true, 1, yes or on, or their opposites."),
+        ("result-file", "a\0b", "the value contains a NUL character, which no file name can contain."),
+        ("api-version", "2.8", ("the value is not a version; write latest, legacy, one such as v2.8 (with its v), or "
+         "none.")),
+        ("status-path", "a b/{pending_scan_id}", ("the value is not a path below the base URL; write it without host, "
+         "whitespace, fragment, `.` and `..`.")),
+        ("status-path", "{pending_scan_id}/{key}",
+         "the value has an unknown placeholder; known are {application_id}, {pending_scan_id}, {version}."),
+        ("ui-url", "javascript:x",
+         "the value is not a URL; let it start with {url} or https:// and leave out whitespace."),
+        ("timeout", "9000h", "'9000h' is more than a year; write for example 15m or 1h30m."),
+        ("criteria-from", "31.1.2026", "'31.1.2026' is not a day; write it as 2026-01-31."),
+        ("policy", "remediation:", "the value names no policy; write remediation:NAME."),
+    ],
+)  # fmt: skip
+def test_an_invalid_value_has_an_explanation(name: str, value: str, error: str) -> None:
+    assert errors(f"--{name}", value) == (f"--{name}: {error}",)
+    assert ok("--status-path", "/a/{pending_scan_id}/").server.status_path == "a/{pending_scan_id}/"
+
+
+@pytest.mark.parametrize(
     ("args", "risks"),
     [
         ((), []),
