@@ -251,33 +251,8 @@ def test_a_mutated_response_passes_only_if_it_still_reports_a_pass(data: st.Data
     assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
 
 
-@settings(max_examples=2 * settings().max_examples)
-@given(st.data())
-def test_mutated_bytes_pass_only_if_they_still_report_a_pass(data: st.DataObject) -> None:
-    check, content = data.draw(st.sampled_from(PASSING + FAILING + UNKNOWN))
-    body = json.dumps(wrapped(content)).encode()
-    at, length = data.draw(st.integers(0, len(body))), data.draw(st.integers(0, 40))
-    middle = data.draw(st.one_of(st.binary(max_size=8), st.just(body[at : at + length] * 2), st.just(b"")))
-    body = body[:at] + middle + body[at + length :]
-    assert verdict(check, body)[1] is not Kind.PASS or may_pass(check, body)
-
-
-@settings(max_examples=3 * settings().max_examples)
-@given(st.data())
-def test_mutating_one_field_of_a_failing_response_never_makes_it_pass(data: st.DataObject) -> None:
-    """Except the word itself, if it becomes exactly PASSING in a policy's response."""
-    check, content = data.draw(st.sampled_from(FAILING))
-    document = wrapped(content)
-    # A field of an object, and not a whole entry of a list: without its broken entry a list is another response.
-    path = data.draw(st.sampled_from([path for path in places(document) if path and isinstance(path[-1], str)]))
-    value = data.draw(st.one_of(documents, st.just(...)))
-    kind = verdict(check, json.dumps(put(document, path, value)).encode())[1]
-    is_the_word = path[-1] == "currentStatus" and value == "PASSING"
-    assert kind is not Kind.PASS or is_the_word
-
-
-def test_every_single_word_in_every_place_of_a_failing_response() -> None:
-    """The same without chance: each field of each failing response takes each value that could matter, or goes."""
+def test_mutating_one_field_of_a_failing_response_never_makes_it_pass() -> None:
+    """Each field takes each value that could matter, or goes; except the word itself, if it is exactly PASSING."""
     values = [
         ..., None, True, False, 0, 1, 3, 6, FRESH, "PASSING", "FAILING", "passing", "PASSING ", "", "Low Policy", [],
         {}, [criterion()], [policy(evaluated=FRESH)], {"PASSING": True},

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gate.model.history import CheckResult, Obstacle, Refused, ScanReading
+from gate.model.history import CheckResult, Failure, Obstacle, Outage, Refused, ScanReading
+from gate.model.reasons import Reason
 from gate.model.subjects import Policy
-from gate.reporters import closing, junit, outputs, result, summary
+from gate.reporters import closing, junit, outputs, page, result, summary
 from gate.reporters.outputs import OUTPUTS, output_values
 from gate.sandbox.scenarios import SCENARIOS
 from gate.text.sanitizer import (
@@ -30,6 +33,9 @@ from gate.text.sanitizer import (
 from tests import builders
 from tests.builders import history_of, judged
 from tests.unit.test_redaction import FORMS
+
+if TYPE_CHECKING:
+    from gate.judge.verdict import Verdict
 
 HOSTILE = SCENARIOS["hostile-text"].message or ""
 WORDS = (
@@ -81,11 +87,13 @@ class Text(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.text = ""
         self.tags: list[str] = []
+        self.shape: set[tuple[str, ...]] = set()
         self.feed(markup)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(f"{tag} {attrs}" if attrs else tag)
+        self.shape.add((tag, *sorted(name for name, _ in attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         self.tags.append(f"/{tag}")
@@ -141,20 +149,32 @@ TABLE = ("thead", "tbody", "tr", "th", "td")
 OURS = "a [('href', 'https://tf.example.com/threadfix/applications/6')]"
 
 
+def verdict_with(status: str, name: str, message: str) -> Verdict:
+    """Return a verdict with a server's texts in every place."""
+    status, name, message = (Sanitizer().sanitize(text) or "X" for text in (status, name, message))
+    reading = ScanReading(status, error=True, error_message=message, name=name, message=message)
+    outages = (Outage(1.0, Failure(Reason.PROTOCOL, message), 1, ended=2.0),)
+    file = builders.uploaded(Refused(message), name)
+    row = CheckResult(name, None, status, (message,), 5, 3, 0.0, 7.0)
+    obstacle = Obstacle(7, name, status, message)
+    checks = [builders.checked(Policy(name=name), row, row, stale=3.0, obstacles=[obstacle])]
+    scan = judged(replace(history_of(reading), outages=outages))
+    return builders.verdict(scan, scan, uploads=[file, file], checks=checks)
+
+
+HARMLESS = Text(page.render(verdict_with("X", "X", "X"))).shape
+
+
 @given(texts, texts, texts)
 def test_every_report_accepts_any_text(status: str, name: str, message: str) -> None:
-    clean = Sanitizer().sanitize
-    reading = ScanReading(
-        clean(status) or "X", error=True, error_message=clean(message), name=clean(name), message=clean(message)
-    )
-    file = builders.uploaded(Refused(clean(message)), clean(name) or "X")
-    row = CheckResult(clean(name), None, clean(status), (clean(message),), 5, 3, 0.0, 7.0)
-    obstacle = Obstacle(7, clean(name), clean(status), clean(message))
-    checks = [builders.checked(Policy(name=clean(name)), row, row, stale=3.0, obstacles=[obstacle])]
-    verdict = builders.verdict(judged(history_of(reading)), uploads=[file, file], checks=checks)
+    verdict = verdict_with(status, name, message)
     document = json.loads(result.render(verdict))
-    assert document["scans"][0]["status"] == reading.status
-    assert (reading.error_message or "").rstrip(".") in document["scans"][0]["message"]
+    said = Sanitizer().sanitize(message).rstrip(".")
+    assert document["scans"][0]["status"] == (Sanitizer().sanitize(status) or "X")
+    assert said in document["scans"][0]["message"]
+    html = Text(page.render(verdict))
+    assert html.shape == HARMLESS
+    assert folded(said) in folded(html.text)
     for line in closing.lines(verdict, quiet=False, annotated=False):
         shown = log_line(line.text)
         assert not FORBIDDEN.search(shown)
@@ -165,8 +185,8 @@ def test_every_report_accepts_any_text(status: str, name: str, message: str) -> 
     lines = outputs.render(verdict).splitlines()
     assert len(lines) == len(OUTPUTS) - 1
     assert all(re.fullmatch(r"THREADFIX_GATE_[A-Z_]+=[^\"'`$\\]*", line) for line in lines)
-    page = Text(GITHUB_FLAVOURED.render(summary.render(verdict)))
+    markdown = Text(GITHUB_FLAVOURED.render(summary.render(verdict)))
     ours = {"h2", "h3", "p", "strong", "em", "code", "pre", "a", "table", "ul", "li", "details", "summary"} | set(TABLE)
-    assert {tag.partition(" ")[0].strip("/") for tag in page.tags} <= ours
+    assert {tag.partition(" ")[0].strip("/") for tag in markdown.tags} <= ours
     # The only link is our own, to the application.
-    assert [tag for tag in page.tags if tag.partition(" ")[0] == "a"] in ([], [OURS])
+    assert [tag for tag in markdown.tags if tag.partition(" ")[0] == "a"] in ([], [OURS])

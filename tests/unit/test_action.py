@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
-from gate.options.table import EXPERT, OPTIONS
+from gate.options.table import OPTIONS
 
 ROOT: Final = Path(__file__).parents[2]
 OUTPUTS: Final = (
@@ -29,19 +29,6 @@ def action() -> dict[str, Any]:
 def test_the_file_is_up_to_date() -> None:
     rendered = runpy.run_path(str(ROOT / "scripts/generate_action.py"))["rendered"]
     assert (ROOT / "action.yml").read_text(encoding="utf-8") == rendered()
-
-
-def test_the_inputs_are_the_options_with_defaults_as_text(action: dict[str, Any]) -> None:
-    defaults = {option.name: option.default or "" for option in OPTIONS} | {"python": "", "command": "run"}
-    assert {name: given["default"] for name, given in action["inputs"].items()} == defaults
-    assert all(given["description"].endswith(".") for given in action["inputs"].values())
-
-
-def test_the_expert_options_are_a_group_at_the_end() -> None:
-    text = (ROOT / "action.yml").read_text(encoding="utf-8")
-    last = text.partition("  # Expert options\n")[2].partition("\noutputs:")[0]
-    expert = [option.name for option in OPTIONS if option.group == EXPERT]
-    assert re.findall(r"^  ([a-z-]+):$", last, flags=re.MULTILINE) == expert
 
 
 def test_the_actions_lock_is_derived() -> None:
@@ -67,9 +54,3 @@ def test_the_outputs_come_from_the_step_of_the_gate(action: dict[str, Any]) -> N
     (step,) = action["runs"]["steps"]
     wired = {name: given["value"] for name, given in action["outputs"].items()}
     assert wired == {name: f"${{{{ steps.{step['id']}.outputs.{name} }}}}" for name in OUTPUTS.split()}
-
-
-def test_the_marketplace_has_a_name_a_description_and_branding(action: dict[str, Any]) -> None:
-    assert re.fullmatch(r"[A-Za-z ]+", action["name"])
-    assert 0 < len(action["description"]) <= 125  # more is cut off in the list
-    assert set(action["branding"]) == {"icon", "color"}

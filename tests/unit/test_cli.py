@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from gate import __version__
 from gate.cli import UNEXPECTED, main
 from gate.flow import context
 from gate.model.reasons import Reason
-from gate.options.table import EXPERT, OPTIONS
+from gate.options.table import OPTIONS
 
 
 def usage(capfd: pytest.CaptureFixture[str], *args: str) -> list[str]:
@@ -195,15 +194,3 @@ def test_help_is_readable_at_every_width(
     for option in OPTIONS:
         assert f"[{option.variable}" in text or option.name == "api-key"
         assert (f"--{option.name}" in text) is option.flag or option.name == "api-key"
-
-
-def test_help_begins_with_the_requirements(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--help"]) == 0
-    out = capfd.readouterr().out
-    groups = dict.fromkeys(option.group for option in OPTIONS)
-    headings = [line.removesuffix(":") for line in out.splitlines() if re.fullmatch(r"[A-Z][A-Za-z ]+:", line)]
-    *others, last = groups
-    assert headings == ["What you need", "Example", "Exit codes", *others, "Other", last]
-    assert last == EXPERT
-    for reason in Reason:
-        assert reason.value in out

@@ -290,14 +290,6 @@ def test_with_several_scans_each_line_names_its_scan_and_file() -> None:
     ]
 
 
-def test_the_line_that_begins_the_wait_names_the_file() -> None:
-    lines: list[str] = []
-    console = Console(lambda line: lines.append(line.text))
-    console.handle(upload_of(SMALL, Queued((ONE,))))
-    console.waiting(SETTINGS, [ONE], UNTIL)
-    assert "for pending scan 41 of application 6 (a/small.json), until" in lines[-1]
-
-
 def test_an_undocumented_status_is_warned_of_once() -> None:
     seen = ((ONE, "NEW"), (TWO, "NEW"), (TWO, "NEWER"))
     lines = log(*(StatusSeen(target, 3.0, ScanReading(status)) for target, status in seen), settings=SEVERAL)

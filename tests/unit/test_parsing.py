@@ -514,8 +514,6 @@ def test_all_invalid_options_are_reported_together() -> None:
          "--application-name and --application-unique-id both name the application; leave one of them out."),
         (("--application-name", "b"), ("--application-name: the application is known from --application-id (from "
          "THREADFIX_APPLICATION_ID) already; leave one out.")),
-        (("--url", "http://tf.example.com/"), ("--url: with plain http the API key is sent unencrypted; write "
-         "https://, or add --allow-http if the network is protected.")),
     ],
 )  # fmt: skip
 def test_contradicting_options_are_invalid(args: tuple[str, ...], says: str) -> None:

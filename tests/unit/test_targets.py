@@ -54,14 +54,8 @@ def test_an_application_has_a_name_or_a_unique_id_with_or_without_its_team(team:
 @pytest.mark.parametrize(
     ("flags", "env", "says"),
     [
-        (("--team-name", "Web"), NAMELESS, "--team-name requires --application-name or --application-unique-id too"),
-        (("--team-name", "a", "--application-name", "b", "--application-unique-id", "c"), NAMELESS,
-         "both name the application"),
         (("--team-name", "\udcff", "--application-name", "Shop"), NAMELESS, "--team-name: the value is not UTF-8"),
-        (("--team-name", "Web", "--application-name", "Shop"), {},
-         "--team-name: the application is known from --application-id (from THREADFIX_APPLICATION_ID) already"),
         (("--accept", "older"), {}, "--accept: 'older' contains an element that is not one of duplicate, empty."),
-        (("--criteria-from", "2026-01-31"), {}, "--criteria-from narrows the pass criteria; add --pass-criteria"),
         (("--pass-criteria", "1", "--criteria-from", "31.1.2026"), {}, "is not a day; write it as 2026-01-31"),
         (("--pass-criteria", "1", "--criteria-from", "2026-02-30"), {}, "is not a day"),
         (("--policy", "remediation:"), {}, "names no policy"),
@@ -106,13 +100,6 @@ def test_a_file_that_cannot_be_uploaded_is_a_usage_error(tmp_path: Path) -> None
     both = from_error(UsageError([invalid, InvalidOption("--timeout", "--timeout: is empty.")]))
     assert (both.meaning, both.hint) == (Reason.USAGE.row.meaning, Reason.USAGE.row.advice)
     assert errors("--scan-file", " \n", **SCANLESS) == (f"--scan-file: {EMPTY}.",)
-
-
-def test_a_file_needs_an_application(tmp_path: Path) -> None:
-    (tmp_path / "a.fpr").write_text("x")
-    (error,) = errors("--scan-file", f"{tmp_path}/a.fpr", **NAMELESS, **SCANLESS)
-    assert error.startswith("--application-id is missing")
-    assert "or set --application-name to look it up" in error
 
 
 def test_an_earlier_refused_upload_is_valid_without_an_application() -> None:

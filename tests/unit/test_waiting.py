@@ -43,17 +43,10 @@ def test_a_finished_scan_costs_one_request() -> None:
 @pytest.mark.parametrize(
     ("waited", "jitter", "seconds"),
     [
-        (0, 0, 2),
-        (20, 0, 2),
-        (50, 0, 5),
-        (149, 0, 14.9),
-        (3600, 0, 15),
-        (50, 1, 5.5),
-        (50, -1, 4.5),
-        (0, -1, 2),
+        (0, 0, 2), (20, 0, 2), (50, 0, 5), (149, 0, 14.9), (3600, 0, 15), (50, 1, 5.5), (50, -1, 4.5), (0, -1, 2),
         (3600, 1, 15),
     ],
-)
+)  # fmt: skip
 def test_the_cadence_is_a_tenth_of_the_time_waited(waited: float, jitter: float, seconds: float) -> None:
     """The jitter stays within the bounds."""
     assert cadence(waited, Plan(), jitter) == pytest.approx(seconds)
