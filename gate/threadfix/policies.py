@@ -280,7 +280,7 @@ class CheckReader:
             response = self._send(generation, until)
             if not _try_next(response):
                 break
-        reading = self._read(generation, response)
+        reading = self._read(generation, response, until)
         is_last = isinstance(response, Failure) and generation is last
         return reading if is_last else self._with_candidates(reading, until)
 
@@ -312,8 +312,8 @@ class CheckReader:
         limit = LONG_RESPONSE_LIMIT if generation.path == links.POLICY_STATUSES_PATH else RESPONSE_LIMIT
         return api.request(f"{url}?{urlencode(fields)}" if fields else url, left(until), limit=limit)
 
-    def _read(self, generation: Generation, response: ApiResponse | Failure) -> CheckReading | Failure:
-        """Return the reading or the failure for a response."""
+    def _read(self, generation: Generation, response: ApiResponse | Failure, until: float) -> CheckReading | Failure:
+        """Return the reading or the failure for a response, at the latest at the moment `until`."""
         check, host = self._request.check, self._api.http.host
         doing = Doing.CRITERIA if isinstance(check, PassCriteria) else Doing.POLICIES
         if isinstance(response, Failure):
@@ -321,15 +321,20 @@ class CheckReader:
         if response.http.age and not self._cached:
             return self._api.cached(response.http)
         request = self._request._replace(sent=response.http.date, kind_requested=generation.posted)
-        try:
-            reading = generation.read(response.envelope, request)
-        except responses.NotThreadFixError as error:
-            return self._api.malformed(response, f"no {NOUNS[type(check)]}", error)
-        except AnotherError as error:
-            return Failure(Reason.PROTOCOL, f"{host} {error}.", FailureKind.ANOTHER, doing, final=True)
-        except UnknownError as error:
-            return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", FailureKind.UNKNOWN_RULE, doing, final=True)
-        self._generations = (generation,)
+
+        def convert(_: object) -> CheckReading | Failure:
+            try:
+                return generation.read(response.envelope, request)
+            except responses.NotThreadFixError as error:
+                return self._api.malformed(response, f"no {NOUNS[type(check)]}", error)
+            except AnotherError as error:
+                return Failure(Reason.PROTOCOL, f"{host} {error}.", FailureKind.ANOTHER, doing, final=True)
+            except UnknownError as error:
+                return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", FailureKind.UNKNOWN_RULE, doing, final=True)
+
+        reading = self._api.http.probe(convert, left(until))
+        if isinstance(reading, CheckReading):
+            self._generations = (generation,)
         return reading
 
 

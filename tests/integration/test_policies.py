@@ -170,6 +170,19 @@ def test_all_generations_share_the_time_of_one_request(serve: Serve) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_reading_a_list_of_policies_counts_towards_the_limit(serve: Serve, threadfix: Release) -> None:
+    class Slow(Sanitizer):
+        def sanitize(self, value: str, limit: int = TEXT_LIMIT) -> str:
+            time.sleep(0.05)
+            return super().sanitize(value, limit)
+
+    threadfix.set(STATUSES, envelope([policy(number=number, name=f"Policy {number}") for number in range(1, 51)]))
+    client = Client(Server(serve(threadfix), Secret(API_KEY)), Slow((Secret(API_KEY),)), trace=lambda _: None)
+    reading = CheckReader(client.api, AllPolicies(), APPLICATION_ID)(1.0)
+    assert isinstance(reading, Failure)
+    assert reading.reason is Reason.UNREACHABLE
+
+
 # --- Responses.
 
 
