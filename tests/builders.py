@@ -60,17 +60,9 @@ def history_of(
 ) -> ScanHistory:
     """Build the history of a wait of 100 seconds and nine polls; a failure starts an outage at 40 s."""
     known = newest if isinstance(newest, ScanReading) else reading
-    return History(
-        TARGET,
-        ended,
-        elapsed=100.0,
-        polls=9,
-        errors=int(isinstance(newest, Failure)),
-        phases=(Phase(known.status, 0, 90),) if known else (),
-        outages=(Outage(40.0, newest, polls=3),) if isinstance(newest, Failure) else (),
-        newest=newest,
-        reading=known,
-    )
+    phases = (Phase(known.status, 0, 90),) if known else ()
+    outages = (Outage(40.0, newest, polls=3),) if isinstance(newest, Failure) else ()
+    return History(TARGET, ended, 100.0, 9, len(outages), phases, outages, newest, known)
 
 
 def judged(history: ScanHistory, **changes: object) -> ScanVerdict:
@@ -128,15 +120,10 @@ FAILING: Final = CheckResult("Release", False, "FAILING", evaluated=MORNING)  # 
 STALE: Final = CheckResult("Release", True, "PASSING", evaluated=MORNING, behind=240.0)  # noqa: FBT003
 CRITICAL: Final = CheckResult("Critical", False, "", ("at most 0 open", "at most 0 introduced"), 5, 3)  # noqa: FBT003
 HIGH: Final = CheckResult("High", True, "", ("at most 9 open",), 4, 2)  # noqa: FBT003
+PAGE: Final = "https://tf.example.com/threadfix/vulnerabilities"
 OBSTACLES: Final = tuple(
-    Obstacle(
-        700 + number,
-        "SQL Injection",
-        "Critical",
-        f"/login.jsp: user{number}",
-        f"https://tf.example.com/threadfix/vulnerabilities/{700 + number}",
-    )
-    for number in range(10)
+    Obstacle(number, "SQL Injection", "Critical", f"/login.jsp: user{number % 10}", f"{PAGE}/{number}")
+    for number in range(700, 710)
 )
 
 

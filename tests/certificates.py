@@ -24,17 +24,10 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 
-SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,
-    crl_sign=True,
-    encipher_only=False,
-    decipher_only=False,
+USES = (
+    "digital_signature content_commitment key_encipherment data_encipherment key_agreement encipher_only decipher_only"
 )
+SIGNS_CERTIFICATES = x509.KeyUsage(key_cert_sign=True, crl_sign=True, **dict.fromkeys(USES.split(), False))
 
 
 class Authority:

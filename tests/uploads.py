@@ -63,18 +63,13 @@ TAKEN: Final = http(linked())
 FINISHED: Final = {
     "id": 12,
     "importTime": 1793613600000,
-    "numberClosedVulnerabilities": 0,
-    "numberNewVulnerabilities": 3,
-    "numberOldVulnerabilities": 0,
-    "numberResurfacedVulnerabilities": 0,
-    "numberTotalVulnerabilities": 3,
+    **{f"number{kind}Vulnerabilities": 0 for kind in ("Closed", "Old", "Resurfaced", "Info", "Low", "Critical")},
+    **{
+        f"number{kind}Vulnerabilities": number
+        for kind, number in (("New", 3), ("Total", 3), ("Medium", 1), ("High", 2))
+    },
     "numberRepeatResults": 0,
     "numberRepeatFindings": 0,
-    "numberInfoVulnerabilities": 0,
-    "numberLowVulnerabilities": 0,
-    "numberMediumVulnerabilities": 1,
-    "numberHighVulnerabilities": 2,
-    "numberCriticalVulnerabilities": 0,
     "findings": [{"id": 1, "attackString": "a", "surfaceLocation": {"id": 1, "parameter": "id", "path": "/b"}}],
     "scannerName": "OWASP Zed Attack Proxy",
 }

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from gate.flow.signals import Signals
 from gate.flow.waiting import Deadline, Schedule, Wait, wait_all
 from gate.judge.scans import judge_scan
-from gate.model.history import Failure, Observation, ScanReading, StopCause
+from gate.model.history import Failure, Observation, ScanReading
 from gate.model.reasons import Kind, Reason
 from gate.model.subjects import ApplicationId, Plan, Target
 from gate.options.settings import Settings
@@ -87,32 +87,6 @@ def test_pass_if_and_only_if_the_server_reported_success_in_time(
     assert history.polls == len(observations)
     # A request that the deadline cut off is no error.
     assert history.errors == sum(isinstance(observation, Failure) for observation in observations) - world.cut_off
-
-
-@settings(max_examples=2 * settings().max_examples)
-@given(schedules, plans, st.floats(-1, 1))
-def test_every_pause_is_within_its_bounds(schedule: list[tuple[Observation, float]], plan: Plan, jitter: float) -> None:
-    """Between the intervals; longer only if the server requests it; shorter only at a limit or the deadline."""
-    world = World.playing(schedule, plan=plan, jitter=jitter, settled=SETTINGS.rules.settled)
-    history = world.wait()
-    outage_began: float | None = None
-    was_good = False
-    for (_, ended, observation), (started, _, _) in zip(world.observations, world.observations[1:], strict=False):
-        pause = started - ended
-        retry_after = 0.0
-        limits = [plan.timeout]
-        if isinstance(observation, Failure):
-            outage_began = ended if outage_began is None else outage_began
-            retry_after = observation.retry_after or 0.0
-            limits.append(outage_began + (plan.outage_limit if was_good else plan.first_contact_limit))
-        else:
-            outage_began, was_good = None, True
-        clipped = started >= min(limits) - 1e-6
-        assert pause <= max(plan.max_interval, retry_after) + 1e-6
-        assert clipped or pause >= max(plan.interval, retry_after) - 1e-6
-        assert started <= max(min(limits), ended) + 1e-6
-    if history.ended is StopCause.DEADLINE:
-        assert world.observations[-1][0] >= plan.timeout - 1e-6
 
 
 # --- Several scans over real sockets, with responses that are stray, late or doubled.

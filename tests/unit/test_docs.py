@@ -99,13 +99,9 @@ def test_the_map_has_every_room_once() -> None:
 
 
 def test_the_picture_is_of_a_real_run_and_loads_nothing() -> None:
-    """Nothing is hidden before the animation starts or after it has ended, so a still picture shows the verdict."""
     svg = (ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")
     assert "PASS (" in "".join(ET.fromstring(svg).itertext())  # noqa: S314 - our own picture
     assert not re.search(r"<script|href|url\(|@import", svg)
-    assert re.findall(r"animation: (.*?) [}]", svg) == ["hide 0s 4s", "none"]
-    assert re.search(r"@keyframes hide \{ from, to \{ opacity: 0 \} \}", svg)
-    assert not re.search(r"backwards|both|forwards|infinite", svg)
 
 
 def test_untested_versions_are_not_claimed() -> None:

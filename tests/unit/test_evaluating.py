@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from gate.flow.evaluating import dated, moment_of, wait_for
-from gate.flow.signals import Signals
-from gate.flow.waiting import Deadline, Schedule, wait_all
+from gate.flow.waiting import Deadline, Schedule
 from gate.model.advice import FailureKind
 from gate.model.events import OutageBegan
 from gate.model.history import (
@@ -332,19 +330,3 @@ def test_a_policy_without_an_id_a_moment_or_time_is_not_evaluated() -> None:
         world = World(lambda _n, _at, it=response: it, takes=lambda n, long=seconds: long if n == 1 else 0.0)  # type: ignore[misc]
         world.evaluate = lambda number, _at: policy(DONE_AT, number=number)
         assert (statuses(world.wait(AllPolicies(), moment)), world.evaluated) == ([STALE], [])
-
-
-def test_every_check_runs_and_keeps_its_place() -> None:
-    """They run side by side, in real threads."""
-    scripts: dict[Check, Response] = {PassCriteria(): criteria(), PCI: NEW, AllPolicies(): DENIED}
-    stop = threading.Event()
-    plan = Plan(interval=0.001, max_interval=0.002)
-    schedule = Schedule(plan, Deadline(0.0, time.monotonic), stop.wait, lambda: 0.0)
-    waits = [
-        wait_for(check, Server(World(lambda _n, _at, it=response: it)), DONE_AT, schedule)  # type: ignore[misc]
-        for check, response in scripts.items()
-    ]
-    histories = wait_all(waits, stop=stop, signals=Signals(), notify=lambda _: None, tick=lambda _: None)
-    assert [history.target for history in histories] == [*scripts]
-    assert [statuses(history) for history in histories] == [[STALE, FRESH], [FRESH], []]
-    assert histories[2].newest == DENIED

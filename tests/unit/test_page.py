@@ -328,46 +328,11 @@ def test_every_drawing_has_a_title_and_its_words() -> None:
         assert {svg["aria-labelledby"], svg["aria-describedby"]} <= set(ids)
 
 
-# --- Colours.
-
-SHEET: Final = report.style_sheet()
-LIGHT, DARK = (
-    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", SHEET, re.DOTALL)
-)
-
-
-def contrast(first: str, second: str) -> float:
-    """The ratio of WCAG 2."""
-
-    def luminance(colour: str) -> float:
-        channels = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    brighter, darker = sorted((luminance(first), luminance(second)), reverse=True)
-    return (brighter + 0.05) / (darker + 0.05)
-
-
-@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
-def test_the_colours_can_be_distinguished(scheme: dict[str, str]) -> None:
-    """Text has the contrast of WCAG's level AA, and bars are visible."""
-    scheme = LIGHT | scheme
-    kinds = ["pass", "fail", "unknown"]
-    written = [("ink", "card"), ("ink", "page"), ("soft", "card"), ("soft", "page"), ("link", "card")]
-    written += [("on-link", "link"), *((kind, f"{kind}-tint") for kind in kinds)]
-    written += [(text, f"{kind}-tint") for kind in kinds for text in ("ink", "soft")]
-    bars = sorted({*report.STATUS_COLOURS.values(), "other", *kinds})
-    assert len(bars) == 11
-    assert [pair for pair in written if contrast(scheme[pair[0]], scheme[pair[1]]) < 4.5] == []
-    assert [bar for bar in bars if contrast(scheme[bar], scheme["card"]) < 3] == []
-
-
 def test_every_status_has_a_colour() -> None:
     assert set(report.STATUS_COLOURS) == set(STATUSES)
     colours = map(report.colour_of, [*STATUSES, *report.CHECK_COLOURS, "NEW"])
     for name in (*colours, *(kind.value for kind in Kind)):
-        assert f".fill-{name} {{ fill: var(--{name}); }}" in SHEET
-        assert contrast(report.PALETTE[name][0], "#ffffff") >= 4.5
+        assert f".fill-{name} {{ fill: var(--{name}); }}" in report.style_sheet()
 
 
 # --- Its size, and hostile texts.

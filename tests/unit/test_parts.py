@@ -10,9 +10,9 @@ import pytest
 from gate.judge.checks import CheckVerdict
 from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from, describe
 from gate.judge.scans import UploadVerdict, judge_scan, judge_upload
-from gate.model.advice import ADVICE, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind
-from gate.model.history import Accept, Application, Failure, Finished, Queued, Refused, ScanReading, Unfinished, Upload
-from gate.model.reasons import DIAGNOSIS, Cancelled, Kind, Reason
+from gate.model.advice import ADVICE, Doing, FailureKind
+from gate.model.history import Accept, Application, Failure, Finished, Queued, Refused, ScanReading, Upload
+from gate.model.reasons import DIAGNOSIS, Kind, Reason
 from gate.model.subjects import AllPolicies, ScanFile
 from gate.threadfix.refusals import REFUSALS
 from gate.threadfix.rules import Rules
@@ -31,32 +31,6 @@ def upload_verdict(receipt: Receipt, **changes: object) -> UploadVerdict:
     verdict = judge_upload(Upload(FILE, receipt), replace(SETTINGS, **changes), application=SHOP)  # type: ignore[arg-type]
     assert verdict
     return verdict
-
-
-@pytest.mark.parametrize(
-    ("receipt", "reason", "message"),
-    [
-        (Finished(12), Reason.PROCESSED, "processed immediately as scan 12."),
-        (Refused("Scan file has already been uploaded.", DUPLICATE), Reason.UPLOAD_REFUSED,
-         "refused; ThreadFix says: 'Scan file has already been uploaded'."),
-        (Refused("Full."), Reason.UPLOAD_REFUSED, "refused; ThreadFix says: 'Full'."),
-        (Refused(""), Reason.UPLOAD_REFUSED, "refused; ThreadFix does not say why."),
-        (DOWN, Reason.UNREACHABLE, "tf.example.com closed the connection."),
-        (Unfinished.NOT_SENT, Reason.CANCELLED, "not sent; the gate was stopped."),
-        (Unfinished.BROKEN_OFF, Reason.CANCELLED,
-         "was being sent when the gate was stopped. Whether ThreadFix has the file is not known."),
-    ],
-)  # fmt: skip
-def test_each_receipt_has_its_reason(receipt: Receipt, reason: Reason, message: str) -> None:
-    verdict = upload_verdict(receipt)
-    assert (verdict.conclusion.reason, verdict.conclusion.message) == (reason, message)
-    assert verdict.subject == "upload of out/a.fpr"
-    assert bool(verdict.conclusion.hint) is (verdict.conclusion.kind is not Kind.PASS)
-    assert verdict.scan_id == (12 if isinstance(receipt, Finished) else None)
-
-
-def test_a_queued_upload_has_no_verdict_besides_that_of_its_pending_scan() -> None:
-    assert judge_upload(Upload(FILE, Queued((TARGET,))), SETTINGS) is None
 
 
 @pytest.mark.parametrize(("refusal", "reason"), [(DUPLICATE, Reason.ALREADY_IMPORTED), (EMPTY, Reason.EMPTY_SCAN)])
@@ -80,26 +54,6 @@ def test_no_other_refusal_can_be_accepted() -> None:
 def test_without_the_error_flag_the_status_decides_and_not_the_message() -> None:
     reading = ScanReading("SCAN_DELETED", error_message=DUPLICATE.text, refusal=DUPLICATE)
     assert judged(history_of(reading), rules=ACCEPTING.rules).conclusion.reason is Reason.SCAN_FAILED
-
-
-def test_only_unfinished_uploads_have_the_exit_code_of_the_signal() -> None:
-    stopped = Cancelled(15)
-    receipts = (Unfinished.NOT_SENT, Unfinished.BROKEN_OFF, Refused("x"))
-    verdicts = [judge_upload(Upload(FILE, receipt), SETTINGS, stopped) for receipt in receipts]
-    assert [verdict.conclusion.exit_code for verdict in verdicts if verdict] == [143, 143, 1]
-
-
-def test_a_downgraded_upload_keeps_its_meaning_and_hint() -> None:
-    conclusion = upload_verdict(DOWN, downgraded=frozenset({Reason.UNREACHABLE})).conclusion
-    assert (conclusion.exit_code, conclusion.downgraded) == (0, True)
-    assert (conclusion.meaning, conclusion.hint) == (UPLOAD_UNCERTAIN, f"{UPLOAD_AGAIN} {DIAGNOSIS}")
-
-
-def test_a_finished_upload_has_a_link() -> None:
-    pattern, link = "{url}/a/{application_id}/s/{scan_id}", "https://tf.example.com/threadfix/a/6/s/12"
-    assert upload_verdict(Finished(12), ui_url=pattern).url == link
-    assert str(upload_verdict(Finished(12)).url).endswith("/organizations/2/applications/6/scans/12")
-    assert upload_verdict(Refused(""), ui_url="{url}").url is None
 
 
 def test_the_subject_of_a_scan_has_the_name_of_its_file_until_threadfix_sends_its_name() -> None:

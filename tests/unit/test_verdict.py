@@ -6,15 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gate.judge.conclusions import (
-    Conclusion,
-    conclude,
-    concluded,
-    concluded_from,
-    decide,
-    from_bug,
-    from_error,
-)
+from gate.judge.conclusions import Conclusion, conclude, concluded, concluded_from, decide, from_bug, from_error
 from gate.judge.scans import ScanVerdict, UploadVerdict, judge_scan, judge_upload
 from gate.model.advice import NAMED, UPLOAD_AGAIN, UPLOAD_UNCERTAIN, Doing, FailureKind, advise
 from gate.model.history import (
@@ -34,17 +26,7 @@ from gate.model.history import (
 from gate.model.reasons import DIAGNOSIS, REASONS, SIGNAL_EXIT_CODES, Cancelled, InvalidOption, Kind, Reason, UsageError
 from gate.model.subjects import Plan
 from gate.threadfix.rules import Rules
-from tests.builders import (
-    DUPLICATE,
-    LOST,
-    NO_RESULTS,
-    REFUSED,
-    SETTINGS,
-    TARGET,
-    history_of,
-    judged,
-    uploaded,
-)
+from tests.builders import DUPLICATE, LOST, NO_RESULTS, REFUSED, SETTINGS, TARGET, history_of, judged, uploaded
 
 QUEUED = ScanReading("QUEUED")
 ALL = {reason: Failure(reason, f"{reason}.") for reason in Reason}

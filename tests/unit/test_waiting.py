@@ -166,22 +166,18 @@ def test_a_final_error_ends_the_wait_immediately() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "plan", "until"), [(40, Plan(), 40), (1e9, Plan(), 60), (1e9, Plan(timeout=20), 20)]
+    ("retry_after", "plan", "until"),
+    [(40, Plan(), 40), (1e9, Plan(), 60), (1e9, Plan(timeout=20), 20), (0, Plan(), 2), (None, Plan(), 2)],
 )
-def test_retry_after_is_honoured_beyond_the_longest_interval(retry_after: float, plan: Plan, until: float) -> None:
+def test_retry_after_is_honoured_beyond_the_longest_interval(
+    retry_after: float | None, plan: Plan, until: float
+) -> None:
     """Up to the limit or the deadline, after any error; jitter does not undercut it."""
     for failure in (DOWN, MISSING):
         patient = replace(failure, retry_after=retry_after)
         world = World.playing([(patient, 0.0), (DONE, 0.0)], plan=plan, jitter=-1)
         world.wait()
         assert world.starts == [0, until]
-
-
-@pytest.mark.parametrize("retry_after", [None, 0])
-def test_an_error_without_a_longer_retry_after_does_not_change_the_pause(retry_after: float | None) -> None:
-    world = World(lambda number, _at: DONE if number else replace(DOWN, retry_after=retry_after))
-    world.wait()
-    assert world.starts == [0, 2]
 
 
 def test_a_stopped_sleep_ends_the_wait_without_another_poll() -> None:
