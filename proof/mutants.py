@@ -39,7 +39,7 @@ LEFT_OUT = (
 AT_IMPORT = re.compile(r"gate\.options\.table\.x__(choice|duration|path|statuses|switch)__mutmut")
 SEED = 20
 DRAWN = 400
-WORKERS = 6
+WORKERS = 4
 TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CONFIGURATION = """\
 [mutmut]
