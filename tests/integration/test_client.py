@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import socket
 import threading
 import time
 from contextlib import suppress
@@ -29,6 +28,7 @@ from tests.raw import request_head, talking
 from tests.uploads import FINISHED, PLAN, Counting, client, http, new_file
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
@@ -156,12 +156,6 @@ def test_a_temporary_error_has_a_reason_and_is_retried(
     assert [(scan["reason"], scan["polls"]) for scan in passes] == [(Reason.PROCESSED, 2)] * len(passes)
 
 
-def test_a_status_that_only_sanitizing_would_turn_into_a_success_is_no_success(gate: Gate) -> None:
-    words = ("DONE" + " " * 2000 + "_NOT", "DO\x00NE", "D\u200bONE", "DONE\u2028NOT", "DONE " * 30, "\u202eDONE")
-    scans = play(gate, [always(changed(status=word)) for word in words], *ONCE)
-    assert {scan["verdict"] for scan in scans} == {"unknown"}
-
-
 DENIED: tuple[Fault, ...] = (
     *map(refusal, (
         "Authentication failed, check your API Key.", "API Key not found in database.",
@@ -248,28 +242,10 @@ def test_the_request_has_the_headers_that_threadfix_needs(gate: Gate) -> None:
 # --- Retry-After.
 
 
-def test_retry_after_is_honoured_beyond_the_longest_interval(gate: Gate) -> None:
-    times: list[float] = []
-
-    def fault(number: int) -> Fault | None:
-        times.append(time.monotonic())
-        return Raw(503, headers=(("Retry-After", "1"),)) if number == 1 else None
-
-    gate.play(scenario(fault), *PATIENT)
-    assert times[1] - times[0] >= 0.99
-
-
 def test_retry_after_counts_with_any_error(gate: Gate) -> None:
     """Each response asks for an hour, so the second request is the last, at the limit."""
     scans = play(gate, [always(Raw(code, headers=HOUR)) for code in (404, 302, 429)], *SHORT)
     assert [scan["polls"] for scan in scans] == [2, 2, 2]
-
-
-def test_retry_after_ends_at_the_limit_and_at_the_deadline(gate: Gate) -> None:
-    """One more poll follows then, and its response counts."""
-    at_limit = gate.play(first(Raw(503, headers=HOUR)), *SHORT)
-    at_deadline = gate.play(first(Raw(503, headers=HOUR)), *PATIENT, "--timeout", "300ms")
-    assert [(ran.code, ran.document["polls"]) for ran in (at_limit, at_deadline)] == [(0, 2), (0, 2)]
 
 
 # --- Redirects, caches and cookies.
@@ -367,34 +343,7 @@ def test_decompression_is_bounded(gate: Gate) -> None:
     assert "more than 1 MiB" in ran[0].document["message"]
 
 
-def test_an_endless_response_is_refused(gate: Gate) -> None:
-    """The gate closes the connection as soon as the response is too large."""
-    hung_up = threading.Event()
-
-    def talk(connection: socket.socket) -> None:
-        request_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                connection.sendall(bytes(2**16))
-        except OSError:
-            hung_up.set()
-
-    with talking(talk) as url:
-        ran = gate("--url", url, "--pending-scan-id", "41", *ONCE)
-        assert ran.document["reason"] == Reason.PROTOCOL
-        assert hung_up.wait(10)
-
-
 # --- No response.
-
-
-def test_a_server_that_is_not_there_is_unreachable(gate: Gate) -> None:
-    """The gate retries until the limit, because the server may still be starting."""
-    ran = gate("--url", "http://127.0.0.1:1/threadfix", "--pending-scan-id", "41", *SHORT)
-    assert (ran.document["reason"], ran.code) == (Reason.UNREACHABLE, 6)
-    assert "refused the connection" in ran.document["message"]
-    assert ran.document["polls"] > 1
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -443,24 +392,6 @@ def test_one_time_limit_covers_a_whole_request(beginning: bytes, gate: Gate) -> 
     assert gave_up
 
 
-def test_a_name_look_up_that_hangs_is_bounded(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no socket with a time limit yet; the request's own limit still applies."""
-    over, gone_on = threading.Event(), []
-    look_up = socket.getaddrinfo
-
-    def hangs(host: str, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - replaces another function
-        if host == "tf.invalid":
-            gone_on.append(not over.wait(30))
-        return look_up(host, *args, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    ran = gate("--url", "https://tf.invalid", "--pending-scan-id", "41", "--request-timeout", "100ms", *ONCE)
-    assert ran.document["reason"] == Reason.UNREACHABLE
-    assert gone_on == []
-    over.set()
-    assert eventually(lambda: gone_on == [False])
-
-
 # --- Connections.
 
 
@@ -470,22 +401,6 @@ def test_no_connection_serves_two_requests(gate: Gate) -> None:
     ran = gate.play(first(queued, Raw(502, b"<html>"), queued, Raw(302), refusal("no"), queued), *PATIENT)
     assert (ran.code, ran.document["polls"], gate.threadfix.connections) == (0, 7, 7)
     assert {sent["connection"] for sent in gate.threadfix.headers} == {"close"}
-
-
-def test_a_request_that_hangs_does_not_delay_the_others(gate: Gate) -> None:
-    """A hundred scans are polled in parallel: the first request ends only after the other ninety-nine are done."""
-    done = threading.Semaphore(0)
-
-    def talk(connection: socket.socket) -> None:
-        if b"/pendingScan/1/" in request_head(connection):
-            assert all(done.acquire(timeout=20) for _ in range(99))
-        connection.sendall(http(changed().body))
-        done.release()
-
-    with talking(talk) as url:
-        numbers = ",".join(map(str, range(1, 101)))
-        ran = gate("--url", url, "--pending-scan-id", numbers, "--request-timeout", "60s")
-    assert (ran.code, [scan["polls"] for scan in ran.document["scans"]]) == (0, [1] * 100)
 
 
 # --- Proxies.

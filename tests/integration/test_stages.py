@@ -84,16 +84,6 @@ def test_a_file_is_uploaded_and_its_own_scan_is_waited_for(gate: Gate, folder: P
     assert (upload["file"], upload["pending_scan_ids"], upload["verdict"]) == (f"{folder}/done.xml", [number], None)
 
 
-def test_each_file_has_its_own_verdict(gate: Gate, folder: Path) -> None:
-    """A refused file does not stop the others, and the worst verdict counts."""
-    (folder / "empty.json").write_text('{"results": []}')
-    ran = gate("--scan-file", f"{folder}/done.xml\n{folder}/empty.json\n{folder}/late.xml")
-    assert (ran.code, ran.document["reason"]) == (1, Reason.UPLOAD_REFUSED)
-    assert reasons(ran, "uploads") == [None, Reason.UPLOAD_REFUSED, None]
-    assert reasons(ran, "scans") == [Reason.PROCESSED, Reason.PROCESSED]
-    assert gate.threadfix.upload_attempts == 3
-
-
 def test_a_file_of_an_earlier_run_is_a_duplicate(gate: Gate, folder: Path) -> None:
     """A fail that reports the duplicate, or a pass if the user accepts it. The first run's scan is not polled again."""
     assert gate("--scan-file", f"{folder}/done.xml").code == 0
@@ -187,27 +177,6 @@ def test_a_scan_that_was_final_before_its_upload_is_another_uploads(
         assert "another upload's" in ran.document["message"]
     given, _ = scripted(gate, [final], ("--pending-scan-id", "41"))
     assert given.code == (0 if content["status"] == "DONE" and not content["error"] else 1)
-
-
-def test_a_scan_that_was_unfinished_first_belongs_to_the_upload(gate: Gate, folder: Path) -> None:
-    """With any age in its last response: `modifiedDate` may be the date of creation."""
-    old = {"status": "DONE", "error": False, "appId": 6, "modifiedDate": SENT * 1000 - AN_HOUR}
-    responses = [http(b"", b"503 X"), *(http(envelope(old | {"status": status}), b"200 OK", DATED)
-                 for status in ("QUEUED", "DONE"))]  # fmt: skip
-    ran, paths = scripted(gate, responses, ("--scan-file", f"{folder}/done.xml"))
-    assert (ran.code, sum(path.endswith("/status") for path in paths)) == (0, 3)
-
-
-def test_no_error_is_final_early_once_a_file_is_uploaded(
-    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A redirect to the login page may be a failover, and the file is not sent again."""
-    monkeypatch.setattr("gate.flow.waiting.LASTING_LIMIT", 0.0)
-    login = http(b"", b"302 X", b"Location: /threadfix/login.jsp;jsessionid=1")
-    responses = [login, login, http(envelope({"status": "DONE", "error": False, "appId": 6}))]
-    assert scripted(gate, responses, ("--scan-file", f"{folder}/done.xml"))[0].code == 0
-    ran, paths = scripted(gate, responses, ("--pending-scan-id", "41"))
-    assert (ran.code, ran.document["reason"], len(paths)) == (7, Reason.PROTOCOL, 2)
 
 
 def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:
@@ -399,24 +368,3 @@ def test_no_command_to_keep_waiting_is_printed_if_a_file_is_uncertain(
     assert (ran.code, ran.document["reason"]) == (3, Reason.TIMEOUT), ran.err
     assert reasons(ran, "uploads") == [None, Reason.UNREACHABLE]
     assert "--pending-scan-id" not in ran.err
-
-
-def test_no_scan_belongs_to_two_files(gate: Gate, folder: Path, later_uploads: Callable[[Fault | None], None]) -> None:
-    """Nor a scan from before the upload. It is uncertain whether ThreadFix has both files."""
-    later_uploads(None)
-    ran = gate("--scan-file", f"{folder}/done.xml\n{folder}/late.xml")
-    assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL), ran.err
-    assert reasons(ran, "uploads") == [None, Reason.PROTOCOL]
-    assert reasons(ran, "scans") == [Reason.PROCESSED]
-    ran = gate("--scan-file", f"{folder}/done.xml", "--pending-scan-id", str(ran.document["pending_scan_id"]))
-    assert (ran.code, ran.document["reason"], reasons(ran, "uploads")) == (7, Reason.PROTOCOL, [Reason.PROTOCOL])
-    assert "Whether ThreadFix has the file is not known." in ran.last
-
-
-def test_a_scan_that_another_node_does_not_know_yet_times_out_with_its_command(gate: Gate) -> None:
-    file = gate.folder / "late.fpr"
-    file.write_bytes(b"x")
-    ran = gate("--scan-file", str(file), "--timeout", "0")
-    assert (ran.code, ran.document["reason"]) == (3, "timeout")
-    assert "no status received yet when asked once. The newest poll failed" in ran.last
-    assert f"--pending-scan-id {ran.document['pending_scan_id']}" in ran.err
