@@ -199,6 +199,11 @@ def test_a_form_that_is_too_large_is_refused(api: Api) -> None:
     assert response.status_code == 413
 
 
+def test_a_response_to_head_has_no_body(api: Api) -> None:
+    response = api("latest/applications/6", "HEAD")
+    assert (response.status_code, response.text) == (404, "")
+
+
 def test_a_unique_id_of_two_applications_is_ambiguous(api: Api) -> None:
     """It is refused within a team, and listed without. A unique id counts before a name; a plus may be a blank."""
     for number, team in ((30, "A B"), (31, "A+B")):

@@ -386,6 +386,15 @@ def test_the_stale_race_both_ways(run: Run, before: str, after: str) -> None:
     assert run.threadfix.count(STATUSES) == 4
 
 
+@pytest.mark.parametrize("other", [{"name": "30 days"}, {"filterName": None}])
+def test_no_other_policy_with_the_same_id_replaces_a_stale_policy(run: Run, other: dict[str, object]) -> None:
+    listed = {"name": "Low Policy", "filterName": "Low Filter", "id": 3}
+    broken = policy("FAILING", policy=listed | other, evaluated=release.later(-1800))
+    run.threadfix.set(STATUSES, [broken, policy(policy=listed)])
+    run.threadfix.set(EVALUATION, policy(policy=listed), method="POST")
+    run.ends(Reason.POLICY_UNKNOWN, "stale by", "--policy", "all")
+
+
 def test_two_responses_agree_if_their_criteria_do_in_any_order(read: Read) -> None:
     low, high = criterion("Low"), criterion("High")
     contents = (criteria(failed=[low | {"x": 1}, high]), criteria(failed=[high, low]), criteria(failed=[low]),
