@@ -95,6 +95,14 @@ def test_the_newest_open_vulnerabilities_are_shown(run: Run) -> None:
     ]  # fmt: skip
 
 
+def test_ten_of_the_worst_severity_need_no_other_page(run: Run) -> None:
+    run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6, "organization": {"id": 2}})
+    run.threadfix.set(VULNERABILITIES, [vulnerability(number) for number in range(1, 12)], method="POST")
+    run.ends(Reason.POLICY_FAILED, "", "--pass-criteria", settle="0")
+    assert [obstacle.id for obstacle in run.checks[0].obstacles] == list(range(11, 1, -1))
+    assert run.threadfix.count(VULNERABILITIES) == 1
+
+
 def test_a_response_over_eight_mib_shows_nothing(run: Run) -> None:
     run.threadfix.set(CRITERIA, BROKEN).set(SEVERITIES, NAMES).set(APPLICATION, {"id": 6})
     page = Raw(200, envelope([vulnerability(1)]).body + b" " * 8 * 1024 * 1024)
