@@ -179,6 +179,18 @@ def test_a_scan_that_was_final_before_its_upload_is_another_uploads(
     assert given.code == (0 if content["status"] == "DONE" and not content["error"] else 1)
 
 
+def test_no_error_is_final_early_once_a_file_is_uploaded(
+    gate: Gate, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect to the login page may be a failover, and the file is not sent again."""
+    monkeypatch.setattr("gate.flow.waiting.LASTING_LIMIT", 0.0)
+    login = http(b"", b"302 X", b"Location: /threadfix/login.jsp;jsessionid=1")
+    responses = [login, login, http(envelope({"status": "DONE", "error": False, "appId": 6}))]
+    assert scripted(gate, responses, ("--scan-file", f"{folder}/done.xml"))[0].code == 0
+    ran, paths = scripted(gate, responses, ("--pending-scan-id", "41"))
+    assert (ran.code, ran.document["reason"], len(paths)) == (7, Reason.PROTOCOL, 2)
+
+
 def test_without_its_application_nothing_is_uploaded(gate: Gate, folder: Path) -> None:
     """A wrong id ends the run before a gigabyte is sent. Scans given by id are still polled."""
     options = ("--first-contact-limit", "50ms", "--scan-file", f"{folder}/*.xml")
