@@ -116,12 +116,14 @@ def test_a_refusal_in_an_upload_response_needs_no_request(gate: Gate, tmp_path: 
 
 
 def test_a_repeated_upload_response_is_a_protocol_error(gate: Gate, folder: Path) -> None:
-    """Also if it is a finished scan."""
+    """Also if it is a finished scan, or a scan that was given by id."""
     done = http(envelope({"status": "DONE", "error": False, "appId": 6}))
     files = ("--scan-file", f"{folder}/done.xml\n{folder}/late.xml", "--api-version", "legacy")
     ran, _ = scripted(gate, [done], files, uploaded=http(envelope(FINISHED)))
     assert (ran.code, ran.document["reason"]) == (7, Reason.PROTOCOL)
     assert "ThreadFix returned scan 12, which is not this file's" in ran.document["message"]
+    ran, _ = scripted(gate, [done], ("--scan-file", f"{folder}/done.xml", "--pending-scan-id", "41"))
+    assert (ran.code, reasons(ran, "uploads")) == (7, [Reason.PROTOCOL])
 
 
 SENT = 1_795_000_000
