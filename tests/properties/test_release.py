@@ -31,7 +31,7 @@ from tests.builders import SETTINGS
 from tests.release import application, criteria, criterion, old_policy, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gate.model.subjects import Check
 
@@ -56,6 +56,9 @@ class Canned:
 
     def request(self, *_: object, **__: object) -> Response:
         return self._response
+
+    def probe(self, work: Callable[[object], object], _: float) -> object:
+        return work(None)
 
 
 def verdict(check: Check, body: bytes, code: int = 200) -> tuple[Reason, Kind]:
