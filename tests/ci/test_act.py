@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,6 +17,7 @@ import certifi
 import pytest
 
 from gate.sandbox.scenarios import SCENARIOS
+from gate.sandbox.server import ThreadFix, environment, serving
 from tests.bundle import bundle
 from tests.ci.recipes import ZAP
 
@@ -86,21 +86,12 @@ class Ended:
         return list(dict.fromkeys(headings))
 
 
-def own_environment() -> dict[str, str]:
-    """Return the environment without variables for a runner, a gate or a Python."""
-    foreign = ("GITHUB_", "RUNNER_", "ACTIONS_", "THREADFIX_", "PYTHON", "COVERAGE_", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-
-
 @pytest.fixture
 def sandbox() -> Iterator[dict[str, str]]:
     """Start a fast sandbox, and give the environment to reach it."""
-    command = [sys.executable, "-m", "gate", "sandbox", "--quiet", "--speed", "40"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout
-        lines = [next(process.stdout).removeprefix("export ").strip() for _ in range(4)]
-        yield dict(line.split("=", 1) for line in lines)
-        process.terminate()
+    server = ThreadFix(speed=40)
+    with serving(server) as url:
+        yield environment(url, "done", server.scans)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +175,8 @@ def start(program: Path, repository: Path, cache: Path, published: Path, *comman
     secrets = cache / "secrets"
     secrets.write_text(f"THREADFIX_API_KEY={key}\n" if key else "", encoding="utf-8")
     fixed += ["--secret-file", str(secrets)]
-    env = own_environment()
+    foreign = ("GITHUB_", "RUNNER_", "ACTIONS_", "THREADFIX_", "PYTHON", "COVERAGE_", "VIRTUAL_ENV")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     done = subprocess.run([program, *command, *fixed], cwd=repository, env=env, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)  # fmt: skip
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -243,19 +235,6 @@ def test_the_code_under_test_gets_no_key(
     assert done.verdicts == ["fail (scan-failed)"]
     assert loot.read_text(encoding="utf-8")
     assert sandbox["THREADFIX_API_KEY"] not in loot.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("name", "scan", "key", "reason"),
-    [("upload-then-gate", SCAN, "wrongKey", "denied"), ("release", 'touch "$2"', "", "usage")],
-)
-def test_after_a_failed_upload_the_gate_does_not_wait(  # noqa: PLR0913, PLR0917 - a table
-    act: Callable[..., Ended], sandbox: dict[str, str], name: str, scan: str, key: str, reason: str
-) -> None:
-    done = act("push", example(f"{name}.yml"), key=key or sandbox["THREADFIX_API_KEY"], scan=scan)
-    assert done.jobs == {"Scan": "success", "ThreadFix gate": "failure"}, done.log
-    assert done.verdicts == [f"unknown ({reason})"]
-    assert "published" not in done.output
 
 
 def test_a_report_that_is_not_new(act: Callable[..., Ended]) -> None:

@@ -88,12 +88,3 @@ def test_an_old_python_is_refused_in_a_sentence(pyz: Path, version: str) -> None
     assert re.fullmatch(
         rf"threadfix-gate cannot start: it needs Python 3\.10 or later, and this is Python {version} .*\n", done.stderr
     )
-
-
-@pytest.mark.skipif(not shutil.which("make"), reason="make is missing")
-def test_no_target_deletes_the_products_of_another() -> None:
-    for target, kept in (("dist", "pyz"), ("bundle", "whl")):
-        command = ["make", "--dry-run", "--always-make", target]
-        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        removed = [line for line in shown.splitlines() if line.startswith("rm ")]
-        assert not [line for line in removed if re.search(rf"dist(/?$|/\*$|.*{kept})", line)]

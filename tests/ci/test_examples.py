@@ -72,30 +72,16 @@ def test_pages_show_the_files_that_are_tested(page: Path) -> None:
     assert PAGES["with_files"](text) == text, "make docs writes it anew"
 
 
-def test_every_example_is_shown() -> None:
-    shown = {file for page in PAGES["PAGES"] for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))}
-    files = {path.relative_to(ROOT).as_posix() for path in EXAMPLES.rglob("*") if path.is_file()}
-    assert files <= shown
-
-
-def test_examples_name_the_current_release() -> None:
-    pages = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
-    for path in (*EXAMPLES.rglob("*"), *(ROOT / "templates").iterdir(), *pages):
-        if path.is_file():
-            text = path.read_text(encoding="utf-8")
-            named = re.findall(r"(?:threadfix-gate(?:/gate@|:|@v)|ref: v|/download/v)(\d[\d.]*\d)", text)
-            assert set(named) <= {__version__}, path
-
-
 def test_pages_install_a_certain_release() -> None:
     """Pages download the gate, which gets the key, by version: a later upload cannot replace it."""
-    pages = [path for folder in (EXAMPLES, ROOT / "templates", ROOT / "docs") for path in folder.rglob("*")]
-    pages = [ROOT / "README.md", *(path for path in pages if path.suffix in {"", ".md", ".sh", ".yml"})]
+    pages = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *EXAMPLES.rglob("*"), *(ROOT / "templates").iterdir())
     text = "\n".join(path.read_text(encoding="utf-8") for path in pages if path.is_file())
     installed = re.findall(
         r"(?:pipx (?:run|install)|pip install|uvx|uv tool install)[^\n`]*threadfix[-_]gate[^\s`]*", text
     )
     fetched = re.findall(r"https://\S+\.pyz\b", text)
+    named = re.findall(r"(?:threadfix-gate(?:/gate@|:|@v)|ref: v|/download/v)(\d[\d.]*\d)", text)
+    assert set(named) == {__version__}
     assert installed
     assert len(fetched) >= 2
     assert [command for command in installed if f"threadfix-gate=={__version__}" not in command] == []
@@ -114,8 +100,7 @@ def test_only_the_expected_file_is_kept(need_tool: Callable[[str], Path], tmp_pa
     if right:
         text = text.replace("0" * 64, hashlib.sha256(b"new").hexdigest())
     done = subprocess.run(["sh", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == (0 if right else 1), done.stderr
-    assert kept.read_bytes() == (b"new" if right else b"old")
+    assert (done.returncode, kept.read_bytes()) == ((0, b"new") if right else (1, b"old")), done.stderr
     assert ("another SHA-256 sum" in done.stderr) is not right
     assert {path.name for path in tmp_path.iterdir()} == {"served.pyz", "threadfix-gate.pyz"}
 
@@ -476,12 +461,19 @@ class Job(NamedTuple):
     text: str
 
 
+HANDED_ON = {"artifact-id", "verdict", "reason", "status", "exit-code", "application-id", "pending-scan-id", "scan-id"}
+
+
 def jobs_of_github(file: Path) -> Iterator[Job]:
-    """Yield the jobs; a job has a secret or the repository only if it asks for it."""
+    """Yield the jobs; a job has a secret or the repository only if it asks for it.
+
+    GitHub drops an output that contains a secret, such as a host name: jobs pass on only ids and single words.
+    """
     workflow = load(file)
     assert not workflow.get("concurrency", {}).get("cancel-in-progress")
     for name, job in workflow["jobs"].items():
-        text, limit = str(job), job.get("concurrency", {})
+        text, limit, outputs = str(job), job.get("concurrency", {}), job.get("outputs", {})
+        assert {value.rpartition(".")[2].removesuffix(" }}") for value in outputs.values()} | set(outputs) <= HANDED_ON
         lock = None if limit.get("cancel-in-progress", True) else limit["group"]
         yield Job(file, name, "secrets." in text, "actions/checkout" in text, lock, text)
 
@@ -558,6 +550,15 @@ JOBS = {
 }
 
 
+def test_every_example_is_shown_and_looked_at() -> None:
+    """The tests of jobs leave out no example with a key; the Jenkinsfiles and the cron job have their own tests."""
+    shown = {file for page in PAGES["PAGES"] for _, file in PAGES["SHOWN"].findall(page.read_text("utf-8"))}
+    files = {path for path in EXAMPLES.rglob("*") if path.is_file()}
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= shown
+    others = {*(EXAMPLES / "jenkins").iterdir(), *(EXAMPLES / "shell").iterdir(), CRON, CRONTAB}
+    assert files - others == JOBS.keys()
+
+
 @pytest.mark.parametrize("file", JOBS, ids=lambda file: file.name)
 def test_no_job_has_both_the_key_and_the_repository(file: Path) -> None:
     """A job with the key neither checks out nor runs anything of the repository; no other job asks for the key."""
@@ -580,41 +581,7 @@ def test_uploads_to_one_application_do_not_overlap(file: Path) -> None:
     assert "concurrency_limit: 1" in (ROOT / "docs/tekton-argo.md").read_text(encoding="utf-8")
 
 
-def test_every_recipe_is_looked_at() -> None:
-    """The test above leaves out no example with a key; the Jenkinsfiles and the cron job have their own tests."""
-    others = {*(EXAMPLES / "jenkins").iterdir(), *(EXAMPLES / "shell").iterdir(), CRON, CRONTAB}
-    assert {path for path in EXAMPLES.rglob("*") if path.is_file()} - others == JOBS.keys()
-
-
-def test_the_gate_uploads_in_every_recipe() -> None:
-    """Only the page about `curl` uploads without the gate, and no recipe contains the id of a pending scan."""
-    pages = [
-        ROOT / "README.md",
-        *(ROOT / "docs").glob("*.md"),
-        *(ROOT / "templates").iterdir(),
-        *(ROOT / "vars").iterdir(),
-    ]
-    for path in (*EXAMPLES.rglob("*"), *pages):
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if path not in {YOURSELF, ROOT / "docs/how-it-works.md"}:
-            assert not re.search(r"--form |/upload\"|upload\.json", text), path
-        assert not re.search(r"pending.scan.id[\"' :=]+\d", text, re.IGNORECASE), path
-
-
-HANDED_ON = {"artifact-id", "verdict", "reason", "status", "exit-code", "application-id", "pending-scan-id", "scan-id"}
-
-
-@pytest.mark.parametrize("file", sorted((EXAMPLES / "github").iterdir()), ids=lambda file: file.name)
-def test_no_link_goes_from_job_to_job(file: Path) -> None:
-    """GitHub drops an output that contains a secret, such as a host name: jobs pass on only ids and single words."""
-    for job in load(file)["jobs"].values():
-        assert set(job.get("outputs", {})) <= HANDED_ON
-        assert {value.rpartition(".")[2].removesuffix(" }}") for value in job.get("outputs", {}).values()} <= HANDED_ON
-
-
 def test_the_remote_include_has_the_hash_of_its_file() -> None:
-    text = REMOTE.read_text(encoding="utf-8")
-    assert PAGES["with_hash"](text) == text, "make docs writes it again"
     [include] = load(REMOTE)["include"]
     assert include["remote"].endswith(f"/v{__version__}/templates/gate.gitlab-ci.yml")
     content = (ROOT / "templates/gate.gitlab-ci.yml").read_bytes().replace(b"\r\n", b"\n")

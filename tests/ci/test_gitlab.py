@@ -121,33 +121,31 @@ def run_pipeline(need_tool: Callable[[str], Path], sandbox: Sandbox, tmp_path: P
     return run
 
 
-@pytest.mark.parametrize(("scenario", "ended", "errors"), [("done", "PASS", 0), ("bad-key", "FAIL", 1)])
+BY_ID = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
+
+
+@pytest.mark.parametrize(
+    ("file", "scenario", "replaced", "junit"),
+    [
+        (COMPONENT_PIPELINE, "done", {}, (1, 0, 0)),
+        (COMPONENT_PIPELINE, "bad-key", {}, (1, 0, 1)),
+        (REMOTE_PIPELINE, "done", {}, (1, 0, 0)),
+        (REMOTE_PIPELINE, "interrupted", BY_ID, (1, 1, 0)),
+    ],
+)
 def test_only_the_jobs_of_the_environment_have_the_key(
-    run_pipeline: Callable[..., Pipeline], scenario: str, ended: str, errors: int
+    run_pipeline: Callable[..., Pipeline], file: Path, scenario: str, replaced: dict[str, str], junit: tuple[int, ...]
 ) -> None:
-    """The component uploads without the project's code, and a later job has the gate's variables and its report."""
-    pipeline = run_pipeline(COMPONENT_PIPELINE, scenario)
+    """The gate uploads, or waits for a pending scan, without the project's code; a later job has its variables."""
+    pipeline = run_pipeline(file, scenario, replaced)
+    ended = "PASS" if scenario == "done" else "FAIL"
     assert "> no key is here" in pipeline.log
     assert pipeline.key not in (pipeline.folder / f"{scenario}.fpr").read_text()
     assert pipeline.ended("threadfix-gate") == ended, pipeline.log
     assert (pipeline.ended("deploy") == "PASS") is (pipeline.code == 0) is (ended == "PASS")
     assert bool(re.search(r"> Scan \d+ is in ThreadFix", pipeline.log)) is (ended == "PASS")
-    assert pipeline.junit() == (1, 0, errors)
-
-
-BY_ID = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $THREADFIX_PENDING_SCAN_ID"}
-
-
-@pytest.mark.parametrize(("scenario", "replaced"), [("done", {}), ("interrupted", BY_ID)])
-def test_the_remote_job_ends_as_the_gate_does(
-    run_pipeline: Callable[..., Pipeline], scenario: str, replaced: dict[str, str]
-) -> None:
-    """Included from its URL, the job uploads, or waits for a pending scan; nothing is deployed without a pass."""
-    pipeline = run_pipeline(REMOTE_PIPELINE, scenario, replaced)
-    ended = "PASS" if scenario == "done" else "FAIL"
-    assert pipeline.ended("threadfix-gate") == ended, pipeline.log
-    assert (pipeline.ended("deploy") == "PASS") is (pipeline.code == 0) is (ended == "PASS")
     assert ("upload" in pipeline.log) is (not replaced)
+    assert pipeline.junit() == junit
 
 
 @pytest.mark.parametrize(
@@ -169,7 +167,7 @@ def test_nothing_is_deployed_without_a_pass(
     assert "> Scan" not in pipeline.log
     assert f"> ThreadFix gate - {result}" in pipeline.log
     assert pipeline.junit()[1:] == ((1, 0) if result.startswith("fail") else (0, 1))
-    assert f"ThreadFix gate: {result.partition(',')[0]} " in words(pipeline.folder / "threadfix-gate/report.html")
+    assert (pipeline.folder / "threadfix-gate/report.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -225,40 +223,11 @@ def test_the_lines_of_the_readme(
     assert pipeline.ended("threadfix-gate") == "PASS", pipeline.log
 
 
-def test_the_image_runs_in_the_docker_executor(docker: Path, sandbox: Sandbox, tmp_path: Path) -> None:
-    """The runner clears the entrypoint and pipes the script to a shell, in a folder that is writable for everyone."""
-    job = load(PLAIN)["threadfix-gate"]
-    assert job["image"]["entrypoint"] == [""]
-    tmp_path.chmod(0o777)
-    (tmp_path / "done.fpr").write_text("results")
-    env = sandbox("done") | job["variables"] | {"THREADFIX_SCAN_FILE": "done.fpr"}
-    del env["THREADFIX_PENDING_SCAN_ID"]
-    names = [part for name in env for part in ("--env", name)]
-    folder = ["--volume", f"{tmp_path}:/builds/group/project", "--workdir", "/builds/group/project"]
-    done = subprocess.run(
-        [docker, "run", "--rm", "--interactive", *names, *folder, "--entrypoint", "", "localhost/threadfix-gate", "sh"],
-        env=os.environ | env, input="\n".join(job["script"]), text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "THREADFIX_GATE_VERDICT=pass" in (tmp_path / job["artifacts"]["reports"]["dotenv"]).read_text()
-
-
 def test_the_component_and_the_plain_job_are_the_same() -> None:
+    """GitLab needs an empty entrypoint, and links to a folder only if its path ends in a slash."""
+    job = load(PLAIN)["threadfix-gate"]
+    assert (job["image"]["entrypoint"], job["artifacts"]["paths"]) == ([""], ["threadfix-gate/"])
     header, body = COMPONENT.read_text(encoding="utf-8").split("\n---\n")
     for name, spec in YAML(typ="safe", pure=True).load(StringIO(header))["spec"]["inputs"].items():
         body = body.replace(f"$[[ inputs.{name} ]]", spec["default"])
     assert YAML(typ="safe", pure=True).load(StringIO(body.replace("run \n", "run\n"))) == load(PLAIN)
-
-
-def test_the_report_is_exposed() -> None:
-    """GitLab links to a folder only if its path ends in a slash, and to no path with a variable or a `*`."""
-    artifacts = load(PLAIN)["threadfix-gate"]["artifacts"]
-    assert artifacts["expose_as"] == "ThreadFix gate"
-    (folder,) = artifacts["paths"]
-    assert re.fullmatch(r"[\w-]+/", folder)
-    assert load(PLAIN)["threadfix-gate"]["variables"]["THREADFIX_HTML_FILE"].startswith(folder)
-
-
-def words(page: Path) -> str:
-    text = re.sub(r"<style>.*?</style>|<[^>]+>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return re.sub(r"(?<=ThreadFix gate: )\w+", lambda word: word[0].lower(), " ".join(text.split()))

@@ -62,15 +62,6 @@ def test_each_linter_finds_mistakes_in_each_kind_of_file(tree: Path) -> None:
     assert run.returncode == 1
 
 
-@pytest.mark.parametrize("gone", ["action.yml", ".github/dependabot.yml", ".github/workflows", "examples"])
-def test_a_file_that_is_gone_is_missed(tree: Path, gone: str) -> None:
-    path = tree / gone
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    run = lint(tree)
-    assert gone in run.stderr
-    assert run.returncode == 1
-
-
 @pytest.mark.parametrize(("in_ci", "state", "code"), [("0", "skipped", 0), ("1", "failed", 1)])
 def test_a_missing_tool_is_named(tree: Path, tmp_path: Path, in_ci: str, state: str, code: int) -> None:
     """A linter without its tool is skipped by name; with THREADFIX_GATE_CI=1 it fails."""

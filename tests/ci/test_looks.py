@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from gate.cli import main
 from gate.model.history import Phase, Refused
-from gate.model.reasons import Kind, Reason
+from gate.model.reasons import Reason
 from gate.model.subjects import Policy
 from gate.reporters import page, summary
 from gate.sandbox.scenarios import SCENARIOS
@@ -40,7 +40,6 @@ SIZES = [(width, scheme) for width in (SMALL_PHONE, DESK) for scheme in ("light"
 KINDS = ["html", "summary.html"]
 RUNS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "pass": (("flaky",), ()),
-    "instant": (("done",), ("--success-statuses", "QUEUED,DONE")),
     "fail": (("error-flag",), ()),
     "unknown": (("stuck",), ("--timeout", "400ms", "--on-timeout", "warn")),
     "denied": (("bad-key",), ()),
@@ -196,22 +195,6 @@ def test_every_page_is_accessible_fits_its_window_and_asks_for_nothing(
     assert kind != "html" or view["violations"] == []
     brightness = sum(map(int, re.findall(r"\d+", view["background"])))
     assert brightness < 100 if scheme == "dark" else brightness > 600
-
-
-@pytest.mark.parametrize("name", ["checks", "held-back"])
-@every_kind
-def test_failing_checks_come_first(seen: Views, name: str, kind: str) -> None:
-    text = seen[name, kind, SMALL_PHONE, "light"]["text"].casefold()
-    expected = [
-        check.subject.casefold()
-        for colour in (Kind.FAIL, Kind.UNKNOWN, Kind.PASS)
-        for check in BUILT["checks"].checks
-        if check.conclusion.kind is colour
-    ]
-    end = "\n:" if kind == "html" else "\n"
-    places = [text.rfind(f"{subject}{end}") for subject in (expected if name == "checks" else expected[:2])]
-    assert -1 not in places
-    assert places == sorted(places)
 
 
 @every_kind

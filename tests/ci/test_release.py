@@ -72,38 +72,34 @@ def check(repository: Path) -> int:
     return run_step("prepare", name, repository, **given).returncode
 
 
-def test_a_release_in_order_goes_on(repository: Path) -> None:
-    assert check(repository) == 0
-    assert (repository / "output").read_text(encoding="utf-8") == f"version={VERSION}\ntag=v{VERSION}\n"
+def version(number: str) -> Callable[[Path], object]:
+    return lambda repository: (repository / "gate/__init__.py").write_text(f'__version__ = "{number}"\n')
 
 
-def write_version(repository: Path, version: str) -> None:
-    (repository / "gate/__init__.py").write_text(f'__version__ = "{version}"\n', encoding="utf-8")
-
-
-def describe_as(heading: str) -> Callable[[Path], object]:
-    return lambda repository: (repository / "CHANGELOG.md").write_text(f"{heading}\n\n- new\n", encoding="utf-8")
+def heading(text: str) -> Callable[[Path], object]:
+    return lambda repository: (repository / "CHANGELOG.md").write_text(f"## {text}\n\n- new\n")
 
 
 FLAWS: dict[str, Callable[[Path], object]] = {
-    "pre-release": lambda repository: write_version(repository, "1.2.3rc1"),
-    "two numbers": lambda repository: write_version(repository, "1.2"),
-    "command": lambda repository: write_version(repository, "1.2.3; id"),
-    "no version": lambda repository: write_version(repository, ""),
+    "pre-release": version("1.2.3rc1"),
+    "command": version("1.2.3; id"),
+    "no version": version(""),
     "no single file": lambda repository: (repository / "dist/threadfix-gate.pyz").unlink(),
     "not merged": lambda repository: git(repository, "commit", "--quiet", "--allow-empty", "--message", "branch"),
     "another wheel": lambda repository: next((repository / "dist").glob("*.whl")).rename(
         repository / "dist/threadfix_gate-1.2.2-py3-none-any.whl"
     ),
-    "no date": describe_as(f"## [{VERSION}] - Unreleased"),
-    "longer version": describe_as("## [1.2.30] - 2027-01-31"),
-    "pattern": describe_as("## [1x2x3] - 2027"),
+    "no date": heading(f"[{VERSION}] - Unreleased"),
+    "longer version": heading("[1.2.30] - 2027-01-31"),
+    "pattern": heading("[1x2x3] - 2027"),
 }
 
 
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_commit_that_is_no_release_is_stopped(repository: Path, flaw: str) -> None:
     """Only a commit of main with the version X.Y.Z, built with its single file, and in the changelog with its date."""
+    assert check(repository) == 0
+    assert (repository / "output").read_text(encoding="utf-8") == f"version={VERSION}\ntag=v{VERSION}\n"
     FLAWS[flaw](repository)
     assert check(repository) != 0
 
@@ -178,9 +174,6 @@ def test_a_release_wants_the_digest_of_its_base(tmp_path: Path, base: str, code:
     assert run_step("prepare", "Check that the base of the image has a digest", tmp_path).returncode == code
 
 
-REBUILD = ("image", "Check out the newest release, with the base of main")
-
-
 def rebuilt(repository: Path, base: str) -> tuple[int, dict[str, str]]:
     """Return the exit code and the outputs of the weekly rebuild, with this base in main's Dockerfile."""
     (repository / "Dockerfile").write_text(f"# main\nFROM {base} AS base{NOTHING_ELSE}")
@@ -188,9 +181,9 @@ def rebuilt(repository: Path, base: str) -> tuple[int, dict[str, str]]:
     git(repository, "commit", "--quiet", "--message", "the next base")
     output = repository / "output"
     output.touch()
-    ran = run_step(
-        *REBUILD, repository, "image.yml", GITHUB_OUTPUT=str(output), GITHUB_REPOSITORY="Owner/threadfix-gate"
-    )
+    name = "Check out the newest release, with the base of main"
+    given = {"GITHUB_OUTPUT": str(output), "GITHUB_REPOSITORY": "Owner/threadfix-gate"}
+    ran = run_step("image", name, repository, "image.yml", **given)
     return ran.returncode, dict(line.split("=", 1) for line in output.read_text().splitlines())
 
 
@@ -217,21 +210,16 @@ def test_the_weekly_image_needs_a_release_and_a_digest(repository: Path) -> None
     assert rebuilt(repository, "python:3.13-slim") == (1, {})
 
 
-def describe(repository: Path) -> int:
-    """Write the release notes; return 9 if the step reached the part that needs Python and a network."""
-    python = repository / "python"
-    python.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
-    python.chmod(0o755)
-    path = f"{repository}:{os.environ['PATH']}"
-    return run_step("prepare", "Release notes and bill of materials", repository, PATH=path).returncode
-
-
 def test_the_notes_are_the_changelog_s_section(repository: Path) -> None:
-    """Without notes there is no release."""
-    assert describe(repository) == 9
+    """Without notes there is no release; 9 is the code of the part that needs Python and a network."""
+    (repository / "python").write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+    (repository / "python").chmod(0o755)
+    step = ("prepare", "Release notes and bill of materials", repository)
+    path = f"{repository}:{os.environ['PATH']}"
+    assert run_step(*step, PATH=path).returncode == 9
     assert (repository / "release/notes.md").read_text(encoding="utf-8").split() == ["-", "new"]
     (repository / "CHANGELOG.md").write_text(f"## [{VERSION}] - 2027\n## [1.2.2] - 2026\n- old\n", encoding="utf-8")
-    assert describe(repository) == 1
+    assert run_step(*step, PATH=path).returncode == 1
 
 
 def with_gh(folder: Path, name: str, responses: str) -> list[str]:
@@ -247,20 +235,23 @@ def with_gh(folder: Path, name: str, responses: str) -> list[str]:
     return (folder / "calls").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize(("there", "call"), [("true", "refs/tags/v1 --method PATCH"), ("false", "--method POST")])
-def test_the_major_tag_is_created_or_moved(tmp_path: Path, there: str, call: str) -> None:
-    releases = "v2.0.0\\nv1.2.3\\nv1.2.2\\nv10.0.0\\n"
-    calls = with_gh(tmp_path, "Major tag", f"*--silent) {there};; 'release list'*) printf '{releases}';;")
-    _, request, done = calls
-    assert request == "api repos/own/gate/git/ref/tags/v1 --silent"
-    assert call in done
-    assert "sha=5ha" in done
-
-
-def test_the_major_tag_is_not_taken_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("releases", "there", "call"),
+    [
+        (r"v2.0.0\nv1.2.3\nv1.2.2\nv10.0.0\n", "true", "refs/tags/v1 --method PATCH"),
+        (r"v2.0.0\nv1.2.3\nv1.2.2\nv10.0.0\n", "false", "--method POST"),
+        (r"v1.2.3\nv1.10.0\nv1.9.0\n", "true", ""),
+    ],
+)
+def test_the_major_tag_never_moves_back(tmp_path: Path, releases: str, there: str, call: str) -> None:
     """A fix for an older version, or an older job run again, leaves `v1` at the newest, compared by number."""
-    calls = with_gh(tmp_path, "Major tag", "'release list'*) printf 'v1.2.3\\nv1.10.0\\nv1.9.0\\n';;")
-    assert [call.split()[0] for call in calls] == ["release"]
+    _, *calls = with_gh(tmp_path, "Major tag", f"*--silent) {there};; 'release list'*) printf '{releases}';;")
+    if not call:
+        assert calls == []
+        return
+    assert calls[0] == "api repos/own/gate/git/ref/tags/v1 --silent"
+    assert call in calls[1]
+    assert "sha=5ha" in calls[1]
 
 
 @pytest.mark.parametrize(
@@ -275,8 +266,6 @@ def test_a_release_can_be_run_again(tmp_path: Path, response: str, steps: list[s
     checked = ["sha256sum", "--check", "threadfix-gate.pyz.sha256"]
     subprocess.run(checked, cwd=tmp_path / "dist", stdout=subprocess.DEVNULL, check=True)
 
-
-# --- A release publishes exactly the files that were built.
 
 NEW, OLD = "1.10.0", "1.2.4"
 
@@ -300,6 +289,8 @@ def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str
     git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "released")
     for tag in tags.split():
         git(tmp_path, "tag", tag)
+    [checkout] = [step for step in jobs()["image"]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"]["fetch-depth"] == 0
     outputs = tmp_path / "outputs"
     given = {"GITHUB_REPOSITORY": "Own/Gate", "TAG": f"v{released}", "GITHUB_OUTPUT": str(outputs)}
     assert run_step("image", "Name and tags", tmp_path, **given).returncode == 0
@@ -307,11 +298,6 @@ def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str
     assert (values["image"], values["version"]) == ("ghcr.io/own/gate", released)
     assert values["tags"].split(",")[0] == f"ghcr.io/own/gate:{released}"
     assert set(values["tags"].split(",")[1:]) == {f"ghcr.io/own/gate:{tag}" for tag in moved}
-
-
-def test_the_image_s_job_has_all_tags() -> None:
-    [checkout] = [step for step in jobs()["image"]["steps"] if step.get("uses", "").startswith("actions/checkout@")]
-    assert checkout["with"]["fetch-depth"] == 0
 
 
 def sums(folder: Path, workflow: str, job: str, name: str) -> str:

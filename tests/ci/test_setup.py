@@ -275,9 +275,6 @@ def test_a_damaged_file_is_no_verdict(runner: Runner, tmp_path: Path, damage: st
     assert runner.outputs()["exit-code"] == "70"
 
 
-# --- The Python.
-
-
 def test_only_the_gate_gets_the_key(runner: Runner) -> None:
     """The Python of the input starts three times; a Python in PATH is not tried."""
     named = script(runner.home / "my python", f'env >>"{runner.home}/seen"\nexec "{PYTHON}" "$@"')
@@ -343,9 +340,6 @@ def test_the_newest_finished_version_in_the_tool_cache_is_used(runner: Runner, c
     done = runner.run("--version", PATH=path, RUNNER_TOOL_CACHE=cache or str(runner.cache))
     assert works(done), done.stderr
     assert set((runner.home / "chosen").read_text(encoding="utf-8").splitlines()) == {"3.12.10/x64"}
-
-
-# --- The reason for not starting.
 
 
 @pytest.mark.parametrize(
