@@ -187,14 +187,16 @@ def traps(runner: Runner) -> dict[str, str]:
     for name in SHADOWED:
         trap = f"open({str(runner.home / 'trapped')!r}, 'a').write({name!r})\n"
         (runner.work / f"{name}.py").write_text(trap, encoding="utf-8")
-    (runner.work / "pip.conf").write_text("[install]\nrequirement = /nowhere/requirements.txt\n", encoding="utf-8")
+    (runner.work / "pip").mkdir()
+    (runner.work / "pip/pip.conf").write_text("[install]\nrequirement = /nowhere/file\n", encoding="utf-8")
     elsewhere = str(runner.home / "elsewhere")
     return {
         **dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"), str(runner.work)),
         **dict.fromkeys(("PIP_TARGET", "PIP_PREFIX", "PIP_LOG", "PIP_CACHE_DIR"), elsewhere),
         "PIP_USER": "1",
         "PIP_NO_BINARY": ":all:",
-        "PIP_CONFIG_FILE": str(runner.work / "pip.conf"),
+        "PIP_CONFIG_FILE": str(runner.work / "pip/pip.conf"),
+        "XDG_CONFIG_HOME": str(runner.work),
     }
 
 
@@ -216,7 +218,7 @@ def test_a_release_starts_without_a_word(runner: Runner) -> None:
     done = runner.run("--version", THREADFIX_API_KEY=KEY, **UNREACHABLE, **traps(runner))
     assert works(done), done.stderr
     assert done.stderr == ""
-    by_traps = {f"work/{name}.py" for name in SHADOWED} | {"work/pip.conf"}
+    by_traps = {f"work/{name}.py" for name in SHADOWED} | {"work/pip", "work/pip/pip.conf"}
     assert written(runner.home) - by_traps == before[0]
     assert written(runner.action) == before[1]
     assert all((runner.home / name).read_text(encoding="utf-8") == "" for name in ("env", "path", "output"))
@@ -474,7 +476,7 @@ def test_only_the_locked_packages_are_installed(bare: Runner) -> None:
     assert not list(bare.home.glob("elsewhere*"))
     assert written(bare.action) == before
     assert written(bare.home / "home") == written(bare.cache) == set()
-    assert written(bare.work) == {*(f"{name}.py" for name in SHADOWED), "pip.conf"}
+    assert written(bare.work) == {*(f"{name}.py" for name in SHADOWED), "pip", "pip/pip.conf"}
 
 
 def test_without_an_index(bare: Runner) -> None:
