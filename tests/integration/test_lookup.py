@@ -18,14 +18,12 @@ from gate.text.sanitizer import Sanitizer, Secret
 from gate.threadfix.client import Client
 from gate.threadfix.links import Server
 from tests.raw import talking
-from tests.uploads import KEY, Incoming, envelope, http, new_file, refused
+from tests.uploads import KEY, Incoming, envelope, http, refused
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from tests.conftest import Gate
 
 SHOP = {"id": 6, "name": "Contoso shop", "uniqueId": "shop-1", "organization": {"id": 3, "name": "Web"}}
 NO_SUCH = http(refused("Application lookup failed. Check your ID."))
@@ -451,14 +449,3 @@ def test_a_missing_application_has_its_own_advice(subject: ApplicationName | Non
         assert isinstance(result, Failure)
         assert (result.reason, result.final) == (Reason.NOT_FOUND, False)
         assert re.search(text, " ".join(map(str, advise(result.kind, result.doing))))
-
-
-def test_a_file_is_not_sent_if_its_application_is_missing(gate: Gate, tmp_path: Path) -> None:
-    args = ("--team-name", "Contoso", "--application-name", "Contoso shpo", "--first-contact-limit", "20ms")
-    ran = gate("--scan-file", new_file(tmp_path).path, *args, env={"THREADFIX_APPLICATION_ID": ""})
-    assert (ran.document["reason"], ran.code) == (Reason.NOT_FOUND, 5)
-    assert "'Contoso shop'" in ran.document["message"]
-    assert ran.document["hint"].startswith("Write --team-name and --application-name as they are in ThreadFix")
-    assert ran.document["hint"].count("doctor") == 1
-    assert "Nothing was uploaded, so it is safe to run the gate again." in ran.err
-    assert not any(method == "POST" for method, _, _ in gate.threadfix.seen)

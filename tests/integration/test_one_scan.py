@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gate.model.history import Failure, ListedScans, Queued
+from gate.model.history import Failure, Queued
 from gate.model.reasons import Reason
 from gate.model.subjects import ScanFile, Target, one_scan
 from gate.threadfix.refusals import UNRECOGNIZED
-from tests.raw import request_head, talking
+from tests.raw import talking
 from tests.uploads import (
     APPLICATION,
     FINISHED,
@@ -73,9 +73,9 @@ def duplicate(*names: str) -> bytes:
     return status(error=True, errorMessage=DUPLICATE, fileDataList=[{"originalName": name} for name in names])
 
 
-def listed(scans: Mapping[int, object]) -> bytes:
+def listed(*scans: tuple[int, object]) -> bytes:
     """Return the application's scans with their scanners."""
-    entries = [{"id": number, "updatedDate": NOW, "scannerName": name} for number, name in scans.items()]
+    entries = [{"id": number, "updatedDate": NOW, "scannerName": name} for number, name in scans]
     return dated(envelope(entries))
 
 
@@ -293,7 +293,7 @@ def test_many_parts_have_a_short_name(run: Run) -> None:
 BOTH = {41: done(12, "a.xml"), 42: done(13, "b.xml")}
 TWO = ("a.xml b.xml", [accepted(41), accepted(42)])
 MIXED = ("a.xml b.fpr", [accepted(41), accepted(42)])
-ZAP_TWICE, DIFFERENT, NAMELESS = listed({12: ZAP, 13: ZAP}), listed({12: ZAP, 13: FINDBUGS}), listed({12: ZAP, 13: " "})
+ZAP_TWICE, DIFFERENT, NAMELESS = (listed((12, ZAP), (13, name)) for name in (ZAP, FINDBUGS, " "))
 NO_LIST, NOT_LISTED = http(b"", b"503 X"), b""
 
 PARTS: dict[str, tuple[tuple[str, list[bytes]], dict[int, bytes], bytes, str, str]] = {
@@ -303,7 +303,13 @@ PARTS: dict[str, tuple[tuple[str, list[bytes]], dict[int, bytes], bytes, str, st
     "two-scanners": (TWO, BOTH, DIFFERENT, "pass", ""),
     "an-unknown-scanner": (TWO, BOTH, NAMELESS, "policy-unknown", "may be parts of one scan"),
     "an-unknown-scanner-of-two-types": (MIXED, BOTH, NAMELESS, "pass", ""),
-    "unlisted-scans": (TWO, BOTH, listed({9: ZAP}), "policy-unknown", "may be parts of one scan"),
+    "unlisted-scans": (TWO, BOTH, listed((9, ZAP)), "policy-unknown", "may be parts of one scan"),
+    **{
+        f"an-id-with-two-scanners-{number}": (TWO, BOTH, listed((13, ZAP), *names), "policy-unknown", "may be parts")
+        for number, names in enumerate(
+            ([(12, ZAP), (12, FINDBUGS)], [(12, FINDBUGS), (12, ZAP)], [(12, ""), (12, FINDBUGS)])
+        )
+    },
     "no-scan-ids": (MIXED, {41: done(), 42: done()}, ZAP_TWICE, "pass", ""),
     "no-scan-ids-of-one-type": (TWO, {41: done(), 42: done()}, DIFFERENT, "policy-unknown", "--one-scan"),
     "one-scan-of-two": (TWO, {41: done(12), 42: done(12)}, NOT_LISTED, "pass", ""),
@@ -390,17 +396,3 @@ def test_a_timeout_after_an_accepted_duplicate_offers_no_resume_for_rules(
     assert run(server, "--accept", "duplicate", "--timeout", "0", *rules, files="a.fpr b.xml") == "timeout"
     assert bool(run.ran.document["resume"]) is resumable
     assert run.advice.startswith("Allow more time" if resumable else "Run the gate again with the same files")
-
-
-def test_an_id_with_two_names_has_no_scanner() -> None:
-    names = ((12, "ZAP"), (12, "Fortify"), (13, "ZAP"), (13, "ZAP"), (14, ""), (14, "ZAP"))
-    entries = [{"id": number, "updatedDate": NOW, "scannerName": name} for number, name in names]
-
-    def talk(connection: socket.socket) -> None:
-        request_head(connection)
-        connection.sendall(dated(envelope(entries)))
-
-    with talking(talk) as url:
-        scans = client(url).scans(6, 20)
-    assert isinstance(scans, ListedScans)
-    assert scans.scanners == ((13, "ZAP"),)

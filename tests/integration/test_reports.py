@@ -176,16 +176,6 @@ def test_the_document_leads_from_the_file_to_the_checks(gate: Gate) -> None:
     assert ran.document["polls"] == scan["polls"] + criteria["polls"] + policies["polls"]
 
 
-def test_a_timeout_after_an_upload_resumes_by_id(gate: Gate) -> None:
-    scenarios, args = CASES["upload-and-timeout"]
-    ran = play(gate, scenarios, *args)
-    (scan,) = ran.document["scans"]
-    assert "--scan-file" not in ran.document["resume"]
-    assert ran.document["resume"].endswith(f"--pending-scan-id {scan['pending_scan_id']}")
-    again = gate("--scan-file", str(gate.folder / "stuck.fpr"), *BRIEF, env={"THREADFIX_GATE_ACTION": "1"})
-    assert "run the action again without scan-file, and with: application-id: 6, pending-scan-id: " in again.err
-
-
 def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
     """GitLab would refuse the file, and half a list would be wrong; the verdict is still there."""
     scans = [2_000_000_000 + number for number in range(300)]
@@ -203,21 +193,6 @@ def test_a_list_that_does_not_fit_into_dotenv_is_empty(gate: Gate) -> None:
         f"notice: left out of the dotenv file (5 KiB): {', '.join(f'THREADFIX_GATE_{name}' for name in missing)}; "
         "--result-file has everything."
     )
-
-
-def test_reports_are_written_despite_invalid_options(gate: Gate) -> None:
-    ran = gate(
-        *("--junit-file", "", "--dotenv-file", str(gate.folder / "gate.env"), "--json"),
-        *("--url", "ftp://x", "--application-id", "six", "--timeout", "soon", "--verbose", "--quiet"),
-        env={"THREADFIX_API_KEY": "", "THREADFIX_SUMMARY": "perhaps"},
-    )
-    assert (ran.code, ran.document["reason"]) == (2, "usage")
-    mistakes = " ".join(invalid["message"] for invalid in ran.document["mistakes"])
-    for name in ("junit-file", "url", "application-id", "pending-scan-id", "timeout", "verbose", "summary"):
-        assert f"--{name}" in mistakes
-    assert "THREADFIX_API_KEY" in mistakes
-    assert json.loads(ran.out) == ran.document
-    assert variables(gate)["THREADFIX_GATE_REASON"] == "usage"
 
 
 def test_the_schema_matches_the_tables_of_the_code() -> None:

@@ -168,13 +168,17 @@ def test_no_text_of_the_server_prevents_the_verdict(gate: Gate) -> None:
 @pytest.mark.parametrize("error", [RuntimeError, KeyError], ids=["plain", "quoted"])
 def test_a_traceback_does_not_show_the_key(error: type[Exception], gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> responses.Envelope:
-        raise error(f"APIKEY {ODD_KEY}") from ValueError(ODD_KEY)
+        raise error(f"APIKEY {ODD_KEY}\n::error::second\n  ::set-output name=verdict::pass\n##[error]") from ValueError(
+            ODD_KEY
+        )
 
     monkeypatch.setattr(responses, "parse", broken)
     ran = always(gate, DONE, THREADFIX_API_KEY=ODD_KEY)
     assert (ran.code, ran.document["verdict"], ran.document["reason"]) == (70, "unknown", Reason.INTERNAL)
     assert "Traceback (most recent call last):" in ran.err
     assert f"{error.__name__}: " in ran.err
+    # The message of a bug may have several lines, with text of a server in them.
+    assert not re.search(r"(?m)^\s*::(error::second|set-output)|##\[", ran.err)
     assert CORE not in output_of(gate, ran)
 
 

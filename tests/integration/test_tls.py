@@ -7,7 +7,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import certifi
@@ -205,13 +204,6 @@ def test_insecure_works_and_warns_on_every_run(gate: Gate, url: str, tmp_path: P
     output.touch()
     ran = ask(gate, url, "--insecure", "--no-summary", GITHUB_ACTIONS="true", GITHUB_OUTPUT=str(output))
     assert len(re.findall("^::warning title=ThreadFix gate[^:]*::--insecure: ", ran.err, re.MULTILINE)) == 1
-
-
-@pytest.mark.parametrize("module", ["gate.net.http", "gate.reporters.github"])
-def test_no_import_asks_certifi_for_a_path(module: str) -> None:
-    """From a zip file `certifi.where` extracts its certificates."""
-    script = f"import certifi; certifi.where = None; import {module}, gate.reporters.github, actions_toolkit.core"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 # --- Certificates of clients.

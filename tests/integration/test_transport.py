@@ -11,7 +11,6 @@ import ssl
 import struct
 import subprocess
 import sys
-import threading
 import time
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -168,14 +167,6 @@ def test_a_chunk_without_a_valid_size_is_a_broken_response(size: bytes, gate: Ga
         assert poll(gate, url).document["reason"] == Reason.UNREACHABLE
 
 
-@pytest.mark.parametrize("cookie", [b"a=b; Domain=.example.org; Path=/", b"=; expires=\xff", b"x" * 60_000])
-def test_cookies_are_not_parsed(cookie: bytes, gate: Gate, recwarn: pytest.WarningsRecorder) -> None:
-    """The gate keeps no cookie, so it parses none; parsing could print warnings outside the log."""
-    with talking(responding(DONE.replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n", 1))) as url:
-        assert poll(gate, url).code == 0
-    assert not recwarn.list
-
-
 # --- Texts made to be slow. Each would take hours; a pattern that is slow holds every thread while it runs.
 
 
@@ -195,27 +186,6 @@ def test_a_text_of_a_million_characters_is_read_in_time(body: bytes, reason: Rea
 
 
 # --- Requests that were given up.
-
-
-def test_closing_aborts_the_current_requests() -> None:
-    """A stopped gate needs its file descriptors for its reports."""
-    requested, hung_up = threading.Event(), threading.Event()
-
-    def talk(connection: socket.socket) -> None:
-        request_head(connection)
-        requested.set()
-        connection.recv(1)
-        hung_up.set()
-
-    with talking(talk) as url:
-        threadfix = client(url)
-        thread = threading.Thread(target=threadfix.observe, args=(Target(6, 41), 60.0), daemon=True)
-        thread.start()
-        assert requested.wait(30)
-        threadfix.http.close()
-        assert hung_up.wait(30)
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 # --- A machine that has little left.

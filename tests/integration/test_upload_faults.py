@@ -329,15 +329,6 @@ def test_a_handshake_ends_at_the_request_timeout(server_tls: Tls, tmp_path: Path
     assert "did not respond within 0.2s" in failure.what
 
 
-def test_a_certificate_that_does_not_verify_is_final(server_tls: Tls, tmp_path: Path) -> None:
-    server = Counting((takes,))
-    with talking(server.talk, server_tls[0]) as url:
-        (upload,) = all_of(client(url), new_file(tmp_path))
-    assert unsent(upload.receipt).final
-    assert "certificate" in unsent(upload.receipt).what
-    assert server.uploads == 0
-
-
 @pytest.mark.parametrize("late", [False, True], ids=["fails", "ends-too-late"])
 def test_a_failed_dns_lookup_is_tried_again(*, late: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An attempt whose lookup ends too late must stop: it counts as unsent, and the next attempt sends the file."""

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gate.model.history import Receipt
-    from tests.conftest import Gate
 
 
 def responding(response: bytes) -> Callable[[Incoming], object]:
@@ -433,14 +432,3 @@ def test_a_file_that_cannot_be_read_is_no_error_of_the_network() -> None:
         pytest.raises(FileError, match="can no longer be read"),
     ):
         list(pieces_of(broken, ScanFile(broken.name, 10, broken.name)))
-
-
-def test_a_run_without_a_file_imports_nothing_for_uploads(gate: Gate) -> None:
-    show = (
-        "import sys; from gate.cli import main; code = main(['run', '--pending-scan-id', '41', '--timeout', '0']); "
-        "print(sorted({'difflib', 'gate.flow.uploading', 'gate.net.duplex', 'gate.threadfix.uploads', "
-        "'gate.threadfix.lookup'} & set(sys.modules))); sys.exit(code != 3)"
-    )
-    env = dict(os.environ) | gate.env
-    done = subprocess.run([sys.executable, "-c", show], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
