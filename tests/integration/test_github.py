@@ -14,6 +14,7 @@ from gate.model.reasons import Reason
 from gate.reporters.outputs import OUTPUTS
 from gate.sandbox.scenarios import SCENARIOS, Fault, Raw, Scenario
 from gate.sandbox.server import API_KEY, refusal
+from gate.threadfix import responses
 from tests.properties.test_safety import GITHUB_FLAVOURED, Text
 
 if TYPE_CHECKING:
@@ -114,12 +115,10 @@ def test_every_path_has_its_outputs_annotation_and_summary(  # noqa: PLR0913, PL
 ) -> None:
     title = f"ThreadFix gate: {reason.row.kind} ({reason})"
     runner.step_summary.write_text("## Of another step\n\n")
-    runner.output.write_text("of-another-run<<end\n1\nend\n")
     ran = gate.play(scenario, "--json", *args, env=runner.env)
     assert json.loads(ran.out) == ran.document
     # The values of the result document.
     outputs = runner.outputs()
-    assert outputs.pop("of-another-run") == "1"
     assert set(outputs) == set(OUTPUTS)
     assert (outputs["reason"], outputs["exit-code"], ran.code) == (reason, str(code), code)
     scans = json.loads(outputs.pop("scans"))
@@ -142,6 +141,22 @@ def test_every_path_has_its_outputs_annotation_and_summary(  # noqa: PLR0913, PL
     assert written.splitlines()[2].endswith(title)
 
 
+@pytest.mark.parametrize("lines", [0, 2])
+def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -> None:
+    """Outputs, summary and exit code are the same after each line after which the reader may stop."""
+    scan = str(gate.threadfix.add(Scenario("walks", "", Reason.PROCESSED, (("QUEUED", 8), ("DONE", 0)))))
+    process = gate.start("--pending-scan-id", scan, env=runner.env)
+    assert process.stderr
+    for _ in range(lines):
+        process.stderr.readline()
+    process.stderr.close()
+    assert process.wait(60) == 0
+    assert process.stdout
+    process.stdout.close()
+    assert runner.outputs()["verdict"] == "pass"
+    assert "pass (processed)" in runner.step_summary.read_text()
+
+
 def test_of_many_scans_those_that_passed_are_left_out(gate: Gate, runner: Runner) -> None:
     """No program takes a variable above 128 KiB. The ids are complete."""
     long = replace(DONE, scan_name="x" * 200)
@@ -154,6 +169,16 @@ def test_of_many_scans_those_that_passed_are_left_out(gate: Gate, runner: Runner
     assert [message for _, _, message in named(ran, "notice", "warning")] == [
         "left out of the outputs (100 KiB each): 240 of 242 entries of scans; --result-file has everything."
     ]
+
+
+def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
+    """Outputs are appended; of two runs in one step the runner takes the later values."""
+    gate.play(FAILS, env=runner.env)
+    first = runner.output.read_text()
+    gate.play(DONE, env=runner.env)
+    assert runner.output.read_text().startswith(first)
+    runner.output.write_text(runner.output.read_text().removeprefix(first))
+    assert runner.outputs()["verdict"] == "pass"
 
 
 @pytest.mark.parametrize("lost", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])
@@ -255,6 +280,21 @@ def test_a_server_cannot_send_a_command(scenario: Scenario, args: tuple[str, ...
     assert [properties["title"] for name, properties, _ in written if name == "error"] == [
         f"ThreadFix gate: {ran.document['verdict']} ({ran.document['reason']})"
     ]
+
+
+@pytest.mark.usefixtures("on_a_runner")
+def test_a_traceback_cannot_send_a_command(gate: Gate, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message of a bug may have several lines, with text of a server in them."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("first\n::error::second\n  ::set-output name=verdict::pass\n##[error]third")
+
+    monkeypatch.setattr(responses, "parse", broken)
+    ran = gate.play(DONE, env=runner.env)
+    assert ran.code == 70
+    assert "::error::second" in ran.err
+    assert [name for name, _, _ in commands(ran)] == ["add-mask", "group", "endgroup", "error"]
+    assert runner.outputs()["verdict"] == "unknown"
 
 
 @every_way

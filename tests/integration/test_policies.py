@@ -555,3 +555,14 @@ def test_a_run_without_checks_loads_nothing_for_them(gate: Gate, threadfix: Rele
     )
     command = [sys.executable, "-c", show, "run", "--pending-scan-id", str(threadfix.add(DONE))]
     assert subprocess.check_output(command, env=dict(os.environ) | gate.env, text=True).strip() == "[]"
+
+
+def test_an_unchecked_response_is_never_fresh(run: Run) -> None:
+    run.threadfix.set(CRITERIA, criteria()).set(EVALUATION, policy(), method="POST")
+    for check in ("--policy=3", "--pass-criteria"):
+        ran = run.ends(Reason.POLICY_PASSED, "", check, "--quiet", settle="0")
+        assert [entry["fresh"] for entry in ran.document["checks"]] == [False]
+        assert "--settle-timeout 0: ThreadFix's first response counts" in ran.err
+        ran = run.ends(Reason.POLICY_PASSED, "", check, "--quiet", settle="20s")
+        assert [entry["fresh"] for entry in ran.document["checks"]] == [True]
+        assert ("--max-interval: the pass criteria count if" in ran.err) is (check == "--pass-criteria")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gate.cli import main
 from gate.model.reasons import Reason
 from gate.sandbox.scenarios import Scenario
 from gate.sandbox.server import API_KEY
@@ -229,3 +231,15 @@ def test_python_does_not_change_the_exit_code(step: Step) -> None:
     with step.start("--timeout", "x", env={"PYTHONINSPECT": "1"}, stdin=subprocess.PIPE) as process:
         _, log = process.communicate("raise SystemExit(9)", timeout=KILLED)
     assert process.returncode == 2, log
+
+
+def test_a_caller_can_replace_the_streams(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, log = io.StringIO(), io.StringIO()
+    for name, value in step.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", log)
+    assert main(["run", *scan(step), "--json"]) == 0
+    assert json.loads(out.getvalue())["verdict"] == "pass"
+    assert log.getvalue().startswith(f"::add-mask::{API_KEY}\n")
+    assert log.getvalue().splitlines()[-1].startswith("PASS (processed)")

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,18 @@ def test_a_stopped_gate_writes_all_its_outputs_and_reports(
     assert any(line.startswith(f"UNKNOWN (cancelled, exit code {document['exit_code']}): ") for line in log)
 
 
+def test_the_command_to_keep_waiting_works_as_printed(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = step.threadfix.add(Scenario("slow", "", Reason.PROCESSED, walk=(("QUEUED", 30), ("DONE", 0))))
+    with step.start("--pending-scan-id", str(scan), *REPORTS) as process:
+        until(lambda: step.threadfix.seen, process)
+        document, _ = stopped(step, process, signal.SIGTERM)
+    resume = shlex.split(str(document["resume"]))
+    assert resume[1:4] == ["-m", "gate", "run"]
+    monkeypatch.chdir(step.folder)
+    ran = step.gate(*resume[4:])
+    assert (ran.code, ran.document["pending_scan_id"]) == (0, scan)
+
+
 @pytest.mark.parametrize(
     ("number", "starting"), [(signal.SIGINT, False), (signal.SIGTERM, True)], ids=["while it waits", "while it starts"]
 )
@@ -138,6 +151,16 @@ def signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="only Linux shows as files what is handled; not POSIX"
+)
+def test_a_signal_during_the_imports_is_handled(step: Step) -> None:
+    with step.start("--pending-scan-id", str(step.threadfix.add(STUCK)), *REPORTS) as process:
+        until(lambda: handles_signals(process.pid), process)
+        stopped(step, process, signal.SIGTERM)
+    assert step.threadfix.seen == []
 
 
 @pytest.mark.parametrize(("number", "args"), [(signal.SIGTERM, ("run", "--help")), (signal.SIGINT, ("demo", "--list"))])
