@@ -141,22 +141,6 @@ def test_every_path_has_its_outputs_annotation_and_summary(  # noqa: PLR0913, PL
     assert written.splitlines()[2].endswith(title)
 
 
-@pytest.mark.parametrize("lines", [0, 2])
-def test_an_unread_log_changes_nothing(lines: int, gate: Gate, runner: Runner) -> None:
-    """Outputs, summary and exit code are the same after each line after which the reader may stop."""
-    scan = str(gate.threadfix.add(Scenario("walks", "", Reason.PROCESSED, (("QUEUED", 8), ("DONE", 0)))))
-    process = gate.start("--pending-scan-id", scan, env=runner.env)
-    assert process.stderr
-    for _ in range(lines):
-        process.stderr.readline()
-    process.stderr.close()
-    assert process.wait(60) == 0
-    assert process.stdout
-    process.stdout.close()
-    assert runner.outputs()["verdict"] == "pass"
-    assert "pass (processed)" in runner.step_summary.read_text()
-
-
 def test_of_many_scans_those_that_passed_are_left_out(gate: Gate, runner: Runner) -> None:
     """No program takes a variable above 128 KiB. The ids are complete."""
     long = replace(DONE, scan_name="x" * 200)
@@ -169,16 +153,6 @@ def test_of_many_scans_those_that_passed_are_left_out(gate: Gate, runner: Runner
     assert [message for _, _, message in named(ran, "notice", "warning")] == [
         "left out of the outputs (100 KiB each): 240 of 242 entries of scans; --result-file has everything."
     ]
-
-
-def test_outputs_of_two_runs_do_not_mix(gate: Gate, runner: Runner) -> None:
-    """Outputs are appended; of two runs in one step the runner takes the later values."""
-    gate.play(FAILS, env=runner.env)
-    first = runner.output.read_text()
-    gate.play(DONE, env=runner.env)
-    assert runner.output.read_text().startswith(first)
-    runner.output.write_text(runner.output.read_text().removeprefix(first))
-    assert runner.outputs()["verdict"] == "pass"
 
 
 @pytest.mark.parametrize("lost", ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"])

@@ -11,6 +11,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from gate.model.history import Failure, ScanReading
 from gate.model.reasons import Reason
 from gate.model.subjects import Target
+from gate.net.duplex import Duplex
 from gate.net.framing import MOST_CHUNKS
 from gate.net.http import RESPONSE_LIMIT
 from tests.memory import peak
@@ -461,3 +463,32 @@ def test_no_response_leaks_a_descriptor_a_thread_or_a_file(
     assert ran.stderr == ""
     before, after = ran.stdout.strip().split(") (")
     assert before.strip("()") == after.strip("()")
+
+
+def test_closing_aborts_the_current_requests() -> None:
+    """A stopped gate needs its file descriptors for its reports."""
+    requested, hung_up = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        request_head(connection)
+        requested.set()
+        connection.recv(1)
+        hung_up.set()
+
+    with talking(talk) as url:
+        threadfix = client(url)
+        thread = threading.Thread(target=threadfix.observe, args=(Target(6, 41), 60.0), daemon=True)
+        thread.start()
+        assert requested.wait(30)
+        threadfix.http.close()
+        assert hung_up.wait(30)
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_connection_that_breaks_while_it_sends_is_a_broken_pipe() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.shutdown(socket.SHUT_WR)
+        with pytest.raises(BrokenPipeError, match="the connection broke"):
+            Duplex(ours).send(b"x")
