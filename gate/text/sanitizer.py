@@ -61,8 +61,10 @@ _NOTHING: Final = re.compile("(?!)")
 _ESCAPES: Final[dict[re.Pattern[str], Callable[[re.Match[str]], str]]] = {
     _NOTHING: lambda match: match[0],
     re.compile("%[0-9A-Fa-f]{2}"): lambda match: chr(int(digits, 16)) if (digits := match[0][1:]) else match[0],
-    re.compile("&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{1,31});"): lambda match: html.unescape(match[0]),
-    re.compile(r"\\(?:u[0-9A-Fa-f]{4}|[^u])"): _from_json,
+    re.compile("&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{1,31});"): lambda match: min(
+        map(html.unescape, (match[0], match[0].lower())), key=len
+    ),
+    re.compile(r"\\(?:[uU][0-9A-Fa-f]{4}|[^u])"): _from_json,
 }
 """The pattern of each kind of escape, and its decoder; any other character means itself."""
 

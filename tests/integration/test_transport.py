@@ -466,7 +466,6 @@ def test_no_response_leaks_a_descriptor_a_thread_or_a_file(
 
 
 def test_closing_aborts_the_current_requests() -> None:
-    """A stopped gate needs its file descriptors for its reports."""
     requested, hung_up = threading.Event(), threading.Event()
 
     def talk(connection: socket.socket) -> None:
