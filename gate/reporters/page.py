@@ -248,7 +248,7 @@ def _checks(
     advised = {verdict.conclusion.hint}
     for check in checks:
         message, hint = check.conclusion.message, check.conclusion.hint
-        message = "" if message in verdict.conclusion.message else shorten(message, 2 * Limits.row)
+        message = "" if phrases.is_repeated(check, verdict) else shorten(message, 2 * Limits.row)
         yield check, message, "" if hint in advised else hint, phrases.ordered(check.results)[:most]
         advised.add(hint)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gate.judge.conclusions import RANK
+from gate.judge.conclusions import NAMED_PASSES, RANK, decide
 from gate.judge.scans import ACCEPTED
 from gate.model.history import STALE, Failure, Finished, Queued, Refused
 from gate.model.reasons import Kind, Reason
@@ -40,9 +40,10 @@ def needing_message(verdict: Verdict) -> list[Part]:
 
 
 def is_repeated(part: Part, verdict: Verdict) -> bool:
-    """Return whether the verdict's message has that of the part, or that of the part the verdict's."""
-    own, whole = part.conclusion.message.casefold(), verdict.conclusion.message.casefold()
-    return own in whole or whole in own
+    """Return whether the verdict's message has that of the part: it decides, or all passes are named."""
+    if verdict.conclusion.kind is Kind.PASS:
+        return len(verdict.parts) <= NAMED_PASSES
+    return part.conclusion.message == decide(verdict.parts).conclusion.message
 
 
 def link_text(verdict: Verdict) -> str:

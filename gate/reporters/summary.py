@@ -138,7 +138,7 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
         heading = f"### {ICONS[check.conclusion.kind]} {_text(_sentence(check.subject), 80)}: {phrases.state(check)}"
-        repeated = check.conclusion.message in verdict.conclusion.message
+        repeated = phrases.is_repeated(check, verdict)
         message = "" if repeated else _text(_sentence(check.conclusion.message), 2 * SENTENCE)
         # The advice for several checks is shown once.
         advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"
