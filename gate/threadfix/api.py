@@ -136,7 +136,7 @@ class RestApi:
 
     def _redirect(self, response: Response) -> Failure:
         """Return the failure of a redirect; its kind depends on the target."""
-        # `http.client` reads a header as Latin-1, in which no other form of a key could be found.
+        # `http.client` decodes it as Latin-1: invisible characters between those of a key would look visible.
         location = response.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8", "replace")
         own = urlsplit(self.server.url)
         try:

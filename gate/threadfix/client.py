@@ -79,10 +79,9 @@ class Client:
         if isinstance(response, Failure):
             failure = replace(response, doing=Doing.LOOKUP)
             return self._lookups.explain(failure, ends) if failure.is_missing else failure
-        try:
-            application = responses.application(response.envelope)
-        except responses.NotThreadFixError as error:
-            return api.malformed(response, "no application", error)
+        application = api.converted(response, responses.application, "no application", ends)
+        if isinstance(application, Failure):
+            return application
         if application.id != application_id:
             return api.about_another(application.id, application_id)
         organization = application.organization

@@ -322,17 +322,15 @@ class CheckReader:
             return self._api.cached(response.http)
         request = self._request._replace(sent=response.http.date, kind_requested=generation.posted)
 
-        def convert(_: object) -> CheckReading | Failure:
+        def read(envelope: responses.Envelope) -> CheckReading | Failure:
             try:
-                return generation.read(response.envelope, request)
-            except responses.NotThreadFixError as error:
-                return self._api.malformed(response, f"no {NOUNS[type(check)]}", error)
+                return generation.read(envelope, request)
             except AnotherError as error:
                 return Failure(Reason.PROTOCOL, f"{host} {error}.", FailureKind.ANOTHER, doing, final=True)
             except UnknownError as error:
                 return Failure(Reason.POLICY_UNKNOWN, f"{host} {error}.", FailureKind.UNKNOWN_RULE, doing, final=True)
 
-        reading = self._api.http.probe(convert, left(until))
+        reading = self._api.converted(response, read, f"no {NOUNS[type(check)]}", until)
         if isinstance(reading, CheckReading):
             self._generations = (generation,)
         return reading
