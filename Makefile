@@ -76,11 +76,11 @@ mutants: .venv/dev.stamp  ## Change the code in small ways and count the changes
 	$(BIN)/python -m proof.mutants $(ROOM)
 
 bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other scripts for docs/performance.md
-	$(BIN)/python benchmarks/run.py
-	$(BIN)/python benchmarks/beside.py
-	$(BIN)/python benchmarks/upload.py
-	$(BIN)/python benchmarks/action.py
-	$(BIN)/python benchmarks/image.py
+	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.beside
+	$(BIN)/python -m benchmarks.upload
+	$(BIN)/python -m benchmarks.action
+	$(BIN)/python -m benchmarks.image
 
 fuzz: .venv/dev.stamp  ## Give the gate random responses, files and texts; SECONDS=600, SEED=7, INPUTS=1000000, REPLAY=file
 	$(BIN)/python -m proof.fuzz $(foreach option,SECONDS SEED INPUTS REPLAY,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))

@@ -7,7 +7,6 @@ Writes `beside.json` for docs/performance.md.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
+
+from benchmarks.run import clean
 
 HERE: Final = Path(__file__).parent
 KEY: Final = "benchmark-key-0123456789"
@@ -135,7 +136,7 @@ def run(program: str, situation: Situation) -> dict[str, Any]:
         Fake(situation, elsewhere.url) as fake,
         tempfile.TemporaryDirectory() as folder,
     ):
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("THREADFIX_", "PYTHON"))}
+        env = clean()
         env |= {"KEY": KEY, "SCAN_URL": f"{fake.url}/rest/latest/applications/3/pendingScans/7"}
         env |= {"THREADFIX_URL": fake.url, "THREADFIX_API_KEY": KEY, "THREADFIX_APPLICATION_ID": "3"}
         env |= {"THREADFIX_PENDING_SCAN_ID": "7", "THREADFIX_INTERVAL": "1s", "PYTHONPATH": str(HERE.parent)}

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from benchmarks.run import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -105,7 +107,7 @@ def receiving(certificate: Path | None) -> Iterator[Receiver]:
 
 def by_gate(file: Path, receiver: Receiver, certificate: Path | None) -> tuple[float, float]:
     """Upload a file with the gate; return the seconds and the gate's peak memory in MB."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "THREADFIX_"))}
+    env = clean()
     env |= {"THREADFIX_URL": receiver.url, "THREADFIX_API_KEY": KEY, "THREADFIX_CA_FILE": str(certificate or "")}
     command = [sys.executable, "-m", "gate", "run", "--application-id", "6", "--scan-file", str(file)]
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
