@@ -87,6 +87,9 @@ fuzz: .venv/dev.stamp  ## Give the gate random responses, files and texts; SECON
 
 golden: .venv/dev.stamp  ## Write the golden files of the sandbox's scenarios again
 	GOLDEN=write $(BIN)/python $(PYTEST) --dist worksteal tests/integration/test_golden.py
+	for command in run doctor demo sandbox; do \
+	  COLUMNS=100 $(BIN)/python -m gate $$command --help >tests/golden/help-$$command.txt || exit; \
+	done
 
 docs: .venv/dev.stamp  ## Update the generated parts of the documentation
 	$(BIN)/python scripts/generate_tables.py

@@ -102,4 +102,4 @@ class World:
     @property
     def cut_off(self) -> int:
         """The number of polls that the deadline cut off."""
-        return sum(isinstance(event, CutOff) for event in self.events)
+        return self.events.count(CutOff(TARGET, self.now))

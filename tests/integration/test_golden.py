@@ -252,16 +252,6 @@ def test_a_scenario_reads_as_before(scenario: Scenario, run: Run, tmp_path: Path
         compare(scenario.name, parts, tmp_path)
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "demo", "sandbox"])
-def test_help_reads_as_before(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The help of each command is that of the golden file."""
-    monkeypatch.setenv("COLUMNS", "100")
-    assert main([command, "--help"]) == 0
-    compare(f"help-{command}", [("--help", capfd.readouterr().out)], tmp_path)
-
-
 def test_every_reason_that_a_server_can_cause_has_a_scenario() -> None:
     """The other reasons come from options, signals and bugs."""
     others = {Reason.UNKNOWN_STATUS, Reason.USAGE, Reason.NOT_FOUND, Reason.CANCELLED, Reason.INTERNAL}

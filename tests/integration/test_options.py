@@ -110,12 +110,3 @@ def test_a_variable_that_resembles_an_option_is_invalid(gate: Gate) -> None:
         assert (ran.code, gate.threadfix.seen) == (2, []), ran.err
         assert f"THREADFIX_{name} is not an option; did you mean THREADFIX_" in ran.err
         assert KEY not in ran.err
-
-
-def test_other_variables_are_one_warning(gate: Gate) -> None:
-    unknown = {"THREADFIX_HOME": KEY, "THREADFIX_STATUS_URL": KEY, "THREADFIX_GATE_VERDICT": "pass"}
-    ran = gate.play(SCENARIOS["done"], "--quiet", env=unknown)
-    assert ran.code == 0
-    warnings = [line for line in ran.err.splitlines() if line.startswith("warning:")]
-    assert warnings == ["warning: THREADFIX_HOME, THREADFIX_STATUS_URL are not options and have no effect."]
-    assert KEY not in ran.err

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -177,6 +178,15 @@ def test_there_is_no_shell_completion(monkeypatch: pytest.MonkeyPatch, capfd: py
     monkeypatch.setenv("_THREADFIX_GATE_COMPLETE", "zsh_complete")
     monkeypatch.setenv("_THREADFIX-GATE_COMPLETE", "bash_source")
     assert usage(capfd)
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "demo", "sandbox"])
+def test_help_reads_as_before(command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """`make golden` writes these files again."""
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main([command, "--help"]) == 0
+    file = Path(__file__).parents[1] / f"golden/help-{command}.txt"
+    assert capfd.readouterr().out == file.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100])

@@ -247,6 +247,7 @@ def test_plain_http_to_another_host_must_be_allowed() -> None:
         ("", b"\n", "--api-key-file: the file is empty; it must contain the API key."),
         ("", b"two\nlines", "line break"), ("two\nlines", None, "line break"),
         ("bell\x07", None, "control character"), ("ключ", None, "outside ASCII"), ("", b"\xff\xfd", "outside ASCII"),
+        ("", codecs.BOM_UTF16_LE + b"\0\xd8k", "outside ASCII"),
         ("", b"\xff\xfe", "the file is empty"),
         ("k" * 513, None, "more than 512 characters"), ("", b"k" * 513, "more than 512 characters"),
         ("", bytes(range(256)) * 600, "more than 512 characters"),

@@ -154,6 +154,16 @@ def test_a_check_in_the_document_has_its_policy(check: CheckVerdict, policy: obj
     assert [inner["policy_id"] for inner in entry["results"]] == results
 
 
+def test_a_run_links_the_page_of_the_part_that_decides() -> None:
+    """If a check has no page, the page of the scan."""
+    one, check = scan(), checked(POLICY, FAILING)
+    without = replace(check, url=None)
+    runs = (verdict(), verdict(one), verdict(one, checks=[check]), verdict(one, checks=[without]))
+    assert [run.url for run in runs] == [None, one.url, check.url, one.url]
+    refused = verdict(one, uploads=[uploaded(REFUSED)])
+    assert (refused.url, refused.deciding_scan) == (None, refused.scans[0])
+
+
 def test_unknown_values_are_null_in_the_document() -> None:
     odd = replace(PASSING, evaluated=1e300, behind=None)
     document = result.document(

@@ -200,12 +200,9 @@ DENIED = judged(history_of(ALL[Reason.DENIED]))
 )
 def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None:
     """Fail before unknown before pass; an unknown that ends the job before others; then the first."""
-    assert decide(scans) is scans[deciding_scan]
-    conclusion = conclude(scans)
-    assert (conclusion.reason, conclusion.exit_code) == (
-        scans[deciding_scan].conclusion.reason,
-        scans[deciding_scan].conclusion.exit_code,
-    )
+    conclusion, worst = conclude(scans), scans[deciding_scan]
+    assert decide(scans) is worst
+    assert (conclusion.reason, conclusion.exit_code) == (worst.conclusion.reason, worst.conclusion.exit_code)
 
 
 def test_several_scans_are_counted_in_the_message() -> None:

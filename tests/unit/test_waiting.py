@@ -14,7 +14,7 @@ from gate.flow.signals import Signals
 from gate.flow.waiting import NO_SLOT, REQUESTS_AT_ONCE, Deadline, Schedule, Wait, cadence, wait_all
 from gate.model.advice import Doing, FailureKind
 from gate.model.events import CutOff, Ended, OutageBegan, OutageEnded, Stalled, StatusSeen
-from gate.model.history import NOT_POLLED, Failure, Observation, ScanHistory, ScanReading, StopCause
+from gate.model.history import NOT_POLLED, Failure, Observation, Outage, ScanHistory, ScanReading, StopCause
 from gate.model.reasons import Reason
 from gate.model.subjects import Plan, Target
 from tests.simulation import TARGET, World
@@ -187,21 +187,22 @@ def test_a_stopped_sleep_ends_the_wait_without_another_poll() -> None:
 
 
 def test_the_history_has_each_phase_with_its_polls_and_errors() -> None:
-    script: list[Observation] = [QUEUED, QUEUED, DOWN, MERGING, MERGING, DONE]
-    history = World(lambda number, _at: script[number]).wait()
+    unfinished, done = replace(QUEUED, sent=7.0), replace(DONE, sent=9.0)
+    script: list[Observation] = [QUEUED, unfinished, DOWN, MERGING, DOWN, MERGING, done]
+    history = World(lambda number, _at: script[number], now=64.0).wait()
     assert [(p.status, p.first_seen, p.last_seen, p.polls, p.errors) for p in history.phases] == [
         ("QUEUED", 0, 2, 2, 1),
-        ("CHANNEL_MERGING", 6, 8, 2, 0),
-        ("DONE", 10, 10, 1, 0),
+        ("CHANNEL_MERGING", 6, 10, 2, 1),
+        ("DONE", 12, 12, 1, 0),
     ]
-    assert [history.lasted(index) for index in range(3)] == [6, 4, 0]
-    assert (history.polls, history.errors) == (6, 1)
-    assert (history.reading, history.newest) == (DONE, DONE)
+    assert [history.lasted(index) for index in range(3)] == [6, 6, 0]
+    assert (history.polls, history.errors) == (7, 2)
+    assert (history.reading, history.newest, history.unfinished) == (done, done, 7.0)
 
 
 def test_each_event_is_reported_once() -> None:
     """A new status, the start and the end of an outage, the end of the wait; no event per poll."""
-    script: list[Observation] = [DOWN, DOWN, QUEUED, QUEUED, DOWN, DOWN, MERGING, DONE]
+    script: list[Observation] = [DOWN, DOWN, QUEUED, QUEUED, DOWN, MERGING, DONE]
     world = World(lambda number, _at: script[number])
     history = world.wait()
     assert world.events == [
@@ -209,19 +210,20 @@ def test_each_event_is_reported_once() -> None:
         OutageEnded(TARGET, 4, history.outages[0]),
         StatusSeen(TARGET, 4, QUEUED),
         OutageBegan(TARGET, 8, DOWN, 300),
-        OutageEnded(TARGET, 12, history.outages[1]),
-        StatusSeen(TARGET, 12, MERGING, "QUEUED", 8),
-        StatusSeen(TARGET, 14, DONE, "CHANNEL_MERGING", 2),
+        OutageEnded(TARGET, 10, history.outages[1]),
+        StatusSeen(TARGET, 10, MERGING, "QUEUED", 6),
+        StatusSeen(TARGET, 12, DONE, "CHANNEL_MERGING", 2),
         Ended(history),
     ]
-    assert [(outage.polls, outage.began, outage.ended) for outage in history.outages] == [(2, 0, 4), (2, 8, 12)]
+    assert history.outages == (Outage(0, DOWN, 2, 4), Outage(8, DOWN, 1, 10))
 
 
 def test_a_stall_is_reported_once_for_each_status() -> None:
     world = World(lambda _n, at: QUEUED if at < 700 else (MERGING if at < 1400 else DONE), Plan(max_interval=5))
     world.wait()
     stalls = [event for event in world.events if isinstance(event, Stalled)]
-    assert [stall.status for stall in stalls] == ["QUEUED", "CHANNEL_MERGING"]
+    seen = [(stall.target, stall.status, stall.at // 100) for stall in stalls]
+    assert seen == [(TARGET, "QUEUED", 6), (TARGET, "CHANNEL_MERGING", 13)]
     assert all(600 <= stall.unchanged < 606 for stall in stalls)
 
 
@@ -230,7 +232,7 @@ def test_a_snapshot_is_the_history_so_far() -> None:
     world = World(lambda _n, _at: DONE)
     wait = Wait(TARGET, observe=world.observe, settled=lambda _: True, schedule=world.schedule)
     before = wait.snapshot(StopCause.LIMIT)
-    assert (before.ended, before.newest, before.polls) == (StopCause.LIMIT, NOT_POLLED, 0)
+    assert (before.ended, before.newest, before.polls, before.elapsed) == (StopCause.LIMIT, NOT_POLLED, 0, 0.0)
     assert wait.run(world.events.append) == wait.snapshot(StopCause.LIMIT)
     assert wait.snapshot(StopCause.CANCELLED).ended is StopCause.DECIDED
 
