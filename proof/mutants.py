@@ -37,10 +37,33 @@ LEFT_OUT = (
 )
 # These functions only run while their module is imported, before mutmut chooses a mutant.
 AT_IMPORT = re.compile(r"gate\.options\.table\.x__(choice|duration|path|statuses|switch)__mutmut")
+# mutmut's exit code if pytest did not run the tests; mutmut itself calls this a timeout.
+FAILED = 255
 SEED = 20
 DRAWN = 400
 WORKERS = 4
 TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+# mutmut only sees the functions that a test calls in its own process. In a child process the copy of the gate itself
+# writes down the functions that are called.
+COUNTING = """
+import os
+
+if hits := os.environ.get("MUTANT_HITS"):
+    from contextlib import suppress
+    from mutmut.mutation import trampoline
+
+    known = set()
+
+    def record(name, caller=None):
+        # A test may have taken all file descriptors away.
+        with suppress(OSError):
+            if name not in known:
+                with open(hits, "a") as file:
+                    file.write(f"{name}\\n")
+                known.add(name)
+
+    trampoline.record_trampoline_hit = record
+"""
 CONFIGURATION = """\
 [mutmut]
 source_paths=gate
@@ -57,6 +80,7 @@ pytest_add_cli_args=
     no:cacheprovider
     --hypothesis-profile
     mutants
+process_isolation=forkserver
 timeout_multiplier=10
 on_dependency_change=ignore
 use_git_change_detection=false
@@ -88,6 +112,8 @@ def copied(name: str, only: tuple[str, ...], never: tuple[str, ...], tests: tupl
             shutil.copy2(ROOT / file, target)
     for path in (place / "gate").rglob("*.py"):
         path.write_text(without_decorators(path.read_text(encoding="utf-8")), encoding="utf-8")
+    with (place / "gate/__init__.py").open("a", encoding="utf-8") as file:
+        file.write(COUNTING)
 
     def listing(parts: list[str]) -> str:
         return "\n".join(f"    {part}" for part in parts)
@@ -141,7 +167,7 @@ def summed_up(place: Path) -> None:
         data = SourceFileMutationData(path=file)
         data.load()
         for name, code in data.exit_code_by_key.items():
-            status = status_by_exit_code[code]
+            status = "not run" if code == FAILED else status_by_exit_code[code]
             if AT_IMPORT.match(name):
                 rooms.setdefault(file.parts[1], Counter())["at import"] += 1
             elif status != "not checked":
@@ -161,6 +187,15 @@ def run(names: list[str]) -> None:
     """Run these mutants with mutmut, in its folder."""
     from mutmut import __main__ as mutmut
     from mutmut.state import state
+    from mutmut.workers.isolation import ForkServerRunner
+
+    submit = ForkServerRunner.submit
+
+    def sorted_submit(self: ForkServerRunner, name: str, tests: list[str], *limits: float) -> None:
+        durations = state().duration_by_test
+        submit(self, name, sorted(tests, key=durations.__getitem__), *limits)
+
+    ForkServerRunner.submit = sorted_submit
 
     def quickest(_: object) -> set[str]:
         durations = state().duration_by_test
@@ -194,7 +229,8 @@ def main() -> None:
             summed_up(place)
             continue
         names = pure if group == "pure" else drawn(place, only, never)
-        subprocess.run([sys.executable, __file__, "--names", *names], check=False)
+        if code := subprocess.run([sys.executable, __file__, "--names", *names], check=False).returncode:
+            sys.exit(code)
         summed_up(place)
 
 

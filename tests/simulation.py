@@ -102,4 +102,4 @@ class World:
     @property
     def cut_off(self) -> int:
         """The number of polls that the deadline cut off."""
-        return self.events.count(CutOff(TARGET, self.now))
+        return sum(isinstance(event, CutOff) and event.target == TARGET for event in self.events)

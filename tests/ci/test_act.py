@@ -299,12 +299,10 @@ def test_reusable_workflow(act: Callable[..., Ended], report: str, verdict: str)
 @pytest.mark.parametrize(
     ("name", "event", "scans", "applications"),
     [
-        ("matrix", "workflow_dispatch", 2, {"6", "12"}),
-        ("one-scan", "push", 1, {"6"}),
-        ("scanners", "push", 2, {"6"}),
-        ("private-network", "push", 1, {"6"}),
+        ("matrix", "workflow_dispatch", 2, {"6", "12"}), ("one-scan", "push", 1, {"6"}),
+        ("scanners", "push", 2, {"6"}), ("private-network", "push", 1, {"6"}),
     ],
-)
+)  # fmt: skip
 def test_more_recipes(act: Callable[..., Ended], name: str, event: str, scans: int, applications: set[str]) -> None:
     """Several applications, several files of one scanner, several scanners, and a server with its own certificate."""
     done = act(event, example(f"{name}.yml"))

@@ -127,12 +127,10 @@ BY_ID = {"THREADFIX_SCAN_FILE: interrupted.fpr": "THREADFIX_PENDING_SCAN_ID: $TH
 @pytest.mark.parametrize(
     ("file", "scenario", "replaced", "junit"),
     [
-        (COMPONENT_PIPELINE, "done", {}, (1, 0, 0)),
-        (COMPONENT_PIPELINE, "bad-key", {}, (1, 0, 1)),
-        (REMOTE_PIPELINE, "done", {}, (1, 0, 0)),
-        (REMOTE_PIPELINE, "interrupted", BY_ID, (1, 1, 0)),
+        (COMPONENT_PIPELINE, "done", {}, (1, 0, 0)), (COMPONENT_PIPELINE, "bad-key", {}, (1, 0, 1)),
+        (REMOTE_PIPELINE, "done", {}, (1, 0, 0)), (REMOTE_PIPELINE, "interrupted", BY_ID, (1, 1, 0)),
     ],
-)
+)  # fmt: skip
 def test_only_the_jobs_of_the_environment_have_the_key(
     run_pipeline: Callable[..., Pipeline], file: Path, scenario: str, replaced: dict[str, str], junit: tuple[int, ...]
 ) -> None:

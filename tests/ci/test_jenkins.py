@@ -130,12 +130,10 @@ def test_the_result_of_the_build_follows_the_verdict(
 @pytest.mark.parametrize(
     ("scenario", "rule", "result"),
     [
-        ("done", " --policy all", "SUCCESS"),
-        ("done", "", "FAILURE"),
-        ("policy-fail", " --policy all", "FAILURE"),
+        ("done", " --policy all", "SUCCESS"), ("done", "", "FAILURE"), ("policy-fail", " --policy all", "FAILURE"),
         ("policy-vacuous", " --policy all", "UNSTABLE"),
     ],
-)
+)  # fmt: skip
 def test_only_a_pass_is_released(
     build: Callable[[Path, str], Built], tmp_path: Path, scenario: str, rule: str, result: str
 ) -> None:

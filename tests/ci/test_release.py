@@ -273,16 +273,12 @@ NEW, OLD = "1.10.0", "1.2.4"
 @pytest.mark.parametrize(
     ("tags", "released", "moved"),
     [
-        ("v1.2.3", "1.2.3", {"1", "latest"}),
-        ("v1.2.3 v1.10.0", NEW, {"1", "latest"}),
-        ("v1.2.3 v1.2.4 v1.10.0", OLD, set()),
-        ("v1.2.3 v1.10.0 v2.0.0", NEW, {"1"}),
-        ("v1.2.4 v1.10.0 v2.0.0", OLD, set()),
-        ("v1.2.3 v2.0.0 v10.0.0", "10.0.0", {"10", "latest"}),
-        ("v1.2.3 v2.0.0 v10.0.0", "2.0.0", {"2"}),
-        ("v1 v1.2.3 v1.3.0-rc.1 w9.9.9 v1x9.9", "1.2.3", {"1", "latest"}),
+        ("v1.2.3", "1.2.3", {"1", "latest"}), ("v1.2.3 v1.10.0", NEW, {"1", "latest"}),
+        ("v1.2.3 v1.2.4 v1.10.0", OLD, set()), ("v1.2.3 v1.10.0 v2.0.0", NEW, {"1"}),
+        ("v1.2.4 v1.10.0 v2.0.0", OLD, set()), ("v1.2.3 v2.0.0 v10.0.0", "10.0.0", {"10", "latest"}),
+        ("v1.2.3 v2.0.0 v10.0.0", "2.0.0", {"2"}), ("v1 v1.2.3 v1.3.0-rc.1 w9.9.9 v1x9.9", "1.2.3", {"1", "latest"}),
     ],
-)
+)  # fmt: skip
 def test_an_images_tag_never_moves_back(tmp_path: Path, tags: str, released: str, moved: set[str]) -> None:
     """`1` is the newest 1.x and `latest` the newest of all, even after a fix or a rerun of an older version."""
     git(tmp_path, "init", "--quiet")

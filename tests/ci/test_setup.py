@@ -445,13 +445,10 @@ def test_the_exit_code_needs_no_writing(bare: Runner, honest: list[str], code: i
 @pytest.mark.parametrize(
     "hostile",
     [
-        {"SHELLOPTS": "noexec"},
-        {"BASH_ENV": "ends"},
-        {"BASH_FUNC_exec%%": "() { exit 0; }"},
-        {"BASH_FUNC_set%%": "() { exit 1; }"},
-        {"BASH_FUNC_exit%%": "() { builtin exit 1; }"},
+        {"SHELLOPTS": "noexec"}, {"BASH_ENV": "ends"}, {"BASH_FUNC_exec%%": "() { exit 0; }"},
+        {"BASH_FUNC_set%%": "() { exit 1; }"}, {"BASH_FUNC_exit%%": "() { builtin exit 1; }"},
     ],
-)
+)  # fmt: skip
 def test_no_variable_for_bash_ends_the_step(runner: Runner, hostile: dict[str, str]) -> None:
     """The job's environment may have options, functions and a script for each shell."""
     (runner.work / "ends").write_text("exit 0", encoding="utf-8")

@@ -200,6 +200,7 @@ def test_a_scan_vanishes_only_by_threadfix_s_own_response(gate: Gate) -> None:
 
     scans = play(gate, [vanishing(response) for response, _ in responses], *SHORT)
     assert [scan["reason"] for scan in scans] == [reason for _, reason in responses]
+    assert "returned HTTP 404. " in scans[2]["message"]
 
 
 # --- Good responses of different versions of ThreadFix.
@@ -214,6 +215,12 @@ def test_decoration_of_the_wrong_type_counts_as_unknown(gate: Gate) -> None:
     scans = play(gate, [always(changed(**{field: value})) for field, value in fields])
     expected = [("pass", None if field == "scanId" else 12) for field, _ in fields]
     assert [(scan["verdict"], scan["scan_id"]) for scan in scans] == expected
+
+
+def test_the_envelope_s_message_stands_in_for_that_of_the_scan(gate: Gate) -> None:
+    content = {"status": "SCAN_DELETED", "error": False, "appId": 6}
+    response = body(json.dumps({"success": True, "message": "By an administrator", "object": content}).encode())
+    assert "By an administrator" in gate.play(always(response)).document["message"]
 
 
 def test_the_status_path_can_be_changed(gate: Gate, serve: Serve) -> None:

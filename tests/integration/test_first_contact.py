@@ -178,7 +178,7 @@ MISTAKES: Final[dict[str, tuple[Respond, Reason, str, str, str]]] = {
         "login.jsp (the login page of http://tf.example.com:8080/tf), which", "under another base", "Set --url",
     ),
     "own-login": (
-        moved("/threadfix/login.jsp;jsessionid=0A1B"), Reason.PROTOCOL, "a redirect to /threadfix/login.jsp, which",
+        moved("/threadfix/login.jsp"), Reason.PROTOCOL, "a redirect to /threadfix/login.jsp, which",
         "does not accept an id or a name in the path", "Check the ids",
     ),
     "to-https": (

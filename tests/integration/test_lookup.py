@@ -439,6 +439,16 @@ def test_one_time_limit_covers_all_requests_of_a_look_up(directory: Directory) -
 # --- Other cases.
 
 
+def test_a_response_about_another_application_names_both(directory: Directory) -> None:
+    directory.lookup = http(envelope({"id": 7, "name": "Shop"}))
+    result = directory.client.application(6, 20)
+    assert isinstance(result, Failure)
+    assert result.what.endswith(" returned application 7, but application 6 was requested.")
+    listed = directory.client.scans(6, 20)
+    assert isinstance(listed, Failure)
+    assert " returned no list of scans: " in listed.what
+
+
 @pytest.mark.parametrize("subject", [None, BY_NAME, BY_ID, ApplicationName(None, "Contoso shop")])
 def test_a_missing_application_has_its_own_advice(subject: ApplicationName | None, directory: Directory) -> None:
     """An HTTP 404 may mean that the path is wrong."""

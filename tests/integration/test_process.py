@@ -141,7 +141,8 @@ def test_a_link_to_nothing_is_not_followed(step: Step) -> None:
 @pytest.mark.parametrize(
     "proxy",
     ["http://robot:hunter2", "robot:hunter2", "https://robot:hunter2@:8080", "http://robot:hunter2@127.0.0.1:99999",
-     "ftp://hunter2", "http://robot:hunter2@[bad", "socks5h://robot:hunter2@127.0.0.1:1080", "SOCKS4://hunter2"],
+     "ftp://hunter2", "http://robot:hunter2@[bad", "socks5h://robot:hunter2@127.0.0.1:1080", "SOCKS4://hunter2",
+     "socks4a://hunter2"],
 )  # fmt: skip
 def test_an_invalid_proxy_is_a_usage_error(proxy: str, gate: Gate) -> None:
     """The message names the variable and shows nothing of its value, which may contain a password."""

@@ -61,13 +61,11 @@ def test_an_invalid_argument_is_reported_with_advice(
 @pytest.mark.parametrize(
     ("name", "missing"),
     [
-        ("--ulr", "--url is missing"),
-        ("--aplication-id", "--application-id is missing"),
-        ("--aplication-name", "--application-id is missing"),
-        ("--scan-fil", "no scan is specified"),
+        ("--ulr", "--url is missing"), ("--aplication-id", "--application-id is missing"),
+        ("--aplication-name", "--application-id is missing"), ("--scan-fil", "no scan is specified"),
         ("--pending-scan", "no scan is specified"),
     ],
-)
+)  # fmt: skip
 def test_a_misspelled_option_is_not_missing_too(name: str, missing: str, capfd: pytest.CaptureFixture[str]) -> None:
     misspelled, *others = usage(capfd, name, "x")
     assert misspelled.startswith(f"unknown option {name}; did you mean --")

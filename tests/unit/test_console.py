@@ -304,13 +304,11 @@ def test_an_undocumented_status_is_warned_of_once() -> None:
         (Queued((ONE, TWO)), "queued as pending scans 41, 42 after 8s"),
         (Finished(12), "finished as scan 12 after 8s"),
         (builders.REFUSED, "refused after 8s; ThreadFix says: 'Scan file has already been uploaded'"),
-        (Refused(""), "refused after 8s"),
-        (DOWN, "failed (unreachable) after 8s: tf.example.com returned HTTP 502."),
+        (Refused(""), "refused after 8s"), (DOWN, "failed (unreachable) after 8s: tf.example.com returned HTTP 502."),
         (replace(DOWN, unsent=True), "not sent (unreachable) after 8s: tf.example.com returned HTTP 502."),
-        (Unfinished.NOT_SENT, "not sent after 8s"),
-        (Unfinished.BROKEN_OFF, "broken off after 8s"),
+        (Unfinished.NOT_SENT, "not sent after 8s"), (Unfinished.BROKEN_OFF, "broken off after 8s"),
     ],
-)
+)  # fmt: skip
 def test_the_end_of_an_upload_has_its_result(receipt: Receipt, words: str) -> None:
     assert log(upload_of(SMALL, receipt)) == [f"[    0s] a/small.json: {words}"]
 

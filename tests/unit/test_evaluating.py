@@ -149,12 +149,13 @@ def test_a_policy_is_asked_for_once_if_the_moment_of_the_scan_is_unknown() -> No
     assert statuses(World(lambda *_: criteria()).wait(PassCriteria(), None)) == [STALE, FRESH]
 
 
-def scan(at: float, status: str = "DONE", *, error_message: str = "", number: int = 41) -> ScanVerdict:
+def scan(
+    at: float, status: str = "DONE", *, error_message: str = "", number: int = 41, age: float = 0.0
+) -> ScanVerdict:
     """Return the verdict on a pending scan that was processed at that moment; a duplicate is accepted."""
     refusal = refusal_of(error_message)
-    reading = ScanReading(
-        status, bool(refusal), error_message or None, refusal=refusal, scan_id=number - 29, modified=at, sent=at + 1
-    )
+    error, scan_id = error_message or None, number - 29
+    reading = ScanReading(status, bool(refusal), error, scan_id, refusal=refusal, modified=at - age, sent=at + 1)
     history = replace(history_of(reading), target=Target(6, number), unfinished=at - 5)
     return judged(history, rules=Rules(accepted=frozenset(Accept)))
 
@@ -166,24 +167,27 @@ def uploaded(receipt: Receipt) -> Upload:
 
 TWICE = "Scan file has already been uploaded."
 LISTED = ListedScans(((12, DONE_AT + 7), (13, DONE_AT - 300)), DONE_AT + 60)
+NEWER, OLDER = LISTED._replace(updated=((12, DONE_AT + 7), (13, DONE_AT + 9))), LISTED._replace(updated=((12, 1e9),))
 
 
 @pytest.mark.parametrize(
     ("scans", "uploads", "listed", "moment"),
     [
-        ([scan(DONE_AT)], [], None, DONE_AT),
-        ([scan(DONE_AT)], [], LISTED, DONE_AT + 7),
+        ([scan(DONE_AT)], [], None, DONE_AT), ([scan(DONE_AT)], [], LISTED, DONE_AT + 7),
+        ([scan(DONE_AT)], [], NEWER, DONE_AT + 7), ([scan(DONE_AT, age=700)], [], None, DONE_AT + 1),
         ([scan(DONE_AT - 9), scan(DONE_AT, number=43)], [], None, DONE_AT),
         ([scan(DONE_AT)], [uploaded(Queued((Target(6, 41),), DONE_AT + 601))], None, DONE_AT + 1),
         ([scan(DONE_AT)], [uploaded(Finished(99, DONE_AT + 2))], None, DONE_AT + 2),
         ([], [uploaded(Finished(12, DONE_AT + 2))], LISTED, DONE_AT + 7),
+        ([], [uploaded(Finished(12, DONE_AT + 2))], NEWER, DONE_AT + 7),
+        ([], [uploaded(Finished(12, DONE_AT + 2))], OLDER, DONE_AT + 2),
         ([scan(DONE_AT)], [uploaded(Finished(99, None))], None, None),
         ([scan(DONE_AT, error_message=TWICE)], [uploaded(Refused(TWICE))], LISTED, DONE_AT + 7),
         ([scan(DONE_AT, error_message=TWICE)], [uploaded(Refused(TWICE))], None, None),
         ([scan(DONE_AT, error_message=TWICE), scan(DONE_AT + 30, number=42)], [], LISTED, DONE_AT + 30),
         ([scan(DONE_AT, error_message=TWICE), scan(DONE_AT - 30, number=42)], [], LISTED, DONE_AT + 7),
     ],
-)
+)  # fmt: skip
 def test_the_moment_is_that_of_the_newest_scan(
     scans: list[ScanVerdict], uploads: list[Upload], listed: ListedScans | None, moment: float | None
 ) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import queue
 import ssl
+import threading
 import time
+from contextlib import nullcontext
 
 import pytest
 
 from gate.model.advice import FailureKind
+from gate.net import start_thread
+from gate.net.connections import ConnectionFacts
 from gate.net.failures import failure_of
-from gate.net.framing import date, retry_after
+from gate.net.framing import MalformedError, date, is_chunked, retry_after
 from gate.net.http import Response
 from gate.text.sanitizer import Sanitizer
 
@@ -87,6 +93,29 @@ def test_without_a_usable_date_it_is_measured_against_this_machine_s_clock(sent:
 )  # fmt: skip
 def test_a_malformed_age_counts_as_an_age(headers: dict[str, str], age: int) -> None:
     assert Response(200, headers, b"").age == age
+
+
+def test_an_error_of_no_known_kind_has_the_name_of_its_type() -> None:
+    failure = failure_of(EOFError("hunter2"), "tf.example.com", Sanitizer())
+    assert failure.what == "the connection to tf.example.com broke (EOFError)."
+
+
+def test_only_blanks_and_tabs_surround_a_header() -> None:
+    for value, good in ((" chunked\t", True), ("\x0cchunked", False)):
+        headers = http.client.HTTPMessage()
+        headers["Transfer-Encoding"] = value
+        with nullcontext() if good else pytest.raises(MalformedError):
+            is_chunked(headers)
+
+
+def test_a_thread_does_not_keep_the_process_alive() -> None:
+    seen: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    start_thread(lambda: seen.put(threading.current_thread().daemon))
+    assert seen.get(timeout=5)
+
+
+def test_a_certificate_without_an_issuer_has_none() -> None:
+    assert ConnectionFacts(certificate={}).issuer == ""
 
 
 def test_a_certificate_error_without_details_is_final() -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from gate.flow.evaluating import moment_of
-from gate.model.history import Finished, ListedScans, Queued, ScanReading
+from gate.model.history import ListedScans
 from gate.threadfix.rules import AHEAD, EARLIEST, SLACK, ProcessedScan, newest, plausible, processed_at
-from tests.builders import TARGET, history_of, judged, uploaded
 
 NOW = 1_570_117_773.0
 """`Date` of the first finished response, unless a case has another."""
@@ -105,18 +101,6 @@ def test_the_newest_scan_counts(
 ) -> None:
     dates = [ProcessedScan(99, finished=at) for at in scans]
     assert newest(dates, ListedScans(tuple(enumerate(updated, 1)), LISTED_AT), accepted=accepted) == moment
-
-
-def test_the_dates_of_a_run_are_those_of_its_scans() -> None:
-    """The scan's date does not count if the scan was unfinished, or its file was uploaded, long after it."""
-    history = history_of(ScanReading("DONE", scan_id=12, modified=NOW - 661, sent=NOW))
-    listed = ListedScans(((12, NOW + 1), (13, NOW + 2)), LISTED_AT)
-    for unfinished, sent, moment in ((NOW - 60, None, NOW), (None, NOW - 60, NOW), (None, None, NOW - 661)):
-        scans, uploads = [judged(replace(history, unfinished=unfinished))], [uploaded(Queued((TARGET,), sent))]
-        assert moment_of(scans, uploads, None, accepted=False) == moment
-        assert moment_of(scans, uploads, listed, accepted=False) == NOW + 1
-    old = ListedScans(((12, NOW - 661), (13, NOW + 2)), LISTED_AT)
-    assert moment_of([], [uploaded(Finished(12, NOW))], old, accepted=False) == NOW
 
 
 def test_without_a_list_the_scans_count_alone() -> None:

@@ -412,17 +412,14 @@ FORK, OWN = (
 @pytest.mark.parametrize(
     ("env", "event", "why"),
     [
-        (PULL_REQUEST, FORK, "no secrets to pull requests from forks."),
-        (PULL_REQUEST, OWN, ""),
-        (PULL_REQUEST, b'{"pull_request": null}', ""),
-        (PULL_REQUEST, b"not json", ""),
-        (PULL_REQUEST, None, ""),
+        (PULL_REQUEST, FORK, "no secrets to pull requests from forks."), (PULL_REQUEST, OWN, ""),
+        (PULL_REQUEST, b'{"pull_request": null}', ""), (PULL_REQUEST, b"not json", ""), (PULL_REQUEST, None, ""),
         (PULL_REQUEST | {"GITHUB_EVENT_NAME": "pull_request_target"}, FORK, ""),
         (PULL_REQUEST | {"GITHUB_ACTOR": "dependabot[bot]"}, OWN, "only the secrets for Dependabot."),
         ({"GITLAB_CI": "true", "CI_COMMIT_REF_PROTECTED": "false"}, None, "and this one is not protected."),
         ({"GITLAB_CI": "true", "CI_COMMIT_REF_PROTECTED": "true"}, None, ""),
     ],
-)
+)  # fmt: skip
 def test_a_missing_key_has_the_reason_of_the_ci_system_if_it_applies(
     env: dict[str, str], event: bytes | None, why: str
 ) -> None:
@@ -547,15 +544,12 @@ def test_an_invalid_value_has_an_explanation(name: str, value: str, error: str) 
 @pytest.mark.parametrize(
     ("args", "risks"),
     [
-        ((), []),
-        (("--settle-timeout", "0"), []),
-        (("--max-interval", "10s"), []),
-        (("--pass-criteria", "true"), []),
+        ((), []), (("--settle-timeout", "0"), []), (("--max-interval", "10s"), []), (("--pass-criteria", "true"), []),
         (("--policy", "all", "--max-interval", "10s"), []),
         (("--policy", "all", "--settle-timeout", "0"), ["{--settle-timeout 0}"]),
         (("--pass-criteria", "true", "--max-interval", "10s"), ["{--max-interval}"]),
     ],
-)
+)  # fmt: skip
 def test_settings_that_weaken_a_rule_are_a_risk(args: tuple[str, ...], risks: list[str]) -> None:
     assert [risk.partition(":")[0] for risk in ok(*args).risks] == risks
 

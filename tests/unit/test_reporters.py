@@ -179,13 +179,10 @@ def test_unknown_values_are_null_in_the_document() -> None:
 @pytest.mark.parametrize(
     ("name", "pending", "scans", "link"),
     [
-        ("finished", "", "12", "12"),
-        ("two-finished", ",", "12,13", "12"),
-        ("finished-and-named", ",41", "13,12", "13"),
-        ("held-back", "41,42", "12,12", "12"),
-        ("refused", "", "", ""),
+        ("finished", "", "12", "12"), ("two-finished", ",", "12,13", "12"),
+        ("finished-and-named", ",41", "13,12", "13"), ("held-back", "41,42", "12,12", "12"), ("refused", "", "", ""),
     ],
-)
+)  # fmt: skip
 def test_the_outputs_of_uploads(name: str, pending: str, scans: str, link: str) -> None:
     values = output_values(RELEASES[name])
     assert (values["pending-scan-id"], values["scan-id"], values["application-id"]) == (pending, scans, "6")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,14 +13,21 @@ from gate.threadfix.responses import (
     Application,
     NotThreadFixError,
     application,
+    applications,
     identity,
     parse,
     pass_criteria,
     pending_scan,
+    policy_status,
     policy_statuses,
 )
 from gate.threadfix.shapes import DROPPED, MOST_OPENINGS, parse_json
 from tests.memory import peak
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gate.threadfix.responses import Envelope
 
 GOOD = b'{"message":"m","success":true,"responseCode":-1,"object":{"status":"DONE","error":false,"appId":6}}'
 
@@ -44,6 +51,19 @@ def test_a_wrong_type_is_named_with_its_place_and_without_the_server_s_text(body
     with pytest.raises(NotThreadFixError) as error:
         pending_scan(parse(body))
     assert str(error.value).endswith(flaw)
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "flaw"),
+    [
+        (applications, {"id": 0, "name": "shop"}, "the id of an application is not valid"),
+        (policy_status, {"policy": {"id": 1, "name": " "}, "passing": True}, "the policy's name is empty"),
+        (pass_criteria, {"passing": True, "passed": [], "failed": [{"severity": 5}]}, "passing is true, but a crit"),
+    ],
+)  # fmt: skip
+def test_a_contradiction_is_named(read: Callable[[Envelope], object], content: object, flaw: str) -> None:
+    with pytest.raises(NotThreadFixError, match=f"^{flaw}"):
+        read(parse(json.dumps({"success": True, "object": content}).encode()))
 
 
 def test_the_place_of_a_wrong_type_in_a_list_has_its_index() -> None:

@@ -188,16 +188,10 @@ DENIED = judged(history_of(ALL[Reason.DENIED]))
 @pytest.mark.parametrize(
     ("scans", "deciding_scan"),
     [
-        ([PASS, PASS], 0),
-        ([PASS, TIMEOUT], 1),
-        ([PASS, TIMEOUT, FAIL], 2),
-        ([SOFT, TIMEOUT], 1),
-        ([PASS, SOFT], 1),
-        ([DENIED, TIMEOUT], 0),
-        ([TIMEOUT, DENIED], 0),
-        ([FAIL, FAIL], 0),
+        ([PASS, PASS], 0), ([PASS, TIMEOUT], 1), ([PASS, TIMEOUT, FAIL], 2), ([SOFT, TIMEOUT], 1), ([PASS, SOFT], 1),
+        ([DENIED, TIMEOUT], 0), ([TIMEOUT, DENIED], 0), ([FAIL, FAIL], 0),
     ],
-)
+)  # fmt: skip
 def test_the_worst_decides(scans: list[ScanVerdict], deciding_scan: int) -> None:
     """Fail before unknown before pass; an unknown that ends the job before others; then the first."""
     conclusion, worst = conclude(scans), scans[deciding_scan]
