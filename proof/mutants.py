@@ -112,8 +112,8 @@ def copied(name: str, only: tuple[str, ...], never: tuple[str, ...], tests: tupl
             shutil.copy2(ROOT / file, target)
     for path in (place / "gate").rglob("*.py"):
         path.write_text(without_decorators(path.read_text(encoding="utf-8")), encoding="utf-8")
-    with (place / "gate/__init__.py").open("a", encoding="utf-8") as file:
-        file.write(COUNTING)
+    with (place / "gate/__init__.py").open("a", encoding="utf-8") as package:
+        package.write(COUNTING)
 
     def listing(parts: list[str]) -> str:
         return "\n".join(f"    {part}" for part in parts)
