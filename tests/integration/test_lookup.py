@@ -459,3 +459,4 @@ def test_a_missing_application_has_its_own_advice(subject: ApplicationName | Non
         assert isinstance(result, Failure)
         assert (result.reason, result.final) == (Reason.NOT_FOUND, False)
         assert re.search(text, " ".join(map(str, advise(result.kind, result.doing))))
+        assert "can see" not in result.complete
