@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 
 from gate.model.advice import NAMED, advise
 from gate.model.reasons import DIAGNOSABLE, DIAGNOSIS, Kind, Reason, UsageError
-from gate.text.wording import count
+from gate.text.wording import capitalized, count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -109,10 +109,11 @@ def conclude(parts: Sequence[Part], application: Application | None = None) -> C
         rule = next((part.conclusion for part in parts if part.conclusion.reason is Reason.POLICY_PASSED), None)
         ordered = sorted(parts, key=lambda part: part.conclusion.reason is not Reason.POLICY_PASSED)
         first, *others = _passed(ordered)
-        return replace(rule or worst, message=" ".join([f"{first}{names}", *others, *([] if rule else [NO_RULE])]))
+        more = [*map(capitalized, others), *([] if rule else [NO_RULE])]
+        return replace(rule or worst, message=" ".join([f"{first}{names}", *more]))
     message = worst.message if worst.names_subject else describe(deciding)
     if worst.reason is Reason.POLICY_FAILED:
-        message = f"{BLOCKED}{message[:1].upper()}{message[1:]}"
+        message = f"{BLOCKED}{capitalized(message)}"
     message = f"{message}{names}"
     nouns = {part.noun for part in parts}
     like = [part for part in parts if part.conclusion.kind is worst.kind]

@@ -20,7 +20,7 @@ from gate.model.subjects import AllPolicies, ApplicationId, ApplicationName, Pas
 from gate.reporters import closing, phrases
 from gate.reporters.closing import Line, LineKind
 from gate.text.sanitizer import log_line
-from gate.text.wording import FLAGS, count, seconds, size
+from gate.text.wording import FLAGS, capitalized, count, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,7 +124,7 @@ class Console:
     def _announce(self, settings: Settings, text: str) -> None:
         """Log a step that begins. The first such line names the gate, and the accepted dangers follow it."""
         if self._announced:
-            self.line(f"{text[:1].upper()}{text[1:]}")
+            self.line(capitalized(text))
             return
         self._announced = True
         self.line(f"threadfix-gate {__version__}: {text}")

@@ -8,7 +8,7 @@ from gate.judge.conclusions import describe
 from gate.model.reasons import Kind
 from gate.reporters import phrases
 from gate.text.sanitizer import escape_html, escape_markdown, shorten
-from gate.text.wording import count, seconds, size
+from gate.text.wording import capitalized, count, seconds, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,7 +55,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
     if verdict.invalid:
         yield "\n".join(f"- {escape_markdown(str(option))}" for option in verdict.invalid)
     else:
-        yield _text(_sentence(conclusion.message), MESSAGE)
+        yield _text(capitalized(conclusion.message), MESSAGE)
     if verdict.url:
         yield f"[{phrases.link_text(verdict)}](<{escape_html(verdict.url)}>)"
     if conclusion.kind is not Kind.PASS:
@@ -69,7 +69,7 @@ def _head(verdict: Verdict) -> Iterator[str]:
             yield "<pre>" + "\n".join(map(escape_html, command.splitlines())) + "</pre>"
         yield f"**What to do:** {conclusion.hint}"
     yield from _list(
-        f"{ICONS[part.conclusion.kind]} {_text(_sentence(describe(part)), SENTENCE)}"
+        f"{ICONS[part.conclusion.kind]} {_text(capitalized(describe(part)), SENTENCE)}"
         for part in phrases.needing_message(verdict)
     )
 
@@ -137,9 +137,9 @@ def _checks(verdict: Verdict, room: int) -> Iterator[str]:
     """Yield a part for each check, failed checks first; only its message, if the details do not fit."""
     left, advised = 0, {"", verdict.conclusion.hint}
     for check in phrases.urgent_first(verdict.checks):
-        heading = f"### {ICONS[check.conclusion.kind]} {_text(_sentence(check.subject), 80)}: {phrases.state(check)}"
+        heading = f"### {ICONS[check.conclusion.kind]} {_text(capitalized(check.subject), 80)}: {phrases.state(check)}"
         repeated = phrases.is_repeated(check, verdict)
-        message = "" if repeated else _text(_sentence(check.conclusion.message), 2 * SENTENCE)
+        message = "" if repeated else _text(capitalized(check.conclusion.message), 2 * SENTENCE)
         # The advice for several checks is shown once.
         advice = "" if check.conclusion.hint in advised else f"**What to do:** {check.conclusion.hint}"
         short = "\n\n".join(filter(None, (heading, message, advice)))
@@ -232,10 +232,6 @@ def _bytes(parts: Iterable[str]) -> int:
 
 def _text(text: str, limit: int) -> str:
     return escape_markdown(shorten(text, limit))
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _facts(verdict: Verdict) -> Iterator[str]:

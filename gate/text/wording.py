@@ -50,6 +50,11 @@ def seconds(value: float) -> str:
     return f"{rest}s"
 
 
+def capitalized(text: str) -> str:
+    """Return a sentence with a capital as its first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: `1 poll`, `2 polls`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
