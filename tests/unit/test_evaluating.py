@@ -167,7 +167,7 @@ def uploaded(receipt: Receipt) -> Upload:
 
 TWICE = "Scan file has already been uploaded."
 LISTED = ListedScans(((12, DONE_AT + 7), (13, DONE_AT - 300)), DONE_AT + 60)
-NEWER, OLDER = LISTED._replace(updated=((12, DONE_AT + 7), (13, DONE_AT + 9))), LISTED._replace(updated=((12, 1e9),))
+NEWER = LISTED._replace(updated=((12, DONE_AT + 7), (13, DONE_AT + 9)))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ NEWER, OLDER = LISTED._replace(updated=((12, DONE_AT + 7), (13, DONE_AT + 9))), 
         ([scan(DONE_AT)], [uploaded(Finished(99, DONE_AT + 2))], None, DONE_AT + 2),
         ([], [uploaded(Finished(12, DONE_AT + 2))], LISTED, DONE_AT + 7),
         ([], [uploaded(Finished(12, DONE_AT + 2))], NEWER, DONE_AT + 7),
-        ([], [uploaded(Finished(12, DONE_AT + 2))], OLDER, DONE_AT + 2),
+        ([], [uploaded(Finished(12, DONE_AT + 2))], LISTED._replace(updated=((12, DONE_AT - 700),)), DONE_AT + 2),
         ([scan(DONE_AT)], [uploaded(Finished(99, None))], None, None),
         ([scan(DONE_AT, error_message=TWICE)], [uploaded(Refused(TWICE))], LISTED, DONE_AT + 7),
         ([scan(DONE_AT, error_message=TWICE)], [uploaded(Refused(TWICE))], None, None),
