@@ -110,3 +110,9 @@ def test_a_variable_that_resembles_an_option_is_invalid(gate: Gate) -> None:
         assert (ran.code, gate.threadfix.seen) == (2, []), ran.err
         assert f"THREADFIX_{name} is not an option; did you mean THREADFIX_" in ran.err
         assert KEY not in ran.err
+
+
+def test_other_variables_are_one_warning(gate: Gate) -> None:
+    ran = gate.play(SCENARIOS["done"], "--quiet", env={"THREADFIX_HOME": KEY, "THREADFIX_STATUS_URL": KEY})
+    assert "warning: THREADFIX_HOME, THREADFIX_STATUS_URL are not options and have no effect." in ran.err.splitlines()
+    assert (ran.code, KEY in ran.err) == (0, False)

@@ -7,7 +7,6 @@ import queue
 import ssl
 import threading
 import time
-from contextlib import nullcontext
 
 import pytest
 
@@ -101,11 +100,10 @@ def test_an_error_of_no_known_kind_has_the_name_of_its_type() -> None:
 
 
 def test_only_blanks_and_tabs_surround_a_header() -> None:
-    for value, good in ((" chunked\t", True), ("\x0cchunked", False)):
-        headers = http.client.HTTPMessage()
-        headers["Transfer-Encoding"] = value
-        with nullcontext() if good else pytest.raises(MalformedError):
-            is_chunked(headers)
+    headers = http.client.HTTPMessage()
+    headers["Transfer-Encoding"] = "\x0cchunked"
+    with pytest.raises(MalformedError):
+        is_chunked(headers)
 
 
 def test_a_thread_does_not_keep_the_process_alive() -> None:
@@ -114,12 +112,9 @@ def test_a_thread_does_not_keep_the_process_alive() -> None:
     assert seen.get(timeout=5)
 
 
-def test_a_certificate_without_an_issuer_has_none() -> None:
-    assert ConnectionFacts(certificate={}).issuer == ""
-
-
 def test_a_certificate_error_without_details_is_final() -> None:
     """Some builds of Python leave out the code and the message of OpenSSL."""
     failure = failure_of(ssl.SSLCertVerificationError("x"), "tf.example.com", Sanitizer())
     assert (failure.kind, failure.final) == (FailureKind.CERTIFICATE, True)
     assert failure.what == "the certificate of tf.example.com does not verify: unknown reason."
+    assert ConnectionFacts(certificate={}).issuer == ""
