@@ -168,9 +168,11 @@ def summed_up(place: Path) -> None:
         data.load()
         for name, code in data.exit_code_by_key.items():
             status = "not run" if code == FAILED else status_by_exit_code[code]
+            if status == "not checked":
+                continue
             if AT_IMPORT.match(name):
                 rooms.setdefault(file.parts[1], Counter())["at import"] += 1
-            elif status != "not checked":
+            else:
                 diff = "" if status == "killed" else get_diff_for_mutant(name, path=file)
                 status = "wording" if diff and status != "timeout" and is_wording(diff) else status
                 rooms.setdefault(file.parts[1], Counter())[status] += 1
