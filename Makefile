@@ -85,7 +85,7 @@ bench: .venv/dev.stamp  ## Measure start-up, memory, requests, uploads and other
 fuzz: .venv/dev.stamp  ## Give the gate random responses, files and texts; SECONDS=600, SEED=7, INPUTS=1000000, REPLAY=file
 	$(BIN)/python -m proof.fuzz $(foreach option,SECONDS SEED INPUTS REPLAY,$(if $($(option)),--$(shell echo $(option) | tr A-Z a-z) $($(option))))
 
-golden: .venv/dev.stamp  ## Write the golden files of the sandbox's scenarios again
+golden: .venv/dev.stamp  ## Write the golden files of the sandbox's scenarios and of --help again
 	GOLDEN=write $(BIN)/python $(PYTEST) --dist worksteal tests/integration/test_golden.py
 	for command in run doctor demo sandbox; do \
 	  COLUMNS=100 $(BIN)/python -m gate $$command --help >tests/golden/help-$$command.txt || exit; \

@@ -1,4 +1,4 @@
-"""Times in the headers of a response, and the failures of a request."""
+"""The headers of a response, and the failures, the threads and the certificates of requests."""
 
 from __future__ import annotations
 
